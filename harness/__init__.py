@@ -1,0 +1,1 @@
+"""Runs engines side by side, judges, times and reports."""

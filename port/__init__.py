@@ -1,0 +1,1 @@
+"""The modern Python port of the 2012 engine."""

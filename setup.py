@@ -1,0 +1,162 @@
+"""Build of the extension modules; all other metadata is in pyproject.toml.
+
+The legacy engine is compiled once per instruction set, each into a module of
+its own (``alexnet_rosetta.legacy._legacy_v3`` ...), so that code for one
+processor can never be merged by the linker into a module for another. The
+module is chosen at import, see legacy/isa.py.
+
+Environment, for developers:
+
+ROSETTA_BUILD
+    Comma-separated list; only extensions whose name contains one of the words
+    are built (``ROSETTA_BUILD=port`` or ``ROSETTA_BUILD=_v4,strict``).
+ROSETTA_OPENMP
+    ``0`` builds without OpenMP.
+ROSETTA_SANITIZE
+    ``1`` adds the address and undefined-behaviour sanitizers.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from glob import glob
+from pathlib import Path
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+PACKAGE = "alexnet_rosetta"
+IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
+SANITIZE = os.environ.get("ROSETTA_SANITIZE") == "1"
+
+# Never fast-math: the order of every sum is the kernel's. The strict build does
+# not contract a*b+c; the others do, as nvcc does.
+STRICT = ["-ffp-contract=off"]
+CONTRACTED = ["-ffp-contract=fast"]
+if IS_X86_64:
+    ISA_FLAGS = {
+        "strict": ["-march=x86-64-v2", *STRICT],
+        "v3": ["-march=x86-64-v3", *CONTRACTED],
+        "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512", *CONTRACTED],
+    }
+else:
+    ISA_FLAGS = {"strict": STRICT, "baseline": CONTRACTED}
+
+
+def compiler_accepts(flags):
+    """True if the C++ compiler of this build compiles and links a program with these flags."""
+    compiler = os.environ.get("CXX", "g++").split()
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.cpp")
+        source.write_text("int main() { return 0; }\n")
+        command = [*compiler, *flags, str(source), "-o", str(Path(folder, "probe"))]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def common_flags():
+    """Compile and link flags shared by all extensions."""
+    compile_flags = ["-O3", "-std=c++17", "-fvisibility=hidden", "-fno-math-errno", "-g0"]
+    link_flags = []
+    if os.environ.get("ROSETTA_OPENMP") != "0" and compiler_accepts(["-fopenmp"]):
+        compile_flags.append("-fopenmp")
+        link_flags.append("-fopenmp")
+    if SANITIZE:
+        flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-O1", "-g1"]
+        compile_flags += flags
+        link_flags += flags
+    return compile_flags, link_flags
+
+
+def extensions():
+    """All extension modules, less those that ROSETTA_BUILD leaves out."""
+    compile_flags, link_flags = common_flags()
+    headers = sorted(glob("legacy/kernels/*.cuh") + glob("legacy/host/*.h") + glob("legacy/*.pxi") + glob("legacy/*.pxd"))
+    host_sources = sorted(glob("legacy/host/*.cpp"))
+    found = [
+        Extension(
+            f"{PACKAGE}.legacy._legacy_{isa}",
+            sources=[f"legacy/_legacy_{isa}.pyx", *host_sources],
+            depends=headers,
+            include_dirs=["legacy", np.get_include()],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), ("ROSETTA_ISA", f'"{isa}"')],
+            extra_compile_args=[*compile_flags, *flags],
+            extra_link_args=link_flags,
+            language="c++",
+        )
+        for isa, flags in ISA_FLAGS.items()
+    ]
+    port_flags = [flag for flag in compile_flags if flag != "-g0"]
+    found += [
+        Extension(
+            f"{PACKAGE}.port.{Path(source).stem}",
+            sources=[source],
+            depends=sorted(glob("port/*.pxd") + glob("port/*.h")),
+            include_dirs=["port", np.get_include()],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+            extra_compile_args=port_flags,
+            extra_link_args=link_flags,
+            language="c++",
+        )
+        for source in sorted(glob("port/_*.pyx"))
+    ]
+    wanted = [word for word in os.environ.get("ROSETTA_BUILD", "").split(",") if word]
+    return [ext for ext in found if not wanted or any(word in ext.name for word in wanted)]
+
+
+class BuildExt(build_ext):
+    """build_ext with an object folder per extension (they share sources) and parallel compilation."""
+
+    def build_extension(self, ext):
+        own = copy(self)
+        own.build_temp = os.path.join(self.build_temp, ext.name)
+        own.compiler = copy(self.compiler)
+        own.compiler.compile = parallel_compile(own.compiler)
+        build_ext.build_extension(own, ext)
+
+
+def parallel_compile(compiler):
+    """A replacement for ``compiler.compile`` that compiles the sources of one extension side by side."""
+
+    def compile_all(sources, output_dir=None, macros=None, include_dirs=None, debug=0,
+                    extra_preargs=None, extra_postargs=None, depends=None):
+        macros, objects, postargs, preargs, build = compiler._setup_compile(
+            output_dir, macros, include_dirs, sources, depends, extra_postargs)
+        cc_args = compiler._get_cc_args(preargs, debug, extra_preargs)
+
+        def compile_one(obj):
+            source, ext = build[obj]
+            compiler._compile(obj, source, ext, cc_args, postargs, preargs)
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(compile_one, [obj for obj in objects if obj in build]))
+        return objects
+
+    return compile_all
+
+
+def main():
+    nets = ["nets/*.cfg"]
+    setup(
+        packages=[f"{PACKAGE}.legacy", f"{PACKAGE}.port", f"{PACKAGE}.harness",
+                  f"{PACKAGE}.harness.engines", f"{PACKAGE}.harness.reference", f"{PACKAGE}.harness.report"],
+        package_dir={f"{PACKAGE}.legacy": "legacy", f"{PACKAGE}.port": "port", f"{PACKAGE}.harness": "harness"},
+        package_data={
+            f"{PACKAGE}.legacy": ["kernels/*.cuh", "host/*.h", "host/*.cpp", "*.pxi", "py.typed"],
+            f"{PACKAGE}.port": ["py.typed"],
+            f"{PACKAGE}.harness": [*nets, "py.typed"],
+            f"{PACKAGE}.harness.report": ["*.html", "*.css", "*.js"],
+        },
+        ext_modules=cythonize(extensions(), language_level=3, annotate=False,
+                              compiler_directives={"boundscheck": False, "wraparound": False, "cdivision": True}),
+        cmdclass={"build_ext": BuildExt},
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
