@@ -1,0 +1,168 @@
+# The binding: NumPy in, nogil call, C++ exception -> ValueError. Compiled once per instruction set
+# (_legacy_strict.pyx, _legacy_v3.pyx, ...); checks that need no C++ are in the public .py files.
+
+from libcpp cimport bool as cbool
+from libcpp.map cimport map as cmap
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+from scipy.linalg.cython_blas cimport sgemm
+
+cimport numpy as cnp
+import numpy as np
+
+cnp.import_array()
+
+
+cdef extern from "host/machine.h":
+    string moduleInstructionSet()
+    string bestInstructionSet()
+    string compilerVersion()
+
+
+cdef extern from "host/launch.h":
+    cdef cppclass Dim3:
+        int x, y, z
+
+    cdef cppclass Arg:
+        int kind
+        const void* pointer
+        int integer
+        float real
+        cbool flag
+
+    cdef cppclass LaunchRecord:
+        string kernel, rule, layer
+        string passName "pass"
+        Dim3 grid, block
+        int sharedBytes
+        vector[Arg] args
+        double seconds
+
+
+cdef extern from "host/device.h":
+    cbool compiledWithOpenMP()
+
+    ctypedef void (*Sgemm)(char*, char*, int*, int*, int*, float*, float*, int*, float*, int*, float*, float*, int*)
+
+    cdef cppclass Device:
+        cbool logging
+        vector[LaunchRecord] log
+        void copyOut(float* host, const float* device, size_t elements) except + nogil
+
+    cdef cppclass CpuDevice(Device):
+        CpuDevice(Sgemm, int threads)
+
+
+cdef extern from "host/matrix.h":
+    cdef cppclass Matrix:
+        Matrix()
+        Matrix(Device&, int rows, int cols, cbool trans) except +
+        @staticmethod
+        Matrix view(Device&, float*, int rows, int cols, cbool trans, int stride)
+        int rows()
+        int cols()
+        cbool isTrans()
+        cbool isContiguous()
+        long size()
+        float* data()
+        void copyFrom(const Matrix&) except +
+
+
+cdef extern from "host/entry.h":
+    cdef cppclass Arguments:
+        Arguments()
+        cmap[string, Matrix] matrices
+        cmap[string, double] scalars
+        cmap[string, const int*] indices
+        cmap[string, string] words
+        int generation
+
+    cdef cppclass EntryFunction:
+        void call "operator()"(Device&, Arguments&) except + nogil
+
+    cmap[string, EntryFunction]& entryPoints()
+
+
+def build_info():
+    """Facts of this build: instruction set, compiler, OpenMP."""
+    return {"isa": moduleInstructionSet().decode(), "best_isa": bestInstructionSet().decode(),
+            "compiler": compilerVersion().decode(), "openmp": bool(compiledWithOpenMP())}
+
+
+def entry_names():
+    """Names of the entry points in this build."""
+    return sorted(item.first.decode() for item in entryPoints())
+
+
+cdef object argument_value(const Arg& arg):
+    if arg.kind == 0:
+        return "pointer"
+    if arg.kind == 1:
+        return arg.integer
+    return arg.real if arg.kind == 2 else bool(arg.flag)
+
+
+cdef list launch_dicts(Device* device):
+    """The device's log as plain dictionaries."""
+    return [{"kernel": r.kernel.decode(), "grid": (r.grid.x, r.grid.y, r.grid.z),
+             "block": (r.block.x, r.block.y, r.block.z), "shared_bytes": r.sharedBytes,
+             "args": [argument_value(a) for a in r.args], "rule": r.rule.decode(),
+             "layer": r.layer.decode(), "pass": r.passName.decode(), "seconds": r.seconds}
+            for r in device.log]
+
+
+cdef Matrix matrix_view(Device& device, array, bint trans):
+    """A view of a checked float32 array: row-major with any row stride, or column-major."""
+    cdef cnp.ndarray a = array
+    cdef Py_ssize_t following = a.strides[1] if trans else a.strides[0]
+    cdef int count = a.shape[1] if trans else a.shape[0]
+    cdef int stride = 0 if count <= 1 else <int> (following // 4)
+    return Matrix.view(device, <float*> a.data, <int> a.shape[0], <int> a.shape[1], trans, stride)
+
+
+cdef object matrix_array(Matrix& m, Device& device):
+    """A new NumPy array with the contents of a contiguous matrix."""
+    out = np.empty((m.rows(), m.cols()), np.float32, order="F" if m.isTrans() else "C")
+    cdef cnp.ndarray a = out
+    if m.size():
+        device.copyOut(<float*> a.data, m.data(), m.size())
+    return out
+
+
+def call(str name, dict inputs, dict targets, dict scalars, dict tables, dict words, int generation, int threads):
+    """Run an entry point on the CPU.
+
+    inputs: name -> (array, trans), read through views. targets: name -> (array or None, trans),
+    copied in (None: an empty matrix). Returns ({name: array of each target}, launch records).
+    """
+    cdef CpuDevice* device = new CpuDevice(<Sgemm> sgemm, threads)
+    cdef Arguments args
+    cdef Matrix old
+    cdef Matrix* target
+    cdef EntryFunction function
+    cdef cnp.ndarray table
+    try:
+        args.generation = generation
+        for key, (array, trans) in inputs.items():
+            args.matrices[key.encode()] = matrix_view(device[0], array, trans)
+        for key, (array, trans) in targets.items():
+            target = &args.matrices[key.encode()]
+            target[0] = Matrix(device[0], 0, 0, trans)
+            if array is not None:
+                old = matrix_view(device[0], array, trans)
+                target[0].copyFrom(old)
+        for key, value in scalars.items():
+            args.scalars[key.encode()] = value
+        for key, table in tables.items():
+            args.indices[key.encode()] = <const int*> table.data
+        for key, value in words.items():
+            args.words[key.encode()] = value.encode()
+        function = entryPoints()[name.encode()]
+        with nogil:
+            function.call(device[0], args)
+        outputs = {key: matrix_array(args.matrices[key.encode()], device[0]) for key in targets}
+        return outputs, launch_dicts(device)
+    finally:
+        args.matrices.clear()
+        old = Matrix()
+        del device

@@ -1,0 +1,93 @@
+#include "device.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "errors.h"
+
+bool compiledWithOpenMP() {
+#ifdef _OPENMP
+    return true;
+#else
+    return false;
+#endif
+}
+
+void Device::launch(const Kernel& kernel, Dim3 grid, Dim3 block, int sharedBytes, const std::string& rule,
+                    std::vector<Arg> args) {
+    if (args.size() != kernel.arity)
+        throw std::logic_error(text(kernel.name, " takes ", kernel.arity, " arguments, got ", args.size()));
+    LaunchRecord record;
+    record.kernel = kernel.name;
+    record.grid = grid;
+    record.block = block;
+    record.sharedBytes = sharedBytes;
+    record.args = std::move(args);
+    record.run = kernel.run;
+    record.rule = rule;
+    const auto start = std::chrono::steady_clock::now();
+    run(record);
+    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    keep(record);
+}
+
+void Device::keep(LaunchRecord& record) {
+    if (!logging) return;
+    record.layer = layer;
+    record.pass = pass;
+    log.push_back(record);
+}
+
+float* CpuDevice::allocate(std::size_t elements) {
+    void* data = nullptr;
+    const std::size_t bytes = elements ? elements * sizeof(float) : 64;
+    if (posix_memalign(&data, 64, bytes) != 0) throw std::bad_alloc();
+    std::memset(data, 0, bytes);
+    return static_cast<float*>(data);
+}
+
+void CpuDevice::release(float* data) noexcept { std::free(data); }
+
+void CpuDevice::copyIn(float* device, const float* host, std::size_t elements) {
+    copyWithin(device, host, elements);
+}
+
+void CpuDevice::copyOut(float* host, const float* device, std::size_t elements) {
+    copyWithin(host, device, elements);
+}
+
+void CpuDevice::copyWithin(float* to, const float* from, std::size_t elements) {
+    if (elements) std::memcpy(to, from, elements * sizeof(float));
+}
+
+void CpuDevice::gemm(char transA, char transB, int m, int n, int k, float alpha, const float* a, int lda,
+                     const float* b, int ldb, float beta, float* c, int ldc) {
+    const auto start = std::chrono::steady_clock::now();
+    sgemm(&transA, &transB, &m, &n, &k, &alpha, const_cast<float*>(a), &lda, const_cast<float*>(b), &ldb, &beta, c,
+          &ldc);
+    LaunchRecord record;
+    record.kernel = text("sgemm(", transA, ", ", transB, ", ", m, ", ", n, ", ", k, ")");
+    record.rule = "matrix product: one SGEMM (cuBLAS in 2012, the BLAS of SciPy here)";
+    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    keep(record);
+}
+
+void CpuDevice::run(LaunchRecord& record) {
+    const Dim3 grid = record.grid;
+    const long blocks = static_cast<long>(grid.x) * grid.y * grid.z;
+    const Arg* args = record.args.data();
+    [[maybe_unused]] const long chunk = std::max(1L, blocks / (threads * 64L));
+#pragma omp parallel for schedule(dynamic, chunk) num_threads(threads) if (blocks > 1)
+    for (long b = 0; b < blocks; ++b) {
+        const int x = static_cast<int>(b % grid.x), y = static_cast<int>(b / grid.x % grid.y),
+                  z = static_cast<int>(b / (static_cast<long>(grid.x) * grid.y));
+        record.run(Block{x, y, z, grid.x, grid.y, grid.z}, args);
+    }
+}

@@ -1,0 +1,60 @@
+// What host code speaks to. It never names a machine.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "launch.h"
+
+class Device {
+public:
+    virtual ~Device() = default;
+
+    virtual float* allocate(std::size_t elements) = 0;      // zeros
+    virtual void release(float* data) noexcept = 0;
+    virtual void copyIn(float* device, const float* host, std::size_t elements) = 0;
+    virtual void copyOut(float* host, const float* device, std::size_t elements) = 0;
+    virtual void copyWithin(float* to, const float* from, std::size_t elements) = 0;
+
+    // BLAS sgemm, column-major: C = alpha op(A) op(B) + beta C.
+    virtual void gemm(char transA, char transB, int m, int n, int k, float alpha, const float* a, int lda,
+                      const float* b, int ldb, float beta, float* c, int ldc) = 0;
+
+    // Completes the record, runs it, and keeps it if logging is on.
+    void launch(const Kernel& kernel, Dim3 grid, Dim3 block, int sharedBytes, const std::string& rule,
+                std::vector<Arg> args);
+
+    // The log of launches is the legacy code path.
+    bool logging = true;
+    std::vector<LaunchRecord> log;
+    std::string layer, pass;       // stamped on records
+
+protected:
+    virtual void run(LaunchRecord& record) = 0;
+    void keep(LaunchRecord& record);
+};
+
+// The signature of BLAS sgemm (Fortran convention), handed in by the binding.
+using Sgemm = void (*)(char*, char*, int*, int*, int*, float*, float*, int*, float*, int*, float*, float*, int*);
+
+// Blocks are independent: the CPU runs them with OpenMP, and no result depends on the number of threads.
+class CpuDevice : public Device {
+public:
+    CpuDevice(Sgemm sgemm, int threads) : sgemm(sgemm), threads(threads) {}
+    float* allocate(std::size_t elements) override;
+    void release(float* data) noexcept override;
+    void copyIn(float* device, const float* host, std::size_t elements) override;
+    void copyOut(float* host, const float* device, std::size_t elements) override;
+    void copyWithin(float* to, const float* from, std::size_t elements) override;
+    void gemm(char transA, char transB, int m, int n, int k, float alpha, const float* a, int lda,
+              const float* b, int ldb, float beta, float* c, int ldc) override;
+
+protected:
+    void run(LaunchRecord& record) override;
+
+private:
+    Sgemm sgemm;
+    int threads;
+};
+
+bool compiledWithOpenMP();

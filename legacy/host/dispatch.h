@@ -1,0 +1,54 @@
+// From run-time values to template arguments.
+#pragma once
+#include <type_traits>
+
+#include "errors.h"
+
+template <int value>
+using Int = std::integral_constant<int, value>;
+template <bool value>
+using Flag = std::integral_constant<bool, value>;
+
+// choose<1, 2, 4>(n, [&](auto n) { ... n is a compile-time constant ... });
+template <int first, int... others, typename Function>
+void choose(int value, Function function) {
+    if (value == first) return function(Int<first>{});
+    if constexpr (sizeof...(others) > 0)
+        return choose<others...>(value, function);
+    else
+        throw std::logic_error("choose: no such instance");
+}
+
+template <typename Function>
+void choose(bool value, Function function) {
+    if (value) return function(Flag<true>{});
+    return function(Flag<false>{});
+}
+
+inline int divUp(int a, int b) { return (a + b - 1) / b; }
+
+// The image-count classes (conv-kernels 4.1, pool-norm 0.4): images per thread by divisibility of
+// the batch; only the smallest can need bounds checks.
+struct ImageClass {
+    explicit ImageClass(int numImages)
+        : perThread(numImages % 128 == 0 ? 4 : numImages % 64 == 0 ? 2 : 1),
+          perBlock(32 * perThread),
+          check(numImages % perBlock != 0),
+          blocks(divUp(numImages, perBlock)) {}
+    int perThread, perBlock;
+    bool check;
+    int blocks;
+    std::string rule() const {
+        return check ? "N mod 32 != 0: 1 image per thread, bounds checked"
+                     : text("N mod ", perBlock, " == 0: ", perThread, " images per thread of a 32-wide block");
+    }
+};
+
+// Calls function(perThread * factor, check) with compile-time values, reachable pairs only.
+template <int factor, typename Function>
+void chooseImages(const ImageClass& images, Function function) {
+    if (images.perThread == 4) return function(Int<4 * factor>{}, Flag<false>{});
+    if (images.perThread == 2) return function(Int<2 * factor>{}, Flag<false>{});
+    if (images.check) return function(Int<factor>{}, Flag<true>{});
+    return function(Int<factor>{}, Flag<false>{});
+}

@@ -1,0 +1,6 @@
+#include "entry.h"
+
+std::map<std::string, EntryFunction>& entryPoints() {
+    static std::map<std::string, EntryFunction> all;
+    return all;
+}

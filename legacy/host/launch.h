@@ -1,0 +1,105 @@
+// Launch records: everything that is needed to run one kernel launch, on any machine.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "../kernels/block.cuh"
+
+struct Dim3 {
+    Dim3(int x = 1, int y = 1, int z = 1) : x(x), y(y), z(z) {}
+    int x, y, z;
+};
+
+// One kernel argument: a device pointer, an int, a float or a bool.
+struct Arg {
+    enum Kind { Pointer, Int, Float, Bool };
+    Arg(const float* p) : kind(Pointer), pointer(p) {}
+    Arg(const int* p) : kind(Pointer), pointer(p) {}
+    Arg(int i) : kind(Int), integer(i) {}
+    Arg(float f) : kind(Float), real(f) {}
+    Arg(bool b) : kind(Bool), flag(b) {}
+
+    template <typename T>
+    T as() const {
+        if constexpr (std::is_pointer_v<T>)
+            return static_cast<T>(const_cast<void*>(pointer));
+        else if constexpr (std::is_same_v<T, int> || std::is_same_v<T, unsigned>)
+            return static_cast<T>(integer);
+        else if constexpr (std::is_same_v<T, float>)
+            return real;
+        else {
+            static_assert(std::is_same_v<T, bool>, "kernel arguments are pointers, int, float or bool");
+            return flag;
+        }
+    }
+
+    Kind kind;
+    union {
+        const void* pointer;
+        int integer;
+        float real;
+        bool flag;
+    };
+};
+
+using BlockFunction = void (*)(const Block&, const Arg*);
+
+// Calls a kernel instance for one block, arguments unpacked by the kernel's own signature.
+template <auto kernel>
+struct Invoke;
+template <typename... Parameters, void (*kernel)(const Block&, Parameters...)>
+struct Invoke<kernel> {
+    template <std::size_t... I>
+    static void unpack(const Block& block, const Arg* args, std::index_sequence<I...>) {
+        kernel(block, args[I].template as<std::remove_const_t<Parameters>>()...);
+    }
+    static void run(const Block& block, const Arg* args) {
+        unpack(block, args, std::index_sequence_for<Parameters...>{});
+    }
+    static constexpr std::size_t arity = sizeof...(Parameters);
+};
+
+// A kernel instance: its name with template arguments, as in a profiler, and its code.
+struct Kernel {
+    std::string name;
+    BlockFunction run;
+    std::size_t arity;
+};
+
+inline std::string templateArgument(bool value) { return value ? "true" : "false"; }
+inline std::string templateArgument(int value) { return std::to_string(value); }
+template <typename T, T value>
+std::string templateArgument(std::integral_constant<T, value>) { return templateArgument(value); }
+
+template <typename... Values>
+std::string instanceName(const std::string& name, const std::string& type, Values... values) {
+    std::string list = type;
+    ((list += (list.empty() ? "" : ", ") + templateArgument(values)), ...);
+    return name + "<" + list + ">";
+}
+
+// One macro builds name and pointer together, so that they cannot disagree.
+//   INSTANCE(kFCNorm, 4, 32, 4, check, blocked)       kFCNorm<4, 32, 4, false, false>
+//   TYPED_INSTANCE(kLocalPool, MaxPooler, 4, 32, …)   first template argument is a type
+//   PLAIN_INSTANCE(kLogregCost)                       not a template
+#define INSTANCE(kernel, ...)                                                             \
+    Kernel{instanceName(#kernel, "", __VA_ARGS__), &Invoke<&kernel<__VA_ARGS__>>::run,    \
+           Invoke<&kernel<__VA_ARGS__>>::arity}
+#define TYPED_INSTANCE(kernel, Type, ...)                                                                  \
+    Kernel{instanceName(#kernel, Type::kernelName(), __VA_ARGS__), &Invoke<&kernel<Type, __VA_ARGS__>>::run, \
+           Invoke<&kernel<Type, __VA_ARGS__>>::arity}
+#define PLAIN_INSTANCE(kernel) Kernel{#kernel, &Invoke<&kernel>::run, Invoke<&kernel>::arity}
+
+struct LaunchRecord {
+    std::string kernel;
+    Dim3 grid, block;
+    int sharedBytes = 0;
+    std::vector<Arg> args;
+    BlockFunction run = nullptr;
+    std::string rule;              // the dispatch rule that chose this instance, in words
+    std::string layer, pass;       // who asked, where a network did
+    double seconds = 0;
+};

@@ -1,0 +1,77 @@
+#include "matrix.h"
+
+#include <limits>
+#include <vector>
+
+Matrix::Matrix(Device& device, int rows, int cols, bool trans)
+    : device_(&device), numRows(rows), numCols(cols), trans(trans) {
+    rowStride = leadingDim();
+    allocate();
+}
+
+Matrix Matrix::view(Device& device, float* data, int rows, int cols, bool trans, int stride) {
+    Matrix matrix;
+    matrix.device_ = &device;
+    matrix.data_ = data;
+    matrix.numRows = rows;
+    matrix.numCols = cols;
+    matrix.trans = trans;
+    matrix.rowStride = stride ? stride : matrix.leadingDim();
+    return matrix;
+}
+
+void Matrix::allocate() {
+    require(size() <= std::numeric_limits<int>::max(), "matrix too large",
+            "at most 2^31 - 1 elements (offsets are 32-bit)", shape(), "use a smaller batch");
+    Device* device = device_;
+    owned.reset(device->allocate(size()), [device](float* data) { device->release(data); });
+    data_ = owned.get();
+}
+
+void Matrix::resize(int rows, int cols) {
+    if (rows == numRows && cols == numCols) return;
+    const bool sameCount = static_cast<long>(rows) * cols == size() && data_;
+    require(!isView() || (sameCount && isContiguous()), "a view cannot be resized", shape(),
+            text("(", rows, ", ", cols, ")"), "pass no targets, or targets of the right shape");
+    numRows = rows;
+    numCols = cols;
+    rowStride = leadingDim();
+    if (!sameCount) allocate();
+}
+
+void Matrix::resize(const Matrix& like) {
+    if (!device_) device_ = like.device_;
+    resize(like.numRows, like.numCols);
+    setTrans(like.trans);
+}
+
+void Matrix::reshape(int rows, int cols) {
+    if (static_cast<long>(rows) * cols != size() || !isContiguous())
+        throw std::logic_error("reshape: element count or contiguity");
+    numRows = rows;
+    numCols = cols;
+    rowStride = leadingDim();
+}
+
+Matrix Matrix::transposed() const {
+    Matrix result = *this;
+    std::swap(result.numRows, result.numCols);
+    result.trans = !trans;
+    return result;
+}
+
+Matrix Matrix::rowsView(int first, int count) {
+    return view(*device_, data_ + static_cast<long>(first) * rowStride, count, numCols, false, rowStride);
+}
+
+void Matrix::fillZero() {
+    const std::vector<float> zeros(size(), 0.0f);
+    device_->copyIn(data_, zeros.data(), zeros.size());
+}
+
+void Matrix::copyFrom(const Matrix& source) {
+    if (!device_) device_ = source.device_;
+    if (!source.isContiguous()) throw std::logic_error("copyFrom: source is strided");
+    resize(source);
+    device_->copyWithin(data_, source.data_, size());
+}

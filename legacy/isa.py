@@ -1,0 +1,56 @@
+"""Chooses the extension module for this processor.
+
+On x86-64 the engine is built for x86-64-v2 (which is also *strict*: no fused multiply-add),
+v3 and v4; elsewhere for the compiler's baseline and strict. ``ROSETTA_ISA`` forces one:
+``strict``, ``x86-64-v2`` (the same), ``x86-64-v3``, ``x86-64-v4``, ``baseline``.
+"""
+
+import importlib
+import os
+
+from .errors import Refused
+
+NAMES = {"strict": "strict", "x86-64-v2": "strict", "x86-64-v3": "v3", "v3": "v3", "x86-64-v4": "v4", "v4": "v4",
+         "baseline": "baseline"}
+ORDER = ("strict", "baseline", "v3", "v4")
+
+
+def load(name=None):
+    """Import the extension module for an instruction set.
+
+    Parameters
+    ----------
+    name : str, optional
+        One of the keys of `NAMES`; default is the environment variable ``ROSETTA_ISA``,
+        and without it the best that this processor runs and that was built.
+
+    Raises
+    ------
+    Refused
+        If the name is unknown, was not built, or cannot run on this processor.
+    """
+    wanted = name or os.environ.get("ROSETTA_ISA") or ""
+    if wanted and wanted not in NAMES:
+        raise Refused("unknown instruction set", "one of " + ", ".join(NAMES), wanted)
+    strict = _module("strict")
+    best = strict.build_info()["best_isa"]
+    if not wanted:
+        return next(m for isa in reversed(ORDER[: ORDER.index(best) + 1]) if (m := _module(isa)) is not None)
+    isa = NAMES[wanted]
+    if ORDER.index(isa) > ORDER.index(best):
+        raise Refused("instruction set not available on this processor", f"at most {best}", wanted)
+    module = _module(isa)
+    if module is None:
+        raise Refused("instruction set was not built", "a module of this build", wanted,
+                      "rebuild without ROSETTA_BUILD, or unset ROSETTA_ISA")
+    return module
+
+
+def _module(isa):
+    """The extension module of an instruction set, or None if it was not built."""
+    try:
+        return importlib.import_module(f"._legacy_{isa}", __package__)
+    except ModuleNotFoundError:
+        if isa == "strict":
+            raise
+        return None

@@ -1,0 +1,71 @@
+// One source, two machines.
+//
+// A kernel is a __device__ function template whose body is a sequence of
+// phases separated by SYNC. Each phase is wrapped in THREADS(B_X, B_Y) { ... }.
+//
+//   nvcc:          a block's threads are threads; THREADS is the calling thread,
+//                  SYNC is __syncthreads(), SHARED is __shared__.
+//   host compiler: one call of the function is one block; THREADS is a loop over
+//                  the block's threads, tx innermost. Images lie on tx in most
+//                  kernels and are fastest in memory, so that loop vectorises.
+//
+// Inside THREADS the names tx, ty and tid = ty*B_X + tx are defined. A phase has
+// no early exit (neither return, break nor continue): conditions enclose the work.
+// What a thread keeps across a barrier is declared PerThread: registers on the
+// GPU, an array with the thread index last on the host.
+//
+// Nothing outside this header knows which machine it is on.
+#pragma once
+
+struct Block {
+    int x, y, z;                       // blockIdx
+    int gridX, gridY, gridZ;           // gridDim
+};
+
+#ifdef __CUDACC__
+
+#define KERNEL __device__ __forceinline__ void
+#define DEVICE_FUNCTION __device__ __forceinline__
+#define SHARED __shared__
+#define SYNC __syncthreads();
+#define UNROLL _Pragma("unroll")
+#define THREADS(B_X, B_Y) \
+    if ([[maybe_unused]] const int tx = threadIdx.x, ty = threadIdx.y, tid = ty * (B_X) + tx; true)
+
+// The block's threads, flat index t, walk over a tile: row t / COLS, column t % COLS, then
+// THREAD_COUNT / COLS rows further.
+#define STAGE(THREAD_COUNT, ROWS, COLS)                                                          \
+    for (int tid = threadIdx.y * blockDim.x + threadIdx.x, row = tid / (COLS), col = tid % (COLS); \
+         row < (ROWS); row += (THREAD_COUNT) / (COLS))
+
+template <typename T, int THREAD_COUNT, int SIZE = 1>
+struct PerThread {
+    T values[SIZE];
+    DEVICE_FUNCTION T& operator()(int, int i = 0) { return values[i]; }
+};
+
+#else
+
+#include <cmath>
+
+#define KERNEL static inline void
+#define DEVICE_FUNCTION static inline __attribute__((always_inline))
+#define SHARED alignas(64)
+#define SYNC
+#define UNROLL _Pragma("GCC unroll 128")
+#define THREADS(B_X, B_Y)                                               \
+    for (int ty = 0; ty < (B_Y); ++ty)                                  \
+        _Pragma("GCC ivdep") for (int tx = 0; tx < (B_X); ++tx)         \
+            if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
+
+#define STAGE(THREAD_COUNT, ROWS, COLS)        \
+    for (int row = 0; row < (ROWS); ++row)     \
+        _Pragma("GCC ivdep") for (int col = 0; col < (COLS); ++col)
+
+template <typename T, int THREAD_COUNT, int SIZE = 1>
+struct PerThread {
+    alignas(64) T values[SIZE][THREAD_COUNT];
+    inline __attribute__((always_inline)) T& operator()(int tid, int i = 0) { return values[i][tid]; }
+};
+
+#endif
