@@ -1,0 +1,56 @@
+"""What can go wrong in a comparison, said in one line: what, expected, actual, hint."""
+
+
+class RosettaError(Exception):
+    """Base of all errors that a user can do something about.
+
+    Parameters
+    ----------
+    what : str
+        What was being done, and what is wrong with it.
+    expected, actual : str, optional
+        What was wanted and what was there.
+    hint : str, optional
+        What to try.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what, *, expected=None, actual=None, hint=None):
+        super().__init__(what)
+        self.what, self.expected, self.actual, self.hint = what, expected, actual, hint
+
+    def __str__(self):
+        details = [f"{name} {text}" for name, text in self._details()[:2] if text]
+        line = self.what + (f" ({', '.join(details)})" if details else "")
+        return f"{line}; hint: {self.hint}" if self.hint else line
+
+    def explain(self):
+        """The same over several lines, for people."""
+        lines = [f"  {name + ':':<10}{text}" for name, text in self._details() if text]
+        return "\n".join([self.what, *lines])
+
+    def _details(self):
+        return [("expected", self.expected), ("actual", self.actual), ("hint", self.hint)]
+
+
+class BadInput(RosettaError, ValueError):
+    """A file, option or array that cannot be used: unreadable, inconsistent, impossible, too large."""
+
+
+class RecordError(RosettaError, ValueError):
+    """A comparison record that cannot be read or does not fit."""
+
+
+class EngineUnavailable(RosettaError, RuntimeError):
+    """An engine that cannot run here: not built, not installed, no device."""
+
+
+class Unsupported(RosettaError, NotImplementedError):
+    """Something that an engine, or the reference, does not do."""
+
+
+class NothingCompared(RosettaError):
+    """A run that ended without a single verdict."""
+
+    exit_code = 3

@@ -1,0 +1,121 @@
+"""A float64 result together with how far an honest float32 evaluation may be from it.
+
+Every formula of this package returns a `Bounded`: the value `r`, the *magnitude* `M` (the size of what was added
+up or cancelled on the way) and the number of *terms* `n` (how many roundings met there).  An engine's `x` agrees when
+
+    |x - r|  <=  8 sqrt(n) u M + n 2**-126,        u = 2**-24.
+
+The first part is the rule for rounding errors that do not conspire.  The second is there for results next to the
+smallest normal number only: one machine keeps denormals, another flushes them to zero, so each of the n operations
+may lose up to 2**-126 whatever M is.  Where nothing is computed (a copy, a maximum, a count) n = M = 0 and the bits
+must match.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+ROUNDOFF = 2.0**-24
+SMALLEST_NORMAL = 2.0**-126
+
+# Magnitudes are summed in float32, which may fall short by about sqrt(n) u; they are rounded up by this much.
+_ROUND_UP = np.float32(1 + 1e-5)
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A reference value and its error model.
+
+    Parameters
+    ----------
+    value : ndarray
+        The result, float64 (float32 where the formula only copies, which is exact in either).
+    magnitude : ndarray or float
+        M, broadcastable to `value`; 0 asks for the same bits.
+    terms : ndarray or int
+        n, broadcastable to `value`.
+    """
+
+    value: np.ndarray
+    magnitude: np.ndarray | float = 0.0
+    terms: np.ndarray | int = 0
+
+    def bound(self):
+        """Allowed absolute error of every element (design, section 5)."""
+        arithmetic = (np.asarray(self.magnitude) > 0) | (self.value != 0)
+        return self.slope() * self.magnitude + self.floor() * arithmetic
+
+    def slope(self):
+        """8 sqrt(n) u: what the magnitude is multiplied with."""
+        return 8 * ROUNDOFF * np.sqrt(self.terms)
+
+    def floor(self):
+        """n 2**-126: what flushed denormals may cost."""
+        return np.multiply(self.terms, SMALLEST_NORMAL)
+
+    def __add__(self, other):
+        """The sum over two sets of images: values, magnitudes and terms all add."""
+        return Bounded(self.value + other.value, self.magnitude + other.magnitude, self.terms + other.terms)
+
+    def scaled(self, factor):
+        """The product with a float32 constant, one rounding more."""
+        return Bounded(self.value * factor, self.magnitude * abs(factor), self.terms + 1)
+
+
+def multilinear(formula, terms, *operands):
+    """Evaluate sums of products, and bound them by the same sums over absolute values.
+
+    Parameters
+    ----------
+    formula : callable
+        Uses its operands only in products that are then added: its value on |a|, |b| is the sum of |a||b|.
+    terms : ndarray or int
+        How many products each element adds.
+    *operands : ndarray, list of ndarray or None
+        Handed to `formula` in float64 for the value, as absolute values in float32 for the magnitude.
+    """
+    value = formula(*(_each(_float64, operand) for operand in operands))
+    magnitude = formula(*(_each(_magnitude, operand) for operand in operands))
+    magnitude *= _ROUND_UP
+    return Bounded(value, magnitude, terms)
+
+
+def scaled_copy(x, factor):
+    """`factor * x`: a copy where the factor is a power of two, otherwise one rounding."""
+    product = np.float64(factor) * x
+    if abs(np.frexp(factor)[0]) == 0.5:
+        return Bounded(product)
+    return Bounded(product, np.abs(product), 1)
+
+
+def sum_grads(parts):
+    """The output gradient of a layer with several consumers, added up in any order.
+
+    A single part is handed on.  Otherwise each addition may round: n gains a term per part, and M covers the parts
+    themselves, which count as exact where they are copies.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    value = sum(part.value.astype(np.float64) for part in parts)
+    magnitude = sum(np.maximum(part.magnitude, np.abs(part.value)) for part in parts)
+    return Bounded(value, magnitude, sum(part.terms for part in parts) + len(parts))
+
+
+def planes(x, channels):
+    """View a (channels * S * S, N) matrix as (channels, S, S, N)."""
+    side = round((x.shape[0] // channels) ** 0.5)
+    return x.reshape(channels, side, side, x.shape[1])
+
+
+def _float64(x):
+    return np.asarray(x, np.float64)
+
+
+def _magnitude(x):
+    return np.abs(np.asarray(x, np.float32))
+
+
+def _each(convert, operand):
+    if operand is None:
+        return None
+    return [convert(x) for x in operand] if isinstance(operand, list) else convert(operand)

@@ -1,0 +1,60 @@
+"""Layers that put inputs together: concatenation, weighted sum, element-wise maximum.
+
+Error model: concatenation and maximum copy.  The weighted sum of k inputs is a sum of products, n = k; its gradient
+one product.  Source: network specification, 6.11 to 6.13.
+"""
+
+import numpy as np
+
+from .bounded import Bounded, multilinear, scaled_copy
+
+
+class Concat:
+    """A `concat` layer: inputs stacked along units."""
+
+    def __init__(self, spec):
+        self.ends = np.cumsum(spec["numInputs"])
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """Outputs (sum of inputs, N)."""
+        return Bounded(np.concatenate(inputs))
+
+    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+        """The rows of V that belong to input i."""
+        return Bounded(np.split(acts_grad, self.ends[:-1])[i])
+
+
+class EltSum:
+    """An `eltsum` layer: Y = Σ coeff_i X_i."""
+
+    def __init__(self, spec):
+        self.coeffs = np.array(spec["coeffs"], np.float64)
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """Outputs like the inputs."""
+        if len(inputs) == 1:
+            return scaled_copy(inputs[0], self.coeffs[0])
+        return multilinear(_weighted_sum, len(inputs), self.coeffs, list(inputs))
+
+    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+        """coeff_i V."""
+        return scaled_copy(acts_grad, self.coeffs[i])
+
+
+class EltMax:
+    """An `eltmax` layer; every input that equals the maximum gets the full gradient."""
+
+    def __init__(self, spec):
+        pass
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """Outputs like the inputs."""
+        return Bounded(np.maximum.reduce(inputs))
+
+    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+        """V where input i is the maximum, else 0."""
+        return Bounded(acts_grad * (inputs[i] == np.maximum.reduce(inputs)))
+
+
+def _weighted_sum(coeffs, inputs):
+    return sum(c * x for c, x in zip(coeffs, inputs, strict=True))

@@ -1,0 +1,198 @@
+"""Convolution (really cross-correlation: the filter is not flipped), and its unshared form.
+
+For module m = (y, x), filter f of group k, filter pixel (p, q):
+
+    Y[f, m] = b[f] + sum over inputs i, channels c, pixels (p, q)  W_i[(c, p, q), f] X_i[ch(k, c), row, column]
+    row = start_i + stride_i y + p,   column = start_i + stride_i x + q,   0 outside the image.
+
+As matrices, with P the patches under the filters, one column per module and image:  Y = Wᵀ P + b,
+dP = W V (added back to the pixels they came from), dW = P Vᵀ, db = sum of V.
+
+Error model: each of the three is a sum of products, so M is the same formula over absolute values.  n is the number
+of products: K + 1 forward, filters × modules over the pixel + 1 for the images, and for a weight the modules whose
+tap falls inside the image, × N.
+
+Source: network specification, 6.3 and 6.4.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from . import solver
+from .bounded import multilinear
+from .windows import Windows
+
+# Patches are made for a few rows of modules at a time: at most this many numbers (32 MiB in float64).
+_PATCH_LIMIT = 2**22
+
+
+class Conv:
+    """A `conv` layer: any number of inputs, each with its own geometry and groups."""
+
+    update = staticmethod(solver.update)
+
+    def __init__(self, spec):
+        self.filters, self.side = spec["filters"], spec["modulesX"]
+        self.channels = spec["channels"]
+        self.filter_channels = spec["filterChannels"]
+        self.groups = spec["groups"]
+        self.shared_biases = spec.get("sharedBiases", False)
+        self.connections = [_connections(spec, i) for i in range(len(self.channels))]
+        geometry = zip(spec["imgSize"], spec["padding"], spec["filterSize"], spec["stride"], strict=True)
+        self.windows = [Windows(*g, outputs=self.side) for g in geometry]
+
+    def forward(self, inputs, params, *, pass_type="train", mask=None):
+        """Outputs (filters * modules, N)."""
+        terms = sum(c * w.size**2 for c, w in zip(self.filter_channels, self.windows, strict=True)) + 1
+        return multilinear(self._forward, terms, list(inputs), list(params["weights"]), params["biases"])
+
+    def _forward(self, inputs, weights, biases):
+        y = np.zeros((self.filters, self.side, self.side, inputs[0].shape[1]), inputs[0].dtype)
+        y += biases.reshape(self.filters, *((1, 1) if self.shared_biases else (self.side, self.side)), 1)
+        for i, x in enumerate(inputs):
+            for channels, filters in self._groups(i):
+                framed = self._framed(i, x, channels)
+                for rows in self._row_blocks(i, x.shape[1]):
+                    patches = self._patches(i, framed, rows)
+                    y[filters, rows.start : rows.stop] += self._apply(i, weights[i], patches, filters, rows)
+        return y.reshape(-1, y.shape[3])
+
+    def inputs_grad(self, i, inputs, acts_grad, params, *, pass_type="train", mask=None):
+        """Gradient of input i, (channels * pixels, N)."""
+        filters = self.filters * self.filter_channels[i] // self.channels[i]  # that read one channel
+        terms = np.tile(filters * self.windows[i].windows_per_pixel() + 1, (self.channels[i], 1))
+        return multilinear(partial(self._inputs_grad, i), terms, acts_grad, params["weights"][i])
+
+    def _inputs_grad(self, i, v, weights):
+        v = v.reshape(self.filters, self.side, self.side, -1)
+        windows = self.windows[i]
+        dx = np.zeros((self.channels[i], windows.image, windows.image, v.shape[3]), v.dtype)
+        for channels, filters in self._groups(i):
+            framed = windows.pad(dx[channels])
+            for rows in self._row_blocks(i, v.shape[3]):
+                dpatches = self._apply_transposed(i, weights, v[filters, rows.start : rows.stop], filters, rows)
+                for (p, q), pixels in windows.taps(framed, rows):
+                    pixels += dpatches[:, p, q]
+            dx[channels] = windows.unpad(framed)
+        return dx.reshape(-1, v.shape[3])
+
+    def params_grad(self, inputs, acts_grad, params):
+        """Sums over the images given, not yet divided by the number of cases."""
+        cases = acts_grad.shape[1]
+        grads = {
+            f"weights[{i}]": multilinear(
+                lambda x, v, i=i: self._weights_grad(i, x, v), self._taps(i, cases), x, acts_grad
+            )
+            for i, x in enumerate(inputs)
+        }
+        summed = self.side**2 * cases if self.shared_biases else cases
+        grads["biases"] = multilinear(self._biases_grad, summed, acts_grad)
+        return grads
+
+    def _weights_grad(self, i, x, v):
+        v = v.reshape(self.filters, self.side, self.side, -1)
+        dw = np.zeros(self._weight_shape(i), v.dtype)
+        for channels, filters in self._groups(i):
+            framed = self._framed(i, x, channels)
+            for rows in self._row_blocks(i, v.shape[3]):
+                patches = self._patches(i, framed, rows)
+                self._add_products(i, dw, patches, v[filters, rows.start : rows.stop], filters, rows)
+        return dw
+
+    def _biases_grad(self, v):
+        per_bias = v.reshape(self.filters, -1) if self.shared_biases else v
+        return per_bias.sum(1, keepdims=True)
+
+    # The products themselves: patches are (channels, p, q, module rows, module columns, images).
+
+    def _apply(self, i, weights, patches, filters, rows):
+        y = weights[:, filters].T @ patches.reshape(len(weights), -1)
+        return y.reshape(-1, *patches.shape[3:])
+
+    def _apply_transposed(self, i, weights, v, filters, rows):
+        dpatches = weights[:, filters] @ v.reshape(len(v), -1)
+        return dpatches.reshape(-1, self.windows[i].size, self.windows[i].size, *v.shape[1:])
+
+    def _add_products(self, i, dw, patches, v, filters, rows):
+        dw[:, filters] += patches.reshape(len(dw), -1) @ v.reshape(len(v), -1).T
+
+    def _weight_shape(self, i):
+        return self.filter_channels[i] * self.windows[i].size ** 2, self.filters
+
+    def _taps(self, i, cases):
+        return np.tile(self.windows[i].windows_per_tap() * cases, (self.filter_channels[i], 1))
+
+    # Geometry.
+
+    def _groups(self, i):
+        """(channels of the input, filters) of each group of input i."""
+        width, filters = self.filter_channels[i], self.filters // self.groups[i]
+        for k in range(self.groups[i]):
+            channels = slice(k * width, (k + 1) * width)
+            sparse = self.connections[i] is not None
+            yield self.connections[i][channels] if sparse else channels, slice(k * filters, (k + 1) * filters)
+
+    def _framed(self, i, x, channels):
+        return self.windows[i].pad(x.reshape(self.channels[i], *(2 * [self.windows[i].image]), -1)[channels])
+
+    def _row_blocks(self, i, cases):
+        per_row = self.filter_channels[i] * self.windows[i].size ** 2 * self.side * cases
+        step = max(1, _PATCH_LIMIT // max(1, per_row))
+        for start in range(0, self.side, step):
+            yield range(start, min(start + step, self.side))
+
+    def _patches(self, i, framed, rows):
+        windows = self.windows[i]
+        shape = len(framed), windows.size, windows.size, len(rows), self.side, framed.shape[3]
+        patches = np.empty(shape, framed.dtype)
+        for (p, q), pixels in windows.taps(framed, rows):
+            patches[:, p, q] = pixels
+        return patches
+
+
+class Local(Conv):
+    """A `local` layer: the same, with filters and biases of its own for every module.
+
+    Weights are (modules * K, filters); n of a weight is N where its tap is inside the image of its module, else 0.
+    """
+
+    accumulate = staticmethod(solver.accumulate)
+
+    def _apply(self, i, weights, patches, filters, rows):
+        y = self._per_module(i, weights, filters, rows).transpose(0, 2, 1) @ _columns(patches)
+        return y.transpose(1, 0, 2).reshape(-1, *patches.shape[3:])
+
+    def _apply_transposed(self, i, weights, v, filters, rows):
+        modules = v.reshape(len(v), -1, v.shape[3]).transpose(1, 0, 2)
+        dpatches = self._per_module(i, weights, filters, rows) @ modules
+        return dpatches.transpose(1, 0, 2).reshape(-1, self.windows[i].size, self.windows[i].size, *v.shape[1:])
+
+    def _add_products(self, i, dw, patches, v, filters, rows):
+        modules = v.reshape(len(v), -1, v.shape[3]).transpose(1, 2, 0)
+        self._per_module(i, dw, filters, rows)[:] += _columns(patches) @ modules
+
+    def _per_module(self, i, weights, filters, rows):
+        per_module = weights.reshape(self.side**2, -1, self.filters)
+        return per_module[rows.start * self.side : rows.stop * self.side, :, filters]
+
+    def _weight_shape(self, i):
+        rows, filters = super()._weight_shape(i)
+        return self.side**2 * rows, filters
+
+    def _taps(self, i, cases):
+        inside = self.windows[i].tap_inside()
+        return np.repeat(inside[:, None], self.filter_channels[i], axis=1).reshape(-1, 1) * cases
+
+
+def _columns(patches):
+    """(modules, K, N) from (channels, p, q, rows, columns, N)."""
+    channels, size, _, rows, side, cases = patches.shape
+    return patches.reshape(channels * size * size, rows * side, cases).transpose(1, 0, 2)
+
+
+def _connections(spec, i):
+    """The channels that the groups of input i read, one group after the other; None: in order."""
+    if not any(spec.get("randSparse", [])) or not spec["randSparse"][i]:
+        return None
+    return np.asarray(spec["filterConns"][i])

@@ -1,0 +1,29 @@
+"""Dropout as in 2012 (`hs`): training multiplies by a 0/1 mask and nothing else; every other pass scales by `keep`.
+
+Error model: the mask makes copies; `keep` costs one rounding unless it is a power of two.
+Source: network specification, 6.14.
+"""
+
+from .bounded import Bounded, scaled_copy
+
+
+class Dropout:
+    """An `hs` layer."""
+
+    def __init__(self, spec):
+        self.keep, self.enable = spec["keep"], spec["enable"]
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """Outputs like the input; `mask` (outputs, N) holds 0 and 1 and is needed for pass type "train"."""
+        return self._apply(inputs[0], pass_type, mask)
+
+    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+        """Gradient of the input, through the same mask."""
+        return self._apply(acts_grad, pass_type, mask)
+
+    def _apply(self, x, pass_type, mask):
+        if not (self.enable and pass_type == "train"):
+            return scaled_copy(x, self.keep)
+        if mask is None:
+            raise ValueError("hs: the training pass needs the mask that the engines used")
+        return Bounded(mask * x)

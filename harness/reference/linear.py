@@ -1,0 +1,38 @@
+"""Fully connected layers:  Y = sum over inputs  W_iᵀ X_i  + b,   dX_i = W_i V,   dW_i = X_i Vᵀ,   db = sum of V.
+
+Error model: sums of products; n = K + 1 forward (K the length of all inputs), outputs + 1 for an input, N for the
+parameters.  Source: network specification, 6.2.
+"""
+
+from . import solver
+from .bounded import multilinear
+
+
+class FullyConnected:
+    """An `fc` layer; weights are (inputs, outputs), biases (1, outputs)."""
+
+    accumulate = staticmethod(solver.accumulate)
+    update = staticmethod(solver.update)
+
+    def __init__(self, spec):
+        self.num_inputs, self.outputs = spec["numInputs"], spec["outputs"]
+
+    def forward(self, inputs, params, *, pass_type="train", mask=None):
+        """Outputs (outputs, N)."""
+        terms = sum(self.num_inputs) + 1
+        return multilinear(_affine, terms, list(inputs), list(params["weights"]), params["biases"])
+
+    def inputs_grad(self, i, inputs, acts_grad, params, *, pass_type="train", mask=None):
+        """Gradient of input i, (inputs, N)."""
+        return multilinear(lambda w, v: w @ v, self.outputs + 1, params["weights"][i], acts_grad)
+
+    def params_grad(self, inputs, acts_grad, params):
+        """Sums over the images given, not yet divided by the number of cases."""
+        cases = acts_grad.shape[1]
+        grads = {f"weights[{i}]": multilinear(lambda x, v: x @ v.T, cases, x, acts_grad) for i, x in enumerate(inputs)}
+        grads["biases"] = multilinear(lambda v: v.sum(1)[None, :], cases, acts_grad)
+        return grads
+
+
+def _affine(inputs, weights, biases):
+    return sum(w.T @ x for w, x in zip(weights, inputs, strict=True)) + biases.T

@@ -1,0 +1,179 @@
+"""Neurons: element-wise functions Y = f(X), and their gradients dX = V f'(X), written with Y where history did.
+
+Error model: what only selects or copies (relu, brelu, abs, ident) must match bit for bit.  The others count their
+roundings n, and take for M the result times the condition of the *formula that engines use*:
+
+    e^x           relative error 1 + |x|       (the argument is scaled by log2 e in float32)
+    s = 1/(1+e^-x)  absolute error s (1 + (1-s)|x|)
+    tanh          is computed as 2 s(2x) - 1, which cancels near 0: absolute error 1 + 2 s (1 + (1-s)|2x|)
+
+Source: network specification, 6.5; pooling and normalisation specification, 8.
+"""
+
+import numpy as np
+
+from .bounded import ROUNDOFF, Bounded, scaled_copy
+
+
+class Neuron:
+    """A `neuron` layer.  `nrelu` takes the recorded normals as `mask`."""
+
+    def __init__(self, spec):
+        neuron = spec["neuron"]
+        # An engine holds its parameters in float32, and compares with them (brelu).
+        self.params = {name: np.float64(np.float32(value)) for name, value in neuron["params"].items()}
+        self.function, self.gradient = TYPES[neuron["type"]]
+        self.noisy = neuron["type"] == "nrelu"
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """Outputs like the input."""
+        return self.function(*self._operands(inputs[0], mask), **self.params)
+
+    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+        """Gradient of the input."""
+        return self.gradient(acts_grad, *self._operands(inputs[0], mask), **self.params)
+
+    def _operands(self, x, mask):
+        return (x, mask) if self.noisy else (x,)
+
+
+# Copies and selections.
+
+
+def relu(x):
+    return Bounded(np.where(x < 0, np.float32(0), x))
+
+
+def d_relu(v, x):
+    return Bounded(v * (x > 0))
+
+
+def brelu(x, a):
+    return Bounded(np.where(x < 0, np.float32(0), np.where(x > a, np.float32(a), x)))
+
+
+def d_brelu(v, x, a):
+    return Bounded(v * ((x > 0) & (x < a)))
+
+
+def absolute(x):
+    return Bounded(np.abs(x))
+
+
+def d_absolute(v, x):
+    return Bounded(np.where(x > 0, v, -v))
+
+
+# Arithmetic.
+
+
+def nrelu(x, normals):
+    y = np.where(x < 0, 0, np.asarray(x, np.float64))
+    return Bounded(np.maximum(y + y * normals, 0), y * (1 + np.abs(normals)), 2)
+
+
+def d_nrelu(v, x, normals):
+    return Bounded(v * (nrelu(x, normals).value > 0))
+
+
+def logistic(x):
+    s, error = _logistic(x)
+    return Bounded(s, error, 4)
+
+
+def d_logistic(v, x):
+    s, error = _logistic(x)
+    return Bounded(v * s * (1 - s), np.abs(v) * error, 8)
+
+
+def tanh(x, a, b):
+    t, error = _tanh(b * x)
+    return Bounded(a * t, np.abs(a) * error, 6)
+
+
+def d_tanh(v, x, a, b):
+    t, error = _tanh(b * x)
+    return Bounded(v * a * b * (1 - t * t), np.abs(v * a * b) * (1 + 2 * np.abs(t) * error), 8)
+
+
+def drelu(x, a):
+    t, error = _tanh(x / a)
+    return Bounded(x - a * t, np.abs(x) + np.abs(a) * error, 8)
+
+
+def d_drelu(v, x, a):
+    t, error = _tanh(x / a)
+    second_order = 8 * ROUNDOFF * np.sqrt(8) * error * error  # all there is where t = 0
+    return Bounded(v * t * t, np.abs(v) * (t * t + 2 * np.abs(t) * error + second_order), 8)
+
+
+def softrelu(x):
+    x = np.asarray(x, np.float64)
+    s, _ = _logistic(x)
+    y = np.logaddexp(0, x)
+    return Bounded(np.where(x > 4, x, y), np.where(x > 4, 0, y + 1 + s * (1 + np.abs(x))), 4)
+
+
+def d_softrelu(v, x):
+    s, error = _logistic(x)
+    return Bounded(np.where(x > 4, v, v * s), np.where(x > 4, 0, np.abs(v) * (s + error)), 6)
+
+
+def square(x):
+    y = np.square(x, dtype=np.float64)
+    return Bounded(y, y, 1)
+
+
+def d_square(v, x):
+    value = 2 * np.multiply(v, x, dtype=np.float64)
+    return Bounded(value, np.abs(value), 2)
+
+
+def sqrt(x):
+    y = np.sqrt(x, dtype=np.float64)
+    return Bounded(y, y, 1)
+
+
+def d_sqrt(v, x):
+    value = v / (2 * np.sqrt(x, dtype=np.float64))
+    return Bounded(value, np.abs(value), 3)
+
+
+def linear(x, a, b):
+    return Bounded(a * x + b, np.abs(a * x) + np.abs(b), 2)
+
+
+def d_linear(v, x, a, b):
+    return scaled_copy(v, a)
+
+
+def _logistic(x):
+    """s = 1 / (1 + e^-x) and the size of its error."""
+    x = np.asarray(x, np.float64)
+    small = np.exp(-np.abs(x))  # cannot overflow
+    s = np.where(x < 0, small, 1) / (1 + small)
+    complement = np.where(x < 0, 1, small) / (1 + small)
+    return s, s * (1 + complement * np.abs(x))
+
+
+def _tanh(x):
+    """tanh x and the size of its error when computed as 2 s(2x) - 1."""
+    x = np.asarray(x, np.float64)
+    _, error = _logistic(2 * x)
+    return np.tanh(x), 1 + 2 * error
+
+
+TYPES = {
+    "ident": (Bounded, lambda v, x: Bounded(v)),
+    "relu": (relu, d_relu),
+    "nrelu": (nrelu, d_nrelu),
+    "brelu": (brelu, d_brelu),
+    "abs": (absolute, d_absolute),
+    "logistic": (logistic, d_logistic),
+    "tanh": (tanh, d_tanh),
+    "drelu": (drelu, d_drelu),
+    "softrelu": (softrelu, d_softrelu),
+    "square": (square, d_square),
+    "sqrt": (sqrt, d_sqrt),
+    "linear": (linear, d_linear),
+}

@@ -1,0 +1,123 @@
+"""Response normalisation, across channels (cmrnorm) or across pixels (rnorm, and cnorm after removing the mean).
+
+    D = minDiv + α Σ_window U²,     Y = X D^−β,     U = X  (cnorm: X minus the mean of its window)
+    dX = V D^−β − 2αβ U Σ_mirrored window V Y / D
+
+The window of size s around position f is f − ⌊s/2⌋ ... f − ⌊s/2⌋ + s − 1, clipped; for even sizes the positions
+whose window holds f are the mirror image of that.  Blocked: the s positions of f's own block.  cnorm's gradient
+ignores that the mean depends on X, as the historical one did.
+
+Error model (s: numbers in the window): forward n = s + 6, M = |Y| (1 + β), because D is a sum of positive numbers
+and the power multiplies its relative error by β.  Backward n = s + 8, M = |V D^−β| + 2αβ |U| Σ |V Y / D|.
+In cnorm U cancels, with errors in proportion to W = |X| + mean |X|; W then takes the place of |U|, and
+κ = 2α Σ|U| W / D is what its errors add to the relative error of D.
+
+Source: network specification, 6.7 to 6.9; pooling and normalisation specification, 2.
+"""
+
+import numpy as np
+
+from .bounded import Bounded, planes
+from .windows import Windows
+
+
+class ResponseNorm:
+    """A `cmrnorm` (across channels) or `rnorm` (across pixels) layer; `scale` is already divided by the window."""
+
+    def __init__(self, spec):
+        self.channels, self.size = spec["channels"], spec["size"]
+        self.alpha, self.beta, self.min_div = spec["scale"], spec["pow"], spec.get("minDiv", 1.0)
+        across_channels = spec["type"] == "cmrnorm"
+        self.axes = (0,) if across_channels else (1, 2)
+        self.add_up = _block_sum if across_channels and spec["blocked"] else _window_sum
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """Outputs like the input, (channels * pixels, N)."""
+        x = planes(np.asarray(inputs[0], np.float64), self.channels)
+        y = x * self._denominators(x) ** -self.beta
+        return _flat(y, np.abs(y) * (1 + self.beta), self._in_window() + 6)
+
+    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+        """Gradient of the input."""
+        x = planes(np.asarray(inputs[0], np.float64), self.channels)
+        v = planes(acts_grad, self.channels)
+        d = self._denominators(x)
+        direct = v * d**-self.beta
+        shared = direct * x / d  # V Y / D
+        factor = 2 * self.alpha * self.beta
+        value = direct - factor * x * self._sum(shared, mirrored=True)
+        magnitude = np.abs(direct) + factor * np.abs(x) * self._sum(np.abs(shared), mirrored=True)
+        return _flat(value, magnitude, self._in_window() + 8)
+
+    def _denominators(self, u):
+        return self.min_div + self.alpha * self._sum(u * u)
+
+    def _sum(self, x, mirrored=False):
+        for axis in self.axes:
+            x = self.add_up(x, self.size, axis, mirrored)
+        return x
+
+    def _in_window(self):
+        return self.size ** len(self.axes)
+
+
+class ContrastNorm(ResponseNorm):
+    """A `cnorm` layer: the denominator sees each pixel minus the mean of its (clipped) window."""
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """Outputs like the input, (channels * pixels, N)."""
+        x = planes(np.asarray(inputs[0], np.float64), self.channels)
+        u, w = self._differences(x)
+        d = self._denominators(u)
+        y = x * d**-self.beta
+        return _flat(y, np.abs(y) * (1 + self.beta * (1 + self._amplified(u, w, d))), 2 * self._in_window() + 6)
+
+    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+        """Approximate gradient of the input."""
+        x = planes(np.asarray(inputs[0], np.float64), self.channels)
+        v = planes(acts_grad, self.channels)
+        u, w = self._differences(x)
+        d = self._denominators(u)
+        kappa = self._amplified(u, w, d)
+        direct = v * d**-self.beta
+        shared = direct * x / d
+        factor = 2 * self.alpha * self.beta
+        value = direct - factor * u * self._sum(shared, mirrored=True)
+        spread = self._sum(np.abs(shared) * (1 + (1 + self.beta) * kappa), mirrored=True)
+        magnitude = np.abs(direct) * (1 + self.beta * kappa) + factor * w * spread
+        return _flat(value, magnitude, 2 * self._in_window() + 8)
+
+    def _differences(self, x):
+        side = x.shape[1]
+        windows = Windows(side, -(self.size // 2), self.size, 1, side)
+        inside = windows.pixels_per_window().reshape(side, side, 1)
+        return x - self._sum(x) / inside, np.abs(x) + self._sum(np.abs(x)) / inside
+
+    def _amplified(self, u, w, d):
+        return 2 * self.alpha * self._sum(np.abs(u) * w) / d
+
+
+def _window_sum(x, size, axis, mirrored):
+    """Sum over the clipped window along one axis, by shifting."""
+    low = -(size // 2)
+    shifts = range(-low - size + 1, -low + 1) if mirrored else range(low, low + size)
+    total = np.zeros_like(x)
+    into, of = np.moveaxis(total, axis, 0), np.moveaxis(x, axis, 0)
+    for shift in shifts:
+        start, stop = max(0, -shift), min(len(of), len(of) - shift)
+        if start < stop:
+            into[start:stop] += of[start + shift : stop + shift]
+    return total
+
+
+def _block_sum(x, size, axis, mirrored):
+    """Sum over the block of `size` channels; the last block may be short.  A block is its own mirror image."""
+    total = np.empty_like(x)
+    for start in range(0, len(x), size):
+        total[start : start + size] = x[start : start + size].sum(0)
+    return total
+
+
+def _flat(value, magnitude, terms):
+    cases = value.shape[3]
+    return Bounded(value.reshape(-1, cases), magnitude.reshape(-1, cases), terms)

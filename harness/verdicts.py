@@ -1,0 +1,147 @@
+"""What a comparison says about a tensor, how bad it is, and what a run says about all of them."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+
+# From best to worst.  The first two agree, the next three say nothing, the rest fail.
+AGREES = ("identical", "equivalent")
+UNDECIDED = ("unsupported", "unavailable", "inconclusive")
+FAILS = ("different", "nonfinite", "dtype", "shape", "missing")
+SEVERITY = AGREES + UNDECIDED + FAILS
+
+# The share of the bound is counted in powers of two: bin 0 holds 0, bin i the interval [2**e, 2**(e+1)) with
+# e = LOWEST_EXPONENT + i - 1; the ends take what is beyond them.
+LOWEST_EXPONENT = -32
+HIGHEST_EXPONENT = 16
+HISTOGRAM_BINS = HIGHEST_EXPONENT - LOWEST_EXPONENT + 2
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The element that used most of its bound."""
+
+    index: tuple
+    actual: float
+    reference: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one tensor of one engine against the reference.
+
+    Attributes
+    ----------
+    status : str
+        One of `SEVERITY`.
+    elements : int
+        How many were compared.
+    share : float
+        Largest |x - r| / bound; inf where bits had to match and did not.
+    worst : Worst or None
+        Where that was.
+    ulps : int
+        Largest distance to the reference rounded to float32, in units in the last place.
+    differing : int
+        Elements whose bits differ from the reference rounded to float32.
+    outside, ordered : int
+        Elements outside the bound; elements outside it that a float32 evaluation in the engine's order confirmed.
+    nonfinite : int
+        Elements that are NaN or infinite where the reference is not, or the other way round.
+    loose : float
+        Share of elements whose bound exceeds their value.
+    bound_norm, reference_norm : float
+        Euclidean norms of the bounds and of the reference.
+    histogram : tuple of int
+        Elements per power of two of |x - r| / bound.
+    reason : str
+        Why there was no comparison.
+    """
+
+    status: str
+    elements: int = 0
+    share: float = 0.0
+    worst: Worst | None = None
+    ulps: int = 0
+    differing: int = 0
+    outside: int = 0
+    ordered: int = 0
+    nonfinite: int = 0
+    loose: float = 0.0
+    bound_norm: float = 0.0
+    reference_norm: float = 0.0
+    histogram: tuple = field(default=(0,) * HISTOGRAM_BINS, repr=False)
+    reason: str = ""
+
+    @property
+    def agrees(self):
+        """Whether the engine was compared with the reference and found to agree."""
+        return self.status in AGREES
+
+    @property
+    def fails(self):
+        """Whether the engine is wrong, or did not deliver what it should have."""
+        return self.status in FAILS
+
+    def to_dict(self):
+        """Plain values, for a record."""
+        return asdict(self)
+
+
+def worst_status(statuses):
+    """The most severe of some statuses; "" of none."""
+    return max(statuses, key=SEVERITY.index, default="")
+
+
+def exit_code(findings):
+    """0: all that was compared agrees; 1: something differs; 3: nothing was decided.
+
+    What is unsupported, unavailable or inconclusive neither passes nor fails: with nothing else the code is 3.
+    Bad input, code 2, is an exception (`errors.RosettaError`) and never gets here.
+    """
+    findings = list(findings)
+    if any(finding.fails for finding in findings):
+        return 1
+    return 0 if any(finding.agrees for finding in findings) else 3
+
+
+def summarise(rows):
+    """The one sentence a run ends in.
+
+    Parameters
+    ----------
+    rows : iterable of (str, Finding)
+        A name for each tensor ("port conv1a acts"), and what was found.
+    """
+    rows = list(rows)
+    counts = Counter(finding.status for _, finding in rows)
+    agree = [(name, finding) for name, finding in rows if finding.agrees]
+    compared = len(agree) + counts["inconclusive"] + sum(counts[status] for status in FAILS)
+    if not compared:
+        return f"Nothing was compared{_tally(counts, UNDECIDED)}."
+    sentence = f"{len(agree)} of {compared} tensors agree{_bit_for_bit(len(agree), counts)}"
+    sentence += _tally(counts, (*reversed(FAILS), *reversed(UNDECIDED)))
+    return f"{sentence}{_closest_call(agree)}{_first_failure(rows)}."
+
+
+def _bit_for_bit(agree, counts):
+    identical = counts["identical"]
+    if not identical:
+        return ""
+    return ", all bit for bit" if identical == agree else f", {identical} of them bit for bit"
+
+
+def _tally(counts, statuses):
+    return "".join(f", {counts[status]} {status}" for status in statuses if counts[status])
+
+
+def _closest_call(agree):
+    name, finding = max(agree, key=lambda row: row[1].share, default=("", None))
+    if finding is None or finding.share == 0:
+        return ""
+    return f"; the closest call, {name}, used {finding.share:.2g} of what rounding allows"
+
+
+def _first_failure(rows):
+    name = next((name for name, finding in rows if finding.fails), "")
+    return f"; the first to differ is {name}" if name else ""
