@@ -1,0 +1,307 @@
+"""The configuration language of the 2012 engine: two layer files to a checked network with all its sizes.
+
+``load_network`` reads a layer-definition file and a layer-parameter file, as the AlexNet release did, with the
+tolerant rules of the config-format specification, section 18. Nothing named in a file is ever imported or executed.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from . import grammar
+from .ini import ConfigError, read_ini, read_source
+from .keys import DataFacts, Draft, Tree, integer, text
+from .layer_types import LAYER_TYPES, NEURON
+
+__all__ = ["ConfigError", "LayerSpec", "NetworkSpec", "Tree", "load_network"]
+
+DEFAULT_QUANTISER = MappingProxyType({"type": "default", "params": {}})
+QUANTISERS = tuple(text(key, DEFAULT_QUANTISER, grammar.read_quantiser) for key in ("quantF", "quantB"))
+MAX_INPUTS = 1024
+OBSOLETE = {
+    "sched": "is ignored, as in the release; write schedW and schedB",
+    "wcnorm": "is obsolete and ignored; the release has wcNormMin and wcNormMax",
+    "sumwidth": "belongs to cuda-convnet2 and is ignored",
+    "supermom": "is read by the release but never used",
+}
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One checked layer.
+
+    Attributes
+    ----------
+    name, type : str
+        As in the file; a detached neuron layer is called ``<source>_neuron``.
+    inputs : tuple of str
+        Names of the layers below.
+    outputs : int
+        Output units per case; 0 for costs.
+    keys : Mapping
+        Every value of the layer under its historical name, given or derived: ``spec["modulesX"]``. As in the release,
+        ``padding`` is negated, ``filters`` is the total, ``scale`` of the norm layers is divided by the window's size.
+    lines : Mapping of str to int
+        Line of every option that was given, by lower-case name.
+    file, line
+        Definition file and line of the section.
+    """
+
+    name: str
+    type: str
+    inputs: tuple[str, ...]
+    outputs: int
+    keys: Mapping[str, Any]
+    lines: Mapping[str, int]
+    file: str
+    line: int
+
+    def __getitem__(self, key):
+        return self.keys[key]
+
+    def __contains__(self, key):
+        return key in self.keys
+
+    def get(self, key, default=None):
+        """The value of `key`, or `default` where the layer type has no such value."""
+        return self.keys.get(key, default)
+
+    def to_dict(self):
+        """All values as a new dict of plain numbers, texts, lists and dicts."""
+        return _plain(self.keys)
+
+    def error(self, what, **facts):
+        """A ConfigError about this layer."""
+        return ConfigError(what, file=self.file, line=self.line, layer=self.name, **facts)
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A checked network: its layers in an order in which inputs come first.
+
+    Attributes
+    ----------
+    layers : tuple of LayerSpec
+        In definition order; a detached neuron layer stands right after its source.
+    has_params : bool
+        A parameter file was read.
+    warnings : tuple of str
+        What was accepted but looks odd, one line each.
+    """
+
+    layers: tuple[LayerSpec, ...]
+    has_params: bool
+    warnings: tuple[str, ...]
+
+    def __iter__(self):
+        return iter(self.layers)
+
+    def __getitem__(self, name):
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(name)
+
+    @property
+    def parameter_count(self):
+        """Number of weights and biases."""
+        trained = [layer for layer in self.layers if "biasShape" in layer]
+        shapes = [shape for layer in trained for shape in (*layer["weightShapes"], layer["biasShape"])]
+        return sum(rows * columns for rows, columns in shapes)
+
+
+def _plain(value):
+    """Nested mappings and tuples to new dicts and lists."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def load_network(definition, params=None, *, data_dims=None, num_classes=None, tree=None):
+    """Read a layer-definition file and a layer-parameter file.
+
+    Parameters
+    ----------
+    definition, params : path or str
+        Path of a file, or its text (a str with a line end in it). Without `params` the sizes are complete but the
+        learning rates and the constants of norm, dropout and cost layers are missing.
+    data_dims : sequence or mapping of int, optional
+        Values per case by data index; else the key ``dims`` of the data section, else 150528 for 0 and 1 for 1.
+    num_classes : int, optional
+        Number of classes of the data set; else that of the layer below the softmax is right by definition.
+    tree : Tree, optional
+        Class tree, for treefc layers.
+
+    Returns
+    -------
+    NetworkSpec
+
+    Raises
+    ------
+    ConfigError
+        Anything wrong in the files; the message names file, line, layer and key.
+    """
+    dims = dict(data_dims if isinstance(data_dims, Mapping) else enumerate(data_dims or ()))
+    facts = DataFacts(dims, num_classes, tree)
+    contents, file = read_source(definition)
+    sections, warnings = read_ini(contents, file)
+    if not sections:
+        raise ConfigError("has no layers", file=file, expected="sections [name] with type=...")
+    drafts = {}
+    for section in sections.values():
+        drafts[section.name] = _define(Draft(section, facts, warnings), drafts)
+    drafts = _detach_neurons(drafts)
+    _require_use(drafts)
+    if params is not None:
+        _add_params(drafts, params, warnings)
+    return NetworkSpec(tuple(_freeze(draft) for draft in drafts.values()), params is not None, tuple(warnings))
+
+
+def _define(draft, earlier):
+    """Parse one section of the definition file."""
+    draft.name = draft.section.name
+    draft.earlier = earlier
+    bad = "," in draft.name or "[" in draft.name or draft.name != draft.name.strip()
+    draft.check(not bad, "is no layer name", expected="no comma, bracket or blank at its ends")
+    option = draft.section.find("type")
+    draft.check(option is not None, "is missing", "type", expected="a line type=... in this section")
+    near = difflib.get_close_matches(option.text[:40], LAYER_TYPES, 1)
+    draft.check(
+        option.text in LAYER_TYPES, "is no layer type", "type", actual=option.text,
+        hint=f"did you mean {near[0]}?" if near else "the types are " + ", ".join(LAYER_TYPES),
+    )  # fmt: skip
+    draft.type = option.text
+    row = LAYER_TYPES[draft.type]
+    acts, inputs, own = row.uses
+    draft.values |= {
+        "name": draft.name, "type": draft.type, "requiresParams": row.needs_params, "usesActs": acts,
+        "usesInputs": inputs, "forceOwnActs": own, "gradConsumer": False, "actsTarget": -1, "actsGradTarget": -1,
+        "conserveMem": 0, "gpu": -1,
+    }  # fmt: skip
+    if draft.type != "data":
+        _connect(draft, row)
+    draft.read(row.keys, draft.section)
+    row.derive(draft)
+    _warn_unknown(draft, draft.section, ["type", "inputs", "neuron", "gpu", *(key.name for key in row.keys)])
+    return draft
+
+
+def _connect(draft, row):
+    """Inputs, device and neuron: what all layers but data have."""
+    option = draft.section.find("inputs")
+    draft.check(option is not None, "is missing", "inputs", expected="a line inputs=... in this section")
+    names = [name.strip() for name in option.text.split(",")]
+    fewest, most = row.inputs
+    draft.check(
+        fewest <= len(names) <= (most or MAX_INPUTS), "has the wrong number of entries", "inputs",
+        expected=fewest if most == fewest else f"{fewest} to {MAX_INPUTS}", actual=len(names),
+    )  # fmt: skip
+    for name in names:
+        draft.check(
+            name in draft.earlier, f"{name[:60]!r} is no layer above this one", "inputs", actual=option.text,
+            hint="layers must be defined before they are used",
+        )  # fmt: skip
+        draft.check(draft.earlier[name]["outputs"] > 0, f"{name} produces no output", "inputs", actual=option.text)
+    draft.inputs = [draft.earlier[name] for name in names]
+    below = any(source.weights_below for source in draft.inputs)
+    draft.check(row.gradient or not below, "passes no gradient and cannot stand above layers with weights", "type")
+    draft.weights_below = row.weights or below
+    gpu = draft.value(integer("gpu", None, low=0), draft.section)
+    draft.values["inputs"] = tuple(names)
+    draft.values["numInputs"] = tuple(source["outputs"] for source in draft.inputs)
+    draft.values["gpu"] = draft.inputs[0]["gpu"] if gpu is None else gpu
+    if not draft.type.startswith("cost."):
+        neuron = draft.section.find("neuron")
+        draft.values["neuron"] = neuron.text if neuron else ""
+
+
+def _warn_unknown(draft, section, keys):
+    """Warn about options of a section that are neither in `keys` nor looked up by the layer type itself."""
+    row = LAYER_TYPES[draft.type]
+    known = {name.lower() for name in (*keys, *row.also)}
+    elsewhere = {key.name.lower() for key in (*row.keys, *row.params)}
+    for name in section.options:
+        if name in OBSOLETE:
+            draft.warnings.append(str(section.error(OBSOLETE[name], name)))
+        elif name not in known:
+            what = "belongs in the other file and is ignored" if name in elsewhere else "is unknown and ignored"
+            draft.warnings.append(str(section.error(what, name)))
+
+
+def _detach_neurons(drafts):
+    """Give every ``neuron=`` a layer of its own, right after its source (section 8)."""
+    taken, moved, result = set(drafts), {}, {}
+    for draft in drafts.values():
+        result[draft.name] = draft
+        if draft.type != "neuron" and draft.values.get("neuron"):
+            detached = _detached(draft, taken)
+            taken.add(detached.name)
+            moved[draft.name] = detached.name
+            result[detached.name] = detached
+    for draft in drafts.values():
+        if draft.inputs:
+            draft.values["inputs"] = tuple(moved.get(name, name) for name in draft["inputs"])
+    return result
+
+
+def _detached(source, taken):
+    """The neuron layer of a layer with ``neuron=``."""
+    base = f"{source.name}_neuron"
+    names = [base, *(f"{base}.{i}" for i in range(1, 100))]
+    name = next((name for name in names if name not in taken), None)
+    source.check(name is not None, "no name is left for its neuron layer", "neuron", actual=base)
+    draft = Draft(source.section, source.facts, source.warnings, name, "neuron", [source])
+    neuron = source.convert(NEURON, source["neuron"], "neuron", source.section)
+    draft.values = {
+        "name": name, "type": "neuron", "src_layer": source.name, "inputs": (source.name,),
+        "numInputs": (source["outputs"],), "outputs": source["outputs"], "neuron": neuron, "gpu": source["gpu"],
+        "usesActs": neuron["usesActs"], "usesInputs": neuron["usesInputs"], "forceOwnActs": False,
+        "requiresParams": False, "gradConsumer": False, "actsTarget": -1, "actsGradTarget": -1, "conserveMem": 0,
+    }  # fmt: skip
+    return draft
+
+
+def _require_use(drafts):
+    """Every layer but the costs must be an input of some layer."""
+    used = {name for draft in drafts.values() for name in draft.values.get("inputs", ())}
+    for draft in drafts.values():
+        draft.check(
+            draft.name in used or draft.type.startswith("cost."), "is not used by any layer",
+            hint="make it an input of another layer or delete the section",
+        )  # fmt: skip
+
+
+def _add_params(drafts, params, warnings):
+    """Read the parameter file and give every layer its section."""
+    contents, file = read_source(params)
+    sections, more = read_ini(contents, file)
+    warnings += more
+    for draft in drafts.values():
+        row = LAYER_TYPES[draft.type]
+        draft.params = sections.get(draft.name)
+        oldest = draft.type in ("rnorm", "cnorm") and draft.section.find("scale") and draft.section.find("pow")
+        if draft["requiresParams"] and draft.params is None and not oldest:
+            raise ConfigError(
+                "has no section in the parameter file", file=file, layer=draft.name,
+                expected=f"a section [{draft.name}] for this {draft.type} layer",
+            )  # fmt: skip
+        if draft.params is not None:
+            draft.read(row.params, draft.params)
+            _warn_unknown(draft, draft.params, [key.name for key in (*row.params, *QUANTISERS)])
+        row.finish(draft)
+        home = draft.params or (sections.get(draft["src_layer"]) if "src_layer" in draft.values else None)
+        draft.values |= {key.name: draft.value(key, home) if home else key.default for key in QUANTISERS}
+    unmatched = [section for name, section in sections.items() if name not in drafts]
+    warnings += [str(section.error("matches no layer and is ignored")) for section in unmatched]
+
+
+def _freeze(draft):
+    """The finished, read-only layer."""
+    for key in QUANTISERS:
+        draft.values.setdefault(key.name, key.default)
+    return LayerSpec(
+        draft.name, draft.type, draft.values.get("inputs", ()), draft["outputs"], MappingProxyType(draft.values),
+        MappingProxyType(draft.lines), draft.section.file, draft.section.line,
+    )  # fmt: skip

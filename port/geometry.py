@@ -1,0 +1,30 @@
+"""Sizes derived from other sizes: pure integer arithmetic, as in the config-format specification, section 6."""
+
+from math import isqrt
+
+
+def ceil_div(a, b):
+    """a/b rounded up, for integers with b > 0."""
+    return -(-a // b)
+
+
+def square_side(values, channels):
+    """Side S of square images with ``channels * S * S == values``, or 0 if there is none."""
+    side = isqrt(values // channels)
+    return side if channels * side * side == values else 0
+
+
+def conv_modules(img_size, filter_size, padding, stride):
+    """Output side of a convolution: the last module may stick out over the right and bottom edge (ceil, not floor)."""
+    return 1 + ceil_div(2 * padding + img_size - filter_size, stride)
+
+
+def pool_outputs(img_size, size, start, stride):
+    """Output side of a pooling layer; windows are clipped at the border, hence again ceil."""
+    return ceil_div(img_size - start - size, stride) + 1
+
+
+def nailbed(img_size, stride):
+    """(output side, first sampled row) of a bed of nails."""
+    outputs = (img_size + stride - 1) // stride
+    return outputs, (img_size - stride * (outputs - 1)) // 2

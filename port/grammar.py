@@ -1,0 +1,172 @@
+"""Small grammars inside values: numbers, lists, neurons, schedules, quantisers, weight sources, initialisers.
+
+Every reader takes the stripped text of an option and returns its value, or raises ``ValueError`` whose message says
+what was expected; the caller knows file, line and key and turns it into a ConfigError. Section numbers are those of
+the config-format specification.
+"""
+
+import math
+import re
+
+MAX_INT = 2**31
+MAX_DIGITS = 64
+
+TRUE, FALSE = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
+_INT = re.compile(r"[+-]?[0-9]{1,18}")
+_FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_CALL = re.compile(r"([A-Za-z]+)\s*(?:\[([^\[\]]*)\])?")
+_SOURCE = re.compile(r"([^\s\[]+)\s*(?:\[([0-9]{1,9})\])?")
+_FUNCTION = re.compile(r"([^.()]+)\.([^()]+)(?:\((.*)\))?")
+
+# name: (argument names, uses its output, uses its input) for the gradient (section 8).
+NEURONS = {
+    "ident": ((), False, False),
+    "logistic": ((), True, False),
+    "abs": ((), False, True),
+    "relu": ((), True, False),
+    "nrelu": ((), True, False),
+    "softrelu": ((), False, True),
+    "square": ((), False, True),
+    "sqrt": ((), True, False),
+    "tanh": (("a", "b"), True, False),
+    "brelu": (("a",), True, False),
+    "linear": (("a", "b"), True, False),
+    "drelu": (("a",), False, True),
+}
+
+# name: (arguments in their named order (9.1), what a given number of positional ones means (9.2)).
+_TARGET, _NOISY, _STEPS = ("tgtFactor",), ("tgtFactor", "noiseStdev"), ("tgtFactor", "numSteps")
+_SMOOTH = (_NOISY, {1: _TARGET, 2: _NOISY})
+_STAIRS = ((*_NOISY, "numSteps"), {2: _STEPS, 3: (*_NOISY, "numSteps")})
+SCHEDULES = {"default": ((), {}), "linear": _SMOOTH, "exp": _SMOOTH, "dexp": _STAIRS, "jdexp": _STAIRS}
+
+INIT_FUNCTIONS = ("initw.makew", "initw.makeb", "initw.makec")
+
+
+def read_str(text):
+    """Any text."""
+    return text
+
+
+def read_int(text):
+    """An integer of Python 2's ``int``, within 32 bits."""
+    if not _INT.fullmatch(text) or not -MAX_INT < int(text) < MAX_INT:
+        raise ValueError("an integer of at most 31 bits")
+    return int(text)
+
+
+def read_float(text):
+    """A finite number."""
+    value = float(text) if len(text) <= MAX_DIGITS and _FLOAT.fullmatch(text) else math.nan
+    if not math.isfinite(value):
+        raise ValueError("a finite number")
+    return value
+
+
+def read_bool(text):
+    """Section 3: one of eight words, in any case."""
+    if text.lower() not in TRUE + FALSE:
+        raise ValueError("one of " + ", ".join(TRUE + FALSE))
+    return text.lower() in TRUE
+
+
+def read_listed_bool(text):
+    """A piece of a ``bool[]``: true only for ``true`` and ``1`` (section 3)."""
+    return text.lower() in ("true", "1")
+
+
+def read_neuron(text):
+    """Parse a neuron (section 8).
+
+    Returns
+    -------
+    dict
+        ``type``, ``params`` (argument values by name), ``usesActs``, ``usesInputs``.
+    """
+    match = _CALL.fullmatch(text)
+    names, uses_acts, uses_inputs = NEURONS.get(match[1] if match else None, (None, None, None))
+    if names is None:
+        raise ValueError("a neuron: " + ", ".join(_signature(name) for name in NEURONS))
+    pieces = [] if match[2] is None else match[2].split(",")
+    if len(pieces) != len(names) or (match[2] is not None and not names):
+        raise ValueError(_signature(match[1]))
+    params = {name: read_float(piece.strip()) for name, piece in zip(names, pieces, strict=True)}
+    if match[1] in ("tanh", "drelu") and params["a"] == 0:
+        raise ValueError(f"{_signature(match[1])} with a other than 0")
+    return {"type": match[1], "params": params, "usesActs": uses_acts, "usesInputs": uses_inputs}
+
+
+def _signature(name):
+    """How a neuron is written: ``tanh[a,b]``."""
+    names = NEURONS[name][0]
+    return f"{name}[{','.join(names)}]" if names else name
+
+
+def read_schedule(text):
+    """Parse a learning-rate schedule, in the released form (9.1) or the positional one of older files (9.2).
+
+    Returns
+    -------
+    dict
+        ``type`` and ``params`` (tgtFactor, noiseStdev and, for dexp and jdexp, numSteps).
+    """
+    match = _CALL.fullmatch(text)
+    name = match[1].lower() if match else None
+    if name not in SCHEDULES:
+        raise ValueError("a schedule: default, linear[...], exp[...], dexp[...] or jdexp[...]")
+    order, positional = SCHEDULES[name]
+    given = [piece.strip() for piece in match[2].split(",")] if match[2] and match[2].strip() else []
+    if given and all("=" in piece for piece in given):
+        names = [piece.split("=", 1)[0].strip().lower() for piece in given]
+        given = [piece.split("=", 1)[1].strip() for piece in given]
+        if names != [key.lower() for key in order]:
+            raise ValueError(_schedule_form(name, order))
+    elif given:
+        order = positional.get(len(given), ())
+    if len(given) != len(order):
+        raise ValueError(_schedule_form(name, SCHEDULES[name][0]))
+    params = {} if name == "default" else {"tgtFactor": None, "noiseStdev": 0.0}
+    params |= {key: read_int(text) if key == "numSteps" else read_float(text) for key, text in zip(order, given)}  # noqa: B905
+    _check_schedule(params)
+    return {"type": name, "params": params}
+
+
+def _schedule_form(name, order):
+    """How a schedule is written in full."""
+    return f"{name}[{','.join(key + '=...' for key in order)}]" if order else name
+
+
+def _check_schedule(params):
+    """The values for which the formulas of network-and-solver section 9 are defined."""
+    if params.get("tgtFactor", 1) <= 0:
+        raise ValueError("a tgtFactor above 0")
+    if params.get("noiseStdev", 0) < 0:
+        raise ValueError("a noiseStdev of at least 0")
+    if params.get("numSteps", 0) < 0:
+        raise ValueError("a numSteps of at least 0")
+
+
+def read_quantiser(text):
+    """Parse a quantiser (section 10)."""
+    match = _CALL.fullmatch(text)
+    if not match or match[1].lower() not in ("default", "half") or (match[2] or "").strip():
+        raise ValueError("default or half")
+    return {"type": match[1].lower(), "params": {}}
+
+
+def read_weight_source(text):
+    """Parse one entry of ``weightSource`` (section 11) into (layer name, matrix index); ("", -1) if empty."""
+    if not text:
+        return "", -1
+    match = _SOURCE.fullmatch(text)
+    if not match:
+        raise ValueError("a layer name, or name[matrix index]")
+    return match[1], int(match[2] or 0)
+
+
+def read_init_function(text):
+    """Check the name of an initialiser against the closed list (13.2); nothing in a layer file is ever executed."""
+    match = _FUNCTION.fullmatch(text)
+    if text and (not match or f"{match[1]}.{match[2]}" not in INIT_FUNCTIONS or not (match[3] or "").strip()):
+        raise ValueError("one of " + ", ".join(f"{name}(layer)" for name in INIT_FUNCTIONS))
+    return text

@@ -1,0 +1,229 @@
+"""The INI dialect of the layer files: that of Python 2.7's SafeConfigParser.
+
+Python 3's configparser reads another language, so the reader is written out here, rule by rule (config-format
+specification, section 2). Interpolation is the one thing left out: no layer file uses it, and a ``%`` in a value that
+is looked up is an error.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WHITE = " \t\x0b\x0c"
+MAX_BYTES = 4 * 2**20
+SHOWN = 60
+
+
+def shorten(value):
+    """``repr`` of a value, cut to a length that fits in a one-line message."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+class ConfigError(ValueError):
+    """A layer file that cannot be used; the message is one line and names the place.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong.
+    file, line, layer, key : optional
+        The place: file name, line number (from 1), section and option name.
+    expected : str, optional
+        What would have been right.
+    actual : object, optional
+        What was found; shown with ``repr``, shortened.
+    hint : str, optional
+        What to do about it.
+    """
+
+    def __init__(self, what, *, file=None, line=None, layer=None, key=None, expected=None, actual=None, hint=None):
+        self.what, self.file, self.line, self.layer, self.key = what, file, line, layer, key
+        self.expected, self.actual, self.hint = expected, actual, hint
+        parts = [what]
+        if expected is not None:
+            parts.append(f"expected {expected}")
+        if actual is not None:
+            parts.append(f"actual {shorten(actual)}")
+        if hint is not None:
+            parts.append(f"hint: {hint}")
+        message = place(file, line, layer, key) + "; ".join(parts)
+        super().__init__(" ".join(message.split()))
+
+
+def place(file, line, layer, key):
+    """The prefix of a message: ``file:line: [layer] key: ``, as far as known."""
+    text = ""
+    if file is not None:
+        text += f"{file}:{line}: " if line is not None else f"{file}: "
+    if layer is not None:
+        text += f"[{layer if len(layer) <= SHOWN else layer[: SHOWN - 3] + '...'}] "
+    if key is not None:
+        text += f"{key}: "
+    return text
+
+
+@dataclass
+class Option:
+    """The text of one option and the line it stands on."""
+
+    text: str
+    line: int
+
+
+@dataclass
+class Section:
+    """One section: its options by lower-case name, in file order."""
+
+    file: str
+    name: str
+    line: int
+    options: dict[str, Option] = field(default_factory=dict)
+    inherited: dict[str, Option] = field(default_factory=dict)
+
+    def find(self, key):
+        """The option `key` (any case), from the section or from [DEFAULT], or None."""
+        name = key.lower()
+        option = self.options.get(name) or self.inherited.get(name)
+        if option is not None and "%" in option.text:
+            raise self.error("'%' is not allowed in values", key, actual=option.text, hint="write the value out")
+        return option
+
+    def error(self, what, key=None, **facts):
+        """A ConfigError placed at option `key` of this section."""
+        option = None if key is None else self.options.get(key.lower()) or self.inherited.get(key.lower())
+        line = self.line if option is None else option.line
+        return ConfigError(what, file=self.file, line=line, layer=self.name, key=key, **facts)
+
+
+class _Reader:
+    """State of the line reader: the open section, the last option, what went wrong so far."""
+
+    def __init__(self, file):
+        self.file = file
+        self.sections = {}
+        self.defaults = {}
+        self.warnings = []
+        self.bad = []
+        self.options = None
+        self.section = None
+        self.last = None
+
+    def line(self, number, line):
+        """Take one physical line; the order of the tests is that of the specification."""
+        if not line.strip(WHITE) or line[0] in "#;":
+            return
+        if line[0] in "rR" and line.split(None, 1)[0].lower() == "rem":
+            return
+        if line[0] in WHITE and self.options is not None and self.last is not None:
+            self.last.text += "\n" + line.strip(WHITE)
+        elif line[0] == "[" and line.find("]") > 1:
+            self.header(number, line[1 : line.index("]")])
+        elif self.options is None:
+            raise ConfigError(
+                "an option before the first section", file=self.file, line=number,
+                expected="a line [name]", actual=line,
+            )  # fmt: skip
+        else:
+            self.option(number, line)
+
+    def header(self, number, name):
+        """Open section `name`, again if it exists already."""
+        self.last = None
+        if name == "DEFAULT":
+            self.section, self.options = None, self.defaults
+            return
+        if name in self.sections:
+            self.warn(number, f"[{name}] occurs again; its options are added to the first one's")
+        else:
+            self.sections[name] = Section(self.file, name, number, inherited=self.defaults)
+        self.section = self.sections[name]
+        self.options = self.section.options
+
+    def option(self, number, line):
+        """Read ``name = value``; remember the line as bad if it is none."""
+        cut = min((i for i in (line.find(":"), line.find("=")) if i >= 0), default=-1)
+        if cut < 1 or line[0] in WHITE:
+            self.bad.append((number, line))
+            return
+        name = line[:cut].rstrip(WHITE).lower()
+        text = line[cut + 1 :].lstrip(WHITE)
+        semicolon = text.find(";")
+        if semicolon > 0 and text[semicolon - 1] in WHITE:
+            text = text[:semicolon]
+        text = text.strip(WHITE)
+        if name in self.options:
+            where = "DEFAULT" if self.section is None else self.section.name
+            self.warn(number, f"[{where}] {name} is given again; the last one counts")
+        self.last = self.options[name] = Option("" if text == '""' else text, number)
+
+    def warn(self, number, text):
+        """Record a warning about a line."""
+        self.warnings.append(f"{self.file}:{number}: {text}")
+
+
+def read_ini(text, file="<text>"):
+    """Read the text of a layer file.
+
+    Parameters
+    ----------
+    text : str
+        Contents; any of the three line ends.
+    file : str
+        Name for messages.
+
+    Returns
+    -------
+    sections : dict of str to Section
+        In file order; names are case-sensitive.
+    warnings : list of str
+        Sections and options that occur twice.
+
+    Raises
+    ------
+    ConfigError
+        A line that is neither header, option, continuation nor comment; an option before the first header.
+    """
+    reader = _Reader(file)
+    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
+        reader.line(number, line)
+    if reader.bad:
+        number, line = reader.bad[0]
+        more = len(reader.bad) - 1
+        raise ConfigError(
+            "not a line of a layer file" + (f" (and {more} more)" if more else ""), file=file, line=number,
+            expected="[name], key=value, or a # comment at the start of the line", actual=line,
+        )  # fmt: skip
+    return reader.sections, reader.warnings
+
+
+def read_source(source):
+    """Contents and name of a layer file given as a path, or as its text (a str with a line end in it).
+
+    Raises
+    ------
+    ConfigError
+        The file does not exist, cannot be read, or is larger than any layer file (4 MiB).
+    """
+    if isinstance(source, str) and "\n" in source:
+        text, file = source, "<text>"
+    else:
+        path = Path(source)
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            hint = "give the path of a layer file"
+            raise ConfigError(f"cannot be read: {reason}", file=str(path), hint=hint) from None
+        text, file = _decode(data), path.name
+    if len(text) > MAX_BYTES:
+        raise ConfigError("is too large for a layer file", file=file, expected=f"at most {MAX_BYTES} bytes")
+    return text, file
+
+
+def _decode(data):
+    """UTF-8 if it is, else Latin-1, which accepts every byte."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")

@@ -1,0 +1,186 @@
+"""The keys of a layer section as data (name, type, default, range), and the layer while it is being parsed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import grammar
+from .ini import Section
+
+REQUIRED = object()
+MAX_ELEMENTS = 2**31
+
+
+@dataclass(frozen=True)
+class Key:
+    """One row of the tables in the config-format specification.
+
+    Attributes
+    ----------
+    name : str
+        The option.
+    read : callable
+        Text to value; its ValueError says what was expected.
+    default : object
+        Value when the option is absent; REQUIRED if there is none.
+    each : bool
+        The value is a list with one entry per input; a single entry stands for all of them.
+    low, high : number, optional
+        Inclusive range.
+    one_of : tuple, optional
+        The values allowed.
+    """
+
+    name: str
+    read: Callable[[str], Any]
+    default: Any = REQUIRED
+    each: bool = False
+    low: float | None = None
+    high: float | None = None
+    one_of: tuple = ()
+
+
+def integer(name, default=REQUIRED, **row):
+    """Row for an ``int`` or, with ``each``, an ``int[]``."""
+    return Key(name, grammar.read_int, default, **row)
+
+
+def number(name, default=REQUIRED, **row):
+    """Row for a ``float`` or, with ``each``, a ``float[]``."""
+    return Key(name, grammar.read_float, default, **row)
+
+
+def flag(name, default=REQUIRED, **row):
+    """Row for a ``bool`` or, with ``each``, a ``bool[]``."""
+    return Key(name, grammar.read_listed_bool if row.get("each") else grammar.read_bool, default, **row)
+
+
+def text(name, default=REQUIRED, read=grammar.read_str, **row):
+    """Row for a ``str`` or a value with a grammar of its own."""
+    return Key(name, read, default, **row)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The class tree that a treefc layer needs: ``children[node]`` for every node, leaves first, and the root."""
+
+    children: tuple[tuple[int, ...], ...]
+    root: int
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What the data set says: dimension by data index, number of classes, class tree."""
+
+    dims: dict[int, int]
+    num_classes: int | None = None
+    tree: Tree | None = None
+
+
+@dataclass
+class Draft:
+    """A layer while it is being parsed; `values` becomes the mapping of the LayerSpec."""
+
+    section: Section
+    facts: DataFacts
+    warnings: list[str]
+    name: str = ""
+    type: str = ""
+    inputs: list["Draft"] = field(default_factory=list)
+    earlier: dict[str, "Draft"] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    params: Section | None = None
+    weights_below: bool = False
+
+    def __getitem__(self, key):
+        return self.values[key]
+
+    @property
+    def lines(self):
+        """Line of every option given for the layer: {key: line}."""
+        sections = [part for part in (self.section, self.params) if part is not None]
+        return {key: option.line for part in sections for key, option in part.options.items()}
+
+    def home(self, key=None):
+        """The section a message about `key` points to: the parameter section if the key stands there."""
+        in_params = key is not None and self.params is not None and key.lower() in self.params.options
+        return self.params if in_params else self.section
+
+    def error(self, what, key=None, **facts):
+        """A ConfigError about this layer."""
+        return self.home(key).error(what, key, **facts)
+
+    def warn(self, what, key=None, **facts):
+        """Record a warning, worded and placed like an error."""
+        self.warnings.append(str(self.error(what, key, **facts)))
+
+    def check(self, right, what, key=None, **facts):
+        """Raise unless `right`."""
+        if not right:
+            raise self.error(what, key, **facts)
+
+    def advise(self, right, what, key=None, **facts):
+        """Warn unless `right`."""
+        if not right:
+            self.warn(what, key, **facts)
+
+    def kernel_limit(self, right, key, expected, actual):
+        """Warn where the historical kernels would not run: a limit of their time, not of the mathematics."""
+        self.advise(right, "the historical kernels do not take this", key, expected=expected, actual=actual)
+
+    def read(self, keys, section):
+        """Read the options of a key table from `section` into `values`."""
+        for key in keys:
+            self.values[key.name] = self.value(key, section)
+
+    def value(self, key, section):
+        """The value of one key in `section`, or its default."""
+        option = section.find(key.name)
+        count = len(self.inputs)
+        if option is None:
+            if key.default is REQUIRED:
+                raise section.error("is missing", key.name, expected=f"a line {key.name}=... in this section")
+            return (key.default,) * count if key.each else key.default
+        if not key.each:
+            return self.convert(key, option.text, key.name, section)
+        pieces = [piece.strip() for piece in option.text.split(",")]
+        if len(pieces) not in (1, count):
+            raise section.error(
+                "has the wrong number of entries", key.name, expected=f"1 or {count}, one per input", actual=len(pieces)
+            )
+        values = [self.convert(key, piece, f"{key.name}[{i}]", section) for i, piece in enumerate(pieces)]
+        return tuple(values) if len(values) == count else tuple(values * count)
+
+    def convert(self, key, piece, label, section):
+        """One piece of text to a value, with the row's checks."""
+        try:
+            value = key.read(piece)
+        except ValueError as error:
+            raise section.error(f"{label} cannot be read", key.name, expected=str(error), actual=piece) from None
+        if key.one_of and value not in key.one_of:
+            raise section.error(
+                f"{label} is unknown", key.name, expected="one of " + ", ".join(key.one_of), actual=value
+            )
+        if (key.low is not None and value < key.low) or (key.high is not None and value > key.high):
+            raise section.error(f"{label} is out of range", key.name, expected=_range(key), actual=value)
+        if key.read is grammar.read_listed_bool and piece.lower() not in ("true", "1", "false", "0"):
+            text = section.error(f"{label} counts as false", key.name, expected="true, 1, false or 0", actual=piece)
+            self.warnings.append(str(text))
+        return value
+
+    def fits(self, elements, what):
+        """Raise if a tensor with so many elements could not be addressed."""
+        right = 0 < elements <= MAX_ELEMENTS
+        self.check(right, f"{what} has an impossible size", expected="1 to 2**31 values", actual=elements)
+
+    def set_outputs(self, outputs):
+        """Fix the number of output units."""
+        self.fits(outputs, "the output")
+        self.values["outputs"] = outputs
+
+
+def _range(key):
+    """A row's range in words."""
+    if key.low is None:
+        return f"at most {key.high}"
+    return f"at least {key.low}" if key.high is None else f"{key.low} to {key.high}"
