@@ -1,0 +1,44 @@
+"""Engines by name: the built-in ones, and those that other packages register as ``rosetta.engines``."""
+
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from ..errors import BadInput, EngineUnavailable
+
+BUILT_IN = {
+    "legacy-cpu": ("legacy", "LegacyCpu"),
+    "port": ("port", "Port"),
+    "reference": ("reference", "Reference"),
+    "torch": ("torch", "Torch"),
+}
+DEFAULT = ("legacy-cpu", "port")
+
+
+def registered():
+    """Names of all engines, built-in ones first."""
+    return [*BUILT_IN, *sorted(point.name for point in entry_points(group="rosetta.engines"))]
+
+
+def find(name):
+    """The engine of that name; BadInput if there is none."""
+    if name in BUILT_IN:
+        module, cls = BUILT_IN[name]
+        return getattr(import_module(f".{module}", __name__), cls)()
+    for point in entry_points(group="rosetta.engines"):
+        if point.name == name:
+            return point.load()()
+    raise BadInput(f"no engine is called {name!r}", hint=f"engines: {', '.join(registered())}")
+
+
+def available(names):
+    """The engines of these names, each able to run here; EngineUnavailable naming the first that is not."""
+    engines = []
+    for name in names:
+        engine = find(name)
+        ok, reason = engine.probe()
+        if not ok:
+            raise EngineUnavailable(
+                f"engine {name} is unavailable: {reason}", hint="see 'rosetta doctor', choose --engines"
+            )
+        engines.append(engine)
+    return engines

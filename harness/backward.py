@@ -1,0 +1,134 @@
+"""The backward pass of a sweep.
+
+For each layer, costs first: the gradients of its inputs from the gradient of its output, the parameter gradients, and,
+once the last consumer of an input has contributed, the gradient of that input's output: the sum of the contributions,
+rounded once, which feeds the next layer. The sum is a row of its own where there are several consumers.
+"""
+
+import numpy as np
+
+from .parameters import gradient, increment
+from .reference import Bounded, accumulate, sum_grads
+from .stream import chunks
+from .update import learning, rate, solver_constants, updates_directly
+
+
+def rows(sweep):
+    """Yield the rows of ``inputs_grad[i]``, of parameter gradients and of sums over consumers."""
+    order = sweep.graph.backward_order()
+    below = {layer.name: _Contributions(sweep.graph.contributions(layer.name)) for layer in order}
+    finished = []
+    for layer in order:
+        grad = sweep.acts_grad.get(layer.name)
+        fed = None if sweep.own_feed else grad
+        sweep.each(layer, "backward", lambda session, name=layer.name, fed=fed: session.backward(name, fed))
+        yield from _layer(sweep, layer, grad, below)
+        sources = list(dict.fromkeys(layer.inputs[i] for i in sweep.graph.wanted_inputs(layer)))
+        for source in sources:
+            if below[source].complete():
+                yield from _output_grad(sweep, sweep.graph.layers[source], below[source])
+        finished.append((layer.name, sources))
+        while finished and all(below[source].complete() for source in finished[0][1]):
+            sweep.done(finished.pop(0)[0])
+
+
+class _Contributions:
+    """What the consumers of a layer send down, until the last one has."""
+
+    def __init__(self, expected):
+        self.expected = expected
+        self.parts = {}
+        self.consumer_grads = {}
+
+    def complete(self):
+        return len(self.parts) == len(self.expected)
+
+
+def _layer(sweep, layer, grad, below):
+    inputs, mask, totals = sweep.inputs_of(layer), sweep.work.mask(layer), {}
+    wanted = sweep.graph.wanted_inputs(layer)
+    streams = {} if sweep.own_feed else {i: _stream(sweep, layer, i) for i in wanted}
+    summed = {i: [] for i in wanted if sweep.own_feed or len(below[layer.inputs[i]].expected) > 1}
+    for part in chunks(layer, inputs):
+        sliced, above = [array[:, part] for array in inputs], None if grad is None else grad[:, part]
+        for i in wanted:
+            found = _inputs_grad(sweep, layer, i, sliced, above, mask, part)
+            if i in streams:
+                streams[i].add(found, part)
+            if i in summed:
+                summed[i].append(found)
+        if learning(layer):
+            for tensor, found in sweep.ops[layer.name].params_grad(sliced, above, sweep.work.params(layer)).items():
+                totals[tensor] = totals[tensor] + found if tensor in totals else found
+    for i in wanted:
+        source = below[layer.inputs[i]]
+        source.parts[layer.name, i] = _join(summed[i]) if i in summed else streams[i].reference
+        source.consumer_grads[layer.name] = grad
+        if i in streams:
+            yield sweep.row(streams[i])
+    for tensor in learning(layer):
+        yield _parameter_row(sweep, layer, tensor, totals.pop(tensor))
+
+
+def _stream(sweep, layer, i):
+    rows_of_input = sweep.graph.layers[layer.inputs[i]].outputs
+    return sweep.stream(layer, "backward", f"inputs_grad[{i}]", (rows_of_input, sweep.work.batch))
+
+
+def _inputs_grad(sweep, layer, i, inputs, above, mask, part):
+    fused = {}
+    if layer.name in sweep.graph.fused:
+        cost = sweep.graph.layers[sweep.graph.fused[layer.name]]
+        fused = {"labels": sweep.acts[cost.inputs[0]][:, part], "coeff": cost["coeff"]}
+    return sweep.ops[layer.name].inputs_grad(
+        i,
+        inputs,
+        above,
+        sweep.work.params(layer),
+        pass_type=sweep.work.pass_type,
+        mask=None if mask is None else mask[:, part],
+        **fused,
+    )
+
+
+def _output_grad(sweep, layer, below):
+    """The gradient of a layer's output, and its row where it is more than one fresh inputs_grad."""
+    if not sweep.own_feed and len(below.expected) == 1:
+        (grad,) = below.parts.values()
+    else:
+        parts = [(consumer, i, below.consumer_grads[consumer]) for consumer, i in below.expected]
+        fetch = None if sweep.own_feed else (lambda session: session.sum_grad(layer.name, parts))
+        stream = sweep.stream(layer, "backward", "acts_grad", (layer.outputs, sweep.work.batch), fetch)
+        stream.add(sum_grads([below.parts[key] for key in below.expected]))
+        grad = stream.reference
+        yield sweep.row(stream, timed=False)
+    sweep.acts_grad[layer.name] = sweep.work.acts_grad(layer, grad)
+    below.parts = dict.fromkeys(below.parts)
+    below.consumer_grads.clear()
+
+
+def _join(parts):
+    """One Bounded from those of consecutive chunks of images."""
+
+    def columns(name):
+        arrays = [np.asarray(getattr(part, name)) for part in parts]
+        if all(array.ndim < 2 or array.shape[1] == 1 for array in arrays):
+            return arrays[0]
+        full = [np.broadcast_to(array, part.value.shape) for array, part in zip(arrays, parts, strict=True)]
+        return np.concatenate(full, axis=1)
+
+    return Bounded(columns("value"), columns("magnitude"), columns("terms"))
+
+
+def _parameter_row(sweep, layer, tensor, total):
+    """A parameter gradient G = ∂W/N; where history updates directly (fc weights), the new Δ = μΔ + ε G."""
+    if updates_directly(layer, tensor):
+        name = increment(tensor)
+        inc, mom = sweep.work.values[layer.name][name], solver_constants(layer, tensor)["mom"]
+        found = accumulate(inc, total, eps=rate(layer, tensor), mom=mom, cases=sweep.work.batch)
+    else:
+        name, found = gradient(tensor), total.scaled(1 / sweep.work.batch)
+    stream = sweep.stream(layer, "backward", name, found.value.shape)
+    stream.add(found)
+    sweep.gradients.setdefault(layer.name, {})[name] = stream.reference
+    return sweep.row(stream)

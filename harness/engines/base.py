@@ -1,0 +1,67 @@
+"""What the harness asks of an engine.
+
+An engine is an object with ``name``, ``probe()`` and ``open(network, threads)``; other packages register theirs
+through the entry-point group ``rosetta.engines`` (a class without required constructor arguments).
+
+Everything exchanged is a 2-D float32 NumPy array, the logical historical matrix: ``acts``, ``acts_grad`` and
+``inputs_grad[i]`` are (outputs, N), C-contiguous, rows channel, y, x, images last; ``weights[i]`` and its
+companions have the shape ``weightShapes[i]``; ``biases`` ``biasShape``; ``cost`` is a 1-D float64 array of sums over
+the cases. Gradients are those of *minus* the cost (training ascends), parameter gradients are divided by N.
+
+An engine that cannot do a step raises `errors.Unsupported`, which says why; its tensors are then reported so.
+"""
+
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Session(Protocol):
+    """One network, loaded into one engine."""
+
+    def write(self, layer, tensor, array):
+        """Set a parameter tensor of a layer (``weights[0]``, ``biases_inc`` ...)."""
+
+    def read(self, layer, tensor):
+        """A tensor of a layer, perhaps a view; KeyError if there is none. Reading never changes a run."""
+
+    def forward(self, layer, inputs=None, mask=None):
+        """One layer forward, from ``inputs`` (list of (rows, N) arrays) or, if None, from the producers' own acts.
+
+        The caller keeps the input arrays alive and unchanged until ``release``. ``mask`` is (outputs, N), boolean.
+        """
+
+    def backward(self, layer, acts_grad=None):
+        """One layer backward.
+
+        With ``acts_grad`` the results are fresh ``inputs_grad[i]``; with None the layer's own accumulated gradient
+        is used and contributions are added to the producers' ``acts_grad``. Costs, and a softmax fused with its
+        cost, are called with None in both modes; isolated ones then leave ``inputs_grad[i]`` too.
+        """
+
+    def sum_grad(self, layer, parts):
+        """The layer's acts_grad summed over several consumers the way the engine does it: first writes, others add.
+
+        ``parts`` is a list of (consumer, input index, the consumer's acts_grad).
+        """
+
+    def update(self, layer, progress=0.0):
+        """One weight update of a layer from its weights_grad (conv, biases) or weights_inc (fc)."""
+
+    def seconds(self, layer, step):
+        """Wall seconds of the last ``forward``, ``backward`` or ``update`` of the layer."""
+
+    def release(self, layer):
+        """Free what the layer holds but its parameters."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A way to run networks."""
+
+    name: str
+
+    def probe(self):
+        """(available, reason): whether sessions can be opened here, and in one line why or with what."""
+
+    def open(self, network, threads):
+        """A Session for a ``harness.networks.Network`` on ``threads`` threads; parameters are written later."""

@@ -1,0 +1,154 @@
+"""What goes into a run: the values of the data layers, the parameters, the momentum buffers."""
+
+import hashlib
+from dataclasses import dataclass, field
+from math import isqrt
+from pathlib import Path
+
+import numpy as np
+
+from . import exact, photos
+from .draws import generator
+from .errors import BadInput
+
+KINDS = ("photos", "random", "exact")
+
+
+@dataclass
+class Inputs:
+    """The minibatch.
+
+    Attributes
+    ----------
+    data : dict of str to ndarray of float32
+        Values of each data layer, (values per case, N).
+    kind : str
+        ``photos``, ``random``, ``exact`` or the name of a file.
+    pictures : ndarray of uint8 or None
+        (N, S, S, 3), what the network looks at, where that is a photograph.
+    captions : list of str
+        A name for each picture.
+    """
+
+    data: dict
+    kind: str
+    pictures: np.ndarray | None = None
+    captions: list = field(default_factory=list)
+
+    @property
+    def batch(self):
+        """Number of cases N."""
+        return next(iter(self.data.values())).shape[1]
+
+    def hashes(self):
+        """SHA-256 of each data layer's bytes."""
+        return {name: hashlib.sha256(np.ascontiguousarray(a)).hexdigest() for name, a in self.data.items()}
+
+
+def make(network, kind, batch, seed):
+    """The minibatch of a run.
+
+    Parameters
+    ----------
+    network : Network
+    kind : str
+        ``photos``, ``random`` (normal numbers), ``exact`` (the exact tier), or an npz file
+        with one array per data layer.
+    batch : int
+        Number of cases; for a file, the file's own number.
+    seed : int
+    """
+    if kind not in KINDS:
+        return _from_file(network, Path(kind))
+    labels = network.graph.label_layers()
+    images = [layer for layer in network.layers if layer.type == "data" and layer.name not in labels]
+    if kind == "photos":
+        return _photographs(network, images, labels, batch, seed)
+    data = {}
+    for layer in network.layers:
+        random = generator(seed, "data", layer.name)
+        if layer.name in labels:
+            data[layer.name] = random.integers(0, network.classes(), (1, batch)).astype(np.float32)
+        elif layer.type == "data":
+            shape = layer.outputs, batch
+            data[layer.name] = (
+                exact.draw(random, shape) if kind == "exact" else random.standard_normal(shape, np.float32)
+            )
+    return Inputs(data, kind)
+
+
+def _photographs(network, images, labels, batch, seed):
+    sizes = {layer.name: isqrt(layer.outputs // 3) for layer in images}
+    for layer in images:
+        if layer.outputs != 3 * sizes[layer.name] ** 2:
+            raise BadInput(
+                f"layer {layer.name}: {layer.outputs} values per case are no square image of three colours",
+                hint="photographs need 3·S·S values (key dims of the data layer), or use --input random",
+            )
+    data, shown, names = {}, None, []
+    for layer in images:
+        size = sizes[layer.name]
+        data[layer.name], label, pictures = photos.crops(
+            size, batch, network.classes() or len(photos.PHOTOGRAPHS), seed
+        )
+        if shown is None:
+            shown, names = pictures, [list(photos.PHOTOGRAPHS)[int(k)] for k in label[0]]
+    for name in labels:
+        data[name] = (np.arange(batch) % min(network.classes(), len(photos.PHOTOGRAPHS)))[None].astype(np.float32)
+    return Inputs(data, "photos", shown, names)
+
+
+def _from_file(network, path):
+    arrays = read_npz(path, f"--input takes {', '.join(KINDS)} or an npz file with one array per data layer")
+    layers = {layer.name: layer for layer in network.layers if layer.type == "data"}
+    _same_names(path, arrays, layers)
+    batches = {name: array.shape[1] for name, array in arrays.items() if array.ndim == 2}
+    if len(set(batches.values())) > 1:
+        raise BadInput(f"{path}: the arrays differ in their number of cases: {batches}", hint="cases are columns")
+    batch = next(iter(batches.values()), 1)
+    data = {name: check(path, name, arrays[name], (layer.outputs, batch)) for name, layer in layers.items()}
+    for name in network.graph.label_layers():
+        label = data[name]
+        if not np.all((label == np.floor(label)) & (label >= 0) & (label < network.classes())):
+            hint = f"labels are whole numbers from 0 to {network.classes() - 1}, stored as float32"
+            raise BadInput(f"{path}: array {name} has a value that is no class label", hint=hint)
+    return Inputs(data, path.name)
+
+
+def read_npz(path, hint):
+    """All arrays of an npz file, without pickle; BadInput if that is not what it is."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, AttributeError, TypeError, EOFError) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"not a readable npz file ({error})"
+        raise BadInput(f"{path}: {reason}", hint=hint) from error
+
+
+def check(path, name, array, shape):
+    """The array, if it is what the engines take: float32, that shape, C-contiguous, finite."""
+
+    def refuse(what, expected, actual, hint):
+        raise BadInput(f"{path}: array {name} has the wrong {what}", expected=expected, actual=actual, hint=hint)
+
+    if array.shape != shape:
+        transposed = array.shape == shape[::-1]
+        hint = "this looks transposed; cases are columns" if transposed else "(values per case, cases)"
+        refuse("shape", shape, array.shape, hint)
+    if array.dtype != np.float32:
+        refuse("dtype", "float32", array.dtype, "convert with .astype(numpy.float32)")
+    if not array.flags.c_contiguous:
+        refuse("memory order", "C-contiguous", "Fortran order", "store numpy.ascontiguousarray(array)")
+    if not np.isfinite(array).all():
+        index = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+        refuse("values", "finite numbers", f"{array[index]} at {index}", "replace NaN and infinity")
+    return array
+
+
+def _same_names(path, arrays, wanted):
+    missing, unknown = sorted(set(wanted) - set(arrays)), sorted(set(arrays) - set(wanted))
+    if missing or unknown:
+        text = "; ".join(
+            f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names
+        )
+        raise BadInput(f"{path}: wrong arrays ({text})", hint=f"it should hold {', '.join(wanted)}")

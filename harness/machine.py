@@ -1,0 +1,89 @@
+"""The machine and the software of a run, for records, `rosetta doctor` and the memory check."""
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("alexnet-rosetta", "numpy", "scipy", "scikit-image", "pillow", "torch")
+
+
+def processors():
+    """Number of processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory():
+    """Bytes that can still be taken without swapping, or None where the system does not say."""
+    free = [_meminfo("MemAvailable"), _control_group()]
+    return min((value for value in free if value is not None), default=None)
+
+
+def environment(threads):
+    """Processor, memory, system and versions as a plain dictionary."""
+    return {
+        "processor": _processor(),
+        "architecture": platform.machine(),
+        "instructions": instruction_level(),
+        "processors": processors(),
+        "threads": threads,
+        "memory": _meminfo("MemTotal"),
+        "system": platform.platform(),
+        "python": sys.version.split()[0],
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def instruction_level():
+    """The x86-64 level of the processor, ``x86-64-v1`` to ``-v4``; None on another architecture."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return None
+    flags = set(_cpuinfo("flags").split())
+    levels = (
+        ("x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
+        ("x86-64-v3", {"avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}),
+        ("x86-64-v2", {"sse4_1", "sse4_2", "ssse3", "popcnt"}),
+    )
+    return next((name for name, needed in levels if needed <= flags), "x86-64-v1")
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor():
+    return _cpuinfo("model name") or platform.processor() or "unknown"
+
+
+def _cpuinfo(key):
+    return _field("/proc/cpuinfo", key, ":") or ""
+
+
+def _meminfo(key):
+    text = _field("/proc/meminfo", key, ":")
+    return int(text.split()[0]) * 1024 if text else None
+
+
+def _control_group():
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+    except (OSError, ValueError):
+        return None
+    return None if limit == "max" else max(0, int(limit) - used)
+
+
+def _field(path, key, separator):
+    try:
+        with open(path, encoding="utf-8") as lines:
+            for line in lines:
+                name, _, value = line.partition(separator)
+                if name.strip() == key:
+                    return value.strip()
+    except OSError:
+        return None
+    return None

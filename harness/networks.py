@@ -1,0 +1,97 @@
+"""From a NET argument to layer specifications."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import BadInput
+from .graph import Graph
+
+SHIPPED = Path(__file__).parent / "nets"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as the harness and the engines see it.
+
+    Attributes
+    ----------
+    name : str
+    definition : Path
+        The layer-definition file.
+    params : Path or None
+        The layer-parameter file.
+    spec : port.config.NetworkSpec
+        Layer specifications that carry their geometry.
+    """
+
+    name: str
+    definition: Path
+    params: Path | None
+    spec: Any
+
+    @property
+    def layers(self):
+        """The layers in definition order, which is a topological order."""
+        return self.spec.layers
+
+    @property
+    def graph(self):
+        """The Graph of the layers."""
+        return Graph(self.layers)
+
+    def classes(self):
+        """Number of classes: the outputs of what the first cost compares with the labels; None without a cost."""
+        layers = self.graph.layers
+        return next((layers[cost.inputs[1]].outputs for cost in self.layers if cost.type == "cost.logreg"), None)
+
+    def parameter_count(self):
+        """Number of weights and biases."""
+        shapes = [shape for layer in self.layers for shape in parameter_shapes(layer).values()]
+        return sum(rows * columns for rows, columns in shapes)
+
+
+def parameter_shapes(layer):
+    """Shapes of ``weights[i]`` and ``biases`` of a layer, by tensor name; empty for a layer without parameters."""
+    shapes = {f"weights[{i}]": tuple(shape) for i, shape in enumerate(layer.get("weightShapes", ()))}
+    if "biasShape" in layer.keys:
+        shapes["biases"] = tuple(layer["biasShape"])
+    return shapes
+
+
+def shipped():
+    """Names of the networks that come with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.cfg") if not path.stem.endswith("-params"))
+
+
+def load(net, params=None):
+    """The network of a shipped name, or of the user's own layer-definition file.
+
+    Parameters
+    ----------
+    net : str
+        A name from `shipped`, or the path of a layer-definition file.
+    params : str, optional
+        The layer-parameter file. By default the file ``X-params.cfg`` beside ``X.cfg``, where there is one.
+
+    Raises
+    ------
+    BadInput
+        A file is missing.
+    port.config.ConfigError
+        A file cannot be understood; names file, layer and key.
+    """
+    from alexnet_rosetta.port import config
+
+    definition = SHIPPED / f"{net}.cfg" if net in shipped() else Path(net)
+    if not definition.is_file():
+        hint = f"shipped networks: {', '.join(shipped())}; anything else is the path of a layer-definition file"
+        raise BadInput(f"there is no network {net!r} and no file of that name", hint=hint)
+    if params is None:
+        beside = definition.with_name(f"{definition.stem}-params.cfg")
+        params_file = beside if beside.is_file() else None
+    else:
+        params_file = Path(params)
+        if not params_file.is_file():
+            raise BadInput(f"there is no layer-parameter file {params!r}", hint="--params takes the path of a file")
+    return Network(definition.stem, definition, params_file, config.load_network(definition, params_file))

@@ -1,0 +1,116 @@
+"""One comparison: check what was asked for, prepare the values, open the engines, sweep, yield rows."""
+
+from dataclasses import dataclass
+
+from threadpoolctl import threadpool_limits
+
+from . import engines, inputs, machine, networks, parameters
+from .draws import Tape
+from .errors import BadInput
+from .exact_workload import ExactWorkload, check_batch, exact_network, exact_values
+from .propagated import propagated_rows
+from .stream import CHUNK_BYTES
+from .sweep import STEPS, Sweep
+from .workload import Workload
+
+MODES = ("isolated", "propagated")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a comparison is asked for; the fields are the options of ``rosetta compare``."""
+
+    net: str
+    params: str | None = None
+    weights: str | None = None
+    engines: tuple = engines.DEFAULT
+    input: str = "photos"
+    batch: int = 32
+    seed: int = 0
+    mode: str = "isolated"
+    passes: tuple = tuple(STEPS)
+    threads: int | None = None
+
+    def __post_init__(self):
+        if self.batch < 1:
+            raise BadInput(f"a batch of {self.batch} has no cases", hint="--batch takes a number from 1")
+        if self.mode not in MODES:
+            raise BadInput(f"there is no mode {self.mode!r}", hint=f"modes: {', '.join(MODES)}")
+        unknown = [name for name in self.passes if name not in STEPS]
+        if unknown or not self.passes:
+            raise BadInput(f"there is no pass {', '.join(unknown)!r}", hint=f"passes: {', '.join(STEPS)}")
+        if len(set(self.engines)) < max(1, len(self.engines)):
+            raise BadInput("engines must be given, each once", hint="for example --engines legacy-cpu,port")
+
+
+def prepare(options):
+    """Check the options, refuse what cannot work, draw all values.
+
+    Returns
+    -------
+    Workload
+
+    Raises
+    ------
+    BadInput, port.config.ConfigError
+        What is wrong, with a hint. Nothing was written, and no large memory taken.
+    """
+    network = networks.load(options.net, options.params)
+    if not network.spec.has_params:
+        raise BadInput(
+            f"{network.definition}: learning rates are missing", hint="give the layer-parameter file with --params"
+        )
+    chosen = engines.available(options.engines)
+    if options.input == "exact":
+        check_batch(options.batch)
+    threads = options.threads or machine.processors()
+    check_memory(network, options.batch, len(chosen))
+    minibatch = inputs.make(network, options.input, options.batch, options.seed)
+    values = parameters.make(network, options.seed, options.weights)
+    tape = Tape(options.seed)
+    if options.input != "exact":
+        return Workload(network, chosen, minibatch, values, tape, options.passes, threads)
+    values = exact_values(values, options.seed)
+    return ExactWorkload(
+        exact_network(network), chosen, minibatch, values, tape, options.passes, threads, seed=options.seed
+    )
+
+
+def rows(work, mode):
+    """Yield the rows of a comparison as its layers finish."""
+    with threadpool_limits(work.threads):
+        yield from (propagated_rows(work) if mode == "propagated" else Sweep(work).rows())
+
+
+def step_count(work, mode):
+    """Number of (layer, pass) steps of a run, for progress bars."""
+    graph = work.network.graph
+    order = [layer.name for layer in graph.backward_order()]
+    counts = {
+        "forward": sum(layer.type != "data" for layer in work.network.layers),
+        "backward": len(order),
+        "update": sum("weightShapes" in graph.layers[name] for name in order),
+    }
+    return sum(counts[name] for name in work.passes) * (2 if mode == "propagated" else 1)
+
+
+def memory_needed(network, batch, count):
+    """Bytes that a comparison of ``count`` engines takes at most, roughly.
+
+    Per engine its outputs, as much again for gradients and forward state, and weights, gradients, momentum; for the
+    reference the rounded outputs, the recorded parameters and momentum, the gradients; and the chunks in float64.
+    """
+    acts = 4 * batch * sum(layer.outputs for layer in network.layers)
+    values = 4 * network.spec.parameter_count
+    return count * (2 * acts + 3 * values) + acts + 3 * values + 8 * CHUNK_BYTES
+
+
+def check_memory(network, batch, count):
+    """Refuse a comparison that the machine has too little memory for."""
+    needed, free = memory_needed(network, batch, count), machine.available_memory()
+    if free is not None and needed > free:
+        raise BadInput(
+            f"{network.name} with batch {batch} needs about {needed / 2**30:.1f} GiB of memory",
+            actual=f"{free / 2**30:.1f} GiB are free",
+            hint="choose a smaller --batch",
+        )

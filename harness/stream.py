@@ -1,0 +1,108 @@
+"""From chunks of the reference to findings: the place where running hands over to judging."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
+
+import numpy as np
+
+from .judge import Verdict, differing_bits, refuse
+from .verdicts import Finding
+
+CHUNK_BYTES = 128 * 2**20
+_POOL = ThreadPoolExecutor(thread_name_prefix="judge")
+
+
+def chunks(layer, inputs):
+    """Slices of images, as many at a time as float64 evaluation of the layer may take in memory."""
+    batch = inputs[0].shape[1]
+    per_image = 8 * (2 * sum(array.shape[0] for array in inputs) + 3 * layer.outputs)
+    step = max(1, CHUNK_BYTES // per_image)
+    return [slice(start, min(start + step, batch)) for start in range(0, batch, step)]
+
+
+class TensorStream:
+    """Judges one tensor of all engines, chunk by chunk, and keeps the reference rounded to float32.
+
+    Parameters
+    ----------
+    layer : LayerSpec
+    step, tensor : str
+    shape : tuple of int or None
+        Shape of the whole tensor; None: that of the only chunk.
+    found : dict of str to ndarray or Finding
+        By engine, the tensor or why there is none.
+    inspect : callable
+        ``inspect(layer, tensor, bounded)``, called with each chunk of the reference.
+    measure : bool
+        Also measure distances, for propagated mode.
+
+    Attributes
+    ----------
+    reference : ndarray of float32
+    """
+
+    def __init__(self, layer, step, tensor, shape, found, inspect, measure=False):
+        self.layer, self.step, self.tensor, self.shape = layer, step, tensor, shape
+        self.found = found
+        self._inspect = inspect
+        self.reference = None
+        self._verdicts, self._pairs = {}, {}
+        self._distances = {} if measure else None
+
+    def add(self, bounded, part=None):
+        """Judge a chunk: ``part`` is its slice of images, None for a tensor that comes whole."""
+        if self.reference is None:
+            self._start(bounded)
+        self._inspect(self.layer, self.tensor, bounded)
+        where = Ellipsis if part is None else (slice(None), part)
+        with np.errstate(over="ignore"):
+            self.reference[where] = bounded.value
+        origin = None if part is None else (0, part.start)
+        tasks = [_POOL.submit(self._judge, name, bounded, where, origin) for name in self._verdicts]
+        tasks += [_POOL.submit(self._compare, pair, where) for pair in self._pairs]
+        for task in tasks:
+            task.result()
+
+    def findings(self):
+        """The Finding on each engine."""
+        return {
+            name: self._verdicts[name].finish() if name in self._verdicts else found
+            for name, found in self.found.items()
+        }
+
+    def bitwise(self):
+        """For each pair of engines, ``a = b``: how many elements differ in their bits."""
+        return {f"{a} = {b}": int(count) for (a, b), count in self._pairs.items()}
+
+    def distances(self):
+        """By engine, ‖x − r‖₂ / ‖r‖₂ and the largest |x − r|; empty if not measured."""
+        if not self._distances:
+            return {}
+        scale = float(np.linalg.norm(self.reference.ravel())) or 1.0
+        return {
+            name: {"norm": squares**0.5 / scale, "largest": top} for name, (squares, top) in self._distances.items()
+        }
+
+    def _start(self, bounded):
+        self.shape = tuple(self.shape or np.shape(bounded.value))
+        self.reference = np.empty(self.shape, np.float32)
+        dtype = np.float64 if self.tensor == "cost" else np.float32
+        for name, found in self.found.items():
+            if not isinstance(found, Finding):
+                self.found[name] = refuse(found, self.shape, dtype) or found
+        present = [name for name, found in self.found.items() if not isinstance(found, Finding)]
+        self._verdicts = {name: Verdict(self.shape) for name in present}
+        self._pairs = dict.fromkeys(combinations(present, 2), 0)
+        if self._distances is not None:
+            self._distances = dict.fromkeys(present, (0.0, 0.0))
+
+    def _judge(self, name, bounded, where, origin):
+        actual = self.found[name][where]
+        self._verdicts[name].add(bounded, actual, origin)
+        if self._distances is not None:
+            error = np.subtract(actual, bounded.value, dtype=np.float64).ravel()
+            squares, largest = self._distances[name]
+            self._distances[name] = squares + float(error @ error), max(largest, float(np.abs(error).max(initial=0.0)))
+
+    def _compare(self, pair, where):
+        self._pairs[pair] += differing_bits(*(self.found[name][where] for name in pair))

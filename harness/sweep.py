@@ -1,0 +1,133 @@
+"""What one sweep over a network keeps: engine sessions, the reference's tensors, and who still needs them.
+
+*Isolated* (``own_feed=False``): the reference's tensors, rounded once to float32, feed every engine's layer, so that a
+difference belongs to the layer where it shows. *Own feed*: each engine feeds itself, while the reference follows the
+same path as before; differences then also show where they were inherited.
+
+The reference evaluates in chunks of images, and what it says about a chunk (value and rounding allowance) is forgotten
+once the engines' slices have been judged; only values rounded to float32 are kept, until the last layer that needs
+them is done.
+"""
+
+from . import backward, forward, update
+from .errors import BadInput, Unsupported
+from .reference import UnsupportedLayer, op
+from .stream import TensorStream
+from .table import Row
+from .verdicts import Finding
+
+STEPS = {"forward": forward.rows, "backward": backward.rows, "update": update.rows}
+
+
+class Sweep:
+    """Runs the passes over a network and yields a Row for each tensor as soon as it is judged.
+
+    Parameters
+    ----------
+    work : workload.Workload
+        Network, engines, values of a run.
+    own_feed : bool
+        True: engines read their own acts and gradients.
+
+    Attributes
+    ----------
+    acts : dict of str to ndarray
+        The reference's outputs, rounded to float32, while somebody needs them.
+    acts_grad : dict of str to ndarray
+        Their gradients, likewise.
+    gradients : dict of str to dict of str to ndarray
+        What the backward pass leaves for the update, by layer and tensor.
+    """
+
+    def __init__(self, work, own_feed=False):
+        self.work = work
+        self.graph = work.network.graph
+        self.own_feed = own_feed
+        self.passes = list(STEPS)[: 1 + max(list(STEPS).index(name) for name in work.passes)]
+        self.ops = {layer.name: _formulas(layer) for layer in work.network.layers if layer.type != "data"}
+        self.acts, self.acts_grad, self.gradients = {}, {}, {}
+        self.problems = {}
+        self.sessions = work.open_sessions()
+        self._awaited = self._readers()
+
+    def rows(self):
+        """Yield the rows of the passes that were asked for; earlier passes run because later ones need them."""
+        for name in self.passes:
+            for row in STEPS[name](self):
+                if name in self.work.passes:
+                    yield row
+
+    def inputs_of(self, layer):
+        """The reference's tensors that feed a layer: list of float32 (rows, N)."""
+        return [self.acts[source] for source in layer.inputs]
+
+    # Engines
+
+    def each(self, layer, step, action):
+        """Run ``action(session)`` for every engine; one that cannot is remembered, and reported with its tensors."""
+        for name, session in self.sessions.items():
+            if self._problem(name, layer, step):
+                continue
+            try:
+                action(session)
+            except Unsupported as error:
+                self.problems[name, layer.name, step] = Finding("unsupported", reason=str(error))
+
+    def stream(self, layer, step, tensor, shape, fetch=None):
+        """A TensorStream over the engines' versions of one tensor, got by ``fetch(session)``."""
+        fetch = fetch or (lambda session: session.read(layer.name, tensor))
+        found = {name: self._fetch(name, layer, step, fetch) for name in self.sessions}
+        return TensorStream(layer, step, tensor, shape, found, self.work.inspect, self.own_feed)
+
+    def row(self, stream, timed=True):
+        """The Row of a finished stream, with the seconds that its layer and step took."""
+        seconds = {}
+        for name, session in self.sessions.items():
+            if timed and not self._problem(name, stream.layer, stream.step):
+                seconds[name] = session.seconds(stream.layer.name, stream.step)
+        self.work.kept(stream)
+        return self.work.settle(Row.of(stream, seconds))
+
+    def _problem(self, engine, layer, step):
+        return self.problems.get((engine, layer.name, step)) or self.problems.get((engine, layer.name, "forward"))
+
+    def _fetch(self, engine, layer, step, fetch):
+        try:
+            return self._problem(engine, layer, step) or fetch(self.sessions[engine])
+        except KeyError:
+            return Finding("missing", reason="the engine has no such tensor")
+        except Unsupported as error:
+            return Finding("unsupported", reason=str(error))
+
+    # Memory
+
+    def done(self, name):
+        """A layer has done its last step: nobody will ask its engines' state again, nor its inputs for its sake."""
+        layer = self.graph.layers[name]
+        self.acts_grad.pop(name, None)
+        if not self.own_feed:
+            for session in self.sessions.values():
+                session.release(name)
+        for source in layer.inputs:
+            self._awaited[source].discard(name)
+            if not self._awaited[source]:
+                self.acts.pop(source, None)
+        if name in self.graph.fused and "backward" in self.passes:
+            self.done(self.graph.fused[name])
+
+    def idle_after(self, name, step):
+        """True if a layer has nothing to do after that step (of ``forward`` and ``backward``)."""
+        if step == "backward" or "backward" not in self.passes:
+            return True
+        return name not in self._backward and name not in self.graph.fused.values()
+
+    def _readers(self):
+        self._backward = {layer.name for layer in self.graph.backward_order()}
+        return {name: {consumer for consumer, _ in pairs} for name, pairs in self.graph.consumers.items()}
+
+
+def _formulas(layer):
+    try:
+        return op(layer.to_dict())
+    except UnsupportedLayer as error:
+        raise BadInput(f"layer {layer.name}: {error}", hint="such a layer cannot be compared") from error

@@ -1,0 +1,76 @@
+"""The values of a run, which every sweep over the network shares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .draws import Tape
+
+
+@dataclass
+class Workload:
+    """The values of a run: what every sweep over the network shares.
+
+    Attributes
+    ----------
+    network : Network
+    engines : list of Engine
+    inputs : Inputs
+    values : dict of str to dict of str to ndarray
+        Parameters and momentum buffers, see `parameters.make`.
+    tape : Tape
+    passes : tuple of str
+    threads : int
+    kept : callable
+        Called with each finished `stream.TensorStream`, for those who want the tensors themselves.
+    """
+
+    network: Any
+    engines: list
+    inputs: Any
+    values: dict
+    tape: Tape
+    passes: tuple
+    threads: int
+    kept: Callable = lambda stream: None
+    pass_type = "train"
+
+    @property
+    def batch(self):
+        """Number of cases N."""
+        return self.inputs.batch
+
+    def params(self, layer):
+        """The parameters of a layer as the reference takes them."""
+        own = self.values.get(layer.name, {})
+        count = len(layer.get("weightShapes", ()))
+        return {"weights": [own[f"weights[{i}]"] for i in range(count)], "biases": own.get("biases")}
+
+    def mask(self, layer):
+        """The dropout mask of a layer, None where it has none."""
+        return self.tape.mask(layer, self.batch, self.pass_type)
+
+    def acts(self, layer, reference):
+        """What feeds the consumers of a layer: the reference's output."""
+        return reference
+
+    def acts_grad(self, layer, reference):
+        """What a layer's backward pass starts from: the reference's gradient of its output."""
+        return reference
+
+    def inspect(self, layer, tensor, bounded):
+        """Called with every result of the reference before it is judged."""
+
+    def settle(self, row):
+        """The last word on a row."""
+        return row
+
+    def open_sessions(self):
+        """A session per engine, parameters written."""
+        sessions = {}
+        for engine in self.engines:
+            session = sessions[engine.name] = engine.open(self.network, self.threads)
+            for layer, tensors in self.values.items():
+                for tensor, array in tensors.items():
+                    session.write(layer, tensor, array)
+        return sessions
