@@ -1,0 +1,35 @@
+"""Dropout (layer type hs). Network specification 6.14: nothing is rescaled in training; otherwise everything is."""
+
+from .checks import floats, shaped
+
+
+def dropout_forward(x, keep, mask=None):
+    """mask * x in training; keep * x in all other passes (mask None).
+
+    Parameters
+    ----------
+    x : ndarray
+        float32 or float64, any shape.
+    keep : float
+        Probability that a unit is kept.
+    mask : ndarray, optional
+        0 or 1 per value, dtype of x.
+
+    Returns
+    -------
+    ndarray, shape and dtype of x
+
+    Raises
+    ------
+    OperandError
+        A ValueError, for a wrong shape or dtype.
+    """
+    x = floats("dropout: values", x)
+    if mask is None:
+        return x * x.dtype.type(keep)
+    return x * shaped("dropout: mask", mask, x.shape, x, "one 0 or 1 per value, same dtype")
+
+
+def dropout_backward(grads, keep, mask=None):
+    """Gradient of `dropout_forward`, which is linear: the same factors on the gradient."""
+    return dropout_forward(grads, keep, mask)

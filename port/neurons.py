@@ -1,0 +1,169 @@
+"""Neurons: elementwise functions and their gradients. Network specification 6.5, legacy specification 8.
+
+Each kind of neuron is a pair of functions of its own; the two public ones look it up. Comparisons are factors of 0 or
+1, so infinite and NaN gradients are not masked.
+"""
+
+import numpy as np
+
+from . import _loops
+from .checks import OperandError, floats, require, shaped
+from .threads import get_threads
+
+
+def neuron_forward(kind, x, **params):
+    """Apply a neuron.
+
+    Parameters
+    ----------
+    kind : str
+        ident, relu, nrelu, brelu, abs, logistic, tanh, softrelu, square, sqrt, linear or drelu.
+    x : ndarray
+        float32 or float64, any shape.
+    **params
+        ``a`` (brelu: clip at a; drelu: x - a tanh(x/a)), ``a, b`` (tanh: a tanh(b x); linear: a x + b),
+        ``normals`` (nrelu: standard normal deviates, shape of x).
+
+    Returns
+    -------
+    ndarray, shape and dtype of x
+
+    Raises
+    ------
+    OperandError
+        A ValueError: unknown neuron, or its parameters are not the ones above.
+    """
+    forward, _, names = _lookup(kind)
+    _check_params(kind, params, names)
+    return forward(floats("neuron_forward: x", x), **params)
+
+
+def neuron_backward(kind, x, y, grads, **params):
+    """Gradient with respect to the neuron's input.
+
+    Parameters
+    ----------
+    kind : str
+    x, y : ndarray
+        Input and output of `neuron_forward`.
+    grads : ndarray
+        Gradient of y.
+    **params
+        As in `neuron_forward` (nrelu: normals are not needed).
+
+    Returns
+    -------
+    ndarray, shape and dtype of grads
+    """
+    _, backward, names = _lookup(kind)
+    names = tuple(name for name in names if name != "normals")
+    _check_params(kind, params, names)
+    grads = floats("neuron_backward: grads", grads)
+    x = shaped("neuron_backward: x", x, grads.shape, grads, "the shape of grads")
+    y = shaped("neuron_backward: y", y, grads.shape, grads, "the shape of grads")
+    return backward(x, y, grads, **params)
+
+
+def _relu(x):
+    y = np.empty_like(x)
+    _loops.relu_forward(x.reshape(-1), y.reshape(-1), get_threads())
+    return y
+
+
+def _relu_backward(x, y, grads):
+    dx = np.empty_like(grads)
+    _loops.relu_backward(y.reshape(-1), grads.reshape(-1), dx.reshape(-1), get_threads())
+    return dx
+
+
+def _nrelu(x, normals):
+    """The standard deviation of the noise is the activation; it is there in every pass type."""
+    normals = shaped("neuron_forward: normals", normals, x.shape, x, "one standard normal deviate per value of x")
+    y = _relu(x)
+    return _relu(y + y * normals)
+
+
+def _brelu(x, a):
+    return np.where(x < 0, x.dtype.type(0), np.where(x > a, x.dtype.type(a), x))
+
+
+def _brelu_backward(x, y, grads, a):
+    return grads * ((y > 0) & (y < a))
+
+
+def _abs_backward(x, y, grads):
+    """The slope at 0 is -1."""
+    return grads * np.where(x > 0, x.dtype.type(1), x.dtype.type(-1))
+
+
+def _logistic(x):
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-x))
+
+
+def _tanh(x, a, b):
+    return a * np.tanh(b * x)
+
+
+def _tanh_backward(x, y, grads, a, b):
+    return grads * (b * (a - y * y / a))
+
+
+def _softrelu(x):
+    """log(1 + e^x), and x itself above 4: there is a jump of 0.018."""
+    return np.where(x > 4, x, np.log1p(np.exp(np.minimum(x, 4))))
+
+
+def _softrelu_backward(x, y, grads):
+    e = np.exp(np.minimum(x, 4))
+    return np.where(x > 4, grads, grads * (e / (1 + e)))
+
+
+def _sqrt_backward(x, y, grads):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return grads / (2 * y)
+
+
+def _drelu(x, a):
+    return x - a * np.tanh(x / a)
+
+
+def _drelu_backward(x, y, grads, a):
+    t = np.tanh(x / a)
+    return grads * (t * t)
+
+
+# kind: forward(x, parameters), backward(x, y, grads, parameters but normals), names of the parameters
+_NEURONS = {
+    "ident": (np.copy, lambda x, y, grads: grads.copy(), ()),
+    "relu": (_relu, _relu_backward, ()),
+    "nrelu": (_nrelu, _relu_backward, ("normals",)),
+    "brelu": (_brelu, _brelu_backward, ("a",)),
+    "abs": (np.abs, _abs_backward, ()),
+    "logistic": (_logistic, lambda x, y, grads: grads * y * (1 - y), ()),
+    "tanh": (_tanh, _tanh_backward, ("a", "b")),
+    "softrelu": (_softrelu, _softrelu_backward, ()),
+    "square": (np.square, lambda x, y, grads: 2 * x * grads, ()),
+    "sqrt": (np.sqrt, _sqrt_backward, ()),
+    "linear": (lambda x, a, b: a * x + b, lambda x, y, grads, a, b: a * grads, ("a", "b")),
+    "drelu": (_drelu, _drelu_backward, ("a",)),
+}
+
+
+def _lookup(kind):
+    hint = "ask for tanh and abs one after the other"
+    require(
+        kind != "abstanh",
+        "neuron abstanh cannot be run",
+        "a neuron the 2012 engine had",
+        kind,
+        f"its parser had a class for abstanh, but never registered it, and no kernel existed; {hint}",
+    )
+    if kind not in _NEURONS:
+        raise OperandError("unknown neuron", ", ".join(_NEURONS), kind, "see the layer file's neuron=")
+    return _NEURONS[kind]
+
+
+def _check_params(kind, params, names):
+    hint = "as in the layer file: brelu[a], tanh[a,b], linear[a,b], drelu[a]"
+    require(set(params) == set(names), f"neuron {kind}: wrong parameters", names, tuple(params), hint)

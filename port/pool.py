@@ -1,0 +1,138 @@
+"""Pooling over square windows of each channel: maximum and average. Network specification 6.6.
+
+Output (oy, ox) covers rows start + stride oy ... + size - 1 (columns alike), clipped to the image. Arrays are
+(channels, y, x, images) in float32 or float64; letters: I image side, O outputs per side.
+"""
+
+import numpy as np
+
+from . import _loops
+from .checks import require, shaped, square
+from .geometry import pool_outputs
+from .threads import get_threads
+
+
+def max_pool_forward(images, *, size, stride, start=0, outputs=None):
+    """Maximum of each window; smaller values than -2e38, NaN and empty windows come out as -2e38.
+
+    Parameters
+    ----------
+    images : ndarray, (C, I, I, N)
+    size, stride : int
+        Side of a window, and step.
+    start : int
+        First row and column of the first window, not positive.
+    outputs : int, optional
+        O; by default as many as it takes to cover the image.
+
+    Returns
+    -------
+    ndarray, (C, O, O, N)
+
+    Raises
+    ------
+    OperandError
+        A ValueError, for a wrong shape, dtype or geometry.
+    """
+    images = square("max_pool_forward: images", images)
+    pool = _geometry("max_pool_forward", images.shape, size, stride, start, outputs)
+    acts = _empty_acts(pool, images)
+    _loops.max_pool_forward(pool, _rows(images), _rows(acts), get_threads())
+    return acts
+
+
+def max_pool_backward(images, acts, grads, *, size, stride, start=0):
+    """Gradient of `max_pool_forward`: every pixel equal to its window's maximum gets the window's whole gradient.
+
+    Parameters
+    ----------
+    images : ndarray, (C, I, I, N)
+    acts, grads : ndarray, (C, O, O, N)
+        Output of `max_pool_forward`, and its gradient.
+    size, stride, start : int
+        As there.
+
+    Returns
+    -------
+    ndarray, (C, I, I, N)
+        Pixels that no window covers get 0. The comparison is a factor 0 or 1: an infinite gradient leaves NaN behind.
+    """
+    images = square("max_pool_backward: images", images)
+    acts = square("max_pool_backward: acts", acts, like=images)
+    pool = _geometry("max_pool_backward", images.shape, size, stride, start, acts.shape[1])
+    _check_acts("max_pool_backward: acts", acts, images)
+    grads = shaped("max_pool_backward: grads", grads, acts.shape, images, "the shape of acts")
+    dimages = np.zeros_like(images)
+    _loops.max_pool_backward(pool, _rows(images), _rows(acts), _rows(grads), _rows(dimages), get_threads())
+    return dimages
+
+
+def avg_pool_forward(images, *, size, stride, start=0, outputs=None):
+    """Sum of each window divided by the number of its pixels inside the image; parameters as `max_pool_forward`."""
+    images = square("avg_pool_forward: images", images)
+    pool = _geometry("avg_pool_forward", images.shape, size, stride, start, outputs)
+    last = start + (pool["O"] - 1) * stride
+    require(
+        start + size > 0 and last < pool["I"],
+        "avg_pool_forward: a window lies outside the image",
+        f"windows that overlap 0 ... {pool['I'] - 1}",
+        f"windows {start} ... {last + size - 1}",
+        "fewer outputs",
+    )
+    acts = _empty_acts(pool, images)
+    _loops.avg_pool_forward(pool, _rows(images), _rows(acts), get_threads())
+    return acts
+
+
+def avg_pool_backward(grads, *, img_size, size, stride, start=0):
+    """Gradient of `avg_pool_forward`: each pixel of a window gets the window's gradient divided by its clipped area.
+
+    Parameters
+    ----------
+    grads : ndarray, (C, O, O, N)
+    img_size : int
+        I.
+    size, stride, start : int
+        As in `max_pool_forward`.
+
+    Returns
+    -------
+    ndarray, (C, I, I, N)
+    """
+    grads = square("avg_pool_backward: grads", grads)
+    shape = (len(grads), img_size, img_size, grads.shape[3])
+    pool = _geometry("avg_pool_backward", shape, size, stride, start, grads.shape[1])
+    dimages = np.zeros(shape, grads.dtype)
+    _loops.avg_pool_backward(pool, _rows(grads), _rows(dimages), get_threads())
+    return dimages
+
+
+def _geometry(op, shape, size, stride, start, outputs):
+    """The `Pool` of _loops.h, checked."""
+    img_size = shape[1]
+    require(
+        size >= 1 and stride >= 1 and start <= 0,
+        f"{op}: wrong window",
+        "size >= 1, stride >= 1, start <= 0",
+        f"size {size}, stride {stride}, start {start}",
+        "start is the first row of the first window",
+    )
+    outputs = pool_outputs(img_size, size, start, stride) if outputs is None else outputs
+    require(outputs >= 1, f"{op}: no outputs", "at least 1 per side", outputs, "the window is larger than the image")
+    return dict(I=img_size, O=outputs, N=shape[3], size=size, stride=stride, start=start)
+
+
+def _empty_acts(pool, images):
+    return np.empty((len(images), pool["O"], pool["O"], pool["N"]), images.dtype)
+
+
+def _check_acts(what, acts, images):
+    expected = (len(images), *acts.shape[1:3], images.shape[3])
+    require(
+        acts.shape == expected, f"{what} have the wrong shape", expected, acts.shape, "channels and images as in images"
+    )
+
+
+def _rows(array):
+    """One row per channel."""
+    return array.reshape(len(array), -1)
