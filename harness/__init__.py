@@ -1,1 +1,22 @@
-"""Runs engines side by side, judges, times and reports."""
+"""Runs engines side by side, judges, times and reports.
+
+``compare`` is the whole of it as a function; the command ``rosetta`` is the same for a shell. Importing this package
+loads nothing heavy: what a name needs is imported when it is used.
+"""
+
+__all__ = ["Comparison", "Options", "compare", "read_record"]
+
+_HOMES = {"Comparison": "api", "compare": "api", "Options": "run", "read_record": "record"}
+_NAMES = {"read_record": "read"}
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES[name]}", __name__), _NAMES.get(name, name))
+
+
+def __dir__():
+    return [*globals(), *__all__]

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 
-from .verdicts import Finding, Worst
+from .verdicts import Finding, Worst, worst_status
 
 
 @dataclass
@@ -74,12 +74,100 @@ class Row:
         """What a sentence calls this tensor of an engine."""
         return f"{engine} {self.layer} {self.step} {self.tensor}"
 
+    def status(self):
+        """The most severe status; an inherited difference counts as one only where nothing is worse."""
+        return worst_status(found.status for found in self.counted().values()) or "different"
+
+    def flat(self):
+        """One plain dictionary per engine: the lines of results.csv and of the frame ``rows``."""
+        return [self._flat(engine, found) for engine, found in self.findings.items()]
+
+    def _flat(self, engine, found):
+        worst, distance = found.worst, self.distances.get(engine, {})
+        return {
+            "mode": self.mode,
+            "layer": self.layer,
+            "type": self.type,
+            "pass": self.step,
+            "tensor": self.tensor,
+            "shape": "x".join(map(str, self.shape)),
+            "engine": engine,
+            "verdict": found.status,
+            "origin": self.origin.get(engine, ""),
+            "share": found.share,
+            "worst_index": " ".join(map(str, worst.index)) if worst else "",
+            "worst_actual": worst and worst.actual,
+            "worst_reference": worst and worst.reference,
+            "worst_bound": worst and worst.bound,
+            "ulps": found.ulps,
+            "elements": found.elements,
+            "differing": found.differing,
+            "outside": found.outside,
+            "ordered": found.ordered,
+            "nonfinite": found.nonfinite,
+            "loose": found.loose,
+            "relative_error": distance.get("norm"),
+            "largest_error": distance.get("largest"),
+            "seconds": self.seconds.get(engine),
+            "reason": found.reason,
+        }
+
 
 def decisive(rows):
     """(name, Finding) of every finding that decides about the run, as `verdicts.summarise` takes them."""
     return [(row.name(engine), found) for row in rows for engine, found in row.counted().items()]
 
 
+def by_step(rows):
+    """Rows grouped by mode, layer and pass: dict of (mode, layer, type, pass) to list of Row."""
+    groups = {}
+    for row in rows:
+        groups.setdefault((row.mode, row.layer, row.type, row.step), []).append(row)
+    return groups
+
+
+def step_lines(rows):
+    """One plain dictionary per layer and pass: worst verdict, largest share, seconds per engine and their ratio."""
+    lines = []
+    for (mode, layer, kind, step), group in by_step(rows).items():
+        seconds = {engine: value for row in group for engine, value in row.seconds.items()}
+        lines.append(
+            {
+                "mode": mode,
+                "layer": layer,
+                "type": kind,
+                "pass": step,
+                "tensors": len(group),
+                "verdict": worst_status(row.status() for row in group),
+                "share": max(found.share for row in group for found in row.findings.values()),
+                **{f"seconds {engine}": value for engine, value in seconds.items()},
+                "ratio": ratio(seconds),
+            }
+        )
+    return lines
+
+
+def total_seconds(rows, mode="isolated"):
+    """Seconds of all steps, by engine."""
+    totals = {}
+    for (group_mode, *_), group in by_step(rows).items():
+        if group_mode == mode:
+            for engine, value in {e: v for row in group for e, v in row.seconds.items()}.items():
+                totals[engine] = totals.get(engine, 0.0) + value
+    return totals
+
+
+def ratio(seconds):
+    """Seconds of the first engine over those of the second; None unless there are two."""
+    if len(seconds) != 2:
+        return None
+    first, second = seconds.values()
+    return first / second if second else None
+
+
 def _finding(values):
-    worst = values["worst"] and Worst(**values["worst"] | {"index": tuple(values["worst"]["index"])})
-    return Finding(**values | {"worst": worst, "histogram": tuple(values["histogram"])})
+    worst = values["worst"]
+    if worst:
+        worst = Worst(tuple(worst["index"]), *(float(worst[name]) for name in ("actual", "reference", "bound")))
+    numbers = {name: float(values[name]) for name in ("share", "loose", "bound_norm", "reference_norm")}
+    return Finding(**values | numbers | {"worst": worst, "histogram": tuple(values["histogram"])})

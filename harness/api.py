@@ -1,0 +1,179 @@
+"""The comparison as a function: run, record, report."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from . import engines as engine_table
+from . import machine, report, run
+from .record import Writer
+from .table import decisive, step_lines, total_seconds
+from .verdicts import exit_code, summarise
+
+PICTURES = 32
+
+
+@dataclass
+class Comparison:
+    """What a comparison found.
+
+    Attributes
+    ----------
+    table : list of table.Row
+        One for each tensor, in the order in which they were judged.
+    record : Path or None
+        The folder of the record, where one was asked for.
+    report : Path or None
+        The HTML report in it.
+    status : str
+        ``complete``, or ``interrupted`` by the user.
+    """
+
+    table: list
+    record: Path | None = None
+    report: Path | None = None
+    status: str = "complete"
+
+    @property
+    def sentence(self):
+        """The one plain sentence that a run ends in."""
+        return summarise(decisive(self.table))
+
+    @property
+    def exit_code(self):
+        """0: all equivalent; 1: a local difference; 3: nothing compared."""
+        return exit_code(found for _, found in decisive(self.table))
+
+    @property
+    def rows(self):
+        """A pandas frame with a line for each tensor and engine."""
+        import pandas
+
+        return pandas.DataFrame([line for row in self.table for line in row.flat()])
+
+    @property
+    def layers(self):
+        """A pandas frame with a line for each layer and pass: worst verdict, seconds per engine."""
+        import pandas
+
+        return pandas.DataFrame(step_lines(self.table))
+
+
+def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **options):
+    """Run engines side by side on one network and judge every tensor.
+
+    Parameters
+    ----------
+    net : str
+        A shipped network or the path of a layer-definition file.
+    engines : sequence of str
+        Names of engines.
+    out : path, optional
+        Folder for a record with its report; by default nothing is written.
+    keep : bool
+        Store whole tensors in the record.
+    **options
+        ``params, weights, input, batch, seed, mode, passes, threads``: see `run.Options`.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    errors.RosettaError, port.config.ConfigError
+        Something cannot be used; the message says what, and what to try.
+
+    Examples
+    --------
+    >>> found = compare("tiny", engines=["reference"], batch=4)
+    >>> found.exit_code
+    0
+    """
+    passes = tuple(options.pop("passes", run.Options.passes))
+    return execute(run.Options(net, engines=tuple(engines), passes=passes, **options), out=out, keep=keep)
+
+
+def execute(options, out=None, keep=False, started=lambda work: None, on_row=lambda row: None):
+    """Run a comparison, calling ``started(work)`` once and ``on_row(row)`` for each row; Ctrl-C ends it early."""
+    begin = perf_counter()
+    writer = Writer(out) if out is not None else None
+    comparison, arrays = Comparison([]), {}
+    try:
+        work = run.prepare(options)
+        work.kept = _keeper(work, arrays, writer if keep else None)
+        started(work)
+        try:
+            for row in run.rows(work, options.mode):
+                comparison.table.append(row)
+                on_row(row)
+        except KeyboardInterrupt:
+            comparison.status = "interrupted"
+        if writer is not None:
+            facts = {"status": comparison.status, "sentence": comparison.sentence, "seconds": perf_counter() - begin}
+            about = facts | describe(options, work) | {"totals": total_seconds(comparison.table)}
+            comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
+            comparison.report = report.write(comparison.record)
+    finally:
+        if writer is not None:
+            writer.discard()
+    return comparison
+
+
+def describe(options, work):
+    """Everything about a run that is not a result."""
+    network = work.network
+    files = [path for path in (network.definition, network.params) if path]
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "options": asdict(options),
+        "network": {
+            "name": network.name,
+            "parameters": network.spec.parameter_count,
+            "files": [{"name": str(path), "sha256": sha256(path.read_bytes()).hexdigest()} for path in files],
+            "layers": [
+                {"name": x.name, "type": x.type, "inputs": x.inputs, "outputs": x.outputs} for x in network.layers
+            ],
+            "warnings": network.spec.warnings,
+        },
+        "engines": {engine.name: engine.probe()[1] for engine in work.engines},
+        "environment": machine.environment(work.threads),
+        "inputs": {"kind": work.inputs.kind, "cases": work.batch, "sha256": work.inputs.hashes()},
+        "captions": work.inputs.captions[:PICTURES],
+    }
+
+
+def first_filters(network):
+    """The convolutions that read colour images from a data layer: their filters can be shown as pictures."""
+    layers = network.graph.layers
+    return [
+        x for x in network.layers if x.type == "conv" and layers[x.inputs[0]].type == "data" and x["channels"][0] == 3
+    ]
+
+
+def _keeper(work, arrays, writer):
+    shown = {layer.name for layer in first_filters(work.network)}
+
+    def keep(stream):
+        if stream.layer.name in shown and stream.tensor == "weights_grad[0]":
+            arrays.setdefault(f"filters_grad.{stream.layer.name}", stream.reference)
+        if writer is not None:
+            name = f"{stream.layer.name}.{stream.step}.{stream.tensor}"
+            writer.keep(f"{name}.reference", stream.reference)
+            for engine, found in stream.found.items():
+                if isinstance(found, np.ndarray):
+                    writer.keep(f"{name}.{engine}", found)
+
+    return keep
+
+
+def _arrays(work):
+    arrays = {f"filters.{x.name}": work.values[x.name]["weights[0]"] for x in first_filters(work.network)}
+    arrays |= {f"mask.{layer}.{step}.{k}": np.packbits(m, axis=1) for (layer, step, k), m in work.tape.masks.items()}
+    if work.inputs.pictures is not None:
+        arrays["pictures"] = work.inputs.pictures[:PICTURES]
+    return arrays

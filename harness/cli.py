@@ -1,0 +1,136 @@
+"""The command ``rosetta``."""
+
+from pathlib import Path
+
+import click
+
+from .engines import DEFAULT
+from .errors import RosettaError
+from .run import MODES
+from .sweep import STEPS
+
+INTERRUPTED = 130
+
+FIRST_STEPS = """\
+AlexNet's engine of 2012 beside a modern port, compared layer by layer. Five commands to start with:
+
+  rosetta doctor                     what can run on this machine
+  rosetta list                       networks, engines and inputs that come with it
+  rosetta compare tiny               every layer type at toy size, in seconds
+  rosetta compare alexnet            the network of the 2012 paper on real photographs
+  rosetta report runs/tiny           a report from an earlier comparison
+
+Each command explains itself with --help.
+"""
+
+
+class Rosetta(click.Group):
+    """A group whose commands end errors with one line and the exit code they stand for."""
+
+    def invoke(self, ctx):
+        """Run a command; 2 is the exit code of bad input."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            click.echo("rosetta: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            expected = isinstance(error, RosettaError) or hasattr(error, "hint")
+            text = str(error) if expected else f"internal error: {type(error).__name__}: {error}; --debug shows more"
+            click.echo(f"rosetta: {' '.join(text.split())}", err=True)
+            ctx.exit(getattr(error, "exit_code", 2))
+
+
+@click.group(cls=Rosetta, invoke_without_command=True)
+@click.option("--debug", is_flag=True, help="Show a traceback with errors.")
+@click.pass_context
+def cli(ctx, debug):
+    """Compare the AlexNet engine of 2012 with a modern port, layer by layer."""
+    if ctx.invoked_subcommand is None:
+        click.echo(FIRST_STEPS, nl=False)
+
+
+@cli.command("list")
+def list_command():
+    """List the networks, engines and inputs that come with the package."""
+    from . import doctor
+
+    for line in doctor.listing():
+        click.echo(line)
+
+
+@cli.command("doctor")
+def doctor_command():
+    """Say which engines can run here, on what, and why not."""
+    from . import doctor
+
+    for line in doctor.diagnosis():
+        click.echo(line)
+
+
+def _names(ctx, param, value):
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+@cli.command()
+@click.argument("net")
+@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
+@click.option("--weights", metavar="FILE.npz", help="Weights and biases, as layer.weights[0] and layer.biases.")
+@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=_names, help="Engines to compare.")
+@click.option("--input", "input_", default="photos", show_default=True, metavar="photos|random|exact|FILE.npz",
+              help="What the data layers hold.")  # fmt: skip
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
+@click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
+@click.option("--passes", default=",".join(STEPS), show_default=True, callback=_names, help="What to compare.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
+@click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder of the record [runs/NET].")
+@click.pass_context
+def compare(ctx, net, input_, keep, out, **options):
+    """Run NET through several engines and judge every tensor of every layer.
+
+    NET is a shipped name (see 'rosetta list') or a layer-definition file of your own. Exit code 0: everything agrees;
+    1: something differs; 2: bad input; 3: nothing could be compared.
+    """
+    from .run import Options
+    from .terminal import run_compare
+
+    found = run_compare(Options(net, input=input_, **options), out or Path("runs", Path(net).stem), keep)
+    ctx.exit(INTERRUPTED if found.status == "interrupted" else found.exit_code)
+
+
+@cli.command()
+@click.argument("record", type=click.Path(path_type=Path))
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="HTML file [report.html in the record].")
+def report(record, out):
+    """Write the HTML report of a RECORD again."""
+    from .report import write
+
+    click.echo(f"report: {write(record, out)}")
+
+
+@cli.command()
+@click.argument("net")
+@click.argument("layer")
+@click.option("--params", metavar="FILE")
+@click.option("--batch", default=128, show_default=True, type=click.IntRange(1))
+def study(net, layer, params, batch):
+    """Show how the engine of 2012 runs one LAYER of NET: kernels, grids, the rules that chose them, and the source."""
+    from .study import lines
+
+    for line in lines(net, layer, params, batch):
+        click.echo(line)
+
+
+def main():
+    """Entry point of the console script."""
+    cli(prog_name="rosetta")
+
+
+if __name__ == "__main__":
+    main()

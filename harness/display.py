@@ -1,0 +1,125 @@
+"""What a person sees at the command line: one line for each tensor, in columns."""
+
+from .table import ratio
+
+MARKS = {
+    "identical": "=",
+    "equivalent": "~",
+    "inconclusive": "?",
+    "unsupported": "-",
+    "unavailable": "-",
+}
+FAILED = "!"
+INHERITED = ">"
+COLOURS = {"=": "green", "~": "green", "?": "yellow", "-": "yellow", "!": "bold red", ">": "cyan"}
+LEGEND = (
+    "= same bits as the reference   ~ within what rounding allows   ! different   > inherited difference   "
+    "? inconclusive   - not compared"
+)
+
+
+class Lines:
+    """Formats rows for one network and set of engines.
+
+    Parameters
+    ----------
+    layers : sequence of LayerSpec
+    engines : sequence of str
+    width : int or None
+        Columns of the terminal: the less telling columns are left out where it is narrow. None: all are shown.
+    """
+
+    def __init__(self, layers, engines, width=None):
+        self.engines = engines
+        name = max((len(layer.name) for layer in layers), default=5)
+        kind = max((len(layer.type) for layer in layers), default=4)
+        self.columns = {
+            " ": 1,
+            "layer": max(name, 5),
+            "type": max(kind, 4),
+            "pass": 8,
+            "tensor": 14,
+            "verdict": 12,
+            "bound used": 10,
+            "worst at": 13,
+            "ULP": 6,
+            "bitwise": 9,
+            **{f"{engine} s": max(8, len(engine) + 2) for engine in engines},
+            "ratio": 6,
+        }
+        for name in ("type", "worst at", "bitwise", "ULP", "ratio"):
+            if width is not None and sum(self.columns.values()) + len(self.columns) > width:
+                del self.columns[name]
+
+    def header(self):
+        """The names of the columns."""
+        return self._line({name: name for name in self.columns})
+
+    def row(self, row, first_of_step):
+        """One tensor; seconds stand only in the first line of a layer's step."""
+        worst = max(row.findings.values(), key=lambda found: found.share)
+        cells = {
+            " ": mark(row),
+            "layer": row.layer,
+            "type": row.type,
+            "pass": row.step,
+            "tensor": row.tensor,
+            "verdict": verdict(row),
+            "bound used": _share(row),
+            "worst at": _index(worst.worst),
+            "ULP": str(max(found.ulps for found in row.findings.values())),
+            "bitwise": _bitwise(row),
+        }
+        if first_of_step and row.seconds:
+            cells |= {f"{engine} s": f"{value:.4f}" for engine, value in row.seconds.items()}
+            cells["ratio"] = "" if ratio(row.seconds) is None else f"{ratio(row.seconds):.2f}"
+        return self._line(cells)
+
+    def _line(self, cells):
+        right = {"bound used", "ULP", "ratio", *(f"{engine} s" for engine in self.engines)}
+        parts = [
+            cells.get(name, "").rjust(width) if name in right else cells.get(name, "").ljust(width)
+            for name, width in self.columns.items()
+        ]
+        return " ".join(parts).rstrip()
+
+
+def mark(row):
+    """One character: how the worst engine did."""
+    if "inherited" in row.origin.values() and "local" not in row.origin.values():
+        return INHERITED
+    return MARKS.get(row.status(), FAILED)
+
+
+def verdict(row):
+    """The worst status, or what kind of difference it is in propagated mode."""
+    origins = set(row.origin.values())
+    return ("local" if "local" in origins else "inherited") if origins else row.status()
+
+
+def explanations(row):
+    """Sentences about engines that failed or were not compared."""
+    for engine, found in row.counted().items():
+        if found.reason:
+            yield f"  {engine}: {found.status}: {found.reason}"
+        elif found.fails and found.worst is not None:
+            worst = found.worst
+            yield (
+                f"  {engine}: {found.outside + found.nonfinite} of {found.elements} elements outside the bound; at "
+                f"{_index(worst)} {worst.actual:.9g}, reference {worst.reference:.9g}, allowed ±{worst.bound:.2g}"
+            )
+
+
+def _share(row):
+    share = max(found.share for found in row.findings.values())
+    return f"{share:.0%}" if 0.01 <= share < 100 else f"{share:.1g}" if share else "0"
+
+
+def _index(worst):
+    return "" if worst is None else ",".join(map(str, worst.index))
+
+
+def _bitwise(row):
+    if not row.bitwise:
+        return ""
+    return "same" if not any(row.bitwise.values()) else f"{max(row.bitwise.values())} differ"

@@ -1,0 +1,51 @@
+"""What is there and what works: `rosetta list` and `rosetta doctor`."""
+
+import re
+from itertools import takewhile
+
+from . import engines, machine, networks
+from .errors import RosettaError
+from .inputs import KINDS
+from .photos import PHOTOGRAPHS
+
+
+def listing():
+    """Lines about networks, engines and inputs."""
+    yield "networks"
+    for name in networks.shipped():
+        spec = networks.load(name).spec
+        yield f"  {name:<10}{len(spec.layers):>4} layers {spec.parameter_count:>12,} parameters   {_comment(name)}"
+    yield "engines"
+    for name in engines.registered():
+        available, reason = _probe(name)
+        yield f"  {name:<12}{'available' if available else 'unavailable':<13}{reason}"
+    yield f"inputs      {', '.join(KINDS)}, or an npz file with an array for each data layer"
+    yield f"photographs {', '.join(PHOTOGRAPHS)}"
+
+
+def diagnosis():
+    """Lines about the machine and each engine."""
+    facts = machine.environment(machine.processors())
+    memory = f"{facts['memory'] / 2**30:.1f} GiB" if facts["memory"] else "unknown"
+    yield f"processor   {facts['processor']} ({facts['instructions'] or facts['architecture']})"
+    yield f"threads     {facts['threads']}"
+    yield f"memory      {memory}"
+    yield f"system      {facts['system']}, Python {facts['python']}"
+    yield f"packages    {', '.join(f'{name} {found}' for name, found in facts['packages'].items())}"
+    for name in engines.registered():
+        available, reason = _probe(name)
+        yield f"{'✓' if available else '✗'} {name:<12}{reason}"
+
+
+def _probe(name):
+    try:
+        return engines.find(name).probe()
+    except (ImportError, RosettaError) as error:
+        return False, str(error)
+
+
+def _comment(name):
+    """The first words of the comment that a shipped network starts with."""
+    lines = (networks.SHIPPED / f"{name}.cfg").read_text(encoding="utf-8").splitlines()
+    comment = " ".join(line.lstrip("#; ") for line in takewhile(lambda line: line[:1] in ("#", ";"), lines))
+    return re.split(r"[.:](?:\s|$)", comment)[0]

@@ -1,0 +1,77 @@
+"""The engine of 2012 on the CPU: a thin cover over ``alexnet_rosetta.legacy.Network``, whose verbs are the same."""
+
+from ..errors import Unsupported
+
+
+class LegacyCpu:
+    """The engine ``legacy-cpu``."""
+
+    name = "legacy-cpu"
+
+    def probe(self):
+        """Available where the extension modules were built; the reason names instruction set and compiler."""
+        try:
+            from alexnet_rosetta import legacy
+            from alexnet_rosetta.legacy.network import Network  # noqa: F401
+
+            info = legacy.build_info()
+        except ImportError as error:
+            return False, f"not built ({error}); run 'pip install -e .' or 'make build'"
+        except ValueError as error:
+            return False, " ".join(str(error).split())
+        return True, ", ".join(f"{key} {value}" for key, value in info.items())
+
+    def open(self, network, threads):
+        """A session on the CPU device."""
+        from alexnet_rosetta.legacy.network import Network
+
+        layers = [layer.to_dict() for layer in network.layers]
+        return LegacySession(_translated(Network, layers, device="cpu", threads=threads))
+
+
+class LegacySession:
+    """Hands every verb on; what the engine refuses is `Unsupported`."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def write(self, layer, tensor, array):
+        """Set a tensor of a layer."""
+        _translated(self.network.write, layer, tensor, array)
+
+    def read(self, layer, tensor):
+        """A tensor of a layer."""
+        return self.network.read(layer, tensor)
+
+    def forward(self, layer, inputs=None, mask=None):
+        """One layer forward."""
+        _translated(self.network.forward, layer, inputs, mask)
+
+    def backward(self, layer, acts_grad=None):
+        """One layer backward."""
+        _translated(self.network.backward, layer, acts_grad)
+
+    def sum_grad(self, layer, parts):
+        """A gradient accumulated over several consumers."""
+        return _translated(self.network.sum_grad, layer, parts)
+
+    def update(self, layer, progress=0.0):
+        """One weight update of a layer."""
+        _translated(self.network.update, layer, progress)
+
+    def seconds(self, layer, step):
+        """Wall seconds of the last step of that kind."""
+        return self.network.seconds(layer, step)
+
+    def release(self, layer):
+        """Free what the layer holds but its parameters."""
+        self.network.release(layer)
+
+
+def _translated(call, *args, **kwargs):
+    from alexnet_rosetta.legacy import Refused
+
+    try:
+        return call(*args, **kwargs)
+    except Refused as error:
+        raise Unsupported(" ".join(str(error).split())) from error

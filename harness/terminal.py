@@ -1,0 +1,81 @@
+"""`rosetta compare`: rows while they are found, a progress bar on a terminal, the closing sentence, the record."""
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from . import api, display, run
+from .table import total_seconds
+
+
+class Printer:
+    """Prints rows as they come.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+    mode : str
+        The mode of the run.
+    """
+
+    def __init__(self, console, mode):
+        self.console, self.mode = console, mode
+        self.progress, self._step = None, None
+
+    def started(self, work):
+        """Headline and column names."""
+        names = [engine.name for engine in work.engines]
+        width = self.console.width if self.console.is_terminal else None
+        self._lines = display.Lines(work.network.layers, names, width)
+        count = work.network.spec.parameter_count
+        self.print(
+            f"{work.network.name}: {len(work.network.layers)} layers, {count:,} parameters, {work.batch} cases "
+            f"({work.inputs.kind}), {' and '.join(names)} against the float64 reference, {work.threads} threads"
+        )
+        for warning in work.network.spec.warnings:
+            self.print(f"note: {warning}")
+        self.print(display.LEGEND)
+        self.print(self._lines.header(), "bold")
+        if self.console.is_terminal:
+            bar = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+            self.progress = Progress(*bar, TimeElapsedColumn(), console=self.console, transient=True)
+            self._task = self.progress.add_task("", total=run.step_count(work, self.mode))
+            self.progress.start()
+
+    def row(self, row):
+        """One line, and more where something is wrong."""
+        step = (row.mode, row.layer, row.step)
+        if step[0] == "propagated" and (self._step or step)[0] == "isolated":
+            self.print("each engine now feeds itself", "bold")
+        mark = display.mark(row)
+        self.print(self._lines.row(row, step != self._step), display.COLOURS[mark])
+        for text in display.explanations(row):
+            self.print(text)
+        if self.progress is not None and step != self._step:
+            self.progress.update(self._task, advance=1, description=f"{row.step} {row.layer}")
+        self._step = step
+
+    def stop(self):
+        """Take the progress bar away."""
+        if self.progress is not None:
+            self.progress.stop()
+
+    def print(self, text, style=None):
+        """One line, uncut."""
+        self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def run_compare(options, out, keep):
+    """Compare, print, record, report; returns the `api.Comparison`."""
+    printer = Printer(Console(), options.mode)
+    try:
+        found = api.execute(options, out, keep, printer.started, printer.row)
+    finally:
+        printer.stop()
+    if found.status == "interrupted":
+        printer.print("interrupted: the layers that were finished are in the record")
+    totals = total_seconds(found.table)
+    if totals:
+        printer.print("seconds in layers: " + ", ".join(f"{name} {value:.2f}" for name, value in totals.items()))
+    printer.print(f"record {out}, report {found.report}")
+    printer.print(found.sentence, "bold")
+    return found
