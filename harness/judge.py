@@ -168,7 +168,8 @@ class _Block:
         self.differs = rounded != single
         self._keys = rounded, single
         self.nonfinite = 0
-        error = np.subtract(actual, reference, dtype=np.float64)
+        with np.errstate(invalid="ignore"):
+            error = np.subtract(actual, reference, dtype=np.float64)
         np.abs(error, out=error)
         self.bound = _bound(reference, magnitude, slope, floor)
         if not np.isfinite(error.max(initial=0.0)):
@@ -305,7 +306,8 @@ def _rank(x):
 
 def _squares(x):
     flat = np.ascontiguousarray(x, np.float64).ravel()
-    return float(flat @ flat)
+    with np.errstate(over="ignore"):
+        return float(flat @ flat)
 
 
 def _as_matrix(x):

@@ -50,7 +50,7 @@ class MaxPool(_Pool):
 
     def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
         """Gradient of the images."""
-        x = self.windows.pad(planes(inputs[0], self.channels), np.nan)  # padding equals nothing
+        x = self.windows.pad(planes(inputs[0], self.channels), self.fill)
         y = self._maximum(x)
         chosen = [x == y for _, x in self.windows.taps(x)]
         terms = self._per_channel(self.windows.windows_per_pixel())
