@@ -1,1 +1,21 @@
 """The 2012 engine: CUDA kernels and C++ host code, wrapped with Cython."""
+
+from ._call import launch_log
+from .errors import Refused
+
+__all__ = ["Refused", "build_info", "cudaconv", "launch_log"]
+
+
+def __getattr__(name):
+    if name == "cudaconv":
+        from importlib import import_module
+
+        return import_module(".cudaconv", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def build_info():
+    """Facts of the loaded build: isa, best_isa, compiler, openmp, threads."""
+    from ._call import _module, default_threads
+
+    return {**_module().build_info(), "threads": default_threads()}

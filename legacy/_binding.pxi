@@ -136,33 +136,37 @@ def call(str name, dict inputs, dict targets, dict scalars, dict tables, dict wo
     copied in (None: an empty matrix). Returns ({name: array of each target}, launch records).
     """
     cdef CpuDevice* device = new CpuDevice(<Sgemm> sgemm, threads)
+    try:
+        return call_on(device, name, inputs, targets, scalars, tables, words, generation)
+    finally:
+        del device
+
+
+cdef object call_on(CpuDevice* device, str name, dict inputs, dict targets, dict scalars, dict tables, dict words,
+                    int generation):
+    """`call` on a device that outlives every matrix made here."""
     cdef Arguments args
     cdef Matrix old
     cdef Matrix* target
     cdef EntryFunction function
     cdef cnp.ndarray table
-    try:
-        args.generation = generation
-        for key, (array, trans) in inputs.items():
-            args.matrices[key.encode()] = matrix_view(device[0], array, trans)
-        for key, (array, trans) in targets.items():
-            target = &args.matrices[key.encode()]
-            target[0] = Matrix(device[0], 0, 0, trans)
-            if array is not None:
-                old = matrix_view(device[0], array, trans)
-                target[0].copyFrom(old)
-        for key, value in scalars.items():
-            args.scalars[key.encode()] = value
-        for key, table in tables.items():
-            args.indices[key.encode()] = <const int*> table.data
-        for key, value in words.items():
-            args.words[key.encode()] = value.encode()
-        function = entryPoints()[name.encode()]
-        with nogil:
-            function.call(device[0], args)
-        outputs = {key: matrix_array(args.matrices[key.encode()], device[0]) for key in targets}
-        return outputs, launch_dicts(device)
-    finally:
-        args.matrices.clear()
-        old = Matrix()
-        del device
+    args.generation = generation
+    for key, (array, trans) in inputs.items():
+        args.matrices[key.encode()] = matrix_view(device[0], array, trans)
+    for key, (array, trans) in targets.items():
+        target = &args.matrices[key.encode()]
+        target[0] = Matrix(device[0], 0, 0, trans)
+        if array is not None:
+            old = matrix_view(device[0], array, trans)
+            target[0].copyFrom(old)
+    for key, value in scalars.items():
+        args.scalars[key.encode()] = value
+    for key, table in tables.items():
+        args.indices[key.encode()] = <const int*> table.data
+    for key, value in words.items():
+        args.words[key.encode()] = value.encode()
+    function = entryPoints()[name.encode()]
+    with nogil:
+        function.call(device[0], args)
+    outputs = {key: matrix_array(args.matrices[key.encode()], device[0]) for key in targets}
+    return outputs, launch_dicts(device)

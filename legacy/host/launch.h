@@ -16,6 +16,7 @@ struct Dim3 {
 // One kernel argument: a device pointer, an int, a float or a bool.
 struct Arg {
     enum Kind { Pointer, Int, Float, Bool };
+    Arg() : kind(Int), integer(0) {}
     Arg(const float* p) : kind(Pointer), pointer(p) {}
     Arg(const int* p) : kind(Pointer), pointer(p) {}
     Arg(int i) : kind(Int), integer(i) {}

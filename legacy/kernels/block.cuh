@@ -26,6 +26,7 @@ struct Block {
 
 #define KERNEL __device__ __forceinline__ void
 #define DEVICE_FUNCTION __device__ __forceinline__
+#define DEVICE_MEMBER __device__ __forceinline__
 #define SHARED __shared__
 #define SYNC __syncthreads();
 #define UNROLL _Pragma("unroll")
@@ -41,7 +42,10 @@ struct Block {
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
     T values[SIZE];
-    DEVICE_FUNCTION T& operator()(int, int i = 0) { return values[i]; }
+    __device__ __forceinline__ T& operator()(int, int i = 0) { return values[i]; }
+    __device__ __forceinline__ void clear() {
+        UNROLL for (int i = 0; i < SIZE; ++i) values[i] = 0;
+    }
 };
 
 #else
@@ -50,6 +54,7 @@ struct PerThread {
 
 #define KERNEL static inline void
 #define DEVICE_FUNCTION static inline __attribute__((always_inline))
+#define DEVICE_MEMBER inline __attribute__((always_inline))
 #define SHARED alignas(64)
 #define SYNC
 #define UNROLL _Pragma("GCC unroll 128")
@@ -66,6 +71,10 @@ template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
     alignas(64) T values[SIZE][THREAD_COUNT];
     inline __attribute__((always_inline)) T& operator()(int tid, int i = 0) { return values[i][tid]; }
+    inline void clear() {
+        for (int i = 0; i < SIZE; ++i)
+            for (int t = 0; t < THREAD_COUNT; ++t) values[i][t] = 0;
+    }
 };
 
 #endif

@@ -1,0 +1,115 @@
+"""From checked NumPy arrays to an entry point of the chosen extension module."""
+
+import math
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from . import isa
+from .errors import Refused
+
+GENERATIONS = (2011, 2012, 2014)
+_logs = []
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A matrix argument: its name, its array (None: unset) and whether it is column-major."""
+
+    name: str
+    array: np.ndarray | None
+    trans: bool
+
+
+def row(name, array):
+    """A row-major operand; a row-strided view passes."""
+    return Operand(name, array, False)
+
+
+def col(name, array):
+    """A column-major operand."""
+    return Operand(name, array, True)
+
+
+def default_threads():
+    """Threads the kernels use unless told otherwise: ROSETTA_THREADS, or the processors this process may use."""
+    return int(os.environ.get("ROSETTA_THREADS") or len(os.sched_getaffinity(0)))
+
+
+@contextmanager
+def launch_log():
+    """Collect the launch records of every entry point called inside the block.
+
+    Yields
+    ------
+    list of dict
+        One per launch: kernel, grid, block, shared_bytes, args, rule, seconds.
+    """
+    log = []
+    _logs.append(log)
+    try:
+        yield log
+    finally:
+        _logs.remove(log)
+
+
+def call(entry, inputs, targets, scalars, *, tables=(), words=None, generation=2012, device="cpu"):
+    """Run an entry point; returns its target, or a tuple of them where there are several."""
+    if generation not in GENERATIONS:
+        raise Refused(f"{entry}: unknown generation", f"one of {GENERATIONS}", generation)
+    if device != "cpu":
+        raise Refused(f"{entry}: unknown device", '"cpu"', repr(device))
+    given = {o.name: _checked(entry, o) for o in inputs}
+    wanted = {o.name: _checked(entry, o) if o.array is not None else (None, o.trans) for o in targets}
+    try:
+        outputs, launches = _module().call(entry, given, wanted, _numbers(entry, scalars),
+                                           {name: _table(entry, name, table) for name, table in tables},
+                                           words or {}, generation, default_threads())
+    except ValueError as error:
+        raise Refused.from_text(str(error)) from None
+    for log in _logs:
+        log.extend(launches)
+    results = tuple(outputs[o.name] for o in targets)
+    return results if len(results) > 1 else results[0]
+
+
+@cache
+def _module():
+    return isa.load()
+
+
+def _checked(entry, operand):
+    """(array, trans) if dtype, dimensions and memory order are what the entry point takes."""
+    a = operand.array
+    if not isinstance(a, np.ndarray) or a.ndim != 2 or a.dtype != np.float32:
+        actual = f"{a.ndim}-D {a.dtype}" if isinstance(a, np.ndarray) else type(a).__name__
+        raise Refused(f"{entry}: {operand.name} has the wrong type", "2-D float32 array", actual,
+                      "numpy.asarray(..., dtype=numpy.float32)")
+    if not _follows(a.T if operand.trans else a):
+        order = "column-major (Fortran order)" if operand.trans else "row-major (C order)"
+        raise Refused(f"{entry}: {operand.name} has the wrong memory order", order, f"strides {a.strides}",
+                      f"numpy.{'asfortranarray' if operand.trans else 'ascontiguousarray'}(...)")
+    return a, operand.trans
+
+
+def _follows(a):
+    """True if the last axis of `a` is contiguous and its rows are in ascending order."""
+    rows, cols = a.shape
+    return (cols <= 1 or a.strides[1] == 4) and (rows <= 1 or (a.strides[0] % 4 == 0 and a.strides[0] >= 4 * cols))
+
+
+def _numbers(entry, scalars):
+    for name, value in scalars.items():
+        if not isinstance(value, (int, float, np.integer, np.floating, np.bool_)) or not math.isfinite(value):
+            raise Refused(f"{entry}: {name} is not a finite number", "a number", repr(value))
+    return {name: float(value) for name, value in scalars.items()}
+
+
+def _table(entry, name, table):
+    table = np.asarray(table)
+    if table.dtype != np.int32:
+        raise Refused(f"{entry}: {name} has the wrong type", "int32 array", table.dtype)
+    return np.ascontiguousarray(table)

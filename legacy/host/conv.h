@@ -1,0 +1,33 @@
+// The convolution entry points, and the geometry and checks they share (conv-kernels 2).
+#pragma once
+#include "dispatch.h"
+#include "matrix.h"
+
+struct ConvGeometry {
+    const char* entry = "";            // name of the entry point, for messages
+    bool conv = true;                  // false: locally connected, one filter set per module
+    bool sparse = false;               // true: connectivity from a table
+    int numImages = 0, numFilters = 0, numImgColors = 0, numFilterColors = 0, numGroups = 1;
+    int imgSizeY = 0, imgSizeX = 0, filterSize = 0, paddingStart = 0, moduleStride = 1;
+    int numModulesY = 0, numModulesX = 0, imgStride = 0;
+
+    int imgPixels() const { return imgSizeY * imgSizeX; }
+    int filterPixels() const { return filterSize * filterSize; }
+    int numModules() const { return numModulesY * numModulesX; }
+    int filtersPerGroup() const { return numFilters / numGroups; }
+    int overSample() const { return numGroups * numFilterColors / numImgColors; }
+
+    // Positive sizes, groups that divide; before anything is derived from them (7.20).
+    void requireSizes() const;
+    // filterSize from the rows of the filter matrix, which must be a square per channel (and module).
+    void deriveFilterSize(const Matrix& filters);
+    // The rules of section 2.0 and, for sparse, of 2.2: coverage, stride, filter count, table identities.
+    void requireCommon() const;
+    void requireShape(const char* argument, const Matrix& matrix, int rows, int cols) const;
+    void requirePlain(const char* argument, const Matrix& matrix, bool strideAllowed = false) const;
+    // Scale 0: resize and never read; else the target must have its shape already.
+    void prepareTarget(Matrix& targets, int rows, int cols, float scaleTargets) const;
+};
+
+void filterActs(Device& device, ConvGeometry geometry, const Matrix& images, const Matrix& filters, Matrix& targets,
+                const int* colorIndices = nullptr, float scaleTargets = 0, float scaleOutput = 1);

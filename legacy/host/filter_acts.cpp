@@ -1,0 +1,99 @@
+// convFilterActs, localFilterActs and their table-driven forms: checks and dispatch (conv-kernels 2.1, 2.2, 4.2, 4.3).
+#include "../kernels/filter_acts.cuh"
+
+#include "conv.h"
+#include "entry.h"
+
+namespace {
+
+std::string rule(const ConvGeometry& g, const ImageClass& images) {
+    const std::string kernel = g.sparse ? "connectivity table: sparse_random kernel"
+        : g.numImgColors <= 3 ? text(g.numImgColors, " channels: colour kernel") : "more than 3 channels: grouped kernel";
+    const bool wide = g.filtersPerGroup() % 32 == 0;
+    return text(kernel, "; filters per group mod 32 ", wide ? "== 0: 8" : "!= 0: 4", " filters per thread; ", images.rule());
+}
+
+void launch(Device& device, const ConvGeometry& g, const Matrix& images, const Matrix& filters, Matrix& targets,
+            const int* colorIndices, float scaleTargets, float scaleOutput) {
+    const ImageClass imageClass(g.numImages);
+    const int filtersPerThread = g.filtersPerGroup() % 32 == 0 ? 8 : 4;
+    const Dim3 grid(imageClass.blocks, g.numModules() * g.numFilters / (4 * filtersPerThread)), block(32, 4);
+    const int colors = g.sparse || g.numImgColors > 3 ? 2 : g.numImgColors;
+    const int shared = 4 * 4 * colors * (4 * filtersPerThread + imageClass.perBlock) + (g.sparse ? 4 * colors : 0);
+    std::vector<Arg> args{images.data(), filters.data(), targets.data()};
+    if (g.sparse) args.push_back(colorIndices);
+    for (int value : {g.numImages, g.numFilters, g.imgSizeY, g.imgSizeX, g.filterSize, g.paddingStart,
+                      g.moduleStride, g.numModulesY, g.numModulesX, g.imgStride})
+        args.push_back(value);
+    if (g.sparse || g.numImgColors > 3) {
+        args.push_back(g.sparse ? g.numFilterColors : g.numImgColors);
+        args.push_back(g.numGroups);
+    }
+    args.insert(args.end(), {scaleTargets, scaleOutput, g.conv});
+
+    choose<4, 8>(filtersPerThread, [&](auto fpt) {
+        choose(scaleTargets != 0, [&](auto scale) {
+            chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+                const auto go = [&](const Kernel& kernel) {
+                    device.launch(kernel, grid, block, shared, rule(g, imageClass), args);
+                };
+                if (g.sparse)
+                    go(INSTANCE(filterActs_YxX_sparse_random, 4, 32, ipt, fpt, 2, scale, check));
+                else if (g.numImgColors > 3)
+                    go(INSTANCE(filterActs_YxX_sparse, 4, 32, ipt, fpt, 2, scale, check));
+                else
+                    choose<1, 2, 3>(g.numImgColors, [&](auto numColors) {
+                        go(INSTANCE(filterActs_YxX_color, 4, 32, ipt, fpt, numColors, scale, check));
+                    });
+            });
+        });
+    });
+}
+
+}  // namespace
+
+void filterActs(Device& device, ConvGeometry g, const Matrix& images, const Matrix& filters, Matrix& targets,
+                const int* colorIndices, float scaleTargets, float scaleOutput) {
+    g.imgStride = images.stride();
+    g.requireSizes();
+    if (!g.sparse) g.numFilterColors = g.numImgColors / g.numGroups;
+    g.numImages = images.cols();
+    g.numFilters = filters.cols();
+    g.imgSizeX = images.rows() / g.numImgColors / g.imgSizeY;
+    g.deriveFilterSize(filters);
+    g.requireCommon();
+    require(g.sparse || g.numGroups > 1 || g.numImgColors <= 3 || g.numImgColors % 2 == 0,
+            text(g.entry, ": number of channels"), "1, 2, 3 or even", text(g.numImgColors));
+    require((!g.sparse && g.numGroups == 1) || g.numFilterColors % 2 == 0, text(g.entry, ": channels per filter"),
+            "even where there are groups", text(g.numFilterColors));
+    g.requireShape("images", images, g.numImgColors * g.imgPixels(), g.numImages);
+    g.requirePlain("images", images, true);
+    g.requirePlain("filters", filters);
+    g.prepareTarget(targets, g.numFilters * g.numModules(), g.numImages, scaleTargets);
+    launch(device, g, images, filters, targets, colorIndices, scaleTargets, scaleOutput);
+}
+
+namespace {
+
+EntryFunction entry(const char* name, bool conv, bool sparse) {
+    return [=](Device& device, Arguments& a) {
+        ConvGeometry g{name, conv, sparse};
+        g.imgSizeY = a.integer("imgSizeY");
+        g.numModulesY = a.integer("numModulesY");
+        g.numModulesX = a.integer("numModulesX");
+        g.paddingStart = a.integer("paddingStart");
+        g.moduleStride = a.integer("moduleStride");
+        g.numImgColors = a.integer("numImgColors");
+        g.numGroups = a.integer("numGroups");
+        if (sparse) g.numFilterColors = a.integer("numFilterColors");
+        filterActs(device, g, a.matrix("images"), a.matrix("filters"), a.matrix("targets"),
+                   sparse ? a.table("colorIndices") : nullptr, a.real("scaleTargets"), a.real("scaleOutput"));
+    };
+}
+
+const Entry entries[] = {{"convFilterActs", entry("convFilterActs", true, false)},
+                         {"localFilterActs", entry("localFilterActs", false, false)},
+                         {"convFilterActsSparse", entry("convFilterActsSparse", true, true)},
+                         {"localFilterActsSparse", entry("localFilterActsSparse", false, true)}};
+
+}  // namespace

@@ -1,0 +1,204 @@
+// Forward pass of convolutional and locally connected layers ("filter acts").
+//
+//   act(f, m, n) = sum over k, q of image(chan(f, k), iy(m, q), ix(m, q), n) * filter([m,] k, q, f)
+//
+// images (C, IY, IX, N), filters ([M,] K, S*S, F), targets (F, MY, MX, N): last index fastest. Windows start at
+// paddingStart + module * moduleStride; pixels outside the image are zero.
+//
+// Specification: conv-kernels 3.1-3.3; the order of every sum is that of section 6.
+#pragma once
+#include "block.cuh"
+
+// One accumulator step of a tile: `rows` staged (channel, pixel) rows, filtersPerThread x imgsPerThread outputs a thread.
+template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, int rows, typename Products>
+DEVICE_FUNCTION void multiplyTile(Products& prod, const float (&shImages)[rows][B_X * imgsPerThread],
+                                  const float (&shFilters)[rows][B_Y * filtersPerThread]) {
+    THREADS(B_X, B_Y) {
+        UNROLL for (int r = 0; r < rows; ++r)
+            UNROLL for (int f = 0; f < filtersPerThread; ++f)
+                UNROLL for (int i = 0; i < imgsPerThread; ++i)
+                    prod(tid, f * imgsPerThread + i) += shImages[r][tx + i * B_X] * shFilters[r][ty + f * B_Y];
+    }
+}
+
+// Writes a block's outputs: scaleTargets * old + scaleOutputs * sum, or scaleOutputs * sum without reading the target.
+template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, bool scale, bool checkImgBounds, typename Products>
+DEVICE_FUNCTION void writeTile(Products& prod, float* targets, const int filterStride, const int images,
+                               const float scaleTargets, const float scaleOutputs) {
+    THREADS(B_X, B_Y) {
+        UNROLL for (int f = 0; f < filtersPerThread; ++f)
+            UNROLL for (int i = 0; i < imgsPerThread; ++i)
+                if (!checkImgBounds || tx + i * B_X < images) {
+                    float* target = targets + (ty + f * B_Y) * filterStride + tx + i * B_X;
+                    const float value = prod(tid, f * imgsPerThread + i);
+                    *target = scale ? scaleTargets * *target + scaleOutputs * value : scaleOutputs * value;
+                }
+    }
+}
+
+// Stages B_Y filter pixels of `channels` channels: row c*B_Y + d, column filter; zero past the last pixel.
+template <int B_Y, int B_X, int filtersPerThread, int channels>
+DEVICE_FUNCTION void stageFilters(float (&shFilters)[B_Y * channels][B_Y * filtersPerThread], const float* filters,
+                                  const int pixelsLeft, const int channelStride, const int numFilters) {
+    STAGE(B_X * B_Y, B_Y, B_Y * filtersPerThread) {
+        const bool real = row < pixelsLeft;
+        const float* filter = filters + row * numFilters + col;
+        UNROLL for (int c = 0; c < channels; ++c)
+            if (real) shFilters[c * B_Y + row][col] = filter[c * channelStride];
+            else shFilters[c * B_Y + row][col] = 0;
+    }
+}
+
+// Stages B_Y pixels of a module's window, thread row ty taking pixel firstPixel + ty; zero outside the image and past the
+// last pixel (left unwritten in 2012, conv-kernels 7.1). channelOffset(c) is the place of staged channel c in images.
+template <int B_Y, int B_X, int imgsPerThread, int channels, bool checkImgBounds, typename ChannelOffset>
+DEVICE_FUNCTION void stageImages(float (&shImages)[B_Y * channels][B_X * imgsPerThread], const float* images,
+                                 const int firstPixel, const int filterSize, const int top, const int left,
+                                 const int imgSizeY, const int imgSizeX, const int imgStride, const int imagesLeft,
+                                 const ChannelOffset& channelOffset) {
+    THREADS(B_X, B_Y) {
+        const int q = firstPixel + ty;
+        const int y = top + q / filterSize, x = left + q % filterSize;
+        const bool inside = q < filterSize * filterSize && y >= 0 && y < imgSizeY && x >= 0 && x < imgSizeX;
+        const float* pixel = images + (y * imgSizeX + x) * imgStride + tx;
+        UNROLL for (int i = 0; i < imgsPerThread; ++i) {
+            const bool load = inside && (!checkImgBounds || tx + i * B_X < imagesLeft);
+            UNROLL for (int c = 0; c < channels; ++c)
+                if (load) shImages[c * B_Y + ty][tx + i * B_X] = pixel[channelOffset(c) + i * B_X];
+                else shImages[c * B_Y + ty][tx + i * B_X] = 0;
+        }
+    }
+}
+
+// What a block of the three kernels works on: one module, B_Y*filtersPerThread filters, B_X*imgsPerThread images.
+struct FilterActsBlock {
+    int module, firstFilter, firstImage, top, left;
+
+    DEVICE_MEMBER FilterActsBlock(const Block& block, const int filtersPerBlock, const int imgsPerBlock,
+                                  const int numFilters, const int numModulesX, const int paddingStart,
+                                  const int moduleStride)
+        : module(block.y / (numFilters / filtersPerBlock)),
+          firstFilter(block.y % (numFilters / filtersPerBlock) * filtersPerBlock),
+          firstImage(block.x * imgsPerBlock),
+          top(paddingStart + module / numModulesX * moduleStride),
+          left(paddingStart + module % numModulesX * moduleStride) {}
+};
+
+// 1, 2 or 3 channels, one group: all channels staged at once.
+template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, int numColors, bool scale, bool checkImgBounds>
+KERNEL filterActs_YxX_color(const Block& block, const float* images, const float* filters, float* targets,
+                            const int numImages, const int numFilters, const int imgSizeY, const int imgSizeX,
+                            const int filterSize, const int paddingStart, const int moduleStride,
+                            const int numModulesY, const int numModulesX, const int imgStride,
+                            const float scaleTargets, const float scaleOutputs, const bool conv) {
+    SHARED float shFilters[B_Y * numColors][B_Y * filtersPerThread];
+    SHARED float shImages[B_Y * numColors][B_X * imgsPerThread];
+    PerThread<float, B_X * B_Y, filtersPerThread * imgsPerThread> prod;
+
+    const FilterActsBlock work(block, B_Y * filtersPerThread, B_X * imgsPerThread, numFilters, numModulesX,
+                               paddingStart, moduleStride);
+    const int imgPixels = imgSizeY * imgSizeX, filterPixels = filterSize * filterSize;
+    const int numModules = numModulesY * numModulesX;
+    images += work.firstImage;
+    filters += work.firstFilter + (conv ? 0 : work.module * numColors * filterPixels * numFilters);
+    targets += (work.firstFilter * numModules + work.module) * numImages + work.firstImage;
+
+    prod.clear();
+    for (int p = 0; p < filterPixels; p += B_Y) {
+        stageFilters<B_Y, B_X, filtersPerThread, numColors>(shFilters, filters + p * numFilters, filterPixels - p,
+                                                            filterPixels * numFilters, numFilters);
+        stageImages<B_Y, B_X, imgsPerThread, numColors, checkImgBounds>(
+            shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
+            numImages - work.firstImage, [=](int c) { return c * imgPixels * imgStride; });
+        SYNC
+        multiplyTile<B_Y, B_X, imgsPerThread, filtersPerThread, B_Y * numColors>(prod, shImages, shFilters);
+        SYNC
+    }
+    writeTile<B_Y, B_X, imgsPerThread, filtersPerThread, scale, checkImgBounds>(
+        prod, targets, numModules * numImages, numImages - work.firstImage, scaleTargets, scaleOutputs);
+}
+
+// More channels, in dense groups (the name's "sparse" means groups): colorCache channels staged at a time.
+template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, int colorCache, bool scale, bool checkImgBounds>
+KERNEL filterActs_YxX_sparse(const Block& block, const float* images, const float* filters, float* targets,
+                             const int numImages, const int numFilters, const int imgSizeY, const int imgSizeX,
+                             const int filterSize, const int paddingStart, const int moduleStride,
+                             const int numModulesY, const int numModulesX, const int imgStride,
+                             const int numImgColors, const int numGroups,
+                             const float scaleTargets, const float scaleOutputs, const bool conv) {
+    SHARED float shFilters[B_Y * colorCache][B_Y * filtersPerThread];
+    SHARED float shImages[B_Y * colorCache][B_X * imgsPerThread];
+    PerThread<float, B_X * B_Y, filtersPerThread * imgsPerThread> prod;
+
+    const FilterActsBlock work(block, B_Y * filtersPerThread, B_X * imgsPerThread, numFilters, numModulesX,
+                               paddingStart, moduleStride);
+    const int imgPixels = imgSizeY * imgSizeX, filterPixels = filterSize * filterSize;
+    const int numFilterColors = numImgColors / numGroups, numModules = numModulesY * numModulesX;
+    const int group = work.firstFilter / (numFilters / numGroups);
+    images += group * numFilterColors * imgPixels * imgStride + work.firstImage;
+    filters += work.firstFilter + (conv ? 0 : work.module * numFilterColors * filterPixels * numFilters);
+    targets += (work.firstFilter * numModules + work.module) * numImages + work.firstImage;
+
+    prod.clear();
+    for (int oc = 0; oc < numFilterColors; oc += colorCache) {
+        for (int p = 0; p < filterPixels; p += B_Y) {
+            stageFilters<B_Y, B_X, filtersPerThread, colorCache>(
+                shFilters, filters + (oc * filterPixels + p) * numFilters, filterPixels - p,
+                filterPixels * numFilters, numFilters);
+            stageImages<B_Y, B_X, imgsPerThread, colorCache, checkImgBounds>(
+                shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
+                numImages - work.firstImage, [=](int c) { return (oc + c) * imgPixels * imgStride; });
+            SYNC
+            multiplyTile<B_Y, B_X, imgsPerThread, filtersPerThread, B_Y * colorCache>(prod, shImages, shFilters);
+            SYNC
+        }
+    }
+    writeTile<B_Y, B_X, imgsPerThread, filtersPerThread, scale, checkImgBounds>(
+        prod, targets, numModules * numImages, numImages - work.firstImage, scaleTargets, scaleOutputs);
+}
+
+// Connectivity from a table: filter channel k of group g reads image channel colorIndices[g * numFilterColors + k].
+template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, int colorCache, bool scale, bool checkImgBounds>
+KERNEL filterActs_YxX_sparse_random(const Block& block, const float* images, const float* filters, float* targets,
+                                    const int* colorIndices, const int numImages, const int numFilters,
+                                    const int imgSizeY, const int imgSizeX, const int filterSize,
+                                    const int paddingStart, const int moduleStride, const int numModulesY,
+                                    const int numModulesX, const int imgStride, const int numFilterColors,
+                                    const int numGroups, const float scaleTargets, const float scaleOutputs,
+                                    const bool conv) {
+    SHARED float shFilters[B_Y * colorCache][B_Y * filtersPerThread];
+    SHARED float shImages[B_Y * colorCache][B_X * imgsPerThread];
+    SHARED int shColors[colorCache];
+    PerThread<float, B_X * B_Y, filtersPerThread * imgsPerThread> prod;
+
+    const FilterActsBlock work(block, B_Y * filtersPerThread, B_X * imgsPerThread, numFilters, numModulesX,
+                               paddingStart, moduleStride);
+    const int imgPixels = imgSizeY * imgSizeX, filterPixels = filterSize * filterSize;
+    const int numModules = numModulesY * numModulesX;
+    const int group = work.firstFilter / (numFilters / numGroups);
+    images += work.firstImage;
+    filters += work.firstFilter + (conv ? 0 : work.module * numFilterColors * filterPixels * numFilters);
+    targets += (work.firstFilter * numModules + work.module) * numImages + work.firstImage;
+    colorIndices += group * numFilterColors;
+
+    prod.clear();
+    for (int oc = 0; oc < numFilterColors; oc += colorCache) {
+        THREADS(B_X, B_Y) {
+            if (tid < colorCache) shColors[tid] = colorIndices[oc + tid] * imgPixels * imgStride;
+        }
+        SYNC
+        for (int p = 0; p < filterPixels; p += B_Y) {
+            stageFilters<B_Y, B_X, filtersPerThread, colorCache>(
+                shFilters, filters + (oc * filterPixels + p) * numFilters, filterPixels - p,
+                filterPixels * numFilters, numFilters);
+            stageImages<B_Y, B_X, imgsPerThread, colorCache, checkImgBounds>(
+                shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
+                numImages - work.firstImage, [&](int c) { return shColors[c]; });
+            SYNC
+            multiplyTile<B_Y, B_X, imgsPerThread, filtersPerThread, B_Y * colorCache>(prod, shImages, shFilters);
+            SYNC
+        }
+    }
+    writeTile<B_Y, B_X, imgsPerThread, filtersPerThread, scale, checkImgBounds>(
+        prod, targets, numModules * numImages, numImages - work.firstImage, scaleTargets, scaleOutputs);
+}
