@@ -12,6 +12,8 @@ ROSETTA_BUILD
     are built (``ROSETTA_BUILD=port`` or ``ROSETTA_BUILD=_v4,strict``).
 ROSETTA_OPENMP
     ``0`` builds without OpenMP.
+ROSETTA_PORTABLE
+    ``1`` builds as on a machine that is no x86-64: the compiler's baseline, and strict.
 ROSETTA_SANITIZE
     ``1`` adds the address and undefined-behaviour sanitizers.
 """
@@ -32,7 +34,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 PACKAGE = "alexnet_rosetta"
-IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
+IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64") and os.environ.get("ROSETTA_PORTABLE") != "1"
 SANITIZE = os.environ.get("ROSETTA_SANITIZE") == "1"
 
 # Never fast-math: the order of every sum is the kernel's. The strict build does
