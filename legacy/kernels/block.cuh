@@ -57,15 +57,21 @@ struct PerThread {
 #define DEVICE_MEMBER inline __attribute__((always_inline))
 #define SHARED alignas(64)
 #define SYNC
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
 #define UNROLL _Pragma("GCC unroll 128")
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
 #define THREADS(B_X, B_Y)                                               \
     for (int ty = 0; ty < (B_Y); ++ty)                                  \
-        _Pragma("GCC ivdep") for (int tx = 0; tx < (B_X); ++tx)         \
+        INDEPENDENT for (int tx = 0; tx < (B_X); ++tx)                  \
             if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
 
 #define STAGE(THREAD_COUNT, ROWS, COLS)        \
     for (int row = 0; row < (ROWS); ++row)     \
-        _Pragma("GCC ivdep") for (int col = 0; col < (COLS); ++col)
+        INDEPENDENT for (int col = 0; col < (COLS); ++col)
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
