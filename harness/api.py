@@ -41,7 +41,9 @@ class Comparison:
     @property
     def sentence(self):
         """The one plain sentence that a run ends in."""
-        return summarise(decisive(self.table))
+        inherited = sum(list(row.origin.values()).count("inherited") for row in self.table)
+        more = f" Engines that feed themselves inherited {inherited} differences." if inherited else ""
+        return summarise(decisive(self.table)) + more
 
     @property
     def exit_code(self):

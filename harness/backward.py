@@ -112,8 +112,10 @@ def _join(parts):
 
     def columns(name):
         arrays = [np.asarray(getattr(part, name)) for part in parts]
-        if all(array.ndim < 2 or array.shape[1] == 1 for array in arrays):
-            return arrays[0]
+        if all(
+            array.ndim < 2 or array.shape[1] < part.value.shape[1] for array, part in zip(arrays, parts, strict=True)
+        ):
+            return arrays[0]  # the same for every image
         full = [np.broadcast_to(array, part.value.shape) for array, part in zip(arrays, parts, strict=True)]
         return np.concatenate(full, axis=1)
 

@@ -102,10 +102,8 @@ def _from_file(network, path):
     arrays = read_npz(path, f"--input takes {', '.join(KINDS)} or an npz file with one array per data layer")
     layers = {layer.name: layer for layer in network.layers if layer.type == "data"}
     _same_names(path, arrays, layers)
-    batches = {name: array.shape[1] for name, array in arrays.items() if array.ndim == 2}
-    if len(set(batches.values())) > 1:
-        raise BadInput(f"{path}: the arrays differ in their number of cases: {batches}", hint="cases are columns")
-    batch = next(iter(batches.values()), 1)
+    deciding = next(iter([*network.graph.label_layers(), *layers]))  # labels cannot be mistaken for their transpose
+    batch = arrays[deciding].shape[-1] if arrays[deciding].ndim else 0
     data = {name: check(path, name, arrays[name], (layer.outputs, batch)) for name, layer in layers.items()}
     for name in network.graph.label_layers():
         label = data[name]

@@ -1,6 +1,7 @@
 """The update pass of a sweep: one weight update from the reference's gradients, rounded once and written to all."""
 
 from . import reference
+from .errors import Unsupported
 from .networks import parameter_shapes
 from .parameters import gradient, increment, index
 
@@ -55,6 +56,17 @@ def _step(session, name, written):
     session.update(name)
 
 
+def _refuse_unknown_rule(layer, tensor):
+    """Raise Unsupported where the update does more than the reference has a formula for."""
+    i = index(tensor)
+    values = {"superEps": layer.get("superEps", 0)}
+    if i is not None:
+        values |= {key: layer[key][i] for key in ("wball", "wcNormMax") if key in layer}
+    active = [key for key, value in values.items() if value > 0]
+    if active:
+        raise Unsupported(f"the reference has no update formula with {', '.join(active)}")
+
+
 def _tensor_rows(sweep, layer, tensor):
     before, after_backward = sweep.work.values[layer.name], sweep.gradients[layer.name]
     new, inc = reference.update(
@@ -65,6 +77,11 @@ def _tensor_rows(sweep, layer, tensor):
         **solver_constants(layer, tensor),
     )
     for name, found in ((tensor, new), (increment(tensor), inc)):
-        stream = sweep.stream(layer, "update", name, found.value.shape)
+
+        def fetch(session, name=name):
+            _refuse_unknown_rule(layer, tensor)
+            return session.read(layer.name, name)
+
+        stream = sweep.stream(layer, "update", name, found.value.shape, fetch)
         stream.add(found)
         yield sweep.row(stream)

@@ -1,7 +1,6 @@
-"""The modern port, one layer at a time."""
+"""The modern port: its own network object, driven one layer at a time."""
 
 from ..errors import Unsupported
-from .steps import PARAMETERS, StepSession
 
 
 class Port:
@@ -19,26 +18,28 @@ class Port:
 
     def open(self, network, threads):
         """A session; the port's threads are set for the whole process."""
+        from alexnet_rosetta.port.network import Network
         from alexnet_rosetta.port.threads import set_threads
 
         set_threads(threads)
-        return PortSession(network)
+        return PortSession(_translated(Network, network.spec))
 
 
-class PortSession(StepSession):
-    """A session of the port: parameters live in its layer objects."""
+class PortSession:
+    """A session of the port.
+
+    Parameters
+    ----------
+    network : port.network.Network
+    """
 
     def __init__(self, network):
-        from alexnet_rosetta.port.network import Network
-
-        super().__init__(network)
-        self.network = Network(network.spec)
+        self.network = network
+        self._own_feed = set()
+        self._inputs_grad = {}
 
     def write(self, layer, tensor, array):
         """Set a parameter tensor; the port gets a copy, because it updates in place."""
-        if not tensor.startswith(PARAMETERS):
-            super().write(layer, tensor, array)
-            return
         owner, (name, i) = self.network.layers[layer], _address(tensor)
         if i is None:
             setattr(owner, name, array.copy())
@@ -47,35 +48,51 @@ class PortSession(StepSession):
 
     def read(self, layer, tensor):
         """A tensor of a layer."""
-        if not tensor.startswith(PARAMETERS):
-            return super().read(layer, tensor)
         name, i = _address(tensor)
-        found = getattr(self.network.layers[layer], name)
-        found = found if i is None else found[i]
+        own = self.network.layers[layer]
+        found = self._inputs_grad[layer] if name == "inputs_grad" else getattr(own, name, None)
+        if i is not None and found is not None:
+            found = found[i]
         if found is None:
             raise KeyError(tensor)
         return found
 
-    def run_forward(self, layer, inputs, mask):
-        """The port's layer forward."""
-        owner = self.network.layers[layer.name]
-        acts = _translated(owner.forward, inputs, "train", mask)
-        return owner.cost if layer.type.startswith("cost.") else acts
+    def forward(self, layer, inputs=None, mask=None):
+        """One layer forward."""
+        owner = self.network.layers[layer]
+        if owner.spec.type == "data":
+            owner.feed(inputs[0])
+        elif inputs is None:
+            self._own_feed.add(layer)
+            _translated(self.network.forward_layer, layer, "train", mask)
+        else:
+            self._own_feed.discard(layer)
+            _translated(owner.forward, inputs, "train", mask)
 
-    def run_backward(self, layer, acts_grad, wanted):
-        """The port's layer backward: the gradients of the wanted inputs."""
-        flags = [i in wanted for i in range(len(layer.inputs))]
-        grads = _translated(self.network.layers[layer.name].backward, acts_grad, flags)
-        return [grads[i] for i in wanted]
+    def backward(self, layer, acts_grad=None):
+        """One layer backward."""
+        if layer in self._own_feed:
+            _translated(self.network.backward_layer, layer)
+        else:
+            owner = self.network.layers[layer]
+            self._inputs_grad[layer] = _translated(owner.backward, acts_grad, self.network.wanted(layer))
 
-    def run_update(self, layer, progress):
-        """The port's solver."""
-        self.network.layers[layer.name].update(progress)
+    def sum_grad(self, layer, parts):
+        """A gradient accumulated over several consumers."""
+        return _translated(self.network.sum_grad, parts)
+
+    def update(self, layer, progress=0.0):
+        """One weight update of a layer."""
+        self.network.layers[layer].update(progress)
+
+    def seconds(self, layer, step):
+        """Wall seconds of the last step of that kind."""
+        return self.network.seconds(layer, step)
 
     def release(self, layer):
         """Free all but the parameters."""
-        super().release(layer)
         self.network.layers[layer].release()
+        self._inputs_grad.pop(layer, None)
 
 
 def _address(tensor):
