@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from . import geometry, grammar
-from . import weight_layers as weights
+from . import weight_types as weights
 from .keys import Draft, Key, flag, integer, number, text
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from . import combine, costs, dropout, neurons, norm, pool
+from .ini import ConfigError
 from .layer import Layer, images, matrix
-from .weighted import Conv, Fc
+from .weight_layers import Conv, Fc
 
 
 class Data(Layer):
@@ -171,12 +172,16 @@ RUNNABLE = {
 }
 
 
+class UnsupportedLayer(ConfigError, NotImplementedError):
+    """A layer that `load_network` reads but the port has no operation for."""
+
+
 def make_layer(spec, dtype, rng):
     """The layer for a LayerSpec.
 
     Raises
     ------
-    ConfigError
+    UnsupportedLayer
         The port has no operation for it.
     """
     wishes = [
@@ -189,5 +194,6 @@ def make_layer(spec, dtype, rng):
     ]
     for missing, what in wishes:
         if missing:
-            raise spec.error(f"the port cannot run {what}", hint="load_network reads it, Network does not run it")
+            where = {"file": spec.file, "line": spec.line, "layer": spec.name}
+            raise UnsupportedLayer(f"the port cannot run {what}", **where, hint="it can be read, but not run")
     return RUNNABLE[spec.type](spec, dtype, rng)

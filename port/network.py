@@ -76,7 +76,9 @@ class Network:
     Raises
     ------
     config.ConfigError
-        The spec has no parameters, or a layer that the port cannot run.
+        The spec has no parameters.
+    layers.UnsupportedLayer
+        The port has no operation for a layer; a ConfigError and a NotImplementedError.
     """
 
     def __init__(self, spec, dtype=np.float32, seed=0):

@@ -1,12 +1,15 @@
 """Whole networks: gradients against finite differences, the graph, pass types, single layers."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from alexnet_rosetta import harness
 from alexnet_rosetta.port import ConfigError, Graph, Network, load_network, set_threads
-from alexnet_rosetta.port.weighted import Weighted
+from alexnet_rosetta.port.layers import UnsupportedLayer
+from alexnet_rosetta.port.weight_layers import Weighted
 
 NETS = Path(harness.__file__).parent / "nets"
 EPSILON = np.finfo(np.float64).eps
@@ -198,6 +201,31 @@ def test_update_by_hand():
     np.testing.assert_array_equal(top.biases, biases + 0.25 * grad.sum(1) / 4)
 
 
+def test_noise_of_the_schedules_comes_from_the_given_normals():
+    """1 + .5 * |-2| doubles the rate; the gradient and the decay draw separately."""
+    noisy = RATES + "schedB=linear[1,.5]\nschedW=linear[1,.5]\n"
+    network, plain = build(params=CHAIN_PARAMS.replace(RATES, noisy)), build()
+    for one in (network, plain):
+        one.forward(batch(one))
+        one.backward()
+    network.layers["top"].update(normal=lambda: -2.0)
+    plain.layers["top"].update()
+    np.testing.assert_array_equal(network.layers["top"].biases_inc, 2 * plain.layers["top"].biases_inc)
+    draws = iter([0.0, -2.0, 7.0])
+    network.layers["low"].update(normal=lambda: next(draws))
+    assert next(draws) == 7  # fc: one draw for the decay, one for the biases
+
+
+def test_constraints_follow_the_update():
+    network = build(params=CHAIN_PARAMS.replace(RATES, RATES + "wball=.0625\n", 1))
+    network.forward(batch(network))
+    network.backward()
+    network.update()
+    norms = np.linalg.norm(network.layers["low"].weights[0], axis=0)
+    assert np.all(norms <= 12 * 0.0625 * (1 + 12 * EPSILON))
+    assert np.linalg.norm(network.layers["top"].weights[0], axis=0).max() > 8 * 0.0625
+
+
 def test_training_lowers_the_cost():
     network = shipped("tiny")
     data = batch(network, images=32)
@@ -329,7 +357,7 @@ def test_unsupported_layers_are_refused(what):
     layer, params = UNSUPPORTED[what]
     text = CHAIN.replace("inputs=data", "inputs=x").replace("[low]", f"[x]\ninputs=data\n{layer}\n[low]")
     spec = load_network(text, CHAIN_PARAMS + f"[x]\n{params}\n")
-    with pytest.raises(ConfigError, match=rf"\[x\] the port cannot run .*{what}"):
+    with pytest.raises(UnsupportedLayer, match=rf"\[x\] the port cannot run .*{what}"):
         Network(spec)
 
 
@@ -362,3 +390,10 @@ def test_misuse_is_explained():
 
 def test_graph_needs_only_specs():
     assert Graph(load_network(CHAIN).layers).wants_gradient == {"low", "low_neuron", "top", "probs", "cost"}
+
+
+def test_reading_layer_files_needs_no_numpy():
+    code = "import sys; from alexnet_rosetta.port import load_network as load; load(sys.argv[1]); "
+    code += "print('numpy' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code, NETS / "tiny.cfg"], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
