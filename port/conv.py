@@ -16,7 +16,7 @@ import numpy as np
 from . import _gemm
 from .checks import require, shaped, square
 from .geometry import ceil_div, conv_modules
-from .threads import get_threads, single_threaded_blas
+from .threads import single_threaded_blas, threads_for
 
 FEWEST_TAP_CHANNELS = 16  # below, a product per tap has too little to sum up
 TAP_COLUMNS = 1024  # columns of one product (pixels times images): large enough for BLAS, small enough to share out
@@ -70,10 +70,10 @@ def conv_forward(
     arguments = (images.reshape(-1), filters, biases, shared, accumulate, out.reshape(-1))
     with single_threaded_blas():
         if _by_taps(g):
-            _gemm.forward_taps(_pieces(g, g["M"], TAP_COLUMNS), *arguments, get_threads())
+            _gemm.forward_taps(_pieces(g, g["M"], TAP_COLUMNS), *arguments, _threads(g))
         else:
             g = _pieces(g, g["M"], PATCH_COLUMNS)
-            _gemm.forward_patches(g, *arguments, _scratch(g, images.dtype), get_threads())
+            _gemm.forward_patches(g, *arguments, _scratch(g, images.dtype), _threads(g))
     return out
 
 
@@ -102,11 +102,11 @@ def conv_backward_images(grads, filters, *, channels, img_size, filter_size, pad
     with single_threaded_blas():
         if _by_taps(g):
             g = _pieces(g, g["I"], TAP_COLUMNS)
-            _gemm.images_taps(g, grads.reshape(-1), filters, out.reshape(-1), get_threads())
+            _gemm.images_taps(g, grads.reshape(-1), filters, out.reshape(-1), _threads(g))
         else:
             g = _pieces(g, g["M"], PATCH_COLUMNS)
             patches = np.empty(g["K"] * g["S"] ** 2 * g["M"] * g["N"], grads.dtype)
-            _gemm.images_patches(g, grads.reshape(-1), filters, out.reshape(-1), patches, get_threads())
+            _gemm.images_patches(g, grads.reshape(-1), filters, out.reshape(-1), patches, _threads(g))
     return out
 
 
@@ -134,12 +134,12 @@ def conv_backward_filters(images, grads, *, filter_size, padding, stride, groups
             out = np.zeros((rows, g["F"]), images.dtype)
             block = ceil_div(g["K"], ceil_div(g["K"], CHANNEL_BLOCK))
             g = _pieces(g, g["M"], TAP_COLUMNS)
-            _gemm.filters_taps(g, images.reshape(-1), grads.reshape(-1), out.reshape(-1), block, get_threads())
+            _gemm.filters_taps(g, images.reshape(-1), grads.reshape(-1), out.reshape(-1), block, _threads(g))
             return out
         parts = np.zeros((min(g["M"], FILTER_GRADIENT_PARTS), rows * g["F"]), images.dtype)
         g = _pieces(g, g["M"], PATCH_COLUMNS)
         scratch = _scratch(g, images.dtype)
-        _gemm.filters_patches(g, images.reshape(-1), grads.reshape(-1), parts, scratch, get_threads())
+        _gemm.filters_patches(g, images.reshape(-1), grads.reshape(-1), parts, scratch, _threads(g))
     return parts.sum(axis=0).reshape(rows, g["F"])
 
 
@@ -210,8 +210,13 @@ def _pieces(g, side, columns):
     return {**g, "columns": ceil_div(side, count)}
 
 
+def _threads(g):
+    return threads_for(g["F"] * g["M"] ** 2 * g["N"] * g["K"] * g["S"] ** 2)
+
+
 def _scratch(g, dtype):
-    return np.empty((get_threads(), g["K"] * g["S"] ** 2 * g["columns"] * g["N"]), dtype)
+    """Room for the patch matrix of one piece, for each thread."""
+    return np.empty((_threads(g), g["K"] * g["S"] ** 2 * g["columns"] * g["N"]), dtype)
 
 
 def _images(what, images, img_size):

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _loops
 from .checks import OperandError, floats, require, shaped
-from .threads import get_threads
+from .threads import VALUE, threads_for
 
 
 def neuron_forward(kind, x, **params):
@@ -66,13 +66,13 @@ def neuron_backward(kind, x, y, grads, **params):
 
 def _relu(x):
     y = np.empty_like(x)
-    _loops.relu_forward(x.reshape(-1), y.reshape(-1), get_threads())
+    _loops.relu_forward(x.reshape(-1), y.reshape(-1), threads_for(VALUE * x.size))
     return y
 
 
 def _relu_backward(x, y, grads):
     dx = np.empty_like(grads)
-    _loops.relu_backward(y.reshape(-1), grads.reshape(-1), dx.reshape(-1), get_threads())
+    _loops.relu_backward(y.reshape(-1), grads.reshape(-1), dx.reshape(-1), threads_for(VALUE * y.size))
     return dx
 
 

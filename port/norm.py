@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _loops
 from .checks import require, shaped, square
-from .threads import get_threads
+from .threads import VALUE, threads_for
 
 
 def cmrnorm_forward(images, *, size, scale, power, min_div=1.0, blocked=False):
@@ -42,7 +42,7 @@ def cmrnorm_forward(images, *, size, scale, power, min_div=1.0, blocked=False):
     images = square("cmrnorm_forward: images", images)
     norm = _geometry("cmrnorm_forward", images, size, scale, power, min_div, blocked)
     acts, denoms = np.empty_like(images), np.empty_like(images)
-    _loops.cmrnorm_forward(norm, _rows(images), _rows(acts), _rows(denoms), get_threads())
+    _loops.cmrnorm_forward(norm, _rows(images), _rows(acts), _rows(denoms), threads_for(VALUE * images.size))
     return acts, denoms
 
 
@@ -71,8 +71,9 @@ def cmrnorm_backward(images, acts, denoms, grads, *, size, scale, power, blocked
     ]
     norm = _geometry("cmrnorm_backward", images, size, scale, power, 0.0, blocked)
     dimages = np.empty_like(images)
-    scratch = np.empty((get_threads(), len(images) * _loops.norm_block()), images.dtype)
-    _loops.cmrnorm_backward(norm, _rows(images), *map(_rows, others), _rows(dimages), scratch, get_threads())
+    threads = threads_for(VALUE * images.size)
+    scratch = np.empty((threads, len(images) * _loops.norm_block()), images.dtype)
+    _loops.cmrnorm_backward(norm, _rows(images), *map(_rows, others), _rows(dimages), scratch, threads)
     return dimages
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from . import _loops
 from .checks import require, shaped, square
 from .geometry import pool_outputs
-from .threads import get_threads
+from .threads import VALUE, threads_for
 
 
 def max_pool_forward(images, *, size, stride, start=0, outputs=None):
@@ -37,7 +37,7 @@ def max_pool_forward(images, *, size, stride, start=0, outputs=None):
     images = square("max_pool_forward: images", images)
     pool = _geometry("max_pool_forward", images.shape, size, stride, start, outputs)
     acts = _empty_acts(pool, images)
-    _loops.max_pool_forward(pool, _rows(images), _rows(acts), get_threads())
+    _loops.max_pool_forward(pool, _rows(images), _rows(acts), _threads(images))
     return acts
 
 
@@ -63,7 +63,7 @@ def max_pool_backward(images, acts, grads, *, size, stride, start=0):
     _check_acts("max_pool_backward: acts", acts, images)
     grads = shaped("max_pool_backward: grads", grads, acts.shape, images, "the shape of acts")
     dimages = np.zeros_like(images)
-    _loops.max_pool_backward(pool, _rows(images), _rows(acts), _rows(grads), _rows(dimages), get_threads())
+    _loops.max_pool_backward(pool, _rows(images), _rows(acts), _rows(grads), _rows(dimages), _threads(dimages))
     return dimages
 
 
@@ -80,7 +80,7 @@ def avg_pool_forward(images, *, size, stride, start=0, outputs=None):
         "fewer outputs",
     )
     acts = _empty_acts(pool, images)
-    _loops.avg_pool_forward(pool, _rows(images), _rows(acts), get_threads())
+    _loops.avg_pool_forward(pool, _rows(images), _rows(acts), _threads(images))
     return acts
 
 
@@ -103,7 +103,7 @@ def avg_pool_backward(grads, *, img_size, size, stride, start=0):
     shape = (len(grads), img_size, img_size, grads.shape[3])
     pool = _geometry("avg_pool_backward", shape, size, stride, start, grads.shape[1])
     dimages = np.zeros(shape, grads.dtype)
-    _loops.avg_pool_backward(pool, _rows(grads), _rows(dimages), get_threads())
+    _loops.avg_pool_backward(pool, _rows(grads), _rows(dimages), _threads(dimages))
     return dimages
 
 
@@ -136,3 +136,7 @@ def _check_acts(what, acts, images):
 def _rows(array):
     """One row per channel."""
     return array.reshape(len(array), -1)
+
+
+def _threads(images):
+    return threads_for(VALUE * images.size)

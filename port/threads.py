@@ -13,6 +13,9 @@ from threadpoolctl import ThreadpoolController
 from . import _gemm  # noqa: F401  SciPy's BLAS must be loaded before the libraries are looked for
 from ._loops import has_openmp
 
+GRAIN = 2**19  # multiply-adds that are worth a thread
+VALUE = 8  # multiply-adds that take about as long as reading and writing a value
+
 _setting = {"threads": None}
 
 
@@ -32,6 +35,11 @@ def set_threads(threads):
     if threads is not None and threads < 1:
         raise ValueError(f"set_threads: expected at least 1 thread, actual: {threads}; hint: None means all processors")
     _setting["threads"] = threads if has_openmp() else None
+
+
+def threads_for(work):
+    """Number of threads for so many multiply-adds: fewer than `get_threads` if they would not pay."""
+    return max(1, min(get_threads(), work // GRAIN))
 
 
 def single_threaded_blas():

@@ -1,6 +1,7 @@
 """How the tests of the port's operations compare: rounding bounds and central differences, no typed tolerances."""
 
 import numpy as np
+from alexnet_rosetta.port import threads
 
 
 def assert_within(actual, value, terms, magnitude):
@@ -39,3 +40,17 @@ def same_bits(a, b):
         and a.dtype == b.dtype
         and np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
     )
+
+
+def assert_same_bits_on_any_number_of_threads(run, monkeypatch):
+    """The arrays that run() returns are the same on 1, 2 and 3 threads, which even small problems get here."""
+    monkeypatch.setattr(threads, "GRAIN", 1)
+    results = []
+    try:
+        for count in (1, 2, 3):
+            threads.set_threads(count)
+            results.append(run())
+    finally:
+        threads.set_threads(None)
+    for other in results[1:]:
+        assert all(same_bits(a, b) for a, b in zip(results[0], other, strict=True))

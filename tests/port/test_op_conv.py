@@ -5,10 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 from alexnet_rosetta.port import conv
-from alexnet_rosetta.port.threads import set_threads
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from op_checks import assert_gradient, assert_within, same_bits
+from op_checks import assert_gradient, assert_same_bits_on_any_number_of_threads, assert_within, same_bits
 
 
 def geometry(channels, img_size, filters, filter_size, padding, stride, groups=1, images=2):
@@ -135,17 +134,9 @@ def test_biases_and_accumulation(g):
 
 @pytest.mark.parametrize("g", [geometry(64, 13, 24, 3, 1, 1, 2, 96), geometry(3, 40, 8, 11, 0, 4, 1, 96)],
                          ids=["taps", "patches"])  # fmt: skip
-def test_bits_do_not_depend_on_the_number_of_threads(g):
+def test_bits_do_not_depend_on_the_number_of_threads(g, monkeypatch):
     o = operands(g, np.float32)
-    try:
-        results = []
-        for threads in (1, 2, 3):
-            set_threads(threads)
-            results.append((forward(g, o), *backward(g, o)))
-    finally:
-        set_threads(None)
-    for other in results[1:]:
-        assert all(same_bits(a, b) for a, b in zip(results[0], other, strict=True))
+    assert_same_bits_on_any_number_of_threads(lambda: (forward(g, o), *backward(g, o)), monkeypatch)
 
 
 def test_taps_and_patches_agree(monkeypatch):

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from alexnet_rosetta.port import linear
-from alexnet_rosetta.port.threads import set_threads
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from op_checks import assert_within, same_bits
+from op_checks import assert_same_bits_on_any_number_of_threads, assert_within, same_bits
 
 
 def operands(sizes, dtype, order, seed=0):
@@ -54,18 +53,14 @@ def test_accumulation_and_scales(order):
     assert same_bits(linear.fc_backward_weights(x, g, fresh, 1, 2), 3 * (x @ g.T))
 
 
-def test_bits_do_not_depend_on_the_number_of_threads():
+def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch):
     x, w, b, g = operands((700, 500, 33), np.float32, "C")
-    try:
-        results = []
-        for threads in (1, 2, 3):
-            set_threads(threads)
-            results.append((linear.fc_forward(x, w, b), linear.fc_backward_inputs(g, w),
-                            linear.fc_backward_weights(x, g, np.zeros_like(w))))  # fmt: skip
-    finally:
-        set_threads(None)
-    for other in results[1:]:
-        assert all(same_bits(a, b) for a, b in zip(results[0], other, strict=True))
+
+    def run():
+        dw = linear.fc_backward_weights(x, g, np.zeros_like(w))
+        return linear.fc_forward(x, w, b), linear.fc_backward_inputs(g, w), dw
+
+    assert_same_bits_on_any_number_of_threads(run, monkeypatch)
 
 
 def test_bad_arguments_are_refused():

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 from alexnet_rosetta.port.neurons import neuron_backward, neuron_forward
-from alexnet_rosetta.port.threads import set_threads
-from op_checks import assert_gradient, assert_within, same_bits
+from op_checks import assert_gradient, assert_same_bits_on_any_number_of_threads, assert_within, same_bits
 
 
 def logistic(x):
@@ -96,16 +95,15 @@ def test_noisy_relu():
     assert neuron_backward("nrelu", x, y, np.full_like(x, 2)).tolist() == [0, 0, 2, 0, 0]
 
 
-def test_relu_of_many_values_on_any_number_of_threads():
+def test_relu_of_many_values_on_any_number_of_threads(monkeypatch):
     x = np.random.default_rng(7).standard_normal(100_003).astype(np.float32)
-    try:
-        for threads in (1, 3):
-            set_threads(threads)
-            y = neuron_forward("relu", x)
-            assert same_bits(y, np.where(x < 0, np.float32(0), x))
-            assert same_bits(neuron_backward("relu", x, y, x), x * (y > 0))
-    finally:
-        set_threads(None)
+
+    def run():
+        y = neuron_forward("relu", x)
+        assert same_bits(y, np.where(x < 0, np.float32(0), x))
+        return y, neuron_backward("relu", x, y, x)
+
+    assert_same_bits_on_any_number_of_threads(run, monkeypatch)
 
 
 def test_numbers_of_any_kind_leave_the_dtype_alone():

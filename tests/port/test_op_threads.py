@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from alexnet_rosetta.port import norm, pool, threads
-from op_checks import same_bits
+from op_checks import assert_same_bits_on_any_number_of_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
 
@@ -33,18 +33,24 @@ def test_blas_gets_its_threads_back():
         assert counts() == before
 
 
-def test_bits_of_pooling_and_norms_do_not_depend_on_the_number_of_threads():
+def test_small_problems_get_fewer_threads():
+    threads.set_threads(4)
+    most = threads.get_threads()
+    assert threads.threads_for(0) == threads.threads_for(2 * threads.GRAIN - 1) == 1
+    assert threads.threads_for(2 * threads.GRAIN) == min(2, most)
+    assert threads.threads_for(10**12) == most
+
+
+def test_bits_of_pooling_and_norms_do_not_depend_on_the_number_of_threads(monkeypatch):
     rng = np.random.default_rng(0)
     x, g = rng.standard_normal((2, 16, 9, 9, 70), dtype=np.float32)
-    results = []
-    for count in (1, 2, 3):
-        threads.set_threads(count)
+
+    def run():
         acts, denoms = norm.cmrnorm_forward(x, size=5, scale=0.3, power=0.75)
+        dnorm = norm.cmrnorm_backward(x, acts, denoms, g, size=5, scale=0.3, power=0.75)
         top = pool.max_pool_forward(x, size=3, stride=2)
-        results.append([
-            acts, top, norm.cmrnorm_backward(x, acts, denoms, g, size=5, scale=0.3, power=0.75),
-            pool.max_pool_backward(x, top, top, size=3, stride=2), pool.avg_pool_forward(x, size=3, stride=2),
-            pool.avg_pool_backward(top, img_size=9, size=3, stride=2),
-        ])  # fmt: skip
-    for other in results[1:]:
-        assert all(same_bits(a, b) for a, b in zip(results[0], other, strict=True))
+        dmax = pool.max_pool_backward(x, top, top, size=3, stride=2)
+        davg = pool.avg_pool_backward(top, img_size=9, size=3, stride=2)
+        return acts, dnorm, top, dmax, pool.avg_pool_forward(x, size=3, stride=2), davg
+
+    assert_same_bits_on_any_number_of_threads(run, monkeypatch)
