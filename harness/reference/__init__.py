@@ -16,9 +16,10 @@ is a pure function of its arguments and may run in several threads.
 from . import combine, conv, costs, dropout, linear, neurons, norm, pool, solver
 from .bounded import Bounded, sum_grads
 
-__all__ = ["Bounded", "UnsupportedLayer", "accumulate", "op", "sum_grads", "update"]
+__all__ = ["Bounded", "UnsupportedLayer", "accumulate", "limit_norms", "op", "sum_grads", "update"]
 
 accumulate = solver.accumulate
+limit_norms = solver.limit_norms
 update = solver.update
 
 _LAYERS = {

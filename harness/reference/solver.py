@@ -5,7 +5,10 @@ local layers had μ Δ + (ε / B) Σ put into Δ by the backward pass (`accumula
 applies (no gradient given).
 
 Error model: n = 4 for the weights, M = |W| + |μΔ| + |εG| + |λεW|; Δ lacks the first term of M.  In `accumulate` the
-sum over cases brings its own n and M.  Source: network specification, 8.1 and 8.2.
+sum over cases brings its own n and M.  `limit_norms` divides by a norm, whose relative error is that of its K squares:
+n grows by K + 3, and M is the limited M, |W| once more, and |W| times the relative M of the norm.
+
+Source: network specification, 8.1, 8.2 and 8.4.
 """
 
 import numpy as np
@@ -59,3 +62,25 @@ def accumulate(inc, grad_sum, *, eps, mom, cases):
     kept = np.multiply(inc, mom, dtype=np.float64)
     added = grad_sum.scaled(eps / cases)
     return Bounded(kept + added.value, np.abs(kept) + added.magnitude, added.terms + 1)
+
+
+def limit_norms(param, radius):
+    """The constraint `wball` after an update: columns w longer than the radius become w · radius / ‖w‖.
+
+    Parameters
+    ----------
+    param : Bounded
+        The updated matrix; one filter, or output unit, per column.
+    radius : float
+        wball × weights per filter (`wballNormed`).
+    """
+    w = param.value
+    magnitude = np.broadcast_to(param.magnitude, w.shape)
+    square = (w * w).sum(0)
+    norm = np.sqrt(square)
+    # An engine may find a norm just below the radius to be above it; then it changes w by rounding errors only.
+    limited = norm > radius * (1 - 2.0**-12)
+    factor = np.where(limited, np.minimum(1, radius / np.where(limited, norm, 1)), 1)
+    condition = 1 + (np.abs(w) * magnitude).sum(0) / np.where(limited, square, 1)
+    spread = np.where(limited, factor * (magnitude + np.abs(w) * condition), magnitude)
+    return Bounded(w * factor, spread, param.terms + np.where(limited, len(w) + 3, 0))

@@ -7,12 +7,11 @@ random order or by pairs, with or without fused multiply-add, powers by exp and 
 import numpy as np
 import pytest
 import reference_specs as specs
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from alexnet_rosetta.harness import reference
 from alexnet_rosetta.harness.judge import judge
 from alexnet_rosetta.harness.reference.windows import Windows
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 F = np.float32
 SEEDS = st.integers(0, 2**32 - 1)
@@ -226,6 +225,20 @@ def test_update(seed, scale, decay_first):
     new, new_inc = reference.update(w, inc, grad, eps=0.01, mom=0.9, wc=0.0005)
     assert accepts(new, w + delta)
     assert accepts(new_inc, delta)
+
+
+@settings(max_examples=60)
+@given(SEEDS, st.sampled_from([0.1, 1.0, 10.0, 1000.0]), st.integers(1, 200))
+def test_limited_norms(seed, radius, rows):
+    rng = np.random.default_rng(seed)
+    w, inc = numbers(rng, (rows, 5), 1.0), numbers(rng, (rows, 5), 0.1)
+    w[:, 0] *= F(radius) / np.sqrt((w[:, 0] ** 2).sum() + F(1e-6))  # just at the radius
+    inc[:, 0] = 0
+    new, _ = reference.update(w, inc, eps=0.01, mom=0.9, wc=0.0)
+    moved = w + inc
+    norm = np.sqrt(add_up(moved**2, rng))
+    factor = np.divide(F(radius), norm, out=np.ones_like(norm), where=norm > radius)
+    assert accepts(reference.limit_norms(new, radius), moved * factor)
 
 
 @settings(max_examples=60)
