@@ -104,10 +104,10 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
     """Run a comparison, calling ``started(work)`` once and ``on_row(row)`` for each row; Ctrl-C ends it early."""
     begin = perf_counter()
     writer = Writer(out) if out is not None else None
-    comparison, arrays = Comparison([]), {}
+    comparison, arrays, costs = Comparison([]), {}, {}
     try:
         work = run.prepare(options)
-        work.kept = _keeper(work, arrays, writer if keep else None)
+        work.kept = _keeper(work, arrays, costs, writer if keep else None)
         started(work)
         try:
             for row in run.rows(work, options.mode):
@@ -117,7 +117,7 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
             comparison.status = "interrupted"
         if writer is not None:
             facts = {"status": comparison.status, "sentence": comparison.sentence, "seconds": perf_counter() - begin}
-            about = facts | describe(options, work) | {"totals": total_seconds(comparison.table)}
+            about = facts | describe(options, work) | {"totals": total_seconds(comparison.table), "costs": costs}
             comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
             comparison.report = report.write(comparison.record)
     finally:
@@ -157,12 +157,14 @@ def first_filters(network):
     ]
 
 
-def _keeper(work, arrays, writer):
+def _keeper(work, arrays, costs, writer):
     shown = {layer.name for layer in first_filters(work.network)}
 
     def keep(stream):
         if stream.layer.name in shown and stream.tensor == "weights_grad[0]":
             arrays.setdefault(f"filters_grad.{stream.layer.name}", stream.reference)
+        if stream.tensor == "cost":
+            costs.setdefault(stream.layer.name, stream.reference.tolist())
         if writer is not None:
             name = f"{stream.layer.name}.{stream.step}.{stream.tensor}"
             writer.keep(f"{name}.reference", stream.reference)

@@ -63,6 +63,10 @@ class LegacySession:
         """Wall seconds of the last step of that kind."""
         return self.network.seconds(layer, step)
 
+    def launches(self):
+        """The launch records so far: dicts with layer, pass, kernel, grid, block, shared_bytes, args, seconds, rule."""
+        return self.network.launches
+
     def release(self, layer):
         """Free what the layer holds but its parameters."""
         self.network.release(layer)
