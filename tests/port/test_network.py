@@ -1,150 +1,16 @@
-"""Whole networks: gradients against finite differences, the graph, pass types, single layers."""
+"""Whole networks: the graph, updates, pass types, single layers, refusals."""
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from alexnet_rosetta import harness
-from alexnet_rosetta.port import ConfigError, Graph, Network, load_network, set_threads
+from alexnet_rosetta.port import ConfigError, Graph, Network, load_network
 from alexnet_rosetta.port.layers import UnsupportedLayer
 from alexnet_rosetta.port.weight_layers import Weighted
+from toy_networks import CHAIN, CHAIN_PARAMS, NETS, RATES, batch, build, one_thread, shipped  # noqa: F401
 
-NETS = Path(harness.__file__).parent / "nets"
 EPSILON = np.finfo(np.float64).eps
-RATES = "epsW=.5\nepsB=.25\nmomW=.5\nmomB=.5\nwc=.25\n"
-CHAIN = """
-[data]
-type=data
-dataIdx=0
-dims=12
-[labels]
-type=data
-dataIdx=1
-[low]
-type=fc
-inputs=data
-outputs=8
-initW=.5
-neuron=tanh[1,1]
-[top]
-type=fc
-inputs=low
-outputs=4
-initW=.5
-[probs]
-type=softmax
-inputs=top
-[cost]
-type=cost.logreg
-inputs=labels,probs
-"""
-CHAIN_PARAMS = f"[low]\n{RATES}[top]\n{RATES}[cost]\ncoeff=1\n"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Toy layers gain nothing from threads, and lose much where other programs hold the processors."""
-    set_threads(1)
-    yield
-    set_threads(None)
-
-
-def shipped(net, dtype=np.float32):
-    """A shipped network with drawn parameters."""
-    network = Network(load_network(NETS / f"{net}.cfg", NETS / f"{net}-params.cfg"), dtype)
-    network.initialise(np.random.default_rng(1))
-    return network
-
-
-def build(text=CHAIN, params=CHAIN_PARAMS, dtype=np.float64):
-    """A network from text, with drawn parameters."""
-    network = Network(load_network(text, params), dtype)
-    network.initialise(np.random.default_rng(2))
-    return network
-
-
-def batch(network, images=3, scale=1.0):
-    """Random data and labels."""
-    rng = np.random.default_rng(3)
-    classes = min(layer.spec.outputs for layer in network.layers.values() if layer.spec.type == "softmax")
-    data = scale * rng.standard_normal((network.layers["data"].spec.outputs, images))
-    return {"data": data, "labels": rng.integers(0, classes, (1, images)).astype(np.float64)}
-
-
-def assert_gradients(network, data, step=1e-5, pieces=4):
-    """Parameter gradients of a gc pass against central differences of the total cost, at two steps.
-
-    The difference of the two steps bounds the truncation error, ε·cost/step the rounding error; together they must
-    stay below a tenth of the gradient, or the comparison would accept anything.
-    """
-    network.forward(data, "gc")
-    network.backward()
-    rng = np.random.default_rng(4)
-    layers = [layer for layer in network.layers.values() if isinstance(layer, Weighted)]
-    values_of = [values for layer in layers for values in (*layer.weights, layer.biases)]
-    grads_of = [grads.copy() for layer in layers for grads in (*layer.weights_grad, layer.biases_grad)]
-    for values, grads in zip(values_of, grads_of, strict=True):
-        places = [tuple(place) for place in rng.integers(0, values.shape, (pieces, 2))]
-        wide, narrow = (
-            np.array([slope(network, data, values, place, h) for place in places]) for h in (step, step / 2)
-        )
-        bound = np.abs(wide - narrow) + 64 * EPSILON * network.total_cost / step
-        found = np.array([grads[place] for place in places])
-        assert np.linalg.norm(bound) < 0.1 * np.linalg.norm(found)
-        assert np.all(np.abs(found + narrow) <= bound)  # gradients are those of minus the cost
-
-
-def slope(network, data, values, place, step):
-    """Central difference of the total cost."""
-    kept, ends = values[place], []
-    for value in (kept + step, kept - step):
-        values[place] = value
-        network.forward(data, "gc")
-        ends.append(network.total_cost)
-    values[place] = kept
-    return (ends[0] - ends[1]) / (2 * step)
-
-
-@pytest.mark.parametrize("net", ["tiny", "cifar"])
-def test_gradients_of_shipped_networks(net):
-    network = shipped(net, np.float64)
-    if net == "cifar":
-        network.layers["conv1"].weights[0] *= 500  # its initial weights are made for pixel values
-    assert_gradients(network, batch(network), step=1e-6)
-
-
-@pytest.mark.parametrize(
-    "kind", ["relu", "abs", "logistic", "square", "softrelu", "linear[2,.5]", "drelu[.5]", "brelu[2]"]
-)
-def test_gradients_through_neurons(kind):
-    network = build(CHAIN.replace("tanh[1,1]", kind))
-    assert_gradients(network, batch(network))
-
-
-def test_gradients_through_a_softmax_with_two_consumers():
-    network = build(CHAIN + "[other]\ntype=cost.logreg\ninputs=labels,probs\n", CHAIN_PARAMS + "[other]\ncoeff=.5\n")
-    assert network.graph.fused == {}
-    assert network.graph.contributions("probs") == 2
-    assert_gradients(network, batch(network))
-
-
-def test_fused_and_separate_softmax_agree():
-    """A cost of coefficient 0 is a consumer, so it separates softmax and cost, but it contributes nothing."""
-    fused, separate = (
-        build(),
-        build(CHAIN + "[other]\ntype=cost.logreg\ninputs=labels,probs\n", CHAIN_PARAMS + "[other]\ncoeff=0\n"),
-    )
-    assert (fused.graph.fused, separate.graph.fused) == ({"probs": "cost"}, {})
-    assert "other" not in separate.graph.produces
-    for network in (fused, separate):
-        network.forward(batch(network), "gc")
-        network.backward()
-    found, expected = separate.layers["top"].acts_grad, fused.layers["top"].acts_grad
-    probs = fused.layers["probs"].acts
-    magnitude = np.abs(expected) + probs  # label/p * p - p, where every product is rounded
-    assert np.all(np.abs(found - expected) <= 8 * np.sqrt(len(probs) + 4) * EPSILON * magnitude)
 
 
 def test_tiny_graph():
@@ -166,6 +32,7 @@ def test_frozen_layers_stop_the_backward_pass():
     network.update()
     assert network.layers["low_neuron"].acts_grad is None
     assert low.weights_grad == [None]
+    assert "backward" not in low.seconds
     np.testing.assert_array_equal(low.weights[0], before)
     assert np.any(network.layers["top"].weights_inc[0])
 
@@ -257,6 +124,19 @@ def test_dropout_passes():
     again.forward(data, masks={"hs1": mask})
     again.forward(data)
     np.testing.assert_array_equal(again.layers["hs1"].mask, drawn)
+
+
+def test_drawn_masks_keep_the_given_share():
+    """Within five standard deviations of a binomial count."""
+    text = CHAIN.replace("[top]\ntype=fc\ninputs=low", "[hs]\ntype=hs\ninputs=low\nkeep=.25\n[top]\ntype=fc\ninputs=hs")
+    network = build(text, CHAIN_PARAMS + "[hs]\nenable=1\n")
+    network.forward(batch(network, images=5000))
+    mask = network.layers["hs"].mask
+    assert abs(mask.sum() - 0.25 * mask.size) < 5 * np.sqrt(0.25 * 0.75 * mask.size)
+    disabled = build(text, CHAIN_PARAMS + "[hs]\nenable=0\n").layers["hs"]
+    x = np.arange(16.0).reshape(8, 2)
+    np.testing.assert_array_equal(disabled.forward([x]), x / 4)
+    np.testing.assert_array_equal(disabled.backward(x, [True])[0], x / 4)
 
 
 def test_layers_alone_do_what_the_network_does():
