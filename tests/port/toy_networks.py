@@ -7,7 +7,6 @@ import pytest
 from alexnet_rosetta import harness
 from alexnet_rosetta.port import Network, load_network, set_threads
 
-
 NETS = Path(harness.__file__).parent / "nets"
 RATES = "epsW=.5\nepsB=.25\nmomW=.5\nmomB=.5\nwc=.25\n"
 CHAIN = """
