@@ -253,7 +253,7 @@ def _detached(source, taken):
     name = next((name for name in names if name not in taken), None)
     source.check(name is not None, "no name is left for its neuron layer", "neuron", actual=base)
     draft = Draft(source.section, source.facts, source.warnings, name, "neuron", [source])
-    neuron = source.convert(NEURON, source["neuron"], "neuron", source.section)
+    neuron = source.convert(NEURON, source["neuron"], source.section)
     draft.values = {
         "name": name, "type": "neuron", "src_layer": source.name, "inputs": (source.name,),
         "numInputs": (source["outputs"],), "outputs": source["outputs"], "neuron": neuron, "gpu": source["gpu"],

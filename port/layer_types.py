@@ -80,7 +80,7 @@ def derive_neuron(draft):
     """An explicit neuron layer: the text becomes the parsed neuron."""
     option = draft.section.find("neuron")
     draft.check(option is not None, "is missing", "neuron", expected="a line neuron=...")
-    neuron = draft.convert(NEURON, option.text, "neuron", draft.section)
+    neuron = draft.convert(NEURON, option.text, draft.section)
     draft.values |= {"neuron": neuron, "usesActs": neuron["usesActs"], "usesInputs": neuron["usesInputs"]}
     same_outputs(draft)
 

@@ -241,7 +241,7 @@ def test_specs_are_read_only_and_dicts_are_copies():
         (CONV, RATES + "superMom=0", "supermom: is read"),
         (CONV + "sumWidth=3", RATES, "sumwidth: belongs"),
         (CONV + "partialSum=5", RATES, "partialSum: does not divide"),
-        (CONV + "randSparse=yes", RATES, "randSparse: randSparse[0] counts as false"),
+        (CONV + "randSparse=yes", RATES, "randSparse: entry 0 counts as false"),
         (CONV.replace("16", "12"), RATES, "filters: the historical kernels"),
         (CONV, RATES.replace("=.1", "=-.1"), "epsW: is negative"),
         (CONV, f"{RATES}[nobody]\na=1", "[nobody] matches no layer"),
