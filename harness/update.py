@@ -60,8 +60,8 @@ def _refuse_unknown_rule(layer, tensor):
     """Raise Unsupported where the update does more than the reference has a formula for."""
     i = index(tensor)
     values = {"superEps": layer.get("superEps", 0)}
-    if i is not None:
-        values |= {key: layer[key][i] for key in ("wball", "wcNormMax") if key in layer}
+    if i is not None and "wcNormMax" in layer:
+        values["wcNormMax"] = layer["wcNormMax"][i]
     active = [key for key, value in values.items() if value > 0]
     if active:
         raise Unsupported(f"the reference has no update formula with {', '.join(active)}")
@@ -76,6 +76,9 @@ def _tensor_rows(sweep, layer, tensor):
         eps=rate(layer, tensor),
         **solver_constants(layer, tensor),
     )
+    i = index(tensor)
+    if i is not None and layer["wballNormed"][i] > 0:
+        new = reference.limit_norms(new, layer["wballNormed"][i])
     for name, found in ((tensor, new), (increment(tensor), inc)):
 
         def fetch(session, name=name):

@@ -9,7 +9,6 @@ BUILT_IN = {
     "legacy-cpu": ("legacy", "LegacyCpu"),
     "port": ("port", "Port"),
     "reference": ("reference", "Reference"),
-    "torch": ("torch", "Torch"),
 }
 DEFAULT = ("legacy-cpu", "port")
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from alexnet_rosetta.harness import stream
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
-from alexnet_rosetta.harness.run import rows, step_count
+from alexnet_rosetta.harness.run import Options, prepare, rows, step_count
 from alexnet_rosetta.harness.sweep import Sweep
-from small_nets import BentFilter, Forgetful, LostImage, NoPooling, Transposed, workload
+from small_nets import PARAMS, WEIGHTS, BentFilter, Forgetful, LostImage, NoPooling, Transposed, workload, write_net
 
 
 def statuses(work, mode="isolated"):
@@ -119,13 +119,23 @@ def test_frozen_parameters_have_no_rows(tmp_path):
     assert ("fc1", "update", "biases") in found
 
 
-def test_an_update_rule_without_a_formula_is_not_compared(tmp_path):
+@pytest.mark.parametrize("limit", [{"wcNormMax": [0.5]}, {"superEps": 0.1}])
+def test_an_update_rule_without_a_formula_is_not_compared(tmp_path, limit):
     work = workload(tmp_path)
     spec = work.network.spec["conv1"]
-    object.__setattr__(spec, "keys", dict(spec.keys) | {"wball": [0.5]})
+    object.__setattr__(spec, "keys", dict(spec.keys) | limit)
     found = statuses(work)
     assert found["conv1", "update", "weights[0]"] == "unsupported"
-    assert found["conv1", "update", "biases"] in ("identical", "equivalent")
+    assert found["fc1", "update", "weights[0]"] in ("identical", "equivalent")
+
+
+def test_filters_that_grow_too_long_are_shortened(tmp_path):
+    params = PARAMS.replace(WEIGHTS, WEIGHTS + "wball=0.001\n", 1)
+    work = prepare(Options(write_net(tmp_path, params=params), engines=("port",), input="random", batch=8))
+    row = next(row for row in rows(work, "isolated") if (row.layer, row.tensor) == ("conv1", "weights[0]"))
+    assert row.findings["port"].status == "equivalent"
+    norms = np.linalg.norm(work.values["conv1"]["weights[0]"], axis=0)
+    assert norms.min() > 0.001 * 27
 
 
 def test_each_pass_starts_from_values_rounded_once(tmp_path):
