@@ -56,24 +56,9 @@ def conv_forward(
     images = _images("conv_forward: images", images, img_size)
     g = _geometry("conv_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups)
     filters = _filters("conv_forward: filters", filters, g, images)
-    shape = (g["F"], g["M"], g["M"], g["N"])
     biases, shared = _biases(biases, g, images)
-    require(
-        out is not None or not accumulate, "conv_forward: accumulate without out", "out", None, "pass the sum so far"
-    )
-    if out is None:
-        out = np.empty(shape, images.dtype)
-    result = shaped("conv_forward: out", out, shape, images, "out is (F, M, M, N)")
-    require(
-        result is out, "conv_forward: out is not contiguous", "C order", f"strides {out.strides}", "allocate it anew"
-    )
-    arguments = (images.reshape(-1), filters, biases, shared, accumulate, out.reshape(-1))
-    with single_threaded_blas():
-        if _by_taps(g):
-            _gemm.forward_taps(_pieces(g, g["M"], TAP_COLUMNS), *arguments, _threads(g))
-        else:
-            g = _pieces(g, g["M"], PATCH_COLUMNS)
-            _gemm.forward_patches(g, *arguments, _scratch(g, images.dtype), _threads(g))
+    out = _output(out, accumulate, g, images)
+    _forward(g, images.reshape(-1), filters, biases, shared, accumulate, out.reshape(-1))
     return out
 
 
@@ -159,6 +144,30 @@ def conv_backward_biases(grads, shared=True):
     grads = square("conv_backward_biases: grads", grads)
     rows = len(grads) if shared else grads[..., 0].size
     return grads.reshape(rows, -1).sum(axis=1, keepdims=True)
+
+
+def _forward(g, *arguments):
+    """Run either way on checked, flat arguments."""
+    with single_threaded_blas():
+        if _by_taps(g):
+            _gemm.forward_taps(_pieces(g, g["M"], TAP_COLUMNS), *arguments, _threads(g))
+        else:
+            g = _pieces(g, g["M"], PATCH_COLUMNS)
+            _gemm.forward_patches(g, *arguments, _scratch(g, arguments[0].dtype), _threads(g))
+
+
+def _output(out, accumulate, g, like):
+    """The array for the result of conv_forward: `out`, checked, or a new one."""
+    shape = (g["F"], g["M"], g["M"], g["N"])
+    what = "conv_forward: out"
+    if out is None:
+        require(not accumulate, f"{what}: accumulate without out", "out", None, "pass the sum so far")
+        return np.empty(shape, like.dtype)
+    hint = "allocate it anew"
+    require(
+        shaped(what, out, shape, like, "(F, M, M, N)") is out, f"{what} is not contiguous", "C order", "a view", hint
+    )
+    return out
 
 
 def _by_taps(g):
