@@ -1,11 +1,12 @@
 """The command ``rosetta``."""
 
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from .engines import DEFAULT
-from .errors import RosettaError
+from .errors import RosettaError, Unsupported
 from .run import MODES
 from .sweep import STEPS
 
@@ -125,6 +126,34 @@ def study(net, layer, params, batch):
 
     for line in lines(net, layer, params, batch):
         click.echo(line)
+
+
+@cli.group()
+def check():
+    """Check the harness and the engines themselves."""
+
+
+@check.command("faults")
+@click.pass_context
+def check_faults(ctx):
+    """Inject known faults into the engines and see that each is reported where it is."""
+    ctx.exit(_check("faults").run(click.echo))
+
+
+@check.command("golden")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.pass_context
+def check_golden(ctx, folder):
+    """Hold the engine of 2012 against the recorded outputs in DIR."""
+    ctx.exit(_check("golden").run(folder, click.echo))
+
+
+def _check(name):
+    """The module of a check: its ``run`` prints lines and returns the exit code."""
+    try:
+        return import_module(f".{name}", __package__)
+    except ModuleNotFoundError as error:
+        raise Unsupported(f"check {name} is not part of this build", hint="see 'rosetta check --help'") from error
 
 
 def main():

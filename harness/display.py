@@ -10,9 +10,9 @@ MARKS = {
     "inconclusive": "?",
     "unsupported": "-",
     "unavailable": "-",
+    "inherited": ">",
 }
 FAILED = "!"
-INHERITED = ">"
 COLOURS = {"=": "green", "~": "green", "?": "yellow", "-": "yellow", "!": "bold red", ">": "cyan"}
 LEGEND = (
     "= same bits as the reference   ~ within what rounding allows   ! different   > inherited difference   "
@@ -73,7 +73,7 @@ class Lines:
             "bound used": _share(row),
             "distance": _distance(row),
             "worst at": _index(worst.worst),
-            "ULP": str(max(found.ulps for found in row.findings.values())),
+            "ULP": _count(max(found.ulps for found in row.findings.values())),
             "bitwise": _bitwise(row),
         }
         if first_of_step and row.seconds:
@@ -92,15 +92,12 @@ class Lines:
 
 def mark(row):
     """One character: how the worst engine did."""
-    if "inherited" in row.origin.values() and "local" not in row.origin.values():
-        return INHERITED
     return MARKS.get(row.status(), FAILED)
 
 
 def verdict(row):
-    """The worst status, or what kind of difference it is in propagated mode."""
-    origins = set(row.origin.values())
-    return ("local" if "local" in origins else "inherited") if origins else row.status()
+    """The worst status; ``local`` for a difference in propagated mode that is the layer's own."""
+    return "local" if "local" in row.origin.values() else row.status()
 
 
 def explanations(row):
@@ -121,6 +118,10 @@ def _share(row):
     if share > 1:
         return f"{share:.3g} x" if share < inf else "any"
     return f"{share:.0%}" if share >= 0.01 else f"{share:.1g}" if share else "0"
+
+
+def _count(number):
+    return str(number) if number < 10**6 else f"{number:.0e}"
 
 
 def _distance(row):

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -219,3 +220,23 @@ def test_narrow_terminals_get_fewer_columns():
     assert len(wide.header()) > 110
     assert len(narrow.header()) <= 80
     assert "verdict" in narrow.header()
+
+
+@pytest.mark.parametrize(("args", "given"), [(("faults",), 1), (("golden", "some/folder"), 2)])
+def test_checks_print_lines_and_return_their_exit_code(rosetta, monkeypatch, args, given):
+    def run(*passed):
+        assert len(passed) == given
+        passed[-1]("all is well")
+        return 1
+
+    monkeypatch.setattr(cli, "import_module", lambda name, package: SimpleNamespace(run=run))
+    result = rosetta("check", *args)
+    assert (result.exit_code, result.output) == (1, "all is well\n")
+
+
+def test_a_check_that_is_not_there_says_so(rosetta, monkeypatch):
+    def absent(name, package):
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(cli, "import_module", absent)
+    assert "check golden is not part of this build" in one_line_error(rosetta("check", "golden", "."))

@@ -33,7 +33,8 @@ def test_ratio_needs_two_engines():
 def test_inherited_differences_do_not_decide():
     inherited = row("x", {}, "different", 9.0, mode="propagated", origin={"a": "inherited"})
     assert [name for name, _ in decisive([inherited])] == ["b conv1 backward x"]
-    assert inherited.status() == "identical"
+    assert inherited.status() == "inherited"
+    assert step_lines([inherited])[0]["verdict"] == "inherited"
     local = row("x", {}, "different", 9.0, mode="propagated", origin={"a": "local"})
     assert local.status() == "different"
 
