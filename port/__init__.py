@@ -1,7 +1,8 @@
 """The modern Python port of the 2012 engine.
 
-``load_network`` reads layer files, ``Network`` runs them; the operations themselves are in the family modules
-``conv``, ``pool``, ``norm``, ``neurons``, ``linear``, ``dropout``, ``costs`` and ``combine``. Names are loaded on first
+``load_network`` reads layer files, ``Network`` runs them; the operations themselves are in the family modules ``conv``,
+``local``, ``sparse``, ``pool``, ``norm``, ``image_ops``, ``neurons``, ``linear``, ``tree``, ``dropout``, ``combine``,
+``costs`` and ``msm``. Names are loaded on first
 use, so that reading layer files does not load the compiled modules.
 """
 
@@ -13,7 +14,7 @@ _HOME = {
     "NetworkSpec": "config",
     "Tree": "config",
     "load_network": "config",
-    "Graph": "network",
+    "Graph": "graph",
     "Network": "network",
     "get_threads": "threads",
     "set_threads": "threads",

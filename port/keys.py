@@ -90,6 +90,7 @@ class Draft:
     earlier: dict[str, "Draft"] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     params: Section | None = None
+    tree: Tree | None = None
     weights_below: bool = False
 
     def __getitem__(self, key):

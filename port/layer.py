@@ -4,7 +4,8 @@ from time import perf_counter
 
 import numpy as np
 
-PASS_TYPES = ("train", "test", "gc")
+VIEWS = ("first_view", "middle_view", "last_view")
+PASS_TYPES = ("train", "test", "gc", "features", *VIEWS)
 
 
 class Layer:
@@ -19,7 +20,7 @@ class Layer:
     dtype : numpy dtype
         float32 or float64.
     rng : numpy.random.Generator
-        Source of dropout masks and of schedule noise where none are given.
+        Source of all noise that is not given: dropout masks, normals, draws, noise of the schedules.
 
     Attributes
     ----------
@@ -39,7 +40,7 @@ class Layer:
         self.pass_type = "train"
         self.seconds = {}
 
-    def forward(self, inputs, pass_type="train", mask=None):
+    def forward(self, inputs, pass_type="train", noise=None):
         """Compute the output.
 
         Parameters
@@ -47,9 +48,13 @@ class Layer:
         inputs : list of ndarray, (units, N)
             Outputs of the layers below, in the order of the file; kept, not copied, if they have the layer's dtype.
         pass_type : str
-            ``train``; ``test``; or ``gc``, as test but with gradients not divided by N.
-        mask : ndarray, (units, N), optional
-            Dropout mask; drawn if a layer needs one and none is given.
+            ``train``; ``test``; ``features``, as test; ``gc``, as test but with gradients not divided by the number of
+            images; ``first_view``, ``middle_view``, ``last_view``: tests of several views of the same images, whose
+            probabilities cost.logreg averages.
+        noise : ndarray, optional
+            What is random in the layer, drawn if it is needed and not given. hs: the mask, 0 or 1, (units, N). Neuron
+            nrelu: standard normal deviates, (units, N). pool=rand: (units, N), either uniform deviates or, as
+            integers, which pixel of its clipped window each output takes. rscale: four uniform deviates.
 
         Returns
         -------
@@ -62,32 +67,39 @@ class Layer:
         self.inputs = [np.ascontiguousarray(x, self.dtype) for x in inputs]
         self.pass_type, self.acts_grad = pass_type, None
         self._check_inputs()
-        self.acts = self._forward(mask)
+        self.acts = self._forward(noise)
         self.seconds["forward"] = perf_counter() - begin
         return self.acts
 
-    def backward(self, acts_grad, wanted, progress=0.0):
+    def backward(self, acts_grad, wanted, progress=0.0, normal=None, accumulate=False):
         """Compute the gradients of the parameters and of the wanted inputs.
 
         Parameters
         ----------
         acts_grad : ndarray, (outputs, N), or None
-            Gradient of the output; None for costs and for a softmax fused with its cost.
+            Gradient of the output; None for costs and for a layer fused with its cost (`Network.graph`).
         wanted : list of bool
             Which inputs want a gradient.
         progress : float
             Share of the training that is done, for the rates of the direct route.
+        normal : callable, optional
+            Draws the normals of noisy schedules; by default from the layer's generator.
+        accumulate : bool
+            Add the gradients of the parameters to those collected since the last update, as a network does for
+            weights that layers share and for updates after several passes. Else they start anew.
 
         Returns
         -------
         list of ndarray or None
-            One fresh array per wanted input.
+            One fresh array per wanted input; None also where the layer passes no gradient on (labels).
         """
         begin = perf_counter()
         if acts_grad is not None:
             acts_grad = np.ascontiguousarray(acts_grad, self.dtype)
         self.acts_grad = acts_grad
-        self.params_grad(acts_grad, progress)
+        if not accumulate:
+            self.forget_gradients()
+        self.params_grad(acts_grad, progress, normal)
         found = self.inputs_grad(acts_grad, wanted)
         self.seconds["backward"] = perf_counter() - begin
         return found
@@ -110,14 +122,17 @@ class Layer:
         """The gradients of the wanted inputs alone; changes nothing."""
         return [self._input_grad(i, acts_grad) if wish else None for i, wish in enumerate(wanted)]
 
-    def params_grad(self, acts_grad, progress=0.0):
+    def params_grad(self, acts_grad, progress=0.0, normal=None):
         """Gradients of the parameters; here: there are none."""
+
+    def forget_gradients(self):
+        """The next gradients of the parameters start a new sum; here: there are none."""
 
     def release(self):
         """Forget activities and gradients; parameters stay."""
         self.inputs, self.acts, self.acts_grad = [], None, None
 
-    def _forward(self, mask):
+    def _forward(self, noise):
         raise NotImplementedError
 
     def _input_grad(self, i, acts_grad):

@@ -299,7 +299,9 @@ LAYER_TYPES = {
     "data": LayerType(derive_data, (integer("dataIdx", low=0),), inputs=(0, 0), also=("dims",)),
     "neuron": LayerType(derive_neuron, uses=(True, True, False)),
     "fc": LayerType(weights.derive_fc, weights.FC_KEYS, **WEIGHTED),
-    "treefc": LayerType(weights.derive_treefc, weights.WEIGHT_KEYS, **WEIGHTED | {"inputs": (1, 1)}),
+    "treefc": LayerType(
+        weights.derive_treefc, weights.WEIGHT_KEYS, **WEIGHTED | {"inputs": (1, 1), "also": ("weightSource", "tree")}
+    ),
     "conv": LayerType(weights.derive_conv, weights.CONV_KEYS, **WEIGHTED | {"params": weights.CONV_PARAMS}),
     "local": LayerType(weights.derive_local, weights.LOCAL_KEYS, **WEIGHTED),
     "pool": LayerType(

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+SUPER_MOMENTUM = 0.9
 CHUNK = 1 << 15  # values per piece: the pieces of all operands stay in the processor's second-level cache
 
 
@@ -86,6 +87,30 @@ def update(values, inc, grads=None, *, eps=0.0, mom=0.0, decay=0.0):
         if decay:
             d -= np.multiply(w, decay, out=term)
         w += d
+
+
+def super_update(values, inc, grads, mean, square, *, eps, mom, decay, floor):
+    """One step of a layer with ``superEps`` (8.6), in place.
+
+    A ← μA + (1−μ)G, Q ← μQ + (1−μ)G², Δ ← 0.9Δ + εG/√(Q − A + floor), then Δ ← Δ − λεW, W ← W + Δ as in `update`. A
+    stands under the root where A² was probably meant, so the root can be NaN: that is the release's rule, and its
+    rates belong to it.
+
+    Parameters
+    ----------
+    values, inc, mean, square : ndarray
+        W, Δ, A, Q of one shape; changed.
+    grads : ndarray
+        G, divided by the number of cases.
+    eps, mom, decay, floor : float
+        ε, μ (of A and Q only), λε, superEps.
+    """
+    for average, new in ((mean, grads), (square, grads * grads)):
+        average *= average.dtype.type(mom)
+        average += new * new.dtype.type(1 - mom)
+    with np.errstate(invalid="ignore"):
+        normed = grads / np.sqrt(square - mean + square.dtype.type(floor))
+    update(values, inc, normed, eps=eps, mom=SUPER_MOMENTUM, decay=decay)
 
 
 def _flat(array, like):

@@ -1,9 +1,10 @@
-"""Layers with weights: conv and fc."""
+"""Layers with weights: what they have in common, and the kinds whose weights are not convolved: fc and treefc."""
 
 import numpy as np
 
-from . import conv, linear, solver
-from .layer import Layer, images, matrix
+from . import linear, solver, tree
+from .layer import Layer
+from .parameters import Field, Parameter
 
 
 class Weighted(Layer):
@@ -11,124 +12,153 @@ class Weighted(Layer):
 
     Attributes
     ----------
-    weights, weights_inc : list of ndarray
+    parameters : list of Parameter
+        The weight matrices, one per input; those of another layer where they are shared.
+    bias : Parameter
+    weights, weights_inc : sequence of ndarray
         W and Δ per input, in the shapes ``weightShapes``.
-    weights_grad : list of ndarray or None
-        G = ∂W/N (in gc passes ∂W); None where the rate is 0, and on the direct route.
+    weights_grad : sequence of ndarray or None
+        G = ∂W/B (in gc passes ∂W); None where the rate is 0, and on the direct route.
     biases, biases_inc, biases_grad : ndarray
         The same for the bias, shape ``biasShape``.
+    cases : int or None
+        B; by default the number of images of each pass.
     """
+
+    direct = False  # backward changes Δ itself, unless there is a superEps
+    blocks = 1  # filter banks below each other in a weight matrix
 
     def __init__(self, spec, dtype, rng):
         super().__init__(spec, dtype, rng)
-        shapes = spec["weightShapes"]
-        self.weights = [np.zeros(shape, dtype) for shape in shapes]
-        self.weights_inc = [np.zeros(shape, dtype) for shape in shapes]
-        self.weights_grad = [None] * len(shapes)
-        self.biases = np.full(spec["biasShape"], spec["initB"], dtype)
-        self.biases_inc = np.zeros(spec["biasShape"], dtype)
-        self.biases_grad = None
+        self.super_eps = spec["superEps"]
+        direct = self.direct and not self.super_eps > 0
+        self.parameters = [
+            Parameter(np.zeros(shape, dtype), np.zeros(shape, dtype), base, mom, direct)
+            for shape, base, mom in zip(spec["weightShapes"], spec["epsW"], spec["momW"], strict=True)
+        ]
+        self.owned = [True] * len(self.parameters)
+        shape = spec["biasShape"]
+        self.bias = Parameter(np.full(shape, spec["initB"], dtype), np.zeros(shape, dtype), spec["epsB"], spec["momB"])
+        self.cases = None
+
+    weights = property(lambda self: Field(self.parameters, "values"))
+    weights_inc = property(lambda self: Field(self.parameters, "inc"))
+    weights_grad = property(lambda self: Field(self.parameters, "grad"))
+    biases = property(lambda self: self.bias.values, lambda self, array: setattr(self.bias, "values", array))
+    biases_inc = property(lambda self: self.bias.inc, lambda self, array: setattr(self.bias, "inc", array))
+    biases_grad = property(lambda self: self.bias.grad, lambda self, array: setattr(self.bias, "grad", array))
+
+    def share(self, i, parameter):
+        """Use another layer's matrix for input i (network specification 8.3)."""
+        self.parameters[i], self.owned[i] = parameter, False
+
+    def learns(self, i):
+        """Whether weight matrix i collects gradients: the rates of this layer and of the owner are above 0."""
+        return self.spec["epsW"][i] > 0 and self.parameters[i].base > 0
 
     def initialise(self, rng):
-        """Weights N(0, initW²), biases initB, Δ = 0 (config-format specification 13.1).
+        """Own weights N(0, initW²), biases initB, Δ = 0 (config-format specification 13.1).
 
         The normals are drawn in double precision in row-major order.
         """
-        for weights, deviation in zip(self.weights, self.spec["initW"], strict=True):
-            weights[...] = deviation * rng.standard_normal(weights.shape)
-        for inc in (*self.weights_inc, self.biases_inc):
-            inc[...] = 0
+        for parameter, own, deviation in zip(self.parameters, self.owned, self.spec["initW"], strict=True):
+            if own:
+                parameter.values[...] = deviation * rng.standard_normal(parameter.values.shape)
+                parameter.inc[...] = 0
         self.biases[...] = self.spec["initB"]
+        self.biases_inc[...] = 0
 
-    def params_grad(self, acts_grad, progress=0.0):
-        """Gradients of the parameters that learn."""
-        for i, base in enumerate(self.spec["epsW"]):
-            if base > 0:
-                self._weights_grad(i, acts_grad, progress)
+    def forget_gradients(self):
+        """The next gradients start a new sum."""
+        for parameter in (*self.parameters, self.bias):
+            parameter.contributions = 0
+
+    def collected(self):
+        """Whether gradients of the layer's own matrices wait for an update."""
+        return any(own and one.contributions for own, one in zip(self.owned, self.parameters, strict=True))
+
+    def params_grad(self, acts_grad, progress=0.0, normal=None):
+        """Collect the gradients of the parameters that learn."""
+        for i, parameter in enumerate(self.parameters):
+            if not self.learns(i):
+                continue
+            if parameter.direct and self.pass_type != "gc":
+                eps = self._rate("schedW", self.spec["epsW"][i], progress, normal)
+                self._add_weights_grad(i, acts_grad, *parameter.collect_into(), eps / self._divisor())
+            else:
+                parameter.collect(self._scaled(self._weights_grad(i, acts_grad)))
         if self.spec["epsB"] > 0:
-            self.biases_grad = self._scaled(self._biases_grad(acts_grad))
+            self.bias.collect(self._scaled(self._biases_grad(acts_grad)))
+
+    def _divisor(self):
+        """B; 1 in gc passes."""
+        return 1 if self.pass_type == "gc" else self.cases or self.inputs[0].shape[1]
 
     def _scaled(self, grads):
-        """∂W/N; ∂W in gc passes."""
-        if self.pass_type != "gc":
-            grads *= self.dtype.type(1 / self.inputs[0].shape[1])
+        """∂W/B."""
+        grads *= self.dtype.type(1 / self._divisor())
         return grads
 
     def _rate(self, kind, base, progress, normal):
         """The rate of the weights (``schedW``) or biases (``schedB``)."""
-        return solver.rate(self.spec[kind], base, progress, normal)
+        return solver.rate(self.spec[kind], base, progress, normal or self.rng.standard_normal)
 
     def _update(self, progress, normal):
-        spec = self.spec
-        for i, base in enumerate(spec["epsW"]):
-            if base > 0:
-                self._step(i, base, progress, normal)
-        if spec["epsB"] > 0:
-            eps = self._rate("schedB", spec["epsB"], progress, normal)
-            grads = self._present("biases_grad", self.biases_grad)
-            solver.update(self.biases, self.biases_inc, grads, eps=eps, mom=spec["momB"])
+        self.update_weights(progress, normal)
+        if self.spec["epsB"] > 0:
+            self._step("biases_grad", self.bias, "schedB", progress, normal, 0.0)
 
-    def _step(self, i, base, progress, normal):
-        """Update one weight matrix and hold it to its constraints."""
-        spec, weights, inc = self.spec, self.weights[i], self.weights_inc[i]
-        arguments = self._gradient_step(i, base, progress, normal)
-        decay = spec["wc"][i] * self._rate("schedW", base, progress, normal) if spec["wc"][i] > 0 else 0.0
-        solver.update(weights, inc, **arguments, decay=decay)
-        if "wcNormMax" in spec:
-            solver.bound_contrast(weights, spec["wcNormMin"][i], spec["wcNormMax"][i])
-        solver.bound_norms(weights, spec["wballNormed"][i])
+    def update_weights(self, progress=0.0, normal=None):
+        """One step of the layer's own weight matrices, which others may share; arguments as `update`."""
+        for i, parameter in enumerate(self.parameters):
+            if self.owned[i] and parameter.base > 0:
+                self._step(f"weights_grad[{i}]", parameter, "schedW", progress, normal, self.spec["wc"][i])
+                self._constrain(i, parameter.values)
 
-    def _gradient_step(self, i, base, progress, normal):
-        """The part of the update that uses the gradient, as arguments of `solver.update`."""
-        grads = self._present(f"weights_grad[{i}]", self.weights_grad[i])
-        return {"grads": grads, "eps": self._rate("schedW", base, progress, normal), "mom": self.spec["momW"][i]}
+    def _step(self, name, parameter, schedule, progress, normal, decay):
+        """Update one parameter."""
+        arguments = {}
+        if not parameter.direct:
+            arguments = {"grads": self._present(name, parameter.grad), "mom": parameter.mom}
+            arguments["eps"] = self._rate(schedule, parameter.base, progress, normal)
+        arguments["decay"] = decay * self._rate(schedule, parameter.base, progress, normal) if decay > 0 else 0.0
+        if self.super_eps > 0:
+            if parameter.mean is None:
+                parameter.mean, parameter.square = np.zeros_like(parameter.values), np.zeros_like(parameter.values)
+            averages = {"mean": parameter.mean, "square": parameter.square, "floor": self.super_eps}
+            solver.super_update(parameter.values, parameter.inc, **arguments, **averages)
+        else:
+            solver.update(parameter.values, parameter.inc, **arguments)
+        parameter.contributions = 0
+
+    def _constrain(self, i, weights):
+        """Hold every filter to its norm, after the update."""
+        for bank in np.split(weights, self.blocks):
+            solver.bound_norms(bank, self.spec["wballNormed"][i])
 
     def _present(self, name, grads):
         if grads is None:
             raise ValueError(f"{self.spec.name}: there is no {name}; hint: run backward before update")
         return grads
 
+    def _weights_grad(self, i, acts_grad):
+        """∂W of input i, a new array."""
+        raise NotImplementedError
 
-class Conv(Weighted):
-    """Convolution; several inputs add up."""
-
-    def _geometry(self, i):
-        spec = self.spec
-        return {
-            "filter_size": spec["filterSize"][i],
-            "padding": -spec["padding"][i],
-            "stride": spec["stride"][i],
-            "groups": spec["groups"][i],
-        }
-
-    def _forward(self, mask):
-        out = None
-        for i, x in enumerate(self.inputs):
-            size = self.spec["imgSize"][i]
-            biases = self.biases if i == 0 else None
-            more = {"img_size": size, "out": out, "accumulate": i > 0, **self._geometry(i)}
-            out = conv.conv_forward(images(x, size), self.weights[i], biases, **more)
-        return matrix(out)
-
-    def _input_grad(self, i, acts_grad):
-        channels, size = self.spec["channels"][i], self.spec["imgSize"][i]
-        grads = images(acts_grad, self.spec["modulesX"])
-        more = {"channels": channels, "img_size": size, **self._geometry(i)}
-        return matrix(conv.conv_backward_images(grads, self.weights[i], **more))
-
-    def _weights_grad(self, i, acts_grad, progress):
-        x = images(self.inputs[i], self.spec["imgSize"][i])
-        grads = images(acts_grad, self.spec["modulesX"])
-        self.weights_grad[i] = self._scaled(conv.conv_backward_filters(x, grads, **self._geometry(i)))
+    def _add_weights_grad(self, i, acts_grad, inc, scale_inc, scale_new):
+        """inc = scale_inc * inc + scale_new * ∂W, in place."""
+        raise NotImplementedError
 
     def _biases_grad(self, acts_grad):
-        return conv.conv_backward_biases(images(acts_grad, self.spec["modulesX"]), self.spec["sharedBiases"])
+        raise NotImplementedError
 
 
 class Fc(Weighted):
     """Fully-connected layer; several inputs add up. Its weights learn on the direct route: backward changes Δ."""
 
-    def _forward(self, mask):
+    direct = True
+
+    def _forward(self, noise):
         out = None
         for i, x in enumerate(self.inputs):
             biases = self.biases if i == 0 else None
@@ -138,19 +168,57 @@ class Fc(Weighted):
     def _input_grad(self, i, acts_grad):
         return linear.fc_backward_inputs(acts_grad, self.weights[i])
 
-    def _weights_grad(self, i, acts_grad, progress):
-        """Δ ← μΔ + (ε/N)∂W; in gc passes the plain gradient instead."""
-        if self.pass_type == "gc":
-            out, scales = np.zeros_like(self.weights[i]), (0.0, 1.0)
-            self.weights_grad[i] = out
-        else:
-            base = self.spec["epsW"][i]
-            eps = self._rate("schedW", base, progress, self.rng.standard_normal)
-            out, scales = self.weights_inc[i], (self.spec["momW"][i], eps / acts_grad.shape[1])
-        linear.fc_backward_weights(self.inputs[i], acts_grad, out, *scales)
+    def _weights_grad(self, i, acts_grad):
+        return linear.fc_backward_weights(self.inputs[i], acts_grad, np.empty_like(self.weights[i]))
+
+    def _add_weights_grad(self, i, acts_grad, inc, scale_inc, scale_new):
+        linear.fc_backward_weights(self.inputs[i], acts_grad, inc, scale_inc, scale_new)
 
     def _biases_grad(self, acts_grad):
         return linear.fc_backward_biases(acts_grad)
 
-    def _gradient_step(self, i, base, progress, normal):
-        return {}
+
+class TreeFc(Weighted):
+    """Fully-connected layer over a class tree: one weight column, an offset, per node; one output per leaf.
+
+    Only a constant rate is supported, as in the release: ``schedW`` is ignored, and so are ``wball`` and ``superEps``.
+    """
+
+    def __init__(self, spec, dtype, rng):
+        super().__init__(spec, dtype, rng)
+        self.super_eps = 0.0
+        self.shape = tree.TreeShape(spec.tree)
+        self._leaf_weights = None
+
+    def initialise(self, rng):
+        """As other layers; offsets of inner nodes start at 0."""
+        super().initialise(rng)
+        self.weights[0][:, self.shape.classes :] = 0
+
+    def _forward(self, noise):
+        self._leaf_weights = tree.tree_weights(self.weights[0], self.shape)
+        return linear.fc_forward(self.inputs[0], self._leaf_weights, self.biases)
+
+    def _input_grad(self, i, acts_grad):
+        return linear.fc_backward_inputs(acts_grad, self._leaf_weights)
+
+    def _weights_grad(self, i, acts_grad):
+        leaves = np.empty_like(self._leaf_weights)
+        return tree.tree_backward(linear.fc_backward_weights(self.inputs[0], acts_grad, leaves), self.shape)
+
+    def _biases_grad(self, acts_grad):
+        return linear.fc_backward_biases(acts_grad)
+
+    def update_weights(self, progress=0.0, normal=None):
+        """One step of the offsets."""
+        parameter, spec = self.parameters[0], self.spec
+        if parameter.base > 0:
+            grads = self._present("weights_grad[0]", parameter.grad)
+            constants = {"eps": parameter.base, "mom": parameter.mom, "decay": spec["wc"][0]}
+            tree.tree_update(parameter.values, parameter.inc, grads, self.shape, **constants)
+            parameter.contributions = 0
+
+    def release(self):
+        """Forget activities, gradients and the weights of the leaves."""
+        super().release()
+        self._leaf_weights = None

@@ -1,7 +1,7 @@
 """Keys and derived values of the layers with weights: fc, treefc, conv, local (config-format sections 6, 7, 11, 12)."""
 
 from . import geometry, grammar
-from .keys import flag, integer, number, text
+from .keys import Tree, flag, integer, number, text
 
 WEIGHT_KEYS = (
     number("initW", each=True),
@@ -46,8 +46,10 @@ def derive_fc(draft):
 
 def derive_treefc(draft):
     """Shapes of a tree-structured fully-connected layer: one output per leaf, one weight column per node."""
-    tree = draft.facts.tree
-    draft.check(tree is not None, "needs the class tree of the data set", hint="pass tree=Tree(children, root)")
+    given = draft.value(text("tree", None, grammar.read_tree), draft.section)
+    tree = draft.tree = draft.facts.tree or (given and Tree(*given))
+    hint = "pass tree=Tree(children, root), or write tree=... into the section"
+    draft.check(tree is not None, "needs the class tree of the data set", hint=hint)
     _check_tree(draft, tree)
     shared = draft.section.find("weightSource")
     draft.check(shared is None or not shared.text.strip(", "), "is not allowed here", "weightSource")
@@ -229,6 +231,10 @@ def _weight_source(draft, i, piece):
     draft.check(index < limit, f"{name} has no such matrix", "weightSource", expected=f"below {limit}", actual=index)
     own = draft["weightShapes"][i]
     draft.check(shapes[index] == own, f"{name} has another shape", "weightSource", expected=own, actual=shapes[index])
+    if "randSparse" in draft.values and (draft["randSparse"][i] or source["randSparse"][index]):
+        for key in ("randSparse", "groups", "channels", "filterChannels"):
+            theirs, mine = source[key][index], draft[key][i]
+            draft.check(theirs == mine, f"{name} has another {key}", "weightSource", expected=mine, actual=theirs)
     return name, index
 
 
@@ -243,3 +249,8 @@ def finish_params(draft):
         draft.advise(lowest >= 0, "is negative", key, actual=lowest)
     for low, high in zip(draft.values.get("wcNormMin", ()), draft.values.get("wcNormMax", ()), strict=True):
         draft.check(low <= high, "is above wcNormMax", "wcNormMin", expected=f"at most {high}", actual=low)
+    sources = zip(draft["weightSourceLayers"], draft["weightSourceMatrixIndices"], strict=True)
+    for i, (name, index) in enumerate(sources):
+        source = draft if name == draft.name else draft.earlier.get(name)
+        frozen = source is not None and draft["epsW"][i] > 0 and not source["epsW"][index] > 0
+        draft.advise(not frozen, f"matrix {i} is frozen, because it is {name}'s and has the rate 0 there", "epsW")
