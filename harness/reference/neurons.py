@@ -29,8 +29,13 @@ class Neuron:
         """Outputs like the input."""
         return self.function(*self._operands(inputs[0], mask), **self.params)
 
-    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
-        """Gradient of the input."""
+    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None, targets=None, coeff=1.0):
+        """Gradient of the input.
+
+        With `targets`, like the outputs, that of a logistic neuron and cost.crossent2 together (acts_grad unused).
+        """
+        if targets is not None:
+            return d_logistic_crossent2(targets, coeff, inputs[0])
         return self.gradient(acts_grad, *self._operands(inputs[0], mask), **self.params)
 
     def _operands(self, x, mask):
@@ -84,6 +89,11 @@ def logistic(x):
 def d_logistic(v, x):
     s, error = _logistic(x)
     return Bounded(v * s * (1 - s), np.abs(v) * error, 8)
+
+
+def d_logistic_crossent2(targets, coeff, x):
+    s, error = _logistic(x)
+    return Bounded(coeff * (targets - s), abs(coeff) * (np.abs(targets) + error), 6)
 
 
 def tanh(x, a, b):

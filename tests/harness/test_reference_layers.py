@@ -340,7 +340,7 @@ def test_sum_over_consumers():
     assert (added.value, added.magnitude, added.terms) == (2, 11, 12)
 
 
-@pytest.mark.parametrize("spec", [{"type": "cost.tica"}, specs.neuron("log", a=1.0), {"type": "pool", "pool": "rand"}])
+@pytest.mark.parametrize("spec", [{"type": "cost.dce"}, specs.neuron("log", a=1.0), {"type": "pool", "pool": "sum"}])
 def test_what_has_no_formula_says_so(spec):
     with pytest.raises(reference.UnsupportedLayer, match="no formula"):
         reference.op(spec)
