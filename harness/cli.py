@@ -128,6 +128,23 @@ def study(net, layer, params, batch):
         click.echo(line)
 
 
+@cli.command()
+@click.argument("net")
+@click.option("--params", metavar="FILE")
+@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=_names, help="Engines to time.")
+@click.option("--batch", default=128, show_default=True, type=click.IntRange(1), help="Number of cases.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
+@click.option("--repeat", default=5, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
+def bench(net, params, engines, batch, threads, repeat):
+    """Time full training steps of NET, engines interleaved: seconds per layer and pass."""
+    from . import bench as timing
+    from .run import Options
+
+    options = Options(net, params=params, engines=engines, input="random", batch=batch, threads=threads)
+    for line in timing.lines(options, repeat):
+        click.echo(line)
+
+
 @cli.group()
 def check():
     """Check the harness and the engines themselves."""

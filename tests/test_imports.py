@@ -48,6 +48,7 @@ LEVELS = {
     "display": 13,
     "report": 14,
     "api": 15,
+    "bench": 16,
     "faults": 16,
     "golden": 16,
     "study": 16,

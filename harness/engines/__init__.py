@@ -9,6 +9,8 @@ BUILT_IN = {
     "legacy-cpu": ("legacy", "LegacyCpu"),
     "port": ("port", "Port"),
     "reference": ("reference", "Reference"),
+    "torch": ("torch", "Torch"),
+    "torch-channels-last": ("torch", "TorchChannelsLast"),
 }
 DEFAULT = ("legacy-cpu", "port")
 
