@@ -1,9 +1,9 @@
 """The modern Python port of the 2012 engine.
 
-``load_network`` reads layer files, ``Network`` runs them; the operations themselves are in the family modules ``conv``,
-``local``, ``sparse``, ``pool``, ``norm``, ``image_ops``, ``neurons``, ``linear``, ``tree``, ``dropout``, ``combine``,
-``costs`` and ``msm``. Names are loaded on first
-use, so that reading layer files does not load the compiled modules.
+``load_network`` reads layer files, ``Network`` runs them, ``conv_to_local`` and ``unshare_weights`` change a model; the
+operations themselves are in the family modules ``conv``, ``local``, ``sparse``, ``pool``, ``norm``, ``image_ops``,
+``neurons``, ``linear``, ``tree``, ``dropout``, ``combine``, ``costs`` and ``msm``. Names are loaded on first use, so
+that reading layer files does not load the compiled modules.
 """
 
 from importlib import import_module
@@ -16,8 +16,10 @@ _HOME = {
     "load_network": "config",
     "Graph": "graph",
     "Network": "network",
+    "conv_to_local": "edit",
     "get_threads": "threads",
     "set_threads": "threads",
+    "unshare_weights": "edit",
 }
 
 __all__ = sorted(_HOME)

@@ -21,7 +21,7 @@ class Network:
     spec : config.NetworkSpec
     dtype : numpy dtype
         float32, or float64 (gradient checks).
-    seed : int
+    seed : int or numpy.random.Generator
         Of all noise that is not given from outside, and of sparse connections.
     quantise : bool
         Do as several devices did: where ``quantF=half``, layers on another device (``gpu``) than their input see it
@@ -51,10 +51,11 @@ class Network:
             raise ConfigError("the network has no parameters", hint="give load_network the layer-parameter file too")
         if update_every < 1 or (update_every > 1 and not minibatch):
             raise ValueError("update_every: expected 1, or more and the nominal size of a pass; hint: minibatch=...")
-        self.spec, self.graph, self.quantise = spec, Graph(spec.layers), quantise
-        self.update_every, self.passes = update_every, 0
-        rng = np.random.default_rng(seed)
-        self.layers = {layer.name: LAYERS[layer.type](layer, dtype, rng) for layer in spec}
+        self.spec, self.graph, self.dtype = spec, Graph(spec.layers), np.dtype(dtype)
+        self.quantise, self.update_every, self.minibatch = quantise, update_every, minibatch
+        self.passes = 0
+        self.rng = np.random.default_rng(seed)
+        self.layers = {layer.name: LAYERS[layer.type](layer, dtype, self.rng) for layer in spec}
         self.weighted = [layer for layer in self.layers.values() if isinstance(layer, Weighted)]
         for top, cost in self.graph.fused.items():
             self.layers[top].fused_cost = self.layers[cost]
