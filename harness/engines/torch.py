@@ -1,8 +1,8 @@
 """PyTorch as a witness: the same layers by its functional operations, on the CPU, with its autograd.
 
 Its tensors are NCHW (in memory NHWC with the channels-last engine) and stay so from layer to layer; they are
-turned into historical matrices only where somebody reads them. What PyTorch does otherwise than 2012 is refused, but for
-ties in max pooling, which it gives to one pixel.
+turned into historical matrices only where somebody reads them. What PyTorch does otherwise than 2012 is refused,
+but for ties in max pooling, which it gives to one pixel.
 """
 
 from time import perf_counter

@@ -1,7 +1,6 @@
 """Timing full training steps."""
 
 import pytest
-
 from alexnet_rosetta.harness import bench
 from alexnet_rosetta.harness.run import Options
 
