@@ -99,11 +99,11 @@ class Resize(_Images):
 
 
 class RandomScale(_Images):
-    """An `rscale` layer; in training `mask` (4, 1) holds R, the scale, and the rows and columns left out before T."""
+    """An `rscale` layer; in training `mask` (4, 1) holds the numbers u in [0, 1) that decide."""
 
     def __init__(self, spec):
         super().__init__(spec)
-        self.target = spec["tgtSize"]
+        self.target, self.max_scale = spec["tgtSize"], spec["maxScale"]
 
     def forward(self, inputs, params=None, *, pass_type="train", mask=None):
         """Outputs (channels * target * target, N)."""
@@ -111,11 +111,23 @@ class RandomScale(_Images):
         if pass_type != "train":
             middle = (self.side - self.target) // 2
             return Bounded(_flat(self._crop(x, middle, middle)))
-        size, scale, top, left = (number.item() for number in mask[:, 0])
+        size, scale, top, left = self.drawn(mask[:, 0])
         if size == self.side:
-            return Bounded(_flat(self._crop(x, int(top), int(left))))
-        found = (_flat(self._crop(part, int(top), int(left))) for part in resized(x, int(size), scale))
-        return Bounded(*found, 12)
+            return Bounded(_flat(self._crop(x, top, left)))
+        return Bounded(*(_flat(self._crop(part, top, left)) for part in resized(x, size, scale)), 12)
+
+    def drawn(self, uniforms):
+        """R, the scale, and the rows and columns before the crop, from four numbers u.
+
+        R = T + s with probability in proportion to (s + 1)², s = 0 ... S - floor(S / maxScale); the scale is between
+        max(1, S / (R + 1)) and S / R.
+        """
+        of_size, of_scale, of_top, of_left = map(float, uniforms)
+        shares = np.cumsum(np.arange(1, self.side - int(self.side / self.max_scale) + 2) ** 2)
+        size = self.target + int(np.searchsorted(shares / shares[-1], of_size))
+        low, high = max(1, self.side / (size + 1)), self.side / size
+        places = size - self.target + 1
+        return size, low + of_scale * (high - low), int(of_top * places), int(of_left * places)
 
     def _crop(self, x, top, left):
         return x[:, top : top + self.target, left : left + self.target]

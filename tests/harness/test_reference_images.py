@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import reference_specs as specs
-from alexnet_rosetta.harness import reference
-from alexnet_rosetta.harness.reference.image_ops import resized
 from honest import SCALES, SEEDS, F, accepts, add_up, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from alexnet_rosetta.harness import reference
+from alexnet_rosetta.harness.reference.image_ops import resized
 
 CASES = 2
 NAILS = {"type": "nailbed", "channels": 2, "imgSize": 7, "stride": 3, "outputsX": 3, "start": 0, "outputs": 18}
@@ -85,18 +86,29 @@ def test_resizing_interpolates(scale):
     np.testing.assert_allclose(found, bilinear(planes(x, spec), size, scale), rtol=0, atol=2**-46)
 
 
+RESCALE = {"type": "rscale", "channels": 2, "imgSize": 9, "maxScale": 1.5, "tgtSize": 6}  # R = 6 ... 9: 1, 4, 9, 16
+
+
 def test_random_rescaling_resizes_and_crops():
-    spec = {"type": "rscale", "channels": 2, "imgSize": 9, "maxScale": 1.5, "tgtSize": 6}
-    x, op = images(spec), reference.op(spec)
-    drawn = np.float32([[7], [1.25], [1], [0]])
-    found = planes(op.forward([x], mask=drawn).value, spec)
-    np.testing.assert_allclose(found, bilinear(planes(x, spec), 7, 1.25)[:, 1:7, 0:6], rtol=0, atol=2**-46)
-    whole = op.forward([x], mask=np.float32([[9], [1], [3], [2]]))
-    assert np.array_equal(planes(whole.value, spec), planes(x, spec)[:, 3:9, 2:8])
+    x, op = images(RESCALE), reference.op(RESCALE)
+    u = np.float32([[4.5 / 30], [0.5], [0.75], [0.25]])
+    scale = (9 / 8 + 9 / 7) / 2
+    found = planes(op.forward([x], mask=u).value, RESCALE)
+    np.testing.assert_allclose(found, bilinear(planes(x, RESCALE), 7, scale)[:, 1:7, 0:6], rtol=0, atol=2**-40)
+    whole = op.forward([x], mask=np.float32([[0.99], [0], [0.99], [0.5]]))
+    assert np.array_equal(planes(whole.value, RESCALE), planes(x, RESCALE)[:, 3:9, 2:8])
     middle = op.forward([x], pass_type="test")
-    assert np.array_equal(planes(middle.value, spec), planes(x, spec)[:, 1:7, 1:7])
+    assert np.array_equal(planes(middle.value, RESCALE), planes(x, RESCALE)[:, 1:7, 1:7])
     assert (whole.bound() == 0).all()
     assert (middle.bound() == 0).all()
+
+
+def test_larger_sizes_are_drawn_more_often():
+    op = reference.op(RESCALE)
+    draws = [op.drawn((u, u, u, u)) for u in (np.arange(3000) + 0.5) / 3000]
+    assert [sum(size == wanted for size, *_ in draws) for wanted in (6, 7, 8, 9)] == [100, 400, 900, 1600]
+    assert all(max(1, 9 / (size + 1)) <= scale <= 9 / size for size, scale, _, _ in draws)
+    assert {(top, left) for size, _, top, left in draws if size == 9} == {(1, 1), (2, 2), (3, 3)}
 
 
 def test_colours_of_grey_pixels():
