@@ -151,10 +151,13 @@ def check():
 
 
 @check.command("faults")
+@click.option("--only", metavar="NAME", multiple=True, help="A fault; may be repeated. By default all.")
+@click.option("--nets", default=200, show_default=True, type=click.IntRange(0), help="Random networks without a fault.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all values and networks.")
 @click.pass_context
-def check_faults(ctx):
-    """Inject known faults into the engines and see that each is reported where it is."""
-    ctx.exit(_check("faults").run(click.echo))
+def check_faults(ctx, **options):
+    """Inject known faults into the engines and see that each is reported where it is, and nothing else is."""
+    ctx.exit(_check("faults").run(click.echo, **options))
 
 
 @check.command("golden")

@@ -224,7 +224,7 @@ def test_narrow_terminals_get_fewer_columns():
 
 @pytest.mark.parametrize(("args", "given"), [(("faults",), 1), (("golden", "some/folder"), 2)])
 def test_checks_print_lines_and_return_their_exit_code(rosetta, monkeypatch, args, given):
-    def run(*passed):
+    def run(*passed, **options):
         assert len(passed) == given
         passed[-1]("all is well")
         return 1
