@@ -11,6 +11,8 @@
 //
 // Inside THREADS the names tx, ty and tid = ty*B_X + tx are defined. A phase has
 // no early exit (neither return, break nor continue): conditions enclose the work.
+// THREAD_ROWS { ... THREAD_COLS { ... } } is the same phase with a place for what
+// depends on ty alone; STAGE_ROWS, STAGE_COLS likewise for STAGE.
 // What a thread keeps across a barrier is declared PerThread: registers on the
 // GPU, an array with the thread index last on the host.
 //
@@ -30,14 +32,15 @@ struct Block {
 #define SHARED __shared__
 #define SYNC __syncthreads();
 #define UNROLL _Pragma("unroll")
-#define THREADS(B_X, B_Y) \
-    if ([[maybe_unused]] const int tx = threadIdx.x, ty = threadIdx.y, tid = ty * (B_X) + tx; true)
+#define THREAD_ROWS(B_Y) if ([[maybe_unused]] const int ty = threadIdx.y; true)
+#define THREAD_COLS(B_X) if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; true)
 
 // The block's threads, flat index t, walk over a tile: row t / COLS, column t % COLS, then
 // THREAD_COUNT / COLS rows further.
-#define STAGE(THREAD_COUNT, ROWS, COLS)                                                          \
-    for (int tid = threadIdx.y * blockDim.x + threadIdx.x, row = tid / (COLS), col = tid % (COLS); \
-         row < (ROWS); row += (THREAD_COUNT) / (COLS))
+#define FLAT_THREAD (threadIdx.y * blockDim.x + threadIdx.x)
+#define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) \
+    for (int row = FLAT_THREAD / (COLS); row < (ROWS); row += (THREAD_COUNT) / (COLS))
+#define STAGE_COLS(COLS) if (const int col = FLAT_THREAD % (COLS); true)
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
@@ -58,14 +61,13 @@ struct PerThread {
 #define SHARED alignas(64)
 #define SYNC
 #define UNROLL _Pragma("GCC unroll 128")
-#define THREADS(B_X, B_Y)                                               \
-    for (int ty = 0; ty < (B_Y); ++ty)                                  \
-        _Pragma("GCC ivdep") for (int tx = 0; tx < (B_X); ++tx)         \
-            if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
+#define THREAD_ROWS(B_Y) for (int ty = 0; ty < (B_Y); ++ty)
+#define THREAD_COLS(B_X)                                    \
+    _Pragma("GCC ivdep") for (int tx = 0; tx < (B_X); ++tx) \
+        if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
 
-#define STAGE(THREAD_COUNT, ROWS, COLS)        \
-    for (int row = 0; row < (ROWS); ++row)     \
-        _Pragma("GCC ivdep") for (int col = 0; col < (COLS); ++col)
+#define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) for (int row = 0; row < (ROWS); ++row)
+#define STAGE_COLS(COLS) _Pragma("GCC ivdep") for (int col = 0; col < (COLS); ++col)
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
@@ -78,3 +80,6 @@ struct PerThread {
 };
 
 #endif
+
+#define THREADS(B_X, B_Y) THREAD_ROWS(B_Y) THREAD_COLS(B_X)
+#define STAGE(THREAD_COUNT, ROWS, COLS) STAGE_ROWS(THREAD_COUNT, ROWS, COLS) STAGE_COLS(COLS)
