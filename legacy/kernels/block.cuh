@@ -11,6 +11,8 @@
 //
 // Inside THREADS the names tx, ty and tid = ty*B_X + tx are defined. A phase has
 // no early exit (neither return, break nor continue): conditions enclose the work.
+// THREAD_ROWS { ... THREAD_COLS { ... } } is the same phase with a place for what
+// depends on ty alone; STAGE_ROWS, STAGE_COLS likewise for STAGE.
 // What a thread keeps across a barrier is declared PerThread: registers on the
 // GPU, an array with the thread index last on the host.
 //
@@ -30,14 +32,19 @@ struct Block {
 #define SHARED __shared__
 #define SYNC __syncthreads();
 #define UNROLL _Pragma("unroll")
-#define THREADS(B_X, B_Y) \
-    if ([[maybe_unused]] const int tx = threadIdx.x, ty = threadIdx.y, tid = ty * (B_X) + tx; true)
+#define THREAD_ROWS(B_Y) if ([[maybe_unused]] const int ty = threadIdx.y; true)
+#define THREAD_COLS(B_X) if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; true)
 
 // The block's threads, flat index t, walk over a tile: row t / COLS, column t % COLS, then
 // THREAD_COUNT / COLS rows further.
-#define STAGE(THREAD_COUNT, ROWS, COLS)                                                          \
-    for (int tid = threadIdx.y * blockDim.x + threadIdx.x, row = tid / (COLS), col = tid % (COLS); \
-         row < (ROWS); row += (THREAD_COUNT) / (COLS))
+#define FLAT_THREAD (threadIdx.y * blockDim.x + threadIdx.x)
+#define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) \
+    for (int row = FLAT_THREAD / (COLS); row < (ROWS); row += (THREAD_COUNT) / (COLS))
+#define STAGE_COLS(COLS) if (const int col = FLAT_THREAD % (COLS); true)
+
+// A loop over strips of a thread's outputs: unrolled where they are registers of a thread; a loop on
+// the host, where the outputs of one strip are to stay in vector registers.
+#define STRIPS _Pragma("unroll")
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
@@ -48,9 +55,27 @@ struct PerThread {
     }
 };
 
+// A tile that is staged row by row and then read column by column, by threads that differ in row:
+// an odd pitch between rows keeps them in different banks; on the host the tile is stored by columns,
+// so that threads read consecutive addresses.
+template <int ROWS, int COLS>
+struct TurnedTile {
+    float values[ROWS][COLS + 1];
+    __device__ __forceinline__ float operator()(int row, int col) const { return values[row][col]; }
+
+    // Columns from colsLeft on are zero where `check` is true.
+    template <int THREAD_COUNT, bool check>
+    __device__ __forceinline__ void stage(const float* source, int rowStride, int colsLeft) {
+        STAGE_ROWS(THREAD_COUNT, ROWS, COLS) {
+            STAGE_COLS(COLS) values[row][col] = !check || col < colsLeft ? source[row * rowStride + col] : 0;
+        }
+    }
+};
+
 #else
 
 #include <cmath>
+#include <cstring>
 
 #define KERNEL static inline void
 #define DEVICE_FUNCTION static inline __attribute__((always_inline))
@@ -64,14 +89,14 @@ struct PerThread {
 #define UNROLL _Pragma("GCC unroll 128")
 #define INDEPENDENT _Pragma("GCC ivdep")
 #endif
-#define THREADS(B_X, B_Y)                                               \
-    for (int ty = 0; ty < (B_Y); ++ty)                                  \
-        INDEPENDENT for (int tx = 0; tx < (B_X); ++tx)                  \
-            if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
+#define THREAD_ROWS(B_Y) for (int ty = 0; ty < (B_Y); ++ty)
+#define THREAD_COLS(B_X)                           \
+    INDEPENDENT for (int tx = 0; tx < (B_X); ++tx) \
+        if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
 
-#define STAGE(THREAD_COUNT, ROWS, COLS)        \
-    for (int row = 0; row < (ROWS); ++row)     \
-        INDEPENDENT for (int col = 0; col < (COLS); ++col)
+#define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) for (int row = 0; row < (ROWS); ++row)
+#define STAGE_COLS(COLS) INDEPENDENT for (int col = 0; col < (COLS); ++col)
+#define STRIPS
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
@@ -83,4 +108,50 @@ struct PerThread {
     }
 };
 
+// Four rows of four floats, turned; both may be unaligned.
+inline __attribute__((always_inline)) void turnFour(const float* from, int fromStride, float* to, int toStride) {
+    typedef float Four __attribute__((vector_size(16)));
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+    typedef int Four32 __attribute__((vector_size(16)));
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, Four32{i, j, k, l})
 #endif
+    Four a, b, c, d;
+    std::memcpy(&a, from, 16);
+    std::memcpy(&b, from + fromStride, 16);
+    std::memcpy(&c, from + 2 * fromStride, 16);
+    std::memcpy(&d, from + 3 * fromStride, 16);
+    const Four ab = SHUFFLE(a, b, 0, 4, 1, 5), AB = SHUFFLE(a, b, 2, 6, 3, 7);
+    const Four cd = SHUFFLE(c, d, 0, 4, 1, 5), CD = SHUFFLE(c, d, 2, 6, 3, 7);
+    const Four turned[4] = {SHUFFLE(ab, cd, 0, 1, 4, 5), SHUFFLE(ab, cd, 2, 3, 6, 7),
+                            SHUFFLE(AB, CD, 0, 1, 4, 5), SHUFFLE(AB, CD, 2, 3, 6, 7)};
+    for (int i = 0; i < 4; ++i) std::memcpy(to + i * toStride, &turned[i], 16);
+#undef SHUFFLE
+}
+
+template <int ROWS, int COLS>
+struct TurnedTile {
+    static_assert(ROWS % 4 == 0 && COLS % 4 == 0, "turned in squares of four");
+    float values[COLS][ROWS];
+    inline __attribute__((always_inline)) float operator()(int row, int col) const { return values[col][row]; }
+
+    template <int THREAD_COUNT, bool check>
+    inline __attribute__((always_inline)) void stage(const float* source, int rowStride, int colsLeft) {
+        if (!check || colsLeft >= COLS) {
+            for (int row = 0; row < ROWS; row += 4)
+                for (int col = 0; col < COLS; col += 4)
+                    turnFour(source + row * rowStride + col, rowStride, &values[col][row], ROWS);
+        } else {
+            for (int row = 0; row < ROWS; ++row)
+                for (int col = 0; col < COLS; ++col)
+                    if (col < colsLeft) values[col][row] = source[row * rowStride + col];
+                    else values[col][row] = 0;
+        }
+    }
+};
+
+#endif
+
+#define THREADS(B_X, B_Y) THREAD_ROWS(B_Y) THREAD_COLS(B_X)
+#define STAGE(THREAD_COUNT, ROWS, COLS) STAGE_ROWS(THREAD_COUNT, ROWS, COLS) STAGE_COLS(COLS)
