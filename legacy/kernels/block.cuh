@@ -9,6 +9,9 @@
 //                  the block's threads, tx innermost. Images lie on tx in most
 //                  kernels and are fastest in memory, so that loop vectorises.
 //
+// Where the work of a thread row (all threads of one ty) is a loop of its own, THREAD_ROWS(B_Y) { ... } encloses that
+// loop and THREAD_COLUMNS(B_X, COUNT) { ... }, inside it, is the row's threads with tx < COUNT; no SYNC inside.
+//
 // Inside THREADS the names tx, ty and tid = ty*B_X + tx are defined. A phase has
 // no early exit (neither return, break nor continue): conditions enclose the work.
 // What a thread keeps across a barrier is declared PerThread: registers on the
@@ -32,6 +35,9 @@ struct Block {
 #define UNROLL _Pragma("unroll")
 #define THREADS(B_X, B_Y) \
     if ([[maybe_unused]] const int tx = threadIdx.x, ty = threadIdx.y, tid = ty * (B_X) + tx; true)
+#define THREAD_ROWS(B_Y) if (const int ty = threadIdx.y; true)
+#define THREAD_COLUMNS(B_X, COUNT) \
+    if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; tx < (COUNT))
 
 // The block's threads, flat index t, walk over a tile: row t / COLS, column t % COLS, then
 // THREAD_COUNT / COLS rows further.
@@ -62,6 +68,10 @@ struct PerThread {
     for (int ty = 0; ty < (B_Y); ++ty)                                  \
         _Pragma("GCC ivdep") for (int tx = 0; tx < (B_X); ++tx)         \
             if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
+#define THREAD_ROWS(B_Y) for (int ty = 0; ty < (B_Y); ++ty)
+#define THREAD_COLUMNS(B_X, COUNT)                                                                      \
+    _Pragma("GCC ivdep") for (int tx = 0, threadsOfRow = (COUNT) < (B_X) ? (COUNT) : (B_X); tx < threadsOfRow; ++tx) \
+        if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
 
 #define STAGE(THREAD_COUNT, ROWS, COLS)        \
     for (int row = 0; row < (ROWS); ++row)     \
