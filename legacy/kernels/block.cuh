@@ -35,6 +35,7 @@ struct Block {
 #define UNROLL _Pragma("unroll")
 #define THREADS(B_X, B_Y) \
     if ([[maybe_unused]] const int tx = threadIdx.x, ty = threadIdx.y, tid = ty * (B_X) + tx; true)
+#define UNROLL_ON_GPU UNROLL
 #define THREAD_ROWS(B_Y) if (const int ty = threadIdx.y; true)
 #define THREAD_COLUMNS(B_X, COUNT) \
     if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; tx < (COUNT))
@@ -68,6 +69,7 @@ struct PerThread {
     for (int ty = 0; ty < (B_Y); ++ty)                                  \
         _Pragma("GCC ivdep") for (int tx = 0; tx < (B_X); ++tx)         \
             if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
+#define UNROLL_ON_GPU
 #define THREAD_ROWS(B_Y) for (int ty = 0; ty < (B_Y); ++ty)
 #define THREAD_COLUMNS(B_X, COUNT)                                                                      \
     _Pragma("GCC ivdep") for (int tx = 0, threadsOfRow = (COUNT) < (B_X) ? (COUNT) : (B_X); tx < threadsOfRow; ++tx) \
