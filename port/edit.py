@@ -143,7 +143,7 @@ def _rebuilt(network, spec):
 
 
 def _take(parameter, old, same, spread):
-    """Copy an old parameter: its values, spread over the modules if there are more now, else Δ too if it is the `same`."""
+    """Copy an old parameter: its values, spread over the modules if there are more now, else Δ too if `same`."""
     times = len(parameter.values) // len(old.values)
     parameter.values[...] = old.values if times == 1 else spread(old.values, times)
     if times == 1 and same:
