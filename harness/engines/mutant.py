@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ..networks import parameter_shapes
+from ..parameters import increment
 
 FORWARD = ("acts", "cost")
 
@@ -54,14 +55,17 @@ class Mutant:
 
     def open(self, network, threads):
         """A session of the engine, with the fault in it."""
-        if self.mutation.keys:
-            network = misread(network, self.mutation.layer, self.mutation.keys)
-        layer = CorrectLayer(self.engine, network, threads, self.mutation.layer)
-        return MutantSession(layer, self.mutation.results) if self.mutation.results else layer.session
+        mutation = self.mutation
+        if mutation.keys:
+            network = misread(network, mutation.layer, mutation.keys(network.spec[mutation.layer]))
+        session = self.engine.open(network, threads)
+        if not mutation.results:
+            return session
+        return MutantSession(session, CorrectLayer(self.engine, network, threads, session, mutation), mutation.results)
 
 
 class CorrectLayer:
-    """A layer of a correct engine, to compute with.
+    """A layer of a correct engine, to compute with while the session of the engine runs.
 
     Attributes
     ----------
@@ -70,58 +74,53 @@ class CorrectLayer:
     inputs : list of ndarray
     mask, acts_grad : ndarray or None
     parts : list
-        What the running verb was given last.
+        What the layer's verbs were given last.
     """
 
-    def __init__(self, engine, network, threads, name):
-        self.session = engine.open(network, threads)
-        self.spec = network.spec[name]
+    def __init__(self, engine, network, threads, session, mutation):
+        self.session, self.spec = session, network.spec[mutation.layer]
         self.inputs, self.mask, self.acts_grad, self.parts = [], None, None, []
-        self._origin = engine, network, threads
+        self.cost_inputs = []
+        self._open = lambda keys: engine.open(misread(network, self.spec.name, keys), threads)
+        self.cost = network.graph.fused.get(self.spec.name)
 
     def read(self, tensor):
         """A copy of a tensor."""
         return self.session.read(self.spec.name, tensor).copy()
 
-    def compute(self, tensor, *, inputs=None, mask=None, weights=None, acts_grad=None):
-        """A tensor as the layer computes it forward or backward, on the given operands or else its own.
+    def compute(self, tensor, *, keys=None, inputs=None, mask=None, weights=(), acts_grad=None):
+        """A tensor that the layer computes forward or backward: a session aside, so that nothing is left behind.
 
-        Parameters and momentum buffers are afterwards what they were before.
+        Parameters
+        ----------
+        tensor : str
+        keys : dict
+            Values that the layer has there in place of its own.
+        inputs, mask, weights, acts_grad
+            Operands in place of the layer's own.
         """
-        name = self.spec.name
-        before = {tensor: self.read(tensor) for tensor in self._parameters()}
-        for i, array in enumerate(weights or []):
-            self.session.write(name, f"weights[{i}]", array)
-        inputs = inputs or self.inputs
-        self.session.forward(name, inputs, self.mask if mask is None else mask)
+        name, inputs = self.spec.name, inputs or self.inputs
+        aside = self._open(keys or {})
+        for parameter in parameter_shapes(self.spec):
+            for own in (parameter, increment(parameter)):
+                aside.write(name, own, self.read(own))
+        for i, array in enumerate(weights):
+            aside.write(name, f"weights[{i}]", array)
+        aside.forward(name, inputs, self.mask if mask is None else mask)
+        if self.cost and self.cost_inputs:
+            aside.forward(self.cost, self.cost_inputs)
         if tensor not in FORWARD:
-            self.session.backward(name, self.acts_grad if acts_grad is None else acts_grad)
-        found = self.read(tensor)
-        for parameter, array in before.items():
-            self.session.write(name, parameter, array)
-        return found
-
-    def other(self, **keys):
-        """The layer with other values, otherwise the same: a CorrectLayer of a session of its own."""
-        engine, network, threads = self._origin
-        twin = CorrectLayer(engine, misread(network, self.spec.name, lambda _: keys), threads, self.spec.name)
-        for tensor in self._parameters():
-            twin.session.write(self.spec.name, tensor, self.read(tensor))
-        twin.inputs, twin.mask, twin.acts_grad = self.inputs, self.mask, self.acts_grad
-        return twin
-
-    def _parameters(self):
-        own = list(parameter_shapes(self.spec))
-        return own + [tensor.replace("weights", "weights_inc").replace("biases", "biases_inc") for tensor in own]
+            aside.backward(name, self.acts_grad if acts_grad is None else acts_grad)
+        return aside.read(name, tensor).copy()
 
 
 class MutantSession:
     """A session that delivers some wrong results of one layer, and is correct otherwise."""
 
-    def __init__(self, layer, results):
-        self._layer, self._results = layer, results
-        self._session, self._delivered = layer.session, {}
-        self.seconds = self._session.seconds
+    def __init__(self, session, layer, results):
+        self._session, self._layer, self._results = session, layer, results
+        self._delivered = {}
+        self.seconds, self.release = session.seconds, session.release
 
     def write(self, layer, tensor, array):
         """Set a parameter tensor."""
@@ -136,6 +135,8 @@ class MutantSession:
     def forward(self, layer, inputs=None, mask=None):
         """One layer forward."""
         own = self._layer
+        if layer == own.cost:
+            own.cost_inputs = inputs
         if layer == own.spec.name:
             own.inputs, own.mask = inputs, mask
             self._compute("forward")
@@ -143,20 +144,18 @@ class MutantSession:
 
     def backward(self, layer, acts_grad=None):
         """One layer backward."""
-        own = self._layer
-        if layer == own.spec.name and "backward" in self._results:
-            own.acts_grad = acts_grad
+        if layer == self._layer.spec.name:
+            self._layer.acts_grad = acts_grad
             self._compute("backward")
-            self._session.forward(layer, own.inputs, own.mask)
         self._session.backward(layer, acts_grad)
 
     def sum_grad(self, layer, parts):
         """The gradient of an output that several layers read."""
-        own = self._layer
-        if layer == own.spec.name and "acts_grad" in self._results.get("backward", {}):
-            own.parts = parts
-            return self._results["backward"]["acts_grad"](own, "acts_grad")
-        return self._session.sum_grad(layer, parts)
+        wrong = self._results.get("backward", {}).get("acts_grad")
+        if layer != self._layer.spec.name or wrong is None:
+            return self._session.sum_grad(layer, parts)
+        self._layer.parts = parts
+        return wrong(self._layer, "acts_grad")
 
     def update(self, layer, progress=0.0):
         """One weight update of a layer."""
@@ -164,22 +163,17 @@ class MutantSession:
             self._compute("update")
         self._session.update(layer, progress)
 
-    def release(self, layer):
-        """Free what the layer holds but its parameters."""
-        self._session.release(layer)
-
     def _compute(self, step):
-        """What the layer will deliver; its correct step comes after it, and restores what this leaves behind."""
-        name = self._layer.spec.name
+        """What the layer will deliver in place of the results of its correct step, which comes after it."""
         for tensor, wrong in self._results.get(step, {}).items():
             if tensor != "acts_grad":
-                self._delivered[name, tensor] = wrong(self._layer, tensor)
+                self._delivered[self._layer.spec.name, tensor] = wrong(self._layer, tensor)
 
 
 def misread(network, name, keys):
-    """The network with other values for one layer: those of the dict ``keys(spec)``."""
+    """The network with other values for one layer."""
     layers = tuple(
-        replace(layer, keys=MappingProxyType({**layer.keys, **keys(layer)})) if layer.name == name else layer
+        replace(layer, keys=MappingProxyType({**layer.keys, **keys})) if layer.name == name else layer
         for layer in network.layers
     )
     return replace(network, spec=replace(network.spec, layers=layers))

@@ -10,17 +10,18 @@ from pathlib import Path
 import click
 
 from .. import engines
-from ..errors import BadInput, EngineUnavailable
+from ..errors import BadInput, EngineUnavailable, Unsupported
 from ..run import rows
 from ..sweep import STEPS
 from ..table import decisive
-from ..verdicts import exit_code, summarise
+from ..verdicts import Finding, exit_code, summarise
 from .catalogue import FAULTS
 from .examine import examine, judged, scene, workload, write
 from .random_nets import random_net
 
 ENGINES = ("port", "legacy-cpu")
 COLUMNS = "  {:10} {:24} {:62} {:7} {:10} {}"
+HEADER = ("engine", "fault", "shows at", "found", "verdict", "times what rounding allows, at least")
 
 
 def run(echo, only=(), nets=200, seed=0, out=Path("runs", "faults")):
@@ -53,15 +54,13 @@ def run(echo, only=(), nets=200, seed=0, out=Path("runs", "faults")):
         The port cannot run here.
     """
     faults, able = _chosen(only), _able(echo)
-    echo(
-        " " + COLUMNS.format("engine", "fault", "shows at", "found", "verdict", "times what rounding allows, at least")
-    )
+    sound = _without_faults(faults, able, seed, echo)
+    echo(" " + COLUMNS.format(*HEADER))
     outcomes = []
     for fault in faults:
         for engine in able:
             outcomes.append(examine(fault, engine, seed))
             _tell(outcomes[-1], echo)
-    sound = _without_faults(faults, able, seed, echo)
     found = [_summary(engine.name, [one for one in outcomes if one.engine == engine.name], echo) for engine in able]
     clean = _random_nets(nets, able, seed, out, echo)
     return 0 if sound and all(found) and clean else 1
@@ -135,13 +134,17 @@ def _times(share):
 
 
 def _without_faults(faults, able, seed, echo):
-    """Whether the correct engines agree on the networks of the faults; prints where they do not."""
+    """Whether the correct engines run and agree on the networks of the faults; prints where they do not."""
     sound = True
     for text, input in dict.fromkeys((fault.scene, fault.input) for fault in faults):
         for engine in able:
-            for place, finding in judged(scene(text, input, seed), engine).items():
-                if finding.fails or finding.status == "inconclusive":
-                    echo(f"✗ {engine.name} without a fault: {' '.join(place)} is {finding.status}")
+            try:
+                results = judged(scene(text, input, seed), engine)
+            except Unsupported as error:
+                results = {("the network",): Finding("unsupported", reason=str(error))}
+            for place, finding in results.items():
+                if not finding.agrees:
+                    echo(f"✗ {engine.name} without a fault: {' '.join(place)} is {finding.status} {finding.reason}")
                     sound = False
     return sound
 
@@ -169,9 +172,9 @@ def _random_net(seed, able, out, echo):
     net = random_net(seed)
     work = replace(workload(net.text, "random", net.batch, seed), engines=able)
     found = decisive(rows(work, "isolated"))
-    for name, finding in found:
-        if finding.fails:
-            path = write(net.text, Path(out), f"net-{seed}")
-            again = f"rosetta compare {path} --input random --batch {net.batch} --seed {seed}"
-            echo(f"✗ net {seed}: {name} is {finding.status}; see {again}")
+    failed = [f"{name} is {finding.status}" for name, finding in found if finding.fails]
+    if failed:
+        path = write(net.text, Path(out), f"net-{seed}")
+        again = f"rosetta compare {path} --input random --batch {net.batch} --seed {seed}"
+        echo(f"✗ net {seed}: {len(failed)} tensors fail, first {failed[0]}; again: {again}")
     return [(f"net {seed} {name}", finding) for name, finding in found]

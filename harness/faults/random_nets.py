@@ -148,7 +148,7 @@ class _Builder:
         stride = self._integer(1, min(3, size))
         groups = [self._groups(tensor) for tensor in inputs]
         total = 16 * max(groups) * (1 if max(groups) > 1 else self._integer(1, 2))
-        shapes = [(size, padding), *(self._same_modules(size, padding) for _ in inputs[1:])]
+        shapes = [(size, padding), *(self._same_modules(size, padding, stride) for _ in inputs[1:])]
         side = 1 - (shapes[0][0] - first.size - 2 * padding) // stride
         if side > LARGEST_SIDE:
             return
@@ -169,9 +169,10 @@ class _Builder:
     def _groups(self, tensor):
         return self._pick([g for g in (1, 1, 2, 4) if g == 1 or tensor.channels % (4 * g) == 0])
 
-    def _same_modules(self, size, padding):
-        """Another filter that gives as many modules: one pixel less or more on every side."""
-        return (size - 2, padding - 1) if size > 2 and padding > 0 and self._chance(0.5) else (size, padding)
+    def _same_modules(self, size, padding, stride):
+        """Another filter that gives as many modules, one pixel shorter on every side; or the same."""
+        shorter = size - 2 >= stride and padding > 0 and self._chance(0.5)
+        return (size - 2, padding - 1) if shorter else (size, padding)
 
     def _fc(self, outputs=None):
         inputs = list(dict.fromkeys(self._tensor(lambda tensor: True) for _ in range(self._integer(1, 2))))

@@ -104,37 +104,38 @@ stride=8
 # Convolution
 
 
-def regular(layer, padding, stride):
-    """The layer with another padding and stride, and the number of modules that they give."""
+def geometry(layer, padding, stride):
+    """Values of the layer with another padding and stride."""
     side, size = layer.spec["imgSize"][0], layer.spec["filterSize"][0]
     modules = 1 - (size - side - 2 * padding) // stride
-    keys = {"padding": (-padding,), "stride": (stride,), "modulesX": modules, "modules": modules**2}
-    return layer.other(**keys), modules
+    return {
+        "padding": (-padding,), "stride": (stride,), "partialSum": 0,
+        "modulesX": modules, "modules": modules**2, "outputs": layer.spec["filters"] * modules**2,
+    }  # fmt: skip
 
 
 def wider(layer):
-    """The layer with one pixel more of padding, and the number of modules that this gives."""
-    return regular(layer, 1 - layer.spec["padding"][0], layer.spec["stride"][0])
+    """Values of the layer with one pixel more of padding."""
+    return geometry(layer, 1 - layer.spec["padding"][0], layer.spec["stride"][0])
 
 
 def padded_acts(layer, tensor):
     """The modules that there should be, of those with a wider padding."""
     inside = layer.spec["modulesX"]
-    return flat(planes(wider(layer)[0].compute(tensor), layer.spec["filters"])[:, :inside, :inside])
+    return flat(planes(layer.compute(tensor, keys=wider(layer)), layer.spec["filters"])[:, :inside, :inside])
 
 
 def padded_gradient(layer, tensor):
     """The gradient with a wider padding, zero for modules that there should not be."""
-    other, modules = wider(layer)
-    grads = planes(layer.acts_grad, layer.spec["filters"])
-    framed = np.zeros((len(grads), modules, modules, grads.shape[3]), np.float32)
+    keys, grads = wider(layer), planes(layer.acts_grad, layer.spec["filters"])
+    framed = np.zeros((len(grads), keys["modulesX"], keys["modulesX"], grads.shape[3]), np.float32)
     framed[:, : grads.shape[1], : grads.shape[2]] = grads
-    return other.compute(tensor, acts_grad=flat(framed))
+    return layer.compute(tensor, keys=keys, acts_grad=flat(framed))
 
 
 def swapped(layer, tensor):
     """Stride and padding in each other's place."""
-    return regular(layer, layer.spec["stride"][0], -layer.spec["padding"][0])[0].compute(tensor)
+    return layer.compute(tensor, keys=geometry(layer, layer.spec["stride"][0], -layer.spec["padding"][0]))
 
 
 def one_fewer_modules(layer, acts):

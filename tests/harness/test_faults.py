@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+
 from alexnet_rosetta.harness import engines
 from alexnet_rosetta.harness.cli import cli
 from alexnet_rosetta.harness.engines.mutant import Mutation
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.faults import catalogue, check, examine, random_nets
 from alexnet_rosetta.harness.faults.fault import miscomputed, on_result
-from click.testing import CliRunner
 
 FAULTS = {fault.name: fault for fault in catalogue.FAULTS}
 OF_EVERY_KIND = (
