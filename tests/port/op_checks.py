@@ -1,6 +1,7 @@
 """How the tests of the port's operations compare: rounding bounds and central differences, no typed tolerances."""
 
 import numpy as np
+
 from alexnet_rosetta.port import threads
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from alexnet_rosetta import harness
 from alexnet_rosetta.port.config import ConfigError, Tree, load_network
 

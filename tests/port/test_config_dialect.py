@@ -1,6 +1,7 @@
 """The INI dialect, rule by rule (config-format specification, section 2)."""
 
 import pytest
+
 from alexnet_rosetta.port.ini import MAX_BYTES, ConfigError, read_ini, read_source
 
 

@@ -4,10 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
-from alexnet_rosetta import harness
-from alexnet_rosetta.port.config import ConfigError, load_network
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from alexnet_rosetta import harness
+from alexnet_rosetta.port.config import ConfigError, load_network
 
 NETS = Path(harness.__file__).parent / "nets"
 FILES = [(NETS / f"{net}{part}.cfg").read_text().splitlines() for net in ("tiny", "cifar") for part in ("", "-params")]

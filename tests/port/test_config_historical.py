@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from alexnet_rosetta.port.config import Tree, load_network
 
 FOLDER = os.environ.get("ROSETTA_HISTORICAL")

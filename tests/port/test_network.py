@@ -5,9 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+from toy_networks import CHAIN, CHAIN_PARAMS, NETS, RATES, batch, build, one_thread, shipped  # noqa: F401
+
 from alexnet_rosetta.port import ConfigError, Graph, Network, load_network
 from alexnet_rosetta.port.weight_layers import Weighted
-from toy_networks import CHAIN, CHAIN_PARAMS, NETS, RATES, batch, build, one_thread, shipped  # noqa: F401
 
 EPSILON = np.finfo(np.float64).eps
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port.weight_layers import Weighted
 from toy_networks import CHAIN, CHAIN_PARAMS, batch, build, one_thread, shipped  # noqa: F401
+
+from alexnet_rosetta.port.weight_layers import Weighted
 
 EPSILON = np.finfo(np.float64).eps
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port import combine, dropout
 from op_checks import assert_within, same_bits
+
+from alexnet_rosetta.port import combine, dropout
 
 
 def draw(count, dtype=np.float32, shape=(6, 5), seed=0):

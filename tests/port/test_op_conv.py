@@ -4,10 +4,11 @@ from itertools import product
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port import conv
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from op_checks import assert_gradient, assert_same_bits_on_any_number_of_threads, assert_within, same_bits
+
+from alexnet_rosetta.port import conv
 
 
 def geometry(channels, img_size, filters, filter_size, padding, stride, groups=1, images=2):

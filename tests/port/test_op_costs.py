@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port import costs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from op_checks import assert_gradient, assert_within, same_bits
+
+from alexnet_rosetta.port import costs
 
 LABELS = np.array([[0, 2, 1, 4, 4, 3, 0]], np.float32)
 

@@ -4,11 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port import costs, msm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from op_checks import assert_gradient, assert_within
 from test_op_norm_pixels import sums
+
+from alexnet_rosetta.port import costs, msm
 
 RNG = np.random.default_rng(1)
 X = 2 * RNG.standard_normal((5, 7))

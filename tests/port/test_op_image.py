@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port import image_ops
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from op_checks import assert_within, same_bits
+
+from alexnet_rosetta.port import image_ops
 
 
 def drawn(shape, dtype=np.float32, seed=0):

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port import linear
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from op_checks import assert_same_bits_on_any_number_of_threads, assert_within, same_bits
+
+from alexnet_rosetta.port import linear
 
 
 def operands(sizes, dtype, order, seed=0):

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port import conv, local, sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from op_checks import assert_gradient, assert_within, same_bits
+
+from alexnet_rosetta.port import conv, local, sparse
 
 
 @st.composite

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port.neurons import neuron_backward, neuron_forward
 from op_checks import assert_gradient, assert_same_bits_on_any_number_of_threads, assert_within, same_bits
+
+from alexnet_rosetta.port.neurons import neuron_backward, neuron_forward
 
 
 def logistic(x):

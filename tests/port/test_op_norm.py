@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port.norm import cmrnorm_backward, cmrnorm_forward
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from op_checks import assert_gradient, assert_within
+
+from alexnet_rosetta.port.norm import cmrnorm_backward, cmrnorm_forward
 
 PARAMETERS = st.fixed_dictionaries(
     dict(

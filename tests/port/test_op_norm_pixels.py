@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port import norm
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from op_checks import assert_gradient, assert_within
+
+from alexnet_rosetta.port import norm
 
 PARAMETERS = st.fixed_dictionaries(
     dict(size=st.integers(1, 7), scale=st.floats(0.05, 1), power=st.sampled_from([0.75, 0.5, 1.0, 2.0]))

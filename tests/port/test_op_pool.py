@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port import pool
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from op_checks import assert_gradient, assert_within, same_bits
+
+from alexnet_rosetta.port import pool
 
 
 @st.composite

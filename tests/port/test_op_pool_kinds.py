@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port import pool
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from op_checks import assert_gradient, same_bits
 from test_op_pool import draw_images, geometries, keywords, outputs, windows
+
+from alexnet_rosetta.port import pool
 
 SQUARE = dict(img_size=5, size=3, stride=2, start=-1)
 

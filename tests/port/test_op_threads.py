@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.port import norm, pool, threads
 from op_checks import assert_same_bits_on_any_number_of_threads
 from threadpoolctl import threadpool_info, threadpool_limits
+
+from alexnet_rosetta.port import norm, pool, threads
 
 
 @pytest.fixture(autouse=True)

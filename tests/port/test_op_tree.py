@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from op_checks import assert_gradient, assert_within
+
 from alexnet_rosetta.port import tree
 from alexnet_rosetta.port.keys import Tree
-from op_checks import assert_gradient, assert_within
 
 # network specification, section 12
 CHILDREN = (*[()] * 10, (0, 1, 2), (3, 4, 5), (6, 7), (8, 9), (10, 11), (12, 13), (14, 15))

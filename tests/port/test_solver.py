@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from alexnet_rosetta.port import solver
 from alexnet_rosetta.port.grammar import read_schedule
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from alexnet_rosetta import harness
 from alexnet_rosetta.port import Network, load_network, set_threads
 
