@@ -47,9 +47,9 @@ def one_thread():
     set_threads(None)
 
 
-def shipped(net, dtype=np.float32):
-    """A shipped network with drawn parameters."""
-    network = Network(load_network(NETS / f"{net}.cfg", NETS / f"{net}-params.cfg"), dtype)
+def shipped(net, dtype=np.float32, files=None):
+    """A shipped network, or one made from the texts of its files, with drawn parameters."""
+    network = Network(load_network(*(files or (NETS / f"{net}.cfg", NETS / f"{net}-params.cfg"))), dtype)
     network.initialise(np.random.default_rng(1))
     return network
 
