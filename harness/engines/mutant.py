@@ -81,7 +81,7 @@ class CorrectLayer:
         self.session, self.spec = session, network.spec[mutation.layer]
         self.inputs, self.mask, self.acts_grad, self.parts = [], None, None, []
         self.cost_inputs = []
-        self._open = lambda keys: engine.open(misread(network, self.spec.name, keys), threads)
+        self._origin = engine, network, threads
         self.cost = network.graph.fused.get(self.spec.name)
 
     def read(self, tensor):
@@ -100,7 +100,8 @@ class CorrectLayer:
             Operands in place of the layer's own.
         """
         name, inputs = self.spec.name, inputs or self.inputs
-        aside = self._open(keys or {})
+        engine, network, threads = self._origin
+        aside = engine.open(misread(network, name, keys or {}), threads)
         for parameter in parameter_shapes(self.spec):
             for own in (parameter, increment(parameter)):
                 aside.write(name, own, self.read(own))

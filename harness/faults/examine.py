@@ -94,8 +94,8 @@ def workload(text, input, batch, seed):
     """A Workload, without engines, over a network given as text: both layer files in one."""
     with TemporaryDirectory() as folder:
         path = write(text, Path(folder), "scene")
-        work = prepare(Options(str(path), engines=("reference",), input=input, batch=batch, seed=seed))
-    return replace(work, engines=[])
+        options = Options(str(path), engines=("reference",), input=input, batch=batch, seed=seed, threads=1)
+        return replace(prepare(options), engines=[])
 
 
 def write(text, folder, name):
