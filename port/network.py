@@ -150,6 +150,8 @@ class Network:
     def forward_layer(self, name, pass_type="train", noise=None):
         """Run one layer forward from the outputs of the layers below."""
         layer = self.layers[name]
+        if self.update_every == 1:
+            layer.forget_gradients()  # of a pass that no update followed
         found = layer.forward([self._seen(source, name) for source in layer.spec.inputs], pass_type, noise)
         self._rounded.pop(name, None)
         return found

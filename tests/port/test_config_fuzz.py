@@ -116,6 +116,6 @@ def test_any_text(text):
     ids=["sections", "digits", "depth", "inputs", "type", "neuron", "continuation"],
 )
 def test_large_files_take_bounded_time(text):
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert not load(text, None)
-    assert time.perf_counter() - begin < 10
+    assert time.process_time() - begin < 10
