@@ -135,7 +135,7 @@ def describe(options, work):
         "options": asdict(options),
         "network": {
             "name": network.name,
-            "parameters": network.spec.parameter_count,
+            "parameters": network.parameter_count(),
             "files": [{"name": str(path), "sha256": sha256(path.read_bytes()).hexdigest()} for path in files],
             "layers": [
                 {"name": x.name, "type": x.type, "inputs": x.inputs, "outputs": x.outputs} for x in network.layers
@@ -177,7 +177,8 @@ def _keeper(work, arrays, costs, writer):
 
 def _arrays(work):
     arrays = {f"filters.{x.name}": work.values[x.name]["weights[0]"] for x in first_filters(work.network)}
-    arrays |= {f"mask.{layer}.{step}.{k}": np.packbits(m, axis=1) for (layer, step, k), m in work.tape.masks.items()}
+    for (layer, step, k), drawn in work.tape.masks.items():
+        arrays[f"mask.{layer}.{step}.{k}"] = np.packbits(drawn, axis=1) if drawn.dtype == bool else drawn
     if work.inputs.pictures is not None:
         arrays["pictures"] = work.inputs.pictures[:PICTURES]
     return arrays

@@ -20,6 +20,11 @@ def chunks(layer, inputs):
     return [slice(start, min(start + step, batch)) for start in range(0, batch, step)]
 
 
+def columns(array, part):
+    """The columns of a chunk; None of nothing, all of what is drawn once for all images."""
+    return array if array is None or array.shape[1] == 1 else array[:, part]
+
+
 class TensorStream:
     """Judges one tensor of all engines, chunk by chunk, and keeps the reference rounded to float32.
 

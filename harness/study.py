@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from . import engines, machine, networks, parameters
+from . import engines, labels, machine, networks, parameters
 from .draws import Tape, generator
 from .errors import BadInput
-from .update import learning
+from .learning import learning
 
 # Where the port computes a layer type: file and functions, forward and backward.
 PORT = {
@@ -72,7 +72,7 @@ def run_layer(engine, network, layer, batch):
         is_cost = layer.type.startswith("cost.")
         grad = None if is_cost else random.standard_normal((layer.outputs, batch), np.float32)
         session.backward(layer.name, grad)
-        if learning(layer):
+        if learning(graph, layer):
             session.update(layer.name)
     return [launch for launch in session.launches() if launch["layer"] == layer.name]
 
@@ -142,8 +142,9 @@ def _find(room, pattern, expression):
 def _stand_in(network, layer, i, batch, random):
     """Numbers in the place of an input: labels and probabilities where a cost wants them, else normals."""
     source = network.graph.layers[layer.inputs[i]]
-    if source.name in network.graph.label_layers():
-        return random.integers(0, network.classes(), (1, batch)).astype(np.float32)
+    kind = labels.kinds(network.graph).get(source.name)
+    if kind:
+        return labels.draw(network.graph, source.name, kind, batch, random)
     values = random.standard_normal((source.outputs, batch), np.float32)
     if source.type == "softmax":
         values = np.exp(values) / np.exp(values).sum(0)

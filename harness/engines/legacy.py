@@ -1,6 +1,7 @@
 """The engine of 2012 on the CPU: a thin cover over ``alexnet_rosetta.legacy.Network``, whose verbs are the same."""
 
 from ..errors import Unsupported
+from ..networks import plain
 
 
 class LegacyCpu:
@@ -25,7 +26,7 @@ class LegacyCpu:
         """A session on the CPU device."""
         from alexnet_rosetta.legacy.network import Network
 
-        layers = [layer.to_dict() for layer in network.layers]
+        layers = [plain(layer) for layer in network.layers]
         return LegacySession(_translated(Network, layers, device="cpu", threads=threads))
 
 

@@ -36,12 +36,19 @@ class PortSession:
     def __init__(self, network):
         self.network = network
         self._own_feed = set()
-        self._inputs_grad = {}
+        self._inputs_grad, self._normals = {}, {}
+        specs = [layer.spec for layer in network.layers.values()]
+        borrowing = {spec.name: set(spec.get("weightSourceLayers", ())) - {""} for spec in specs}
+        self._sharing = set().union(*borrowing.values(), *({name} for name, lenders in borrowing.items() if lenders))
 
     def write(self, layer, tensor, array):
         """Set a parameter tensor; the port gets a copy, because it updates in place."""
         owner, (name, i) = self.network.layers[layer], _address(tensor)
-        if i is None:
+        if name == "schedule_normals":
+            self._normals[layer] = array
+        elif name == "filterConns":
+            owner.connect(i, array)
+        elif i is None:
             setattr(owner, name, array.copy())
         else:
             getattr(owner, name)[i] = array.copy()
@@ -71,11 +78,13 @@ class PortSession:
 
     def backward(self, layer, acts_grad=None):
         """One layer backward."""
+        owner = self.network.layers[layer]
+        normal = self._replayed(owner, [(i, 0) for i in range(len(owner.spec.inputs)) if self._adds_directly(owner, i)])
         if layer in self._own_feed:
-            _translated(self.network.backward_layer, layer)
+            _translated(self.network.backward_layer, layer, 0.0, normal)
         else:
-            owner = self.network.layers[layer]
-            self._inputs_grad[layer] = _translated(owner.backward, acts_grad, self.network.wanted(layer))
+            arguments = {"normal": normal, "accumulate": layer in self._sharing}
+            self._inputs_grad[layer] = _translated(owner.backward, acts_grad, self.network.wanted(layer), **arguments)
 
     def sum_grad(self, layer, parts):
         """A gradient accumulated over several consumers."""
@@ -83,7 +92,13 @@ class PortSession:
 
     def update(self, layer, progress=0.0):
         """One weight update of a layer."""
-        self.network.layers[layer].update(progress)
+        owner = self.network.layers[layer]
+        uses = []
+        for i, decay in enumerate(owner.spec.get("wc", ())):
+            if owner.owned[i] and owner.parameters[i].base > 0:
+                uses += [] if owner.parameters[i].direct else [(i, 0)]
+                uses += [(i, 1)] if decay > 0 else []
+        owner.update(progress, self._replayed(owner, [*uses, (-1, 0)]))
 
     def seconds(self, layer, step):
         """Wall seconds of the last step of that kind."""
@@ -94,6 +109,19 @@ class PortSession:
         self.network.layers[layer].release()
         self._inputs_grad.pop(layer, None)
 
+    def _adds_directly(self, owner, i):
+        """Whether a backward pass changes Δ of input i, and so uses its learning rate."""
+        return hasattr(owner, "parameters") and owner.learns(i) and owner.parameters[i].direct
+
+    def _replayed(self, owner, uses):
+        """A callable that returns the recorded normals for these (tensor, use), in the order of the port's calls."""
+        if owner.spec.name not in self._normals:
+            return None
+        normals, spec = self._normals[owner.spec.name], owner.spec
+        noisy = {i for i, kind in ((0, "schedW"), (-1, "schedB")) if spec[kind]["params"].get("noiseStdev", 0) > 0}
+        recorded = iter([float(normals[i, use]) for i, use in uses if min(i, 0) in noisy])
+        return lambda: next(recorded)
+
 
 def _address(tensor):
     """``weights_inc[1]`` → ("weights_inc", 1); ``biases`` → ("biases", None)."""
@@ -101,8 +129,8 @@ def _address(tensor):
     return name, int(i[:-1]) if i else None
 
 
-def _translated(call, *args):
+def _translated(call, *args, **kwargs):
     try:
-        return call(*args)
+        return call(*args, **kwargs)
     except NotImplementedError as error:
         raise Unsupported(str(error)) from error

@@ -140,12 +140,14 @@ def d_square(v, x):
 
 
 def sqrt(x):
-    y = np.sqrt(x, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        y = np.sqrt(x, dtype=np.float64)
     return Bounded(y, y, 1)
 
 
 def d_sqrt(v, x):
-    value = v / (2 * np.sqrt(x, dtype=np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = v / (2 * np.sqrt(x, dtype=np.float64))
     return Bounded(value, np.abs(value), 3)
 
 

@@ -107,7 +107,7 @@ def limit_contrast(param, low, high):
     return _rescaled(param, a, low, high, contrast, spread)
 
 
-def limit_norms(param, radius):
+def limit_norms(param, radius, banks=1):
     """The constraint `wball` after an update: columns w longer than the radius become w · radius / ‖w‖.
 
     Parameters
@@ -116,9 +116,19 @@ def limit_norms(param, radius):
         The updated matrix; one filter, or output unit, per column.
     radius : float
         wball × weights per filter (`wballNormed`).
+    banks : int
+        Number of filter banks that the matrix stacks: the modules of a local layer.
     """
+    if banks > 1:
+        parts = [np.split(np.broadcast_to(part, param.value.shape), banks) for part in _parts(param)]
+        limited = [limit_norms(Bounded(*bank), radius) for bank in zip(*parts, strict=True)]
+        return Bounded(*(np.concatenate(part) for part in zip(*map(_parts, limited), strict=True)))
     norm = np.sqrt((param.value**2).sum(0))
     return _rescaled(param, norm, 0.0, radius, param.value, param.magnitude)
+
+
+def _parts(bounded):
+    return bounded.value, bounded.magnitude, bounded.terms
 
 
 def _rescaled(param, size, low, high, x, spread):

@@ -1,8 +1,9 @@
 """Honest float32 evaluations, written out one operation after the other as an engine might, and what judges them."""
 
 import numpy as np
-from alexnet_rosetta.harness.judge import judge
 from hypothesis import strategies as st
+
+from alexnet_rosetta.harness.judge import judge
 
 F = np.float32
 SEEDS = st.integers(0, 2**32 - 1)

@@ -1,4 +1,5 @@
 import numpy as np
+
 from alexnet_rosetta.harness.draws import Tape, generator
 
 
@@ -32,6 +33,45 @@ def test_masks_keep_the_share_they_should():
     mask = Tape(0).mask(Layer(), 100)
     deviation = (0.25 * 0.75 / mask.size) ** 0.5
     assert abs(mask.mean() - 0.25) < 5 * deviation
+
+
+def neuron(kind):
+    return Layer(kind="neuron", neuron={"type": kind})
+
+
+def test_noisy_neurons_and_random_pools_draw_in_every_pass():
+    tape = Tape(1)
+    pool = Layer("pool1", "pool", pool="rand", doMax=False)
+    for pass_type in ("train", "test"):
+        normals = tape.mask(neuron("nrelu"), 50, pass_type)
+        assert normals.shape == (400, 50)
+        assert normals.dtype == np.float32
+        assert abs(normals.mean(dtype=np.float64)) < 5 / normals.size**0.5
+        uniforms = tape.mask(pool, 50, pass_type)
+        assert uniforms.shape == (400, 50)
+        assert uniforms.dtype == np.float32
+        assert ((uniforms >= 0) & (uniforms < 1)).all()
+        assert abs(uniforms.mean(dtype=np.float64) - 0.5) < 5 / (12 * uniforms.size) ** 0.5
+    assert tape.mask(neuron("relu"), 4) is None
+    assert tape.mask(Layer(kind="pool", pool="rand", doMax=True), 4) is None
+    assert tape.mask(Layer(kind="pool", pool="max"), 4) is None
+
+
+def test_rescaling_is_drawn_once_for_all_cases():
+    tape = Tape(1)
+    drawn = tape.mask(Layer(kind="rscale"), 50)
+    assert drawn.shape == (4, 1)
+    assert drawn is tape.mask(Layer(kind="rscale"), 50)
+    assert tape.mask(Layer(kind="rscale"), 50, "test") is None
+
+
+def test_learning_rates_have_normals_of_their_own():
+    tape = Tape(1)
+    drawn = tape.normals(Layer("fc1", "fc"), 3)
+    assert drawn.shape == (3, 2)
+    assert len(np.unique(drawn)) == 6
+    assert np.array_equal(drawn, Tape(1).normals(Layer("fc1", "fc"), 3))
+    assert not np.array_equal(drawn, tape.normals(Layer("fc1", "fc"), 3, occurrence=1))
 
 
 def test_only_training_dropout_has_a_mask():

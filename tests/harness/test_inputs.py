@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from small_nets import DEFINITION, PARAMS, write_net
+
 from alexnet_rosetta.harness import inputs, networks
 from alexnet_rosetta.harness.errors import BadInput
-from small_nets import DEFINITION, write_net
 
 
 @pytest.fixture
@@ -107,3 +108,16 @@ def test_pickles_are_refused(tmp_path, network):
     np.savez(tmp_path / "evil.npz", data=np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(BadInput, match=r"not a readable npz"):
         inputs.make(network, str(tmp_path / "evil.npz"), 4, seed=0)
+
+
+def test_targets_of_other_costs_are_drawn_and_checked(tmp_path):
+    multi = DEFINITION.replace("dataIdx=1\ndims=1", "dataIdx=1\ndims=10").replace("cost.logreg", "cost.crossent")
+    network = networks.load(write_net(tmp_path, multi, PARAMS.replace("topk=2", "")))
+    for kind in ("photos", "random", "exact"):
+        found = inputs.make(network, kind, 8, seed=1).data["labels"]
+        assert found.shape == (10, 8)
+        assert (np.abs(found.sum(0, dtype=np.float64) - 1) <= 10 * 2.0**-24).all()
+    arrays = good() | {"labels": np.full((10, 4), -0.1, np.float32)}
+    np.savez(tmp_path / "batch.npz", **arrays)
+    with pytest.raises(BadInput, match=r"labels has a value that is no distribution.*0 to 1"):
+        inputs.make(network, str(tmp_path / "batch.npz"), 4, seed=0)

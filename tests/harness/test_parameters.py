@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from alexnet_rosetta.harness import networks, parameters
-from alexnet_rosetta.harness.errors import BadInput
 from small_nets import write_net
+
+from alexnet_rosetta.harness import names, networks, parameters
+from alexnet_rosetta.harness.errors import BadInput
 
 
 @pytest.fixture
@@ -35,10 +36,10 @@ def test_momentum_is_never_zero(network):
 
 
 def test_names_of_companions():
-    assert parameters.increment("weights[1]") == "weights_inc[1]"
-    assert parameters.gradient("biases") == "biases_grad"
-    assert parameters.index("weights[12]") == 12
-    assert parameters.index("biases") is None
+    assert names.increment("weights[1]") == "weights_inc[1]"
+    assert names.gradient("biases") == "biases_grad"
+    assert names.index("weights[12]") == 12
+    assert names.index("biases") is None
 
 
 def save(path, network, **changes):

@@ -7,12 +7,13 @@ random order or by pairs, with or without fused multiply-add, powers by exp and 
 import numpy as np
 import pytest
 import reference_specs as specs
-from alexnet_rosetta.harness import reference
-from alexnet_rosetta.harness.judge import judge
-from alexnet_rosetta.harness.reference.windows import Windows
 from honest import SCALES, SEEDS, F, accepts, add_up, multiply_add, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from alexnet_rosetta.harness import reference
+from alexnet_rosetta.harness.judge import judge
+from alexnet_rosetta.harness.reference.windows import Windows
 
 
 @settings(max_examples=150)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import reference_specs as specs
-from alexnet_rosetta.harness import reference
 from honest import SEEDS, F, accepts, add_up, multiply_add, numbers
 from hypothesis import given, settings
+
+from alexnet_rosetta.harness import reference
 
 # The specification's example: 10 leaves.
 CHILDREN = [[]] * 10 + [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9], [10, 11], [12, 13], [14, 15]]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference_specs as specs
+
 from alexnet_rosetta.harness import reference
 
 LAYERS = {

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from small_nets import PARAMS, WEIGHTS, BentFilter, Forgetful, LostImage, NoPooling, Transposed, workload, write_net
+
 from alexnet_rosetta.harness import stream
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.run import Options, prepare, rows, step_count
 from alexnet_rosetta.harness.sweep import Sweep
-from small_nets import PARAMS, WEIGHTS, BentFilter, Forgetful, LostImage, NoPooling, Transposed, workload, write_net
 
 
 def statuses(work, mode="isolated"):
@@ -117,16 +118,6 @@ def test_frozen_parameters_have_no_rows(tmp_path):
     assert ("fc1", "backward", "weights_inc[0]") not in found
     assert ("fc1", "update", "weights[0]") not in found
     assert ("fc1", "update", "biases") in found
-
-
-@pytest.mark.parametrize("limit", [{"wcNormMax": [0.5]}, {"superEps": 0.1}])
-def test_an_update_rule_without_a_formula_is_not_compared(tmp_path, limit):
-    work = workload(tmp_path)
-    spec = work.network.spec["conv1"]
-    object.__setattr__(spec, "keys", dict(spec.keys) | limit)
-    found = statuses(work)
-    assert found["conv1", "update", "weights[0]"] == "unsupported"
-    assert found["fc1", "update", "weights[0]"] in ("identical", "equivalent")
 
 
 def test_filters_that_grow_too_long_are_shortened(tmp_path):
