@@ -1,29 +1,41 @@
 #include "conv.h"
 
 #include <cmath>
+#include <limits>
+
+int ConvGeometry::product(std::initializer_list<int> sizes) const {
+    long result = 1;
+    for (int size : sizes) {
+        result *= size;
+        require(result <= std::numeric_limits<int>::max(), text(entry, ": too many elements"),
+                "at most 2^31 - 1 (offsets are 32-bit)", text("more than ", result - 1));
+    }
+    return static_cast<int>(result);
+}
+
+void ConvGeometry::requirePositive(const char* name, int value) const {
+    require(value > 0, text(entry, ": ", name, " must be positive"), ">= 1", text(value));
+}
 
 void ConvGeometry::requireSizes() const {
-    const auto positive = [&](const char* name, int value) {
-        require(value > 0, text(entry, ": ", name, " must be positive"), ">= 1", text(value));
-    };
-    positive("numImgColors", numImgColors);
-    positive("numGroups", numGroups);
-    positive("imgSizeY", imgSizeY);
-    positive("numModulesY", numModulesY);
-    positive("moduleStride", moduleStride);
-    if (sparse) positive("numFilterColors", numFilterColors);
+    requirePositive("numImgColors", numImgColors);
+    requirePositive("numGroups", numGroups);
+    requirePositive("imgSizeY", imgSizeY);
+    requirePositive("numModulesY", numModulesY);
+    requirePositive("moduleStride", moduleStride);
+    if (sparse) requirePositive("numFilterColors", numFilterColors);
     require(sparse || numImgColors % numGroups == 0, text(entry, ": groups do not divide the channels"),
             text("numImgColors divisible by numGroups = ", numGroups), text(numImgColors));
 }
 
 void ConvGeometry::deriveFilterSize(const Matrix& filters) {
-    const int sets = numFilterColors * (conv ? 1 : numModules());
-    const int pixels = filters.rows() / sets;
+    const int sets = conv ? numFilterColors : product({numModulesY, numModulesX, numFilterColors});
+    const int pixels = sets ? filters.rows() / sets : 0;
     filterSize = static_cast<int>(std::sqrt(static_cast<double>(pixels)));
     require(filterSize > 0 && filterPixels() * sets == filters.rows(), text(entry, ": filters have the wrong shape"),
             text("rows = ", sets, " (", conv ? "" : "modules * ", "filter channels) * S*S for a square S x S filter"),
             filters.shape(),
-            filters.cols() % (sets ? sets : 1) == 0 && filters.cols() > filters.rows()
+            sets && filters.cols() % sets == 0 && filters.cols() > filters.rows()
                 ? "this looks transposed; filters are (filterChannels*filterPixels, numFilters)" : "");
 }
 
@@ -36,11 +48,13 @@ void ConvGeometry::requireCommon() const {
     require(moduleStride <= filterSize, text(entry, ": gaps between modules"),
             text("moduleStride <= filterSize = ", filterSize), text(moduleStride));
     const auto covered = [&](const char* axis, int modules, int size) {
-        const int end = paddingStart + (modules - 1) * moduleStride + filterSize;
+        const long end = paddingStart + (modules - 1L) * moduleStride + filterSize;
         require(end >= size, text(entry, ": the modules do not reach the ", axis, " edge of the image"),
                 text("paddingStart + (numModules-1)*moduleStride + filterSize >= ", size), text(end),
                 "numModules = 1 + ceil((2*padding + imgSize - filterSize) / stride)");
     };
+    requirePositive("the number of images", numImages);
+    requirePositive("numModulesX", numModulesX);
     covered("bottom", numModulesY, imgSizeY);
     covered("right", numModulesX, imgSizeX);
     if (!sparse) return;
@@ -67,6 +81,7 @@ void ConvGeometry::requirePlain(const char* argument, const Matrix& matrix, bool
 
 void ConvGeometry::prepareTarget(Matrix& targets, int rows, int cols, float scaleTargets) const {
     requirePlain("targets", targets);
+    product({rows, cols});
     if (scaleTargets == 0)
         targets.resize(rows, cols);
     else

@@ -1,5 +1,7 @@
 // The convolution entry points, and the geometry and checks they share (conv-kernels 2).
 #pragma once
+#include <initializer_list>
+
 #include "dispatch.h"
 #include "matrix.h"
 
@@ -17,11 +19,15 @@ struct ConvGeometry {
     int filtersPerGroup() const { return numFilters / numGroups; }
     int overSample() const { return numGroups * numFilterColors / numImgColors; }
 
+    // A product of sizes; refused beyond the reach of 32-bit offsets (7.12).
+    int product(std::initializer_list<int> sizes) const;
+    void requirePositive(const char* name, int value) const;
     // Positive sizes, groups that divide; before anything is derived from them (7.20).
     void requireSizes() const;
     // filterSize from the rows of the filter matrix, which must be a square per channel (and module).
     void deriveFilterSize(const Matrix& filters);
     // The rules of section 2.0 and, for sparse, of 2.2: coverage, stride, filter count, table identities.
+    // Grids are not limited to 65535 blocks along y as they were in 2012 (7.11).
     void requireCommon() const;
     void requireShape(const char* argument, const Matrix& matrix, int rows, int cols) const;
     void requirePlain(const char* argument, const Matrix& matrix, bool strideAllowed = false) const;
@@ -31,3 +37,5 @@ struct ConvGeometry {
 
 void filterActs(Device& device, ConvGeometry geometry, const Matrix& images, const Matrix& filters, Matrix& targets,
                 const int* colorIndices = nullptr, float scaleTargets = 0, float scaleOutput = 1);
+void imgActs(Device& device, ConvGeometry geometry, const Matrix& hidActs, const Matrix& filters, Matrix& targets,
+             const int* colorIndices = nullptr, float scaleTargets = 0, float scaleOutput = 1);

@@ -38,9 +38,9 @@ struct ImageClass {
     int perThread, perBlock;
     bool check;
     int blocks;
-    std::string rule() const {
-        return check ? "N mod 32 != 0: 1 image per thread, bounds checked"
-                     : text("N mod ", perBlock, " == 0: ", perThread, " images per thread of a 32-wide block");
+    std::string rule(int blockWidth = 32) const {
+        return text(check ? "N mod 32 != 0" : text("N mod ", perBlock, " == 0"), ": ", perBlock / blockWidth,
+                    " images per thread of a ", blockWidth, "-wide block", check ? ", bounds checked" : "");
     }
 };
 

@@ -9,11 +9,11 @@
 //                  the block's threads, tx innermost. Images lie on tx in most
 //                  kernels and are fastest in memory, so that loop vectorises.
 //
-// Where the work of a thread row (all threads of one ty) is a loop of its own, THREAD_ROWS(B_Y) { ... } encloses that
-// loop and THREAD_COLUMNS(B_X, COUNT) { ... }, inside it, is the row's threads with tx < COUNT; no SYNC inside.
-//
 // Inside THREADS the names tx, ty and tid = ty*B_X + tx are defined. A phase has
 // no early exit (neither return, break nor continue): conditions enclose the work.
+// THREAD_ROWS { ... THREAD_COLS { ... } } is the same phase with a place for what
+// depends on ty alone; STAGE_ROWS, STAGE_COLS likewise for STAGE. THREAD_COLUMNS(B_X, COUNT) is THREAD_COLS for the
+// threads with tx < COUNT only.
 // What a thread keeps across a barrier is declared PerThread: registers on the
 // GPU, an array with the thread index last on the host.
 //
@@ -33,17 +33,17 @@ struct Block {
 #define SHARED __shared__
 #define SYNC __syncthreads();
 #define UNROLL _Pragma("unroll")
-#define THREADS(B_X, B_Y) \
-    if ([[maybe_unused]] const int tx = threadIdx.x, ty = threadIdx.y, tid = ty * (B_X) + tx; true)
-#define THREAD_ROWS(B_Y) if (const int ty = threadIdx.y; true)
+#define THREAD_ROWS(B_Y) if ([[maybe_unused]] const int ty = threadIdx.y; true)
+#define THREAD_COLS(B_X) if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; true)
 #define THREAD_COLUMNS(B_X, COUNT) \
     if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; tx < (COUNT))
 
 // The block's threads, flat index t, walk over a tile: row t / COLS, column t % COLS, then
 // THREAD_COUNT / COLS rows further.
-#define STAGE(THREAD_COUNT, ROWS, COLS)                                                          \
-    for (int tid = threadIdx.y * blockDim.x + threadIdx.x, row = tid / (COLS), col = tid % (COLS); \
-         row < (ROWS); row += (THREAD_COUNT) / (COLS))
+#define FLAT_THREAD (threadIdx.y * blockDim.x + threadIdx.x)
+#define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) \
+    for (int row = FLAT_THREAD / (COLS); row < (ROWS); row += (THREAD_COUNT) / (COLS))
+#define STAGE_COLS(COLS) if (const int col = FLAT_THREAD % (COLS); true)
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
@@ -64,18 +64,16 @@ struct PerThread {
 #define SHARED alignas(64)
 #define SYNC
 #define UNROLL _Pragma("GCC unroll 128")
-#define THREADS(B_X, B_Y)                                               \
-    for (int ty = 0; ty < (B_Y); ++ty)                                  \
-        _Pragma("GCC ivdep") for (int tx = 0; tx < (B_X); ++tx)         \
-            if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
 #define THREAD_ROWS(B_Y) for (int ty = 0; ty < (B_Y); ++ty)
-#define THREAD_COLUMNS(B_X, COUNT)                                                                      \
+#define THREAD_COLS(B_X)                                    \
+    _Pragma("GCC ivdep") for (int tx = 0; tx < (B_X); ++tx) \
+        if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
+#define THREAD_COLUMNS(B_X, COUNT)                                                                                      \
     _Pragma("GCC ivdep") for (int tx = 0, threadsOfRow = (COUNT) < (B_X) ? (COUNT) : (B_X); tx < threadsOfRow; ++tx) \
         if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
 
-#define STAGE(THREAD_COUNT, ROWS, COLS)        \
-    for (int row = 0; row < (ROWS); ++row)     \
-        _Pragma("GCC ivdep") for (int col = 0; col < (COLS); ++col)
+#define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) for (int row = 0; row < (ROWS); ++row)
+#define STAGE_COLS(COLS) _Pragma("GCC ivdep") for (int col = 0; col < (COLS); ++col)
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
@@ -88,3 +86,6 @@ struct PerThread {
 };
 
 #endif
+
+#define THREADS(B_X, B_Y) THREAD_ROWS(B_Y) THREAD_COLS(B_X)
+#define STAGE(THREAD_COUNT, ROWS, COLS) STAGE_ROWS(THREAD_COUNT, ROWS, COLS) STAGE_COLS(COLS)

@@ -1,0 +1,139 @@
+// convImgActs, localImgActs and their table-driven forms: checks and dispatch (conv-kernels 2.3, 2.4, 4.4, 4.5).
+#include "../kernels/img_acts.cuh"
+
+#include "conv.h"
+#include "entry.h"
+
+namespace {
+
+// The kernel of a geometry: channels per filter decide.
+struct Choice {
+    explicit Choice(const ConvGeometry& g)
+        : many(g.numFilterColors % 8 == 0),
+          medium(!many && g.numFilterColors > 3),
+          colorsPerThread(many     ? (g.numFilterColors % 16 == 0 ? 4 : 2)
+                          : medium ? (g.numFilterColors % 4 == 0 ? 4 : 2)
+                                   : g.numImgColors),
+          colorsPerBlock(many ? 4 * colorsPerThread : colorsPerThread) {}
+    bool many, medium;
+    int colorsPerThread, colorsPerBlock;
+
+    std::string rule(const ConvGeometry& g, const ImageClass& images) const {
+        const std::string kernel =
+            many     ? text("channels per filter mod 8 == 0: many-colour kernel, a block is one pixel, ", colorsPerBlock, " channels")
+            : medium ? text("channels per filter > 3: medium-colour kernel, a block is 4x4 pixels, ", colorsPerBlock, " channels")
+                     : text(colorsPerThread, " channels: colour kernel, a block is 4x4 pixels");
+        return text(kernel, g.sparse ? "; connectivity table" : "", "; ", images.rule(many ? 32 : 16));
+    }
+};
+
+template <typename Scale, typename Conv, typename Go>
+void launchMany(const ConvGeometry& g, const Choice& choice, const ImageClass& images, Scale scale, Conv conv, Go go) {
+    choose<2, 4>(choice.colorsPerThread, [&](auto cpt) {
+        chooseImages<1>(images, [&](auto ipt, auto check) {
+            if (g.sparse) go(INSTANCE(img_acts_manycolor_sparse_rand, 4, 32, ipt, cpt, scale, check, conv));
+            else go(INSTANCE(conv_img_acts_manycolor, 4, 32, ipt, cpt, scale, check, conv));
+        });
+    });
+}
+
+template <typename Scale, typename Conv, typename Go>
+void launchRegions(const ConvGeometry& g, const Choice& choice, const ImageClass& images, Scale scale, Conv conv, Go go) {
+    chooseImages<2>(images, [&](auto ipt, auto check) {
+        if (choice.medium)
+            choose<2, 4>(choice.colorsPerThread, [&](auto cpt) {
+                if (g.sparse) go(INSTANCE(img_acts_mediumcolor_sparse_rand, ipt, cpt, scale, check, conv));
+                else go(INSTANCE(img_acts_mediumcolor, ipt, cpt, scale, check, conv));
+            });
+        else
+            choose<1, 2, 3>(choice.colorsPerThread, [&](auto numColors) {
+                go(INSTANCE(img_acts_color, ipt, numColors, scale, check, conv));
+            });
+    });
+}
+
+void launch(Device& device, const ConvGeometry& g, const Matrix& hidActs, const Matrix& filters, Matrix& targets,
+            const int* colorIndices, float scaleTargets, float scaleOutput) {
+    const ImageClass images(g.numImages);
+    const Choice choice(g);
+    const int places = choice.many ? g.imgPixels() : divUp(g.imgSizeY, 4) * divUp(g.imgSizeX, 4);
+    const Dim3 grid(images.blocks * (g.numImgColors / choice.colorsPerBlock), g.overSample() * places);
+    const Dim3 block = choice.many ? Dim3(32, 4) : Dim3(16, 16);
+    const int shared = 4 * ((choice.many ? 1 : 16) * choice.colorsPerBlock * 17 + 16 * images.perBlock) +
+                       (g.sparse ? 4 * choice.colorsPerBlock : 0);
+    std::vector<Arg> args{hidActs.data(), filters.data(), targets.data()};
+    if (g.sparse) args.push_back(colorIndices);
+    for (int value : {g.numModulesY, g.numModulesX, g.numImages, g.numFilters, g.filterSize, g.imgSizeY, g.imgSizeX,
+                      g.paddingStart, g.moduleStride})
+        args.push_back(value);
+    if (choice.many || choice.medium) args.push_back(g.numImgColors);
+    if (g.sparse) args.push_back(g.numFilterColors);
+    if (choice.many || choice.medium) args.push_back(g.numGroups);
+    args.insert(args.end(), {scaleTargets, scaleOutput});
+
+    const auto go = [&](const Kernel& kernel) {
+        device.launch(kernel, grid, block, shared, choice.rule(g, images), args);
+    };
+    choose(scaleTargets != 0, [&](auto scale) {
+        choose(g.conv, [&](auto conv) {
+            if (choice.many) launchMany(g, choice, images, scale, conv, go);
+            else launchRegions(g, choice, images, scale, conv, go);
+        });
+    });
+}
+
+}  // namespace
+
+void imgActs(Device& device, ConvGeometry g, const Matrix& hidActs, const Matrix& filters, Matrix& targets,
+             const int* colorIndices, float scaleTargets, float scaleOutput) {
+    g.requirePositive("imgSizeX", g.imgSizeX);
+    g.requireSizes();
+    if (!g.sparse) g.numFilterColors = g.numImgColors / g.numGroups;
+    g.numImages = g.imgStride = hidActs.cols();
+    g.numFilters = filters.cols();
+    g.requirePositive("the number of filters", g.numFilters);
+    g.numModulesX = hidActs.rows() / g.product({g.numFilters, g.numModulesY});
+    g.requireShape("hidActs", hidActs, g.product({g.numFilters, g.numModulesY, g.numModulesX}), g.numImages);
+    g.deriveFilterSize(filters);
+    g.requireCommon();
+    require(g.numGroups > 1 || g.numImgColors <= 3 || g.numImgColors % 2 == 0, text(g.entry, ": number of channels"),
+            "1, 2, 3 or even", text(g.numImgColors));
+    require(g.sparse || g.numGroups == 1 || g.numFilterColors % 4 == 0, text(g.entry, ": channels per filter"),
+            "a multiple of 4 where there are groups", text(g.numFilterColors));
+    require(!g.sparse || (g.numFilterColors > 3 && g.numFilterColors % 2 == 0), text(g.entry, ": channels per filter"),
+            "even and at least 4", text(g.numFilterColors));
+    require(!g.sparse || g.numFilterColors % 8 == 0 || divUp(g.imgSizeY, 4) == divUp(g.imgSizeX, 4),
+            text(g.entry, ": image is not square"), "as many 4x4 regions down as across",
+            text(g.imgSizeY, " x ", g.imgSizeX, " pixels"),
+            "the historical kernel goes wrong here; with a multiple of 8 channels per filter another one runs");
+    g.requirePlain("hidActs", hidActs);
+    g.requirePlain("filters", filters);
+    g.prepareTarget(targets, g.product({g.overSample(), g.numImgColors, g.imgSizeY, g.imgSizeX}), g.numImages,
+                    scaleTargets);
+    launch(device, g, hidActs, filters, targets, colorIndices, scaleTargets, scaleOutput);
+}
+
+namespace {
+
+EntryFunction entry(const char* name, bool conv, bool sparse) {
+    return [=](Device& device, Arguments& a) {
+        ConvGeometry g{name, conv, sparse};
+        g.imgSizeY = a.integer("imgSizeY");
+        g.imgSizeX = a.integer("imgSizeX");
+        g.numModulesY = a.integer("numModulesY");
+        g.paddingStart = a.integer("paddingStart");
+        g.moduleStride = a.integer("moduleStride");
+        g.numImgColors = a.integer("numImgColors");
+        g.numGroups = a.integer("numGroups");
+        if (sparse) g.numFilterColors = a.integer("numFilterColors");
+        imgActs(device, g, a.matrix("hidActs"), a.matrix("filters"), a.matrix("targets"),
+                sparse ? a.table("colorIndices") : nullptr, a.real("scaleTargets"), a.real("scaleOutput"));
+    };
+}
+
+const Entry entries[] = {{"convImgActs", entry("convImgActs", true, false)},
+                         {"localImgActs", entry("localImgActs", false, false)},
+                         {"convImgActsSparse", entry("convImgActsSparse", true, true)},
+                         {"localImgActsSparse", entry("localImgActsSparse", false, true)}};
+
+}  // namespace
