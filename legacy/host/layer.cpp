@@ -94,13 +94,14 @@ Weights biasesOf(Device& device, const LayerDict& dict, bool trans) {
 // Rules of the solver that no network of the paper uses.
 void refuseConstraints(const LayerDict& dict, int i) {
     const auto absent = [&](const char* key, int index) {
-        require(dict.number(key, 0, index) <= 0, text(key, " is not supported"), "0", text(dict.number(key, index)));
+        const double value = dict.numberOr(0, key, index);
+        require(value <= 0, text(key, " is not supported"), "0", text(value));
     };
     absent("superEps", 0);
     absent("wball", i);
     absent("wcNormMax", i);
-    require(!dict.has("weightSourceLayers") || dict.word("weightSourceLayers", i).empty(),
-            "shared weights are not supported", "no weightSource", dict.word("weightSourceLayers", i));
+    const std::string source = dict.has("weightSourceLayers") ? dict.word("weightSourceLayers", i) : "";
+    require(source.empty(), "shared weights are not supported", "no weightSource", source);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ public:
 
     bool has(const std::string& key) const { return numbers.count(key) || words.count(key); }
     double number(const std::string& key, int i = 0) const { return at(numbers, key, i); }
-    double number(const std::string& key, double otherwise, int i) const { return has(key) ? number(key, i) : otherwise; }
+    double numberOr(double otherwise, const std::string& key, int i = 0) const { return has(key) ? number(key, i) : otherwise; }
     int integer(const std::string& key, int i = 0) const { return static_cast<int>(number(key, i)); }
     bool flag(const std::string& key, int i = 0) const { return number(key, i) != 0; }
     const std::string& word(const std::string& key, int i = 0) const { return at(words, key, i); }
@@ -30,7 +30,7 @@ private:
     static const T& at(const std::map<std::string, std::vector<T>>& values, const std::string& key, int i) {
         const auto found = values.find(key);
         const int count = found == values.end() ? 0 : static_cast<int>(found->second.size());
-        require(i < count, text("key ", key, " is missing"), text("at least ", i + 1, " values"), text(count),
+        require(i < count, text("key ", key, " is missing"), text(i + 1, " or more values"), text(count),
                 "layer dictionaries have the keys of the 2012 parser: port.config makes them");
         return found->second[i];
     }

@@ -10,7 +10,7 @@ class LogregCost : public Layer {
 public:
     LogregCost(Device& device, const LayerDict& dict)
         : Layer(device, dict), coeff(static_cast<float>(dict.number("coeff"))),
-          topk(static_cast<int>(dict.number("topk", 1, 0))), logProbs(device, 0, 0), correct(device, 0, 0),
+          topk(static_cast<int>(dict.numberOr(1, "topk"))), logProbs(device, 0, 0), correct(device, 0, 0),
           correctTopK(device, 0, 0) {}
 
     const float coeff;

@@ -52,8 +52,8 @@ class NeuronLayer : public Layer {
 public:
     NeuronLayer(Device& device, const LayerDict& dict) : Layer(device, dict) {
         neuron.type = dict.word("neuron.type");
-        neuron.a = static_cast<float>(dict.number("neuron.params.a", 1, 0));
-        neuron.b = static_cast<float>(dict.number("neuron.params.b", 1, 0));
+        neuron.a = static_cast<float>(dict.numberOr(1, "neuron.params.a"));
+        neuron.b = static_cast<float>(dict.numberOr(1, "neuron.params.b"));
     }
 
 protected:
@@ -75,7 +75,7 @@ private:
 class DropoutLayer : public Layer {
 public:
     DropoutLayer(Device& device, const LayerDict& dict)
-        : Layer(device, dict), keep(static_cast<float>(dict.number("keep"))), enable(dict.number("enable", 1, 0) != 0),
+        : Layer(device, dict), keep(static_cast<float>(dict.number("keep"))), enable(dict.numberOr(1, "enable") != 0),
           mask(device, 0, 0) {}
 
     void setMask(const Matrix* given) override { mask = given ? *given : Matrix(device, 0, 0); }

@@ -7,9 +7,9 @@
 LearningRate::LearningRate(const LayerDict& dict, const std::string& schedule, double base)
     : type(dict.has(schedule + ".type") ? dict.word(schedule + ".type") : "default"),
       base_(static_cast<float>(base)),
-      target(dict.number(schedule + ".params.tgtFactor", 1, 0)),
-      noise(dict.number(schedule + ".params.noiseStdev", 0, 0)),
-      steps(static_cast<int>(dict.number(schedule + ".params.numSteps", 1, 0))) {
+      target(dict.numberOr(1, schedule + ".params.tgtFactor")),
+      noise(dict.numberOr(0, schedule + ".params.noiseStdev")),
+      steps(static_cast<int>(dict.numberOr(1, schedule + ".params.numSteps"))) {
     bool known = false;
     for (const char* name : {"default", "const", "linear", "exp", "dexp", "jdexp"}) known |= type == name;
     require(known, text(schedule, ": unknown schedule"), "default, const, linear, exp, dexp or jdexp", type);

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from alexnet_rosetta import harness
 from alexnet_rosetta.legacy import Network
-from alexnet_rosetta.port import load_network
+from alexnet_rosetta.port.config import load_network
 
 NETS = Path(harness.__file__).parent / "nets"
 CONSTANT = {"type": "default", "params": {}}
