@@ -39,3 +39,6 @@ void filterActs(Device& device, ConvGeometry geometry, const Matrix& images, con
                 const int* colorIndices = nullptr, float scaleTargets = 0, float scaleOutput = 1);
 void imgActs(Device& device, ConvGeometry geometry, const Matrix& hidActs, const Matrix& filters, Matrix& targets,
              const int* colorIndices = nullptr, float scaleTargets = 0, float scaleOutput = 1);
+// partialSum modules are summed per slab of targets; 0: all.
+void weightActs(Device& device, ConvGeometry geometry, const Matrix& images, const Matrix& hidActs, Matrix& targets,
+                int partialSum, const int* colorIndices = nullptr, float scaleTargets = 0, float scaleOutput = 1);

@@ -45,6 +45,10 @@ struct Block {
     for (int row = FLAT_THREAD / (COLS); row < (ROWS); row += (THREAD_COUNT) / (COLS))
 #define STAGE_COLS(COLS) if (const int col = FLAT_THREAD % (COLS); true)
 
+// A loop over strips of a thread's outputs: unrolled where they are registers of a thread; a loop on
+// the host, where the outputs of one strip are to stay in vector registers.
+#define STRIPS _Pragma("unroll")
+
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
     T values[SIZE];
@@ -54,9 +58,27 @@ struct PerThread {
     }
 };
 
+// A tile that is staged row by row and then read column by column, by threads that differ in row:
+// an odd pitch between rows keeps them in different banks; on the host the tile is stored by columns,
+// so that threads read consecutive addresses.
+template <int ROWS, int COLS>
+struct TurnedTile {
+    float values[ROWS][COLS + 1];
+    __device__ __forceinline__ float operator()(int row, int col) const { return values[row][col]; }
+
+    // Columns from colsLeft on are zero where `check` is true.
+    template <int THREAD_COUNT, bool check>
+    __device__ __forceinline__ void stage(const float* source, int rowStride, int colsLeft) {
+        STAGE_ROWS(THREAD_COUNT, ROWS, COLS) {
+            STAGE_COLS(COLS) values[row][col] = !check || col < colsLeft ? source[row * rowStride + col] : 0;
+        }
+    }
+};
+
 #else
 
 #include <cmath>
+#include <cstring>
 
 #define KERNEL static inline void
 #define DEVICE_FUNCTION static inline __attribute__((always_inline))
@@ -74,6 +96,7 @@ struct PerThread {
 
 #define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) for (int row = 0; row < (ROWS); ++row)
 #define STAGE_COLS(COLS) _Pragma("GCC ivdep") for (int col = 0; col < (COLS); ++col)
+#define STRIPS
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
@@ -82,6 +105,49 @@ struct PerThread {
     inline void clear() {
         for (int i = 0; i < SIZE; ++i)
             for (int t = 0; t < THREAD_COUNT; ++t) values[i][t] = 0;
+    }
+};
+
+// Four rows of four floats, turned; both may be unaligned.
+inline __attribute__((always_inline)) void turnFour(const float* from, int fromStride, float* to, int toStride) {
+    typedef float Four __attribute__((vector_size(16)));
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+    typedef int Four32 __attribute__((vector_size(16)));
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, Four32{i, j, k, l})
+#endif
+    Four a, b, c, d;
+    std::memcpy(&a, from, 16);
+    std::memcpy(&b, from + fromStride, 16);
+    std::memcpy(&c, from + 2 * fromStride, 16);
+    std::memcpy(&d, from + 3 * fromStride, 16);
+    const Four ab = SHUFFLE(a, b, 0, 4, 1, 5), AB = SHUFFLE(a, b, 2, 6, 3, 7);
+    const Four cd = SHUFFLE(c, d, 0, 4, 1, 5), CD = SHUFFLE(c, d, 2, 6, 3, 7);
+    const Four turned[4] = {SHUFFLE(ab, cd, 0, 1, 4, 5), SHUFFLE(ab, cd, 2, 3, 6, 7),
+                            SHUFFLE(AB, CD, 0, 1, 4, 5), SHUFFLE(AB, CD, 2, 3, 6, 7)};
+    for (int i = 0; i < 4; ++i) std::memcpy(to + i * toStride, &turned[i], 16);
+#undef SHUFFLE
+}
+
+template <int ROWS, int COLS>
+struct TurnedTile {
+    static_assert(ROWS % 4 == 0 && COLS % 4 == 0, "turned in squares of four");
+    float values[COLS][ROWS];
+    inline __attribute__((always_inline)) float operator()(int row, int col) const { return values[col][row]; }
+
+    template <int THREAD_COUNT, bool check>
+    inline __attribute__((always_inline)) void stage(const float* source, int rowStride, int colsLeft) {
+        if (!check || colsLeft >= COLS) {
+            for (int row = 0; row < ROWS; row += 4)
+                for (int col = 0; col < COLS; col += 4)
+                    turnFour(source + row * rowStride + col, rowStride, &values[col][row], ROWS);
+        } else {
+            for (int row = 0; row < ROWS; ++row)
+                for (int col = 0; col < COLS; ++col)
+                    if (col < colsLeft) values[col][row] = source[row * rowStride + col];
+                    else values[col][row] = 0;
+        }
     }
 };
 

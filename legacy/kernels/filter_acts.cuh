@@ -7,19 +7,7 @@
 //
 // Specification: conv-kernels 3.1-3.3; the order of every sum is that of section 6.
 #pragma once
-#include "block.cuh"
-
-// One accumulator step of a tile: `rows` staged (channel, pixel) rows, filtersPerThread x imgsPerThread outputs a thread.
-template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, int rows, typename Products>
-DEVICE_FUNCTION void multiplyTile(Products& prod, const float (&shImages)[rows][B_X * imgsPerThread],
-                                  const float (&shFilters)[rows][B_Y * filtersPerThread]) {
-    THREADS(B_X, B_Y) {
-        UNROLL for (int r = 0; r < rows; ++r)
-            UNROLL for (int f = 0; f < filtersPerThread; ++f)
-                UNROLL for (int i = 0; i < imgsPerThread; ++i)
-                    prod(tid, f * imgsPerThread + i) += shImages[r][tx + i * B_X] * shFilters[r][ty + f * B_Y];
-    }
-}
+#include "conv_common.cuh"
 
 // Writes a block's outputs: scaleTargets * old + scaleOutputs * sum, or scaleOutputs * sum without reading the target.
 template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, bool scale, bool checkImgBounds, typename Products>
@@ -28,11 +16,9 @@ DEVICE_FUNCTION void writeTile(Products& prod, float* targets, const int filterS
     THREADS(B_X, B_Y) {
         UNROLL for (int f = 0; f < filtersPerThread; ++f)
             UNROLL for (int i = 0; i < imgsPerThread; ++i)
-                if (!checkImgBounds || tx + i * B_X < images) {
-                    float* target = targets + (ty + f * B_Y) * filterStride + tx + i * B_X;
-                    const float value = prod(tid, f * imgsPerThread + i);
-                    *target = scale ? scaleTargets * *target + scaleOutputs * value : scaleOutputs * value;
-                }
+                if (!checkImgBounds || tx + i * B_X < images)
+                    writeOutput<scale>(targets + (ty + f * B_Y) * filterStride + tx + i * B_X,
+                                       prod(tid, f * imgsPerThread + i), scaleTargets, scaleOutputs);
     }
 }
 
@@ -40,12 +26,14 @@ DEVICE_FUNCTION void writeTile(Products& prod, float* targets, const int filterS
 template <int B_Y, int B_X, int filtersPerThread, int channels>
 DEVICE_FUNCTION void stageFilters(float (&shFilters)[B_Y * channels][B_Y * filtersPerThread], const float* filters,
                                   const int pixelsLeft, const int channelStride, const int numFilters) {
-    STAGE(B_X * B_Y, B_Y, B_Y * filtersPerThread) {
-        const bool real = row < pixelsLeft;
-        const float* filter = filters + row * numFilters + col;
+    STAGE_ROWS(B_X * B_Y, B_Y, B_Y * filtersPerThread) {
+        const float* filter = filters + row * numFilters;
         UNROLL for (int c = 0; c < channels; ++c)
-            if (real) shFilters[c * B_Y + row][col] = filter[c * channelStride];
-            else shFilters[c * B_Y + row][col] = 0;
+            if (row < pixelsLeft) {
+                STAGE_COLS(B_Y * filtersPerThread) shFilters[c * B_Y + row][col] = filter[c * channelStride + col];
+            } else {
+                STAGE_COLS(B_Y * filtersPerThread) shFilters[c * B_Y + row][col] = 0;
+            }
     }
 }
 
@@ -56,16 +44,23 @@ DEVICE_FUNCTION void stageImages(float (&shImages)[B_Y * channels][B_X * imgsPer
                                  const int firstPixel, const int filterSize, const int top, const int left,
                                  const int imgSizeY, const int imgSizeX, const int imgStride, const int imagesLeft,
                                  const ChannelOffset& channelOffset) {
-    THREADS(B_X, B_Y) {
+    THREAD_ROWS(B_Y) {
         const int q = firstPixel + ty;
         const int y = top + q / filterSize, x = left + q % filterSize;
-        const bool inside = q < filterSize * filterSize && y >= 0 && y < imgSizeY && x >= 0 && x < imgSizeX;
-        const float* pixel = images + (y * imgSizeX + x) * imgStride + tx;
-        UNROLL for (int i = 0; i < imgsPerThread; ++i) {
-            const bool load = inside && (!checkImgBounds || tx + i * B_X < imagesLeft);
-            UNROLL for (int c = 0; c < channels; ++c)
-                if (load) shImages[c * B_Y + ty][tx + i * B_X] = pixel[channelOffset(c) + i * B_X];
-                else shImages[c * B_Y + ty][tx + i * B_X] = 0;
+        if (q < filterSize * filterSize && y >= 0 && y < imgSizeY && x >= 0 && x < imgSizeX) {
+            const float* pixel = images + (y * imgSizeX + x) * imgStride;
+            THREAD_COLS(B_X) {
+                UNROLL for (int c = 0; c < channels; ++c)
+                    UNROLL for (int i = 0; i < imgsPerThread; ++i)
+                        if (!checkImgBounds || tx + i * B_X < imagesLeft)
+                            shImages[c * B_Y + ty][tx + i * B_X] = pixel[channelOffset(c) + tx + i * B_X];
+                        else shImages[c * B_Y + ty][tx + i * B_X] = 0;
+            }
+        } else {
+            THREAD_COLS(B_X) {
+                UNROLL for (int c = 0; c < channels; ++c)
+                    UNROLL for (int i = 0; i < imgsPerThread; ++i) shImages[c * B_Y + ty][tx + i * B_X] = 0;
+            }
         }
     }
 }
@@ -111,7 +106,9 @@ KERNEL filterActs_YxX_color(const Block& block, const float* images, const float
             shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
             numImages - work.firstImage, [=](int c) { return c * imgPixels * imgStride; });
         SYNC
-        multiplyTile<B_Y, B_X, imgsPerThread, filtersPerThread, B_Y * numColors>(prod, shImages, shFilters);
+        multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * numColors>(
+            prod, [&](int k, int f, int ty) { return shFilters[k][ty + f * B_Y]; },
+            [&](int k, int image) { return shImages[k][image]; }, EveryRow{});
         SYNC
     }
     writeTile<B_Y, B_X, imgsPerThread, filtersPerThread, scale, checkImgBounds>(
@@ -149,7 +146,9 @@ KERNEL filterActs_YxX_sparse(const Block& block, const float* images, const floa
                 shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
                 numImages - work.firstImage, [=](int c) { return (oc + c) * imgPixels * imgStride; });
             SYNC
-            multiplyTile<B_Y, B_X, imgsPerThread, filtersPerThread, B_Y * colorCache>(prod, shImages, shFilters);
+            multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * colorCache>(
+                prod, [&](int k, int f, int ty) { return shFilters[k][ty + f * B_Y]; },
+                [&](int k, int image) { return shImages[k][image]; }, EveryRow{});
             SYNC
         }
     }
@@ -195,7 +194,9 @@ KERNEL filterActs_YxX_sparse_random(const Block& block, const float* images, con
                 shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
                 numImages - work.firstImage, [&](int c) { return shColors[c]; });
             SYNC
-            multiplyTile<B_Y, B_X, imgsPerThread, filtersPerThread, B_Y * colorCache>(prod, shImages, shFilters);
+            multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * colorCache>(
+                prod, [&](int k, int f, int ty) { return shFilters[k][ty + f * B_Y]; },
+                [&](int k, int image) { return shImages[k][image]; }, EveryRow{});
             SYNC
         }
     }

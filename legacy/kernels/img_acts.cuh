@@ -98,12 +98,9 @@ DEVICE_FUNCTION void regionGradient(const ImgActsShape& s, const float* hidActs,
                     }
                 }
                 SYNC
-                THREAD_ROWS(16) if (covered(ty)) THREAD_COLS(16) {
-                    UNROLL for (int c = 0; c < colors; ++c)
-                        UNROLL for (int w = 0; w < 16; ++w)
-                            UNROLL for (int i = 0; i < imgsPerThread; ++i)
-                                prod(tid, c * imgsPerThread + i) += shFilters[c * 16 + ty][w] * shHidActs[w][tx + i * 16];
-                }
+                multiplyTile<16, 16, colors, imgsPerThread, 16>(
+                    prod, [&](int k, int c, int ty) { return shFilters[c * 16 + ty][k]; },
+                    [&](int k, int image) { return shHidActs[k][image]; }, covered);
                 SYNC
             }
         }
@@ -150,13 +147,9 @@ DEVICE_FUNCTION void pixelGradient(const ImgActsShape& s, const float* hidActs, 
                     STAGE_COLS(16) shFilters[row][col] = filter[col];
                 }
                 SYNC
-                THREADS(B_X, B_Y) {
-                    UNROLL for (int c = 0; c < colorsPerThread; ++c)
-                        UNROLL for (int w = 0; w < 16; ++w)
-                            UNROLL for (int i = 0; i < imgsPerThread; ++i)
-                                prod(tid, c * imgsPerThread + i) +=
-                                    shFilters[c * B_Y + ty][w] * shHidActs[w][tx + i * B_X];
-                }
+                multiplyTile<B_Y, B_X, colorsPerThread, imgsPerThread, 16>(
+                    prod, [&](int k, int c, int ty) { return shFilters[c * B_Y + ty][k]; },
+                    [&](int k, int image) { return shHidActs[k][image]; }, EveryRow{});
                 SYNC
             }
         }

@@ -1,0 +1,157 @@
+// convWeightActs, localWeightActs and their table-driven forms: checks and dispatch (conv-kernels 2.5-2.8, 4.6, 4.7).
+#include "../kernels/weight_acts.cuh"
+
+#include "conv.h"
+#include "entry.h"
+
+namespace {
+
+// The kernel of a geometry: channels per filter and filters per group decide. A block is always 128 threads.
+struct Choice {
+    explicit Choice(const ConvGeometry& g)
+        : color(!g.sparse && g.numFilterColors <= 3),
+          wide(g.filtersPerGroup() % (color ? 32 : 64) == 0),
+          blockX(wide ? 32 : 16),
+          blockY(128 / blockX),
+          filtersPerThread(!color && g.filtersPerGroup() % 32 == 0 ? 2 : 1),
+          colors(color ? g.numImgColors : g.numFilterColors % 8 == 0 ? 8 : 4),
+          pixelsPerThread(!color ? 1 : wide ? (colors == 1 ? 8 : 5) : (colors == 1 ? 5 : 2)) {}
+    bool color, wide;
+    int blockX, blockY, filtersPerThread, colors, pixelsPerThread;
+
+    int filtersPerBlock() const { return blockX * filtersPerThread; }
+    int pixelsPerBlock() const { return blockY * pixelsPerThread; }
+
+    std::string rule(const ConvGeometry& g, bool check) const {
+        const std::string tile = text("a block is ", filtersPerBlock(), " filters, ", pixelsPerBlock(),
+                                      " filter pixels and ", colors, " channels");
+        const std::string kernel = color ? text(colors, " channels: colour kernel")
+            : text("channels per filter mod 8 ", colors == 8 ? "==" : "!=", " 0: many-channel kernel");
+        return text(kernel, g.sparse ? " with connectivity table; " : "; ", "filters per group ", g.filtersPerGroup(),
+                    ": ", tile, check ? "; N mod 32 != 0: bounds checked" : "");
+    }
+};
+
+template <typename Go>
+void launchColor(const Choice& choice, bool scaled, bool checked, Go go) {
+    choose(scaled, [&](auto scale) {
+        choose(checked, [&](auto check) {
+            choose(choice.wide, [&](auto wide) {
+                choose<1, 2, 3>(choice.colors, [&](auto numColors) {
+                    constexpr int blockX = wide ? 32 : 16;
+                    constexpr int pixels = wide ? (numColors == 1 ? 8 : 5) : (numColors == 1 ? 5 : 2);
+                    go(INSTANCE(conv_weight_acts_c, Int<128 / blockX>{}, Int<blockX>{}, Int<pixels>{}, Int<32>{},
+                                numColors, scale, check));
+                });
+            });
+        });
+    });
+}
+
+template <typename Go>
+void launchMany(const ConvGeometry& g, const Choice& choice, bool scaled, bool checked, Go go) {
+    const auto kernels = [&](auto blockX, auto fpt) {
+        choose(scaled, [&](auto scale) {
+            choose(checked, [&](auto check) {
+                choose<4, 8>(choice.colors, [&](auto cpt) {
+                    constexpr Int<128 / blockX> blockY;
+                    if (g.sparse)
+                        go(INSTANCE(conv_weight_acts_mc_mf_rand, blockY, blockX, fpt, cpt, Int<32>{}, scale, check));
+                    else
+                        go(INSTANCE(conv_weight_acts_mc_mf, blockY, blockX, fpt, cpt, Int<32>{}, scale, check));
+                });
+            });
+        });
+    };
+    if (choice.wide) kernels(Int<32>{}, Int<2>{});
+    else if (choice.filtersPerThread == 2) kernels(Int<16>{}, Int<2>{});
+    else kernels(Int<16>{}, Int<1>{});
+}
+
+void launch(Device& device, const ConvGeometry& g, const Matrix& images, const Matrix& hidActs, Matrix& targets,
+            int partialSum, const int* colorIndices, float scaleTargets, float scaleOutput) {
+    const Choice choice(g);
+    const bool check = g.numImages % 32 != 0;
+    const Dim3 grid(g.numModules() / partialSum * (g.numFilters / choice.filtersPerBlock()),
+                    divUp(g.filterPixels(), choice.pixelsPerBlock()) * (g.numFilterColors / choice.colors));
+    const Dim3 block(choice.blockX, choice.blockY);
+    const int shared = 4 * (32 * choice.pixelsPerBlock() * choice.colors + 33 * choice.filtersPerBlock() +
+                            choice.pixelsPerBlock() + (g.sparse ? choice.colors : 0));
+    std::vector<Arg> args{images.data(), hidActs.data(), targets.data()};
+    if (g.sparse) args.push_back(colorIndices);
+    for (int value : {g.numImages, g.numFilters, g.numModulesY, g.numModulesX, g.imgSizeY, g.imgSizeX, g.filterSize,
+                      g.paddingStart, g.moduleStride, g.imgStride})
+        args.push_back(value);
+    if (!choice.color) {
+        args.push_back(g.sparse ? g.numFilterColors : g.numImgColors);
+        args.push_back(g.numGroups);
+    }
+    args.insert(args.end(), {partialSum, scaleTargets, scaleOutput});
+
+    const auto go = [&](const Kernel& kernel) {
+        device.launch(kernel, grid, block, shared, choice.rule(g, check), args);
+    };
+    if (choice.color) launchColor(choice, scaleTargets != 0, check, go);
+    else launchMany(g, choice, scaleTargets != 0, check, go);
+}
+
+}  // namespace
+
+void weightActs(Device& device, ConvGeometry g, const Matrix& images, const Matrix& hidActs, Matrix& targets,
+                int partialSum, const int* colorIndices, float scaleTargets, float scaleOutput) {
+    g.requirePositive("numModulesX", g.numModulesX);
+    g.requirePositive("filterSize", g.filterSize);
+    g.requireSizes();
+    if (!g.sparse) g.numFilterColors = g.numImgColors / g.numGroups;
+    g.imgStride = images.stride();
+    g.numImages = images.cols();
+    g.imgSizeX = images.rows() / g.product({g.numImgColors, g.imgSizeY});
+    const int modules = g.product({g.numModulesY, g.numModulesX});
+    g.numFilters = hidActs.rows() / modules;
+    g.requireCommon();
+    require(g.sparse || g.numGroups > 1 || g.numImgColors <= 3 || g.numImgColors % 4 == 0,
+            text(g.entry, ": number of channels"), "1, 2, 3 or a multiple of 4", text(g.numImgColors),
+            "filter and image gradients take other even numbers too, the weight gradient does not");
+    require((!g.sparse && g.numGroups == 1) || g.numFilterColors % 4 == 0, text(g.entry, ": channels per filter"),
+            "a multiple of 4 where there are groups", text(g.numFilterColors));
+    g.requireShape("images", images, g.product({g.numImgColors, g.imgSizeY, g.imgSizeX}), g.numImages);
+    g.requireShape("hidActs", hidActs, g.product({g.numFilters, modules}), g.numImages);
+    g.requirePlain("images", images, true);
+    g.requirePlain("hidActs", hidActs);
+    if (partialSum == 0) partialSum = modules;
+    require(partialSum > 0 && modules % partialSum == 0, text(g.entry, ": partialSum"),
+            text("0 or a divisor of the number of modules, ", modules), text(partialSum));
+    g.prepareTarget(targets, g.product({modules / partialSum, g.numFilterColors, g.filterSize, g.filterSize}),
+                    g.numFilters, scaleTargets);
+    launch(device, g, images, hidActs, targets, partialSum, colorIndices, scaleTargets, scaleOutput);
+}
+
+namespace {
+
+EntryFunction entry(const char* name, bool conv, bool sparse) {
+    return [=](Device& device, Arguments& a) {
+        ConvGeometry g{name, conv, sparse};
+        g.imgSizeY = a.integer("imgSizeY");
+        g.numModulesY = a.integer("numModulesY");
+        g.numModulesX = a.integer("numModulesX");
+        g.filterSize = a.integer("filterSize");
+        g.paddingStart = a.integer("paddingStart");
+        g.moduleStride = a.integer("moduleStride");
+        g.numImgColors = a.integer("numImgColors");
+        g.numGroups = a.integer("numGroups");
+        if (sparse) g.numFilterColors = a.integer("numFilterColors");
+        // The overloads of the table-driven entry points without scales pass on (partialSum, 1, 0): the target is
+        // needed and comes back as it was (conv-kernels 7.8).
+        const bool rotated = sparse && a.words.count("overload") && a.word("overload") == "short";
+        weightActs(device, g, a.matrix("images"), a.matrix("hidActs"), a.matrix("targets"),
+                   !conv ? 1 : rotated ? 0 : a.integer("partialSum"), sparse ? a.table("colorIndices") : nullptr,
+                   rotated ? 1 : a.real("scaleTargets"), rotated ? 0 : a.real("scaleOutput"));
+    };
+}
+
+const Entry entries[] = {{"convWeightActs", entry("convWeightActs", true, false)},
+                         {"localWeightActs", entry("localWeightActs", false, false)},
+                         {"convWeightActsSparse", entry("convWeightActsSparse", true, true)},
+                         {"localWeightActsSparse", entry("localWeightActsSparse", false, true)}};
+
+}  // namespace
