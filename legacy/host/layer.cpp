@@ -18,6 +18,7 @@ void Layer::forward(std::vector<Matrix> given, PassType pass) {
     checkInputs();
     acts.renew(outputs, numCases);
     for (int i = 0; i < static_cast<int>(prev.size()); ++i) fpropActs(i, i > 0);
+    require(acts.rows() == outputs, "its geometry does not give its outputs", text(outputs, " rows"), text(acts.rows()));
 }
 
 void Layer::checkInputs() {
@@ -83,6 +84,12 @@ Matrix* Layer::tensor(const std::string& tensorName, int i) {
 }
 
 void Layer::setMask(const Matrix* mask) { require(!mask, "takes no mask", "a layer of type hs", type); }
+
+void EltwiseLayer::connected() {
+    for (const Layer* below : prev)
+        require(below->outputs == outputs, text("input ", below->name, " has another shape"), text(outputs, " outputs"),
+                text(below->outputs));
+}
 
 namespace {
 

@@ -47,7 +47,7 @@ public:
     const Matrix& input(int i) const { return fed.empty() ? prev[i]->acts : fed[i]; }
     int cases() const { return numCases; }
     virtual bool learns() const { return false; }
-    virtual void connected() {}        // after the graph is complete
+    virtual void connected() {}        // called when the graph is complete
     virtual void setMask(const Matrix* mask);          // of the next forward pass; null: none
 
     Matrix acts, actsGrad;
@@ -62,7 +62,6 @@ protected:
     virtual void bpropParameters(const Matrix&, TrainingStep&) {}
     virtual bool startsGradient() const { return false; }      // needs no gradient from above: costs
     virtual bool sendsGradient(int i) const { return prev[i]->gradConsumer; }
-    virtual int inputRows(int i) const { return prev[i]->outputs; }
 
 private:
     std::vector<Matrix> fed, inputsGrad;
@@ -83,6 +82,13 @@ struct LayerType {
             return std::make_unique<Type>(device, dict);
         };
     }
+};
+
+// A layer whose inputs all have the shape of its output.
+class EltwiseLayer : public Layer {
+public:
+    using Layer::Layer;
+    void connected() override;
 };
 
 // A layer with a weight matrix per input and a bias.

@@ -21,7 +21,11 @@ public:
         return labels;
     }
 
-    void connected() override { softmaxDoesIt = prev[1]->type == "softmax" && prev[1]->next.size() == 1; }
+    void connected() override {
+        require(prev.size() == 2 && prev[0]->outputs == 1, "wrong inputs", "labels (one per case), probabilities",
+                text(prev.size(), " inputs"));
+        softmaxDoesIt = prev[1]->type == "softmax" && prev[1]->next.size() == 1;
+    }
 
 protected:
     void fpropActs(int i, float) override {
@@ -58,11 +62,14 @@ private:
 };
 
 // p = exp(x - max) / Σ. Below a cost.logreg that is its only consumer it does the gradient of both.
-class SoftmaxLayer : public Layer {
+class SoftmaxLayer : public EltwiseLayer {
 public:
-    SoftmaxLayer(Device& device, const LayerDict& dict) : Layer(device, dict), perCase(device, 0, 0) {}
+    SoftmaxLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict), perCase(device, 0, 0) {}
 
-    void connected() override { cost = next.size() == 1 ? dynamic_cast<LogregCost*>(next[0]) : nullptr; }
+    void connected() override {
+        EltwiseLayer::connected();
+        cost = next.size() == 1 ? dynamic_cast<LogregCost*>(next[0]) : nullptr;
+    }
 
 protected:
     void fpropActs(int i, float) override {

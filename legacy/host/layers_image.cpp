@@ -116,20 +116,20 @@ private:
 };
 
 // Y = X D^-β,  D = minDiv + α Σ X² over a window of maps. The backward kernel overwrites the acts.
-class CrossMapNormLayer : public Layer {
+class CrossMapNormLayer : public EltwiseLayer {
 public:
     CrossMapNormLayer(Device& device, const LayerDict& dict)
-        : Layer(device, dict), channels(dict.integer("channels")), size(dict.integer("size")),
+        : EltwiseLayer(device, dict), channels(dict.integer("channels")), size(dict.integer("size")),
           scale(static_cast<float>(dict.number("scale"))), pow(static_cast<float>(dict.number("pow"))),
           minDiv(static_cast<float>(dict.number("minDiv"))), blocked(dict.flag("blocked")), denoms(device, 0, 0) {}
 
     void release() override {
-        Layer::release();
+        EltwiseLayer::release();
         denoms = Matrix(device, 0, 0);
     }
 
     Matrix* tensor(const std::string& tensorName, int i) override {
-        return spent && tensorName == "acts" ? nullptr : Layer::tensor(tensorName, i);
+        return spent && tensorName == "acts" ? nullptr : EltwiseLayer::tensor(tensorName, i);
     }
 
 protected:

@@ -48,9 +48,9 @@ protected:
     }
 };
 
-class NeuronLayer : public Layer {
+class NeuronLayer : public EltwiseLayer {
 public:
-    NeuronLayer(Device& device, const LayerDict& dict) : Layer(device, dict) {
+    NeuronLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict) {
         neuron.type = dict.word("neuron.type");
         neuron.a = static_cast<float>(dict.numberOr(1, "neuron.params.a"));
         neuron.b = static_cast<float>(dict.numberOr(1, "neuron.params.b"));
@@ -72,21 +72,21 @@ private:
 };
 
 // Dropout: a 0/1 mask in training, else the factor keep; nothing is rescaled in training.
-class DropoutLayer : public Layer {
+class DropoutLayer : public EltwiseLayer {
 public:
     DropoutLayer(Device& device, const LayerDict& dict)
-        : Layer(device, dict), keep(static_cast<float>(dict.number("keep"))), enable(dict.numberOr(1, "enable") != 0),
+        : EltwiseLayer(device, dict), keep(static_cast<float>(dict.number("keep"))), enable(dict.numberOr(1, "enable") != 0),
           mask(device, 0, 0) {}
 
     void setMask(const Matrix* given) override { mask = given ? *given : Matrix(device, 0, 0); }
 
     void release() override {
-        Layer::release();
+        EltwiseLayer::release();
         mask = Matrix(device, 0, 0);
     }
 
     Matrix* tensor(const std::string& tensorName, int i) override {
-        return tensorName == "mask" && i < 0 && !mask.empty() ? &mask : Layer::tensor(tensorName, i);
+        return tensorName == "mask" && i < 0 && !mask.empty() ? &mask : EltwiseLayer::tensor(tensorName, i);
     }
 
 protected:
@@ -122,6 +122,12 @@ class ConcatLayer : public Layer {
 public:
     using Layer::Layer;
 
+    void connected() override {
+        int rows = 0;
+        for (const Layer* below : prev) rows += below->outputs;
+        require(rows == outputs, "its inputs do not add up", text(outputs, " outputs"), text(rows));
+    }
+
 protected:
     void fpropActs(int i, float) override {
         Matrix part = acts.rowsView(offset(i), prev[i]->outputs);
@@ -142,9 +148,9 @@ private:
 };
 
 // Y = Σ_i coeff_i X_i.
-class EltwiseSumLayer : public Layer {
+class EltwiseSumLayer : public EltwiseLayer {
 public:
-    EltwiseSumLayer(Device& device, const LayerDict& dict) : Layer(device, dict) {
+    EltwiseSumLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict) {
         for (std::size_t i = 0; i < dict.list("inputs").size(); ++i)
             coeffs.push_back(static_cast<float>(dict.number("coeffs", static_cast<int>(i))));
     }
@@ -161,9 +167,9 @@ private:
 };
 
 // Y = max_i X_i; every input that ties gets the full gradient.
-class EltwiseMaxLayer : public Layer {
+class EltwiseMaxLayer : public EltwiseLayer {
 public:
-    EltwiseMaxLayer(Device& device, const LayerDict& dict) : Layer(device, dict) {
+    EltwiseMaxLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict) {
         require(dict.list("inputs").size() >= 2, "too few inputs", "at least 2", text(dict.list("inputs").size()));
     }
 

@@ -24,7 +24,7 @@ void named(const std::string& layer, Work work) {
 
 Network::Network(Device& device, const std::vector<LayerDict>& dicts) : device(device) {
     for (const LayerDict& dict : dicts) connect(dict);
-    for (auto& [name, layer] : layers) layer->connected();
+    for (auto& item : layers) named(item.first, [&] { item.second->connected(); });
 }
 
 void Network::connect(const LayerDict& dict) {

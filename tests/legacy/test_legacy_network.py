@@ -63,7 +63,7 @@ def consumers(layers):
     """For each layer (consumer, input index) in the order of the backward pass."""
     found = defaultdict(list)
     for layer in reversed(layers):
-        for i, source in enumerate(layer["inputs"]):
+        for i, source in enumerate(layer.get("inputs", ())):
             found[source].append((layer["name"], i))
     return found
 
@@ -116,7 +116,7 @@ def test_threads_do_not_change_bits():
 def test_batch_that_divides_nothing():
     net, layers, values, masks = shipped("tiny", 33)
     assert all(np.isfinite(array).all() for array in trained(net, layers, values, masks, steps=2).values())
-    assert net.read("conv1", "acts").shape == (16 * 49, 33)
+    assert net.read("conv1", "acts").shape == (16 * 64, 33)
 
 
 def test_reading_changes_nothing_and_what_was_read_stays():
@@ -165,7 +165,7 @@ def test_gradient_check():
     layers = [
         data("data", 3 * 64),
         data("labels", 1),
-        conv("conv", {"data": (3, 8, 3, 2, 1, 1)}, 16),
+        conv("conv", {"data": (3, 8, 3, 2, 0, 1)}, 16),
         {"name": "tanh", "type": "neuron", "inputs": ["conv"], "outputs": 256,
          "neuron": {"type": "tanh", "params": {"a": 1.0, "b": 1.0}}},
         {"name": "norm", "type": "cmrnorm", "inputs": ["tanh"], "outputs": 256, "channels": 16, "size": 5, "scale": 0.3,
@@ -209,7 +209,7 @@ def test_gradient_check():
 def test_every_launch_says_for_whom():
     net, layers, values, masks = shipped("tiny", 32)
     trained(net, layers, values, masks)
-    net.sum_grad("rnorm1", [("conv2a", 0, normal(RNG, 32 * 49, 32)), ("conv2b", 0, normal(RNG, 32 * 49, 32))])
+    net.sum_grad("rnorm1", [("conv2a", 0, normal(RNG, 32 * 64, 32)), ("conv2b", 0, normal(RNG, 32 * 64, 32))])
     launched = defaultdict(list)
     for record in net.launches:
         launched[record["layer"], record["pass"]].append(record["kernel"])
@@ -273,6 +273,10 @@ def test_refused_networks():
         network(broken, a=4)
     with pytest.raises(Refused, match="layer fc: an input is no layer above"):
         network(fc("fc", ["b"], [4], 5), a=4)
+    with pytest.raises(Refused, match="layer s: input a has another shape"):
+        network({"name": "s", "type": "softmax", "inputs": ["a"], "outputs": 5}, a=4)
+    with pytest.raises(Refused, match="layer c: its inputs do not add up"):
+        network({"name": "c", "type": "concat", "inputs": ["a", "a"], "outputs": 5}, a=4)
     with pytest.raises(Refused, match="unknown device"):
         Network([data("x", 1)], device="gpu")
 
