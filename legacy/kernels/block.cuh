@@ -33,6 +33,7 @@ struct Block {
 #define SHARED __shared__
 #define SYNC __syncthreads();
 #define UNROLL _Pragma("unroll")
+#define UNROLL_ON_GPU UNROLL
 #define THREAD_ROWS(B_Y) if ([[maybe_unused]] const int ty = threadIdx.y; true)
 #define THREAD_COLS(B_X) if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; true)
 #define THREAD_COLUMNS(B_X, COUNT) \
@@ -86,6 +87,7 @@ struct TurnedTile {
 #define SHARED alignas(64)
 #define SYNC
 #define UNROLL _Pragma("GCC unroll 128")
+#define UNROLL_ON_GPU
 #define THREAD_ROWS(B_Y) for (int ty = 0; ty < (B_Y); ++ty)
 #define THREAD_COLS(B_X)                                    \
     _Pragma("GCC ivdep") for (int tx = 0; tx < (B_X); ++tx) \

@@ -23,7 +23,7 @@ AGGREGATOR(Max, -2e38f, a > b ? a : b)
 // slots[t] = agg(slots[t], slots[t + distance]) for distance = from, from/2, ... 1 and t < distance.
 template <typename Agg, int threads, int from>
 DEVICE_FUNCTION void reduceHalves(float* slots) {
-    UNROLL for (int distance = from; distance > 0; distance /= 2) {
+    UNROLL_ON_GPU for (int distance = from; distance > 0; distance /= 2) {
         THREAD_ROWS(1) {
             THREAD_COLUMNS(threads, distance) { slots[tx] = Agg::apply(slots[tx], slots[tx + distance]); }
         }
@@ -34,7 +34,7 @@ DEVICE_FUNCTION void reduceHalves(float* slots) {
 // Neighbours first: distances 1, 2, 4, ... threads/2.
 template <typename Agg, int threads>
 DEVICE_FUNCTION void reduceNeighbours(float* slots) {
-    UNROLL for (int distance = 1; distance < threads; distance *= 2) {
+    UNROLL_ON_GPU for (int distance = 1; distance < threads; distance *= 2) {
         THREAD_ROWS(1) {
             THREAD_COLUMNS(threads, threads / 2 / distance) {
                 float& slot = slots[2 * distance * tx];
