@@ -35,30 +35,41 @@ void unary(const Matrix& a, Matrix& target, float p = 0, float q = 0) {
     });
 }
 
+// target = op(a, b), all stored in the same order.
+template <typename Op>
+void binarySameOrder(const Matrix& a, const Matrix& b, Matrix& target, float p = 0, float q = 0) {
+    require(a.sameDims(b), "element-wise operation: operands differ in shape", a.shape(), b.shape());
+    require(a.isTrans() == b.isTrans() && a.isTrans() == target.isTrans(),
+            "element-wise operation: operands differ in storage order", "all row-major or all column-major", "both");
+    if (a.empty()) return;
+    const int width = target.leadingDim(), height = target.followingDim();
+    a.device().launch(TYPES_INSTANCE(kEltwiseBinaryOp, (Op)), grid(width, height, 32, 8), {32, 8}, 0, "same storage order",
+                      {a.data(), b.data(), target.data(), height, width, a.stride(), b.stride(), target.stride(), p, q});
+}
+
 // target = op(a, b)
 template <typename Op>
 void binary(const Matrix& a, const Matrix& b, Matrix& target, float p = 0, float q = 0) {
     require(a.sameDims(b), "element-wise operation: operands differ in shape", a.shape(), b.shape());
     prepare(a, target);
     if (a.empty()) return;
-    const int width = target.leadingDim(), height = target.followingDim();
     const bool aDiffers = a.isTrans() != target.isTrans(), bDiffers = b.isTrans() != target.isTrans();
+    if (!aDiffers && !bDiffers) return binarySameOrder<Op>(a, b, target, p, q);
+    const int width = target.leadingDim(), height = target.followingDim();
     const bool reverse = aDiffers && !bDiffers;
     const Matrix &first = reverse ? b : a, &second = reverse ? a : b;
     const std::vector<Arg> args{first.data(), second.data(), target.data(), height, width, first.stride(),
                                 second.stride(), target.stride(), p, q};
-    const auto go = [&](const Kernel& kernel, int sharedBytes, const char* rule) {
-        a.device().launch(kernel, grid(width, height, 32, 8), {32, 8}, sharedBytes, rule, args);
+    const auto go = [&](const Kernel& kernel, const char* rule) {
+        a.device().launch(kernel, grid(width, height, 32, 8), {32, 8}, 4 * 32 * 33, rule, args);
     };
-    if (!aDiffers && !bDiffers) return go(TYPES_INSTANCE(kEltwiseBinaryOp, (Op)), 0, "same storage order");
     choose(width % 32 != 0 || height % 32 != 0, [&](auto check) {
-        const int tile = 4 * 32 * 33;
         if (aDiffers && bDiffers)
-            go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, true, false), tile, "target in the other storage order");
+            go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, true, false), "target in the other storage order");
         else if (reverse)
-            go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, false, true), tile, "a in the other storage order");
+            go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, false, true), "a in the other storage order");
         else
-            go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, false, false), tile, "b in the other storage order");
+            go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, false, false), "b in the other storage order");
     });
 }
 
