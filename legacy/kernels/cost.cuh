@@ -138,22 +138,21 @@ KERNEL kCrossEntGrad(const Block& block, const float* probs, const float* labels
     });
 }
 
-// sum over classes j of weights(j) * ([j == c] - acts(c)), times scale: a pass over all classes for every output.
-template <bool add>
-DEVICE_FUNCTION void throughSoftmax(const Block& block, const float* weights, const float* acts, float* target,
-                                    const int numCases, const int numOut, const bool actsLast, const float scale) {
+// target(c) = scale(c) * sum over classes j of term(j, c), a pass over all classes for every output.
+template <bool add, typename Term, typename Scale>
+DEVICE_FUNCTION void throughSoftmax(const Block& block, float* target, const int numCases, const int numOut,
+                                    const Term& term, const Scale& scale) {
     const int firstCase = block.x * 32, count = numCases - firstCase;
     THREAD_ROWS(4) {
         const int c = block.y * 4 + ty;
         PerThread<float, 32> sums;
         sums.clear();
         if (c < numOut) {
-            const float* own = acts + c * numCases + firstCase;
             for (int j = 0; j < numOut; ++j)
-                THREAD_COLUMNS(32, count) { sums(tx) += weights[j * numCases + firstCase + tx] * ((j == c) - own[tx]); }
+                THREAD_COLUMNS(32, count) { sums(tx) += term(j, c, firstCase + tx); }
             THREAD_COLUMNS(32, count) {
                 float& element = target[c * numCases + firstCase + tx];
-                const float value = (actsLast ? own[tx] : scale) * sums(tx);
+                const float value = scale(c, firstCase + tx) * sums(tx);
                 element = add ? element + value : value;
             }
         }
@@ -163,13 +162,17 @@ DEVICE_FUNCTION void throughSoftmax(const Block& block, const float* weights, co
 template <bool add>
 KERNEL kSoftmaxGrad(const Block& block, const float* actsGrad, const float* acts, float* target, const int numCases,
                     const int numOut) {
-    throughSoftmax<add>(block, actsGrad, acts, target, numCases, numOut, true, 1);
+    throughSoftmax<add>(block, target, numCases, numOut,
+        [=](const int j, const int c, const int n) { return actsGrad[j * numCases + n] * ((j == c) - acts[j * numCases + n]); },
+        [=](const int c, const int n) { return acts[c * numCases + n]; });
 }
 
 template <bool add>
 KERNEL kCrossEntSoftmaxGrad(const Block& block, const float* probs, const float* labels, float* target, const int numCases,
                             const int numOut, const float coeff) {
-    throughSoftmax<add>(block, labels, probs, target, numCases, numOut, false, coeff);
+    throughSoftmax<add>(block, target, numCases, numOut,
+        [=](const int j, const int c, const int n) { return labels[j * numCases + n] * ((j == c) - probs[c * numCases + n]); },
+        [=](int, int) { return coeff; });
 }
 
 // Flat: every input that equals the output gets the whole gradient.
