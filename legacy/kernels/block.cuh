@@ -141,6 +141,10 @@ struct TurnedTile {
     template <int THREAD_COUNT, bool check>
     inline __attribute__((always_inline)) void stage(const float* source, int rowStride, int colsLeft) {
         if (!check || colsLeft >= COLS) {
+            // What comes next in every row: more streams than the hardware follows.
+            for (int row = 0; row < ROWS; ++row)
+                for (int col = 0; col < COLS; col += 16)
+                    __builtin_prefetch(source + row * rowStride + COLS + col, 0, 2);
             for (int row = 0; row < ROWS; row += 4)
                 for (int col = 0; col < COLS; col += 4)
                     turnFour(source + row * rowStride + col, rowStride, &values[col][row], ROWS);

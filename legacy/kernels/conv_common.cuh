@@ -2,30 +2,35 @@
 #pragma once
 #include "block.cuh"
 
-// Rows of a strip: the largest divisor of `rows` that keeps a strip at 8 outputs or fewer, columns given.
-constexpr int stripRows(const int rows, const int columns) {
+// Rows of a strip of `steps` steps: the largest divisor of `rows` that makes at most 64 products.
+constexpr int stripRows(const int rows, const int columns, const int steps) {
     int strip = 1;
-    for (int r = 2; r <= rows && r * columns <= 8; ++r)
+    for (int r = 2; r <= rows && r * columns * steps <= 64; ++r)
         if (rows % r == 0) strip = r;
     return strip;
 }
 
 // The multiply phase of a tile. A thread has rows x columns outputs; for each of them, k ascending,
 //   prod(tid, r * columns + i) += rowValue(k, r, ty) * columnValue(k, tx + i * B_X).
-// Thread rows ty that are not active have nothing to do.
-template <int B_Y, int B_X, int rows, int columns, int steps, typename Products, typename RowValue,
+// Thread rows ty that are not active have nothing to do. Strips are for the host: few enough sums for its vector
+// registers, few enough products for its compiler.
+template <int B_Y, int B_X, int rows, int columns, int steps, int stripSteps, typename Products, typename RowValue,
           typename ColumnValue, typename Active>
 DEVICE_FUNCTION void multiplyTile(Products& prod, const RowValue& rowValue, const ColumnValue& columnValue,
                                   const Active& active) {
-    constexpr int strip = stripRows(rows, columns), stepStrip = steps > 16 ? 16 : steps;
-    static_assert(steps % stepStrip == 0, "whole strips");
+    constexpr int strip = stripRows(rows, columns, stripSteps);
+    static_assert(steps % stripSteps == 0, "whole strips");
     STRIPS for (int row = 0; row < rows; row += strip)
-        STRIPS for (int step = 0; step < steps; step += stepStrip)
+        STRIPS for (int step = 0; step < steps; step += stripSteps)
             THREAD_ROWS(B_Y) if (active(ty)) THREAD_COLS(B_X) {
-                UNROLL for (int k = step; k < step + stepStrip; ++k)
-                    UNROLL for (int r = row; r < row + strip; ++r)
+                float sums[strip * columns];
+                UNROLL for (int o = 0; o < strip * columns; ++o) sums[o] = prod(tid, row * columns + o);
+                UNROLL for (int k = 0; k < stripSteps; ++k)
+                    UNROLL for (int r = 0; r < strip; ++r)
                         UNROLL for (int i = 0; i < columns; ++i)
-                            prod(tid, r * columns + i) += rowValue(k, r, ty) * columnValue(k, tx + i * B_X);
+                            sums[r * columns + i] +=
+                                rowValue(step + k, row + r, ty) * columnValue(step + k, tx + i * B_X);
+                UNROLL for (int o = 0; o < strip * columns; ++o) prod(tid, row * columns + o) = sums[o];
             }
 }
 

@@ -106,7 +106,7 @@ KERNEL filterActs_YxX_color(const Block& block, const float* images, const float
             shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
             numImages - work.firstImage, [=](int c) { return c * imgPixels * imgStride; });
         SYNC
-        multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * numColors>(
+        multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * numColors, B_Y * numColors>(
             prod, [&](int k, int f, int ty) { return shFilters[k][ty + f * B_Y]; },
             [&](int k, int image) { return shImages[k][image]; }, EveryRow{});
         SYNC
@@ -146,7 +146,7 @@ KERNEL filterActs_YxX_sparse(const Block& block, const float* images, const floa
                 shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
                 numImages - work.firstImage, [=](int c) { return (oc + c) * imgPixels * imgStride; });
             SYNC
-            multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * colorCache>(
+            multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * colorCache, B_Y * colorCache>(
                 prod, [&](int k, int f, int ty) { return shFilters[k][ty + f * B_Y]; },
                 [&](int k, int image) { return shImages[k][image]; }, EveryRow{});
             SYNC
@@ -194,7 +194,7 @@ KERNEL filterActs_YxX_sparse_random(const Block& block, const float* images, con
                 shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
                 numImages - work.firstImage, [&](int c) { return shColors[c]; });
             SYNC
-            multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * colorCache>(
+            multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * colorCache, B_Y * colorCache>(
                 prod, [&](int k, int f, int ty) { return shFilters[k][ty + f * B_Y]; },
                 [&](int k, int image) { return shImages[k][image]; }, EveryRow{});
             SYNC

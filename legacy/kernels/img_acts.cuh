@@ -98,7 +98,7 @@ DEVICE_FUNCTION void regionGradient(const ImgActsShape& s, const float* hidActs,
                     }
                 }
                 SYNC
-                multiplyTile<16, 16, colors, imgsPerThread, 16>(
+                multiplyTile<16, 16, colors, imgsPerThread, 16, 16>(
                     prod, [&](int k, int c, int ty) { return shFilters[c * 16 + ty][k]; },
                     [&](int k, int image) { return shHidActs[k][image]; }, covered);
                 SYNC
@@ -147,7 +147,7 @@ DEVICE_FUNCTION void pixelGradient(const ImgActsShape& s, const float* hidActs, 
                     STAGE_COLS(16) shFilters[row][col] = filter[col];
                 }
                 SYNC
-                multiplyTile<B_Y, B_X, colorsPerThread, imgsPerThread, 16>(
+                multiplyTile<B_Y, B_X, colorsPerThread, imgsPerThread, 16, 16>(
                     prod, [&](int k, int c, int ty) { return shFilters[c * B_Y + ty][k]; },
                     [&](int k, int image) { return shHidActs[k][image]; }, EveryRow{});
                 SYNC

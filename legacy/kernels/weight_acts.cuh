@@ -83,7 +83,7 @@ DEVICE_FUNCTION void slabGradient(const WeightActsShape& s, const float* images,
             shHidActs.template stage<threads, checkCaseBounds>(hidActs + module * s.numImages + image,
                                                                s.numModules() * s.numImages, s.numImages - image);
             SYNC
-            multiplyTile<B_Y, B_X, colors * pixelsPerThread, filtersPerThread, preloadCases>(
+            multiplyTile<B_Y, B_X, colors * pixelsPerThread, filtersPerThread, preloadCases, 8>(
                 prod, [&](int k, int r, int ty) { return shImages[r * B_Y + ty][k]; },
                 [&](int k, int filter) { return shHidActs(filter, k); }, EveryRow{});
             SYNC
