@@ -12,8 +12,8 @@
 // Inside THREADS the names tx, ty and tid = ty*B_X + tx are defined. A phase has
 // no early exit (neither return, break nor continue): conditions enclose the work.
 // THREAD_ROWS { ... THREAD_COLS { ... } } is the same phase with a place for what
-// depends on ty alone; STAGE_ROWS, STAGE_COLS likewise for STAGE. THREAD_COLUMNS(B_X, COUNT) is THREAD_COLS for the
-// threads with tx < COUNT only.
+// depends on ty alone, a loop included; THREAD_COLUMNS(B_X, COUNT) is the row's threads
+// with tx < COUNT. STAGE_ROWS, STAGE_COLS likewise for STAGE. No SYNC inside.
 // What a thread keeps across a barrier is declared PerThread: registers on the
 // GPU, an array with the thread index last on the host.
 //
@@ -33,11 +33,10 @@ struct Block {
 #define SHARED __shared__
 #define SYNC __syncthreads();
 #define UNROLL _Pragma("unroll")
-#define UNROLL_ON_GPU UNROLL
 #define THREAD_ROWS(B_Y) if ([[maybe_unused]] const int ty = threadIdx.y; true)
-#define THREAD_COLS(B_X) if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; true)
 #define THREAD_COLUMNS(B_X, COUNT) \
     if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; tx < (COUNT))
+#define THREAD_COLS(B_X) if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; true)
 
 // The block's threads, flat index t, walk over a tile: row t / COLS, column t % COLS, then
 // THREAD_COUNT / COLS rows further.
@@ -48,7 +47,8 @@ struct Block {
 
 // A loop over strips of a thread's outputs: unrolled where they are registers of a thread; a loop on
 // the host, where the outputs of one strip are to stay in vector registers.
-#define STRIPS _Pragma("unroll")
+#define UNROLL_ON_GPU UNROLL
+#define STRIPS UNROLL_ON_GPU
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
@@ -86,19 +86,25 @@ struct TurnedTile {
 #define DEVICE_MEMBER inline __attribute__((always_inline))
 #define SHARED alignas(64)
 #define SYNC
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
 #define UNROLL _Pragma("GCC unroll 128")
-#define UNROLL_ON_GPU
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
 #define THREAD_ROWS(B_Y) for (int ty = 0; ty < (B_Y); ++ty)
-#define THREAD_COLS(B_X)                                    \
-    _Pragma("GCC ivdep") for (int tx = 0; tx < (B_X); ++tx) \
+#define THREAD_COLUMNS(B_X, COUNT)                                                                                  \
+    INDEPENDENT for (int tx = 0, threadsOfRow = (COUNT) < (B_X) ? (COUNT) : (B_X); tx < threadsOfRow; ++tx) \
         if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
-#define THREAD_COLUMNS(B_X, COUNT)                                                                                      \
-    _Pragma("GCC ivdep") for (int tx = 0, threadsOfRow = (COUNT) < (B_X) ? (COUNT) : (B_X); tx < threadsOfRow; ++tx) \
+#define THREAD_COLS(B_X)                           \
+    INDEPENDENT for (int tx = 0; tx < (B_X); ++tx) \
         if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
 
 #define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) for (int row = 0; row < (ROWS); ++row)
-#define STAGE_COLS(COLS) _Pragma("GCC ivdep") for (int col = 0; col < (COLS); ++col)
-#define STRIPS
+#define STAGE_COLS(COLS) INDEPENDENT for (int col = 0; col < (COLS); ++col)
+#define UNROLL_ON_GPU
+#define STRIPS UNROLL_ON_GPU
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
