@@ -61,7 +61,7 @@ def compiler_accepts(flags):
 
 def common_flags():
     """Compile and link flags shared by all extensions."""
-    compile_flags = ["-O3", "-std=c++17", "-fvisibility=hidden", "-fno-math-errno", "-g0"]
+    compile_flags = ["-O3", "-std=c++17", "-fvisibility=hidden", "-fno-math-errno", "-fno-wrapv", "-g0"]
     link_flags = []
     if os.environ.get("ROSETTA_OPENMP") != "0" and compiler_accepts(["-fopenmp"]):
         compile_flags.append("-fopenmp")

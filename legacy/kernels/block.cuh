@@ -13,6 +13,8 @@
 // no early exit (neither return, break nor continue): conditions enclose the work.
 // THREAD_ROWS { ... THREAD_COLS { ... } } is the same phase with a place for what
 // depends on ty alone; STAGE_ROWS, STAGE_COLS likewise for STAGE.
+// A PHASE is a function that holds one: a part of the kernel on the GPU, on the host one
+// copy for all kernels with the same tiles (give it functors, not lambdas, to be shared).
 // What a thread keeps across a barrier is declared PerThread: registers on the
 // GPU, an array with the thread index last on the host.
 //
@@ -29,6 +31,7 @@ struct Block {
 #define KERNEL __device__ __forceinline__ void
 #define DEVICE_FUNCTION __device__ __forceinline__
 #define DEVICE_MEMBER __device__ __forceinline__
+#define PHASE __device__ __forceinline__ void
 #define SHARED __shared__
 #define SYNC __syncthreads();
 #define UNROLL _Pragma("unroll")
@@ -80,6 +83,7 @@ struct TurnedTile {
 #define KERNEL static inline void
 #define DEVICE_FUNCTION static inline __attribute__((always_inline))
 #define DEVICE_MEMBER inline __attribute__((always_inline))
+#define PHASE static __attribute__((noinline)) void
 #define SHARED alignas(64)
 #define SYNC
 #define UNROLL _Pragma("GCC unroll 128")
