@@ -12,10 +12,13 @@ ROSETTA_BUILD
     are built (``ROSETTA_BUILD=port`` or ``ROSETTA_BUILD=_v4,strict``).
 ROSETTA_OPENMP
     ``0`` builds without OpenMP.
+ROSETTA_PORTABLE
+    ``1`` builds as on a machine that is no x86-64: the compiler's baseline, and strict.
 ROSETTA_SANITIZE
     ``1`` adds the address and undefined-behaviour sanitizers.
 """
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -32,7 +35,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 PACKAGE = "alexnet_rosetta"
-IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
+IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64") and os.environ.get("ROSETTA_PORTABLE") != "1"
 SANITIZE = os.environ.get("ROSETTA_SANITIZE") == "1"
 
 # Never fast-math: the order of every sum is the kernel's. The strict build does
@@ -60,7 +63,10 @@ def compiler_accepts(flags):
 
 
 def common_flags():
-    """Compile and link flags shared by all extensions."""
+    """Compile and link flags shared by all extensions.
+
+    Python's own flags contain -fwrapv; with it an int index may wrap, and loops over tx do not vectorise.
+    """
     compile_flags = ["-O3", "-std=c++17", "-fvisibility=hidden", "-fno-math-errno", "-fno-wrapv", "-g0"]
     link_flags = []
     if os.environ.get("ROSETTA_OPENMP") != "0" and compiler_accepts(["-fopenmp"]):
@@ -110,41 +116,61 @@ def extensions():
 
 
 class BuildExt(build_ext):
-    """build_ext with an object folder per extension (they share sources) and parallel compilation."""
+    """build_ext with an object folder per extension and set of flags, and parallel compilation of what changed."""
 
     def build_extension(self, ext):
         own = copy(self)
-        own.build_temp = os.path.join(self.build_temp, ext.name)
+        flags = hashlib.sha256(repr((ext.extra_compile_args, ext.define_macros)).encode()).hexdigest()[:8]
+        own.build_temp = os.path.join(self.build_temp, f"{ext.name}-{flags}")
         own.compiler = copy(self.compiler)
-        own.compiler.compile = parallel_compile(own.compiler)
+        own.compiler.compile = compile_in_parallel(own.compiler)
         build_ext.build_extension(own, ext)
 
 
-def parallel_compile(compiler):
-    """A replacement for ``compiler.compile`` that compiles the sources of one extension side by side."""
+def compile_in_parallel(compiler):
+    """A replacement for ``compiler.compile``: sources of one extension side by side, unchanged ones left alone."""
 
     def compile_all(sources, output_dir=None, macros=None, include_dirs=None, debug=0,
-                    extra_preargs=None, extra_postargs=None, depends=None):
+                    extra_preargs=None, extra_postargs=None, depends=None):  # fmt: skip
         macros, objects, postargs, preargs, build = compiler._setup_compile(
-            output_dir, macros, include_dirs, sources, depends, extra_postargs)
+            output_dir, macros, include_dirs, sources, depends, extra_postargs
+        )
         cc_args = compiler._get_cc_args(preargs, debug, extra_preargs)
 
         def compile_one(obj):
-            source, ext = build[obj]
-            compiler._compile(obj, source, ext, cc_args, postargs, preargs)
+            if not up_to_date(obj):
+                source, ext = build[obj]
+                compiler._compile(obj, source, ext, cc_args, [*postargs, "-MMD", "-MF", f"{obj}.d"], preargs)
 
+        largest_first = sorted((obj for obj in objects if obj in build), key=lambda obj: -expected_work(build[obj][0]))
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(compile_one, [obj for obj in objects if obj in build]))
+            list(pool.map(compile_one, largest_first))
         return objects
 
     return compile_all
+
+
+def expected_work(source):
+    """Something that grows with the time a source takes to compile: kernels first, then by size."""
+    text = Path(source).read_text()
+    return text.count("INSTANCE(") * 1_000_000 + len(text)
+
+
+def up_to_date(obj):
+    """True if an object file is newer than everything it was made from, as the compiler wrote it down."""
+    try:
+        made_from = Path(f"{obj}.d").read_text().replace("\\\n", " ").split(":", 1)[1].split()
+        return all(os.path.getmtime(source) < os.path.getmtime(obj) for source in made_from)
+    except OSError:
+        return False
 
 
 def main():
     nets = ["nets/*.cfg"]
     setup(
         packages=[f"{PACKAGE}.legacy", f"{PACKAGE}.port", f"{PACKAGE}.harness",
-                  f"{PACKAGE}.harness.engines", f"{PACKAGE}.harness.reference", f"{PACKAGE}.harness.report"],
+                  f"{PACKAGE}.harness.engines", f"{PACKAGE}.harness.faults", f"{PACKAGE}.harness.reference",
+                  f"{PACKAGE}.harness.report"],
         package_dir={f"{PACKAGE}.legacy": "legacy", f"{PACKAGE}.port": "port", f"{PACKAGE}.harness": "harness"},
         package_data={
             f"{PACKAGE}.legacy": ["kernels/*.cuh", "host/*.h", "host/*.cpp", "*.pxi", "py.typed"],

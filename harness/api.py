@@ -41,7 +41,9 @@ class Comparison:
     @property
     def sentence(self):
         """The one plain sentence that a run ends in."""
-        return summarise(decisive(self.table))
+        inherited = sum(list(row.origin.values()).count("inherited") for row in self.table)
+        more = f" Engines that feed themselves inherited {inherited} differences." if inherited else ""
+        return summarise(decisive(self.table)) + more
 
     @property
     def exit_code(self):
@@ -102,10 +104,10 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
     """Run a comparison, calling ``started(work)`` once and ``on_row(row)`` for each row; Ctrl-C ends it early."""
     begin = perf_counter()
     writer = Writer(out) if out is not None else None
-    comparison, arrays = Comparison([]), {}
+    comparison, arrays, costs = Comparison([]), {}, {}
     try:
         work = run.prepare(options)
-        work.kept = _keeper(work, arrays, writer if keep else None)
+        work.kept = _keeper(work, arrays, costs, writer if keep else None)
         started(work)
         try:
             for row in run.rows(work, options.mode):
@@ -115,7 +117,7 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
             comparison.status = "interrupted"
         if writer is not None:
             facts = {"status": comparison.status, "sentence": comparison.sentence, "seconds": perf_counter() - begin}
-            about = facts | describe(options, work) | {"totals": total_seconds(comparison.table)}
+            about = facts | describe(options, work) | {"totals": total_seconds(comparison.table), "costs": costs}
             comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
             comparison.report = report.write(comparison.record)
     finally:
@@ -133,7 +135,7 @@ def describe(options, work):
         "options": asdict(options),
         "network": {
             "name": network.name,
-            "parameters": network.spec.parameter_count,
+            "parameters": network.parameter_count(),
             "files": [{"name": str(path), "sha256": sha256(path.read_bytes()).hexdigest()} for path in files],
             "layers": [
                 {"name": x.name, "type": x.type, "inputs": x.inputs, "outputs": x.outputs} for x in network.layers
@@ -155,12 +157,14 @@ def first_filters(network):
     ]
 
 
-def _keeper(work, arrays, writer):
+def _keeper(work, arrays, costs, writer):
     shown = {layer.name for layer in first_filters(work.network)}
 
     def keep(stream):
         if stream.layer.name in shown and stream.tensor == "weights_grad[0]":
             arrays.setdefault(f"filters_grad.{stream.layer.name}", stream.reference)
+        if stream.tensor == "cost":
+            costs.setdefault(stream.layer.name, stream.reference.tolist())
         if writer is not None:
             name = f"{stream.layer.name}.{stream.step}.{stream.tensor}"
             writer.keep(f"{name}.reference", stream.reference)
@@ -173,7 +177,8 @@ def _keeper(work, arrays, writer):
 
 def _arrays(work):
     arrays = {f"filters.{x.name}": work.values[x.name]["weights[0]"] for x in first_filters(work.network)}
-    arrays |= {f"mask.{layer}.{step}.{k}": np.packbits(m, axis=1) for (layer, step, k), m in work.tape.masks.items()}
+    for (layer, step, k), drawn in work.tape.masks.items():
+        arrays[f"mask.{layer}.{step}.{k}"] = np.packbits(drawn, axis=1) if drawn.dtype == bool else drawn
     if work.inputs.pictures is not None:
         arrays["pictures"] = work.inputs.pictures[:PICTURES]
     return arrays

@@ -5,24 +5,28 @@ once the last consumer of an input has contributed, the gradient of that input's
 rounded once, which feeds the next layer. The sum is a row of its own where there are several consumers.
 """
 
+from collections import Counter
+
 import numpy as np
 
-from .parameters import gradient, increment
+from .learning import learning, normal, rate, solver_constants, updates_directly
+from .names import gradient, increment
 from .reference import Bounded, accumulate, sum_grads
-from .stream import chunks
-from .update import learning, rate, solver_constants, updates_directly
+from .stream import chunks, columns
 
 
 def rows(sweep):
     """Yield the rows of ``inputs_grad[i]``, of parameter gradients and of sums over consumers."""
     order = sweep.graph.backward_order()
     below = {layer.name: _Contributions(sweep.graph.contributions(layer.name)) for layer in order}
+    parameters = _ParameterGradients(sweep, order)
     finished = []
     for layer in order:
         grad = sweep.acts_grad.get(layer.name)
+        _send_normals(sweep, layer)
         fed = None if sweep.own_feed else grad
         sweep.each(layer, "backward", lambda session, name=layer.name, fed=fed: session.backward(name, fed))
-        yield from _layer(sweep, layer, grad, below)
+        yield from _layer(sweep, layer, grad, below, parameters)
         sources = list(dict.fromkeys(layer.inputs[i] for i in sweep.graph.wanted_inputs(layer)))
         for source in sources:
             if below[source].complete():
@@ -44,7 +48,29 @@ class _Contributions:
         return len(self.parts) == len(self.expected)
 
 
-def _layer(sweep, layer, grad, below):
+class _ParameterGradients:
+    """Sums over all cases, collected until the last layer that shares a matrix has contributed."""
+
+    def __init__(self, sweep, order):
+        self.sweep = sweep
+        self.parts = {}
+        self.missing = Counter(sweep.graph.owner(layer, t) for layer in order for t in learning(sweep.graph, layer))
+
+    def add(self, layer, tensor, total):
+        """Take a layer's sum; returns what is to be compared if that was the last one: (owner, tensor), sums."""
+        owner = self.sweep.graph.owner(layer, tensor)
+        self.parts.setdefault(owner, []).append((layer, tensor, total))
+        self.missing[owner] -= 1
+        return None if self.missing[owner] else (owner, self.parts.pop(owner))
+
+
+def _send_normals(sweep, layer):
+    normals = sweep.work.normals(layer)
+    if normals is not None:
+        sweep.each(layer, "backward", lambda session: session.write(layer.name, "schedule_normals", normals))
+
+
+def _layer(sweep, layer, grad, below, parameters):
     inputs, mask, totals = sweep.inputs_of(layer), sweep.work.mask(layer), {}
     wanted = sweep.graph.wanted_inputs(layer)
     streams = {} if sweep.own_feed else {i: _stream(sweep, layer, i) for i in wanted}
@@ -57,7 +83,7 @@ def _layer(sweep, layer, grad, below):
                 streams[i].add(found, part)
             if i in summed:
                 summed[i].append(found)
-        if learning(layer):
+        if learning(sweep.graph, layer):
             for tensor, found in sweep.ops[layer.name].params_grad(sliced, above, sweep.work.params(layer)).items():
                 totals[tensor] = totals[tensor] + found if tensor in totals else found
     for i in wanted:
@@ -66,8 +92,10 @@ def _layer(sweep, layer, grad, below):
         source.consumer_grads[layer.name] = grad
         if i in streams:
             yield sweep.row(streams[i])
-    for tensor in learning(layer):
-        yield _parameter_row(sweep, layer, tensor, totals.pop(tensor))
+    for tensor in learning(sweep.graph, layer):
+        collected = parameters.add(layer, tensor, totals.pop(tensor))
+        if collected:
+            yield _parameter_row(sweep, *collected)
 
 
 def _stream(sweep, layer, i):
@@ -78,15 +106,15 @@ def _stream(sweep, layer, i):
 def _inputs_grad(sweep, layer, i, inputs, above, mask, part):
     fused = {}
     if layer.name in sweep.graph.fused:
-        cost = sweep.graph.layers[sweep.graph.fused[layer.name]]
-        fused = {"labels": sweep.acts[cost.inputs[0]][:, part], "coeff": cost["coeff"]}
+        source, name, coeff = sweep.graph.fused_with_cost(layer.name)
+        fused = {name: sweep.acts[source][:, part], "coeff": coeff}
     return sweep.ops[layer.name].inputs_grad(
         i,
         inputs,
         above,
         sweep.work.params(layer),
         pass_type=sweep.work.pass_type,
-        mask=None if mask is None else mask[:, part],
+        mask=columns(mask, part),
         **fused,
     )
 
@@ -112,23 +140,42 @@ def _join(parts):
 
     def columns(name):
         arrays = [np.asarray(getattr(part, name)) for part in parts]
-        if all(array.ndim < 2 or array.shape[1] == 1 for array in arrays):
-            return arrays[0]
+        if all(
+            array.ndim < 2 or array.shape[1] < part.value.shape[1] for array, part in zip(arrays, parts, strict=True)
+        ):
+            return arrays[0]  # the same for every image
         full = [np.broadcast_to(array, part.value.shape) for array, part in zip(arrays, parts, strict=True)]
         return np.concatenate(full, axis=1)
 
     return Bounded(columns("value"), columns("magnitude"), columns("terms"))
 
 
-def _parameter_row(sweep, layer, tensor, total):
-    """A parameter gradient G = ∂W/N; where history updates directly (fc weights), the new Δ = μΔ + ε G."""
+def _parameter_row(sweep, owner, contributions):
+    """A parameter gradient G = ∂W/N, or where history updates directly (fc weights) the new Δ = μΔ + ε G.
+
+    Weights that layers share have the sum of their gradients; on the direct route each brings its own rate.
+    """
+    layer, tensor = sweep.graph.layers[owner[0]], owner[1]
     if updates_directly(layer, tensor):
         name = increment(tensor)
-        inc, mom = sweep.work.values[layer.name][name], solver_constants(layer, tensor)["mom"]
-        found = accumulate(inc, total, eps=rate(layer, tensor), mom=mom, cases=sweep.work.batch)
+        found = _new_increment(sweep, layer, tensor, contributions)
     else:
-        name, found = gradient(tensor), total.scaled(1 / sweep.work.batch)
+        name = gradient(tensor)
+        found = sum_grads([total.scaled(1 / sweep.work.batch) for _, _, total in contributions])
     stream = sweep.stream(layer, "backward", name, found.value.shape)
     stream.add(found)
     sweep.gradients.setdefault(layer.name, {})[name] = stream.reference
-    return sweep.row(stream)
+    return sweep.row(stream, timed=contributions[-1][0] is layer)
+
+
+def _new_increment(sweep, layer, tensor, contributions):
+    inc = sweep.work.values[layer.name][increment(tensor)]
+    cases, mom = sweep.work.batch, solver_constants(layer, tensor)["mom"]
+    found = None
+    for source, own, total in contributions:
+        eps = rate(source, own, normal(sweep.work.normals(source), source, own))
+        if found is None:
+            found = accumulate(inc, total, eps=eps, mom=mom, cases=cases)
+        else:
+            found += total.scaled(eps / cases)
+    return found

@@ -1,11 +1,12 @@
 """The command ``rosetta``."""
 
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from .engines import DEFAULT
-from .errors import RosettaError
+from .errors import RosettaError, Unsupported
 from .run import MODES
 from .sweep import STEPS
 
@@ -125,6 +126,54 @@ def study(net, layer, params, batch):
 
     for line in lines(net, layer, params, batch):
         click.echo(line)
+
+
+@cli.command()
+@click.argument("net")
+@click.option("--params", metavar="FILE")
+@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=_names, help="Engines to time.")
+@click.option("--batch", default=128, show_default=True, type=click.IntRange(1), help="Number of cases.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
+@click.option("--repeat", default=5, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
+def bench(net, params, engines, batch, threads, repeat):
+    """Time full training steps of NET, engines interleaved: seconds per layer and pass."""
+    from . import bench as timing
+    from .run import Options
+
+    options = Options(net, params=params, engines=engines, input="random", batch=batch, threads=threads)
+    for line in timing.lines(options, repeat):
+        click.echo(line)
+
+
+@cli.group()
+def check():
+    """Check the harness and the engines themselves."""
+
+
+@check.command("faults")
+@click.option("--only", metavar="NAME", multiple=True, help="A fault; may be repeated. By default all.")
+@click.option("--nets", default=200, show_default=True, type=click.IntRange(0), help="Random networks without a fault.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all values and networks.")
+@click.pass_context
+def check_faults(ctx, **options):
+    """Inject known faults into the engines and see that each is reported where it is, and nothing else is."""
+    ctx.exit(_check("faults").run(click.echo, **options))
+
+
+@check.command("golden")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.pass_context
+def check_golden(ctx, folder):
+    """Hold the engine of 2012 against the recorded outputs in DIR."""
+    ctx.exit(_check("golden").run(folder, click.echo))
+
+
+def _check(name):
+    """The module of a check: its ``run`` prints lines and returns the exit code."""
+    try:
+        return import_module(f".{name}", __package__)
+    except ModuleNotFoundError as error:
+        raise Unsupported(f"check {name} is not part of this build", hint="see 'rosetta check --help'") from error
 
 
 def main():

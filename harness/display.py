@@ -1,5 +1,7 @@
 """What a person sees at the command line: one line for each tensor, in columns."""
 
+from math import inf
+
 from .table import ratio
 
 MARKS = {
@@ -8,9 +10,9 @@ MARKS = {
     "inconclusive": "?",
     "unsupported": "-",
     "unavailable": "-",
+    "inherited": ">",
 }
 FAILED = "!"
-INHERITED = ">"
 COLOURS = {"=": "green", "~": "green", "?": "yellow", "-": "yellow", "!": "bold red", ">": "cyan"}
 LEGEND = (
     "= same bits as the reference   ~ within what rounding allows   ! different   > inherited difference   "
@@ -25,11 +27,13 @@ class Lines:
     ----------
     layers : sequence of LayerSpec
     engines : sequence of str
+    mode : str
+        Of the run: ``propagated`` adds a column for the distance from the reference.
     width : int or None
         Columns of the terminal: the less telling columns are left out where it is narrow. None: all are shown.
     """
 
-    def __init__(self, layers, engines, width=None):
+    def __init__(self, layers, engines, mode="isolated", width=None):
         self.engines = engines
         name = max((len(layer.name) for layer in layers), default=5)
         kind = max((len(layer.type) for layer in layers), default=4)
@@ -41,6 +45,7 @@ class Lines:
             "tensor": 14,
             "verdict": 12,
             "bound used": 10,
+            **({"distance": 8} if mode == "propagated" else {}),
             "worst at": 13,
             "ULP": 6,
             "bitwise": 9,
@@ -66,8 +71,9 @@ class Lines:
             "tensor": row.tensor,
             "verdict": verdict(row),
             "bound used": _share(row),
+            "distance": _distance(row),
             "worst at": _index(worst.worst),
-            "ULP": str(max(found.ulps for found in row.findings.values())),
+            "ULP": _count(max(found.ulps for found in row.findings.values())),
             "bitwise": _bitwise(row),
         }
         if first_of_step and row.seconds:
@@ -76,7 +82,7 @@ class Lines:
         return self._line(cells)
 
     def _line(self, cells):
-        right = {"bound used", "ULP", "ratio", *(f"{engine} s" for engine in self.engines)}
+        right = {"bound used", "distance", "ULP", "ratio", *(f"{engine} s" for engine in self.engines)}
         parts = [
             cells.get(name, "").rjust(width) if name in right else cells.get(name, "").ljust(width)
             for name, width in self.columns.items()
@@ -86,15 +92,12 @@ class Lines:
 
 def mark(row):
     """One character: how the worst engine did."""
-    if "inherited" in row.origin.values() and "local" not in row.origin.values():
-        return INHERITED
     return MARKS.get(row.status(), FAILED)
 
 
 def verdict(row):
-    """The worst status, or what kind of difference it is in propagated mode."""
-    origins = set(row.origin.values())
-    return ("local" if "local" in origins else "inherited") if origins else row.status()
+    """The worst status; ``local`` for a difference in propagated mode that is the layer's own."""
+    return "local" if "local" in row.origin.values() else row.status()
 
 
 def explanations(row):
@@ -112,7 +115,17 @@ def explanations(row):
 
 def _share(row):
     share = max(found.share for found in row.findings.values())
-    return f"{share:.0%}" if 0.01 <= share < 100 else f"{share:.1g}" if share else "0"
+    if share > 1:
+        return f"{share:.3g} x" if share < inf else "any"
+    return f"{share:.0%}" if share >= 0.01 else f"{share:.1g}" if share else "0"
+
+
+def _count(number):
+    return str(number) if number < 10**6 else f"{number:.0e}"
+
+
+def _distance(row):
+    return f"{max(found['norm'] for found in row.distances.values()):.1e}" if row.distances else ""
 
 
 def _index(worst):

@@ -16,7 +16,7 @@ def generator(seed, *key):
 
 
 class Tape:
-    """Dropout masks, drawn once and replayed into every engine, the reference included.
+    """Everything random in a run, drawn once and replayed into every engine, the reference included.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ class Tape:
 
     Attributes
     ----------
-    masks : dict of (str, str, int) to ndarray of bool
-        The masks drawn so far, keyed by (layer, pass type, occurrence).
+    masks : dict of (str, str, int) to ndarray
+        What was drawn so far, keyed by (layer, pass type, occurrence).
     """
 
     def __init__(self, seed):
@@ -33,14 +33,41 @@ class Tape:
         self.masks = {}
 
     def mask(self, layer, batch, pass_type="train", occurrence=0):
-        """The mask of an hs layer, (outputs, batch), True with probability ``keep``; None for other layers.
+        """What is random in a forward pass of a layer; None where nothing is.
 
-        Network specification 6.14: a layer with ``enable=false`` scales by ``keep`` and uses no mask.
+        hs, in training and unless ``enable=false``: boolean (outputs, batch), True with probability ``keep``.
+        The neuron nrelu: normals (outputs, batch). pool=rand, unless ``doMax``: numbers in [0, 1), (outputs, batch).
+        rscale, in training: four numbers in [0, 1), (4, 1), for all cases. Numbers are float32.
         """
-        if layer.type != "hs" or pass_type != "train" or not layer.get("enable", True):
+        draw = _drawn_by(layer, pass_type)
+        if draw is None:
             return None
-        key = (layer.name, pass_type, occurrence)
+        return self._recorded((layer.name, pass_type, occurrence), "mask", draw, (layer.outputs, batch))
+
+    def normals(self, layer, tensors, occurrence=0):
+        """Normals for the noise of a layer's learning rates, float32 (tensors, 2): for the gradient, for the decay."""
+        return self._recorded((layer.name, "update", occurrence), "normals", _normals, (tensors, 2))
+
+    def _recorded(self, key, what, draw, shape):
         if key not in self.masks:
-            random = generator(self.seed, "mask", *key)
-            self.masks[key] = random.random((layer.outputs, batch), np.float32) < np.float32(layer["keep"])
+            self.masks[key] = draw(generator(self.seed, what, *key), shape)
         return self.masks[key]
+
+
+def _drawn_by(layer, pass_type):
+    """``draw(random, shape)`` of a layer that is random in such a pass, else None."""
+    training = pass_type == "train"
+    if layer.type == "hs" and training and layer.get("enable", True):
+        keep = np.float32(layer["keep"])
+        return lambda random, shape: random.random(shape, np.float32) < keep
+    if layer.type == "neuron" and layer["neuron"]["type"] == "nrelu":
+        return _normals
+    if layer.type == "pool" and layer["pool"] == "rand" and not layer.get("doMax"):
+        return lambda random, shape: random.random(shape, np.float32)
+    if layer.type == "rscale" and training:
+        return lambda random, shape: random.random((4, 1), np.float32)
+    return None
+
+
+def _normals(random, shape):
+    return random.standard_normal(shape, np.float32)

@@ -7,8 +7,10 @@ from types import MappingProxyType
 from . import exact
 from .draws import generator
 from .errors import BadInput
-from .parameters import index
-from .update import rate
+from .graph import LABELS_AS
+from .learning import rate
+from .names import index
+from .parameters import share
 from .workload import Workload
 
 
@@ -23,7 +25,11 @@ class ExactWorkload(Workload):
 
     def acts(self, layer, reference):
         """A draw; but probabilities stay what they are, since costs take their logarithm."""
-        return reference if layer.type == "softmax" else self._draw(layer, "acts", reference.shape)
+        graph = self.network.graph
+        readers = (graph.layers[name].type for name, i in graph.consumers[layer.name] if i == 1)
+        if layer.type == "softmax" or not LABELS_AS.keys().isdisjoint(readers):
+            return reference
+        return self._draw(layer, "acts", reference.shape)
 
     def acts_grad(self, layer, reference):
         """A draw."""
@@ -61,15 +67,18 @@ def exact_network(network):
     return replace(network, spec=replace(network.spec, layers=layers))
 
 
-def exact_values(values, seed):
-    """Parameters and momentum buffers as draws of the tier."""
-    return {
+def exact_values(network, values, seed):
+    """Parameters and momentum buffers as draws of the tier; integers stay."""
+    drawn = {
         layer: {
             tensor: exact.draw(generator(seed, "exact", layer, tensor), array.shape)
+            if array.dtype.kind == "f"
+            else array
             for tensor, array in tensors.items()
         }
         for layer, tensors in values.items()
     }
+    return share(network, drawn)
 
 
 def check_batch(batch):

@@ -1,6 +1,6 @@
 """The forward pass of a sweep."""
 
-from .stream import chunks
+from .stream import chunks, columns
 
 
 def rows(sweep):
@@ -42,5 +42,5 @@ def _evaluate(sweep, layer, inputs, mask, part):
         [array[:, part] for array in inputs],
         sweep.work.params(layer),
         pass_type=sweep.work.pass_type,
-        mask=None if mask is None else mask[:, part],
+        mask=columns(mask, part),
     )

@@ -1,5 +1,11 @@
 """Who feeds whom, and which layers take part in the backward pass (network specification, section 2)."""
 
+from .labels import READERS
+from .names import index
+
+LABELS_AS = {"cost.logreg": "labels", "cost.crossent": "targets", "cost.crossent2": "targets"}
+"""Costs that can go backward in one step with the layer below, and what their first input is called there."""
+
 
 class Graph:
     """Facts about the layer graph that every engine has to agree on.
@@ -17,9 +23,10 @@ class Graph:
     wants_gradient : set of str
         Layers that learn, or that lie above one that learns.
     produces : set of str
-        Layers from which some path leads up to a cost with a non-zero coefficient.
+        Layers from which some path leads up to a cost with a non-zero coefficient, other than as its labels.
     fused : dict of str to str
-        Softmax layers whose only consumer is a cost.logreg, and that cost: one backward unit.
+        Softmax layers whose only consumer is a cost.logreg or cost.crossent, logistic neurons whose only consumer is a
+        cost.crossent2, and that cost: one backward unit.
     """
 
     def __init__(self, layers):
@@ -32,17 +39,15 @@ class Graph:
         for layer in layers:
             if learns(layer) or any(source in self.wants_gradient for source in layer.inputs):
                 self.wants_gradient.add(layer.name)
-        self.produces = set()
+        self.produces, self.fused = set(), {}
         for layer in reversed(layers):
-            above = any(name in self.produces for name, _ in self.consumers[layer.name])
+            above = bool(self.contributions(layer.name))
             if layer.get("coeff", 0) != 0 if is_cost(layer) else layer.type != "data" and above:
                 self.produces.add(layer.name)
-        self.fused = {
-            layer.name: self.consumers[layer.name][0][0]
-            for layer in layers
-            if layer.type == "softmax"
-            and [self.layers[c].type for c, _ in self.consumers[layer.name]] == ["cost.logreg"]
-        }
+        for layer in layers:
+            readers = self.consumers[layer.name]
+            if len(readers) == 1 and readers[0][1] == 1 and self.layers[readers[0][0]].type in _partners(layer):
+                self.fused[layer.name] = readers[0][0]
 
     def backward_order(self):
         """Layers with backward work, costs first; a fused cost is part of its softmax and not listed."""
@@ -56,30 +61,52 @@ class Graph:
     def contributions(self, name):
         """The (consumer, input index) pairs that add to the gradient of a layer's output, in definition order.
 
-        Empty for costs, and for a softmax fused with its cost: their gradient starts with themselves.
+        Empty for costs, and for a layer fused with its cost: their gradient starts with themselves.
         """
         if name in self.fused:
             return []
-        return [(consumer, i) for consumer, i in self.consumers[name] if consumer in self.produces]
+        return [
+            (consumer, i)
+            for consumer, i in self.consumers[name]
+            if consumer in self.produces and not _reads_constants(self.layers[consumer], i)
+        ]
 
     def wanted_inputs(self, layer):
         """Indices of the inputs of a layer that want a gradient."""
-        return [i for i, source in enumerate(layer.inputs) if source in self.wants_gradient]
-
-    def label_layers(self):
-        """Data layers that are read only as the first input of a cost: class labels."""
         return [
-            name
-            for name, layer in self.layers.items()
-            if layer.type == "data"
-            and self.consumers[name]
-            and all(i == 0 and is_cost(self.layers[c]) for c, i in self.consumers[name])
+            i
+            for i, source in enumerate(layer.inputs)
+            if source in self.wants_gradient and not _reads_constants(layer, i)
         ]
+
+    def owner(self, layer, tensor):
+        """The (layer name, tensor) that holds a parameter tensor of a layer: another one where weights are shared."""
+        i, sources = index(tensor), layer.get("weightSourceLayers", ())
+        if i is None or not any(sources) or not sources[i]:
+            return layer.name, tensor
+        return self.owner(self.layers[sources[i]], f"weights[{layer['weightSourceMatrixIndices'][i]}]")
+
+    def fused_with_cost(self, name):
+        """For a layer fused with its cost: (the layer its labels come from, their name, the coefficient)."""
+        cost = self.layers[self.fused[name]]
+        return cost.inputs[0], LABELS_AS[cost.type], cost["coeff"]
 
 
 def is_cost(layer):
     """True for the cost.* layer types."""
     return layer.type.startswith("cost.")
+
+
+def _partners(layer):
+    """The types of cost that go backward in one step with a layer if they are its only consumer."""
+    if layer.type == "softmax":
+        return ("cost.logreg", "cost.crossent")
+    return ("cost.crossent2",) if layer.type == "neuron" and layer["neuron"]["type"] == "logistic" else ()
+
+
+def _reads_constants(layer, i):
+    """True for the labels or targets of a cost, which get no gradient; gates do."""
+    return i == 0 and READERS.get(layer.type, "gates") != "gates"
 
 
 def learns(layer):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import exact, photos
+from . import exact, labels, photos
 from .draws import generator
 from .errors import BadInput
 
@@ -60,24 +60,22 @@ def make(network, kind, batch, seed):
     """
     if kind not in KINDS:
         return _from_file(network, Path(kind))
-    labels = network.graph.label_layers()
-    images = [layer for layer in network.layers if layer.type == "data" and layer.name not in labels]
+    graph = network.graph
+    of_costs = labels.kinds(graph)
+    images = [layer for layer in network.layers if layer.type == "data" and layer.name not in of_costs]
+    data = {
+        name: labels.draw(graph, name, what, batch, generator(seed, "data", name)) for name, what in of_costs.items()
+    }
     if kind == "photos":
-        return _photographs(network, images, labels, batch, seed)
-    data = {}
-    for layer in network.layers:
-        random = generator(seed, "data", layer.name)
-        if layer.name in labels:
-            data[layer.name] = random.integers(0, network.classes(), (1, batch)).astype(np.float32)
-        elif layer.type == "data":
-            shape = layer.outputs, batch
-            data[layer.name] = (
-                exact.draw(random, shape) if kind == "exact" else random.standard_normal(shape, np.float32)
-            )
+        return _photographs(network, images, data, batch, seed)
+    for layer in images:
+        random, shape = generator(seed, "data", layer.name), (layer.outputs, batch)
+        data[layer.name] = exact.draw(random, shape) if kind == "exact" else random.standard_normal(shape, np.float32)
     return Inputs(data, kind)
 
 
-def _photographs(network, images, labels, batch, seed):
+def _photographs(network, images, data, batch, seed):
+    """Add crops of photographs to what costs read; class labels then name the photograph."""
     sizes = {layer.name: isqrt(layer.outputs // 3) for layer in images}
     for layer in images:
         if layer.outputs != 3 * sizes[layer.name] ** 2:
@@ -85,7 +83,7 @@ def _photographs(network, images, labels, batch, seed):
                 f"layer {layer.name}: {layer.outputs} values per case are no square image of three colours",
                 hint="photographs need 3·S·S values (key dims of the data layer), or use --input random",
             )
-    data, shown, names = {}, None, []
+    shown, names = None, []
     for layer in images:
         size = sizes[layer.name]
         data[layer.name], label, pictures = photos.crops(
@@ -93,8 +91,10 @@ def _photographs(network, images, labels, batch, seed):
         )
         if shown is None:
             shown, names = pictures, [list(photos.PHOTOGRAPHS)[int(k)] for k in label[0]]
-    for name in labels:
-        data[name] = (np.arange(batch) % min(network.classes(), len(photos.PHOTOGRAPHS)))[None].astype(np.float32)
+    for name, kind in labels.kinds(network.graph).items():
+        if kind == "classes":
+            count = min(labels.classes(network.graph, name), len(photos.PHOTOGRAPHS))
+            data[name] = (np.arange(batch) % count)[None].astype(np.float32)
     return Inputs(data, "photos", shown, names)
 
 
@@ -102,16 +102,15 @@ def _from_file(network, path):
     arrays = read_npz(path, f"--input takes {', '.join(KINDS)} or an npz file with one array per data layer")
     layers = {layer.name: layer for layer in network.layers if layer.type == "data"}
     _same_names(path, arrays, layers)
-    batches = {name: array.shape[1] for name, array in arrays.items() if array.ndim == 2}
-    if len(set(batches.values())) > 1:
-        raise BadInput(f"{path}: the arrays differ in their number of cases: {batches}", hint="cases are columns")
-    batch = next(iter(batches.values()), 1)
+    of_costs = labels.kinds(network.graph)
+    deciding = next(iter([*of_costs, *layers]))  # labels are seldom mistaken for their transpose
+    batch = arrays[deciding].shape[-1] if arrays[deciding].ndim else 0
     data = {name: check(path, name, arrays[name], (layer.outputs, batch)) for name, layer in layers.items()}
-    for name in network.graph.label_layers():
-        label = data[name]
-        if not np.all((label == np.floor(label)) & (label >= 0) & (label < network.classes())):
-            hint = f"labels are whole numbers from 0 to {network.classes() - 1}, stored as float32"
-            raise BadInput(f"{path}: array {name} has a value that is no class label", hint=hint)
+    for name, kind in of_costs.items():
+        hint = labels.complaint(network.graph, name, kind, data[name])
+        if hint:
+            what = "class label" if kind == "classes" else kind.removesuffix("s")
+            raise BadInput(f"{path}: array {name} has a value that is no {what}", hint=hint)
     return Inputs(data, path.name)
 
 

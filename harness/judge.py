@@ -207,7 +207,8 @@ class _Block:
     def may_conspire(self):
         """Which elements are still inside the deterministic bound n u M."""
         limit = self.terms * ROUNDOFF * np.asarray(self.magnitude, np.float64) + self.floor
-        return np.abs(np.subtract(self.actual, self.expected, dtype=np.float64)) <= limit
+        with np.errstate(invalid="ignore"):
+            return np.abs(np.subtract(self.actual, self.expected, dtype=np.float64)) <= limit
 
     def loose(self):
         """How many bounds exceed the value they belong to."""
@@ -305,9 +306,8 @@ def _rank(x):
 
 
 def _squares(x):
-    flat = np.ascontiguousarray(x, np.float64).ravel()
     with np.errstate(over="ignore"):
-        return float(flat @ flat)
+        return float(np.einsum("ij,ij", x, x, dtype=np.float64))  # not BLAS, whose threads cost more than they bring
 
 
 def _as_matrix(x):

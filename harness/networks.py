@@ -6,6 +6,7 @@ from typing import Any
 
 from .errors import BadInput
 from .graph import Graph
+from .labels import READERS
 
 SHIPPED = Path(__file__).parent / "nets"
 
@@ -41,14 +42,21 @@ class Network:
         return Graph(self.layers)
 
     def classes(self):
-        """Number of classes: the outputs of what the first cost compares with the labels; None without a cost."""
+        """Number of classes: the outputs of what the first cost compares with class labels; None without a cost."""
         layers = self.graph.layers
-        return next((layers[cost.inputs[1]].outputs for cost in self.layers if cost.type == "cost.logreg"), None)
+        costs = (cost for cost in self.layers if READERS.get(cost.type) == "classes")
+        return next((layers[cost.inputs[1]].outputs for cost in costs), None)
 
     def parameter_count(self):
         """Number of weights and biases."""
-        shapes = [shape for layer in self.layers for shape in parameter_shapes(layer).values()]
-        return sum(rows * columns for rows, columns in shapes)
+        graph = self.graph
+        owned = [
+            shape
+            for layer in self.layers
+            for tensor, shape in parameter_shapes(layer).items()
+            if graph.owner(layer, tensor) == (layer.name, tensor)
+        ]
+        return sum(rows * columns for rows, columns in owned)
 
 
 def parameter_shapes(layer):
@@ -57,6 +65,28 @@ def parameter_shapes(layer):
     if "biasShape" in layer.keys:
         shapes["biases"] = tuple(layer["biasShape"])
     return shapes
+
+
+def sparse_inputs(layer):
+    """Indices of the inputs whose channels the groups of a layer see by a list of connections."""
+    return [i for i, sparse in enumerate(layer.get("randSparse") or ()) if sparse]
+
+
+def plain(layer, values=None):
+    """A layer as a plain dict, with what no layer file of 2012 holds: its class tree and its sparse connections.
+
+    Parameters
+    ----------
+    layer : LayerSpec
+    values : dict of str to ndarray, optional
+        The layer's tensors; ``filterConns[i]`` are the connections of input i.
+    """
+    found = layer.to_dict()
+    if getattr(layer, "tree", None) is not None:
+        found["tree"] = [list(children) for children in layer.tree.children]
+    if values and sparse_inputs(layer):
+        found["filterConns"] = [values.get(f"filterConns[{i}]") for i in range(len(layer.inputs))]
+    return found
 
 
 def shipped():

@@ -7,7 +7,8 @@ import numpy as np
 from .draws import generator
 from .errors import BadInput
 from .inputs import check, read_npz
-from .networks import parameter_shapes
+from .names import increment, index
+from .networks import parameter_shapes, sparse_inputs
 
 MOMENTUM_SCALE = 0.01
 """Standard deviation of a recorded momentum buffer, as a share of initW (of 1 for biases, of .01 where initW is 0)."""
@@ -17,7 +18,9 @@ def make(network, seed, weights_file=None):
     """Parameters for all layers that have some.
 
     Weights are N(0, initW²), biases initB (config specification 13.1), momentum buffers small normals, so that the
-    term μΔ of the update is never zero; every array has its own stream.
+    term μΔ of the update is never zero; every array has its own stream. The offsets of a class tree's inner nodes are
+    normals too, as they would be after some training, so that paths matter. Sparse connections are permutations of the
+    channels, one after the other (section 12).
 
     Parameters
     ----------
@@ -29,27 +32,48 @@ def make(network, seed, weights_file=None):
     Returns
     -------
     dict of str to dict of str to ndarray of float32
-        By layer and tensor: ``weights[i]``, ``biases``, ``weights_inc[i]``, ``biases_inc``.
+        By layer and tensor: ``weights[i]``, ``biases``, ``weights_inc[i]``, ``biases_inc``, and integers
+        ``filterConns[i]``. Layers that share a matrix hold the same array; its momentum buffer is the owner's.
     """
     values = {layer.name: _draw(layer, seed) for layer in network.layers if parameter_shapes(layer)}
     if weights_file is not None:
         _load(network, Path(weights_file), values)
+    return share(network, values)
+
+
+def share(network, values):
+    """Give layers that take a matrix from another one that one's array, and drop what was drawn in its place."""
+    for layer, tensor, (owner, held) in _borrowed(network):
+        values[layer.name][tensor] = values[owner][held]
+        values[layer.name].pop(increment(tensor), None)
+        if index(tensor) in sparse_inputs(layer):
+            values[layer.name][_connections(tensor)] = values[owner][_connections(held)]
     return values
 
 
-def increment(tensor):
-    """Name of the momentum buffer of a parameter tensor: ``weights[1]`` → ``weights_inc[1]``."""
-    return tensor.replace("weights", "weights_inc").replace("biases", "biases_inc")
+def owned(network, values):
+    """Yield (layer, tensor, array) of what has to be written to an engine: shared matrices once, by their owner.
+
+    Connections are written to every layer that has some.
+    """
+    borrowed = {(layer.name, tensor) for layer, tensor, _ in _borrowed(network)}
+    for layer, tensors in values.items():
+        for tensor, array in tensors.items():
+            if (layer, tensor) not in borrowed:
+                yield layer, tensor, array
 
 
-def gradient(tensor):
-    """Name of the gradient of a parameter tensor: ``weights[1]`` → ``weights_grad[1]``."""
-    return tensor.replace("weights", "weights_grad").replace("biases", "biases_grad")
+def _borrowed(network):
+    graph = network.graph
+    for layer in network.layers:
+        for tensor in parameter_shapes(layer):
+            owner = graph.owner(layer, tensor)
+            if owner != (layer.name, tensor):
+                yield layer, tensor, owner
 
 
-def index(tensor):
-    """Input index of a weights tensor: ``weights[1]`` → 1; None for biases."""
-    return int(tensor.split("[")[1][:-1]) if "[" in tensor else None
+def _connections(tensor):
+    return tensor.replace("weights", "filterConns")
 
 
 def _draw(layer, seed):
@@ -62,6 +86,10 @@ def _draw(layer, seed):
             values[tensor] = _normal(layer["initW"][index(tensor)], shape, seed, layer.name, tensor)
             scale = MOMENTUM_SCALE * (layer["initW"][index(tensor)] or 0.01)
         values[increment(tensor)] = _normal(scale, shape, seed, layer.name, increment(tensor))
+    for i in sparse_inputs(layer):
+        random = generator(seed, "connections", layer.name, i)
+        orders = [random.permutation(layer["channels"][i]) for _ in range(layer["overSample"][i])]
+        values[f"filterConns[{i}]"] = np.concatenate(orders)
     return values
 
 
@@ -73,10 +101,12 @@ def _normal(scale, shape, seed, *key):
 
 def _load(network, path, values):
     arrays = read_npz(path, "--weights takes an npz file with arrays such as 'conv1.weights[0]' and 'conv1.biases'")
+    borrowed = {(layer.name, tensor) for layer, tensor, _ in _borrowed(network)}
     wanted = {
         f"{layer.name}.{tensor}": (layer.name, tensor, shape)
         for layer in network.layers
         for tensor, shape in parameter_shapes(layer).items()
+        if (layer.name, tensor) not in borrowed
     }
     missing, unknown = sorted(set(wanted) - set(arrays)), sorted(set(arrays) - set(wanted))
     if missing or unknown:

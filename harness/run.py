@@ -70,7 +70,7 @@ def prepare(options):
     tape = Tape(options.seed)
     if options.input != "exact":
         return Workload(network, chosen, minibatch, values, tape, options.passes, threads)
-    values = exact_values(values, options.seed)
+    values = exact_values(network, values, options.seed)
     return ExactWorkload(
         exact_network(network), chosen, minibatch, values, tape, options.passes, threads, seed=options.seed
     )

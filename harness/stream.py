@@ -20,8 +20,15 @@ def chunks(layer, inputs):
     return [slice(start, min(start + step, batch)) for start in range(0, batch, step)]
 
 
+def columns(array, part):
+    """The columns of a chunk; None of nothing, all of what is drawn once for all images."""
+    return array if array is None or array.shape[1] == 1 else array[:, part]
+
+
 class TensorStream:
     """Judges one tensor of all engines, chunk by chunk, and keeps the reference rounded to float32.
+
+    Judging runs in threads while the reference evaluates the next chunk; asking for findings waits for it.
 
     Parameters
     ----------
@@ -46,7 +53,7 @@ class TensorStream:
         self.found = found
         self._inspect = inspect
         self.reference = None
-        self._verdicts, self._pairs = {}, {}
+        self._verdicts, self._pairs, self._tasks = {}, {}, []
         self._distances = {} if measure else None
 
     def add(self, bounded, part=None):
@@ -58,13 +65,13 @@ class TensorStream:
         with np.errstate(over="ignore"):
             self.reference[where] = bounded.value
         origin = None if part is None else (0, part.start)
-        tasks = [_POOL.submit(self._judge, name, bounded, where, origin) for name in self._verdicts]
-        tasks += [_POOL.submit(self._compare, pair, where) for pair in self._pairs]
-        for task in tasks:
-            task.result()
+        self._wait()
+        self._tasks = [_POOL.submit(self._judge, name, bounded, where, origin) for name in self._verdicts]
+        self._tasks += [_POOL.submit(self._compare, pair, where) for pair in self._pairs]
 
     def findings(self):
         """The Finding on each engine."""
+        self._wait()
         return {
             name: self._verdicts[name].finish() if name in self._verdicts else found
             for name, found in self.found.items()
@@ -72,10 +79,12 @@ class TensorStream:
 
     def bitwise(self):
         """For each pair of engines, ``a = b``: how many elements differ in their bits."""
+        self._wait()
         return {f"{a} = {b}": int(count) for (a, b), count in self._pairs.items()}
 
     def distances(self):
         """By engine, ‖x − r‖₂ / ‖r‖₂ and the largest |x − r|; empty if not measured."""
+        self._wait()
         if not self._distances:
             return {}
         scale = float(np.linalg.norm(self.reference.ravel())) or 1.0
@@ -96,13 +105,21 @@ class TensorStream:
         if self._distances is not None:
             self._distances = dict.fromkeys(present, (0.0, 0.0))
 
+    def _wait(self):
+        for task in self._tasks:
+            task.result()
+        self._tasks = []
+
     def _judge(self, name, bounded, where, origin):
         actual = self.found[name][where]
         self._verdicts[name].add(bounded, actual, origin)
         if self._distances is not None:
             error = np.subtract(actual, bounded.value, dtype=np.float64).ravel()
             squares, largest = self._distances[name]
-            self._distances[name] = squares + float(error @ error), max(largest, float(np.abs(error).max(initial=0.0)))
+            self._distances[name] = (
+                squares + float(np.square(error).sum()),
+                max(largest, float(np.abs(error).max(initial=0.0))),
+            )
 
     def _compare(self, pair, where):
         self._pairs[pair] += differing_bits(*(self.found[name][where] for name in pair))

@@ -11,6 +11,7 @@ them is done.
 
 from . import backward, forward, update
 from .errors import BadInput, Unsupported
+from .networks import plain
 from .reference import UnsupportedLayer, op
 from .stream import TensorStream
 from .table import Row
@@ -44,7 +45,11 @@ class Sweep:
         self.graph = work.network.graph
         self.own_feed = own_feed
         self.passes = list(STEPS)[: 1 + max(list(STEPS).index(name) for name in work.passes)]
-        self.ops = {layer.name: _formulas(layer) for layer in work.network.layers if layer.type != "data"}
+        self.ops = {
+            layer.name: _formulas(layer, work.values.get(layer.name))
+            for layer in work.network.layers
+            if layer.type != "data"
+        }
         self.acts, self.acts_grad, self.gradients = {}, {}, {}
         self.problems = {}
         self.sessions = work.open_sessions()
@@ -126,8 +131,8 @@ class Sweep:
         return {name: {consumer for consumer, _ in pairs} for name, pairs in self.graph.consumers.items()}
 
 
-def _formulas(layer):
+def _formulas(layer, values):
     try:
-        return op(layer.to_dict())
+        return op(plain(layer, values))
     except UnsupportedLayer as error:
         raise BadInput(f"layer {layer.name}: {error}", hint="such a layer cannot be compared") from error

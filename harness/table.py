@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 
-from .verdicts import Finding, Worst, worst_status
+from .verdicts import FAILS, Finding, Worst, worst_status
 
 
 @dataclass
@@ -75,8 +75,9 @@ class Row:
         return f"{engine} {self.layer} {self.step} {self.tensor}"
 
     def status(self):
-        """The most severe status; an inherited difference counts as one only where nothing is worse."""
-        return worst_status(found.status for found in self.counted().values()) or "different"
+        """The most severe status; ``inherited`` where all that differs is inherited."""
+        worst = worst_status(found.status for found in self.counted().values())
+        return "inherited" if "inherited" in self.origin.values() and worst not in FAILS else worst
 
     def flat(self):
         """One plain dictionary per engine: the lines of results.csv and of the frame ``rows``."""
@@ -138,7 +139,7 @@ def step_lines(rows):
                 "type": kind,
                 "pass": step,
                 "tensors": len(group),
-                "verdict": worst_status(row.status() for row in group),
+                "verdict": _group_status([row.status() for row in group]),
                 "share": max(found.share for row in group for found in row.findings.values()),
                 **{f"seconds {engine}": value for engine, value in seconds.items()},
                 "ratio": ratio(seconds),
@@ -163,6 +164,11 @@ def ratio(seconds):
         return None
     first, second = seconds.values()
     return first / second if second else None
+
+
+def _group_status(statuses):
+    worst = worst_status(status for status in statuses if status != "inherited")
+    return "inherited" if "inherited" in statuses and worst not in FAILS else worst
 
 
 def _finding(values):

@@ -25,7 +25,7 @@ class Printer:
         """Headline and column names."""
         names = [engine.name for engine in work.engines]
         width = self.console.width if self.console.is_terminal else None
-        self._lines = display.Lines(work.network.layers, names, width)
+        self._lines = display.Lines(work.network.layers, names, self.mode, width)
         count = work.network.spec.parameter_count
         self.print(
             f"{work.network.name}: {len(work.network.layers)} layers, {count:,} parameters, {work.batch} cases "

@@ -1,52 +1,59 @@
 """The update pass of a sweep: one weight update from the reference's gradients, rounded once and written to all."""
 
 from . import reference
-from .networks import parameter_shapes
-from .parameters import gradient, increment, index
+from .learning import learning, normal, owned, rate, solver_constants, super_eps
+from .names import gradient, increment, index
 
 
 def rows(sweep):
     """Yield the rows of new weights, biases and momentum buffers, layer by layer in definition order."""
     taking_part = {layer.name for layer in sweep.graph.backward_order()}
     for layer in sweep.work.network.layers:
-        if layer.name in taking_part and learning(layer):
-            written = {} if sweep.own_feed else sweep.gradients[layer.name]
+        if layer.name in taking_part and learning(sweep.graph, layer):
+            written = {} if sweep.own_feed else sweep.gradients.get(layer.name, {})
             sweep.each(layer, "update", lambda session, name=layer.name, written=written: _step(session, name, written))
-            for tensor in learning(layer):
+            for tensor in owned(sweep.graph, layer):
                 yield from _tensor_rows(sweep, layer, tensor)
 
 
-def learning(layer):
-    """The parameter tensors of a layer whose base rate is above zero; the others are frozen."""
-    rates = {tensor: base_rate(layer, tensor) for tensor in parameter_shapes(layer)}
-    return [tensor for tensor, value in rates.items() if value > 0]
+def new_values(op, layer, tensor, values, normals=None):
+    """What an update makes of a parameter tensor, constraints included.
 
+    Parameters
+    ----------
+    op : Op
+        The layer's formulas.
+    layer : LayerSpec
+    tensor : str
+    values : dict of str to ndarray
+        The tensor, its momentum buffer and, but on the direct route, its gradient, by name.
+    normals : ndarray, (tensors, 2), optional
+        See `learning.normal`.
 
-def base_rate(layer, tensor):
-    """``epsW[i]`` or ``epsB``."""
-    return layer.get("epsB", 0) if index(tensor) is None else layer["epsW"][index(tensor)]
-
-
-def rate(layer, tensor):
-    """The learning rate ε at progress 0 (network specification, section 9).
-
-    Every schedule starts at the base rate, but for a stepped one with a single step, which is constant at its target.
+    Returns
+    -------
+    new, increment : Bounded
     """
-    schedule = layer["schedB" if index(tensor) is None else "schedW"]
-    if schedule["type"] in ("dexp", "jdexp") and schedule["params"].get("numSteps", 2) <= 1:
-        return base_rate(layer, tensor) / schedule["params"]["tgtFactor"]
-    return base_rate(layer, tensor)
+    eps = rate(layer, tensor, normal(normals, layer, tensor))
+    constants = solver_constants(layer, tensor)
+    constants["wc"] *= rate(layer, tensor, normal(normals, layer, tensor, 1)) / eps  # each use has its own noise
+    arrays = values[tensor], values[increment(tensor)], values.get(gradient(tensor))
+    if super_eps(layer) > 0:
+        new, inc = reference.spread_step(*arrays, eps=eps, **constants, super_eps=super_eps(layer))
+    else:
+        rule = reference.update if index(tensor) is None else op.update
+        new, inc = rule(*arrays, eps=eps, **constants)
+    return _constrained(layer, index(tensor), new), inc
 
 
-def solver_constants(layer, tensor):
-    """Momentum μ and weight decay λ of a parameter tensor, as `reference.update` takes them."""
-    i = index(tensor)
-    return {"mom": layer["momB"], "wc": 0.0} if i is None else {"mom": layer["momW"][i], "wc": layer["wc"][i]}
-
-
-def updates_directly(layer, tensor):
-    """True for weights without a gradient matrix (network specification 8.2, the direct route)."""
-    return layer.type in ("fc", "local") and index(tensor) is not None
+def _constrained(layer, i, new):
+    if i is None or layer.type == "treefc":
+        return new
+    if layer.get("wcNormMax") and layer["wcNormMax"][i] > 0:
+        new = reference.limit_contrast(new, layer["wcNormMin"][i], layer["wcNormMax"][i])
+    if layer["wballNormed"][i] > 0:
+        new = reference.limit_norms(new, layer["wballNormed"][i], layer["modules"] if layer.type == "local" else 1)
+    return new
 
 
 def _step(session, name, written):
@@ -56,14 +63,8 @@ def _step(session, name, written):
 
 
 def _tensor_rows(sweep, layer, tensor):
-    before, after_backward = sweep.work.values[layer.name], sweep.gradients[layer.name]
-    new, inc = reference.update(
-        before[tensor],
-        after_backward.get(increment(tensor), before[increment(tensor)]),
-        after_backward.get(gradient(tensor)),
-        eps=rate(layer, tensor),
-        **solver_constants(layer, tensor),
-    )
+    values = sweep.work.values[layer.name] | sweep.gradients[layer.name]
+    new, inc = new_values(sweep.ops[layer.name], layer, tensor, values, sweep.work.normals(layer))
     for name, found in ((tensor, new), (increment(tensor), inc)):
         stream = sweep.stream(layer, "update", name, found.value.shape)
         stream.add(found)

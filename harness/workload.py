@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from . import parameters
 from .draws import Tape
+from .learning import has_noise
+from .networks import parameter_shapes
 
 
 @dataclass
@@ -47,8 +50,12 @@ class Workload:
         return {"weights": [own[f"weights[{i}]"] for i in range(count)], "biases": own.get("biases")}
 
     def mask(self, layer):
-        """The dropout mask of a layer, None where it has none."""
+        """What is random in the forward pass of a layer (`Tape.mask`), None where nothing is."""
         return self.tape.mask(layer, self.batch, self.pass_type)
+
+    def normals(self, layer):
+        """The normals of a layer's learning rates (`Tape.normals`), None where they have no noise."""
+        return self.tape.normals(layer, len(parameter_shapes(layer))) if has_noise(layer) else None
 
     def acts(self, layer, reference):
         """What feeds the consumers of a layer: the reference's output."""
@@ -70,7 +77,6 @@ class Workload:
         sessions = {}
         for engine in self.engines:
             session = sessions[engine.name] = engine.open(self.network, self.threads)
-            for layer, tensors in self.values.items():
-                for tensor, array in tensors.items():
-                    session.write(layer, tensor, array)
+            for layer, tensor, array in parameters.owned(self.network, self.values):
+                session.write(layer, tensor, array)
         return sessions

@@ -3,14 +3,16 @@
 from ._call import launch_log
 from .errors import Refused
 
-__all__ = ["Refused", "build_info", "cudaconv", "launch_log"]
+__all__ = ["Network", "Refused", "build_info", "cudaconv", "launch_log"]
 
 
 def __getattr__(name):
-    if name == "cudaconv":
-        from importlib import import_module
+    from importlib import import_module
 
+    if name == "cudaconv":
         return import_module(".cudaconv", __name__)
+    if name == "Network":
+        return import_module(".network", __name__).Network
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -66,6 +66,7 @@ cdef extern from "host/matrix.h":
         long size()
         float* data()
         void copyFrom(const Matrix&) except +
+        cbool isView()
 
 
 cdef extern from "host/entry.h":
@@ -170,3 +171,6 @@ cdef object call_on(CpuDevice* device, str name, dict inputs, dict targets, dict
         function.call(device[0], args)
     outputs = {key: matrix_array(args.matrices[key.encode()], device[0]) for key in targets}
     return outputs, launch_dicts(device)
+
+
+include "_binding_network.pxi"

@@ -47,6 +47,8 @@ class LayerSpec:
         Line of every option that was given, by lower-case name.
     file, line
         Definition file and line of the section.
+    tree : Tree or None
+        The class tree of a treefc layer.
     """
 
     name: str
@@ -57,6 +59,7 @@ class LayerSpec:
     lines: Mapping[str, int]
     file: str
     line: int
+    tree: Tree | None = None
 
     def __getitem__(self, key):
         return self.keys[key]
@@ -132,7 +135,8 @@ def load_network(definition, params=None, *, data_dims=None, num_classes=None, t
     num_classes : int, optional
         Number of classes of the data set; else that of the layer below the softmax is right by definition.
     tree : Tree, optional
-        Class tree, for treefc layers.
+        Class tree of the data set, for treefc layers; else that of their own key ``tree``, the children of every
+        inner node in the order of their numbers: ``tree=0 1 2, 3 4, 5 6``.
 
     Returns
     -------
@@ -253,7 +257,7 @@ def _detached(source, taken):
     name = next((name for name in names if name not in taken), None)
     source.check(name is not None, "no name is left for its neuron layer", "neuron", actual=base)
     draft = Draft(source.section, source.facts, source.warnings, name, "neuron", [source])
-    neuron = source.convert(NEURON, source["neuron"], "neuron", source.section)
+    neuron = source.convert(NEURON, source["neuron"], source.section)
     draft.values = {
         "name": name, "type": "neuron", "src_layer": source.name, "inputs": (source.name,),
         "numInputs": (source["outputs"],), "outputs": source["outputs"], "neuron": neuron, "gpu": source["gpu"],
@@ -303,5 +307,5 @@ def _freeze(draft):
         draft.values.setdefault(key.name, key.default)
     return LayerSpec(
         draft.name, draft.type, draft.values.get("inputs", ()), draft["outputs"], MappingProxyType(draft.values),
-        MappingProxyType(draft.lines), draft.section.file, draft.section.line,
+        MappingProxyType(draft.lines), draft.section.file, draft.section.line, draft.tree,
     )  # fmt: skip

@@ -16,7 +16,7 @@ import numpy as np
 from . import _gemm
 from .checks import require, shaped, square
 from .geometry import ceil_div, conv_modules
-from .threads import get_threads, single_threaded_blas
+from .threads import single_threaded_blas, threads_for
 
 FEWEST_TAP_CHANNELS = 16  # below, a product per tap has too little to sum up
 TAP_COLUMNS = 1024  # columns of one product (pixels times images): large enough for BLAS, small enough to share out
@@ -56,24 +56,9 @@ def conv_forward(
     images = _images("conv_forward: images", images, img_size)
     g = _geometry("conv_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups)
     filters = _filters("conv_forward: filters", filters, g, images)
-    shape = (g["F"], g["M"], g["M"], g["N"])
     biases, shared = _biases(biases, g, images)
-    require(
-        out is not None or not accumulate, "conv_forward: accumulate without out", "out", None, "pass the sum so far"
-    )
-    if out is None:
-        out = np.empty(shape, images.dtype)
-    result = shaped("conv_forward: out", out, shape, images, "out is (F, M, M, N)")
-    require(
-        result is out, "conv_forward: out is not contiguous", "C order", f"strides {out.strides}", "allocate it anew"
-    )
-    arguments = (images.reshape(-1), filters, biases, shared, accumulate, out.reshape(-1))
-    with single_threaded_blas():
-        if _by_taps(g):
-            _gemm.forward_taps(_pieces(g, g["M"], TAP_COLUMNS), *arguments, get_threads())
-        else:
-            g = _pieces(g, g["M"], PATCH_COLUMNS)
-            _gemm.forward_patches(g, *arguments, _scratch(g, images.dtype), get_threads())
+    out = _output(out, accumulate, g, images)
+    _forward(g, images.reshape(-1), filters, biases, shared, accumulate, out.reshape(-1))
     return out
 
 
@@ -102,11 +87,11 @@ def conv_backward_images(grads, filters, *, channels, img_size, filter_size, pad
     with single_threaded_blas():
         if _by_taps(g):
             g = _pieces(g, g["I"], TAP_COLUMNS)
-            _gemm.images_taps(g, grads.reshape(-1), filters, out.reshape(-1), get_threads())
+            _gemm.images_taps(g, grads.reshape(-1), filters, out.reshape(-1), _threads(g))
         else:
             g = _pieces(g, g["M"], PATCH_COLUMNS)
             patches = np.empty(g["K"] * g["S"] ** 2 * g["M"] * g["N"], grads.dtype)
-            _gemm.images_patches(g, grads.reshape(-1), filters, out.reshape(-1), patches, get_threads())
+            _gemm.images_patches(g, grads.reshape(-1), filters, out.reshape(-1), patches, _threads(g))
     return out
 
 
@@ -134,12 +119,12 @@ def conv_backward_filters(images, grads, *, filter_size, padding, stride, groups
             out = np.zeros((rows, g["F"]), images.dtype)
             block = ceil_div(g["K"], ceil_div(g["K"], CHANNEL_BLOCK))
             g = _pieces(g, g["M"], TAP_COLUMNS)
-            _gemm.filters_taps(g, images.reshape(-1), grads.reshape(-1), out.reshape(-1), block, get_threads())
+            _gemm.filters_taps(g, images.reshape(-1), grads.reshape(-1), out.reshape(-1), block, _threads(g))
             return out
         parts = np.zeros((min(g["M"], FILTER_GRADIENT_PARTS), rows * g["F"]), images.dtype)
         g = _pieces(g, g["M"], PATCH_COLUMNS)
         scratch = _scratch(g, images.dtype)
-        _gemm.filters_patches(g, images.reshape(-1), grads.reshape(-1), parts, scratch, get_threads())
+        _gemm.filters_patches(g, images.reshape(-1), grads.reshape(-1), parts, scratch, _threads(g))
     return parts.sum(axis=0).reshape(rows, g["F"])
 
 
@@ -159,6 +144,30 @@ def conv_backward_biases(grads, shared=True):
     grads = square("conv_backward_biases: grads", grads)
     rows = len(grads) if shared else grads[..., 0].size
     return grads.reshape(rows, -1).sum(axis=1, keepdims=True)
+
+
+def _forward(g, *arguments):
+    """Run either way on checked, flat arguments."""
+    with single_threaded_blas():
+        if _by_taps(g):
+            _gemm.forward_taps(_pieces(g, g["M"], TAP_COLUMNS), *arguments, _threads(g))
+        else:
+            g = _pieces(g, g["M"], PATCH_COLUMNS)
+            _gemm.forward_patches(g, *arguments, _scratch(g, arguments[0].dtype), _threads(g))
+
+
+def _output(out, accumulate, g, like):
+    """The array for the result of conv_forward: `out`, checked, or a new one."""
+    shape = (g["F"], g["M"], g["M"], g["N"])
+    what = "conv_forward: out"
+    if out is None:
+        require(not accumulate, f"{what}: accumulate without out", "out", None, "pass the sum so far")
+        return np.empty(shape, like.dtype)
+    hint = "allocate it anew"
+    require(
+        shaped(what, out, shape, like, "(F, M, M, N)") is out, f"{what} is not contiguous", "C order", "a view", hint
+    )
+    return out
 
 
 def _by_taps(g):
@@ -210,8 +219,13 @@ def _pieces(g, side, columns):
     return {**g, "columns": ceil_div(side, count)}
 
 
+def _threads(g):
+    return threads_for(g["F"] * g["M"] ** 2 * g["N"] * g["K"] * g["S"] ** 2)
+
+
 def _scratch(g, dtype):
-    return np.empty((get_threads(), g["K"] * g["S"] ** 2 * g["columns"] * g["N"]), dtype)
+    """Room for the patch matrix of one piece, for each thread."""
+    return np.empty((_threads(g), g["K"] * g["S"] ** 2 * g["columns"] * g["N"]), dtype)
 
 
 def _images(what, images, img_size):

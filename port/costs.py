@@ -1,12 +1,16 @@
-"""Softmax and the logistic-regression cost. Network specification 6.10, 7.1.
+"""Softmax and the costs, but for cost.msm (msm.py). Network specification 6.10, 7.
 
-Matrices are (classes, N), one column per image; labels are N class indices. Gradients are those of minus the cost,
-since training ascends.
+Matrices are (classes, N), one column per image; labels are N class indices, targets have a value per class. Costs are
+sums over the images in float64. Gradients are those of minus the cost, since training ascends.
 """
 
 import numpy as np
 
-from .checks import floats, require, shaped
+from .checks import floats, require, shaped, square
+from .norm import window_sums
+
+LOG_OF_ZERO = -50.0  # what the release takes for log x where x <= 0, in all costs but logreg
+TICA_FLOOR = 0.001
 
 
 def softmax_forward(x):
@@ -41,7 +45,7 @@ def softmax_backward(probs, grads):
 def softmax_logreg_backward(labels, probs, coeff=1.0):
     """Gradient of softmax and logreg in one: coeff * ([class is the label] - probs), (classes, N)."""
     probs = floats("softmax_logreg_backward: probs", probs, 2)
-    rows, columns = _positions("softmax_logreg_backward", labels, probs)
+    rows, columns = label_positions("softmax_logreg_backward", labels, probs)
     difference = -probs
     difference[rows, columns] = 1 - probs[rows, columns]
     return probs.dtype.type(coeff) * difference
@@ -68,30 +72,172 @@ def logreg_cost(labels, probs, topk=1):
     """
     probs = floats("logreg_cost: probs", probs, 2)
     require(topk >= 1, "logreg_cost: wrong topk", "at least 1", topk, "the number of guesses")
-    label_probs = probs[_positions("logreg_cost", labels, probs)]
+    positions = label_positions("logreg_cost", labels, probs)
     with np.errstate(divide="ignore"):
-        logs = np.log(label_probs, dtype=np.float64)
-    equal = (probs == label_probs).sum(axis=0)
-    free = topk - (probs > label_probs).sum(axis=0)
+        logs = np.log(probs[positions], dtype=np.float64)
+    return np.array([-logs.sum(), *rank_errors(probs, positions, topk)])
+
+
+def rank_errors(values, positions, topk):
+    """The number of images less Σ credit, and less Σ top-k credit, of the values at the label's `positions`."""
+    mine = values[positions]
+    equal = (values == mine).sum(axis=0)
+    free = topk - (values > mine).sum(axis=0)
     # NaN equals nothing, not even itself: as in 2012 it then has top-k credit but is not the maximum.
-    credit = np.where(label_probs == np.fmax.reduce(probs), 1 / np.maximum(equal, 1), 0)
+    credit = np.where(mine == np.fmax.reduce(values), 1 / np.maximum(equal, 1), 0)
     topk_credit = np.clip(free / np.maximum(equal, 1), 0, 1)
-    count = probs.shape[1]
-    return np.array([-logs.sum(), count - credit.sum(), count - topk_credit.sum()])
+    return values.shape[1] - credit.sum(), values.shape[1] - topk_credit.sum()
 
 
 def logreg_backward(labels, probs, coeff=1.0):
     """Gradient for the probabilities: coeff / p at the label, 0 elsewhere, (classes, N)."""
     probs = floats("logreg_backward: probs", probs, 2)
-    positions = _positions("logreg_backward", labels, probs)
+    positions = label_positions("logreg_backward", labels, probs)
     grads = np.zeros_like(probs)
     with np.errstate(divide="ignore"):
         grads[positions] = probs.dtype.type(coeff) / probs[positions]
     return grads
 
 
-def _positions(op, labels, probs):
-    """Index arrays (label, image) into probs."""
+def crossent_cost(targets, probs):
+    """The two numbers of cost.crossent: -Σ targets * log(probs), with -50 for log 0; and N - Σ credit.
+
+    Parameters
+    ----------
+    targets : ndarray, (classes, N)
+        A distribution over the classes for each image.
+    probs : ndarray, (classes, N)
+
+    Returns
+    -------
+    ndarray, (2,), float64
+        Credit: 1/(number of classes that share the maximum) if one of them has a target above 0.
+    """
+    targets, probs = _pair("crossent_cost", targets, probs)
+    top = probs == probs.max(axis=0)
+    credit = (top & (targets > 0)).any(axis=0) / np.maximum(top.sum(axis=0), 1)
+    return np.array([-(targets * _safe_log(probs)).sum(), probs.shape[1] - credit.sum()])
+
+
+def crossent_backward(targets, probs, coeff=1.0):
+    """Gradient for the probabilities: coeff * targets / probs."""
+    targets, probs = _pair("crossent_backward", targets, probs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return probs.dtype.type(coeff) * targets / probs
+
+
+def softmax_crossent_backward(targets, probs, coeff=1.0):
+    """Gradient of softmax and crossent in one: coeff * (targets - probs * sum of the targets)."""
+    targets, probs = _pair("softmax_crossent_backward", targets, probs)
+    return probs.dtype.type(coeff) * (targets - probs * targets.sum(axis=0))
+
+
+def crossent2_cost(targets, y):
+    """The number of cost.crossent2: -Σ (t log y + (1-t) log(1-y)), with -50 for log 0; y and targets in 0 ... 1."""
+    targets, y = _pair("crossent2_cost", targets, y)
+    return np.array([-(targets * _safe_log(y) + (1 - targets) * _safe_log(1 - y)).sum()])
+
+
+def crossent2_backward(targets, y, coeff=1.0):
+    """Gradient for y: coeff * (t/y - (1-t)/(1-y)). The release had the second sign wrong."""
+    targets, y = _pair("crossent2_backward", targets, y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return y.dtype.type(coeff) * (targets / y - (1 - targets) / (1 - y))
+
+
+def logistic_crossent2_backward(targets, y, coeff=1.0):
+    """Gradient of a logistic neuron and crossent2 in one: coeff * (t - y)."""
+    targets, y = _pair("logistic_crossent2_backward", targets, y)
+    return y.dtype.type(coeff) * (targets - y)
+
+
+def rflickr_cost(targets, y):
+    """The number of cost.rflickr: Σ log(1 + (y-t)²)."""
+    targets, y = _pair("rflickr_cost", targets, y)
+    return np.array([np.log1p(np.square(y - targets), dtype=np.float64).sum()])
+
+
+def rflickr_backward(targets, y, coeff=1.0):
+    """Gradient for y: -2 coeff d / (1 + d²) with d = y - t."""
+    targets, y = _pair("rflickr_backward", targets, y)
+    d = y - targets
+    return d.dtype.type(-2 * coeff) * d / (1 + d * d)
+
+
+def sum2_cost(x):
+    """The number of cost.sum2: Σ x²."""
+    return np.array([np.square(floats("sum2_cost: x", x, 2), dtype=np.float64).sum()])
+
+
+def sum2_backward(x, coeff=1.0):
+    """Gradient: -2 coeff x."""
+    x = floats("sum2_backward: x", x, 2)
+    return x.dtype.type(-2 * coeff) * x
+
+
+def gsum2_cost(gate, x):
+    """The number of cost.gsum2: Σ gate * x², with a gate (1, N) and x (units, N)."""
+    gate, x = _gated("gsum2_cost", gate, x)
+    return np.array([(gate * np.square(x, dtype=np.float64)).sum()])
+
+
+def gsum2_backward(gate, x, coeff=1.0):
+    """Gradients for gate and x: -coeff * sum of x² over the units, and -2 coeff gate x."""
+    gate, x = _gated("gsum2_backward", gate, x)
+    dtype = x.dtype.type
+    return dtype(-coeff) * (x * x).sum(axis=0, keepdims=True), dtype(-2 * coeff) * gate * x
+
+
+def tica_forward(images, *, size):
+    """cost.tica: (its number, the reciprocals 1/(0.001 + √E)); E is the sum of squares over the window of a pixel.
+
+    The number is the sum of the reciprocals, as in the release, though the objective is another one (`tica_backward`).
+
+    Parameters
+    ----------
+    images : ndarray, (C, I, I, N)
+    size : int
+        Side of the window, which is that of rnorm.
+
+    Returns
+    -------
+    cost : ndarray, (1,), float64
+    reciprocals : ndarray, (C, I, I, N)
+    """
+    images = square("tica_forward: images", images)
+    reciprocals = 1 / (images.dtype.type(TICA_FLOOR) + np.sqrt(window_sums(images * images, size)))
+    return np.array([reciprocals.sum(dtype=np.float64)]), reciprocals
+
+
+def tica_backward(images, reciprocals, *, size, coeff=1.0):
+    """-coeff * images * (sum of the reciprocals over the window), the window not mirrored, as in the release.
+
+    For odd sizes that is the gradient of -coeff Σ (√E - 0.001 log(0.001 + √E)).
+    """
+    images = square("tica_backward: images", images)
+    hint = "as tica_forward returns them"
+    reciprocals = shaped("tica_backward: reciprocals", reciprocals, images.shape, images, hint)
+    return images.dtype.type(-coeff) * images * window_sums(reciprocals, size)
+
+
+def _safe_log(x):
+    """log x in float64, -50 where x is not above 0."""
+    x = x.astype(np.float64)
+    return np.log(x, out=np.full(x.shape, LOG_OF_ZERO), where=x > 0)
+
+
+def _pair(op, targets, y):
+    y = floats(f"{op}: y", y, 2)
+    return shaped(f"{op}: targets", targets, y.shape, y, "a target for every value"), y
+
+
+def _gated(op, gate, x):
+    x = floats(f"{op}: x", x, 2)
+    return shaped(f"{op}: gate", gate, (1, x.shape[1]), x, "one gate per image"), x
+
+
+def label_positions(op, labels, probs):
+    """Index arrays (label, image) into probs, checked."""
     classes, count = probs.shape
     labels = np.asarray(labels)
     require(labels.size == count, f"{op}: wrong number of labels", count, labels.size, "one label per image")

@@ -164,6 +164,26 @@ def read_weight_source(text):
     return match[1], int(match[2] or 0)
 
 
+def read_tree(text):
+    """Parse a class tree: the children of every inner node, inner nodes apart by commas, numbers by blanks.
+
+    Inner nodes are numbered after the leaves, in the order of the text; the one that is nobody's child is the root.
+
+    Returns
+    -------
+    children : tuple of tuple of int
+        Of every node, leaves first.
+    root : int
+    """
+    inner = [tuple(read_int(number) for number in piece.split()) for piece in text.split(",")]
+    below = {child for children in inner for child in children}
+    leaves = sum(map(len, inner)) - len(inner) + 1
+    roots = sorted({*range(len(inner) + max(leaves, 0))} - below)
+    if not all(inner) or len(roots) != 1:
+        raise ValueError("the children of every inner node, as in 0 1 2, 3 4, 5 6")
+    return (*[()] * leaves, *inner), roots[0]
+
+
 def read_init_function(text):
     """Check the name of an initialiser against the closed list (13.2); nothing in a layer file is ever executed."""
     match = _FUNCTION.fullmatch(text)

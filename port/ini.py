@@ -64,10 +64,15 @@ def place(file, line, layer, key):
 
 @dataclass
 class Option:
-    """The text of one option and the line it stands on."""
+    """One option: its text in pieces, one per line, and the line it starts on."""
 
-    text: str
+    parts: list[str]
     line: int
+
+    @property
+    def text(self):
+        """The whole text."""
+        return "\n".join(self.parts)
 
 
 @dataclass
@@ -115,7 +120,7 @@ class _Reader:
         if line[0] in "rR" and line.split(None, 1)[0].lower() == "rem":
             return
         if line[0] in WHITE and self.options is not None and self.last is not None:
-            self.last.text += "\n" + line.strip(WHITE)
+            self.last.parts.append(line.strip(WHITE))
         elif line[0] == "[" and line.find("]") > 1:
             self.header(number, line[1 : line.index("]")])
         elif self.options is None:
@@ -154,7 +159,7 @@ class _Reader:
         if name in self.options:
             where = "DEFAULT" if self.section is None else self.section.name
             self.warn(number, f"[{where}] {name} is given again; the last one counts")
-        self.last = self.options[name] = Option("" if text == '""' else text, number)
+        self.last = self.options[name] = Option(["" if text == '""' else text], number)
 
     def warn(self, number, text):
         """Record a warning about a line."""

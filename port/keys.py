@@ -90,6 +90,7 @@ class Draft:
     earlier: dict[str, "Draft"] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     params: Section | None = None
+    tree: Tree | None = None
     weights_below: bool = False
 
     def __getitem__(self, key):
@@ -142,29 +143,29 @@ class Draft:
                 raise section.error("is missing", key.name, expected=f"a line {key.name}=... in this section")
             return (key.default,) * count if key.each else key.default
         if not key.each:
-            return self.convert(key, option.text, key.name, section)
+            return self.convert(key, option.text, section)
         pieces = [piece.strip() for piece in option.text.split(",")]
         if len(pieces) not in (1, count):
             raise section.error(
                 "has the wrong number of entries", key.name, expected=f"1 or {count}, one per input", actual=len(pieces)
             )
-        values = [self.convert(key, piece, f"{key.name}[{i}]", section) for i, piece in enumerate(pieces)]
+        values = [self.convert(key, piece, section, f"entry {i} ") for i, piece in enumerate(pieces)]
         return tuple(values) if len(values) == count else tuple(values * count)
 
-    def convert(self, key, piece, label, section):
-        """One piece of text to a value, with the row's checks."""
+    def convert(self, key, piece, section, which=""):
+        """One piece of text to a value, with the row's checks; `which` begins the messages."""
         try:
             value = key.read(piece)
         except ValueError as error:
-            raise section.error(f"{label} cannot be read", key.name, expected=str(error), actual=piece) from None
+            raise section.error(f"{which}cannot be read", key.name, expected=str(error), actual=piece) from None
         if key.one_of and value not in key.one_of:
             raise section.error(
-                f"{label} is unknown", key.name, expected="one of " + ", ".join(key.one_of), actual=value
+                f"{which}is unknown", key.name, expected="one of " + ", ".join(key.one_of), actual=value
             )
         if (key.low is not None and value < key.low) or (key.high is not None and value > key.high):
-            raise section.error(f"{label} is out of range", key.name, expected=_range(key), actual=value)
+            raise section.error(f"{which}is out of range", key.name, expected=_range(key), actual=value)
         if key.read is grammar.read_listed_bool and piece.lower() not in ("true", "1", "false", "0"):
-            text = section.error(f"{label} counts as false", key.name, expected="true, 1, false or 0", actual=piece)
+            text = section.error(f"{which}counts as false", key.name, expected="true, 1, false or 0", actual=piece)
             self.warnings.append(str(text))
         return value
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from . import geometry, grammar
-from . import weight_layers as weights
+from . import weight_types as weights
 from .keys import Draft, Key, flag, integer, number, text
 
 
@@ -80,7 +80,7 @@ def derive_neuron(draft):
     """An explicit neuron layer: the text becomes the parsed neuron."""
     option = draft.section.find("neuron")
     draft.check(option is not None, "is missing", "neuron", expected="a line neuron=...")
-    neuron = draft.convert(NEURON, option.text, "neuron", draft.section)
+    neuron = draft.convert(NEURON, option.text, draft.section)
     draft.values |= {"neuron": neuron, "usesActs": neuron["usesActs"], "usesInputs": neuron["usesInputs"]}
     same_outputs(draft)
 
@@ -299,7 +299,9 @@ LAYER_TYPES = {
     "data": LayerType(derive_data, (integer("dataIdx", low=0),), inputs=(0, 0), also=("dims",)),
     "neuron": LayerType(derive_neuron, uses=(True, True, False)),
     "fc": LayerType(weights.derive_fc, weights.FC_KEYS, **WEIGHTED),
-    "treefc": LayerType(weights.derive_treefc, weights.WEIGHT_KEYS, **WEIGHTED | {"inputs": (1, 1)}),
+    "treefc": LayerType(
+        weights.derive_treefc, weights.WEIGHT_KEYS, **WEIGHTED | {"inputs": (1, 1), "also": ("weightSource", "tree")}
+    ),
     "conv": LayerType(weights.derive_conv, weights.CONV_KEYS, **WEIGHTED | {"params": weights.CONV_PARAMS}),
     "local": LayerType(weights.derive_local, weights.LOCAL_KEYS, **WEIGHTED),
     "pool": LayerType(

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _gemm
 from .checks import floats, require, shaped
-from .threads import get_threads, single_threaded_blas
+from .threads import single_threaded_blas, threads_for
 
 BLOCK = 128  # units of the longer side that one thread works on at a time
 
@@ -47,7 +47,8 @@ def fc_forward(inputs, weights, biases, out=None, accumulate=False):
         out += 0 if biases is None else biases
     else:
         out[:] = 0 if biases is None else biases
-    _product("N", "T" if order == "C" else "N", inputs, flat, out, 1, 1)
+    sizes = shape[1], shape[0], len(inputs)
+    _product("N", "T" if order == "C" else "N", inputs.reshape(-1), flat, out.reshape(-1), sizes, 1, 1)
     return out
 
 
@@ -67,7 +68,8 @@ def fc_backward_inputs(grads, weights):
     flat, order = _weights("fc_backward_inputs: weights", weights, np.shape(weights)[0], grads)
     shaped("fc_backward_inputs: grads", grads, (weights.shape[1], grads.shape[1]), grads, "one row per output")
     out = np.empty((len(weights), grads.shape[1]), grads.dtype)
-    _product("N", "N" if order == "C" else "T", grads, flat, out, 1, 0)
+    sizes = grads.shape[1], len(weights), len(grads)
+    _product("N", "N" if order == "C" else "T", grads.reshape(-1), flat, out.reshape(-1), sizes, 1, 0)
     return out
 
 
@@ -100,21 +102,8 @@ def fc_backward_weights(inputs, grads, out, scale_out=0.0, scale_new=1.0):
         "(inputs, outputs)",
     )
     first, second = (grads, inputs) if order == "C" else (inputs, grads)
-    with single_threaded_blas():
-        _gemm.product(
-            "T",
-            "N",
-            first.reshape(-1),
-            second.reshape(-1),
-            flat,
-            len(first),
-            len(second),
-            inputs.shape[1],
-            scale_new,
-            scale_out,
-            BLOCK,
-            get_threads(),
-        )
+    sizes = len(first), len(second), inputs.shape[1]
+    _product("T", "N", first.reshape(-1), second.reshape(-1), flat, sizes, scale_new, scale_out)
     return out
 
 
@@ -123,23 +112,11 @@ def fc_backward_biases(grads):
     return floats("fc_backward_biases: grads", grads, 2).sum(axis=1)[np.newaxis]
 
 
-def _product(transa, transb, a, weights, out, alpha, beta):
-    """Out = alpha op(weights) a + beta out, for C-contiguous a and out with images last."""
+def _product(transa, transb, a, b, c, sizes, alpha, beta):
+    """Column-major c = alpha op(a) op(b) + beta c on flat arrays; sizes (m, n, k): m×n = (m×k)(k×n)."""
+    m, n, k = sizes
     with single_threaded_blas():
-        _gemm.product(
-            transa,
-            transb,
-            a.reshape(-1),
-            weights,
-            out.reshape(-1),
-            a.shape[1],
-            len(out),
-            len(a),
-            alpha,
-            beta,
-            BLOCK,
-            get_threads(),
-        )
+        _gemm.product(transa, transb, a, b, c, m, n, k, alpha, beta, BLOCK, threads_for(m * n * k))
 
 
 def _weights(what, weights, num_inputs, like):

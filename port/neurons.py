@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _loops
 from .checks import OperandError, floats, require, shaped
-from .threads import get_threads
+from .threads import VALUE, threads_for
 
 
 def neuron_forward(kind, x, **params):
@@ -34,7 +34,7 @@ def neuron_forward(kind, x, **params):
         A ValueError: unknown neuron, or its parameters are not the ones above.
     """
     forward, _, names = _lookup(kind)
-    _check_params(kind, params, names)
+    params = _checked_params(kind, params, names)
     return forward(floats("neuron_forward: x", x), **params)
 
 
@@ -57,7 +57,7 @@ def neuron_backward(kind, x, y, grads, **params):
     """
     _, backward, names = _lookup(kind)
     names = tuple(name for name in names if name != "normals")
-    _check_params(kind, params, names)
+    params = _checked_params(kind, params, names)
     grads = floats("neuron_backward: grads", grads)
     x = shaped("neuron_backward: x", x, grads.shape, grads, "the shape of grads")
     y = shaped("neuron_backward: y", y, grads.shape, grads, "the shape of grads")
@@ -66,13 +66,13 @@ def neuron_backward(kind, x, y, grads, **params):
 
 def _relu(x):
     y = np.empty_like(x)
-    _loops.relu_forward(x.reshape(-1), y.reshape(-1), get_threads())
+    _loops.relu_forward(x.reshape(-1), y.reshape(-1), threads_for(VALUE * x.size))
     return y
 
 
 def _relu_backward(x, y, grads):
     dx = np.empty_like(grads)
-    _loops.relu_backward(y.reshape(-1), grads.reshape(-1), dx.reshape(-1), get_threads())
+    _loops.relu_backward(y.reshape(-1), grads.reshape(-1), dx.reshape(-1), threads_for(VALUE * y.size))
     return dx
 
 
@@ -119,6 +119,11 @@ def _softrelu_backward(x, y, grads):
     return np.where(x > 4, grads, grads * (e / (1 + e)))
 
 
+def _sqrt(x):
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(x)
+
+
 def _sqrt_backward(x, y, grads):
     with np.errstate(divide="ignore", invalid="ignore"):
         return grads / (2 * y)
@@ -144,7 +149,7 @@ _NEURONS = {
     "tanh": (_tanh, _tanh_backward, ("a", "b")),
     "softrelu": (_softrelu, _softrelu_backward, ()),
     "square": (np.square, lambda x, y, grads: 2 * x * grads, ()),
-    "sqrt": (np.sqrt, _sqrt_backward, ()),
+    "sqrt": (_sqrt, _sqrt_backward, ()),
     "linear": (lambda x, a, b: a * x + b, lambda x, y, grads, a, b: a * grads, ("a", "b")),
     "drelu": (_drelu, _drelu_backward, ("a",)),
 }
@@ -164,6 +169,8 @@ def _lookup(kind):
     return _NEURONS[kind]
 
 
-def _check_params(kind, params, names):
+def _checked_params(kind, params, names):
+    """Params with numbers as Python floats, which leave the dtype of arrays alone."""
     hint = "as in the layer file: brelu[a], tanh[a,b], linear[a,b], drelu[a]"
     require(set(params) == set(names), f"neuron {kind}: wrong parameters", names, tuple(params), hint)
+    return {name: value if name == "normals" else float(value) for name, value in params.items()}

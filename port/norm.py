@@ -1,18 +1,21 @@
-"""Response normalisation across channels. Network specification 6.8.
+"""Response normalisation across channels and over pixels, contrast normalisation. Network specification 6.7-6.9.
 
-With the window of channel f running from f - size//2 to f - size//2 + size - 1, clipped (blocked: the channels of the
-block of `size` that f belongs to)::
+Across channels, with the window of channel f running from f - size//2 to f - size//2 + size - 1, clipped (blocked: the
+channels of the block of `size` that f belongs to)::
 
     denoms = min_div + scale * (sum of images**2 over the window)        acts = images * denoms**-power
 
-Both passes go over the data once; each sum is formed afresh, since a running sum would lose digits.
+Over pixels, per channel, the window of a pixel at row y runs from row y - size//2 to y - size//2 + size - 1, columns
+alike, clipped to the image; contrast normalisation takes for the denominators the squares of the differences from the
+mean of the window. In all of them each sum is formed afresh, since a running sum would lose digits.
 """
 
 import numpy as np
 
 from . import _loops
 from .checks import require, shaped, square
-from .threads import get_threads
+from .pool import avg_pool_forward
+from .threads import VALUE, threads_for
 
 
 def cmrnorm_forward(images, *, size, scale, power, min_div=1.0, blocked=False):
@@ -42,7 +45,7 @@ def cmrnorm_forward(images, *, size, scale, power, min_div=1.0, blocked=False):
     images = square("cmrnorm_forward: images", images)
     norm = _geometry("cmrnorm_forward", images, size, scale, power, min_div, blocked)
     acts, denoms = np.empty_like(images), np.empty_like(images)
-    _loops.cmrnorm_forward(norm, _rows(images), _rows(acts), _rows(denoms), get_threads())
+    _loops.cmrnorm_forward(norm, _rows(images), _rows(acts), _rows(denoms), threads_for(VALUE * images.size))
     return acts, denoms
 
 
@@ -71,9 +74,129 @@ def cmrnorm_backward(images, acts, denoms, grads, *, size, scale, power, blocked
     ]
     norm = _geometry("cmrnorm_backward", images, size, scale, power, 0.0, blocked)
     dimages = np.empty_like(images)
-    scratch = np.empty((get_threads(), len(images) * _loops.norm_block()), images.dtype)
-    _loops.cmrnorm_backward(norm, _rows(images), *map(_rows, others), _rows(dimages), scratch, get_threads())
+    threads = threads_for(VALUE * images.size)
+    scratch = np.empty((threads, len(images) * _loops.norm_block()), images.dtype)
+    _loops.cmrnorm_backward(norm, _rows(images), *map(_rows, others), _rows(dimages), scratch, threads)
     return dimages
+
+
+def rnorm_forward(images, *, size, scale, power):
+    """Normalise each value by its neighbours in the same channel: images * (1 + scale Σ images²)**-power.
+
+    Parameters
+    ----------
+    images : ndarray, (C, I, I, N)
+        float32 or float64.
+    size : int
+        Side of a window.
+    scale : float
+        Already divided by size², as the layer files' parser does.
+    power : float
+
+    Returns
+    -------
+    acts, denoms : ndarray, (C, I, I, N)
+
+    Raises
+    ------
+    OperandError
+        A ValueError, for a wrong shape, dtype or size.
+    """
+    images = square("rnorm_forward: images", images)
+    return _normalise("rnorm_forward", images, images, size, scale, power)
+
+
+def rnorm_backward(images, acts, denoms, grads, *, size, scale, power):
+    """Gradient of `rnorm_forward`; the formula of `cmrnorm_backward` with the mirrored window over pixels.
+
+    Parameters
+    ----------
+    images, acts, denoms, grads : ndarray, (C, I, I, N)
+        Input and outputs of `rnorm_forward`, and the gradient of acts.
+    size, scale, power
+        As there.
+
+    Returns
+    -------
+    ndarray, (C, I, I, N)
+    """
+    images = square("rnorm_backward: images", images)
+    others = [
+        shaped(f"rnorm_backward: {name}", array, images.shape, images, "the shape of images")
+        for name, array in (("acts", acts), ("denoms", denoms), ("grads", grads))
+    ]
+    acts, denoms, grads = others
+    _check_size("rnorm_backward", size)
+    dimages = window_sums(grads * acts / denoms, size, mirrored=True)
+    dimages *= images
+    dimages *= images.dtype.type(-2 * scale * power)
+    dimages += grads * denoms**-power
+    return dimages
+
+
+def cnorm_forward(images, *, size, scale, power):
+    """Divide each value by the contrast of its window: images * (1 + scale Σ diffs²)**-power.
+
+    diffs are the differences of all values from the means of their own windows; the numerator is the image itself.
+
+    Parameters
+    ----------
+    images, size, scale, power
+        As `rnorm_forward`.
+
+    Returns
+    -------
+    acts, denoms, diffs : ndarray, (C, I, I, N)
+    """
+    images = square("cnorm_forward: images", images)
+    _check_size("cnorm_forward", size)
+    diffs = images - avg_pool_forward(images, size=size, stride=1, start=-(size // 2), outputs=images.shape[1])
+    return *_normalise("cnorm_forward", images, diffs, size, scale, power), diffs
+
+
+def cnorm_backward(diffs, acts, denoms, grads, *, size, scale, power):
+    """The gradient that the release defines for `cnorm_forward`: `rnorm_backward` with diffs in the place of images.
+
+    It leaves out how the means depend on the images, so it is an approximation by definition.
+    """
+    return rnorm_backward(diffs, acts, denoms, grads, size=size, scale=scale, power=power)
+
+
+def window_sums(values, size, mirrored=False):
+    """Sum over the clipped window of pixels of each pixel; `mirrored`: over the pixels whose windows contain it.
+
+    Parameters
+    ----------
+    values : ndarray, (C, I, I, N)
+    size : int
+    mirrored : bool
+
+    Returns
+    -------
+    ndarray, (C, I, I, N)
+    """
+    low = size // 2 - size + 1 if mirrored else -(size // 2)
+    for axis in (1, 2):
+        side, sums = values.shape[axis], np.zeros_like(values)
+        before = (slice(None),) * axis
+        for offset in range(max(low, 1 - side), min(low + size, side)):
+            to = (*before, slice(max(0, -offset), side - max(0, offset)))
+            sums[to] += values[(*before, slice(max(0, offset), side - max(0, -offset)))]
+        values = sums
+    return values
+
+
+def _normalise(op, images, centred, size, scale, power):
+    """(acts, denoms) with the squares of `centred` in the denominators."""
+    _check_size(op, size)
+    denoms = window_sums(centred * centred, size)
+    denoms *= denoms.dtype.type(scale)
+    denoms += 1
+    return images * denoms**-power, denoms
+
+
+def _check_size(op, size):
+    require(size >= 1, f"{op}: wrong size", "at least 1 pixel", size, "size is the side of a window")
 
 
 def _geometry(op, images, size, scale, power, min_div, blocked):

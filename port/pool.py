@@ -1,4 +1,6 @@
-"""Pooling over square windows of each channel: maximum and average. Network specification 6.6.
+"""Pooling over square windows of each channel: maximum, largest value, average, random element.
+
+Network specification 6.6.
 
 Output (oy, ox) covers rows start + stride oy ... + size - 1 (columns alike), clipped to the image. Arrays are
 (channels, y, x, images) in float32 or float64; letters: I image side, O outputs per side.
@@ -9,7 +11,7 @@ import numpy as np
 from . import _loops
 from .checks import require, shaped, square
 from .geometry import pool_outputs
-from .threads import get_threads
+from .threads import VALUE, threads_for
 
 
 def max_pool_forward(images, *, size, stride, start=0, outputs=None):
@@ -37,7 +39,7 @@ def max_pool_forward(images, *, size, stride, start=0, outputs=None):
     images = square("max_pool_forward: images", images)
     pool = _geometry("max_pool_forward", images.shape, size, stride, start, outputs)
     acts = _empty_acts(pool, images)
-    _loops.max_pool_forward(pool, _rows(images), _rows(acts), get_threads())
+    _loops.max_pool_forward(pool, _rows(images), _rows(acts), _threads(images))
     return acts
 
 
@@ -63,7 +65,7 @@ def max_pool_backward(images, acts, grads, *, size, stride, start=0):
     _check_acts("max_pool_backward: acts", acts, images)
     grads = shaped("max_pool_backward: grads", grads, acts.shape, images, "the shape of acts")
     dimages = np.zeros_like(images)
-    _loops.max_pool_backward(pool, _rows(images), _rows(acts), _rows(grads), _rows(dimages), get_threads())
+    _loops.max_pool_backward(pool, _rows(images), _rows(acts), _rows(grads), _rows(dimages), _threads(dimages))
     return dimages
 
 
@@ -80,7 +82,7 @@ def avg_pool_forward(images, *, size, stride, start=0, outputs=None):
         "fewer outputs",
     )
     acts = _empty_acts(pool, images)
-    _loops.avg_pool_forward(pool, _rows(images), _rows(acts), get_threads())
+    _loops.avg_pool_forward(pool, _rows(images), _rows(acts), _threads(images))
     return acts
 
 
@@ -103,8 +105,108 @@ def avg_pool_backward(grads, *, img_size, size, stride, start=0):
     shape = (len(grads), img_size, img_size, grads.shape[3])
     pool = _geometry("avg_pool_backward", shape, size, stride, start, grads.shape[1])
     dimages = np.zeros(shape, grads.dtype)
-    _loops.avg_pool_backward(pool, _rows(grads), _rows(dimages), get_threads())
+    _loops.avg_pool_backward(pool, _rows(grads), _rows(dimages), _threads(dimages))
     return dimages
+
+
+def maxabs_pool_forward(images, *, size, stride, start=0, outputs=None):
+    """The value of the largest magnitude of each window, with its sign; parameters as `max_pool_forward`.
+
+    Of equal magnitudes the later one in scan order (rows from the top, then from left to right) wins; the start is 0.
+    The gradient is `max_pool_backward`: it compares values, signs included.
+    """
+    images = square("maxabs_pool_forward: images", images)
+    pool = _geometry("maxabs_pool_forward", images.shape, size, stride, start, outputs)
+    acts = np.zeros((len(images), pool["O"], pool["O"], pool["N"]), images.dtype)
+    for to, source, _ in _taps(pool):
+        best, new = acts[to], images[source]
+        np.copyto(best, new, where=~(np.abs(best) > np.abs(new)))
+    return acts
+
+
+def rand_pool_choose(images, uniforms, *, size, stride, start=0, outputs=None):
+    """Choose one pixel of each window at random.
+
+    The law is this project's, since the release's is not known: a pixel is chosen with a probability proportional to
+    its value where that is positive, never where it is not; in a window without positive values all pixels are equally
+    likely. With the pixels of the clipped window in scan order, the choice is the first whose cumulative sum of
+    positive values exceeds the uniform deviate times their total.
+
+    Parameters
+    ----------
+    images : ndarray, (C, I, I, N)
+    uniforms : ndarray, (C, O, O, N)
+        Uniform in [0, 1).
+    size, stride, start, outputs : int
+        As `max_pool_forward`.
+
+    Returns
+    -------
+    ndarray of int, (C, O, O, N)
+        Position of the pixel in its clipped window, in scan order; an argument of `rand_pool_forward`.
+    """
+    images = square("rand_pool_choose: images", images)
+    pool = _geometry("rand_pool_choose", images.shape, size, stride, start, outputs)
+    shape = (len(images), pool["O"], pool["O"], pool["N"])
+    uniforms = np.asarray(uniforms, np.float64)
+    hint = "one uniform deviate for every output"
+    require(uniforms.shape == shape, "rand_pool_choose: uniforms have the wrong shape", shape, uniforms.shape, hint)
+    total, area = np.zeros(shape), np.zeros((pool["O"], pool["O"], 1))
+    for to, source, _ in _taps(pool):
+        total[to] += np.maximum(images[source], 0)
+        area[to[1:3]] += 1
+    level, passed, chosen = uniforms * total, np.zeros(shape), np.zeros(shape, np.intp)
+    for to, source, _ in _taps(pool):
+        passed[to] += np.maximum(images[source], 0)
+        chosen[to] += passed[to] <= level[to]
+    chosen = np.where(total > 0, chosen, (uniforms * area).astype(np.intp))
+    return np.minimum(chosen, area.astype(np.intp) - 1)
+
+
+def rand_pool_forward(images, chosen, *, size, stride, start=0):
+    """The chosen pixel of each window.
+
+    Parameters
+    ----------
+    images : ndarray, (C, I, I, N)
+    chosen : ndarray of int, (C, O, O, N)
+        Position of the pixel in its clipped window, in scan order, from 0 on.
+    size, stride, start : int
+        As `max_pool_forward`.
+
+    Returns
+    -------
+    ndarray, (C, O, O, N)
+        Its gradient is `max_pool_backward`: every pixel equal to the chosen one gets the window's gradient.
+    """
+    images, chosen = square("rand_pool_forward: images", images), np.asarray(chosen)
+    _check_acts("rand_pool_forward: chosen", chosen, images)
+    pool = _geometry("rand_pool_forward", images.shape, size, stride, start, chosen.shape[1])
+    acts, found = _empty_acts(pool, images), np.zeros(chosen.shape, bool)
+    for to, source, position in _taps(pool):
+        here = chosen[to] == position
+        np.copyto(acts[to], images[source], where=here)
+        found[to] |= here
+    wrong = chosen[~found][:5]
+    require(found.all(), "rand_pool_forward: no such pixel", "positions in the clipped windows", wrong, "from 0 on")
+    return acts
+
+
+def _taps(pool):
+    """The places (p, q) of a window in scan order, as (outputs that have it, their pixels, its position in each)."""
+    first = pool["start"] + pool["stride"] * np.arange(pool["O"])
+    low, high = np.maximum(first, 0), np.minimum(first + pool["size"], pool["I"])
+    spans = []
+    for p in range(pool["size"]):
+        inside = np.flatnonzero((first + p >= 0) & (first + p < pool["I"]))
+        if inside.size:
+            begin, end = inside[0], inside[-1]
+            pixels = slice(first[begin] + p, first[end] + p + 1, pool["stride"])
+            spans.append((slice(begin, end + 1), pixels, (first + p - low)[begin : end + 1]))
+    for rows, pixel_rows, down in spans:
+        for columns, pixel_columns, right in spans:
+            position = down[:, np.newaxis] * (high - low)[columns] + right
+            yield (slice(None), rows, columns), (slice(None), pixel_rows, pixel_columns), position[..., np.newaxis]
 
 
 def _geometry(op, shape, size, stride, start, outputs):
@@ -136,3 +238,7 @@ def _check_acts(what, acts, images):
 def _rows(array):
     """One row per channel."""
     return array.reshape(len(array), -1)
+
+
+def _threads(images):
+    return threads_for(VALUE * images.size)

@@ -6,21 +6,22 @@ threads, and neither do the results, bit for bit.
 """
 
 import os
-import threading
-from contextlib import contextmanager
 from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
+from . import _gemm  # noqa: F401  SciPy's BLAS must be loaded before the libraries are looked for
 from ._loops import has_openmp
 
-_state = {"threads": None, "holders": 0, "saved": []}
-_lock = threading.Lock()
+GRAIN = 2**19  # multiply-adds that are worth a thread
+VALUE = 8  # multiply-adds that take about as long as reading and writing a value
+
+_setting = {"threads": None}
 
 
 def get_threads():
     """Number of threads in use; by default OMP_NUM_THREADS or the number of processors this process may run on."""
-    return _state["threads"] or _default_threads()
+    return _setting["threads"] or _default_threads()
 
 
 def set_threads(threads):
@@ -33,26 +34,17 @@ def set_threads(threads):
     """
     if threads is not None and threads < 1:
         raise ValueError(f"set_threads: expected at least 1 thread, actual: {threads}; hint: None means all processors")
-    _state["threads"] = threads if has_openmp() else None
+    _setting["threads"] = threads if has_openmp() else None
 
 
-@contextmanager
+def threads_for(work):
+    """Number of threads for so many multiply-adds: fewer than `get_threads` if they would not pay."""
+    return max(1, min(get_threads(), work // GRAIN))
+
+
 def single_threaded_blas():
-    """Hold every loaded BLAS library to one thread (nested and concurrent use is fine; the last one out restores)."""
-    with _lock:
-        if _state["holders"] == 0:
-            _state["saved"] = [(library, library.get_num_threads()) for library in _blas_libraries()]
-            for library, _ in _state["saved"]:
-                library.set_num_threads(1)
-        _state["holders"] += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _state["holders"] -= 1
-            if _state["holders"] == 0:
-                for library, threads in _state["saved"]:
-                    library.set_num_threads(threads)
+    """Context in which every loaded BLAS library runs on one thread; afterwards it has its threads back."""
+    return _controller().limit(limits=1, user_api="blas")
 
 
 @cache
@@ -66,5 +58,5 @@ def _default_threads():
 
 
 @cache
-def _blas_libraries():
-    return ThreadpoolController().select(user_api="blas").lib_controllers
+def _controller():
+    return ThreadpoolController()

@@ -1,245 +1,224 @@
-"""Keys and derived values of the layers with weights: fc, treefc, conv, local (config-format sections 6, 7, 11, 12)."""
+"""Layers with weights: what they have in common, and the kinds whose weights are not convolved: fc and treefc."""
 
-from . import geometry, grammar
-from .keys import flag, integer, number, text
+import numpy as np
 
-WEIGHT_KEYS = (
-    number("initW", each=True),
-    number("initB", 0),
-    text("initWFunc", "", grammar.read_init_function),
-    text("initBFunc", "", grammar.read_init_function),
-)
-FC_KEYS = (integer("outputs", low=1), *WEIGHT_KEYS)
-LOCAL_KEYS = (
-    *WEIGHT_KEYS,
-    integer("channels", each=True, low=1),
-    integer("padding", 0, each=True, low=0),
-    integer("stride", 1, each=True, low=1),
-    integer("filterSize", each=True, low=1),
-    integer("filters", each=True, low=1),
-    integer("groups", 1, each=True, low=1),
-    flag("randSparse", False, each=True),
-    text("initCFunc", "", grammar.read_init_function),
-)
-CONV_KEYS = (*LOCAL_KEYS, integer("partialSum", 0, low=0), flag("sharedBiases", True))
-
-WEIGHT_PARAMS = (
-    number("epsW", each=True),
-    number("epsB"),
-    number("momW", each=True),
-    number("momB"),
-    number("superEps", 0.0),
-    number("superMom", 0.0),
-    number("wc", 0.0, each=True),
-    number("wball", 0.0, each=True),
-    text("schedW", {"type": "default", "params": {}}, grammar.read_schedule),
-    text("schedB", {"type": "default", "params": {}}, grammar.read_schedule),
-)
-CONV_PARAMS = (*WEIGHT_PARAMS, number("wcNormMax", 0.0, each=True), number("wcNormMin", 0.0, each=True))
+from . import linear, solver, tree
+from .layer import Layer
+from .parameters import Field, Parameter
 
 
-def derive_fc(draft):
-    """Shapes of a fully-connected layer."""
-    draft.set_outputs(draft["outputs"])
-    _weights(draft, [(n, draft["outputs"]) for n in draft["numInputs"]], draft["numInputs"], (1, draft["outputs"]))
+class Weighted(Layer):
+    """A layer with a weight matrix per input and a bias.
+
+    Attributes
+    ----------
+    parameters : list of Parameter
+        The weight matrices, one per input; those of another layer where they are shared.
+    bias : Parameter
+    weights, weights_inc : sequence of ndarray
+        W and Δ per input, in the shapes ``weightShapes``.
+    weights_grad : sequence of ndarray or None
+        G = ∂W/B (in gc passes ∂W); None where the rate is 0, and on the direct route.
+    biases, biases_inc, biases_grad : ndarray
+        The same for the bias, shape ``biasShape``.
+    cases : int or None
+        B; by default the number of images of each pass.
+    """
+
+    direct = False  # backward changes Δ itself, unless there is a superEps
+    blocks = 1  # filter banks below each other in a weight matrix
+
+    def __init__(self, spec, dtype, rng):
+        super().__init__(spec, dtype, rng)
+        self.super_eps = spec["superEps"]
+        direct = self.direct and not self.super_eps > 0
+        self.parameters = [
+            Parameter(np.zeros(shape, dtype), np.zeros(shape, dtype), base, mom, direct)
+            for shape, base, mom in zip(spec["weightShapes"], spec["epsW"], spec["momW"], strict=True)
+        ]
+        self.owned = [True] * len(self.parameters)
+        shape = spec["biasShape"]
+        self.bias = Parameter(np.full(shape, spec["initB"], dtype), np.zeros(shape, dtype), spec["epsB"], spec["momB"])
+        self.cases = None
+
+    weights = property(lambda self: Field(self.parameters, "values"))
+    weights_inc = property(lambda self: Field(self.parameters, "inc"))
+    weights_grad = property(lambda self: Field(self.parameters, "grad"))
+    biases = property(lambda self: self.bias.values, lambda self, array: setattr(self.bias, "values", array))
+    biases_inc = property(lambda self: self.bias.inc, lambda self, array: setattr(self.bias, "inc", array))
+    biases_grad = property(lambda self: self.bias.grad, lambda self, array: setattr(self.bias, "grad", array))
+
+    def share(self, i, parameter):
+        """Use another layer's matrix for input i (network specification 8.3)."""
+        self.parameters[i], self.owned[i] = parameter, False
+
+    def learns(self, i):
+        """Whether weight matrix i collects gradients: the rates of this layer and of the owner are above 0."""
+        return self.spec["epsW"][i] > 0 and self.parameters[i].base > 0
+
+    def initialise(self, rng):
+        """Own weights N(0, initW²), biases initB, Δ = 0 (config-format specification 13.1).
+
+        The normals are drawn in double precision in row-major order.
+        """
+        for parameter, own, deviation in zip(self.parameters, self.owned, self.spec["initW"], strict=True):
+            if own:
+                parameter.values[...] = deviation * rng.standard_normal(parameter.values.shape)
+                parameter.inc[...] = 0
+        self.biases[...] = self.spec["initB"]
+        self.biases_inc[...] = 0
+
+    def forget_gradients(self):
+        """The next gradients start a new sum."""
+        for parameter in (*self.parameters, self.bias):
+            parameter.contributions = 0
+
+    def collected(self):
+        """Whether gradients of the layer's own matrices wait for an update."""
+        return any(own and one.contributions for own, one in zip(self.owned, self.parameters, strict=True))
+
+    def params_grad(self, acts_grad, progress=0.0, normal=None):
+        """Collect the gradients of the parameters that learn."""
+        for i, parameter in enumerate(self.parameters):
+            if not self.learns(i):
+                continue
+            if parameter.direct and self.pass_type != "gc":
+                eps = self._rate("schedW", self.spec["epsW"][i], progress, normal)
+                self._add_weights_grad(i, acts_grad, *parameter.collect_into(), eps / self._divisor())
+            else:
+                parameter.collect(self._scaled(self._weights_grad(i, acts_grad)))
+        if self.spec["epsB"] > 0:
+            self.bias.collect(self._scaled(self._biases_grad(acts_grad)))
+
+    def _divisor(self):
+        """B; 1 in gc passes."""
+        return 1 if self.pass_type == "gc" else self.cases or self.inputs[0].shape[1]
+
+    def _scaled(self, grads):
+        """∂W/B."""
+        grads *= self.dtype.type(1 / self._divisor())
+        return grads
+
+    def _rate(self, kind, base, progress, normal):
+        """The rate of the weights (``schedW``) or biases (``schedB``)."""
+        return solver.rate(self.spec[kind], base, progress, normal or self.rng.standard_normal)
+
+    def _update(self, progress, normal):
+        self.update_weights(progress, normal)
+        if self.spec["epsB"] > 0:
+            self._step("biases_grad", self.bias, "schedB", progress, normal, 0.0)
+
+    def update_weights(self, progress=0.0, normal=None):
+        """One step of the layer's own weight matrices, which others may share; arguments as `update`."""
+        for i, parameter in enumerate(self.parameters):
+            if self.owned[i] and parameter.base > 0:
+                self._step(f"weights_grad[{i}]", parameter, "schedW", progress, normal, self.spec["wc"][i])
+                self._constrain(i, parameter.values)
+
+    def _step(self, name, parameter, schedule, progress, normal, decay):
+        """Update one parameter."""
+        arguments = {}
+        if not parameter.direct:
+            arguments = {"grads": self._present(name, parameter.grad), "mom": parameter.mom}
+            arguments["eps"] = self._rate(schedule, parameter.base, progress, normal)
+        arguments["decay"] = decay * self._rate(schedule, parameter.base, progress, normal) if decay > 0 else 0.0
+        if self.super_eps > 0:
+            if parameter.mean is None:
+                parameter.mean, parameter.square = np.zeros_like(parameter.values), np.zeros_like(parameter.values)
+            averages = {"mean": parameter.mean, "square": parameter.square, "floor": self.super_eps}
+            solver.super_update(parameter.values, parameter.inc, **arguments, **averages)
+        else:
+            solver.update(parameter.values, parameter.inc, **arguments)
+        parameter.contributions = 0
+
+    def _constrain(self, i, weights):
+        """Hold every filter to its norm, after the update."""
+        for bank in np.split(weights, self.blocks):
+            solver.bound_norms(bank, self.spec["wballNormed"][i])
+
+    def _present(self, name, grads):
+        if grads is None:
+            raise ValueError(f"{self.spec.name}: there is no {name}; hint: run backward before update")
+        return grads
+
+    def _weights_grad(self, i, acts_grad):
+        """∂W of input i, a new array."""
+        raise NotImplementedError
+
+    def _add_weights_grad(self, i, acts_grad, inc, scale_inc, scale_new):
+        """inc = scale_inc * inc + scale_new * ∂W, in place."""
+        raise NotImplementedError
+
+    def _biases_grad(self, acts_grad):
+        raise NotImplementedError
 
 
-def derive_treefc(draft):
-    """Shapes of a tree-structured fully-connected layer: one output per leaf, one weight column per node."""
-    tree = draft.facts.tree
-    draft.check(tree is not None, "needs the class tree of the data set", hint="pass tree=Tree(children, root)")
-    _check_tree(draft, tree)
-    shared = draft.section.find("weightSource")
-    draft.check(shared is None or not shared.text.strip(", "), "is not allowed here", "weightSource")
-    classes = sum(not children for children in tree.children)
-    known = draft.facts.num_classes
-    draft.check(known in (None, classes), "the tree has another number of leaves", expected=known, actual=classes)
-    draft.values["rootLabel"] = tree.root
-    draft.set_outputs(classes)
-    inputs = draft["numInputs"]
-    _weights(draft, [(inputs[0], len(tree.children))], inputs, (1, classes))
+class Fc(Weighted):
+    """Fully-connected layer; several inputs add up. Its weights learn on the direct route: backward changes Δ."""
+
+    direct = True
+
+    def _forward(self, noise):
+        out = None
+        for i, x in enumerate(self.inputs):
+            biases = self.biases if i == 0 else None
+            out = linear.fc_forward(x, self.weights[i], biases, out=out, accumulate=i > 0)
+        return out
+
+    def _input_grad(self, i, acts_grad):
+        return linear.fc_backward_inputs(acts_grad, self.weights[i])
+
+    def _weights_grad(self, i, acts_grad):
+        return linear.fc_backward_weights(self.inputs[i], acts_grad, np.empty_like(self.weights[i]))
+
+    def _add_weights_grad(self, i, acts_grad, inc, scale_inc, scale_new):
+        linear.fc_backward_weights(self.inputs[i], acts_grad, inc, scale_inc, scale_new)
+
+    def _biases_grad(self, acts_grad):
+        return linear.fc_backward_biases(acts_grad)
 
 
-def _check_tree(draft, tree):
-    """Every node is reached from the root exactly once, and the leaves are numbered 0 to C-1."""
-    nodes = range(len(tree.children))
-    seen, stack = set(), [tree.root]
-    while stack:
-        node = stack.pop()
-        draft.check(node in nodes and node not in seen, "the class tree is no tree", actual=node)
-        seen.add(node)
-        stack += tree.children[node]
-    leaves = [node for node in nodes if not tree.children[node]]
-    right = len(seen) == len(nodes) and leaves == list(range(len(leaves)))
-    draft.check(right, "the class tree is no tree with its leaves numbered first")
+class TreeFc(Weighted):
+    """Fully-connected layer over a class tree: one weight column, an offset, per node; one output per leaf.
 
+    Only a constant rate is supported, as in the release: ``schedW`` is ignored, and so are ``wball`` and ``superEps``.
+    """
 
-def derive_local(draft):
-    """Shapes of a locally connected layer: a filter bank per module."""
-    _derive_filters(draft)
-    modules, filters = draft["modules"], draft["filters"]
-    shapes = [(modules * rows, filters) for rows in draft["weightsPerFilter"]]
-    _weights(draft, shapes, draft["weightsPerFilter"], (modules * filters, 1))
+    def __init__(self, spec, dtype, rng):
+        super().__init__(spec, dtype, rng)
+        self.super_eps = 0.0
+        self.shape = tree.TreeShape(spec.tree)
+        self._leaf_weights = None
 
+    def initialise(self, rng):
+        """As other layers; offsets of inner nodes start at 0."""
+        super().initialise(rng)
+        self.weights[0][:, self.shape.classes :] = 0
 
-def derive_conv(draft):
-    """Shapes of a convolution."""
-    _derive_filters(draft)
-    modules, filters, part = draft["modules"], draft["filters"], draft["partialSum"]
-    draft.advise(
-        part == 0 or modules % part == 0, "does not divide the number of modules", "partialSum",
-        expected=f"0 or a divisor of {modules}", actual=part,
-    )  # fmt: skip
-    shapes = [(rows, filters) for rows in draft["weightsPerFilter"]]
-    biases = filters if draft["sharedBiases"] else modules * filters
-    _weights(draft, shapes, draft["weightsPerFilter"], (biases, 1))
+    def _forward(self, noise):
+        self._leaf_weights = tree.tree_weights(self.weights[0], self.shape)
+        return linear.fc_forward(self.inputs[0], self._leaf_weights, self.biases)
 
+    def _input_grad(self, i, acts_grad):
+        return linear.fc_backward_inputs(acts_grad, self._leaf_weights)
 
-def _derive_filters(draft):
-    """What conv and local share: the geometry per input; all inputs must give the same output shape."""
-    count = range(len(draft.inputs))
-    groups = draft["groups"]
-    totals = [draft["filters"][i] * groups[i] for i in count]
-    sides = [_image_side(draft, i) for i in count]
-    modules = [_modules(draft, i, sides[i]) for i in count]
-    for key, values in (("filters", totals), ("filterSize", modules)):
-        draft.check(
-            len(set(values)) == 1, "the inputs give unequal output shapes", key,
-            expected="equal filters*groups and equal modules", actual=values,
-        )  # fmt: skip
-    draft.values |= {
-        "filters": totals[0],
-        "imgSize": tuple(sides),
-        "imgPixels": tuple(side * side for side in sides),
-        "filterPixels": tuple(size * size for size in draft["filterSize"]),
-        "modulesX": modules[0],
-        "modules": modules[0] ** 2,
-        "padding": tuple(-padding for padding in draft["padding"]),
-    }
-    draft.set_outputs(draft["modules"] * totals[0])
-    draft.values["filterChannels"] = _filter_channels(draft)
-    channels, filter_channels = draft["channels"], draft["filterChannels"]
-    draft.values["overSample"] = tuple(groups[i] * filter_channels[i] // channels[i] for i in count)
-    draft.values["weightsPerFilter"] = tuple(filter_channels[i] * draft["filterPixels"][i] for i in count)
-    for i in count:
-        _advise_kernel_limits(draft, i)
+    def _weights_grad(self, i, acts_grad):
+        leaves = np.empty_like(self._leaf_weights)
+        return tree.tree_backward(linear.fc_backward_weights(self.inputs[0], acts_grad, leaves), self.shape)
 
+    def _biases_grad(self, acts_grad):
+        return linear.fc_backward_biases(acts_grad)
 
-def _image_side(draft, i):
-    """Side of the square images on input i."""
-    values, channels = draft["numInputs"][i], draft["channels"][i]
-    side = geometry.square_side(values, channels)
-    draft.check(
-        side > 0, f"input {i} ({draft.inputs[i].name}) is no stack of square images", "channels",
-        expected=f"channels with {values} = channels*size*size", actual=channels,
-    )  # fmt: skip
-    return side
+    def update_weights(self, progress=0.0, normal=None):
+        """One step of the offsets."""
+        parameter, spec = self.parameters[0], self.spec
+        if parameter.base > 0:
+            grads = self._present("weights_grad[0]", parameter.grad)
+            constants = {"eps": parameter.base, "mom": parameter.mom, "decay": spec["wc"][0]}
+            tree.tree_update(parameter.values, parameter.inc, grads, self.shape, **constants)
+            parameter.contributions = 0
 
-
-def _modules(draft, i, side):
-    """Output side for input i."""
-    size, padding = draft["filterSize"][i], draft["padding"][i]
-    draft.check(
-        size <= side + 2 * padding, f"filter {i} is larger than its padded image", "filterSize",
-        expected=f"at most {side + 2 * padding}", actual=size,
-    )  # fmt: skip
-    return geometry.conv_modules(side, size, padding, draft["stride"][i])
-
-
-def _filter_channels(draft):
-    """Channels per filter: channels/groups, or the key of that name for sparse inputs (section 12)."""
-    channels, groups, sparse = draft["channels"], draft["groups"], draft["randSparse"]
-    count = range(len(draft.inputs))
-    for i in count:
-        draft.check(
-            sparse[i] or channels[i] % groups[i] == 0, f"groups do not divide the channels of input {i}", "groups",
-            expected=f"a divisor of {channels[i]}", actual=groups[i],
-        )  # fmt: skip
-    given = tuple(max(channels[i] // groups[i], 1) for i in count)
-    if any(sparse) and draft.section.find("filterChannels"):
-        given = draft.value(integer("filterChannels", each=True, low=1), draft.section)
-    for i in count:
-        _check_connections(draft, i, given[i])
-    return given
-
-
-def _check_connections(draft, i, given):
-    """The identities of section 12 for input i with `given` channels per filter."""
-    channels, groups = draft["channels"][i], draft["groups"][i]
-    if not draft["randSparse"][i]:
-        right, expected = given * groups == channels, f"{channels // groups} (channels/groups)"
-    else:
-        draft.check(groups > 1, f"input {i} is sparse", "groups", expected="more than 1 group", actual=groups)
-        right = channels % given == 0 and groups * given % channels == 0
-        expected = f"a divisor of {channels} whose product with {groups} groups is a multiple of {channels}"
-    draft.check(right, f"input {i} has the wrong filterChannels", "filterChannels", expected=expected, actual=given)
-
-
-def _advise_kernel_limits(draft, i):
-    """The 3, 4 and 16 of the historical kernels: limits of their time, not of the mathematics."""
-    channels, groups, filters = draft["channels"][i], draft["groups"][i], draft["filters"]
-    draft.kernel_limit(channels <= 3 or channels % 4 == 0, "channels", "at most 3, or a multiple of 4", channels)
-    if groups > 1 and not draft["randSparse"][i]:
-        draft.kernel_limit(channels % (4 * groups) == 0, "channels", f"a multiple of {4 * groups}", channels)
-    draft.kernel_limit(filters % (16 * groups) == 0, "filters", "a multiple of 16 per group", filters // groups)
-
-
-def _weights(draft, shapes, rows_per_filter, bias_shape):
-    """Shapes of the parameters, and the weight sources."""
-    for i, shape in enumerate(shapes):
-        draft.fits(shape[0] * shape[1], f"weights[{i}]")
-    draft.fits(bias_shape[0] * bias_shape[1], "the bias")
-    draft.values |= {
-        "weightShapes": tuple(shapes),
-        "biasShape": bias_shape,
-        "weightsPerFilter": tuple(rows_per_filter),
-        "gradConsumer": True,
-    }
-    _weight_sources(draft)
-
-
-def _weight_sources(draft):
-    """Resolve ``weightSource`` (section 11): raw entries, layer names, matrix indices."""
-    count = len(draft.inputs)
-    option = draft.section.find("weightSource")
-    pieces = [piece.strip() for piece in option.text.split(",")] if option else [""] * count
-    draft.check(len(pieces) == count, "needs one entry per input", "weightSource", expected=count, actual=len(pieces))
-    sources = [_weight_source(draft, i, piece) for i, piece in enumerate(pieces)]
-    draft.values |= {
-        "weightSource": tuple(pieces),
-        "weightSourceLayers": tuple(name for name, _ in sources),
-        "weightSourceMatrixIndices": tuple(index for _, index in sources),
-    }
-
-
-def _weight_source(draft, i, piece):
-    """Check one entry and return (layer name, index)."""
-    try:
-        name, index = grammar.read_weight_source(piece)
-    except ValueError as error:
-        raise draft.error("cannot be read", "weightSource", expected=str(error), actual=piece) from None
-    if not name:
-        return name, index
-    source = draft if name == draft.name else draft.earlier.get(name)
-    draft.check(source is not None, "there is no such layer above", "weightSource", actual=name)
-    for what, own, theirs in (("type", draft.type, source.type), ("gpu", draft["gpu"], source["gpu"])):
-        draft.check(own == theirs, f"{name} has another {what}", "weightSource", expected=own, actual=theirs)
-    shapes = source["weightShapes"]
-    limit = i if source is draft else len(shapes)
-    draft.check(index < limit, f"{name} has no such matrix", "weightSource", expected=f"below {limit}", actual=index)
-    own = draft["weightShapes"][i]
-    draft.check(shapes[index] == own, f"{name} has another shape", "weightSource", expected=own, actual=shapes[index])
-    return name, index
-
-
-def finish_params(draft):
-    """Values derived from the parameters of a weight layer; what is accepted but odd."""
-    pairs = zip(draft["wball"], draft["weightsPerFilter"], strict=True)
-    draft.values["wballNormed"] = tuple(ball * rows for ball, rows in pairs)
-    draft.values["gradConsumer"] = draft["epsB"] > 0 or any(eps > 0 for eps in draft["epsW"])
-    for key in ("epsW", "epsB", "momW", "momB", "wc", "wball"):
-        value = draft[key]
-        lowest = min(value) if isinstance(value, tuple) else value
-        draft.advise(lowest >= 0, "is negative", key, actual=lowest)
-    for low, high in zip(draft.values.get("wcNormMin", ()), draft.values.get("wcNormMax", ()), strict=True):
-        draft.check(low <= high, "is above wcNormMax", "wcNormMin", expected=f"at most {high}", actual=low)
+    def release(self):
+        """Forget activities, gradients and the weights of the leaves."""
+        super().release()
+        self._leaf_weights = None

@@ -10,6 +10,7 @@ BUILT_IN = {
     "port": ("port", "Port"),
     "reference": ("reference", "Reference"),
     "torch": ("torch", "Torch"),
+    "torch-channels-last": ("torch", "TorchChannelsLast"),
 }
 DEFAULT = ("legacy-cpu", "port")
 

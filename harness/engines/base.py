@@ -19,7 +19,12 @@ class Session(Protocol):
     """One network, loaded into one engine."""
 
     def write(self, layer, tensor, array):
-        """Set a parameter tensor of a layer (``weights[0]``, ``biases_inc`` ...)."""
+        """Set a parameter tensor of a layer (``weights[0]``, ``biases_inc`` ...).
+
+        A matrix that layers share is written and read in its owner. Two more exist: ``filterConns[i]``, integers, the
+        channels that the groups of a sparse input see; and ``schedule_normals``, (weights and biases, 2), what the
+        noise of the learning rates uses in this backward pass and update: first for the gradient, then for the decay.
+        """
 
     def read(self, layer, tensor):
         """A tensor of a layer, perhaps a view; KeyError if there is none. Reading never changes a run."""
@@ -27,15 +32,17 @@ class Session(Protocol):
     def forward(self, layer, inputs=None, mask=None):
         """One layer forward, from ``inputs`` (list of (rows, N) arrays) or, if None, from the producers' own acts.
 
-        The caller keeps the input arrays alive and unchanged until ``release``. ``mask`` is (outputs, N), boolean.
+        The caller keeps the input arrays alive and unchanged until ``release``. ``mask`` is what is random in the
+        layer: the boolean mask of an hs layer, the normals of nrelu, the numbers in [0, 1) of random pooling, all
+        (outputs, N); or the four of rscale, (4, 1).
         """
 
     def backward(self, layer, acts_grad=None):
         """One layer backward.
 
         With ``acts_grad`` the results are fresh ``inputs_grad[i]``; with None the layer's own accumulated gradient
-        is used and contributions are added to the producers' ``acts_grad``. Costs, and a softmax fused with its
-        cost, are called with None in both modes; isolated ones then leave ``inputs_grad[i]`` too.
+        is used and contributions are added to the producers' ``acts_grad``. Costs, and a softmax or logistic neuron
+        fused with its cost, are called with None in both modes; isolated ones then leave ``inputs_grad[i]`` too.
         """
 
     def sum_grad(self, layer, parts):

@@ -1,6 +1,7 @@
 """The engine of 2012 on the CPU: a thin cover over ``alexnet_rosetta.legacy.Network``, whose verbs are the same."""
 
 from ..errors import Unsupported
+from ..networks import plain
 
 
 class LegacyCpu:
@@ -25,7 +26,7 @@ class LegacyCpu:
         """A session on the CPU device."""
         from alexnet_rosetta.legacy.network import Network
 
-        layers = [layer.to_dict() for layer in network.layers]
+        layers = [plain(layer) for layer in network.layers]
         return LegacySession(_translated(Network, layers, device="cpu", threads=threads))
 
 
@@ -62,6 +63,10 @@ class LegacySession:
     def seconds(self, layer, step):
         """Wall seconds of the last step of that kind."""
         return self.network.seconds(layer, step)
+
+    def launches(self):
+        """The launch records so far: dicts with layer, pass, kernel, grid, block, shared_bytes, args, seconds, rule."""
+        return self.network.launches
 
     def release(self, layer):
         """Free what the layer holds but its parameters."""

@@ -1,7 +1,6 @@
-"""The modern port, one layer at a time."""
+"""The modern port: its own network object, driven one layer at a time."""
 
 from ..errors import Unsupported
-from .steps import PARAMETERS, StepSession
 
 
 class Port:
@@ -19,63 +18,109 @@ class Port:
 
     def open(self, network, threads):
         """A session; the port's threads are set for the whole process."""
+        from alexnet_rosetta.port.network import Network
         from alexnet_rosetta.port.threads import set_threads
 
         set_threads(threads)
-        return PortSession(network)
+        return PortSession(_translated(Network, network.spec))
 
 
-class PortSession(StepSession):
-    """A session of the port: parameters live in its layer objects."""
+class PortSession:
+    """A session of the port.
+
+    Parameters
+    ----------
+    network : port.network.Network
+    """
 
     def __init__(self, network):
-        from alexnet_rosetta.port.network import Network
-
-        super().__init__(network)
-        self.network = Network(network.spec)
+        self.network = network
+        self._own_feed = set()
+        self._inputs_grad, self._normals = {}, {}
+        specs = [layer.spec for layer in network.layers.values()]
+        borrowing = {spec.name: set(spec.get("weightSourceLayers", ())) - {""} for spec in specs}
+        self._sharing = set().union(*borrowing.values(), *({name} for name, lenders in borrowing.items() if lenders))
 
     def write(self, layer, tensor, array):
         """Set a parameter tensor; the port gets a copy, because it updates in place."""
-        if not tensor.startswith(PARAMETERS):
-            super().write(layer, tensor, array)
-            return
         owner, (name, i) = self.network.layers[layer], _address(tensor)
-        if i is None:
+        if name == "schedule_normals":
+            self._normals[layer] = array
+        elif name == "filterConns":
+            owner.connect(i, array)
+        elif i is None:
             setattr(owner, name, array.copy())
         else:
             getattr(owner, name)[i] = array.copy()
 
     def read(self, layer, tensor):
         """A tensor of a layer."""
-        if not tensor.startswith(PARAMETERS):
-            return super().read(layer, tensor)
         name, i = _address(tensor)
-        found = getattr(self.network.layers[layer], name)
-        found = found if i is None else found[i]
+        own = self.network.layers[layer]
+        found = self._inputs_grad[layer] if name == "inputs_grad" else getattr(own, name, None)
+        if i is not None and found is not None:
+            found = found[i]
         if found is None:
             raise KeyError(tensor)
         return found
 
-    def run_forward(self, layer, inputs, mask):
-        """The port's layer forward."""
-        owner = self.network.layers[layer.name]
-        acts = _translated(owner.forward, inputs, "train", mask)
-        return owner.cost if layer.type.startswith("cost.") else acts
+    def forward(self, layer, inputs=None, mask=None):
+        """One layer forward."""
+        owner = self.network.layers[layer]
+        if owner.spec.type == "data":
+            owner.feed(inputs[0])
+        elif inputs is None:
+            self._own_feed.add(layer)
+            _translated(self.network.forward_layer, layer, "train", mask)
+        else:
+            self._own_feed.discard(layer)
+            _translated(owner.forward, inputs, "train", mask)
 
-    def run_backward(self, layer, acts_grad, wanted):
-        """The port's layer backward: the gradients of the wanted inputs."""
-        flags = [i in wanted for i in range(len(layer.inputs))]
-        grads = _translated(self.network.layers[layer.name].backward, acts_grad, flags)
-        return [grads[i] for i in wanted]
+    def backward(self, layer, acts_grad=None):
+        """One layer backward."""
+        owner = self.network.layers[layer]
+        normal = self._replayed(owner, [(i, 0) for i in range(len(owner.spec.inputs)) if self._adds_directly(owner, i)])
+        if layer in self._own_feed:
+            _translated(self.network.backward_layer, layer, 0.0, normal)
+        else:
+            arguments = {"normal": normal, "accumulate": layer in self._sharing}
+            self._inputs_grad[layer] = _translated(owner.backward, acts_grad, self.network.wanted(layer), **arguments)
 
-    def run_update(self, layer, progress):
-        """The port's solver."""
-        self.network.layers[layer.name].update(progress)
+    def sum_grad(self, layer, parts):
+        """A gradient accumulated over several consumers."""
+        return _translated(self.network.sum_grad, parts)
+
+    def update(self, layer, progress=0.0):
+        """One weight update of a layer."""
+        owner = self.network.layers[layer]
+        uses = []
+        for i, decay in enumerate(owner.spec.get("wc", ())):
+            if owner.owned[i] and owner.parameters[i].base > 0:
+                uses += [] if owner.parameters[i].direct else [(i, 0)]
+                uses += [(i, 1)] if decay > 0 else []
+        owner.update(progress, self._replayed(owner, [*uses, (-1, 0)]))
+
+    def seconds(self, layer, step):
+        """Wall seconds of the last step of that kind."""
+        return self.network.seconds(layer, step)
 
     def release(self, layer):
         """Free all but the parameters."""
-        super().release(layer)
         self.network.layers[layer].release()
+        self._inputs_grad.pop(layer, None)
+
+    def _adds_directly(self, owner, i):
+        """Whether a backward pass changes Δ of input i, and so uses its learning rate."""
+        return hasattr(owner, "parameters") and owner.learns(i) and owner.parameters[i].direct
+
+    def _replayed(self, owner, uses):
+        """A callable that returns the recorded normals for these (tensor, use), in the order of the port's calls."""
+        if owner.spec.name not in self._normals:
+            return None
+        normals, spec = self._normals[owner.spec.name], owner.spec
+        noisy = {i for i, kind in ((0, "schedW"), (-1, "schedB")) if spec[kind]["params"].get("noiseStdev", 0) > 0}
+        recorded = iter([float(normals[i, use]) for i, use in uses if min(i, 0) in noisy])
+        return lambda: next(recorded)
 
 
 def _address(tensor):
@@ -84,8 +129,8 @@ def _address(tensor):
     return name, int(i[:-1]) if i else None
 
 
-def _translated(call, *args):
+def _translated(call, *args, **kwargs):
     try:
-        return call(*args)
+        return call(*args, **kwargs)
     except NotImplementedError as error:
         raise Unsupported(str(error)) from error

@@ -4,12 +4,16 @@ In isolated mode it agrees with itself by construction, which makes it a check o
 shows how far two correct engines may drift apart.
 """
 
+from collections import Counter
+
 import numpy as np
 
 from .. import reference
-from ..parameters import gradient, increment
-from ..stream import chunks
-from ..update import learning, rate, solver_constants, updates_directly
+from ..learning import learning, normal, owned, rate, solver_constants, updates_directly
+from ..names import gradient, increment
+from ..networks import plain
+from ..stream import chunks, columns
+from ..update import new_values
 from .steps import StepSession
 
 
@@ -32,17 +36,17 @@ class ReferenceSession(StepSession):
 
     def __init__(self, network):
         super().__init__(network)
-        self._ops = {
-            name: reference.op(layer.to_dict()) for name, layer in self.graph.layers.items() if layer.type != "data"
-        }
-        self._state = {}
+        self._made, self._state = {}, {}
+        held = Counter(self.graph.owner(layer, t) for layer in network.layers for t in learning(self.graph, layer))
+        self._shared = {owner for owner, layers in held.items() if layers > 1}
+        self._collected = set()  # those of them that got a gradient since the last update
 
     def run_forward(self, layer, inputs, mask):
         """The formula, chunk by chunk."""
         self._state[layer.name] = inputs, mask
+        op, params = self._op(layer), self._params(layer)
         found = [
-            self._ops[layer.name].forward([x[:, part] for x in inputs], self._params(layer), mask=_columns(mask, part))
-            for part in chunks(layer, inputs)
+            op.forward([x[:, part] for x in inputs], params, mask=columns(mask, part)) for part in chunks(layer, inputs)
         ]
         if layer.type.startswith("cost."):
             return sum(found[1:], found[0]).value.astype(np.float64)
@@ -51,66 +55,71 @@ class ReferenceSession(StepSession):
     def run_backward(self, layer, acts_grad, wanted):
         """Gradients of the inputs and of the parameters, which are divided by the number of cases."""
         inputs, mask = self._state[layer.name]
-        grads = {i: [] for i in wanted}
-        totals = {}
+        op, params, learns = self._op(layer), self._params(layer), learning(self.graph, layer)
+        grads, totals = {i: [] for i in wanted}, {}
         for part in chunks(layer, inputs):
-            sliced, above = [x[:, part] for x in inputs], _columns(acts_grad, part)
+            sliced, above = [x[:, part] for x in inputs], None if acts_grad is None else acts_grad[:, part]
             for i in wanted:
                 fused = self._fused(layer, part)
-                found = self._ops[layer.name].inputs_grad(
-                    i, sliced, above, self._params(layer), mask=_columns(mask, part), **fused
-                )
-                grads[i].append(_rounded(found))
-            if learning(layer):
-                for tensor, found in self._ops[layer.name].params_grad(sliced, above, self._params(layer)).items():
+                grads[i].append(_rounded(op.inputs_grad(i, sliced, above, params, mask=columns(mask, part), **fused)))
+            if learns:
+                for tensor, found in op.params_grad(sliced, above, params).items():
                     totals[tensor] = totals[tensor] + found if tensor in totals else found
-        for tensor in learning(layer):
+        for tensor in learns:
             self._store(layer, tensor, totals[tensor], inputs[0].shape[1])
         return [np.concatenate(grads[i], axis=1) for i in wanted]
 
     def run_update(self, layer, progress):
         """The solver's rule for every parameter that learns."""
         own = self._tensors[layer.name]
-        for tensor in learning(layer):
-            grad = None if updates_directly(layer, tensor) else own[gradient(tensor)]
-            new, inc = reference.update(
-                own[tensor], own[increment(tensor)], grad, eps=rate(layer, tensor), **solver_constants(layer, tensor)
-            )
+        for tensor in owned(self.graph, layer):
+            new, inc = new_values(self._op(layer), layer, tensor, own, own.get("schedule_normals"))
             own[tensor], own[increment(tensor)] = _rounded(new), _rounded(inc)
+            self._collected.discard((layer.name, tensor))
 
     def release(self, layer):
         """Free all but the parameters."""
         super().release(layer)
         self._state.pop(layer, None)
 
+    def _op(self, layer):
+        """The formulas of a layer, made when its sparse connections are known."""
+        if layer.name not in self._made:
+            self._made[layer.name] = reference.op(plain(layer, self._tensors[layer.name]))
+        return self._made[layer.name]
+
     def _params(self, layer):
-        own = self._tensors[layer.name]
+        held = [self.graph.owner(layer, f"weights[{i}]") for i in range(len(layer.get("weightShapes", ())))]
         return {
-            "weights": [own[f"weights[{i}]"] for i in range(len(layer.get("weightShapes", ())))],
-            "biases": own.get("biases"),
+            "weights": [self._tensors[name][tensor] for name, tensor in held],
+            "biases": self._tensors[layer.name].get("biases"),
         }
 
     def _fused(self, layer, part):
         if layer.name not in self.graph.fused:
             return {}
-        cost = self.graph.fused[layer.name]
-        return {"labels": self._state[cost][0][0][:, part], "coeff": self.graph.layers[cost]["coeff"]}
+        _, name, coeff = self.graph.fused_with_cost(layer.name)
+        labels = self._state[self.graph.fused[layer.name]][0][0]
+        return {name: labels[:, part], "coeff": coeff}
 
     def _store(self, layer, tensor, total, cases):
-        own = self._tensors[layer.name]
-        if updates_directly(layer, tensor):
-            mom = solver_constants(layer, tensor)["mom"]
-            inc = own[increment(tensor)]
-            own[increment(tensor)] = _rounded(
-                reference.accumulate(inc, total, eps=rate(layer, tensor), mom=mom, cases=cases)
-            )
+        """Put a gradient where it belongs; the first since an update replaces what is there, further ones add."""
+        name, held = self.graph.owner(layer, tensor)
+        owner, own = self.graph.layers[name], self._tensors[name]
+        first = (name, held) not in self._collected
+        if updates_directly(owner, held):
+            into = increment(held)
+            eps = rate(layer, tensor, normal(self._tensors[layer.name].get("schedule_normals"), layer, tensor))
+            mom = solver_constants(owner, held)["mom"] if first else 1.0
+            found = reference.accumulate(own[into], total, eps=eps, mom=mom, cases=cases)
         else:
-            own[gradient(tensor)] = _rounded(total.scaled(1 / cases))
+            into, found = gradient(held), total.scaled(1 / cases)
+            if not first:
+                found = reference.sum_grads([found, reference.Bounded(own[into])])
+        own[into] = _rounded(found)
+        if (name, held) in self._shared:
+            self._collected.add((name, held))
 
 
 def _rounded(bounded):
     return np.ascontiguousarray(bounded.value, np.float32)
-
-
-def _columns(array, part):
-    return None if array is None else array[:, part]

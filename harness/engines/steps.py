@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from time import perf_counter
 
-PARAMETERS = ("weights", "biases")
+PARAMETERS = ("weights", "biases", "filterConns", "schedule_normals")
 
 
 class StepSession:

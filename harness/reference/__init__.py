@@ -9,35 +9,65 @@ time, and return `Bounded` results:
     update(param, inc, grad, *, eps, mom, wc)                                       one step of the solver, likewise
     accumulate(inc, grad_sum, *, eps, mom, cases)                                   fc and local: Δ after backward
 
-`params` is {"weights": [...], "biases": ...}.  Gradients are those of minus the cost: training ascends.  Everything
-is a pure function of its arguments and may run in several threads.
+`params` is {"weights": [...], "biases": ...}; `mask` holds what was drawn: dropout masks, normals of nrelu, uniforms
+of random pooling, the rescaling of rscale.  Gradients are those of minus the cost: training ascends.  Where a layer
+and the cost above it go backward in one step, `inputs_grad` takes the cost's coefficient and its labels or targets.
+Everything is a pure function of its arguments and may run in several threads.
 """
 
-from . import combine, conv, costs, dropout, linear, neurons, norm, pool, solver
+from . import combine, conv, costs, dropout, image_ops, linear, msm, neurons, norm, pool, solver, squares, tree
 from .bounded import Bounded, sum_grads
 
-__all__ = ["Bounded", "UnsupportedLayer", "accumulate", "op", "sum_grads", "update"]
+__all__ = [
+    "Bounded",
+    "UnsupportedLayer",
+    "accumulate",
+    "limit_contrast",
+    "limit_norms",
+    "op",
+    "spread_step",
+    "sum_grads",
+    "update",
+]
 
 accumulate = solver.accumulate
+limit_contrast = solver.limit_contrast
+limit_norms = solver.limit_norms
+spread_step = solver.spread_step
 update = solver.update
 
 _LAYERS = {
-    "concat": combine.Concat,
-    "conv": conv.Conv,
-    "cost.logreg": costs.LogregCost,
+    "blur": image_ops.Blur,
     "cmrnorm": norm.ResponseNorm,
     "cnorm": norm.ContrastNorm,
+    "concat": combine.Concat,
+    "conv": conv.Conv,
+    "cost.crossent": costs.CrossEntropyCost,
+    "cost.crossent2": costs.BinaryCrossEntropyCost,
+    "cost.gsum2": squares.GatedSquaresCost,
+    "cost.logreg": costs.LogregCost,
+    "cost.msm": msm.MultiSoftmaxCost,
+    "cost.rflickr": squares.FlickrCost,
+    "cost.sum2": squares.SquaresCost,
+    "cost.tica": squares.TicaCost,
     "eltmax": combine.EltMax,
     "eltsum": combine.EltSum,
     "fc": linear.FullyConnected,
+    "href": image_ops.Reflection,
     "hs": dropout.Dropout,
     "local": conv.Local,
+    "nailbed": image_ops.NailBed,
     "neuron": neurons.Neuron,
+    "resize": image_ops.Resize,
+    "rgb2lab": image_ops.RgbToLab,
+    "rgb2yuv": image_ops.RgbToYuv,
     "rnorm": norm.ResponseNorm,
+    "rscale": image_ops.RandomScale,
     "softmax": costs.Softmax,
+    "treefc": tree.TreeFullyConnected,
 }
 
-_POOLS = {"max": pool.MaxPool, "maxabs": pool.MaxPool, "avg": pool.AveragePool}
+_POOLS = {"max": pool.MaxPool, "maxabs": pool.MaxPool, "avg": pool.AveragePool, "rand": pool.RandomPool}
 
 
 class UnsupportedLayer(NotImplementedError):

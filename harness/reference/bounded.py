@@ -88,6 +88,12 @@ def scaled_copy(x, factor):
     return Bounded(product, np.abs(product), 1)
 
 
+def within(value, distance):
+    """A value for which anything as near as `distance` is as good: where rounding decides which copy is taken."""
+    magnitude = np.multiply(distance, (1 + 2.0**-20) / (8 * ROUNDOFF), dtype=np.float64)
+    return Bounded(value, magnitude, np.not_equal(distance, 0).astype(int))
+
+
 def sum_grads(parts):
     """The output gradient of a layer with several consumers, added up in any order.
 

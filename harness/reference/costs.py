@@ -1,18 +1,27 @@
-"""Softmax and the logistic-regression cost.  Gradients are those of minus the cost: training ascends.
+"""Softmax and the costs that are log-likelihoods.  Gradients are those of minus the cost: training ascends.
 
-    softmax:  p_j = exp(x_j - max) / Σ,   dX_i = p_i (V_i - Σ V_j p_j),   below cost.logreg: coeff ([j = label] - p_j)
-    logreg:   -Σ log p_label,  N - Σ top-1 credit,  N - Σ top-k credit;   dp_j = coeff [j = label] / p_j
+    softmax:    p_j = exp(x_j - max) / Σ,   dX_i = p_i (V_i - Σ V_j p_j)
+    logreg:     -Σ log p_label,  N - Σ top-1 credit,  N - Σ top-k credit;      dp_j = coeff [j = label] / p_j
+    crossent:   -Σ t log p,  N - Σ credit (best class with t > 0);             dp = coeff t / p
+    crossent2:  -Σ (t log y + (1 - t) log(1 - y));                             dy = coeff (t/y - (1 - t)/(1 - y))
+
+The two crossents take -50 for the logarithm of zero.  A softmax read by logreg or crossent alone is one step with it:
+dX_i = coeff (t_i - p_i Σ t), where t is 1 for the label and 0 elsewhere, or the distribution.  (Likewise a logistic
+neuron and crossent2: coeff (t - y), in neurons.py.)
 
 Error model: exp(x - max) has relative error 1 + |x - max| =: c, and the sum over classes adds its own: for p,
-n = classes + 4, M = p c.  Gradients take those of p times what multiplies it.  For the logarithms n = N and
-M = Σ max(|log p|, 1), since near p = 1 a fast logarithm is accurate absolutely, not relatively.  Counts are exact.
+n = classes + 4, M = p c.  Gradients take those of p times what multiplies it.  For the logarithms n counts what is
+added and M = Σ |t| max(|log p|, 1), since near p = 1 a fast logarithm is accurate absolutely, not relatively.  Counts
+are exact.
 
-Source: network specification, 3, 6.10, 7.1; pooling and normalisation specification, 7.
+Source: network specification, 3, 6.10, 7.1 to 7.3; pooling and normalisation specification, 7.
 """
 
 import numpy as np
 
 from .bounded import Bounded
+
+_LOG_OF_ZERO = -50.0
 
 
 class Softmax:
@@ -26,16 +35,28 @@ class Softmax:
         p, condition = self._probabilities(inputs[0])
         return Bounded(p, p * condition, self.classes + 4)
 
-    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None, labels=None, coeff=1.0):
-        """Gradient of the input; with `labels` (1, N) that of softmax and cost.logreg together (acts_grad unused)."""
+    def inputs_grad(
+        self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None, labels=None, targets=None, coeff=1.0
+    ):
+        """Gradient of the input.
+
+        With `labels` (1, N) that of softmax and cost.logreg together, with `targets` (classes, N) that of softmax and
+        cost.crossent together (acts_grad unused).
+        """
         p, c = self._probabilities(inputs[0])
         if labels is not None:
-            missing = _is_label(labels, self.classes) - p
-            return Bounded(coeff * missing, abs(coeff) * (p * c + np.abs(missing)), self.classes + 6)
+            targets = _is_label(labels, self.classes)
+        if targets is not None:
+            return self._grad_with_cost(p, c, np.asarray(targets, np.float64), coeff)
         v = np.asarray(acts_grad, np.float64)
         centred = v - (v * p).sum(0)
         magnitude = p * (c * np.abs(centred) + np.abs(v) + (np.abs(v) * p * c).sum(0))
         return Bounded(p * centred, magnitude, self.classes + 8)
+
+    def _grad_with_cost(self, p, c, targets, coeff):
+        missing = targets - p * targets.sum(0)
+        magnitude = p * c * np.abs(targets).sum(0) + np.abs(missing)
+        return Bounded(coeff * missing, abs(coeff) * magnitude, self.classes + 6)
 
     def _probabilities(self, x):
         below_max = np.asarray(x, np.float64) - x.max(0)
@@ -53,22 +74,11 @@ class LogregCost:
     def forward(self, inputs, params=None, *, pass_type="train", mask=None):
         """The three reported numbers, summed over the images given."""
         labels, p = inputs
-        cases = np.arange(p.shape[1])
-        of_label = p[labels[0].astype(int), cases]
+        of_label = chosen(p, labels)
         with np.errstate(divide="ignore"):  # no clamp: p = 0 costs inf
             logs = np.log(of_label, dtype=np.float64)
-        greater, equal = (p > of_label).sum(0), (p == of_label).sum(0)
-        best = of_label == np.fmax.reduce(p)
-        top1 = np.where(best, 1 / np.maximum(equal, 1), 0)
-        top_k = _top_credit(self.topk - greater, equal)
-        entries = [
-            Bounded(np.array([-logs.sum()]), np.array([np.maximum(np.abs(logs), 1).sum()]), len(cases)),
-            _errors(top1),
-            _errors(top_k),
-        ]
-        value = np.concatenate([entry.value for entry in entries])
-        magnitude = np.concatenate([entry.magnitude for entry in entries])
-        return Bounded(value, magnitude, np.array([entry.terms for entry in entries]))
+        likelihood = total(-logs, np.maximum(np.abs(logs), 1), len(logs))
+        return entries(likelihood, *label_errors(labels, p, self.topk))
 
     def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
         """Gradient of the probabilities (input 1), where no softmax takes it over."""
@@ -78,8 +88,86 @@ class LogregCost:
         return Bounded(value, np.abs(value), 2)
 
 
+class CrossEntropyCost:
+    """A `cost.crossent` layer over distributions and probabilities, both (classes, N)."""
+
+    def __init__(self, spec):
+        self.coeff = spec["coeff"]
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """The two reported numbers, summed over the images given."""
+        targets, p = inputs
+        logs = _safe_log(p)
+        best = p == np.fmax.reduce(p)
+        credit = (best & (targets > 0)).any(0) / np.maximum(best.sum(0), 1)
+        likelihood = total(-targets * logs, np.abs(targets) * np.maximum(np.abs(logs), 1), p.size)
+        return entries(likelihood, _errors(credit))
+
+    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+        """Gradient of the probabilities (input 1), where no softmax takes it over."""
+        targets, p = inputs
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = self.coeff * np.divide(targets, p, dtype=np.float64)
+        return Bounded(value, np.abs(value), 2)
+
+
+class BinaryCrossEntropyCost:
+    """A `cost.crossent2` layer over targets and probabilities, both (units, N)."""
+
+    def __init__(self, spec):
+        self.coeff = spec["coeff"]
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """The reported number, summed over the images given."""
+        t, y = (np.asarray(x, np.float64) for x in inputs)
+        yes, no = _safe_log(y), _safe_log(1 - y)
+        size = np.abs(t) * np.maximum(np.abs(yes), 1) + np.abs(1 - t) * np.maximum(np.abs(no), 1)
+        return total(-(t * yes + (1 - t) * no), size, 2 * y.size)
+
+    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+        """Gradient of the probabilities (input 1), where no logistic neuron takes it over."""
+        t, y = (np.asarray(x, np.float64) for x in inputs)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            yes, no = t / y, (1 - t) / (1 - y)
+            return Bounded(self.coeff * (yes - no), abs(self.coeff) * (np.abs(yes) + np.abs(no)), 6)
+
+
+# What the costs share.
+
+
+def chosen(x, labels):
+    """The row of x that the label names, for every case: (N,)."""
+    return x[labels[0].astype(int), np.arange(x.shape[1])]
+
+
+def label_errors(labels, x, k):
+    """N - Σ top-1 credit and N - Σ top-k credit of labels (1, N), ranked by x (classes, N)."""
+    of_label = chosen(x, labels)
+    greater, equal = (x > of_label).sum(0), (x == of_label).sum(0)
+    best = of_label == np.fmax.reduce(x)
+    top1 = np.where(best, 1 / np.maximum(equal, 1), 0)
+    return _errors(top1), _errors(_top_credit(k - greater, equal))
+
+
+def total(terms, magnitudes, count):
+    """One reported number: the sum of `count` terms."""
+    return Bounded(np.array([terms.sum()]), np.array([magnitudes.sum()]), count)
+
+
+def entries(*numbers):
+    """The reported numbers of a cost, in a row."""
+    value = np.concatenate([number.value for number in numbers])
+    magnitude = np.concatenate([number.magnitude for number in numbers])
+    return Bounded(value, magnitude, np.array([number.terms for number in numbers]))
+
+
 def _is_label(labels, classes):
     return (np.arange(classes)[:, None] == labels.reshape(1, -1)).astype(np.float64)
+
+
+def _safe_log(x):
+    positive = x > 0
+    return np.where(positive, np.log(np.where(positive, x, 1), dtype=np.float64), _LOG_OF_ZERO)
 
 
 def _top_credit(free, equal):

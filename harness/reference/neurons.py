@@ -29,8 +29,13 @@ class Neuron:
         """Outputs like the input."""
         return self.function(*self._operands(inputs[0], mask), **self.params)
 
-    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
-        """Gradient of the input."""
+    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None, targets=None, coeff=1.0):
+        """Gradient of the input.
+
+        With `targets`, like the outputs, that of a logistic neuron and cost.crossent2 together (acts_grad unused).
+        """
+        if targets is not None:
+            return d_logistic_crossent2(targets, coeff, inputs[0])
         return self.gradient(acts_grad, *self._operands(inputs[0], mask), **self.params)
 
     def _operands(self, x, mask):
@@ -86,6 +91,11 @@ def d_logistic(v, x):
     return Bounded(v * s * (1 - s), np.abs(v) * error, 8)
 
 
+def d_logistic_crossent2(targets, coeff, x):
+    s, error = _logistic(x)
+    return Bounded(coeff * (targets - s), abs(coeff) * (np.abs(targets) + error), 6)
+
+
 def tanh(x, a, b):
     t, error = _tanh(b * x)
     return Bounded(a * t, np.abs(a) * error, 6)
@@ -130,12 +140,14 @@ def d_square(v, x):
 
 
 def sqrt(x):
-    y = np.sqrt(x, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        y = np.sqrt(x, dtype=np.float64)
     return Bounded(y, y, 1)
 
 
 def d_sqrt(v, x):
-    value = v / (2 * np.sqrt(x, dtype=np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = v / (2 * np.sqrt(x, dtype=np.float64))
     return Bounded(value, np.abs(value), 3)
 
 

@@ -29,7 +29,7 @@ class ResponseNorm:
         self.alpha, self.beta, self.min_div = spec["scale"], spec["pow"], spec.get("minDiv", 1.0)
         across_channels = spec["type"] == "cmrnorm"
         self.axes = (0,) if across_channels else (1, 2)
-        self.add_up = _block_sum if across_channels and spec["blocked"] else _window_sum
+        self.add_up = _block_sum if across_channels and spec["blocked"] else window_sum
 
     def forward(self, inputs, params=None, *, pass_type="train", mask=None):
         """Outputs like the input, (channels * pixels, N)."""
@@ -97,7 +97,7 @@ class ContrastNorm(ResponseNorm):
         return 2 * self.alpha * self._sum(np.abs(u) * w) / d
 
 
-def _window_sum(x, size, axis, mirrored):
+def window_sum(x, size, axis, mirrored):
     """Sum over the clipped window along one axis, by shifting."""
     low = -(size // 2)
     shifts = range(-low - size + 1, -low + 1) if mirrored else range(low, low + size)

@@ -3,16 +3,23 @@
     max:     Y = maximum;  X gets the V of every window whose maximum it equals (all of them, on a tie)
     maxabs:  the same with the element of largest |x|, sign kept, the later one on a tie
     average: Y = sum / pixels inside;  X gets V / pixels inside from every window over it
+    rand:    Y = pixel k of the window with probability p_k = max(x_k, 0) / sum, all alike where that sum is 0;
+             X gets V like under a maximum, by equality with Y
 
-Error model: a maximum is a copy, so it must match bit for bit.  Everything else is a sum of products (with 0, 1 or
-1 / pixels): n = pixels in the window for the average, n = windows over the pixel for both gradients.
+The law of random pooling is our own, the historical one being lost.  The draw is a recorded number u in [0, 1) for
+every output: Y is the first pixel, row by row, with p_0 + ... + p_k > u.
 
-Source: network specification, 6.6; pooling specification, 1.1 to 1.3.
+Error model: a maximum is a copy, so it must match bit for bit.  So is a random pixel, but where u is next to the end
+of a pixel's share, rounding (n = pixels in the window) may take the neighbour: then both are as good.  Everything else
+is a sum of products (with 0, 1 or 1 / pixels): n = pixels in the window for the average, n = windows over the pixel for
+all gradients.
+
+Source: network specification, 6.6; pooling specification, 1.1 to 1.4.
 """
 
 import numpy as np
 
-from .bounded import Bounded, multilinear, planes
+from .bounded import ROUNDOFF, Bounded, multilinear, planes, within
 from .windows import Windows
 
 _EMPTY_MAXIMUM = np.float32(-2e38)
@@ -59,6 +66,51 @@ class MaxPool(_Pool):
     def _undo(self, v, chosen):
         v = planes(v, self.channels)
         return _scatter(self.windows, v, lambda tap: v * chosen[tap])
+
+
+class RandomPool(_Pool):
+    """A `pool` layer with pool=rand; `mask` holds the recorded numbers, like the outputs."""
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """Outputs (channels * outputs * outputs, N)."""
+        y, low, high = self._drawn(self._framed(inputs[0]), mask)
+        return within(y.reshape(mask.shape), np.maximum(high - y, y - low).reshape(mask.shape))
+
+    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+        """Gradient of the images."""
+        x = self._framed(inputs[0])
+        y, low, high = self._drawn(x, mask)
+        v, size = planes(np.asarray(acts_grad, np.float64), self.channels), planes(np.abs(acts_grad), self.channels)
+        under = [pixels for _, pixels in self.windows.taps(x)]
+        value = _scatter(self.windows, v, lambda tap: v * (under[tap] == y))
+        certain = _scatter(self.windows, size, lambda tap: size * (under[tap] == y))
+        open_ = size * (low < high)
+        either = _scatter(self.windows, size, lambda tap: open_ * ((low <= under[tap]) & (under[tap] <= high)))
+        terms = self._per_channel(np.maximum(self.windows.windows_per_pixel(), 1))
+        return Bounded(value, certain + either * (1 + 2.0**-20) / (8 * ROUNDOFF * np.sqrt(terms)), terms)
+
+    def _framed(self, x):
+        return self.windows.pad(planes(x, self.channels), np.float32(np.nan))
+
+    def _drawn(self, framed, uniforms):
+        """The chosen pixels, and the smallest and largest that rounding may choose."""
+        under = [pixels for _, pixels in self.windows.taps(framed)]
+        weights = [np.fmax(pixels, 0).astype(np.float64) for pixels in under]
+        alike = sum(weights) == 0
+        weights = [np.where(alike, ~np.isnan(pixels), w) for pixels, w in zip(under, weights, strict=True)]
+        total = sum(weights)
+        at = planes(uniforms, self.channels) * total
+        slack = 8 * ROUNDOFF * np.sqrt(len(under)) * total
+        start, y = np.zeros(at.shape), np.zeros(at.shape, framed.dtype)
+        low, high = y + np.float32(np.inf), y - np.float32(np.inf)
+        for pixels, weight in zip(under, weights, strict=True):
+            end = start + weight
+            np.copyto(y, pixels, where=(start <= at) & (at < end))
+            near = (weight > 0) & (start <= at + slack) & (at - slack < end)
+            np.copyto(low, np.minimum(low, pixels), where=near)
+            np.copyto(high, np.maximum(high, pixels), where=near)
+            start = end
+        return y, low, high
 
 
 class AveragePool(_Pool):

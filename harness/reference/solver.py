@@ -4,8 +4,21 @@ Convolutions and all biases keep G = (Σ over cases) / B and use it here (gradie
 local layers had μ Δ + (ε / B) Σ put into Δ by the backward pass (`accumulate`), so that the update only decays and
 applies (no gradient given).
 
+With superEps the step is divided by a running spread of G (`spread_step`):
+
+    A ← μ A + (1 - μ) G,   Q ← μ Q + (1 - μ) G²,   Δ ← 0.9 Δ + ε G / √(Q - A² + superEps) - λ ε W
+
+Afterwards the filters w of a matrix are held to their constraints, contrast first:
+
+    a = √Σ(w - mean)² / K,  a < wcNormMin: w ← w wcNormMin / a,  a > wcNormMax: w ← w wcNormMax / a   (`limit_contrast`)
+    ‖w‖ > wball K:  w ← w wball K / ‖w‖                                                              (`limit_norms`)
+
 Error model: n = 4 for the weights, M = |W| + |μΔ| + |εG| + |λεW|; Δ lacks the first term of M.  In `accumulate` the
-sum over cases brings its own n and M.  Source: network specification, 8.1 and 8.2.
+sum over cases brings its own n and M.  Under the root, Q and A² may cancel: |εG/√| counts with half their condition.
+The constraints divide by a root, whose relative error is that of its K squares: n grows by K + 3, and M is the limited
+M, |W| once more, and |W| times the relative M of the root.
+
+Source: network specification, 8.1 to 8.6; A² in place of the historical A.
 """
 
 import numpy as np
@@ -13,6 +26,7 @@ import numpy as np
 from .bounded import Bounded
 
 _TERMS = 4
+_MARGIN = 2.0**-12
 
 
 def update(param, inc, grad=None, *, eps, mom, wc=0.0):
@@ -23,23 +37,39 @@ def update(param, inc, grad=None, *, eps, mom, wc=0.0):
     param, inc, grad : ndarray or None
         W, Δ and G; without G, Δ already holds its gradient.
     eps, mom, wc : float
-        ε, μ and λ; biases do not decay.
+        ε, μ and λ; biases do not decay.  ε and λ may also be one for each column.
 
     Returns
     -------
     new_param, new_inc : Bounded
         Unchanged copies where ε is not positive (frozen).
     """
-    if not eps > 0:
+    if not np.all(np.greater(eps, 0)):
         return Bounded(param), Bounded(inc)
-    w = np.asarray(param, np.float64)
     parts = [inc] if grad is None else [np.multiply(inc, mom, dtype=np.float64), eps * np.asarray(grad, np.float64)]
-    if wc > 0:
-        parts.append(-(wc * eps) * w)
+    if grad is None and not np.any(wc):
+        return _stepped(param, parts, eps, wc)[0], Bounded(inc)
+    return _stepped(param, parts, eps, wc)
+
+
+def spread_step(param, inc, grad, *, eps, mom, wc=0.0, super_eps, mean=0.0, square=0.0):
+    """One step of one matrix in a layer with superEps; `mean` and `square` are A and Q before it."""
+    g = np.asarray(grad, np.float64)
+    mean, square = mom * mean + (1 - mom) * g, mom * square + (1 - mom) * g * g
+    spread = square - mean**2 + super_eps
+    step = eps * g / np.sqrt(spread)
+    condition = 1 + (square + mean**2 + super_eps) / (2 * spread)
+    return _stepped(param, [np.multiply(inc, 0.9, dtype=np.float64), step], eps, wc, np.abs(step) * condition, 10)
+
+
+def _stepped(param, parts, eps, wc, more=0.0, terms=_TERMS):
+    """W and Δ after Δ = the parts - λεW; `more` is added to their magnitudes."""
+    w = np.asarray(param, np.float64)
+    if np.any(wc):
+        parts = [*parts, -(wc * eps) * w]
     delta = sum(np.asarray(part, np.float64) for part in parts)
-    size = sum(np.abs(part, dtype=np.float64) for part in parts)
-    new_inc = Bounded(inc) if grad is None and not wc > 0 else Bounded(delta, size, _TERMS)
-    return Bounded(w + delta, np.abs(w) + size, _TERMS), new_inc
+    size = sum(np.abs(part, dtype=np.float64) for part in parts) + more
+    return Bounded(w + delta, np.abs(w) + size, terms), Bounded(delta, size, terms)
 
 
 def accumulate(inc, grad_sum, *, eps, mom, cases):
@@ -59,3 +89,55 @@ def accumulate(inc, grad_sum, *, eps, mom, cases):
     kept = np.multiply(inc, mom, dtype=np.float64)
     added = grad_sum.scaled(eps / cases)
     return Bounded(kept + added.value, np.abs(kept) + added.magnitude, added.terms + 1)
+
+
+def limit_contrast(param, low, high):
+    """The constraint `wcNormMin`, `wcNormMax` after an update; filters without any contrast stay as they are.
+
+    Parameters
+    ----------
+    param : Bounded
+        The updated matrix; one filter per column.
+    low, high : float
+    """
+    w = param.value
+    contrast = w - w.mean(0)
+    a = np.sqrt((contrast**2).sum(0)) / len(w)
+    spread = param.magnitude + np.mean(np.broadcast_to(param.magnitude, w.shape), 0)
+    return _rescaled(param, a, low, high, contrast, spread)
+
+
+def limit_norms(param, radius, banks=1):
+    """The constraint `wball` after an update: columns w longer than the radius become w · radius / ‖w‖.
+
+    Parameters
+    ----------
+    param : Bounded
+        The updated matrix; one filter, or output unit, per column.
+    radius : float
+        wball × weights per filter (`wballNormed`).
+    banks : int
+        Number of filter banks that the matrix stacks: the modules of a local layer.
+    """
+    if banks > 1:
+        parts = [np.split(np.broadcast_to(part, param.value.shape), banks) for part in _parts(param)]
+        limited = [limit_norms(Bounded(*bank), radius) for bank in zip(*parts, strict=True)]
+        return Bounded(*(np.concatenate(part) for part in zip(*map(_parts, limited), strict=True)))
+    norm = np.sqrt((param.value**2).sum(0))
+    return _rescaled(param, norm, 0.0, radius, param.value, param.magnitude)
+
+
+def _parts(bounded):
+    return bounded.value, bounded.magnitude, bounded.terms
+
+
+def _rescaled(param, size, low, high, x, spread):
+    """Columns rescaled so that their size, proportional to the norm of x (known to `spread`), is in low ... high."""
+    w, magnitude = param.value, np.broadcast_to(param.magnitude, param.value.shape)
+    some = size > 0
+    factor = np.where(some, np.clip(size, low, high) / np.where(some, size, 1), 1)
+    condition = 1 + (np.abs(x) * spread).sum(0) / np.where(some, (x * x).sum(0), 1)
+    # An engine may find a size just inside a limit to be outside; then it changes w by rounding errors only.
+    touched = (size < low * (1 + _MARGIN)) | (size > high * (1 - _MARGIN))
+    spread = np.where(touched, factor * (magnitude + np.abs(w) * condition), magnitude)
+    return Bounded(w * factor, spread, param.terms + np.where(touched, len(w) + 3, 0))

@@ -87,10 +87,10 @@ def tensor_line(row):
 def chart_list(isolated, propagated, engines):
     """(title, what it shows, SVG) of the charts that the rows have something for."""
     found = []
-    if isolated:
+    if any(finding.elements for row in isolated for finding in row.findings.values()):
         found.append(("Errors", SHARE_TEXT, Markup(charts.share_chart(isolated, engines))))
         found.append(("Distribution", HISTOGRAM_TEXT, Markup(charts.histogram_chart(isolated, engines))))
-    if propagated:
+    if any(row.distances for row in propagated):
         found.append(("Drift", DEPTH_TEXT, Markup(charts.depth_chart(propagated, engines))))
     if any(row.seconds for row in isolated):
         found.append(("Time", TIME_TEXT, Markup(charts.time_chart(isolated, engines))))

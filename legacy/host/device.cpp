@@ -9,6 +9,9 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "errors.h"
 
@@ -45,15 +48,47 @@ void Device::keep(LaunchRecord& record) {
     log.push_back(record);
 }
 
-float* CpuDevice::allocate(std::size_t elements) {
+namespace {
+
+// Fresh memory, large blocks on huge pages where the system has them.
+float* freshBlock(std::size_t bytes) {
+    constexpr std::size_t hugePage = std::size_t{1} << 21;
+    const bool large = bytes >= 4 * hugePage;
     void* data = nullptr;
-    const std::size_t bytes = elements ? elements * sizeof(float) : 64;
-    if (posix_memalign(&data, 64, bytes) != 0) throw std::bad_alloc();
-    std::memset(data, 0, bytes);
+    if (posix_memalign(&data, large ? hugePage : 64, bytes) != 0) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+    if (large) madvise(data, bytes, MADV_HUGEPAGE);
+#endif
     return static_cast<float*>(data);
 }
 
-void CpuDevice::release(float* data) noexcept { std::free(data); }
+}  // namespace
+
+float* CpuDevice::allocate(std::size_t elements) {
+    const std::size_t bytes = std::max(elements * sizeof(float), std::size_t{64});
+    float* data = nullptr;
+    {
+        const std::lock_guard<std::mutex> lock(guard);
+        if (const auto found = idle.find(bytes); found != idle.end()) {
+            data = found->second;
+            idle.erase(found);
+        } else {
+            data = freshBlock(bytes);
+            sizes[data] = bytes;
+        }
+    }
+    std::memset(data, 0, bytes);
+    return data;
+}
+
+void CpuDevice::release(float* data) noexcept {
+    const std::lock_guard<std::mutex> lock(guard);
+    idle.emplace(sizes.at(data), data);
+}
+
+CpuDevice::~CpuDevice() {
+    for (const auto& [bytes, data] : idle) std::free(data);
+}
 
 void CpuDevice::copyIn(float* device, const float* host, std::size_t elements) {
     copyWithin(device, host, elements);

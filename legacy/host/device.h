@@ -1,6 +1,8 @@
 // What host code speaks to. It never names a machine.
 #pragma once
 #include <cstddef>
+#include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,7 @@ using Sgemm = void (*)(char*, char*, int*, int*, int*, float*, float*, int*, flo
 class CpuDevice : public Device {
 public:
     CpuDevice(Sgemm sgemm, int threads) : sgemm(sgemm), threads(threads) {}
+    ~CpuDevice() override;
     float* allocate(std::size_t elements) override;
     void release(float* data) noexcept override;
     void copyIn(float* device, const float* host, std::size_t elements) override;
@@ -55,6 +58,11 @@ protected:
 private:
     Sgemm sgemm;
     int threads;
+
+    // Released memory is kept for the next matrix of that size: first touching fresh memory costs more than most kernels.
+    std::mutex guard;
+    std::map<float*, std::size_t> sizes;               // bytes of every block
+    std::multimap<std::size_t, float*> idle;           // released blocks by size
 };
 
 bool compiledWithOpenMP();

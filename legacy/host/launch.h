@@ -82,9 +82,16 @@ std::string instanceName(const std::string& name, const std::string& type, Value
     return name + "<" + list + ">";
 }
 
+// The names of type arguments, as a list.
+template <typename First, typename... Others>
+std::string typeNames() {
+    return (std::string(First::kernelName()) + ... + (", " + std::string(Others::kernelName())));
+}
+
 // One macro builds name and pointer together, so that they cannot disagree.
 //   INSTANCE(kFCNorm, 4, 32, 4, check, blocked)       kFCNorm<4, 32, 4, false, false>
 //   TYPED_INSTANCE(kLocalPool, MaxPooler, 4, 32, …)   first template argument is a type
+//   TYPES_INSTANCE(kAggRows, (agg::Sum, binary::Second), 64)      type arguments in brackets, then values if any
 //   PLAIN_INSTANCE(kLogregCost)                       not a template
 #define INSTANCE(kernel, ...)                                                             \
     Kernel{instanceName(#kernel, "", __VA_ARGS__), &Invoke<&kernel<__VA_ARGS__>>::run,    \
@@ -92,6 +99,11 @@ std::string instanceName(const std::string& name, const std::string& type, Value
 #define TYPED_INSTANCE(kernel, Type, ...)                                                                  \
     Kernel{instanceName(#kernel, Type::kernelName(), __VA_ARGS__), &Invoke<&kernel<Type, __VA_ARGS__>>::run, \
            Invoke<&kernel<Type, __VA_ARGS__>>::arity}
+#define WITHOUT_BRACKETS(...) __VA_ARGS__
+#define TYPES_INSTANCE(kernel, TYPES, ...)                                                       \
+    Kernel{instanceName(#kernel, typeNames<WITHOUT_BRACKETS TYPES>() __VA_OPT__(, ) __VA_ARGS__),       \
+           &Invoke<&kernel<WITHOUT_BRACKETS TYPES __VA_OPT__(, ) __VA_ARGS__>>::run,                    \
+           Invoke<&kernel<WITHOUT_BRACKETS TYPES __VA_OPT__(, ) __VA_ARGS__>>::arity}
 #define PLAIN_INSTANCE(kernel) Kernel{#kernel, &Invoke<&kernel>::run, Invoke<&kernel>::arity}
 
 struct LaunchRecord {

@@ -53,6 +53,20 @@ void Matrix::reshape(int rows, int cols) {
     rowStride = leadingDim();
 }
 
+void Matrix::renew(int rows, int cols) {
+    if (isView() || owned.use_count() > 1)
+        *this = Matrix(*device_, rows, cols, trans);
+    else
+        resize(rows, cols);
+}
+
+void Matrix::makeExclusive() {
+    if (owned.use_count() <= 1) return;
+    Matrix copy(*device_, numRows, numCols, trans);
+    copy.copyFrom(*this);
+    *this = copy;
+}
+
 Matrix Matrix::transposed() const {
     Matrix result = *this;
     std::swap(result.numRows, result.numCols);

@@ -33,6 +33,9 @@ public:
     void resize(int rows, int cols);
     void resize(const Matrix& like);                   // adopts the orientation too
     void reshape(int rows, int cols);
+    // Before writing memory that a reader may still hold (copies of a Matrix share it): take other memory then.
+    void renew(int rows, int cols);                    // contents are lost
+    void makeExclusive();                              // contents are kept
     Matrix transposed() const;                         // a relabelled view: dims swapped, flag flipped
     Matrix rowsView(int first, int count);             // rows first .. first+count-1 of a contiguous row-major matrix
     void setTrans(bool value) { trans = value; rowStride = leadingDim(); }

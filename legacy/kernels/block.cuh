@@ -12,7 +12,8 @@
 // Inside THREADS the names tx, ty and tid = ty*B_X + tx are defined. A phase has
 // no early exit (neither return, break nor continue): conditions enclose the work.
 // THREAD_ROWS { ... THREAD_COLS { ... } } is the same phase with a place for what
-// depends on ty alone; STAGE_ROWS, STAGE_COLS likewise for STAGE.
+// depends on ty alone, a loop included; THREAD_COLUMNS(B_X, COUNT) is the row's threads
+// with tx < COUNT. STAGE_ROWS, STAGE_COLS likewise for STAGE. No SYNC inside.
 // A PHASE is a function that holds one: a part of the kernel on the GPU, on the host one
 // copy for all kernels with the same tiles (give it functors, not lambdas, to be shared).
 // What a thread keeps across a barrier is declared PerThread: registers on the
@@ -36,6 +37,8 @@ struct Block {
 #define SYNC __syncthreads();
 #define UNROLL _Pragma("unroll")
 #define THREAD_ROWS(B_Y) if ([[maybe_unused]] const int ty = threadIdx.y; true)
+#define THREAD_COLUMNS(B_X, COUNT) \
+    if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; tx < (COUNT))
 #define THREAD_COLS(B_X) if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; true)
 
 // The block's threads, flat index t, walk over a tile: row t / COLS, column t % COLS, then
@@ -47,7 +50,8 @@ struct Block {
 
 // A loop over strips of a thread's outputs: unrolled where they are registers of a thread; a loop on
 // the host, where the outputs of one strip are to stay in vector registers.
-#define STRIPS _Pragma("unroll")
+#define UNROLL_ON_GPU UNROLL
+#define STRIPS UNROLL_ON_GPU
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
@@ -86,15 +90,25 @@ struct TurnedTile {
 #define PHASE static __attribute__((noinline)) void
 #define SHARED alignas(64)
 #define SYNC
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
 #define UNROLL _Pragma("GCC unroll 128")
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
 #define THREAD_ROWS(B_Y) for (int ty = 0; ty < (B_Y); ++ty)
-#define THREAD_COLS(B_X)                                    \
-    _Pragma("GCC ivdep") for (int tx = 0; tx < (B_X); ++tx) \
+#define THREAD_COLUMNS(B_X, COUNT)                                                                                  \
+    INDEPENDENT for (int tx = 0, threadsOfRow = (COUNT) < (B_X) ? (COUNT) : (B_X); tx < threadsOfRow; ++tx) \
+        if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
+#define THREAD_COLS(B_X)                           \
+    INDEPENDENT for (int tx = 0; tx < (B_X); ++tx) \
         if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
 
 #define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) for (int row = 0; row < (ROWS); ++row)
-#define STAGE_COLS(COLS) _Pragma("GCC ivdep") for (int col = 0; col < (COLS); ++col)
-#define STRIPS
+#define STAGE_COLS(COLS) INDEPENDENT for (int col = 0; col < (COLS); ++col)
+#define UNROLL_ON_GPU
+#define STRIPS UNROLL_ON_GPU
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {

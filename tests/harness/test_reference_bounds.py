@@ -7,51 +7,13 @@ random order or by pairs, with or without fused multiply-add, powers by exp and 
 import numpy as np
 import pytest
 import reference_specs as specs
+from honest import SCALES, SEEDS, F, accepts, add_up, multiply_add, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alexnet_rosetta.harness import reference
 from alexnet_rosetta.harness.judge import judge
 from alexnet_rosetta.harness.reference.windows import Windows
-
-F = np.float32
-SEEDS = st.integers(0, 2**32 - 1)
-SCALES = st.sampled_from([1e-6, 1e-2, 1.0, 30.0])
-
-
-def accepts(reference_result, actual):
-    finding = judge(reference_result, np.asarray(actual, F))
-    assert not finding.fails, finding
-    return True
-
-
-def add_up(terms, rng):
-    """Float32 sum over axis 0 in a random order: one by one, or by pairs."""
-    terms = terms[rng.permutation(len(terms))]
-    if rng.random() < 0.5:
-        return np.cumsum(terms, axis=0, dtype=F)[-1]
-    while len(terms) > 1:
-        odd = terms[len(terms) & ~1 :]
-        terms = np.concatenate([terms[0 : len(terms) & ~1 : 2] + terms[1 : len(terms) & ~1 : 2], odd])
-    return terms[0]
-
-
-def multiply_add(a, b, rng):
-    """Float32 sum over axis 0 of a * b in a random order, the products rounded or fused."""
-    order = rng.permutation(len(a))
-    if rng.random() < 0.5:
-        return add_up(a * b, rng)
-    total = np.zeros(np.broadcast_shapes(a.shape, b.shape)[1:], F)
-    for k in order:
-        total = (a[k].astype(np.float64) * b[k] + total).astype(F)
-    return total
-
-
-def numbers(rng, shape, scale, sparse=0.3):
-    """Float32 numbers of one scale, some of them zero, some much larger."""
-    x = rng.standard_normal(shape, F) * F(scale)
-    x *= rng.random(shape) > sparse
-    return x * np.where(rng.random(shape) < 0.1, F(100), F(1))
 
 
 @settings(max_examples=150)
@@ -226,6 +188,20 @@ def test_update(seed, scale, decay_first):
     new, new_inc = reference.update(w, inc, grad, eps=0.01, mom=0.9, wc=0.0005)
     assert accepts(new, w + delta)
     assert accepts(new_inc, delta)
+
+
+@settings(max_examples=60)
+@given(SEEDS, st.sampled_from([0.1, 1.0, 10.0, 1000.0]), st.integers(1, 200))
+def test_limited_norms(seed, radius, rows):
+    rng = np.random.default_rng(seed)
+    w, inc = numbers(rng, (rows, 5), 1.0), numbers(rng, (rows, 5), 0.1)
+    w[:, 0] *= F(radius) / np.sqrt((w[:, 0] ** 2).sum() + F(1e-6))  # just at the radius
+    inc[:, 0] = 0
+    new, _ = reference.update(w, inc, eps=0.01, mom=0.9, wc=0.0)
+    moved = w + inc
+    norm = np.sqrt(add_up(moved**2, rng))
+    factor = np.divide(F(radius), norm, out=np.ones_like(norm), where=norm > radius)
+    assert accepts(reference.limit_norms(new, radius), moved * factor)
 
 
 @settings(max_examples=60)

@@ -1,0 +1,60 @@
+# The two commands are `make compare` and `make test`. Both set up what they need: a virtual
+# environment in .venv, the compiled extensions, the package. Needed before: python3 (>= 3.11) with
+# venv and headers, make, a C++ compiler.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD_NEEDS := "setuptools>=77" "cython>=3.1" "numpy>=2.0" "scipy>=1.13"
+NATIVE := setup.py pyproject.toml $(wildcard legacy/*.p?? legacy/kernels/* legacy/host/* port/*.pyx port/*.h port/*.pxd)
+RUNS ?= runs
+
+.PHONY: compare test build bench lint docs golden-check sanitize portable clean
+
+build: $(VENV)/installed
+
+$(VENV)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(BUILD_NEEDS)
+	touch $@
+
+$(VENV)/installed: $(VENV)/python $(NATIVE)
+	@echo "building the extension modules, once per instruction set (about two minutes on two cores)"
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[test]"
+	touch $@
+
+# AlexNet of 2012, batch 128, on photographs: legacy engine and port, forward, backward and one update.
+compare: build
+	$(BIN)/rosetta compare alexnet --input photos --batch 128 --passes forward,backward,update --out $(RUNS)/alexnet
+
+test: build
+	$(BIN)/python -m pytest
+
+golden-check: build
+	$(BIN)/rosetta check golden tests/golden
+
+lint: build
+	$(BIN)/pip install --quiet --disable-pip-version-check ".[dev]"
+	$(BIN)/ruff check .
+	$(BIN)/cython-lint legacy port --max-line-length 120
+	$(BIN)/clang-format --dry-run --Werror legacy/host/*.cpp legacy/host/*.h legacy/kernels/*.cuh
+
+docs: build
+	$(BIN)/pip install --quiet --disable-pip-version-check "sphinx>=8" "myst-parser>=4" "numpydoc>=1.8"
+	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
+
+# The kernel tests under the address and undefined-behaviour sanitizers (strict module, own build folder).
+sanitize: build
+	ROSETTA_SANITIZE=1 ROSETTA_BUILD=_strict,port $(BIN)/python setup.py --quiet build --build-base build/sanitize
+	LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 ROSETTA_ISA=strict \
+	PYTHONPATH=$$(echo build/sanitize/lib.*) $(BIN)/python -m pytest tests/legacy -m "not nvcc and not slow" -p no:cacheprovider
+
+# The same sources for a machine that is no x86-64 and a compiler without OpenMP, as far as that shows here.
+portable: build
+	CXX=$${CXX:-g++} ROSETTA_PORTABLE=1 ROSETTA_OPENMP=0 $(BIN)/python setup.py --quiet build --build-base build/portable
+	ROSETTA_ISA=baseline PYTHONPATH=$$(echo build/portable/lib.*) $(BIN)/python -m pytest tests/legacy -m "not nvcc and not slow" \
+	-p no:cacheprovider
+
+clean:
+	rm -rf build docs/_build $(VENV) legacy/*.so port/*.so legacy/_legacy_*.cpp port/_*.cpp *.egg-info

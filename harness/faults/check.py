@@ -1,0 +1,180 @@
+"""`rosetta check faults`: every fault of the catalogue in every engine, then random networks without a fault."""
+
+import sys
+from collections import Counter
+from dataclasses import replace
+from difflib import get_close_matches
+from math import inf
+from pathlib import Path
+
+import click
+
+from .. import engines
+from ..errors import BadInput, EngineUnavailable, Unsupported
+from ..run import rows
+from ..sweep import STEPS
+from ..table import decisive
+from ..verdicts import Finding, exit_code, summarise
+from .catalogue import FAULTS
+from .examine import examine, judged, scene, workload, write
+from .random_nets import random_net
+
+ENGINES = ("port", "legacy-cpu")
+COLUMNS = "  {:10} {:24} {:62} {:7} {:10} {}"
+HEADER = ("engine", "fault", "shows at", "found", "verdict", "times what rounding allows, at least")
+
+
+def run(echo, only=(), nets=200, seed=0, out=Path("runs", "faults")):
+    """Run the check.
+
+    Parameters
+    ----------
+    echo : callable
+        Takes the lines that it prints.
+    only : sequence of str
+        Names of faults; by default all.
+    nets : int
+        Number of random networks; the first has the given seed, the next ones those that follow.
+    seed : int
+        Of all values.
+    out : Path
+        Where the layer files of a random network go if something in it differs.
+
+    Returns
+    -------
+    int
+        The exit code: 0 if every fault was reported at its place and nowhere else, and no random network had a
+        difference; else 1.
+
+    Raises
+    ------
+    BadInput
+        No fault has that name.
+    EngineUnavailable
+        The port cannot run here.
+    """
+    faults, able = _chosen(only), _able(echo)
+    sound = _without_faults(faults, able, seed, echo)
+    echo(" " + COLUMNS.format(*HEADER))
+    outcomes = []
+    for fault in faults:
+        for engine in able:
+            outcomes.append(examine(fault, engine, seed))
+            _tell(outcomes[-1], echo)
+    found = [_summary(engine.name, [one for one in outcomes if one.engine == engine.name], echo) for engine in able]
+    clean = _random_nets(nets, able, seed, out, echo)
+    return 0 if sound and all(found) and clean else 1
+
+
+def _chosen(names):
+    known = {fault.name: fault for fault in FAULTS}
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 1) or list(known)
+            raise BadInput(f"no fault is called {name!r}", hint=f"faults: {', '.join(near)}")
+    return [known[name] for name in names] if names else list(FAULTS)
+
+
+def _able(echo):
+    """The engines that can run; a note on those that cannot."""
+    able = []
+    for engine in map(engines.find, ENGINES):
+        works, reason = engine.probe()
+        if works:
+            able.append(engine)
+        elif engine.name == ENGINES[0]:
+            raise EngineUnavailable(f"engine {engine.name} is unavailable: {reason}", hint="see 'rosetta doctor'")
+        else:
+            echo(f"{engine.name} is not run: {reason}")
+    return able
+
+
+# Faults
+
+
+def _tell(outcome, echo):
+    """Print the line of an outcome, and more where it is not what it should be."""
+    fault, found = outcome.fault, outcome.found
+    there = [found[place] for place in fault.places if place in found]
+    cells = [outcome.engine, fault.name, spelled(fault.places)]
+    if outcome.reason:
+        echo("-" + COLUMNS.format(*cells, "not run", "", outcome.reason))
+        return
+    statuses, reasons = ({getattr(one, name) for one in there} - {""} for name in ("status", "reason"))
+    cells += [f"{len(there)} of {len(fault.places)}", ", ".join(sorted(statuses))]
+    echo(("✓" if outcome.ok else "✗") + COLUMNS.format(*cells, ", ".join(reasons) or _times(outcome.share)))
+    if not outcome.ok:
+        echo(f"    {fault.story}; should be {fault.status}")
+        for place in sorted(outcome.elsewhere):
+            echo(f"    it also shows where it must not: {' '.join(place)} is {found[place].status}")
+
+
+def _summary(engine, outcomes, echo):
+    """Print how many faults of an engine were reported as they should be; whether all were."""
+    ran = [outcome for outcome in outcomes if not outcome.reason]
+    right = sum(outcome.ok for outcome in ran)
+    refused = f"; {len(outcomes) - len(ran)} were refused" if len(ran) < len(outcomes) else ""
+    echo(f"{engine}: {right} of {len(ran)} faults reported at the right layer and pass, and nowhere else{refused}.")
+    return right == len(ran) > 0
+
+
+def spelled(places):
+    """Places in words: ``conv2 forward acts, backward inputs_grad[0] weights_grad[0]``."""
+    words, last = [], (None, None)
+    for layer, step, tensor in sorted(places, key=lambda place: (place[0], list(STEPS).index(place[1]), place[2])):
+        if (layer, step) != last:
+            words.append(step if layer == last[0] else f"{layer} {step}")
+        words[-1] += f" {tensor}"
+        last = layer, step
+    return ", ".join(words)
+
+
+def _times(share):
+    return "any difference" if share == inf else f"{share:,.0f}" if share < 1e9 else f"{share:.1e}"
+
+
+def _without_faults(faults, able, seed, echo):
+    """Whether the correct engines run and agree on the networks of the faults; prints where they do not."""
+    sound = True
+    for text, input in dict.fromkeys((fault.scene, fault.input) for fault in faults):
+        for engine in able:
+            try:
+                results = judged(scene(text, input, seed), engine)
+            except Unsupported as error:
+                results = {("the network",): Finding("unsupported", reason=str(error))}
+            for place, finding in results.items():
+                if not finding.agrees:
+                    echo(f"✗ {engine.name} without a fault: {' '.join(place)} is {finding.status} {finding.reason}")
+                    sound = False
+    return sound
+
+
+# Random networks
+
+
+def _random_nets(count, able, seed, out, echo):
+    """Run the random networks; whether nothing differs."""
+    if not count:
+        return True
+    findings = []
+    with click.progressbar(range(seed, seed + count), label="random networks", file=sys.stderr) as seeds:
+        for own in seeds:
+            findings += _random_net(own, able, out, echo)
+    refused = Counter(finding.reason for _, finding in findings if finding.status == "unsupported")
+    for reason, times in refused.items():
+        echo(f"- {times} tensors not compared: {reason}")
+    echo(f"{count} random networks without a fault, {len(findings)} tensors: {summarise(findings)}")
+    return exit_code(finding for _, finding in findings) == 0
+
+
+def _random_net(seed, able, out, echo):
+    """(name, Finding) of every tensor and engine of one random network; its files are written if something differs."""
+    net = random_net(seed)
+    work = replace(workload(net.text, "random", net.batch, seed), engines=able)
+    found = decisive(rows(work, "isolated"))
+    failed = [f"{name} is {finding.status}" for name, finding in found if finding.fails]
+    if failed:
+        path = write(net.text, Path(out), f"net-{seed}")
+        again = f"rosetta compare {path} --input random --batch {net.batch} --seed {seed}"
+        echo(f"✗ net {seed}: {len(failed)} tensors fail, first {failed[0]}; again: {again}")
+    return [(f"net {seed} {name}", finding) for name, finding in found]

@@ -1,0 +1,112 @@
+"""Runs a faulty engine on the network of its fault, and holds what was reported against what should have been."""
+
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..engines.mutant import Mutant
+from ..errors import Unsupported
+from ..run import Options, prepare, rows
+
+CASES = {"random": 6, "exact": 8}
+"""Cases of a scene: no multiple of any tile; a power of two for exact input."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one fault in one engine.
+
+    Attributes
+    ----------
+    fault : Fault
+    engine : str
+        The engine that the fault was put into.
+    found : dict of (str, str, str) to Finding
+        Layer, pass and tensor of the rows that failed.
+    sums : frozenset of (str, str, str)
+        Rows that may fail too: sums over several consumers, one of which sends a wrong gradient.
+    reason : str
+        Why it was not run; empty where it was.
+    """
+
+    fault: object
+    engine: str
+    found: dict = field(default_factory=dict)
+    sums: frozenset = frozenset()
+    reason: str = ""
+
+    @property
+    def elsewhere(self):
+        """Where the fault must not show, and does."""
+        return set(self.found) - self.fault.places - self.sums
+
+    @property
+    def ok(self):
+        """The fault was reported at its places with its status, and nowhere else."""
+        found = [self.found[place] for place in self.fault.places if place in self.found]
+        right = len(found) == len(self.fault.places) and all(one.status == self.fault.status for one in found)
+        return right and not self.elsewhere
+
+    @property
+    def share(self):
+        """How far outside the faintest of the right places is, as a share of its bound."""
+        return min((self.found[place].share for place in self.fault.places if place in self.found), default=0.0)
+
+
+def examine(fault, engine, seed):
+    """The Outcome of a fault put into an engine.
+
+    Parameters
+    ----------
+    fault : Fault
+    engine : Engine
+        The correct engine.
+    seed : int
+        Of all values.
+    """
+    work = scene(fault.scene, fault.input, seed)
+    try:
+        results = judged(work, Mutant(engine, fault.mutation))
+    except Unsupported as error:
+        return Outcome(fault, engine.name, reason=f"refused: {error}")
+    refused = [finding.reason for finding in results.values() if finding.status == "unsupported"]
+    if refused:
+        return Outcome(fault, engine.name, reason=f"refused: {refused[0]}")
+    failures = {place: finding for place, finding in results.items() if finding.fails}
+    return Outcome(fault, engine.name, failures, _sums(work.network.graph, fault.places))
+
+
+def _sums(graph, places):
+    """The sums over consumers to which a wrong ``inputs_grad[i]`` contributes."""
+    wrong = [(layer, int(tensor[12:-1])) for layer, _, tensor in places if tensor.startswith("inputs_grad")]
+    sources = {graph.layers[layer].inputs[i] for layer, i in wrong}
+    return frozenset((source, "backward", "acts_grad") for source in sources if len(graph.contributions(source)) > 1)
+
+
+@cache
+def scene(text, input, seed):
+    """The Workload of a scene, without engines."""
+    return workload(text, input, CASES[input], seed)
+
+
+def workload(text, input, batch, seed):
+    """A Workload, without engines, over a network given as text: both layer files in one."""
+    with TemporaryDirectory() as folder:
+        path = write(text, Path(folder), "scene")
+        options = Options(str(path), engines=("reference",), input=input, batch=batch, seed=seed, threads=1)
+        return replace(prepare(options), engines=[])
+
+
+def write(text, folder, name):
+    """Write a network as its two layer files; the path of the definition."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in (f"{name}.cfg", f"{name}-params.cfg"):
+        (folder / file).write_text(text, encoding="utf-8")
+    return folder / f"{name}.cfg"
+
+
+def judged(work, engine):
+    """{(layer, pass, tensor): Finding} of an engine on a workload, in isolated mode."""
+    found = rows(replace(work, engines=[engine]), "isolated")
+    return {(row.layer, row.step, row.tensor): row.findings[engine.name] for row in found}

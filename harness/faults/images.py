@@ -1,0 +1,175 @@
+"""Faults of layers on images that have no weights: pooling and response normalisation."""
+
+import numpy as np
+
+from .fault import flat, miscomputed, misread, on_grad, on_input, on_result, planes, scene
+
+# Windows that overlap and are clipped on all four sides, negative values; an even window and a blocked one that leaves
+# a rest of channels, with constants that make the normalisation strong.
+IMAGES = scene(
+    """
+[data]
+type=data
+dataIdx=0
+dims=243
+
+[conv1]
+type=conv
+inputs=data
+channels=3
+filters=16
+filterSize=3
+padding=1
+stride=1
+
+[max1]
+type=pool
+pool=max
+inputs=conv1
+channels=16
+sizeX=3
+stride=2
+start=-1
+
+[avg1]
+type=pool
+pool=avg
+inputs=conv1
+channels=16
+sizeX=3
+stride=2
+start=-1
+
+[stack]
+type=concat
+inputs=max1,avg1
+
+[norm1]
+type=cmrnorm
+inputs=stack
+channels=32
+size=4
+scale=2
+pow=0.75
+minDiv=2
+
+[norm2]
+type=cmrnorm
+inputs=stack
+channels=32
+size=5
+blocked=true
+scale=2
+pow=0.75
+minDiv=2
+""",
+    "norm1,norm2",
+)
+
+BOTH = "forward acts, backward inputs_grad[0]"
+GRADIENT = "inputs_grad[0]"
+
+
+def both(wrong):
+    """Wrong in the same way forward and backward."""
+    return {"forward": {"acts": wrong}, "backward": {GRADIENT: wrong}}
+
+
+# Pooling
+
+
+def clipped_share(layer, acts):
+    """Outputs or their gradients times the share of their window that lies inside the image."""
+    spec = layer.spec
+    starts = spec["start"] + spec["stride"] * np.arange(spec["outputsX"])
+    inside = np.minimum(starts + spec["sizeX"], spec["imgSize"]) - np.maximum(starts, 0)
+    share = np.outer(inside, inside).astype(np.float32) / np.float32(spec["sizeX"] ** 2)
+    return flat(planes(acts, spec["channels"]) * share[:, :, None])
+
+
+def one_fewer_windows(layer, acts):
+    """Without the last row and column of windows."""
+    return flat(planes(acts, layer.spec["channels"])[:, :-1, :-1])
+
+
+def without_border(layer, x):
+    """Images whose last row and column are never the maximum."""
+    images = planes(x, layer.spec["channels"]).copy()
+    images[:, -1] = images[:, :, -1] = -1e30
+    return flat(images)
+
+
+def without_ties(layer, x):
+    """Images, multiples of 1/8, in which each pixel is a little less than the one before."""
+    images = planes(x, layer.spec["channels"])
+    order = np.arange(images[0, ..., 0].size, dtype=np.float32).reshape(*images.shape[1:3], 1)
+    return flat(images - order * np.float32(2**-16))
+
+
+def shorter(spec):
+    """A window that lacks its last pixel."""
+    return {"sizeX": spec["sizeX"] - 1}
+
+
+POOL = (
+    misread("pool-window", "the window one pixel too short", IMAGES, "max1", shorter, BOTH),
+    misread("pool-window-average", "the window of an average one pixel too short", IMAGES, "avg1", shorter, BOTH),
+    misread("pool-start", "the first window starts at the border", IMAGES, "max1", lambda spec: {"start": 0}, BOTH),
+    miscomputed("pool-clip", "windows clipped one pixel before the right and lower border", IMAGES, "max1",
+                **both(on_input(without_border))),
+    miscomputed("pool-floor", "the number of windows rounded down", IMAGES, "max1",
+                forward={"acts": on_result(one_fewer_windows)}, status="shape"),
+    miscomputed("pool-zero", "the running maximum starts at zero", IMAGES, "max1",
+                forward={"acts": on_result(lambda layer, acts: np.maximum(acts, 0))}),
+    miscomputed("pool-ties", "of equal maxima only the first gets the gradient", IMAGES, "max1",
+                backward={GRADIENT: on_input(without_ties)}, input="exact"),
+    miscomputed("pool-area", "averages divided by the whole window where it is clipped", IMAGES, "avg1",
+                forward={"acts": on_result(clipped_share)}, backward={GRADIENT: on_grad(clipped_share)}),
+    miscomputed("pool-sum", "the gradient of an average not divided", IMAGES, "avg1",
+                backward={GRADIENT: on_result(lambda layer, grads: grads * layer.spec["sizeX"] ** 2)}),
+    misread("pool-kind", "an average where a maximum was asked for", IMAGES, "max1", lambda spec: {"pool": "avg"},
+            BOTH),
+)  # fmt: skip
+
+
+# Response normalisation
+
+
+def turned(layer, x):
+    """Channels in reverse order."""
+    return flat(planes(x, layer.spec["channels"])[::-1])
+
+
+def window_turned(layer, tensor):
+    """The result of an even window that reaches further up than down."""
+    grad = None if layer.acts_grad is None else turned(layer, layer.acts_grad)
+    return turned(layer, layer.compute(tensor, inputs=[turned(layer, layer.inputs[0])], acts_grad=grad))
+
+
+def only_direct(layer, tensor):
+    """The denominators taken for constants."""
+    return layer.acts_grad * layer.compute("acts") / layer.inputs[0]
+
+
+NORM = (
+    misread("norm-alpha", "alpha not divided by the size of the window", IMAGES, "norm1",
+            lambda spec: {"scale": spec["scale"] * spec["size"]}, BOTH),
+    misread("norm-alpha-twice", "alpha divided by the size of the window twice", IMAGES, "norm1",
+            lambda spec: {"scale": spec["scale"] / spec["size"]}, BOTH),
+    misread("norm-k", "k = 1, as before 2012", IMAGES, "norm1", lambda spec: {"minDiv": 1.0}, BOTH),
+    misread("norm-power", "a square root in place of the power", IMAGES, "norm1", lambda spec: {"pow": 0.5}, BOTH),
+    misread("norm-window-low", "the window without its lowest channel", IMAGES, "norm1",
+            lambda spec: {"size": spec["size"] - 1}, BOTH),
+    misread("norm-window-high", "the window with one channel more at its upper end", IMAGES, "norm1",
+            lambda spec: {"size": spec["size"] + 1}, BOTH),
+    miscomputed("norm-window-side", "an even window with its surplus channel on the wrong side", IMAGES, "norm1",
+                **both(window_turned)),
+    miscomputed("norm-mirror", "the mirror image of an even window forgotten in the gradient", IMAGES, "norm1",
+                backward={GRADIENT: window_turned}),
+    miscomputed("norm-direct", "the gradient forgets that the denominators depend on the input", IMAGES, "norm1",
+                backward={GRADIENT: only_direct}),
+    misread("norm-blocked", "sliding windows where blocks were asked for", IMAGES, "norm2",
+            lambda spec: {"blocked": False}, BOTH),
+)  # fmt: skip
+
+FAULTS = (*POOL, *NORM)

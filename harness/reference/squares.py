@@ -1,0 +1,106 @@
+"""Costs built from squares.  Gradients are those of minus the cost: training ascends.
+
+    sum2:     Σ x²;                       dx = -2 coeff x
+    gsum2:    Σ q x², q a gate per case;  dq = -coeff Σ x²,   dx = -2 coeff q x
+    rflickr:  Σ log(1 + d²), d = y - t;   dy = -coeff 2d / (1 + d²)
+    tica:     reports Σ A, A = 1 / (0.001 + √E), E the sum of x² over the clipped window around a pixel.  The objective
+              is another, Σ √E up to the constant in A:  dx = -coeff x Σ A over the windows that hold the pixel
+
+Error model: sums of squares have no cancellation, so M is the sum itself, n the number of terms.  d is the correctly
+rounded difference of given numbers.  log(1 + d²) is off by 1 + log(1 + d²), absolutely.  √ halves the relative error
+of E and A keeps it: n = window + 6 and M = A.
+
+Source: network specification, 3 and 7.4 to 7.7.  tica's windows are mirrored in the gradient, as a derivative's must
+be, which matters for even sizes alone.
+"""
+
+import numpy as np
+
+from .bounded import Bounded, planes, scaled_copy
+from .costs import total
+from .norm import window_sum
+
+_TICA_OFFSET = 0.001
+
+
+class SquaresCost:
+    """A `cost.sum2` layer."""
+
+    def __init__(self, spec):
+        self.coeff = spec["coeff"]
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """The reported number, summed over the images given."""
+        squares = np.square(inputs[0], dtype=np.float64)
+        return total(squares, squares, squares.size)
+
+    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+        """Gradient of the input."""
+        return scaled_copy(inputs[0], -2 * self.coeff)
+
+
+class GatedSquaresCost:
+    """A `cost.gsum2` layer over gates (1, N) and values (units, N)."""
+
+    def __init__(self, spec):
+        self.coeff = spec["coeff"]
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """The reported number, summed over the images given."""
+        gate, x = (np.asarray(array, np.float64) for array in inputs)
+        terms = gate * x**2
+        return total(terms, np.abs(terms), terms.size + 1)
+
+    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+        """Gradient of the gate (input 0) or of the values (input 1)."""
+        gate, x = (np.asarray(array, np.float64) for array in inputs)
+        value = -self.coeff * ((x**2).sum(0, keepdims=True) if i == 0 else 2 * gate * x)
+        return Bounded(value, np.abs(value), len(x) + 1 if i == 0 else 2)
+
+
+class FlickrCost:
+    """A `cost.rflickr` layer over targets and values, both (units, N)."""
+
+    def __init__(self, spec):
+        self.coeff = spec["coeff"]
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """The reported number, summed over the images given."""
+        logs = np.log1p(_difference(inputs) ** 2)
+        return total(logs, 1 + logs, logs.size)
+
+    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+        """Gradient of the values (input 1)."""
+        d = _difference(inputs)
+        value = -self.coeff * 2 * d / (1 + d**2)
+        return Bounded(value, np.abs(value), 6)
+
+
+class TicaCost:
+    """A `cost.tica` layer on images (channels * pixels, N)."""
+
+    def __init__(self, spec):
+        self.coeff, self.channels, self.size = spec["coeff"], spec["channels"], spec["sizeX"]
+
+    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+        """The reported number, summed over the images given."""
+        reciprocals = self._reciprocals(planes(np.asarray(inputs[0], np.float64), self.channels))
+        return total(reciprocals, reciprocals, reciprocals.size + self.size**2 + 6)
+
+    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+        """Gradient of the images."""
+        x = planes(np.asarray(inputs[0], np.float64), self.channels)
+        value = -self.coeff * x * self._sum(self._reciprocals(x), mirrored=True)
+        value = value.reshape(inputs[0].shape)
+        return Bounded(value, np.abs(value), 2 * self.size**2 + 8)
+
+    def _reciprocals(self, x):
+        return 1 / (_TICA_OFFSET + np.sqrt(self._sum(x * x)))
+
+    def _sum(self, x, mirrored=False):
+        return window_sum(window_sum(x, self.size, 1, mirrored), self.size, 2, mirrored)
+
+
+def _difference(inputs):
+    targets, y = inputs
+    return np.subtract(y, targets, dtype=np.float64)

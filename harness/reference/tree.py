@@ -1,0 +1,75 @@
+"""treefc: a fully connected layer whose classes are the leaves of a tree.
+
+Node ν holds an offset w_ν; the weights of a class are the sum of the offsets on the path from the root to its leaf.
+With the matrix A (nodes, classes), 1 where the class lies under the node or is it, E = W A are the weights of the
+classes:
+
+    Y = Eᵀ X + b,   dX = E V,   dW = X (A V)ᵀ,   db = sum of V
+    Δ_ν ← μ Δ_ν + (ε / n_ν) (G_ν - (λ / n_ν) w_ν),   w_ν ← w_ν + Δ_ν,   n_ν the number of leaves under ν
+
+Error model: sums of products; to the n of a fully connected layer come the nodes on a path (forward and dX) or the
+leaves under a node (dW), and to that of the update two divisions.
+
+Source: network specification, 12.  The learning rate is constant.
+"""
+
+import numpy as np
+
+from . import solver
+from .bounded import Bounded, multilinear
+
+
+class TreeFullyConnected:
+    """A `treefc` layer: `tree` lists the children of every node; the leaves are 0 ... classes - 1.
+
+    Weights are (inputs, nodes), biases (1, classes).
+    """
+
+    def __init__(self, spec):
+        self.under = _classes_under_nodes(spec["tree"], spec["outputs"])
+        self.depth = self.under.sum(0).max()
+        self.leaves = self.under.sum(1)
+
+    def forward(self, inputs, params, *, pass_type="train", mask=None):
+        """Outputs (classes, N)."""
+        terms = len(inputs[0]) + self.depth + 1
+        return multilinear(self._forward, terms, inputs[0], params["weights"][0], params["biases"])
+
+    def _forward(self, x, weights, biases):
+        return self._of_classes(weights).T @ x + biases.T
+
+    def inputs_grad(self, i, inputs, acts_grad, params, *, pass_type="train", mask=None):
+        """Gradient of the input, (inputs, N)."""
+        terms = len(acts_grad) + self.depth + 1
+        return multilinear(lambda w, v: self._of_classes(w) @ v, terms, params["weights"][0], acts_grad)
+
+    def params_grad(self, inputs, acts_grad, params):
+        """Sums over the images given, not yet divided by the number of cases."""
+        cases = acts_grad.shape[1]
+        return {
+            "weights[0]": multilinear(self._weights_grad, cases + self.leaves[None], inputs[0], acts_grad),
+            "biases": multilinear(lambda v: v.sum(1)[None], cases, acts_grad),
+        }
+
+    def _weights_grad(self, x, v):
+        return x @ (self.under.astype(v.dtype) @ v).T
+
+    def update(self, param, inc, grad, *, eps, mom, wc=0.0):
+        """One step of the offsets; biases learn like all others."""
+        new = solver.update(param, inc, grad, eps=eps / self.leaves, mom=mom, wc=wc / self.leaves)
+        return tuple(Bounded(found.value, found.magnitude, found.terms + 2) for found in new)
+
+    def _of_classes(self, weights):
+        return weights @ self.under.astype(weights.dtype)
+
+
+def _classes_under_nodes(children, classes):
+    """(nodes, classes): 1 where a class lies under a node, or is it."""
+    parents = {child: node for node, below in enumerate(children) for child in below}
+    under = np.zeros((len(children), classes))
+    for leaf in range(classes):
+        node = leaf
+        while node is not None:
+            under[node, leaf] = 1
+            node = parents.get(node)
+    return under

@@ -1,0 +1,200 @@
+# The network: layer dictionaries in, steps without the GIL, tensors out as read-only views.
+# Included by _binding.pxi; the public face is network.py.
+
+from libcpp.utility cimport move
+
+
+cdef extern from "host/layer_dict.h":
+    cdef cppclass LayerDict:
+        LayerDict()
+        cmap[string, vector[double]] numbers
+        cmap[string, vector[string]] words
+
+
+cdef extern from "host/layer.h":
+    cdef enum class PassType:
+        Train
+        Test
+        GradientCheck
+
+    cdef cppclass CLayer "Layer":
+        int outputs
+        Matrix* tensor(const string&, int) except +
+        Matrix* overwrite(const string&, int) except +
+        const Matrix* likeness(const string&, int) except +
+        const vector[double]& cost()
+
+
+cdef extern from "host/network.h":
+    cdef cppclass Contribution "Network::Contribution":
+        Contribution()
+        string consumer
+        int input
+        cbool given
+        Matrix actsGrad
+
+    cdef cppclass CNetwork "Network":
+        CNetwork(Device&, const vector[LayerDict]&) except +
+        void forward(const string&, vector[Matrix], const Matrix*, PassType) except + nogil
+        void backward(const string&, const Matrix*, double, vector[double]) except + nogil
+        void update(const string&, double, vector[double]) except + nogil
+        void release(const string&) except +
+        Matrix sumGrad(const string&, const vector[Contribution]&) except + nogil
+        CLayer& at(const string&) except +
+        double seconds(const string&, const string&)
+
+
+cdef class CpuHome:
+    """Owns a CPU device; whoever holds memory of it holds this."""
+    cdef CpuDevice* device
+
+    def __cinit__(self, int threads):
+        self.device = new CpuDevice(<Sgemm> sgemm, threads)
+
+    def __dealloc__(self):
+        del self.device
+
+
+cdef class Buffer:
+    """Keeps a matrix of the engine alive while NumPy looks at its memory."""
+    cdef CpuHome home
+    cdef Matrix matrix
+    cdef object lender             # who owns the memory, where the engine only borrows it
+
+    cdef object array(self):
+        cdef bint trans = self.matrix.isTrans()
+        cdef cnp.npy_intp[2] shape
+        shape[0] = self.matrix.cols() if trans else self.matrix.rows()
+        shape[1] = self.matrix.rows() if trans else self.matrix.cols()
+        cdef cnp.ndarray view = cnp.PyArray_SimpleNewFromData(2, shape, cnp.NPY_FLOAT32, self.matrix.data())
+        cnp.set_array_base(view, self)
+        view.setflags(write=False)
+        return view.T if trans else view
+
+
+cdef dict PASS_TYPES = {"train": 0, "test": 1, "gc": 2}
+
+
+cdef class NetworkCore:
+    """A network on the CPU; arguments have been checked by network.py."""
+    cdef CpuHome home
+    cdef CNetwork* network
+    cdef dict fed                  # arrays that the engine borrows, by layer
+    cdef object __weakref__
+
+    def __cinit__(self, list layers, int threads):
+        cdef vector[LayerDict] dicts
+        self.home = CpuHome(threads)
+        self.fed = {}
+        for numbers, words in layers:
+            dicts.push_back(layer_dict(numbers, words))
+        self.network = new CNetwork(self.home.device[0], dicts)
+
+    def __dealloc__(self):
+        del self.network
+
+    def forward(self, str layer, list inputs, mask, str pass_type):
+        cdef string name = layer.encode()
+        cdef vector[Matrix] given
+        cdef Matrix mask_matrix
+        cdef const Matrix* mask_pointer = NULL
+        cdef PassType kind = <PassType> <int> PASS_TYPES[pass_type]
+        for array in inputs:
+            given.push_back(matrix_view(self.home.device[0], array, False))
+        if mask is not None:
+            mask_matrix = matrix_view(self.home.device[0], mask, False)
+            mask_pointer = &mask_matrix
+        with nogil:
+            self.network.forward(name, move(given), mask_pointer, kind)
+        self.fed[layer] = (inputs, mask)
+
+    def backward(self, str layer, acts_grad, double progress, vector[double] normals):
+        cdef string name = layer.encode()
+        cdef Matrix grad
+        cdef const Matrix* grad_pointer = NULL
+        if acts_grad is not None:
+            grad = matrix_view(self.home.device[0], acts_grad, False)
+            grad_pointer = &grad
+        with nogil:
+            self.network.backward(name, grad_pointer, progress, normals)
+
+    def update(self, str layer, double progress, vector[double] normals):
+        cdef string name = layer.encode()
+        with nogil:
+            self.network.update(name, progress, normals)
+
+    def sum_grad(self, str layer, list parts):
+        cdef string name = layer.encode()
+        cdef vector[Contribution] contributions
+        cdef Contribution part
+        cdef Buffer total = Buffer()
+        for consumer, index, acts_grad in parts:
+            part = Contribution()
+            part.consumer = consumer.encode()
+            part.input = index
+            part.given = acts_grad is not None
+            if acts_grad is not None:
+                part.actsGrad = matrix_view(self.home.device[0], acts_grad, False)
+            contributions.push_back(part)
+        total.home = self.home
+        with nogil:
+            total.matrix = self.network.sumGrad(name, contributions)
+        return total.array()
+
+    def release(self, str layer):
+        self.network.release(layer.encode())
+        self.fed.pop(layer, None)
+
+    def read(self, str layer, str tensor, int index):
+        """A read-only view, or None: the engine never writes into memory that somebody looks at."""
+        cdef Matrix* found = self.network.at(layer.encode()).tensor(tensor.encode(), index)
+        if found == NULL:
+            return None
+        cdef Buffer buffer = Buffer()
+        buffer.home = self.home
+        buffer.matrix = found[0]
+        if found.isView():
+            buffer.lender = self.fed[layer]
+        return buffer.array()
+
+    def cost(self, str layer):
+        return np.array(self.network.at(layer.encode()).cost())
+
+    def write(self, str layer, str tensor, int index, array):
+        """Copy an array into a parameter tensor: its shape checked, its memory order made the tensor's."""
+        cdef Matrix* target = self.network.at(layer.encode()).overwrite(tensor.encode(), index)
+        cdef bint trans = target.isTrans()
+        ordered = np.asfortranarray(array) if trans else np.ascontiguousarray(array)
+        cdef Matrix source = matrix_view(self.home.device[0], ordered, trans)
+        target.copyFrom(source)
+
+    def shape(self, str layer, str tensor, int index):
+        """Shape of a parameter tensor that can be written, or None."""
+        cdef const Matrix* found = self.network.at(layer.encode()).likeness(tensor.encode(), index)
+        return None if found == NULL else (found.rows(), found.cols())
+
+    def seconds(self, str layer, str step):
+        return self.network.seconds(layer.encode(), step.encode())
+
+    def launches(self):
+        return launch_dicts(<Device*> self.home.device)
+
+    def clear_launches(self):
+        self.home.device.log.clear()
+
+    @property
+    def logging(self):
+        return self.home.device.logging
+
+    @logging.setter
+    def logging(self, bint value):
+        self.home.device.logging = value
+
+
+cdef LayerDict layer_dict(dict numbers, dict words):
+    cdef LayerDict result
+    for key, values in numbers.items():
+        result.numbers[key.encode()] = <vector[double]> values
+    for key, values in words.items():
+        result.words[key.encode()] = <vector[string]> [value.encode() for value in values]
+    return result

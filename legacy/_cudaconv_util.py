@@ -1,0 +1,320 @@
+"""Pooling and normalisation entry points of `alexnet_rosetta.legacy.cudaconv`."""
+
+from ._call import call, row
+
+__all__ = ["convContrastNorm", "convContrastNormCrossMap", "convContrastNormUndo", "convCrossMapMaxPoolUndo",
+           "convLocalAvgUndo", "convLocalMaxUndo", "convLocalPool", "convPoolCrossMap", "convResponseNorm",
+           "convResponseNormCrossMap", "convResponseNormCrossMapUndo", "convResponseNormUndo"]
+
+
+def convLocalPool(images, target=None, *, numFilters, subsX, startX, strideX, outputsX, pooler="Max", generation=2012,
+                  device="cpu"):
+    """Pool square windows of each map.
+
+    Parameters
+    ----------
+    images : (numFilters * imgSize**2, numImages) float32
+    target : ignored but for its shape, which must fit or be free to change
+    subsX, startX, strideX, outputsX : int
+        Side of a window, start of the first (may be negative), step, outputs per side. Windows are clipped.
+    pooler : {"Max", "MaxAbs", "Avg", "Sum"}
+        Averages divide by the clipped window; "Sum" belongs to generation 2014.
+
+    Returns
+    -------
+    ndarray of shape (numFilters * outputsX**2, numImages)
+
+    Notes
+    -----
+    Specification: pool-norm 1.1.
+    """
+    return call("convLocalPool", [row("images", images)], [row("target", target)],
+                {"numFilters": numFilters, "subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX},
+                words={"pooler": pooler}, generation=generation, device=device)
+
+
+def convLocalMaxUndo(images, maxGrads, maxActs, target=None, *, subsX, startX, strideX, outputsX, scaleTargets=0.0,
+                     scaleOutput=1.0, generation=2012, device="cpu"):
+    """Backward pass of max pooling: every pixel equal to a window's maximum gets that window's gradient.
+
+    Parameters
+    ----------
+    images : (numFilters * imgSize**2, numImages) float32, numFilters a multiple of 16
+    maxGrads, maxActs : (numFilters * outputsX**2, numImages) float32
+    target : like `images`, optional
+        The result is scaleTargets * target + scaleOutput * gradient; only (0, 1) does not read it.
+
+    Returns
+    -------
+    ndarray, shaped like `images`
+
+    Notes
+    -----
+    Specification: pool-norm 1.2.
+    """
+    return call("convLocalMaxUndo", [row("images", images), row("maxGrads", maxGrads), row("maxActs", maxActs)],
+                [row("target", target)],
+                {"subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX, "scaleTargets": scaleTargets,
+                 "scaleOutput": scaleOutput}, generation=generation, device=device)
+
+
+def convLocalAvgUndo(avgGrads, target=None, *, subsX, startX, strideX, outputsX, imgSize, sum=False, scaleTargets=0.0,
+                     scaleOutput=1.0, generation=2012, device="cpu"):
+    """Backward pass of average pooling (or sum pooling, generation 2014).
+
+    Parameters
+    ----------
+    avgGrads : (numFilters * outputsX**2, numImages) float32, numFilters a multiple of 16
+    target : (numFilters * imgSize**2, numImages) float32, optional
+        As in `convLocalMaxUndo`.
+
+    Returns
+    -------
+    ndarray of shape (numFilters * imgSize**2, numImages)
+
+    Notes
+    -----
+    Specification: pool-norm 1.3.
+    """
+    return call("convLocalAvgUndo", [row("avgGrads", avgGrads)], [row("target", target)],
+                {"subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX, "imgSize": imgSize, "sum": sum,
+                 "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}, generation=generation, device=device)
+
+
+def convPoolCrossMap(images, target=None, *, startF, poolSize, numOutputs, stride, imgSize, pooler="Max", generation=2014,
+                     device="cpu"):
+    """Max pooling across maps: output o takes maps startF + o * stride ... + poolSize, clipped.
+
+    Parameters
+    ----------
+    images : (numFilters * imgSize**2, numImages) float32
+
+    Returns
+    -------
+    ndarray of shape (numOutputs * imgSize**2, numImages)
+
+    Notes
+    -----
+    Specification: pool-norm 1.5 (generation 2014 only).
+    """
+    return call("convPoolCrossMap", [row("images", images)], [row("target", target)],
+                {"startF": startF, "poolSize": poolSize, "numOutputs": numOutputs, "stride": stride, "imgSize": imgSize},
+                words={"pooler": pooler}, generation=generation, device=device)
+
+
+def convCrossMapMaxPoolUndo(images, maxGrads, maxActs, target=None, *, imgSize, startF, poolSize, stride, scaleTargets=0.0,
+                            scaleOutputs=1.0, generation=2014, device="cpu"):
+    """Backward pass of max pooling across maps.
+
+    With stride > 1 the last stride-1 maps of the first window get no gradient from it, and with
+    ``scaleTargets=0`` the result is not scaled: both as in the original.
+
+    Parameters
+    ----------
+    images : (numFilters * imgSize**2, numImages) float32
+    maxGrads, maxActs : (numOutputs * imgSize**2, numImages) float32
+    target : like `images`, optional
+
+    Returns
+    -------
+    ndarray, shaped like `images`
+
+    Notes
+    -----
+    Specification: pool-norm 1.5, 12.1 (H5 repaired, H6 kept).
+    """
+    return call("convCrossMapMaxPoolUndo", [row("images", images), row("maxGrads", maxGrads), row("maxActs", maxActs)],
+                [row("target", target)],
+                {"imgSize": imgSize, "startF": startF, "poolSize": poolSize, "stride": stride, "scaleTargets": scaleTargets,
+                 "scaleOutputs": scaleOutputs}, generation=generation, device=device)
+
+
+def convResponseNorm(images, denoms=None, target=None, *, numFilters, sizeX, addScale, powScale, minDiv=1.0, generation=2012,
+                     device="cpu"):
+    """Response normalisation within each map: images * D**-powScale, D = minDiv + addScale * window sum of squares.
+
+    Parameters
+    ----------
+    images : (numFilters * imgSize**2, numImages) float32; numFilters at most 8 or a multiple of 16
+    sizeX : int
+        Side of the window, which starts sizeX // 2 before the pixel.
+    addScale : float
+        scale / sizeX**2 of the configuration language.
+    minDiv : float
+        1 before generation 2014.
+
+    Returns
+    -------
+    denoms, target : ndarray, shaped like `images`
+
+    Notes
+    -----
+    Specification: pool-norm 2.2.
+    """
+    return call("convResponseNorm", [row("images", images)], [row("denoms", denoms), row("target", target)],
+                {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale, "minDiv": minDiv},
+                generation=generation, device=device)
+
+
+def convContrastNorm(images, meanDiffs, denoms=None, target=None, *, numFilters, sizeX, addScale, powScale, minDiv=1.0,
+                     generation=2012, device="cpu"):
+    """Contrast normalisation: `convResponseNorm` with the squares taken of `meanDiffs`.
+
+    Parameters
+    ----------
+    images, meanDiffs : (numFilters * imgSize**2, numImages) float32
+        `meanDiffs` are the images less their local means. The images themselves are normalised.
+
+    Returns
+    -------
+    denoms, target : ndarray, shaped like `images`
+
+    Notes
+    -----
+    Specification: pool-norm 2.2, 2.3.
+    """
+    return call("convContrastNorm", [row("images", images), row("meanDiffs", meanDiffs)],
+                [row("denoms", denoms), row("target", target)],
+                {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale, "minDiv": minDiv},
+                generation=generation, device=device)
+
+
+def _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput):
+    return {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale,
+            "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}
+
+
+def convResponseNormUndo(outGrads, denoms, inputs, acts, target=None, *, numFilters, sizeX, addScale, powScale,
+                         scaleTargets=0.0, scaleOutput=1.0, generation=2012, device="cpu"):
+    """Backward pass of `convResponseNorm`.
+
+    With windows of 6 or more the original passed its accumulate flag inverted: (0, 1) computes
+    0 * target + gradient, everything else stores the bare gradient. Kept.
+
+    Parameters
+    ----------
+    outGrads, denoms, inputs, acts : (numFilters * imgSize**2, numImages) float32; numFilters a multiple of 16
+    target : like `outGrads`, optional
+        As in `convLocalMaxUndo`.
+
+    Returns
+    -------
+    target, acts : ndarray, shaped like `outGrads`
+        acts comes back as -2 * addScale * powScale * outGrads * acts / denoms, which the original left in it.
+
+    Notes
+    -----
+    Specification: pool-norm 2.4.
+    """
+    return call("convResponseNormUndo", [row("outGrads", outGrads), row("denoms", denoms), row("inputs", inputs)],
+                [row("target", target), row("acts", acts)],
+                _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput), generation=generation,
+                device=device)
+
+
+def convContrastNormUndo(outGrads, denoms, meanDiffs, acts, target=None, *, numFilters, sizeX, addScale, powScale,
+                         scaleTargets=0.0, scaleOutput=1.0, generation=2012, device="cpu"):
+    """Backward pass of `convContrastNorm`: `convResponseNormUndo` with `meanDiffs` for the inputs.
+
+    Approximate, as it was: the derivative of the local mean is left out.
+
+    Parameters
+    ----------
+    outGrads, denoms, meanDiffs, acts, target
+        As in `convResponseNormUndo`.
+
+    Returns
+    -------
+    target, acts : ndarray, shaped like `outGrads`
+
+    Notes
+    -----
+    Specification: pool-norm 2.4.
+    """
+    return call("convContrastNormUndo", [row("outGrads", outGrads), row("denoms", denoms), row("meanDiffs", meanDiffs)],
+                [row("target", target), row("acts", acts)],
+                _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput), generation=generation,
+                device=device)
+
+
+def convResponseNormCrossMap(images, denoms=None, target=None, *, numFilters, sizeF, addScale, powScale, minDiv=1.0,
+                             blocked=False, generation=2012, device="cpu"):
+    """Response normalisation across maps: images * D**-powScale, D = minDiv + addScale * sum of squares over sizeF maps.
+
+    Parameters
+    ----------
+    images : (numFilters * imgSize**2, numImages) float32; numFilters a multiple of 16
+    sizeF : int
+        Number of maps, from sizeF // 2 below on; with `blocked`, disjoint groups of sizeF.
+    addScale : float
+        scale / sizeF of the configuration language.
+    minDiv : float
+        1 in generation 2011.
+
+    Returns
+    -------
+    denoms, target : ndarray, shaped like `images`
+        In generation 2014 target alone.
+
+    Notes
+    -----
+    Specification: pool-norm 2.5.
+    """
+    outputs = [row("target", target)] if generation == 2014 else [row("denoms", denoms), row("target", target)]
+    return call("convResponseNormCrossMap", [row("images", images)], outputs,
+                {"numFilters": numFilters, "sizeF": sizeF, "addScale": addScale, "powScale": powScale, "minDiv": minDiv,
+                 "blocked": blocked}, generation=generation, device=device)
+
+
+def convContrastNormCrossMap(images, meanDiffs, denoms=None, target=None, *, numFilters, sizeF, addScale, powScale,
+                             minDiv=1.0, blocked=False, generation=2012, device="cpu"):
+    """`convResponseNormCrossMap` with the squares taken of `meanDiffs`.
+
+    Parameters
+    ----------
+    images, meanDiffs : (numFilters * imgSize**2, numImages) float32
+
+    Returns
+    -------
+    denoms, target : ndarray, shaped like `images`
+        In generation 2014 target alone.
+
+    Notes
+    -----
+    Specification: pool-norm 2.5.
+    """
+    outputs = [row("target", target)] if generation == 2014 else [row("denoms", denoms), row("target", target)]
+    return call("convContrastNormCrossMap", [row("images", images), row("meanDiffs", meanDiffs)], outputs,
+                {"numFilters": numFilters, "sizeF": sizeF, "addScale": addScale, "powScale": powScale, "minDiv": minDiv,
+                 "blocked": blocked}, generation=generation, device=device)
+
+
+def convResponseNormCrossMapUndo(outGrads, denoms=None, inputs=None, acts=None, target=None, *, numFilters, sizeF, addScale,
+                                 powScale, minDiv=1.0, blocked=False, scaleTargets=0.0, scaleOutput=1.0, generation=2012,
+                                 device="cpu"):
+    """Backward pass of `convResponseNormCrossMap`.
+
+    Parameters
+    ----------
+    outGrads, denoms, inputs, acts : (numFilters * imgSize**2, numImages) float32
+        Generation 2014 takes no `denoms` (pass by name): it recomputes them, which is what `minDiv` is for.
+    target : like `outGrads`, optional
+        As in `convLocalMaxUndo`.
+
+    Returns
+    -------
+    target, acts : ndarray, shaped like `outGrads`
+        acts as in `convResponseNormUndo`. Generation 2014 leaves acts alone and returns target alone.
+
+    Notes
+    -----
+    Specification: pool-norm 2.6.
+    """
+    scalars = {"numFilters": numFilters, "sizeF": sizeF, "addScale": addScale, "powScale": powScale, "minDiv": minDiv,
+               "blocked": blocked, "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}
+    given = [row("outGrads", outGrads), row("inputs", inputs)]
+    if generation == 2014:
+        given, outputs = [*given, row("acts", acts)], [row("target", target)]
+    else:
+        given, outputs = [*given, row("denoms", denoms)], [row("target", target), row("acts", acts)]
+    return call("convResponseNormCrossMapUndo", given, outputs, scalars, generation=generation, device=device)

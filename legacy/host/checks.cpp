@@ -1,0 +1,57 @@
+#include "checks.h"
+
+#include <cmath>
+#include <limits>
+
+void requireRowMajor(const char* entry, const char* argument, const Matrix& matrix) {
+    require(!matrix.isTrans(), text(entry, ": ", argument, " has the wrong order"), "row-major (C order)", "column-major",
+            "pass numpy.ascontiguousarray(...)");
+}
+
+void requireColumnMajor(const char* entry, const char* argument, const Matrix& matrix) {
+    require(matrix.isTrans(), text(entry, ": ", argument, " has the wrong order"), "column-major (Fortran order)", "row-major",
+            "pass numpy.asfortranarray(...)");
+}
+
+void requireContiguous(const char* entry, const char* argument, const Matrix& matrix) {
+    require(matrix.isContiguous(), text(entry, ": ", argument, " must be contiguous"), text("stride ", matrix.leadingDim()),
+            text("stride ", matrix.stride()), "pass a copy instead of a view");
+}
+
+void requireSameShape(const char* entry, const char* argument, const Matrix& matrix, const Matrix& model) {
+    requireShape(entry, argument, matrix, model.rows(), model.cols());
+}
+
+void requireShape(const char* entry, const char* argument, const Matrix& matrix, int rows, int cols) {
+    require(matrix.rows() == rows && matrix.cols() == cols, text(entry, ": ", argument, " has the wrong shape"),
+            text("(", rows, ", ", cols, ")"), matrix.shape(),
+            matrix.rows() == cols && matrix.cols() == rows ? "this looks transposed" : "");
+}
+
+void requirePositive(const char* entry, const char* argument, int value) {
+    require(value > 0, text(entry, ": ", argument, " must be positive"), ">= 1", text(value));
+}
+
+void requireMultiple(const char* entry, const char* argument, int value, int factor) {
+    require(value > 0 && value % factor == 0, text(entry, ": ", argument), text("a multiple of ", factor), text(value),
+            text("the historical kernel works on tiles of ", factor));
+}
+
+int imageSide(const char* entry, const char* argument, const Matrix& images, int maps, bool strideAllowed) {
+    requirePositive(entry, "number of maps", maps);
+    requireRowMajor(entry, argument, images);
+    if (!strideAllowed) requireContiguous(entry, argument, images);
+    const int pixels = images.rows() / maps, side = static_cast<int>(std::sqrt(static_cast<double>(pixels)));
+    require(side > 0 && images.cols() > 0 && side * side * maps == images.rows(), text(entry, ": ", argument, " has the wrong shape"),
+            text("(", maps, " maps * S*S pixels, images) for square maps"), images.shape());
+    return side;
+}
+
+void resizeTarget(const char* entry, Matrix& target, const Matrix& like, long rows, int cols) {
+    require(rows > 0 && rows * cols <= std::numeric_limits<int>::max(), text(entry, ": size of the result"),
+            "at most 2^31 - 1 elements (offsets are 32-bit)", text(rows, " * ", cols), "use a smaller batch");
+    if (!target.data()) target = Matrix(like.device(), static_cast<int>(rows), cols);
+    requireRowMajor(entry, "target", target);
+    target.resize(static_cast<int>(rows), cols);
+    requireContiguous(entry, "target", target);
+}

@@ -1,0 +1,17 @@
+// Checks that the pooling, normalisation, image and cost entry points share.
+#pragma once
+#include "matrix.h"
+
+void requireRowMajor(const char* entry, const char* argument, const Matrix& matrix);
+void requireColumnMajor(const char* entry, const char* argument, const Matrix& matrix);
+void requireContiguous(const char* entry, const char* argument, const Matrix& matrix);
+void requireSameShape(const char* entry, const char* argument, const Matrix& matrix, const Matrix& model);
+void requireShape(const char* entry, const char* argument, const Matrix& matrix, int rows, int cols);
+void requirePositive(const char* entry, const char* argument, int value);
+void requireMultiple(const char* entry, const char* argument, int value, int factor);
+
+// Row-major, contiguous, rows = maps * side * side; returns side.
+int imageSide(const char* entry, const char* argument, const Matrix& images, int maps, bool strideAllowed = false);
+
+// Gives the target rows x cols, row-major; a target without a device gets like's.
+void resizeTarget(const char* entry, Matrix& target, const Matrix& like, long rows, int cols);

@@ -1,0 +1,175 @@
+#include "layer.h"
+
+std::map<std::string, LayerMaker>& layerTypes() {
+    static std::map<std::string, LayerMaker> all;
+    return all;
+}
+
+Layer::Layer(Device& device, const LayerDict& dict)
+    : name(dict.word("name")), type(dict.word("type")), outputs(dict.integer("outputs")), acts(device, 0, 0),
+      actsGrad(device, 0, 0), device(device) {
+    for (std::size_t i = 0; i < dict.list("inputs").size(); ++i) inputsGrad.emplace_back(device, 0, 0);
+}
+
+void Layer::forward(std::vector<Matrix> given, PassType pass) {
+    fed = std::move(given);
+    passType = pass;
+    gradStarted = false;
+    checkInputs();
+    acts.renew(outputs, numCases);
+    for (int i = 0; i < static_cast<int>(prev.size()); ++i) fpropActs(i, i > 0);
+    require(acts.rows() == outputs, "its geometry does not give its outputs", text(outputs, " rows"), text(acts.rows()));
+}
+
+void Layer::checkInputs() {
+    require(fed.empty() || fed.size() == prev.size(), "wrong number of inputs", text(prev.size()), text(fed.size()));
+    for (int i = 0; i < static_cast<int>(prev.size()); ++i) {
+        const Matrix& x = input(i);
+        require(!x.empty(), text("input ", i, " (", prev[i]->name, ") has no acts"), "a forward pass of that layer",
+                "none, or released", "give the inputs as arrays, or run the layers in order");
+        if (i == 0) numCases = x.cols();
+        require(x.rows() == prev[i]->outputs && x.cols() == numCases, text("input ", i, " has the wrong shape"),
+                text("(", prev[i]->outputs, ", ", numCases, ")"), x.shape(), "units x cases, the same cases everywhere");
+    }
+}
+
+Matrix Layer::outputGrad(const Matrix* given) const {
+    if (startsGradient()) return Matrix();
+    require(given || fed.empty(), "the gradient of its output is missing", "acts_grad as an array", "none",
+            "a layer that was given its inputs must be given this too");
+    require(given || gradStarted, "no layer above has sent a gradient", "a backward pass of its consumers", "none");
+    const Matrix& v = given ? *given : actsGrad;
+    require(v.rows() == outputs && v.cols() == numCases, "acts_grad has the wrong shape",
+            text("(", outputs, ", ", numCases, ")"), v.shape(), numCases ? "" : "run the forward pass first");
+    return v;
+}
+
+void Layer::backward(const Matrix* given, TrainingStep& step) {
+    const Matrix v = outputGrad(given);
+    const bool fresh = given || !fed.empty();
+    step.gradientCheck = passType == PassType::GradientCheck;
+    bpropParameters(v, step);
+    for (int i = 0; i < static_cast<int>(prev.size()); ++i) {
+        if (!sendsGradient(i)) continue;
+        Matrix& target = fresh ? inputsGrad[i] : prev[i]->actsGrad;
+        const bool accumulate = !fresh && prev[i]->gradStarted;
+        if (accumulate)
+            target.makeExclusive();
+        else
+            target.renew(prev[i]->outputs, numCases);
+        bpropActs(v, i, accumulate, target);
+        if (!fresh) prev[i]->gradStarted = true;
+    }
+}
+
+void Layer::contribute(const Matrix* given, int i, float scaleTargets, Matrix& target) {
+    require(i >= 0 && i < static_cast<int>(prev.size()) && sendsGradient(i), text("input ", i, " gets no gradient"),
+            "an input that wants one", text(i));
+    bpropActs(outputGrad(given), i, scaleTargets, target);
+}
+
+void Layer::release() {
+    acts = actsGrad = Matrix(device, 0, 0);
+    for (Matrix& grad : inputsGrad) grad = Matrix(device, 0, 0);
+    fed.clear();
+    gradStarted = false;
+}
+
+Matrix* Layer::tensor(const std::string& tensorName, int i) {
+    Matrix* found = nullptr;
+    if (tensorName == "acts" && i < 0) found = &acts;
+    if (tensorName == "acts_grad" && i < 0 && gradStarted) found = &actsGrad;
+    if (tensorName == "inputs_grad" && i >= 0 && i < static_cast<int>(inputsGrad.size())) found = &inputsGrad[i];
+    return found && !found->empty() ? found : nullptr;
+}
+
+void Layer::setMask(const Matrix* mask) { require(!mask, "takes no mask", "a layer of type hs", type); }
+
+void EltwiseLayer::connected() {
+    for (const Layer* below : prev)
+        require(below->outputs == outputs, text("input ", below->name, " has another shape"), text(outputs, " outputs"),
+                text(below->outputs));
+}
+
+namespace {
+
+Weights biasesOf(Device& device, const LayerDict& dict, bool trans) {
+    return Weights(device, dict.integer("biasShape", 0), dict.integer("biasShape", 1), trans, true,
+                   LearningRate(dict, "schedB", dict.number("epsB")), dict.number("momB"), 0);
+}
+
+// Rules of the solver that no network of the paper uses.
+void refuseConstraints(const LayerDict& dict, int i) {
+    const auto absent = [&](const char* key, int index) {
+        const double value = dict.numberOr(0, key, index);
+        require(value <= 0, text(key, " is not supported"), "0", text(value));
+    };
+    absent("superEps", 0);
+    absent("wball", i);
+    absent("wcNormMax", i);
+    const std::string source = dict.has("weightSourceLayers") ? dict.word("weightSourceLayers", i) : "";
+    require(source.empty(), "shared weights are not supported", "no weightSource", source);
+}
+
+}  // namespace
+
+WeightLayer::WeightLayer(Device& device, const LayerDict& dict, bool trans, bool useGrad)
+    : Layer(device, dict), biases(biasesOf(device, dict, trans)) {
+    for (int i = 0; i < static_cast<int>(dict.list("inputs").size()); ++i) {
+        refuseConstraints(dict, i);
+        weights.emplace_back(device, dict.integer("weightShapes", 2 * i), dict.integer("weightShapes", 2 * i + 1), trans,
+                             useGrad, LearningRate(dict, "schedW", dict.number("epsW", i)), dict.number("momW", i),
+                             dict.number("wc", i));
+    }
+}
+
+bool WeightLayer::learns() const {
+    bool any = biases.learns();
+    for (const Weights& w : weights) any |= w.learns();
+    return any;
+}
+
+void WeightLayer::bpropParameters(const Matrix& v, TrainingStep& step) {
+    if (biases.learns()) {
+        bpropBiases(v, biases.scaleOld(step), biases.scaleNew(step, cases()), biases.gradTarget());
+        biases.gradAdded();
+    }
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        if (!weights[i].learns()) continue;
+        const float scaleOld = weights[i].scaleOld(step), scaleNew = weights[i].scaleNew(step, cases());
+        bpropWeights(v, static_cast<int>(i), scaleOld, scaleNew, weights[i].gradTarget());
+        weights[i].gradAdded();
+    }
+}
+
+void WeightLayer::update(TrainingStep& step) {
+    for (Weights& w : weights) w.update(step);
+    biases.update(step);
+}
+
+Weights* WeightLayer::owner(const std::string& tensorName, int i) {
+    if (tensorName.compare(0, 6, "biases") == 0 && i < 0) return &biases;
+    const bool own = tensorName.compare(0, 7, "weights") == 0 && i >= 0 && i < static_cast<int>(weights.size());
+    return own ? &weights[i] : nullptr;
+}
+
+Matrix* WeightLayer::part(const std::string& tensorName, int i) {
+    Weights* const found = owner(tensorName, i);
+    return found ? found->part(tensorName.substr(i < 0 ? 6 : 7)) : nullptr;
+}
+
+Matrix* WeightLayer::tensor(const std::string& tensorName, int i) {
+    Matrix* const found = part(tensorName, i);
+    if (!found) return Layer::tensor(tensorName, i);
+    return found->empty() ? nullptr : found;
+}
+
+const Matrix* WeightLayer::likeness(const std::string& tensorName, int i) {
+    return part(tensorName, i) ? &owner(tensorName, i)->w : nullptr;
+}
+
+Matrix* WeightLayer::overwrite(const std::string& tensorName, int i) {
+    const Matrix* const like = likeness(tensorName, i);
+    if (like) part(tensorName, i)->renew(like->rows(), like->cols());
+    return part(tensorName, i);
+}

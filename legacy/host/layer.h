@@ -1,0 +1,116 @@
+// A layer of the network: its state between passes, and the protocol of the passes (network spec 2).
+//
+// Activity matrices are outputs x cases, row-major. Layers that work on units (fc, neuron, softmax) look at them through
+// the transposed label, cases x outputs column-major, as in 2012: the same memory.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "layer_dict.h"
+#include "matrix.h"
+#include "weights.h"
+
+enum class PassType { Train, Test, GradientCheck };
+
+class Layer {
+public:
+    Layer(Device& device, const LayerDict& dict);
+    virtual ~Layer() = default;
+    Layer(const Layer&) = delete;
+    Layer& operator=(const Layer&) = delete;
+
+    const std::string name, type;
+    const int outputs;
+
+    // The graph, set by the network: one entry per input, one per use.
+    std::vector<Layer*> prev, next;
+    bool gradConsumer = false;         // it learns, or something below it does: it wants the gradient of its output
+
+    // Forward from the given matrices (borrowed; the caller keeps them alive until release), or from the inputs' acts.
+    virtual void forward(std::vector<Matrix> given, PassType passType);
+    // Backward from a given gradient of the output: contributions go to fresh inputsGrad. Without one, from the
+    // accumulated actsGrad: they are added to the actsGrad of the layers below, where the first one overwrites.
+    void backward(const Matrix* given, TrainingStep& step);
+    // target ← scaleTargets * target + this layer's contribution to the gradient of its input i.
+    void contribute(const Matrix* given, int i, float scaleTargets, Matrix& target);
+    virtual void update(TrainingStep&) {}
+    virtual void release();            // all but the parameters
+
+    // A named tensor, null where there is none now; index -1 for names without one.
+    virtual Matrix* tensor(const std::string& tensorName, int i);
+    // A parameter tensor ready to be overwritten, or what it looks like: shape and order. Null where there is none.
+    virtual Matrix* overwrite(const std::string&, int) { return nullptr; }
+    virtual const Matrix* likeness(const std::string&, int) { return nullptr; }
+    const std::vector<double>& cost() const { return costs; }
+    const Matrix& input(int i) const { return fed.empty() ? prev[i]->acts : fed[i]; }
+    int cases() const { return numCases; }
+    virtual bool learns() const { return false; }
+    virtual void connected() {}        // called when the graph is complete
+    virtual void setMask(const Matrix* mask);          // of the next forward pass; null: none
+
+    Matrix acts, actsGrad;
+
+protected:
+    Device& device;
+    PassType passType = PassType::Train;
+    std::vector<double> costs;
+
+    virtual void fpropActs(int i, float scaleTargets) = 0;
+    virtual void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) = 0;
+    virtual void bpropParameters(const Matrix&, TrainingStep&) {}
+    virtual bool startsGradient() const { return false; }      // needs no gradient from above: costs
+    virtual bool sendsGradient(int i) const { return prev[i]->gradConsumer; }
+
+private:
+    std::vector<Matrix> fed, inputsGrad;
+    int numCases = 0;
+    bool gradStarted = false;          // actsGrad holds a contribution of this pass
+    void checkInputs();
+    Matrix outputGrad(const Matrix* given) const;
+};
+
+// The layer types by name; a file-scope LayerType registers one.
+using LayerMaker = std::unique_ptr<Layer> (*)(Device&, const LayerDict&);
+std::map<std::string, LayerMaker>& layerTypes();
+
+template <typename Type>
+struct LayerType {
+    explicit LayerType(const char* name) {
+        layerTypes()[name] = [](Device& device, const LayerDict& dict) -> std::unique_ptr<Layer> {
+            return std::make_unique<Type>(device, dict);
+        };
+    }
+};
+
+// A layer whose inputs all have the shape of its output.
+class EltwiseLayer : public Layer {
+public:
+    using Layer::Layer;
+    void connected() override;
+};
+
+// A layer with a weight matrix per input and a bias.
+class WeightLayer : public Layer {
+public:
+    // trans: weights are column-major. useGrad: see Weights; biases always have a gradient matrix.
+    WeightLayer(Device& device, const LayerDict& dict, bool trans, bool useGrad);
+    void update(TrainingStep& step) override;
+    Matrix* tensor(const std::string& tensorName, int i) override;
+    Matrix* overwrite(const std::string& tensorName, int i) override;
+    const Matrix* likeness(const std::string& tensorName, int i) override;
+    bool learns() const override;
+
+protected:
+    std::vector<Weights> weights;
+    Weights biases;
+
+    void bpropParameters(const Matrix& v, TrainingStep& step) override;
+    virtual void bpropBiases(const Matrix& v, float scaleOld, float scaleNew, Matrix& target) = 0;
+    virtual void bpropWeights(const Matrix& v, int i, float scaleOld, float scaleNew, Matrix& target) = 0;
+
+private:
+    Weights* owner(const std::string& tensorName, int i);
+    Matrix* part(const std::string& tensorName, int i);
+};

@@ -1,0 +1,197 @@
+// Layers over units: data, full connection, neurons, dropout, and those that combine their inputs.
+#include "cost.h"
+#include "layer.h"
+#include "neuron.h"
+#include "nvmatrix.h"
+
+namespace {
+
+class DataLayer : public Layer {
+public:
+    using Layer::Layer;
+
+    void forward(std::vector<Matrix> given, PassType) override {
+        require(given.size() == 1, "wrong number of matrices", "its values", text(given.size()));
+        require(given[0].rows() == outputs && given[0].cols() > 0, "the data has the wrong shape",
+                text("(", outputs, ", cases)"), given[0].shape());
+        acts = given[0];
+    }
+
+protected:
+    void fpropActs(int, float) override {}
+    void bpropActs(const Matrix&, int, float, Matrix&) override {}
+};
+
+// Y = Σ_i X_i W_i + b on the transposed label. Weights learn on the direct route.
+class FcLayer : public WeightLayer {
+public:
+    FcLayer(Device& device, const LayerDict& dict) : WeightLayer(device, dict, true, false) {}
+
+protected:
+    void fpropActs(int i, float scaleTargets) override {
+        Matrix y = acts.transposed();
+        addProduct(input(i).transposed(), weights[i].w, scaleTargets, 1, y);
+        if (scaleTargets == 0) addVector(y, biases.w, 1, y);
+    }
+
+    void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
+        Matrix dx = target.transposed();
+        addProduct(v.transposed(), weights[i].w.transposed(), scaleTargets, 1, dx);
+    }
+
+    void bpropBiases(const Matrix& v, float scaleOld, float scaleNew, Matrix& target) override {
+        addSum(v.transposed(), 0, scaleOld, scaleNew, target);
+    }
+
+    void bpropWeights(const Matrix& v, int i, float scaleOld, float scaleNew, Matrix& target) override {
+        addProduct(input(i), v.transposed(), scaleOld, scaleNew, target);
+    }
+};
+
+class NeuronLayer : public EltwiseLayer {
+public:
+    NeuronLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict) {
+        neuron.type = dict.word("neuron.type");
+        neuron.a = static_cast<float>(dict.numberOr(1, "neuron.params.a"));
+        neuron.b = static_cast<float>(dict.numberOr(1, "neuron.params.b"));
+    }
+
+protected:
+    void fpropActs(int i, float) override {
+        Matrix y = acts.transposed();
+        neuronActivate(device, neuron, input(i).transposed(), y);
+    }
+
+    void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
+        Matrix dx = target.transposed();
+        neuronInputGrad(device, neuron, v.transposed(), input(i).transposed(), acts.transposed(), dx, scaleTargets > 0);
+    }
+
+private:
+    NeuronSpec neuron;
+};
+
+// Dropout: a 0/1 mask in training, else the factor keep; nothing is rescaled in training.
+class DropoutLayer : public EltwiseLayer {
+public:
+    DropoutLayer(Device& device, const LayerDict& dict)
+        : EltwiseLayer(device, dict), keep(static_cast<float>(dict.number("keep"))), enable(dict.numberOr(1, "enable") != 0),
+          mask(device, 0, 0) {}
+
+    void setMask(const Matrix* given) override { mask = given ? *given : Matrix(device, 0, 0); }
+
+    void release() override {
+        EltwiseLayer::release();
+        mask = Matrix(device, 0, 0);
+    }
+
+    Matrix* tensor(const std::string& tensorName, int i) override {
+        return tensorName == "mask" && i < 0 && !mask.empty() ? &mask : EltwiseLayer::tensor(tensorName, i);
+    }
+
+protected:
+    void fpropActs(int i, float) override {
+        if (!masked()) {
+            scale(input(i), keep, acts);
+            return;
+        }
+        require(mask.sameDims(input(i)), "the dropout mask is missing or has the wrong shape", input(i).shape(),
+                mask.shape(), "a training pass needs mask=, an array of 0 and 1, (outputs, cases)");
+        eltwiseMult(input(i), mask, acts);
+    }
+
+    void bpropActs(const Matrix& v, int, float scaleTargets, Matrix& target) override {
+        if (!masked())
+            add(target, v, scaleTargets, keep, target);
+        else if (scaleTargets == 0)
+            eltwiseMult(v, mask, target);
+        else
+            eltwiseMultAdd(v, mask, target);
+    }
+
+private:
+    const float keep;
+    const bool enable;
+    Matrix mask;
+
+    bool masked() const { return enable && passType == PassType::Train; }
+};
+
+// Y = the inputs one below the other.
+class ConcatLayer : public Layer {
+public:
+    using Layer::Layer;
+
+    void connected() override {
+        int rows = 0;
+        for (const Layer* below : prev) rows += below->outputs;
+        require(rows == outputs, "its inputs do not add up", text(outputs, " outputs"), text(rows));
+    }
+
+protected:
+    void fpropActs(int i, float) override {
+        Matrix part = acts.rowsView(offset(i), prev[i]->outputs);
+        scale(input(i), 1, part);
+    }
+
+    void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
+        Matrix all = v;
+        add(target, all.rowsView(offset(i), prev[i]->outputs), scaleTargets, 1, target);
+    }
+
+private:
+    int offset(int i) const {
+        int rows = 0;
+        for (int k = 0; k < i; ++k) rows += prev[k]->outputs;
+        return rows;
+    }
+};
+
+// Y = Σ_i coeff_i X_i.
+class EltwiseSumLayer : public EltwiseLayer {
+public:
+    EltwiseSumLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict) {
+        for (std::size_t i = 0; i < dict.list("inputs").size(); ++i)
+            coeffs.push_back(static_cast<float>(dict.number("coeffs", static_cast<int>(i))));
+    }
+
+protected:
+    void fpropActs(int i, float scaleTargets) override { add(acts, input(i), scaleTargets, coeffs[i], acts); }
+
+    void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
+        add(target, v, scaleTargets, coeffs[i], target);
+    }
+
+private:
+    std::vector<float> coeffs;
+};
+
+// Y = max_i X_i; every input that ties gets the full gradient.
+class EltwiseMaxLayer : public EltwiseLayer {
+public:
+    EltwiseMaxLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict) {
+        require(dict.list("inputs").size() >= 2, "too few inputs", "at least 2", text(dict.list("inputs").size()));
+    }
+
+protected:
+    void fpropActs(int i, float) override {
+        if (i == 1)
+            applyMax(input(1), input(0), acts);
+        else if (i > 1)
+            applyMax(acts, input(i), acts);
+    }
+
+    void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
+        computeEltwiseMaxGrad(device, v, input(i), acts, target, scaleTargets != 0);
+    }
+};
+
+const LayerType<DataLayer> data("data");
+const LayerType<FcLayer> fc("fc");
+const LayerType<NeuronLayer> neuron("neuron");
+const LayerType<DropoutLayer> hs("hs");
+const LayerType<ConcatLayer> concat("concat");
+const LayerType<EltwiseSumLayer> eltsum("eltsum");
+const LayerType<EltwiseMaxLayer> eltmax("eltmax");
+
+}  // namespace

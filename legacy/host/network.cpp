@@ -1,0 +1,103 @@
+#include "network.h"
+
+#include <chrono>
+
+namespace {
+
+std::string knownTypes() {
+    std::string list;
+    for (const auto& [type, make] : layerTypes()) list += (list.empty() ? "" : ", ") + type;
+    return list;
+}
+
+// Names the layer in what it refuses.
+template <typename Work>
+void named(const std::string& layer, Work work) {
+    try {
+        work();
+    } catch (const Refused& refusal) {
+        throw std::invalid_argument(text("layer ", layer, ": ", refusal.what()));
+    }
+}
+
+}  // namespace
+
+Network::Network(Device& device, const std::vector<LayerDict>& dicts) : device(device) {
+    for (const LayerDict& dict : dicts) connect(dict);
+    for (auto& item : layers) named(item.first, [&] { item.second->connected(); });
+}
+
+void Network::connect(const LayerDict& dict) {
+    const std::string& name = dict.word("name");
+    named(name, [&] {
+        const auto maker = layerTypes().find(dict.word("type"));
+        require(maker != layerTypes().end(), "unsupported layer type", knownTypes(), dict.word("type"));
+        require(!layers.count(name), "there are two layers of this name", "one", "two");
+        std::unique_ptr<Layer> layer = maker->second(device, dict);
+        layer->gradConsumer = layer->learns();
+        for (const std::string& source : dict.list("inputs")) {
+            require(layers.count(source), "an input is no layer above this one", "inputs first", source);
+            layer->prev.push_back(layers.at(source).get());
+            layer->prev.back()->next.push_back(layer.get());
+            layer->gradConsumer |= layer->prev.back()->gradConsumer;
+        }
+        layers[name] = std::move(layer);
+    });
+}
+
+Layer& Network::at(const std::string& layer) {
+    const auto found = layers.find(layer);
+    require(found != layers.end(), "there is no such layer", "a layer of the network", layer);
+    return *found->second;
+}
+
+template <typename Work>
+void Network::step(Layer& layer, const char* pass, Work work) {
+    device.layer = layer.name;
+    device.pass = pass;
+    const auto start = std::chrono::steady_clock::now();
+    named(layer.name, work);
+    times[{layer.name, pass}] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void Network::forward(const std::string& name, std::vector<Matrix> given, const Matrix* mask, PassType passType) {
+    Layer& layer = at(name);
+    step(layer, "forward", [&] {
+        layer.setMask(mask);
+        layer.forward(std::move(given), passType);
+    });
+}
+
+void Network::backward(const std::string& name, const Matrix* actsGrad, double progress, std::vector<double> normals) {
+    Layer& layer = at(name);
+    TrainingStep now{progress, Normals(std::move(normals)), false};
+    step(layer, "backward", [&] { layer.backward(actsGrad, now); });
+}
+
+void Network::update(const std::string& name, double progress, std::vector<double> normals) {
+    Layer& layer = at(name);
+    TrainingStep now{progress, Normals(std::move(normals)), false};
+    step(layer, "update", [&] { layer.update(now); });
+}
+
+Matrix Network::sumGrad(const std::string& name, const std::vector<Contribution>& parts) {
+    Layer& layer = at(name);
+    Matrix target(device, 0, 0);
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+        const Contribution& part = parts[k];
+        Layer& consumer = at(part.consumer);
+        step(consumer, "sum_grad", [&] {
+            require(part.input >= 0 && part.input < static_cast<int>(consumer.prev.size()) &&
+                        consumer.prev[part.input] == &layer,
+                    text("input ", part.input, " is not ", name), "an input that reads that layer", text(part.input));
+            if (k == 0) target.renew(layer.outputs, consumer.cases());
+            consumer.contribute(part.given ? &part.actsGrad : nullptr, part.input, k > 0, target);
+        });
+    }
+    return target;
+}
+
+double Network::seconds(const std::string& layer, const std::string& pass) const {
+    const auto found = times.find({layer, pass});
+    return found == times.end() ? -1 : found->second;
+}

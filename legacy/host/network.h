@@ -1,0 +1,43 @@
+// The network: layers by name, and the steps, one layer at a time.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "layer.h"
+
+class Network {
+public:
+    // Layers in definition order: inputs first.
+    Network(Device& device, const std::vector<LayerDict>& layers);
+
+    // Steps of one layer, as Layer::forward and Layer::backward describe them. Their launches carry layer and pass.
+    void forward(const std::string& layer, std::vector<Matrix> given, const Matrix* mask, PassType passType);
+    void backward(const std::string& layer, const Matrix* actsGrad, double progress, std::vector<double> normals);
+    void update(const std::string& layer, double progress, std::vector<double> normals);
+    void release(const std::string& layer) { at(layer).release(); }
+
+    // One consumer's share in the gradient of a layer's output.
+    struct Contribution {
+        std::string consumer;
+        int input;
+        bool given;                    // false: the consumer starts the gradient itself
+        Matrix actsGrad;
+    };
+    // Their sum as a backward pass accumulates it: the first overwrites, further ones add.
+    Matrix sumGrad(const std::string& layer, const std::vector<Contribution>& parts);
+
+    Layer& at(const std::string& layer);
+    double seconds(const std::string& layer, const std::string& pass) const;     // negative: never ran
+
+private:
+    Device& device;
+    std::map<std::string, std::unique_ptr<Layer>> layers;
+    std::map<std::pair<std::string, std::string>, double> times;
+
+    void connect(const LayerDict& dict);
+    template <typename Work>
+    void step(Layer& layer, const char* pass, Work work);
+};

@@ -1,0 +1,244 @@
+#include "../kernels/pool.cuh"
+
+#include "pool.h"
+
+#include <cstdlib>
+
+#include "checks.h"
+#include "dispatch.h"
+#include "entry.h"
+
+namespace {
+
+struct PoolGeometry {
+    const char* entry;
+    int numFilters, numImages, imgSize, subsX, startX, strideX, outputsX;
+
+    int imgPixels() const { return imgSize * imgSize; }
+    long outputs() const { return static_cast<long>(outputsX) * outputsX; }
+
+    void requireWindows() const {
+        requirePositive(entry, "subsX", subsX);
+        requirePositive(entry, "strideX", strideX);
+        requirePositive(entry, "outputsX", outputsX);
+        const long end = startX + (outputsX + 4L) * strideX + subsX;
+        require(end == static_cast<int>(end), text(entry, ": last window"), "within 32-bit coordinates", text(end));
+    }
+
+    // For the backward direction: the tiles of the kernels, windows without gaps.
+    void requireUndo(const Matrix& gradients) const {
+        requireMultiple(entry, "number of maps", numFilters, 16);
+        require(strideX <= subsX, text(entry, ": gaps between windows"), text("strideX <= subsX = ", subsX), text(strideX));
+        require(gradients.rows() == numFilters * outputs(), text(entry, ": gradients have the wrong shape"),
+                text("(", numFilters, " maps * ", outputs(), " outputs, images)"), gradients.shape());
+    }
+};
+
+// Only scaleTargets 0 with scaleOutput 1 takes the kernel that does not read the target (pool-norm 0.3).
+bool accumulates(float scaleTargets, float scaleOutput) { return !(scaleTargets == 0 && scaleOutput == 1); }
+
+int mapsOf(const char* entry, const Matrix& gradients, int outputsX) {
+    requirePositive(entry, "outputsX", outputsX);
+    requireRowMajor(entry, "gradients", gradients);
+    requireContiguous(entry, "gradients", gradients);
+    return static_cast<int>(gradients.rows() / (static_cast<long>(outputsX) * outputsX));
+}
+
+template <typename Pooler>
+void poolLargeWindows(Device& device, const PoolGeometry& g, const Matrix& images, Matrix& target) {
+    const int perThread = g.numImages % 128 == 0 ? 8 : 4, imgBlocks = divUp(g.numImages, 8 * perThread);
+    const bool checkCaseBounds = g.numImages % (8 * perThread) != 0;
+    const int filtersPerThread = g.numFilters % 4 == 0 ? 4 : g.numFilters % 3 == 0 ? 3 : g.numFilters % 2 == 0 ? 2 : 1;
+    const Dim3 grid(divUp(g.outputsX, 4) * imgBlocks, divUp(g.outputsX, 4) * g.numFilters / filtersPerThread);
+    choose<1, 2, 3, 4>(filtersPerThread, [&](auto fpt) {
+        const auto go = [&](const Kernel& kernel) {
+            device.launch(kernel, grid, {8, 16}, 4 * fpt * 8 * perThread,
+                          text("stride 1, windows of 6 or more: 4x4 outputs per block; ", perThread, " images, ", filtersPerThread, " maps per thread"),
+                          {images.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX, g.outputsX});
+        };
+        if (perThread == 8)
+            go(TYPED_INSTANCE(kLocalPool2, Pooler, 8, 8, fpt, false));
+        else
+            choose(checkCaseBounds, [&](auto check) { go(TYPED_INSTANCE(kLocalPool2, Pooler, 8, 4, fpt, check)); });
+    });
+}
+
+template <typename Pooler, int manyFilters, int filtersFactor>
+void poolWindows(Device& device, const PoolGeometry& g, const Matrix& images, Matrix& target) {
+    const ImageClass imageClass(g.numImages);
+    const int filtersPerThread = g.numFilters % filtersFactor == 0 ? manyFilters : 1;
+    const Dim3 grid(imageClass.blocks * g.outputsX, divUp(g.numFilters, 4 * filtersPerThread) * g.outputsX);
+    choose<1, manyFilters>(filtersPerThread, [&](auto fpt) {
+        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+            device.launch(TYPED_INSTANCE(kLocalPool, Pooler, 4, 32, ipt, fpt, check), grid, {32, 4}, 0,
+                          text("maps mod ", filtersFactor, ": ", filtersPerThread, " per thread; ", imageClass.rule()),
+                          {images.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX, g.strideX,
+                           g.outputsX});
+        });
+    });
+}
+
+template <typename Pooler>
+void pool(Device& device, const PoolGeometry& g, const Matrix& images, Matrix& target, int generation) {
+    if (g.strideX == 1 && g.subsX >= 6 && (generation != 2014 || g.outputsX > 1))
+        poolLargeWindows<Pooler>(device, g, images, target);
+    else if (generation == 2014)
+        poolWindows<Pooler, 4, 16>(device, g, images, target);
+    else
+        poolWindows<Pooler, 2, 8>(device, g, images, target);
+}
+
+}  // namespace
+
+void convLocalPool(Device& device, const Matrix& images, Matrix& target, int numFilters, int subsX, int startX, int strideX,
+                   int outputsX, Pool pooler, int generation) {
+    const char* entry = "convLocalPool";
+    const int imgSize = imageSide(entry, "images", images, numFilters);
+    const PoolGeometry g{entry, numFilters, images.cols(), imgSize, subsX, startX, strideX, outputsX};
+    g.requireWindows();
+    require(pooler != Pool::Sum || generation == 2014, "convLocalPool: sum pooling", "generation 2014", text(generation));
+    resizeTarget(entry, target, images, numFilters * g.outputs(), g.numImages);
+    if (pooler == Pool::Max) return pool<MaxPooler>(device, g, images, target, generation);
+    if (pooler == Pool::MaxAbs) return pool<MaxAbsPooler>(device, g, images, target, generation);
+    if (pooler == Pool::Sum) return pool<cc2::AvgPooler<true>>(device, g, images, target, generation);
+    if (generation == 2014) return pool<cc2::AvgPooler<false>>(device, g, images, target, generation);
+    pool<AvgPooler>(device, g, images, target, generation);
+}
+
+void convLocalMaxUndo(Device& device, const Matrix& images, const Matrix& maxGrads, const Matrix& maxActs, Matrix& target,
+                      int subsX, int startX, int strideX, int outputsX, float scaleTargets, float scaleOutput) {
+    const char* entry = "convLocalMaxUndo";
+    const int numFilters = mapsOf(entry, maxGrads, outputsX), imgSize = imageSide(entry, "images", images, numFilters);
+    const PoolGeometry g{entry, numFilters, images.cols(), imgSize, subsX, startX, strideX, outputsX};
+    g.requireWindows();
+    g.requireUndo(maxGrads);
+    requireShape(entry, "maxGrads", maxGrads, maxGrads.rows(), images.cols());
+    requireRowMajor(entry, "maxActs", maxActs);
+    requireContiguous(entry, "maxActs", maxActs);
+    requireSameShape(entry, "maxActs", maxActs, maxGrads);
+    resizeTarget(entry, target, images, images.rows(), images.cols());
+    const ImageClass imageClass(g.numImages);
+    choose(accumulates(scaleTargets, scaleOutput), [&](auto add) {
+        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+            device.launch(INSTANCE(kLocalMaxUndo, 4, 32, ipt, 2, add, check), {imageClass.blocks * imgSize, numFilters / 8 * imgSize},
+                          {32, 4}, 4 * 8 * imageClass.perBlock, imageClass.rule(),
+                          {images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters, g.numImages,
+                           subsX, startX, strideX, outputsX, scaleTargets, scaleOutput});
+        });
+    });
+}
+
+void convLocalAvgUndo(Device& device, const Matrix& avgGrads, Matrix& target, int subsX, int startX, int strideX,
+                      int outputsX, int imgSize, bool sum, float scaleTargets, float scaleOutput, int generation) {
+    const char* entry = "convLocalAvgUndo";
+    requirePositive(entry, "imgSize", imgSize);
+    require(!sum || generation == 2014, "convLocalAvgUndo: sum pooling", "generation 2014", text(generation));
+    const int numFilters = mapsOf(entry, avgGrads, outputsX);
+    const PoolGeometry g{entry, numFilters, avgGrads.cols(), imgSize, subsX, startX, strideX, outputsX};
+    g.requireWindows();
+    g.requireUndo(avgGrads);
+    resizeTarget(entry, target, avgGrads, static_cast<long>(numFilters) * imgSize * imgSize, g.numImages);
+    const ImageClass imageClass(g.numImages);
+    choose(accumulates(scaleTargets, scaleOutput), [&](auto add) {
+        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+            const auto go = [&](const Kernel& kernel) {
+                device.launch(kernel, {imageClass.blocks * imgSize, numFilters / 16 * imgSize}, {32, 4}, 0, imageClass.rule(),
+                              {avgGrads.data(), target.data(), imgSize, numFilters, g.numImages, subsX, startX, strideX,
+                               outputsX, scaleTargets, scaleOutput});
+            };
+            if (generation != 2014) return go(INSTANCE(kLocalAvgUndo, 4, 32, ipt, 4, add, check));
+            choose(sum, [&](auto sum) { go(INSTANCE(kLocalAvgUndo, 4, 32, ipt, 4, sum, add, check)); });
+        });
+    });
+}
+
+void convPoolCrossMap(Device& device, const Matrix& images, Matrix& target, int startF, int poolSize, int numOutputs,
+                      int stride, int imgSize) {
+    const char* entry = "convPoolCrossMap";
+    requirePositive(entry, "imgSize", imgSize);
+    requirePositive(entry, "poolSize", poolSize);
+    requirePositive(entry, "stride", stride);
+    requirePositive(entry, "numOutputs", numOutputs);
+    const int numFilters = images.rows() / imgSize / imgSize;
+    require(imageSide(entry, "images", images, numFilters) == imgSize, "convPoolCrossMap: images have the wrong shape",
+            text("rows = maps * ", imgSize, " * ", imgSize), images.shape());
+    require(startF <= 0, "convPoolCrossMap: startF", "<= 0", text(startF));
+    require(stride <= poolSize, "convPoolCrossMap: gaps between windows", text("stride <= poolSize = ", poolSize), text(stride));
+    require(startF + (numOutputs - 1L) * stride + poolSize >= numFilters, "convPoolCrossMap: the windows do not reach the last map",
+            text("startF + (numOutputs-1)*stride + poolSize >= ", numFilters), text(startF + (numOutputs - 1L) * stride + poolSize));
+    resizeTarget(entry, target, images, static_cast<long>(numOutputs) * imgSize * imgSize, images.cols());
+    const ImageClass imageClass(images.cols());
+    chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+        device.launch(TYPED_INSTANCE(kPoolCrossMap, MaxPooler, 4, 32, ipt, check),
+                      {imgSize * imageClass.blocks, imgSize * divUp(numOutputs, 4)}, {32, 4}, 0, imageClass.rule(),
+                      {images.data(), target.data(), imgSize, numFilters, images.cols(), startF, poolSize, numOutputs, stride});
+    });
+}
+
+void convCrossMapMaxPoolUndo(Device& device, const Matrix& images, const Matrix& maxGrads, const Matrix& maxActs,
+                             Matrix& target, int imgSize, int startF, int poolSize, int stride, float scaleTargets,
+                             float scaleOutputs) {
+    const char* entry = "convCrossMapMaxPoolUndo";
+    requirePositive(entry, "imgSize", imgSize);
+    requirePositive(entry, "poolSize", poolSize);
+    requirePositive(entry, "stride", stride);
+    const int pixels = imgSize * imgSize, numFilters = images.rows() / pixels, numOutputs = maxGrads.rows() / pixels;
+    require(imageSide(entry, "images", images, numFilters) == imgSize && imageSide(entry, "maxGrads", maxGrads, numOutputs) == imgSize,
+            "convCrossMapMaxPoolUndo: wrong shape", text("rows = maps * ", imgSize, " * ", imgSize),
+            text("images ", images.shape(), ", maxGrads ", maxGrads.shape()));
+    require(startF <= 0 && stride <= poolSize, "convCrossMapMaxPoolUndo: windows", "startF <= 0 and stride <= poolSize",
+            text("startF ", startF, ", stride ", stride, ", poolSize ", poolSize));
+    requireShape(entry, "maxGrads", maxGrads, maxGrads.rows(), images.cols());
+    requireRowMajor(entry, "maxActs", maxActs);
+    requireContiguous(entry, "maxActs", maxActs);
+    requireSameShape(entry, "maxActs", maxActs, maxGrads);
+    resizeTarget(entry, target, images, images.rows(), images.cols());
+    const ImageClass imageClass(images.cols());
+    choose(scaleTargets != 0, [&](auto add) {
+        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+            device.launch(INSTANCE(kCrossMapMaxPoolUndo, 4, 32, ipt, add, check),
+                          {imgSize * imageClass.blocks, imgSize * divUp(numFilters, 4)}, {32, 4}, 0, imageClass.rule(),
+                          {images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters, images.cols(),
+                           startF, poolSize, numOutputs, stride, scaleTargets, scaleOutputs});
+        });
+    });
+}
+
+namespace {
+
+Pool poolerOf(Arguments& a) {
+    const std::string& name = a.word("pooler");
+    if (name == "Max") return Pool::Max;
+    if (name == "MaxAbs") return Pool::MaxAbs;
+    if (name == "Avg") return Pool::Avg;
+    require(name == "Sum", "convLocalPool: unknown pooler", "Max, MaxAbs, Avg or Sum", name);
+    return Pool::Sum;
+}
+
+const Entry entries[] = {
+    {"convLocalPool", [](Device& device, Arguments& a) {
+        convLocalPool(device, a.matrix("images"), a.matrix("target"), a.integer("numFilters"), a.integer("subsX"),
+                      a.integer("startX"), a.integer("strideX"), a.integer("outputsX"), poolerOf(a), a.generation);
+    }},
+    {"convLocalMaxUndo", [](Device& device, Arguments& a) {
+        convLocalMaxUndo(device, a.matrix("images"), a.matrix("maxGrads"), a.matrix("maxActs"), a.matrix("target"),
+                         a.integer("subsX"), a.integer("startX"), a.integer("strideX"), a.integer("outputsX"),
+                         a.real("scaleTargets"), a.real("scaleOutput"));
+    }},
+    {"convLocalAvgUndo", [](Device& device, Arguments& a) {
+        convLocalAvgUndo(device, a.matrix("avgGrads"), a.matrix("target"), a.integer("subsX"), a.integer("startX"),
+                         a.integer("strideX"), a.integer("outputsX"), a.integer("imgSize"), a.flag("sum"),
+                         a.real("scaleTargets"), a.real("scaleOutput"), a.generation);
+    }},
+    {"convPoolCrossMap", [](Device& device, Arguments& a) {
+        require(poolerOf(a) == Pool::Max, "convPoolCrossMap: pooler", "Max", a.word("pooler"));
+        convPoolCrossMap(device, a.matrix("images"), a.matrix("target"), a.integer("startF"), a.integer("poolSize"),
+                         a.integer("numOutputs"), a.integer("stride"), a.integer("imgSize"));
+    }},
+    {"convCrossMapMaxPoolUndo", [](Device& device, Arguments& a) {
+        convCrossMapMaxPoolUndo(device, a.matrix("images"), a.matrix("maxGrads"), a.matrix("maxActs"), a.matrix("target"),
+                                a.integer("imgSize"), a.integer("startF"), a.integer("poolSize"), a.integer("stride"),
+                                a.real("scaleTargets"), a.real("scaleOutputs"));
+    }}};
+
+}  // namespace

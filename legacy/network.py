@@ -1,0 +1,249 @@
+"""The network of 2012, driven one layer at a time."""
+
+import re
+
+import numpy as np
+
+from . import _call
+from .errors import Refused
+
+__all__ = ["Network"]
+
+PASS_TYPES = ("train", "test", "gc")
+
+
+class Network:
+    """A network of the 2012 engine: layers, costs, weights and the solver in C++.
+
+    Every step works in one of two ways. *Isolated*: ``forward`` is given its inputs and ``backward`` the gradient of
+    the layer's output, and leaves fresh ``inputs_grad[i]``. *Propagated*: without them the layer reads what the layers
+    below have in ``acts``, and its backward step adds to their ``acts_grad``, where the first contribution after a
+    forward step overwrites. Gradients are those of *minus* the cost: training ascends.
+
+    Parameters
+    ----------
+    layers : list of dict
+        One dictionary per layer, inputs first, with the keys and values of the historical parser
+        (``port.config.LayerSpec.to_dict()`` makes them): ``padding`` negated, ``filters`` in total, ``scale`` divided.
+    device : str
+        ``"cpu"``.
+    threads : int, optional
+        Threads of the kernels; the BLAS has its own. No result of a kernel depends on it.
+
+    Attributes
+    ----------
+    logging : bool
+        Whether launches are recorded; True at first.
+
+    Raises
+    ------
+    Refused
+        An unsupported layer type or rule, a missing key, an unknown input; the text names the layer.
+
+    Notes
+    -----
+    Tensors: ``acts``, ``acts_grad``, ``inputs_grad[i]`` are (outputs, N) with the images last; ``weights[i]``,
+    ``weights_inc[i]``, ``weights_grad[i]`` (conv only) have the shapes ``weightShapes``, ``biases``, ``biases_inc``,
+    ``biases_grad`` that of ``biasShape``. Weights of conv layers are stored row-major, those of fc layers
+    column-major. Source: network-and-solver specification.
+    """
+
+    def __init__(self, layers, device="cpu", threads=None):
+        if device != "cpu":
+            raise Refused("Network: unknown device", '"cpu"', repr(device))
+        self._types = {layer["name"]: layer["type"] for layer in layers}
+        entries = [_flat(layer) for layer in layers]
+        self._core = _translated(_call._module().NetworkCore, entries, threads or _call.default_threads())
+
+    def forward(self, layer, inputs=None, mask=None, pass_type="train"):
+        """Run one layer forward.
+
+        Parameters
+        ----------
+        layer : str
+        inputs : list of (rows, N) float32 ndarray, optional
+            What the layer reads instead of its inputs' ``acts``; for a data layer, its values. C-contiguous arrays
+            are borrowed, not copied: leave them unchanged until the layer's next forward step or ``release``.
+        mask : (outputs, N) ndarray of 0 and 1, optional
+            The dropout mask of an hs layer, needed in training passes.
+        pass_type : str
+            ``train``; ``test`` (dropout scales); ``gc``: as ``test``, and parameter gradients are not divided by N.
+
+        Raises
+        ------
+        Refused
+            What the engine of 2012 would have failed an assertion for; the text names the layer.
+        """
+        if pass_type not in PASS_TYPES:
+            raise Refused(f"layer {layer}: unknown pass type", " or ".join(PASS_TYPES), repr(pass_type))
+        given = [_matrix(layer, f"input {i}", x) for i, x in enumerate(inputs or ())]
+        if mask is not None:
+            mask = _matrix(layer, "mask", np.asarray(mask).astype(np.float32, order="C"))
+        _translated(self._core.forward, self._known(layer), given, mask, pass_type)
+
+    def backward(self, layer, acts_grad=None, progress=0.0, normals=()):
+        """Run one layer backward: gradients of its parameters, then of the inputs that want one.
+
+        Parameters
+        ----------
+        layer : str
+        acts_grad : (outputs, N) float32 ndarray, optional
+            The gradient of the layer's output. None for costs and for a softmax whose only consumer is a cost.logreg,
+            which do the work of both with the labels that the cost got in its forward step.
+        progress : float
+            Share of the training that is done: weights of fc layers learn here, at the rate of that time.
+        normals : sequence of float
+            Standard normals for the noise of schedules, used in order; without them there is none.
+
+        Notes
+        -----
+        Leaves ``biases_grad`` and, in conv layers, ``weights_grad[i]``: sums over the cases divided by N, added to
+        what is there if no update has happened since. Weights of fc layers go directly into the momentum buffer,
+        Δ ← μΔ + (ε/N)∂W (μ = 1 if no update has happened since). Parameters with a base rate of 0 get no gradient.
+        """
+        grad = None if acts_grad is None else _matrix(layer, "acts_grad", acts_grad)
+        _translated(self._core.backward, self._known(layer), grad, progress, list(normals))
+
+    def sum_grad(self, layer, parts):
+        """The gradient of a layer's output, accumulated over its consumers as a backward pass does it.
+
+        Parameters
+        ----------
+        layer : str
+        parts : list of (str, int, ndarray or None)
+            Consumer, which of its inputs the layer is, and the gradient of the consumer's output. The consumers'
+            forward state is used; their parameter gradients stay as they are.
+
+        Returns
+        -------
+        (outputs, N) ndarray of float32
+            The first contribution overwrites, the others add, in the order given.
+        """
+        checked = [
+            (self._known(name), i, None if grad is None else _matrix(name, "acts_grad", grad))
+            for name, i, grad in parts
+        ]
+        return _translated(self._core.sum_grad, self._known(layer), checked)
+
+    def update(self, layer, progress=0.0, normals=()):
+        """Update the weights and biases of a layer: Δ ← μΔ + εG (not for fc weights), Δ ← Δ − λεW, W ← W + Δ.
+
+        Nothing happens to parameters with a base rate of 0, nor in layers without parameters. Arguments as `backward`.
+        """
+        _translated(self._core.update, self._known(layer), progress, list(normals))
+
+    def read(self, layer, tensor):
+        """A tensor of a layer, as a read-only array.
+
+        It is a view without a copy that stays as it is: before the engine changes memory that somebody looks at, it
+        takes other memory. ``cost`` is a float64 array of sums over the cases.
+
+        Raises
+        ------
+        KeyError
+            The layer has no such tensor, or not now: ``acts`` of a cmrnorm layer are destroyed by its backward step.
+        """
+        if tensor == "cost" and (cost := self._core.cost(self._known(layer))).size:
+            return cost
+        found = self._core.read(self._known(layer), *_address(tensor))
+        if found is None:
+            raise KeyError(f"layer {layer} has no {tensor}")
+        return found
+
+    def write(self, layer, tensor, array):
+        """Set a parameter tensor to a copy of a float32 array.
+
+        Raises
+        ------
+        Refused
+            No such parameter, wrong shape or dtype, or a value that is not finite.
+        """
+        shape = self._core.shape(self._known(layer), *_address(tensor))
+        what = f"layer {layer}: {tensor}"
+        if shape is None:
+            raise Refused(f"{what} cannot be written", "weights, biases, their _inc and _grad", self._types[layer])
+        array = np.asarray(array)
+        if array.dtype != np.float32 or array.shape != shape:
+            raise Refused(f"{what} has the wrong shape or type", f"{shape} float32", f"{array.shape} {array.dtype}")
+        if not (np.isfinite(array.min()) and np.isfinite(array.max())):
+            raise Refused(f"{what} has values that are not finite", "finite numbers", "inf or nan")
+        self._core.write(layer, *_address(tensor), array)
+
+    def seconds(self, layer, step):
+        """Wall seconds of the last ``forward``, ``backward`` or ``update`` of a layer; KeyError if it never ran."""
+        seconds = self._core.seconds(self._known(layer), step)
+        if seconds < 0:
+            raise KeyError(f"layer {layer}: no {step} has run")
+        return seconds
+
+    def release(self, layer):
+        """Free all that a layer holds but its parameters."""
+        _translated(self._core.release, self._known(layer))
+
+    @property
+    def launches(self):
+        """Launch records since the last `clear_launches`: list of dict.
+
+        layer, pass, kernel (with its template arguments), grid, block, shared_bytes, args, rule, seconds.
+        """
+        return self._core.launches()
+
+    def clear_launches(self):
+        """Forget the launch records."""
+        self._core.clear_launches()
+
+    @property
+    def logging(self):
+        return self._core.logging
+
+    @logging.setter
+    def logging(self, value):
+        self._core.logging = value
+
+    def _known(self, layer):
+        if layer not in self._types:
+            raise Refused(f"there is no layer {layer!r}", "a layer of the network", hint=", ".join(self._types))
+        return layer
+
+
+def _flat(layer):
+    """(numbers, words) of a layer dictionary, both key → list; nested names are joined with dots."""
+    numbers, words = {}, {}
+
+    def add(key, value):
+        if isinstance(value, dict):
+            for name, item in value.items():
+                add(f"{key}.{name}" if key else name, item)
+        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], (list, tuple)):
+            numbers[key] = [float(x) for row in value for x in row]
+        else:
+            values = value if isinstance(value, (list, tuple)) else [value]
+            if any(isinstance(x, str) for x in values):
+                words[key] = [str(x) for x in values]
+            elif values and all(isinstance(x, (int, float, np.number)) for x in values):
+                numbers[key] = [float(x) for x in values]
+
+    add("", layer)
+    return numbers, words
+
+
+def _matrix(layer, what, array):
+    """The array as the engine reads it: 2-D float32, C-contiguous (a copy only if it was not)."""
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype != np.float32:
+        actual = f"{array.ndim}-D {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise Refused(f"layer {layer}: {what} has the wrong type", "2-D float32 array", actual)
+    return np.ascontiguousarray(array)
+
+
+def _address(tensor):
+    """``weights_inc[1]`` → ("weights_inc", 1); ``biases`` → ("biases", -1)."""
+    match = re.fullmatch(r"(\w+)\[(\d+)\]", tensor)
+    return (match[1], int(match[2])) if match else (tensor, -1)
+
+
+def _translated(call, *args):
+    """Call the engine; its refusals become `Refused`."""
+    try:
+        return call(*args)
+    except ValueError as error:
+        raise Refused.from_text(str(error)) from None

@@ -1,0 +1,113 @@
+"""Layers with filters: conv and local, dense or sparse."""
+
+from . import conv, local, solver, sparse
+from .layer import images, matrix
+from .weight_layers import Weighted
+
+
+class Filtered(Weighted):
+    """What conv and local share: geometry and connections of every input.
+
+    Attributes
+    ----------
+    filter_conns : list of ndarray or None
+        Per input with ``randSparse`` the channels that the groups see (sparse.py), drawn when the layer is made and
+        part of the model; `connect` sets them.
+    """
+
+    def __init__(self, spec, dtype, rng):
+        super().__init__(spec, dtype, rng)
+        self.filter_conns = [
+            sparse.draw_connections(rng, channels, over) if random else None
+            for random, channels, over in zip(spec["randSparse"], spec["channels"], spec["overSample"], strict=True)
+        ]
+
+    def connect(self, i, connections):
+        """Set the channels that the groups of input i see.
+
+        Raises
+        ------
+        checks.OperandError
+            A ValueError: the input is not sparse, or the list is not made of permutations of its channels.
+        """
+        if not self.spec["randSparse"][i]:
+            raise ValueError(f"{self.spec.name}: input {i} has no sparse connections; hint: randSparse=1")
+        channels, over = self.spec["channels"][i], self.spec["overSample"][i]
+        self.filter_conns[i] = sparse.check_connections(connections, channels, over)
+
+    def _geometry(self, i):
+        spec = self.spec
+        return {
+            "filter_size": spec["filterSize"][i],
+            "padding": -spec["padding"][i],
+            "stride": spec["stride"][i],
+            "groups": spec["groups"][i],
+        }
+
+    def _seen(self, i):
+        """Input i as images, the channels as the groups see them."""
+        x = images(self.inputs[i], self.spec["imgSize"][i])
+        return x if self.filter_conns[i] is None else sparse.gather(x, self.filter_conns[i])
+
+    def _grads(self, acts_grad):
+        return images(acts_grad, self.spec["modulesX"])
+
+    def _input_grad(self, i, acts_grad):
+        channels, connections = self.spec["channels"][i], self.filter_conns[i]
+        seen = channels if connections is None else len(connections)
+        more = {"channels": seen, "img_size": self.spec["imgSize"][i], **self._geometry(i)}
+        grads = self._seen_grad(self._grads(acts_grad), self.weights[i], **more)
+        return matrix(grads if connections is None else sparse.scatter(grads, connections, channels))
+
+
+class Conv(Filtered):
+    """Convolution; several inputs add up."""
+
+    _seen_grad = staticmethod(conv.conv_backward_images)
+
+    def _forward(self, noise):
+        out = None
+        for i, size in enumerate(self.spec["imgSize"]):
+            biases = self.biases if i == 0 else None
+            more = {"img_size": size, "out": out, "accumulate": i > 0, **self._geometry(i)}
+            out = conv.conv_forward(self._seen(i), self.weights[i], biases, **more)
+        return matrix(out)
+
+    def _weights_grad(self, i, acts_grad):
+        return conv.conv_backward_filters(self._seen(i), self._grads(acts_grad), **self._geometry(i))
+
+    def _biases_grad(self, acts_grad):
+        return conv.conv_backward_biases(self._grads(acts_grad), self.spec["sharedBiases"])
+
+    def _constrain(self, i, weights):
+        solver.bound_contrast(weights, self.spec["wcNormMin"][i], self.spec["wcNormMax"][i])
+        super()._constrain(i, weights)
+
+
+class Local(Filtered):
+    """Convolution with filters of its own for every module. Its weights learn on the direct route, as those of fc."""
+
+    direct = True
+    _seen_grad = staticmethod(local.local_backward_images)
+
+    @property
+    def blocks(self):
+        """A filter bank per module."""
+        return self.spec["modules"]
+
+    def _forward(self, noise):
+        out = None
+        for i, weights in enumerate(self.weights):
+            biases = self.biases if i == 0 else None
+            out = local.local_forward(self._seen(i), weights, biases, out=out, **self._geometry(i))
+        return matrix(out)
+
+    def _weights_grad(self, i, acts_grad):
+        return local.local_backward_filters(self._seen(i), self._grads(acts_grad), **self._geometry(i))
+
+    def _add_weights_grad(self, i, acts_grad, inc, scale_inc, scale_new):
+        scales = {"out": inc, "scale_out": scale_inc, "scale_new": scale_new}
+        local.local_backward_filters(self._seen(i), self._grads(acts_grad), **scales, **self._geometry(i))
+
+    def _biases_grad(self, acts_grad):
+        return local.local_backward_biases(self._grads(acts_grad))

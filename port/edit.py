@@ -1,0 +1,151 @@
+"""Two changes to a finished model: convolutions made local, shared weights made private (config-format section 14).
+
+Each comes as a function on specifications, and as one on networks, which takes the parameters along. The new model
+computes the same function as the old one.
+"""
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from .grammar import read_weight_source
+from .ini import ConfigError
+from .network import Network
+
+
+def conv_to_local(network, names):
+    """A network whose convolutions `names` are local layers.
+
+    Every module gets a copy of the filters, and every output one of the bias if there was one per filter; Δ of what
+    was copied starts at 0. Convolutions that share weights with those named are converted too.
+
+    Parameters
+    ----------
+    network : Network
+        Stays as it is.
+    names : sequence of str
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    config.ConfigError
+        A name is no conv layer; or it shares weights with one that has another number of modules.
+    """
+    return _rebuilt(network, localised(network.spec, names))
+
+
+def unshare_weights(network, entries):
+    """A network in which some weight matrices are private copies; their Δ starts at 0.
+
+    Parameters
+    ----------
+    network : Network
+        Stays as it is.
+    entries : sequence of str
+        ``layer[i]`` for the matrix of input i, ``layer`` for all shared matrices of a layer.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    config.ConfigError
+        An entry names no shared matrix.
+    """
+    return _rebuilt(network, unshared(network.spec, entries))
+
+
+def localised(spec, names):
+    """`conv_to_local` for a config.NetworkSpec."""
+    chosen, links = set(), {layer.name: {*layer.get("weightSourceLayers", ())} - {""} for layer in spec}
+    waiting = [_layer(spec, name).name for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name not in chosen:
+            chosen.add(name)
+            waiting += [*links[name], *(other for other, sources in links.items() if name in sources)]
+    for name in sorted(chosen):
+        layer = _layer(spec, name)
+        if layer.type != "conv":
+            raise layer.error("only convolutions become local layers", actual=layer.type)
+        for source in links[name]:
+            if spec[source]["modules"] != layer["modules"]:
+                what = f"its filters are those of {source}, which has another number of modules"
+                raise layer.error(what, key="weightSource", hint="unshare them first")
+    return replace(spec, layers=tuple(_local(layer) if layer.name in chosen else layer for layer in spec))
+
+
+def unshared(spec, entries):
+    """`unshare_weights` for a config.NetworkSpec."""
+    for entry in entries:
+        try:
+            name, index = read_weight_source(entry)
+        except ValueError as error:
+            raise ConfigError("is no weight matrix", expected=str(error), actual=entry) from None
+        layer = _layer(spec, name)
+        shared = [i for i, source in enumerate(layer.get("weightSourceLayers", ())) if source]
+        wanted = [index] if "[" in entry else shared
+        if not wanted or not {*wanted} <= {*shared}:
+            raise layer.error("has no such shared weights", key="weightSource", expected=f"of {shared}", actual=entry)
+        private = _private(layer, wanted)
+        spec = replace(spec, layers=tuple(private if other is layer else other for other in spec))
+    return spec
+
+
+def _layer(spec, name):
+    try:
+        return spec[name]
+    except KeyError:
+        raise ConfigError("there is no such layer", layer=name) from None
+
+
+def _with_keys(layer, **changes):
+    keys = MappingProxyType({**layer.keys, **changes})
+    return replace(layer, type=keys["type"], keys=keys)
+
+
+def _local(layer):
+    """The local layer that a convolution becomes."""
+    modules = layer["modules"]
+    shapes = tuple((modules * rows, columns) for rows, columns in layer["weightShapes"])
+    return _with_keys(layer, type="local", weightShapes=shapes, biasShape=(modules * layer["filters"], 1))
+
+
+def _private(layer, wanted):
+    """The layer with own matrices for the inputs `wanted`."""
+    fresh = {"weightSource": "", "weightSourceLayers": "", "weightSourceMatrixIndices": -1}
+    changes = {
+        key: tuple(empty if i in wanted else value for i, value in enumerate(layer[key]))
+        for key, empty in fresh.items()
+    }
+    return _with_keys(layer, **changes)
+
+
+def _rebuilt(network, spec):
+    """A network for `spec` with the parameters of `network`."""
+    options = {key: getattr(network, key) for key in ("quantise", "update_every", "minibatch")}
+    twin = Network(spec, network.dtype, network.rng, **options)
+    for layer in twin.weighted:
+        old = network.layers[layer.spec.name]
+        for i, parameter in enumerate(layer.parameters):
+            if layer.owned[i]:
+                same = old.owned[i] and layer.spec.type == old.spec.type
+                _take(parameter, old.parameters[i], same, lambda values, times: np.tile(values, (times, 1)))
+        _take(layer.bias, old.bias, True, lambda values, times: np.repeat(values, times, axis=0))
+        if hasattr(layer, "filter_conns"):
+            layer.filter_conns = list(old.filter_conns)
+    return twin
+
+
+def _take(parameter, old, same, spread):
+    """Copy an old parameter: its values, spread over the modules if there are more now, else Δ too if `same`."""
+    times = len(parameter.values) // len(old.values)
+    parameter.values[...] = old.values if times == 1 else spread(old.values, times)
+    if times == 1 and same:
+        parameter.inc[...] = old.inc
+        parameter.mean, parameter.square = (None if a is None else a.copy() for a in (old.mean, old.square))

@@ -1,0 +1,198 @@
+"""Fixed operations on images: samples, blur, mirror, scale, crop, colours. Network specification 6.15, 6.16.
+
+Arrays are (channels, y, x, images) in float32 or float64; S is the side of the images, T that of the result. Resizing,
+cropping and colours have no gradient: they may only stand below all weights.
+"""
+
+import numpy as np
+
+from .checks import require, square
+from .geometry import nailbed
+
+YUV = ((0.2126, 0.7152, 0.0722), (-0.09991, -0.33609, 0.436), (0.615, -0.55861, -0.05639))
+XYZ = ((0.49, 0.31, 0.2), (0.17697, 0.8124, 0.01063), (0.0, 0.01, 0.99))
+LAB_THRESHOLD, LAB_POWER, LAB_SLOPE, LAB_OFFSET = 0.0088564517, 0.3333, 7.787037, 0.13793103
+RESIZE_MARGIN = 1.01  # source coordinates end so far before S
+
+
+def nailbed_forward(images, *, stride):
+    """Every stride-th pixel, centred.
+
+    Parameters
+    ----------
+    images : ndarray, (C, S, S, N)
+    stride : int
+
+    Returns
+    -------
+    ndarray, (C, T, T, N)
+        T = ceil(S / stride).
+
+    Raises
+    ------
+    OperandError
+        A ValueError, for a wrong shape or dtype; here and below.
+    """
+    images = square("nailbed_forward: images", images)
+    _, start = nailbed(images.shape[1], stride)
+    return images[:, start::stride, start::stride].copy()
+
+
+def nailbed_backward(grads, *, img_size, stride):
+    """Gradient of `nailbed_forward`: (C, T, T, N) -> (C, S, S, N), 0 at the other pixels; img_size is S."""
+    grads = square("nailbed_backward: grads", grads)
+    outputs, start = nailbed(img_size, stride)
+    hint = "the side of this bed of nails"
+    require(grads.shape[1] == outputs, "nailbed_backward: grads have the wrong size", outputs, grads.shape[1], hint)
+    out = np.zeros((len(grads), img_size, img_size, grads.shape[3]), grads.dtype)
+    out[:, start::stride, start::stride] = grads
+    return out
+
+
+def blur_filter(filter_size, stdev):
+    """The taps exp(-(i - filter_size//2)² / (2 stdev²)), divided by their sum, float32."""
+    offsets = np.arange(filter_size) - filter_size // 2
+    taps = np.exp(-(offsets**2) / (2 * stdev**2))
+    return (taps / taps.sum()).astype(np.float32)
+
+
+def blur(images, *, filter_size, stdev):
+    """Gaussian blur: horizontal, then vertical convolution, zeros outside the image (edges darken).
+
+    Parameters
+    ----------
+    images : ndarray, (C, S, S, N)
+    filter_size : int
+        Number of taps, odd.
+    stdev : float
+        Of the Gaussian, in pixels.
+
+    Returns
+    -------
+    ndarray, (C, S, S, N)
+        The filter is symmetric, so the gradient of this operation is the operation itself.
+    """
+    images = square("blur: images", images)
+    odd = filter_size % 2 == 1
+    require(odd, "blur: wrong filter_size", "an odd number", filter_size, "an even filter has no centre")
+    taps = blur_filter(filter_size, stdev).astype(images.dtype)
+    return _blur_axis(_blur_axis(images, taps, 2), taps, 1)
+
+
+def _blur_axis(images, taps, axis):
+    """One pass; contributions to a pixel are added in ascending order of their position."""
+    side, radius, out = images.shape[axis], len(taps) // 2, np.zeros_like(images)
+    before = (slice(None),) * axis
+    for offset in range(max(-radius, 1 - side), min(radius, side - 1) + 1):
+        to = (*before, slice(max(0, -offset), side - max(0, offset)))
+        source = (*before, slice(max(0, offset), side - max(0, -offset)))
+        out[to] += images[source] * taps[radius + offset]
+    return out
+
+
+def mirror(images):
+    """Every image left-right; the gradient of this operation is the operation itself."""
+    return np.ascontiguousarray(square("mirror: images", images)[:, :, ::-1])
+
+
+def resize(images, *, size, scale):
+    """Bilinear scaling: target pixel t lies at source coordinate clamp(t scale + (S - T scale)/2, 0, S - 1.01).
+
+    Parameters
+    ----------
+    images : ndarray, (C, S, S, N)
+    size : int
+        T.
+    scale : float
+        Source pixels per target pixel: above 1 the image shrinks.
+
+    Returns
+    -------
+    ndarray, (C, T, T, N)
+    """
+    images = square("resize: images", images)
+    side = images.shape[1]
+    place = np.clip(np.arange(size) * scale + (side - size * scale) / 2, 0, max(side - RESIZE_MARGIN, 0))
+    first = np.floor(place).astype(int)
+    second, share = np.minimum(first + 1, side - 1), (place - first).astype(images.dtype)
+    x_share, y_share = share[:, np.newaxis], share[:, np.newaxis, np.newaxis]
+    left, right = images[:, :, first], images[:, :, second]
+    rows = left + x_share * (right - left)
+    top, bottom = rows[:, first], rows[:, second]
+    return top + y_share * (bottom - top)
+
+
+def crop(images, *, size, top, left):
+    """The size x size window whose first row and column are `top` and `left`."""
+    images = square("crop: images", images)
+    inside = 0 <= top <= images.shape[1] - size and 0 <= left <= images.shape[1] - size
+    actual = f"{size} pixels from ({top}, {left})"
+    require(inside, "crop: the window lies outside", f"within {images.shape[1]} pixels", actual, "a smaller window")
+    return images[:, top : top + size, left : left + size].copy()
+
+
+def rscale_draw(uniforms, *, img_size, max_scale, size):
+    """The random choices of rscale, one set for all images of a batch.
+
+    With n = S - floor(S/maxScale) + 1 scales, scale s = 0 ... n-1 has a probability proportional to (s + 1)²; the
+    image is scaled to R = T + s pixels by a factor between max(1, S/(R+1)) and S/R; the crop of T pixels starts
+    anywhere.
+
+    Parameters
+    ----------
+    uniforms : sequence of four float
+        Uniform in [0, 1): for scale, factor, first row, first column.
+    img_size, size : int
+        S and T.
+    max_scale : float
+
+    Returns
+    -------
+    dict
+        ``scaled`` (R), ``factor``, ``top``, ``left``: arguments of `rscale`.
+    """
+    r, f, y, x = (float(u) for u in uniforms)
+    count = img_size - int(img_size / max_scale) + 1
+    shares = np.cumsum(np.arange(1, count + 1) ** 2) / (count * (count + 1) * (2 * count + 1) // 6)
+    scaled = size + min(int(np.searchsorted(shares, r)), count - 1)
+    low = max(1.0, img_size / (scaled + 1))
+    factor = low + f * (img_size / scaled - low)
+    origins = scaled - size + 1
+    return {"scaled": scaled, "factor": factor, "top": int(y * origins), "left": int(x * origins)}
+
+
+def rscale(images, *, size, scaled, factor, top, left):
+    """Scale to `scaled` pixels, unless that is the size already, and crop `size` of them."""
+    if np.shape(images)[1] != scaled:
+        images = resize(images, size=scaled, scale=factor)
+    return crop(images, size=size, top=top, left=left)
+
+
+def rgb_to_yuv(images):
+    """Red, green, blue to luminance and two colour differences; (3, S, S, N) to the same shape."""
+    return _mix(YUV, square("rgb_to_yuv: images", images))
+
+
+def rgb_to_lab(images, *, center=False):
+    """Red, green, blue in 0 ... 1 to L, a, b; (3, S, S, N) to the same shape.
+
+    The white point is left out on purpose (network specification 6.15), and the root is the power 0.3333.
+
+    Parameters
+    ----------
+    images : ndarray, (3, S, S, N)
+    center : bool
+        Subtract 50 from L.
+    """
+    mixed = _mix(XYZ, square("rgb_to_lab: images", images))
+    roots = np.power(np.maximum(mixed, LAB_THRESHOLD), LAB_POWER)
+    x, y, z = np.where(mixed > LAB_THRESHOLD, roots, LAB_SLOPE * mixed + LAB_OFFSET)
+    return np.stack([116 * y - 16 - (50 if center else 0), 500 * (x - y), 200 * (y - z)])
+
+
+def _mix(rows, images):
+    """Weighted sums of the three channels, added from left to right."""
+    require(len(images) == 3, "colours: wrong number of channels", 3, len(images), "red, green, blue")
+    red, green, blue = images
+    dtype = images.dtype.type
+    return np.stack([dtype(a) * red + dtype(b) * green + dtype(c) * blue for a, b, c in rows])

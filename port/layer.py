@@ -1,0 +1,161 @@
+"""What all layers have in common."""
+
+from time import perf_counter
+
+import numpy as np
+
+VIEWS = ("first_view", "middle_view", "last_view")
+PASS_TYPES = ("train", "test", "gc", "features", *VIEWS)
+
+
+class Layer:
+    """State around the operations of one layer.
+
+    Activities and gradients are the historical matrices, (units, images), units in the order channel, y, x. The layer
+    keeps what its backward pass needs from its last forward pass, so it runs alone as well as in a network.
+
+    Parameters
+    ----------
+    spec : config.LayerSpec
+    dtype : numpy dtype
+        float32 or float64.
+    rng : numpy.random.Generator
+        Source of all noise that is not given: dropout masks, normals, draws, noise of the schedules.
+
+    Attributes
+    ----------
+    inputs : list of ndarray
+        Of the last forward pass.
+    acts, acts_grad : ndarray or None
+        Output, and its gradient (historical sign: of minus the cost).
+    cost : ndarray or None
+        The numbers a cost layer reports, float64 sums over the images.
+    seconds : dict
+        Wall time of the last ``forward``, ``backward`` and ``update``.
+    """
+
+    def __init__(self, spec, dtype, rng):
+        self.spec, self.dtype, self.rng = spec, np.dtype(dtype), rng
+        self.inputs, self.acts, self.acts_grad, self.cost = [], None, None, None
+        self.pass_type = "train"
+        self.seconds = {}
+
+    def forward(self, inputs, pass_type="train", noise=None):
+        """Compute the output.
+
+        Parameters
+        ----------
+        inputs : list of ndarray, (units, N)
+            Outputs of the layers below, in the order of the file; kept, not copied, if they have the layer's dtype.
+        pass_type : str
+            ``train``; ``test``; ``features``, as test; ``gc``, as test but with gradients not divided by the number of
+            images; ``first_view``, ``middle_view``, ``last_view``: tests of several views of the same images, whose
+            probabilities cost.logreg averages.
+        noise : ndarray, optional
+            What is random in the layer, drawn if it is needed and not given. hs: the mask, 0 or 1, (units, N). Neuron
+            nrelu: standard normal deviates, (units, N). pool=rand: (units, N), either uniform deviates or, as
+            integers, which pixel of its clipped window each output takes. rscale: four uniform deviates.
+
+        Returns
+        -------
+        ndarray or None
+            The output; None for costs.
+        """
+        if pass_type not in PASS_TYPES:
+            raise ValueError(f"{self.spec.name}: expected a pass type of {PASS_TYPES}, actual {pass_type!r}")
+        begin = perf_counter()
+        self.inputs = [np.ascontiguousarray(x, self.dtype) for x in inputs]
+        self.pass_type, self.acts_grad = pass_type, None
+        self._check_inputs()
+        self.acts = self._forward(noise)
+        self.seconds["forward"] = perf_counter() - begin
+        return self.acts
+
+    def backward(self, acts_grad, wanted, progress=0.0, normal=None, accumulate=False):
+        """Compute the gradients of the parameters and of the wanted inputs.
+
+        Parameters
+        ----------
+        acts_grad : ndarray, (outputs, N), or None
+            Gradient of the output; None for costs and for a layer fused with its cost (`Network.graph`).
+        wanted : list of bool
+            Which inputs want a gradient.
+        progress : float
+            Share of the training that is done, for the rates of the direct route.
+        normal : callable, optional
+            Draws the normals of noisy schedules; by default from the layer's generator.
+        accumulate : bool
+            Add the gradients of the parameters to those collected since the last update, as a network does for
+            weights that layers share and for updates after several passes. Else they start anew.
+
+        Returns
+        -------
+        list of ndarray or None
+            One fresh array per wanted input; None also where the layer passes no gradient on (labels).
+        """
+        begin = perf_counter()
+        if acts_grad is not None:
+            acts_grad = np.ascontiguousarray(acts_grad, self.dtype)
+        self.acts_grad = acts_grad
+        if not accumulate:
+            self.forget_gradients()
+        self.params_grad(acts_grad, progress, normal)
+        found = self.inputs_grad(acts_grad, wanted)
+        self.seconds["backward"] = perf_counter() - begin
+        return found
+
+    def update(self, progress=0.0, normal=None):
+        """Learn: one step of every parameter with a base rate above 0.
+
+        Parameters
+        ----------
+        progress : float
+            Share of the training that is done, 0 to 1.
+        normal : callable, optional
+            Draws the normals of noisy schedules; by default from the layer's generator.
+        """
+        begin = perf_counter()
+        self._update(progress, normal or self.rng.standard_normal)
+        self.seconds["update"] = perf_counter() - begin
+
+    def inputs_grad(self, acts_grad, wanted):
+        """The gradients of the wanted inputs alone; changes nothing."""
+        return [self._input_grad(i, acts_grad) if wish else None for i, wish in enumerate(wanted)]
+
+    def params_grad(self, acts_grad, progress=0.0, normal=None):
+        """Gradients of the parameters; here: there are none."""
+
+    def forget_gradients(self):
+        """The next gradients of the parameters start a new sum; here: there are none."""
+
+    def release(self):
+        """Forget activities and gradients; parameters stay."""
+        self.inputs, self.acts, self.acts_grad = [], None, None
+
+    def _forward(self, noise):
+        raise NotImplementedError
+
+    def _input_grad(self, i, acts_grad):
+        raise NotImplementedError
+
+    def _update(self, progress, normal):
+        """Without parameters there is nothing to do."""
+
+    def _check_inputs(self):
+        """The inputs have the rows of the specification and one number of images."""
+        rows = self.spec.get("numInputs", ())
+        images = {x.shape[1:] for x in self.inputs}
+        if tuple(len(x) for x in self.inputs) != tuple(rows) or len(images) > 1:
+            actual = ", ".join(str(x.shape) for x in self.inputs)
+            expected = ", ".join(f"({n}, N)" for n in rows)
+            raise ValueError(f"{self.spec.name}: expected inputs {expected}; actual {actual}")
+
+
+def images(matrix, size):
+    """A (units, N) matrix as (channels, size, size, N), without copying."""
+    return matrix.reshape(-1, size, size, matrix.shape[1])
+
+
+def matrix(array):
+    """The reverse of `images`."""
+    return array.reshape(-1, array.shape[-1])

@@ -1,0 +1,245 @@
+"""Layers without weights, and the table of all layers."""
+
+import numpy as np
+
+from . import combine, dropout, neurons, norm, pool
+from .conv_layers import Conv, Local
+from .cost_layers import COSTS, Softmax
+from .image_layers import IMAGE_LAYERS
+from .layer import Layer, images, matrix
+from .weight_layers import Fc, TreeFc
+
+
+class Data(Layer):
+    """A matrix of the batch.
+
+    Attributes
+    ----------
+    rows : set of int
+        Values per image that are accepted.
+    """
+
+    def __init__(self, spec, dtype, rng):
+        super().__init__(spec, dtype, rng)
+        self.rows = {spec.outputs}
+
+    def feed(self, values):
+        """Take the batch's matrix, (outputs, N), as the output."""
+        self.acts = np.ascontiguousarray(values, self.dtype)
+        if self.acts.ndim != 2 or len(self.acts) not in self.rows:
+            raise ValueError(f"{self.spec.name}: expected ({self.spec.outputs}, N), actual {np.shape(values)}")
+        return self.acts
+
+
+class Neuron(Layer):
+    """An elementwise function.
+
+    Attributes
+    ----------
+    fused_cost : CrossEntropy2 or None
+        The only consumer of a logistic neuron, if it is a cost.crossent2: then backward, given no gradient, goes
+        through both at once.
+    """
+
+    fused_cost = None
+
+    def _forward(self, noise):
+        kind, params = self.spec["neuron"]["type"], dict(self.spec["neuron"]["params"])
+        if kind == "nrelu":
+            drawn = self.rng.standard_normal(self.inputs[0].shape) if noise is None else noise
+            params["normals"] = np.asarray(drawn, self.dtype)
+        return neurons.neuron_forward(kind, self.inputs[0], **params)
+
+    def _input_grad(self, i, acts_grad):
+        if acts_grad is None:
+            return self.fused_cost.fused_grad(self.acts)
+        neuron = self.spec["neuron"]
+        return neurons.neuron_backward(neuron["type"], self.inputs[0], self.acts, acts_grad, **neuron["params"])
+
+
+class Pool(Layer):
+    """Maximum, maximum of the absolute values, average, or random element of windows.
+
+    Attributes
+    ----------
+    chosen : ndarray or None
+        Random pooling: which pixel of its clipped window each output of the last forward pass is.
+    """
+
+    chosen = None
+
+    def __init__(self, spec, dtype, rng):
+        super().__init__(spec, dtype, rng)
+        self.windows = {"size": spec["sizeX"], "stride": spec["stride"], "start": spec["start"]}
+        self.kind = "max" if spec.get("doMax") else spec["pool"]
+
+    def _forward(self, noise):
+        x, more = images(self.inputs[0], self.spec["imgSize"]), {"outputs": self.spec["outputsX"], **self.windows}
+        if self.kind == "rand":
+            self.chosen = self._choose(x, noise, more)
+            return matrix(pool.rand_pool_forward(x, self.chosen, **self.windows))
+        run = {"max": pool.max_pool_forward, "maxabs": pool.maxabs_pool_forward, "avg": pool.avg_pool_forward}
+        return matrix(run[self.kind](x, **more))
+
+    def _choose(self, x, noise, more):
+        """The pixel of every output: as given, or from given or drawn uniform deviates."""
+        shape = (self.spec.outputs, x.shape[-1])
+        noise = self.rng.random(shape) if noise is None else np.asarray(noise)
+        noise = images(noise, self.spec["outputsX"])
+        return noise if np.issubdtype(noise.dtype, np.integer) else pool.rand_pool_choose(x, noise, **more)
+
+    def _input_grad(self, i, acts_grad):
+        size, outputs = self.spec["imgSize"], self.spec["outputsX"]
+        grads = images(acts_grad, outputs)
+        if self.kind == "avg":
+            return matrix(pool.avg_pool_backward(grads, img_size=size, **self.windows))
+        x, acts = images(self.inputs[0], size), images(self.acts, outputs)
+        return matrix(pool.max_pool_backward(x, acts, grads, **self.windows))
+
+
+class _Norm(Layer):
+    """What the normalisations share.
+
+    Attributes
+    ----------
+    denoms : ndarray or None
+        Of the last forward pass.
+    """
+
+    denoms = None
+
+    def __init__(self, spec, dtype, rng):
+        super().__init__(spec, dtype, rng)
+        self.constants = {"power": spec["pow"], "size": spec["size"], "scale": spec["scale"]}
+
+    def _images(self, *matrices):
+        return [images(array, self.spec["imgSize"]) for array in matrices]
+
+    def release(self):
+        """Forget activities, denominators and gradients."""
+        super().release()
+        self.denoms = None
+
+
+class CrossMapNorm(_Norm):
+    """Response normalisation across channels."""
+
+    def _forward(self, noise):
+        more = {"min_div": self.spec["minDiv"], "blocked": self.spec["blocked"], **self.constants}
+        acts, self.denoms = norm.cmrnorm_forward(*self._images(self.inputs[0]), **more)
+        return matrix(acts)
+
+    def _input_grad(self, i, acts_grad):
+        x, acts, grads = self._images(self.inputs[0], self.acts, acts_grad)
+        more = {"blocked": self.spec["blocked"], **self.constants}
+        return matrix(norm.cmrnorm_backward(x, acts, self.denoms, grads, **more))
+
+
+class ResponseNorm(_Norm):
+    """Response normalisation over windows of pixels."""
+
+    def _forward(self, noise):
+        acts, self.denoms = norm.rnorm_forward(*self._images(self.inputs[0]), **self.constants)
+        return matrix(acts)
+
+    def _input_grad(self, i, acts_grad):
+        x, acts, grads = self._images(self.inputs[0], self.acts, acts_grad)
+        return matrix(norm.rnorm_backward(x, acts, self.denoms, grads, **self.constants))
+
+
+class ContrastNorm(_Norm):
+    """Contrast normalisation over windows of pixels; its gradient is an approximation by definition.
+
+    Attributes
+    ----------
+    diffs : ndarray or None
+        Differences from the local means, of the last forward pass.
+    """
+
+    diffs = None
+
+    def _forward(self, noise):
+        acts, self.denoms, self.diffs = norm.cnorm_forward(*self._images(self.inputs[0]), **self.constants)
+        return matrix(acts)
+
+    def _input_grad(self, i, acts_grad):
+        acts, grads = self._images(self.acts, acts_grad)
+        return matrix(norm.cnorm_backward(self.diffs, acts, self.denoms, grads, **self.constants))
+
+    def release(self):
+        """Forget activities, denominators, differences and gradients."""
+        super().release()
+        self.diffs = None
+
+
+class Dropout(Layer):
+    """hs: a random mask in training, the factor ``keep`` in all other passes and where ``enable`` is false.
+
+    Attributes
+    ----------
+    mask : ndarray or None
+        Of the last forward pass, 0 or 1; None where none was used.
+    """
+
+    mask = None
+
+    def _forward(self, noise):
+        x, keep = self.inputs[0], self.spec["keep"]
+        self.mask = None
+        if self.pass_type == "train" and self.spec["enable"]:
+            self.mask = (self.rng.random(x.shape) < keep if noise is None else np.asarray(noise)).astype(self.dtype)
+        return dropout.dropout_forward(x, keep, self.mask)
+
+    def _input_grad(self, i, acts_grad):
+        return dropout.dropout_backward(acts_grad, self.spec["keep"], self.mask)
+
+
+class Concat(Layer):
+    """Inputs stacked along units."""
+
+    def _forward(self, noise):
+        return combine.concat_forward(self.inputs)
+
+    def _input_grad(self, i, acts_grad):
+        return combine.concat_backward(acts_grad, self.spec["numInputs"])[i].copy()
+
+
+class EltSum(Layer):
+    """Weighted sum of the inputs."""
+
+    def _forward(self, noise):
+        return combine.eltsum_forward(self.inputs, self.spec["coeffs"])
+
+    def _input_grad(self, i, acts_grad):
+        return combine.eltsum_backward(acts_grad, self.spec["coeffs"][i : i + 1])[0]
+
+
+class EltMax(Layer):
+    """Maximum of the inputs."""
+
+    def _forward(self, noise):
+        return combine.eltmax_forward(self.inputs)
+
+    def _input_grad(self, i, acts_grad):
+        return combine.eltmax_backward(self.inputs[i : i + 1], self.acts, acts_grad)[0]
+
+
+LAYERS = {
+    "data": Data,
+    "conv": Conv,
+    "local": Local,
+    "fc": Fc,
+    "treefc": TreeFc,
+    "neuron": Neuron,
+    "pool": Pool,
+    "rnorm": ResponseNorm,
+    "cnorm": ContrastNorm,
+    "cmrnorm": CrossMapNorm,
+    "hs": Dropout,
+    "concat": Concat,
+    "eltsum": EltSum,
+    "eltmax": EltMax,
+    "softmax": Softmax,
+    **IMAGE_LAYERS,
+    **COSTS,
+}

@@ -1,0 +1,96 @@
+"""cost.msm, multi-softmax: a distribution over sets of classes. Network specification, section 13.
+
+A set S of exactly K classes has the probability Π exp(e_i) / Z over its members, Z being the sum over all sets of K.
+Everything is computed in float64, in log space, class after class for all images at once, in O(classes * K) steps.
+"""
+
+import numpy as np
+
+from .checks import floats, require
+from .costs import label_positions, rank_errors
+
+
+def msm_marginals(energies, size, labels=None):
+    """Probability of every class to be in the set.
+
+    Parameters
+    ----------
+    energies : ndarray, (classes, N)
+        float32 or float64.
+    size : int
+        K, from 1 to classes - 1.
+    labels : ndarray, N values, optional
+        Condition on the label being in the set.
+
+    Returns
+    -------
+    ndarray, (classes, N), float64
+        Every column adds up to K.
+
+    Raises
+    ------
+    OperandError
+        A ValueError, for a wrong shape, dtype, size or label.
+    """
+    energies = floats("msm_marginals: energies", energies, 2)
+    classes, count = energies.shape
+    require(1 <= size < classes, "msm_marginals: wrong size", f"1 to {classes - 1}", size, "the classes of a set")
+    fixed = np.zeros((classes, count), bool)
+    if labels is not None:
+        fixed[label_positions("msm_marginals", labels, energies)] = True
+    e = energies.astype(np.float64)
+    e -= e.max(axis=0)
+    behind = _behind(e, size, fixed)
+    logs = np.empty_like(e)
+    ahead = np.full((size + 1, count), -np.inf)  # ahead[s]: log of the sum over sets of s among the classes so far
+    ahead[0] = 0
+    for i in range(classes):
+        rest = np.logaddexp.reduce(ahead[:size] + behind[i + 1, size - 1 :: -1], axis=0)
+        logs[i] = rest + e[i] - behind[0, size]
+        ahead = _with_class(ahead, e[i], fixed[i])
+    return np.exp(logs)
+
+
+def msm_cost(labels, energies, size):
+    """The three numbers of cost.msm, and the marginals.
+
+    Parameters
+    ----------
+    labels : ndarray, N values
+    energies : ndarray, (classes, N)
+    size : int
+        K.
+
+    Returns
+    -------
+    cost : ndarray, (3,), float64
+        -Σ log(marginal of the label); N - Σ credit and N - Σ top-K credit as `costs.logreg_cost`, by energies.
+    marginals : ndarray, (classes, N), float64
+    """
+    marginals = msm_marginals(energies, size)
+    positions = label_positions("msm_cost", labels, energies)
+    with np.errstate(divide="ignore"):
+        logs = np.log(marginals[positions])
+    return np.array([-logs.sum(), *rank_errors(np.asarray(energies), positions, size)]), marginals
+
+
+def msm_backward(labels, energies, marginals, size, coeff=1.0):
+    """Gradient for the energies: coeff * (marginals with the label in the set - marginals), (classes, N)."""
+    difference = msm_marginals(energies, size, labels) - marginals
+    return (coeff * difference).astype(energies.dtype)
+
+
+def _behind(e, size, fixed):
+    """[i, s]: log of the sum over sets of s among the classes from i on, (classes + 1, K + 1, N)."""
+    classes, count = e.shape
+    behind = np.full((classes + 1, size + 1, count), -np.inf)
+    behind[classes, 0] = 0
+    for i in reversed(range(classes)):
+        behind[i] = _with_class(behind[i + 1], e[i], fixed[i])
+    return behind
+
+
+def _with_class(sums, energy, fixed):
+    """Log sums over sets by size, after one more class: it may be in the set, and must be where `fixed`."""
+    without = np.where(fixed, -np.inf, sums)
+    return np.concatenate([without[:1], np.logaddexp(sums[:-1] + energy, without[1:])])

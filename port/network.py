@@ -1,0 +1,294 @@
+"""Networks: the passes over the layers (network-and-solver specification, sections 2, 8 and 11).
+
+The objective is minus the weighted sum of the costs. All gradients are gradients of the objective, and weights move
+along them.
+"""
+
+import numpy as np
+
+from .graph import Graph
+from .ini import ConfigError
+from .layer import PASS_TYPES
+from .layers import LAYERS
+from .weight_layers import Weighted
+
+
+class Network:
+    """A network that runs.
+
+    Parameters
+    ----------
+    spec : config.NetworkSpec
+    dtype : numpy dtype
+        float32, or float64 (gradient checks).
+    seed : int or numpy.random.Generator
+        Of all noise that is not given from outside, and of sparse connections.
+    quantise : bool
+        Do as several devices did: where ``quantF=half``, layers on another device (``gpu``) than their input see it
+        rounded to IEEE half precision; where ``quantB=half``, so is what each other device sends back, summed there.
+    update_every : int
+        Backward passes per update of the weights (``wupdate_freq``).
+    minibatch : int, optional
+        Nominal number of images per pass; needed if `update_every` is not 1: gradients are then divided by the
+        product of the two, also after smaller passes.
+
+    Attributes
+    ----------
+    layers : dict of str to Layer
+        In definition order.
+    graph : Graph
+    passes : int
+        Backward passes so far.
+
+    Raises
+    ------
+    config.ConfigError
+        The spec has no parameters.
+    """
+
+    def __init__(self, spec, dtype=np.float32, seed=0, *, quantise=False, update_every=1, minibatch=None):
+        if not spec.has_params:
+            raise ConfigError("the network has no parameters", hint="give load_network the layer-parameter file too")
+        if update_every < 1 or (update_every > 1 and not minibatch):
+            raise ValueError("update_every: expected 1, or more and the nominal size of a pass; hint: minibatch=...")
+        self.spec, self.graph, self.dtype = spec, Graph(spec.layers), np.dtype(dtype)
+        self.quantise, self.update_every, self.minibatch = quantise, update_every, minibatch
+        self.passes = 0
+        self.rng = np.random.default_rng(seed)
+        self.layers = {layer.name: LAYERS[layer.type](layer, dtype, self.rng) for layer in spec}
+        self.weighted = [layer for layer in self.layers.values() if isinstance(layer, Weighted)]
+        for top, cost in self.graph.fused.items():
+            self.layers[top].fused_cost = self.layers[cost]
+        for layer in self.weighted:
+            self._share(layer)
+            layer.cases = update_every * minibatch if update_every > 1 else None
+        for layer in self.layers.values():
+            if layer.spec.type == "rscale" and (below := self.layers[layer.spec.inputs[0]]).spec.type == "data":
+                below.rows.add(layer.spec.outputs)  # views come at their final size
+        self._rounded, self._sent = {}, {}
+
+    def _share(self, layer):
+        """Give a layer the matrices, and the sparse connections, that it takes from others or from itself."""
+        sources = zip(layer.spec["weightSourceLayers"], layer.spec["weightSourceMatrixIndices"], strict=True)
+        for i, (name, index) in enumerate(sources):
+            if name:
+                source = self.layers[name]
+                layer.share(i, source.parameters[index])
+                if hasattr(layer, "filter_conns"):
+                    layer.filter_conns[i] = source.filter_conns[index]
+
+    def initialise(self, rng, ignore_functions=False):
+        """Draw all weights in definition order: N(0, initW²), biases initB, Δ = 0.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ignore_functions : bool
+            Do so also for layers whose weights should come from an earlier checkpoint (``initWFunc``, ``initBFunc``,
+            ``initCFunc``).
+
+        Raises
+        ------
+        config.ConfigError
+            A layer wants its weights from a checkpoint.
+        """
+        for layer in self.weighted:
+            named = [key for key in ("initWFunc", "initBFunc", "initCFunc") if layer.spec.get(key)]
+            if named and not ignore_functions:
+                hint = "initialise(rng, ignore_functions=True) draws them instead"
+                raise layer.spec.error("its weights come from an earlier checkpoint", key=named[0], hint=hint)
+            layer.initialise(rng)
+
+    def forward(self, data, pass_type="train", noise=None):
+        """One forward pass.
+
+        Parameters
+        ----------
+        data : dict of str to ndarray, (units, N)
+            A matrix for every data layer.
+        pass_type : str
+            One of layer.PASS_TYPES: ``train``, ``test``, ``gc``, ``features``, or a view (`forward_views`).
+        noise : dict of str to ndarray, optional
+            Dropout masks and other noise by layer, see `Layer.forward`; what is missing is drawn.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The numbers every cost layer reports, float64 sums over the images.
+        """
+        if pass_type not in PASS_TYPES:
+            raise ValueError(f"forward: expected a pass type of {PASS_TYPES}, actual {pass_type!r}")
+        for name, layer in self.layers.items():
+            if layer.spec.type == "data":
+                if name not in data:
+                    raise ValueError(f"no values for the data layer {name}; hint: forward({{{name!r}: array, ...}})")
+                layer.feed(data[name])
+            else:
+                self.forward_layer(name, pass_type, (noise or {}).get(name))
+        return {name: layer.cost for name, layer in self.layers.items() if layer.cost is not None}
+
+    def forward_views(self, views, noise=None):
+        """Test several views of the same images: cost.logreg averages their probabilities.
+
+        Parameters
+        ----------
+        views : sequence of dict
+            `data` of `forward` for each view, at least one.
+        noise : dict of str to ndarray, optional
+            As in `forward`, for every view.
+
+        Returns
+        -------
+        dict of str to ndarray
+            As `forward`; costs that know no views report their numbers for the last one.
+        """
+        views = list(views)
+        middle = ["middle_view"] * (len(views) - 2)
+        passes = ["first_view", *middle, "last_view"] if len(views) > 1 else ["test"]
+        return [self.forward(view, kind, noise) for view, kind in zip(views, passes, strict=True)][-1]
+
+    def forward_layer(self, name, pass_type="train", noise=None):
+        """Run one layer forward from the outputs of the layers below."""
+        layer = self.layers[name]
+        if self.update_every == 1:
+            layer.forget_gradients()  # of a pass that no update followed
+        found = layer.forward([self._seen(source, name) for source in layer.spec.inputs], pass_type, noise)
+        self._rounded.pop(name, None)
+        return found
+
+    def backward(self, progress=0.0, normal=None):
+        """The backward pass, costs first.
+
+        Parameters
+        ----------
+        progress : float
+            Share of the training that is done, for the rates of the direct route.
+        normal : callable, optional
+            Draws the normals of noisy schedules; by default from the network's generator.
+        """
+        checking = any(layer.pass_type == "gc" for layer in self.layers.values())
+        self._sent.clear()
+        for layer in self.layers.values():
+            layer.acts_grad = None
+            if checking or self.passes % self.update_every == 0:
+                layer.forget_gradients()
+        for name in reversed(self.layers):
+            if self._has_gradient(name):
+                self.backward_layer(name, progress, normal)
+        self.passes += not checking
+
+    def _has_gradient(self, name):
+        """Whether a layer takes part in the backward pass, now that those above it have run."""
+        graph = self.graph
+        if name not in graph.produces or name not in graph.wants_gradient or name in graph.fused.values():
+            return False
+        begins = self.layers[name].cost is not None or name in graph.fused
+        return begins or self.layers[name].acts_grad is not None or name in self._sent
+
+    def backward_layer(self, name, progress=0.0, normal=None):
+        """Run one layer backward from its own ``acts_grad`` and add to that of the layers below: first writes."""
+        layer = self.layers[name]
+        total = layer.acts_grad
+        for part in self._sent.pop(name, {}).values():
+            total = _add(total, half(part))
+        found = layer.backward(total, self.wanted(name), progress, normal, accumulate=True)
+        for source, grads in zip(layer.spec.inputs, found, strict=True):
+            if grads is None:
+                continue
+            if self._remote(source, name, "quantB"):
+                sent, device = self._sent.setdefault(source, {}), _device(layer.spec)
+                sent[device] = _add(sent.get(device), grads)
+            else:
+                self.layers[source].acts_grad = _add(self.layers[source].acts_grad, grads)
+
+    def _remote(self, source, reader, quantiser):
+        """Whether what goes between two layers is rounded on its way."""
+        below, above = self.layers[source].spec, self.layers[reader].spec
+        rounds = self.quantise and below.type != "data" and below[quantiser]["type"] == "half"
+        return rounds and _device(below) != _device(above)
+
+    def _seen(self, source, reader):
+        """The output of a layer as another layer sees it."""
+        acts = self.layers[source].acts
+        if not self._remote(source, reader, "quantF"):
+            return acts
+        if source not in self._rounded:
+            self._rounded[source] = half(acts)
+        return self._rounded[source]
+
+    def wanted(self, name):
+        """Which inputs of a layer want a gradient."""
+        return [source in self.graph.wants_gradient for source in self.layers[name].spec.inputs]
+
+    def sum_grad(self, parts):
+        """The gradient of an output read by several layers, as `backward` accumulates it.
+
+        Parameters
+        ----------
+        parts : list of (str, int, ndarray)
+            Consumer, which of its inputs, and the gradient of the consumer's output.
+
+        Returns
+        -------
+        ndarray, (units, N)
+        """
+        total, sent = None, {}
+        for name, i, acts_grad in parts:
+            layer = self.layers[name]
+            only = [k == i for k in range(len(layer.spec.inputs))]
+            acts_grad = None if acts_grad is None else np.ascontiguousarray(acts_grad, layer.dtype)
+            grads = layer.inputs_grad(acts_grad, only)[i]
+            if self._remote(layer.spec.inputs[i], name, "quantB"):
+                sent[_device(layer.spec)] = _add(sent.get(_device(layer.spec)), grads)
+            else:
+                total = _add(total, grads)
+        for part in sent.values():
+            total = _add(total, half(part))
+        return total
+
+    def update(self, progress=0.0, normal=None):
+        """One update of every parameter that learns, if it is due; arguments as `Layer.update`.
+
+        Returns
+        -------
+        bool
+            Whether it was: with ``update_every`` > 1 only after that many backward passes.
+        """
+        if self.passes % self.update_every:
+            return False
+        for name, layer in self.layers.items():
+            if name in self.graph.produces:
+                layer.update(progress, normal)
+        for layer in self.weighted:
+            if layer.spec.name not in self.graph.produces and layer.collected():
+                layer.update_weights(progress, normal)  # weights that a layer with a cost above it shares
+        return True
+
+    def seconds(self, name, step):
+        """Wall seconds of the last ``forward``, ``backward`` or ``update`` of a layer."""
+        return self.layers[name].seconds[step]
+
+    @property
+    def total_cost(self):
+        """Sum of coefficient times first number over the cost layers, for all images of the last forward pass."""
+        priced = [layer for layer in self.layers.values() if layer.cost is not None]
+        return sum(layer.spec["coeff"] * layer.cost[0] for layer in priced)
+
+
+def half(array):
+    """Rounded to IEEE half precision, to nearest even; beyond 65504 infinite (network specification 11.2)."""
+    with np.errstate(over="ignore"):
+        return array.astype(np.float16).astype(array.dtype)
+
+
+def _device(spec):
+    """Where a layer stood; an inherited -1 counts as 0."""
+    return max(spec["gpu"], 0)
+
+
+def _add(total, grads):
+    """total + grads; `grads` itself where there is no total yet."""
+    if total is None:
+        return grads
+    total += grads
+    return total

@@ -1,0 +1,154 @@
+"""Learning-rate schedules, the update rule and the norm constraints (network-and-solver specification, 8 and 9).
+
+Signs are historical: gradients are those of minus the cost, and weights move along them.
+"""
+
+import math
+
+import numpy as np
+
+SUPER_MOMENTUM = 0.9
+CHUNK = 1 << 15  # values per piece: the pieces of all operands stay in the processor's second-level cache
+
+
+def rate(schedule, base, progress, normal=None):
+    """The learning rate at a point of the training.
+
+    Parameters
+    ----------
+    schedule : mapping
+        ``type`` and ``params``, as `grammar.read_schedule` returns it.
+    base : float
+        Base rate; taken as float32, as the release holds it.
+    progress : float
+        Share of the training that is done, 0 to 1.
+    normal : callable, optional
+        Draws from N(0, 1); called only if the schedule has noise, which then multiplies the rate by 1 + s*abs(z).
+
+    Returns
+    -------
+    float
+    """
+    base, params = float(np.float32(base)), schedule["params"]
+    target = params.get("tgtFactor", 1.0)
+    kind = schedule["type"]
+    if kind == "linear":
+        value = base * (1 - progress) + base / target * progress
+    elif kind == "exp":
+        value = base * target**-progress
+    elif kind in ("dexp", "jdexp"):
+        value = base * _stairs(target, params["numSteps"], progress, halfway=kind == "jdexp")
+    else:
+        value = base
+    noise = params.get("noiseStdev", 0.0)
+    return value * (1 + noise * abs(normal())) if noise > 0 and normal is not None else value
+
+
+def _stairs(target, steps, progress, halfway):
+    """1 to 1/target in geometric steps of equal length; with `halfway`, inner steps start at the geometric mean."""
+    if steps <= 1:
+        return 1 / target
+    step = min(max(math.ceil(progress * steps) - 1, 0), steps - 1)
+    if progress > (step + 1) / steps:
+        step += 1
+    elif step > 0 and progress <= step / steps:
+        step -= 1
+    if halfway and step > 0 and 0.2 < progress < 0.9 and progress > (step + 0.5) / steps:
+        step -= 0.5
+    return target ** (-step / (steps - 1))
+
+
+def update(values, inc, grads=None, *, eps=0.0, mom=0.0, decay=0.0):
+    """One step, in place and in one pass over memory: Δ ← μΔ + εG, Δ ← Δ − λεW, W ← W + Δ.
+
+    Without `grads` the first part has been done during the backward pass (the direct route of fc layers) and Δ only
+    gets its decay.
+
+    Parameters
+    ----------
+    values, inc : ndarray
+        W and Δ of one shape and memory order (C or Fortran); changed.
+    grads : ndarray, optional
+        G, divided by the number of cases.
+    eps, mom : float
+        ε and μ for the gradient.
+    decay : float
+        λε; 0 for biases.
+    """
+    pieces = [_flat(array, values) for array in (values, inc, grads) if array is not None]
+    eps, mom, decay = (values.dtype.type(number) for number in (eps, mom, decay))
+    scratch = np.empty(min(CHUNK, values.size), values.dtype)
+    for first in range(0, values.size, CHUNK):
+        w, d, *g = (piece[first : first + CHUNK] for piece in pieces)
+        term = scratch[: w.size]
+        if g:
+            d *= mom
+            d += np.multiply(g[0], eps, out=term)
+        if decay:
+            d -= np.multiply(w, decay, out=term)
+        w += d
+
+
+def super_update(values, inc, grads, mean, square, *, eps, mom, decay, floor):
+    """One step of a layer with ``superEps`` (8.6), in place.
+
+    A ← μA + (1−μ)G, Q ← μQ + (1−μ)G², Δ ← 0.9Δ + εG/√(Q − A + floor), then Δ ← Δ − λεW, W ← W + Δ as in `update`. A
+    stands under the root where A² was probably meant, so the root can be NaN: that is the release's rule, and its
+    rates belong to it.
+
+    Parameters
+    ----------
+    values, inc, mean, square : ndarray
+        W, Δ, A, Q of one shape; changed.
+    grads : ndarray
+        G, divided by the number of cases.
+    eps, mom, decay, floor : float
+        ε, μ (of A and Q only), λε, superEps.
+    """
+    for average, new in ((mean, grads), (square, grads * grads)):
+        average *= average.dtype.type(mom)
+        average += new * new.dtype.type(1 - mom)
+    with np.errstate(invalid="ignore"):
+        normed = grads / np.sqrt(square - mean + square.dtype.type(floor))
+    update(values, inc, normed, eps=eps, mom=SUPER_MOMENTUM, decay=decay)
+
+
+def _flat(array, like):
+    """A one-dimensional view, in the memory order of `like`."""
+    if array.shape != like.shape or array.dtype != like.dtype:
+        raise ValueError(f"update: expected {like.shape} {like.dtype}, actual {array.shape} {array.dtype}")
+    turned = array if like.flags.c_contiguous else array.T
+    if not turned.flags.c_contiguous:
+        raise ValueError("update: the arrays are not contiguous in one order; hint: np.ascontiguousarray")
+    return turned.reshape(-1)
+
+
+def bound_norms(weights, radius):
+    """wball (8.4): scale every column down to norm `radius`, in place.
+
+    Parameters
+    ----------
+    weights : ndarray, (rows, filters)
+    radius : float
+        ``wballNormed``; nothing is done if it is not above 0.
+    """
+    if radius > 0:
+        norms = np.sqrt(np.einsum("ij,ij->j", weights, weights))
+        weights *= np.divide(radius, norms, out=np.ones_like(norms), where=norms > radius)
+
+
+def bound_contrast(weights, low, high):
+    """wcNormMin, wcNormMax (8.5): scale every filter so that its contrast lies in [low, high], in place.
+
+    The contrast of a filter of F rows is √Σ(w − mean)² / F; constant filters are left alone.
+
+    Parameters
+    ----------
+    weights : ndarray, (rows, filters)
+    low, high : float
+        Nothing is done if `high` is not above 0.
+    """
+    if high > 0:
+        contrast = weights.std(axis=0) / np.sqrt(weights.dtype.type(len(weights)))
+        wanted = np.clip(contrast, low, high).astype(weights.dtype)
+        weights *= np.divide(wanted, contrast, out=np.ones_like(contrast), where=contrast > 0)

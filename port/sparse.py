@@ -1,0 +1,57 @@
+"""Sparse connectivity: which channels each filter group sees. Config-format specification, section 12.
+
+A table lists the channels of group 0, then those of group 1 and so on, as many for each; it is made of whole
+permutations of all channels, so that every channel is used equally often (``overSample`` times). Gathering the
+channels that the table names turns a sparse layer into one with dense groups.
+"""
+
+import numpy as np
+
+from .checks import floats, require
+
+
+def draw_connections(rng, channels, over_sample):
+    """A random table.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    channels, over_sample : int
+        Number of channels, and of permutations.
+
+    Returns
+    -------
+    ndarray of int, (over_sample * channels,)
+    """
+    return np.concatenate([rng.permutation(channels) for _ in range(over_sample)])
+
+
+def check_connections(connections, channels, over_sample):
+    """The table as an array.
+
+    Raises
+    ------
+    OperandError
+        A ValueError: it is not made of `over_sample` permutations of 0 ... channels-1.
+    """
+    table = np.asarray(connections)
+    right = table.shape == (over_sample * channels,) and np.issubdtype(table.dtype, np.integer)
+    right = right and np.array_equal(np.sort(table.reshape(-1, channels)), [range(channels)] * over_sample)
+    expected = f"{over_sample} permutation(s) of 0 ... {channels - 1}, one after the other"
+    hint = "group k sees the entries from k*filterChannels on"
+    require(right, "connections: wrong table", expected, f"{table.dtype} {table.shape}", hint)
+    return table
+
+
+def gather(images, connections):
+    """The channels in the order of the table: (C, I, I, N) -> (over_sample * C, I, I, N)."""
+    return floats("gather: images", images, 4)[connections]
+
+
+def scatter(grads, connections, channels):
+    """Gradient of `gather`: the sum over all uses of a channel, (over_sample * C, I, I, N) -> (C, I, I, N)."""
+    grads = floats("scatter: grads", grads, 4)
+    out = np.zeros((channels, *grads.shape[1:]), grads.dtype)
+    for first in range(0, len(connections), channels):
+        out[connections[first : first + channels]] += grads[first : first + channels]
+    return out

@@ -1,0 +1,112 @@
+"""Fully connected layers over a class tree (treefc). Network specification, section 12.
+
+Every node of the tree has an offset vector, a column of ``offsets`` (I, nodes); the weights of a node are the sum of
+the offsets on the path from the root. Leaves are the nodes 0 ... classes-1. What is below then belongs to linear.py:
+a treefc layer is an fc layer with the weights of the leaves.
+"""
+
+import numpy as np
+
+from .checks import floats, require
+
+
+class TreeShape:
+    """Levels and leaf counts of a tree.
+
+    Parameters
+    ----------
+    tree : keys.Tree
+        ``children[node]`` for every node, and the ``root``.
+
+    Attributes
+    ----------
+    nodes, classes : int
+        Number of nodes, and of leaves.
+    levels : list of (ndarray, ndarray)
+        From below the root downwards: nodes and their parents.
+    leaves : ndarray, (nodes,)
+        Number of leaves under each node; 1 for a leaf.
+    """
+
+    def __init__(self, tree):
+        self.nodes = len(tree.children)
+        self.classes = sum(not children for children in tree.children)
+        self.levels, above = [], [tree.root]
+        while above:
+            pairs = [(child, parent) for parent in above for child in tree.children[parent]]
+            if pairs:
+                self.levels.append(tuple(np.array(side) for side in zip(*pairs, strict=True)))
+            above = [child for child, _ in pairs]
+        self.leaves = np.zeros(self.nodes)
+        self.leaves[: self.classes] = 1
+        for nodes, parents in reversed(self.levels):
+            np.add.at(self.leaves, parents, self.leaves[nodes])
+
+
+def tree_weights(offsets, shape):
+    """Weights of the leaves: e_root = w_root, e_child = e_parent + w_child.
+
+    Parameters
+    ----------
+    offsets : ndarray, (I, nodes)
+        float32 or float64.
+    shape : TreeShape
+
+    Returns
+    -------
+    ndarray, (I, classes)
+        Fortran order.
+
+    Raises
+    ------
+    OperandError
+        A ValueError, for a wrong shape or dtype.
+    """
+    effective = _columns("tree_weights: offsets", offsets, shape.nodes).copy(order="F")
+    for nodes, parents in shape.levels:
+        effective[:, nodes] += effective[:, parents]
+    return effective[:, : shape.classes]
+
+
+def tree_backward(grads, shape):
+    """Gradient of `tree_weights`: a leaf's own, and for every other node the sum over its children.
+
+    Parameters
+    ----------
+    grads : ndarray, (I, classes)
+    shape : TreeShape
+
+    Returns
+    -------
+    ndarray, (I, nodes)
+    """
+    grads = _columns("tree_backward: grads", grads, shape.classes)
+    out = np.zeros((len(grads), shape.nodes), grads.dtype)
+    out[:, : shape.classes] = grads
+    for nodes, parents in reversed(shape.levels):
+        np.add.at(out.T, parents, out.T[nodes])
+    return out
+
+
+def tree_update(offsets, inc, grads, shape, *, eps, mom, decay):
+    """One step, in place: Δ ← μΔ + (ε/n)(G − (λ/n)W), W ← W + Δ, with n the number of leaves under the node.
+
+    Parameters
+    ----------
+    offsets, inc, grads : ndarray, (I, nodes)
+        W and Δ, changed; G, divided by the number of cases.
+    shape : TreeShape
+    eps, mom, decay : float
+        ε, μ, λ.
+    """
+    rates = (eps / shape.leaves).astype(offsets.dtype)
+    decays = (decay / shape.leaves).astype(offsets.dtype)
+    inc *= inc.dtype.type(mom)
+    inc += rates * (grads - decays * offsets)
+    offsets += inc
+
+
+def _columns(what, array, columns):
+    array = floats(what, array, 2)
+    require(array.shape[1] == columns, f"{what}: wrong shape", f"(inputs, {columns})", array.shape, "columns are nodes")
+    return array

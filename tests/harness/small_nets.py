@@ -1,0 +1,170 @@
+"""A network that runs in milliseconds, and engines with a known fault, for the tests of the running half."""
+
+import textwrap
+
+import numpy as np
+from alexnet_rosetta.harness.engines.reference import ReferenceSession
+from alexnet_rosetta.harness.errors import Unsupported
+from alexnet_rosetta.harness.run import Options, prepare
+
+DEFINITION = """
+[data]
+type=data
+dataIdx=0
+dims=192
+
+[labels]
+type=data
+dataIdx=1
+dims=1
+
+[conv1]
+type=conv
+inputs=data
+channels=3
+filters=16
+filterSize=3
+padding=1
+stride=1
+initW=0.1
+initB=0.2
+partialSum=0
+sharedBiases=1
+neuron=relu
+
+[pool1]
+type=pool
+pool=max
+inputs=conv1
+channels=16
+sizeX=3
+stride=2
+
+[fc1]
+type=fc
+inputs=pool1
+outputs=12
+initW=0.1
+
+[drop1]
+type=hs
+inputs=fc1
+keep=0.5
+
+[fc2]
+type=fc
+inputs=drop1,fc1
+outputs=10
+initW=0.1,0.1
+
+[probs]
+type=softmax
+inputs=fc2
+
+[logprob]
+type=cost.logreg
+inputs=labels,probs
+"""
+
+WEIGHTS = "epsW=0.01\nepsB=0.02\nmomW=0.9\nmomB=0.9\nwc=0.0005\n"
+PARAMS = f"""
+[conv1]
+{WEIGHTS}
+[fc1]
+{WEIGHTS}
+[fc2]
+epsW=0.01,0.01
+epsB=0.02
+momW=0.9,0.9
+momB=0.9
+wc=0.0005,0.0005
+
+[drop1]
+enable=true
+
+[logprob]
+coeff=1
+topk=2
+"""
+
+
+def write_net(folder, definition=DEFINITION, params=PARAMS, name="small"):
+    """Write the two layer files; returns the path of the definition as a string."""
+    (folder / f"{name}.cfg").write_text(textwrap.dedent(definition))
+    (folder / f"{name}-params.cfg").write_text(textwrap.dedent(params))
+    return str(folder / f"{name}.cfg")
+
+
+def workload(folder, *sessions, **options):
+    """A prepared workload over the small network; `sessions` are classes that replace the reference's session."""
+    work = prepare(Options(write_net(folder), engines=("reference",), **{"input": "random", "batch": 8, **options}))
+    if sessions:
+        work.engines = [Faulty(cls) for cls in sessions]
+    return work
+
+
+class Faulty:
+    """An engine whose session is the given class."""
+
+    def __init__(self, session):
+        self.name, self.session = session.__name__, session
+
+    def probe(self):
+        """Always there."""
+        return True, "a test double"
+
+    def open(self, network, threads):
+        """A session."""
+        return self.session(network)
+
+
+class BentFilter(ReferenceSession):
+    """One output of conv1 is wrong."""
+
+    def run_forward(self, layer, inputs, mask):
+        acts = super().run_forward(layer, inputs, mask)
+        if layer.name == "conv1":
+            acts[17, 3] = 3
+        return acts
+
+
+class LostImage(ReferenceSession):
+    """Leaves one image out of fc1's weight gradient."""
+
+    def run_backward(self, layer, acts_grad, wanted):
+        if layer.name != "fc1":
+            return super().run_backward(layer, acts_grad, wanted)
+        grads = super().run_backward(layer, acts_grad, wanted)
+        without = acts_grad.copy()
+        without[:, 0] = 0
+        inputs, _ = self._state["fc1"]
+        missing = inputs[0] @ (acts_grad - without).T
+        inc = self._tensors["fc1"]["weights_inc[0]"]
+        self._tensors["fc1"]["weights_inc[0]"] = inc - np.float32(0.01 / 8) * missing
+        return grads
+
+
+class NoPooling(ReferenceSession):
+    """Cannot pool."""
+
+    def run_forward(self, layer, inputs, mask):
+        if layer.type == "pool":
+            raise Unsupported("this engine has no pooling")
+        return super().run_forward(layer, inputs, mask)
+
+
+class Transposed(ReferenceSession):
+    """Hands fc2's acts out the wrong way round."""
+
+    def read(self, layer, tensor):
+        found = super().read(layer, tensor)
+        return found.T if (layer, tensor) == ("fc2", "acts") else found
+
+
+class Forgetful(ReferenceSession):
+    """Has no bias gradients to show."""
+
+    def read(self, layer, tensor):
+        if tensor == "biases_grad":
+            raise KeyError(tensor)
+        return super().read(layer, tensor)

@@ -1,0 +1,60 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from alexnet_rosetta import harness
+from alexnet_rosetta.harness import api, machine
+from alexnet_rosetta.harness.errors import BadInput
+from small_nets import write_net
+
+
+def test_compare_gives_frames(tmp_path):
+    found = harness.compare(write_net(tmp_path), engines=["reference"], input="random", batch=4)
+    assert found.exit_code == 0
+    assert found.record is None
+    assert len(found.rows) == 37
+    assert set(found.rows["engine"]) == {"reference"}
+    assert {"layer", "pass", "tensor", "verdict", "share", "ulps", "seconds"} <= set(found.rows.columns)
+    assert (found.layers["seconds reference"] >= 0).all()
+    assert found.sentence.startswith("37 of 37 tensors agree")
+
+
+def test_compare_writes_a_record_with_its_report(tmp_path):
+    found = harness.compare(write_net(tmp_path), engines=["reference"], batch=4, out=tmp_path / "run", seed=3)
+    record = harness.read_record(found.record)
+    assert found.report.read_text().startswith("<!DOCTYPE html>")
+    assert record.about["options"]["seed"] == 3
+    assert record.about["environment"]["threads"] == machine.processors()
+    assert set(record.about["inputs"]["sha256"]) == {"data", "labels"}
+    assert record.arrays["pictures"].shape == (4, 8, 8, 3)
+    assert {"filters.conv1", "filters_grad.conv1"} <= set(record.arrays)
+    assert np.unpackbits(record.arrays["mask.drop1.train.0"], axis=1).shape == (12, 8)
+    assert [row.to_dict() for row in record.rows] == [row.to_dict() for row in found.table]
+
+
+def test_options_are_checked():
+    with pytest.raises(BadInput, match="mode"):
+        harness.compare("tiny", mode="sideways")
+    with pytest.raises(BadInput, match="batch"):
+        harness.compare("tiny", batch=0)
+    with pytest.raises(TypeError):
+        harness.compare("tiny", bacth=4)
+
+
+def test_first_filters_are_those_that_look_at_colours():
+    from alexnet_rosetta.harness import networks
+
+    assert [layer.name for layer in api.first_filters(networks.load("alexnet"))] == ["conv1a", "conv1b"]
+
+
+def test_importing_the_harness_loads_nothing_heavy():
+    heavy = ("pandas", "matplotlib", "torch", "pycuda", "rich", "PIL", "alexnet_rosetta.port", "alexnet_rosetta.legacy")
+    for module in ("", ".cli", ".api", ".run"):
+        code = f"import sys, alexnet_rosetta.harness{module}; print([m for m in {heavy} if m in sys.modules])"
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="comparison"):
+        harness.comparison  # noqa: B018

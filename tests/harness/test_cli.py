@@ -1,0 +1,242 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from alexnet_rosetta.harness import cli, display, engines, machine, networks, run
+from alexnet_rosetta.harness.errors import Unsupported
+from click.testing import CliRunner
+from small_nets import DEFINITION, BentFilter, Faulty, NoPooling, write_net
+
+
+@pytest.fixture
+def rosetta(tmp_path, monkeypatch):
+    """Run the command in an empty folder; returns click's result."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *args: CliRunner().invoke(cli.cli, [str(arg) for arg in args])
+
+
+def compare(rosetta, tmp_path, *more, engine="reference"):
+    return rosetta("compare", write_net(tmp_path), "--engines", engine, "--input", "random", "--batch", 4, *more)
+
+
+def double(monkeypatch, session):
+    """Make an engine called `double` of a test session."""
+    real = engines.find
+    monkeypatch.setattr(engines, "find", lambda name: Faulty(session) if name == "double" else real(name))
+
+
+def one_line_error(result):
+    assert result.exit_code == 2
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("rosetta: ")
+    return lines[0]
+
+
+def test_bare_rosetta_names_five_commands(rosetta):
+    result = rosetta()
+    assert result.exit_code == 0
+    assert sum(line.startswith("  rosetta ") for line in result.output.splitlines()) == 5
+
+
+def test_list(rosetta):
+    result = rosetta("list")
+    assert result.exit_code == 0
+    for word in (*networks.shipped(), *engines.BUILT_IN, "photos", "astronaut", "60,965,224"):
+        assert word in result.output
+
+
+def test_doctor_says_why_not(rosetta, monkeypatch):
+    class Absent:
+        name = "port"
+
+        def probe(self):
+            return False, "the moon is in the wrong quarter"
+
+    real = engines.find
+    monkeypatch.setattr(engines, "find", lambda name: Absent() if name == "port" else real(name))
+    result = rosetta("doctor")
+    assert result.exit_code == 0
+    assert "✗ port        the moon is in the wrong quarter" in result.output
+    assert "✓ reference" in result.output
+
+
+def test_compare_prints_rows_and_leaves_a_record(rosetta, tmp_path):
+    result = compare(rosetta, tmp_path)
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[-1].startswith("37 of 37 tensors agree")
+    assert any(line.startswith(("= conv1 ", "~ conv1 ")) for line in lines)
+    assert not any("\x1b" in line for line in lines)
+    folder = tmp_path / "runs" / "small"
+    assert {path.name for path in folder.iterdir()} >= {"record.json", "arrays.npz", "results.csv", "report.html"}
+    about = json.loads((folder / "record.json").read_text())
+    assert about["status"] == "complete"
+    assert len(about["rows"]) == 37
+    assert about["sentence"] == lines[-1]
+
+
+def test_a_difference_is_exit_code_1_and_explained(rosetta, tmp_path, monkeypatch):
+    double(monkeypatch, BentFilter)
+    result = compare(rosetta, tmp_path, engine="double")
+    assert result.exit_code == 1
+    (line,) = [line for line in result.output.splitlines() if line.startswith("! ")]
+    assert "conv1" in line
+    assert "17,3" in line
+    assert "1 of 4096 elements outside the bound; at 17,3 3, reference" in result.output
+
+
+def test_propagated_differences_that_are_inherited_are_no_failure(rosetta, tmp_path, monkeypatch):
+    result = compare(rosetta, tmp_path, "--mode", "propagated")
+    assert result.exit_code == 0
+    assert "each engine now feeds itself" in result.output
+
+
+def test_nothing_compared_is_exit_code_3(rosetta, tmp_path, monkeypatch):
+    class Nothing(NoPooling):
+        def forward(self, layer, inputs=None, mask=None):
+            raise Unsupported("not today")
+
+    double(monkeypatch, Nothing)
+    result = compare(rosetta, tmp_path, "--passes", "forward,backward", engine="double")
+    assert result.exit_code == 3
+    assert "Nothing: unsupported: not today" in result.output
+    assert "Nothing was compared" in result.output
+
+
+def test_keep_stores_tensors(rosetta, tmp_path):
+    compare(rosetta, tmp_path, "--keep", "--out", "kept")
+    acts = np.load(tmp_path / "kept" / "tensors" / "fc1.forward.acts.reference.npy")
+    assert acts.shape == (12, 4)
+
+
+def test_report_can_be_written_again(rosetta, tmp_path):
+    compare(rosetta, tmp_path)
+    result = rosetta("report", "runs/small", "--out", "again.html")
+    assert result.exit_code == 0
+    assert "37 of 37 tensors agree" in (tmp_path / "again.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("alexnett",), ("alexnett", "shipped networks: alexnet, cifar, tiny")),
+        (("tiny", "--params", "none.cfg"), ("none.cfg",)),
+        (("tiny", "--engines", "cuda"), ("cuda", "port", "reference")),
+        (("tiny", "--engines", ""), ("engines",)),
+        (("tiny", "--engines", "reference,reference"), ("once",)),
+        (("tiny", "--engines", "reference", "--passes", "sideways"), ("sideways", "forward, backward, update")),
+        (("tiny", "--engines", "reference", "--input", "none.npz"), ("none.npz", "no such file")),
+        (("tiny", "--engines", "reference", "--weights", "none.npz"), ("none.npz", "no such file")),
+        (("tiny", "--engines", "reference", "--input", "exact", "--batch", "6"), ("power of two", "--batch 4")),
+    ],
+)
+def test_bad_input_is_one_line_with_a_hint_and_leaves_nothing(rosetta, tmp_path, args, words):
+    line = one_line_error(rosetta("compare", *args))
+    assert all(word in line for word in (*words, "hint"))
+    assert not (tmp_path / "runs" / "tiny").exists()
+
+
+def test_a_malformed_file_is_named_with_line_layer_and_key(rosetta, tmp_path):
+    net = write_net(tmp_path, DEFINITION.replace("filterSize=3", "filterSize=three"))
+    line = one_line_error(rosetta("compare", net, "--engines", "reference"))
+    assert "small.cfg:17: [conv1] filterSize" in line
+
+
+def test_missing_parameters_are_named(rosetta, tmp_path):
+    (tmp_path / "alone.cfg").write_text(DEFINITION)
+    assert "--params" in one_line_error(rosetta("compare", "alone.cfg", "--engines", "reference"))
+
+
+def test_an_unavailable_engine_is_refused(rosetta, tmp_path, monkeypatch):
+    double(monkeypatch, BentFilter)
+    monkeypatch.setattr(Faulty, "probe", lambda self: (False, "no such device"))
+    line = one_line_error(compare(rosetta, tmp_path, engine="double"))
+    assert "double is unavailable: no such device" in line
+
+
+def test_too_little_memory_is_refused_before_any_is_taken(rosetta, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "available_memory", lambda: 10**9)
+    monkeypatch.setattr(run.inputs, "make", lambda *_: pytest.fail("memory was taken"))
+    line = one_line_error(compare(rosetta, tmp_path))
+    assert "GiB of memory" in line
+    assert "0.9 GiB are free" in line
+
+
+def test_an_output_folder_that_cannot_be_written(rosetta, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in one_line_error(compare(rosetta, tmp_path, "--out", "file/run"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter").write_text("")
+    assert "no record" in one_line_error(compare(rosetta, tmp_path, "--out", "home"))
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter"]
+
+
+def test_an_unreadable_record(rosetta, tmp_path):
+    assert "cannot be read as a record" in one_line_error(rosetta("report", "nowhere"))
+
+
+def test_errors_leave_no_draft_behind(rosetta, tmp_path):
+    one_line_error(compare(rosetta, tmp_path, "--weights", "none.npz", "--out", "made/here"))
+    assert list((tmp_path / "made").iterdir()) == []
+
+
+def test_ctrl_c_keeps_the_finished_layers(rosetta, tmp_path, monkeypatch):
+    class Impatient(BentFilter):
+        def run_forward(self, layer, inputs, mask):
+            if layer.name == "fc1":
+                raise KeyboardInterrupt
+            return super().run_forward(layer, inputs, mask)
+
+    double(monkeypatch, Impatient)
+    result = compare(rosetta, tmp_path, engine="double")
+    assert result.exit_code == cli.INTERRUPTED
+    assert "interrupted" in result.output
+    about = json.loads((tmp_path / "runs" / "small" / "record.json").read_text())
+    assert about["status"] == "interrupted"
+    assert [row["layer"] for row in about["rows"]] == ["conv1", "conv1_neuron", "pool1"]
+    assert rosetta("report", "runs/small").exit_code == 0
+
+
+def test_debug_shows_the_traceback(rosetta):
+    result = rosetta("--debug", "compare", "alexnett")
+    assert result.exception is not None
+    assert type(result.exception).__name__ == "BadInput"
+
+
+def test_a_bug_is_not_taken_for_a_difference(rosetta, tmp_path, monkeypatch):
+    class Broken(BentFilter):
+        def run_forward(self, layer, inputs, mask):
+            raise ZeroDivisionError("oops")
+
+    double(monkeypatch, Broken)
+    assert "internal error: ZeroDivisionError: oops" in one_line_error(compare(rosetta, tmp_path, engine="double"))
+
+
+def test_narrow_terminals_get_fewer_columns():
+    layers = networks.load("tiny").layers
+    wide, narrow = display.Lines(layers, ["a", "b"]), display.Lines(layers, ["a", "b"], width=80)
+    assert len(wide.header()) > 110
+    assert len(narrow.header()) <= 80
+    assert "verdict" in narrow.header()
+
+
+@pytest.mark.parametrize(("args", "given"), [(("faults",), 1), (("golden", "some/folder"), 2)])
+def test_checks_print_lines_and_return_their_exit_code(rosetta, monkeypatch, args, given):
+    def run(*passed, **options):
+        assert len(passed) == given
+        passed[-1]("all is well")
+        return 1
+
+    monkeypatch.setattr(cli, "import_module", lambda name, package: SimpleNamespace(run=run))
+    result = rosetta("check", *args)
+    assert (result.exit_code, result.output) == (1, "all is well\n")
+
+
+def test_a_check_that_is_not_there_says_so(rosetta, monkeypatch):
+    def absent(name, package):
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(cli, "import_module", absent)
+    assert "check golden is not part of this build" in one_line_error(rosetta("check", "golden", "."))

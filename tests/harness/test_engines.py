@@ -1,0 +1,122 @@
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from alexnet_rosetta import harness
+from alexnet_rosetta.harness import engines, networks, parameters
+from alexnet_rosetta.harness.engines.base import Engine, Session
+from alexnet_rosetta.harness.engines.legacy import LegacyCpu, LegacySession
+from alexnet_rosetta.harness.errors import BadInput, EngineUnavailable, Unsupported
+from small_nets import BentFilter, Faulty, write_net
+
+
+def opened(name, folder):
+    """A session over the small network, with parameters."""
+    network = networks.load(write_net(folder))
+    session = engines.find(name).open(network, 1)
+    for layer, tensors in parameters.make(network, 0).items():
+        for tensor, array in tensors.items():
+            session.write(layer, tensor, array)
+    return network, session
+
+
+@pytest.mark.parametrize("name", ["port", "reference"])
+def test_built_in_engines_keep_the_protocol(tmp_path, name):
+    engine = engines.find(name)
+    assert isinstance(engine, Engine)
+    assert engine.name == name
+    assert engine.probe()[0]
+    _, session = opened(name, tmp_path)
+    assert isinstance(session, Session)
+
+
+@pytest.mark.parametrize("name", ["port", "reference"])
+def test_the_verbs_of_a_session(tmp_path, name):
+    _, session = opened(name, tmp_path)
+    random = np.random.default_rng(0)
+    x = random.standard_normal((16 * 4 * 4, 8)).astype(np.float32)
+    session.forward("fc1", [x])
+    assert session.read("fc1", "acts").shape == (12, 8)
+    before = session.read("fc1", "weights_inc[0]").copy()
+    session.backward("fc1", random.standard_normal((12, 8)).astype(np.float32))
+    assert session.read("fc1", "inputs_grad[0]").shape == x.shape
+    assert session.read("fc1", "biases_grad").shape == (1, 12)
+    assert not np.array_equal(before, session.read("fc1", "weights_inc[0]"))
+    weights = session.read("fc1", "weights[0]").copy()
+    session.update("fc1")
+    assert not np.array_equal(weights, session.read("fc1", "weights[0]"))
+    assert all(session.seconds("fc1", step) > 0 for step in ("forward", "backward", "update"))
+    session.release("fc1")
+    assert session.read("fc1", "weights[0]").shape == (256, 12)
+    for tensor in ("acts", "inputs_grad[0]", "nonsense"):
+        with pytest.raises(KeyError):
+            session.read("fc1", tensor)
+
+
+def test_values_written_are_copies_for_the_port(tmp_path):
+    _, session = opened("port", tmp_path)
+    values = np.ones((12, 1), np.float32).T.copy()
+    session.write("fc1", "biases", values)
+    session.read("fc1", "biases")[:] = 7
+    assert (values == 1).all()
+
+
+@pytest.mark.parametrize("name", ["port", "reference"])
+def test_gradients_of_several_consumers_add_up(tmp_path, name):
+    _, session = opened(name, tmp_path)
+    random = np.random.default_rng(1)
+    draw = lambda rows: random.standard_normal((rows, 8)).astype(np.float32)  # noqa: E731
+    mask = np.ones((12, 8), bool)
+    session.forward("drop1", [draw(12)], mask)
+    session.forward("fc2", [draw(12), draw(12)])
+    to_drop, to_fc2 = draw(12), draw(10)
+    session.backward("fc2", to_fc2)
+    session.backward("drop1", to_drop)
+    found = session.sum_grad("fc1", [("drop1", 0, to_drop), ("fc2", 1, to_fc2)])
+    assert np.array_equal(found, to_drop + session.read("fc2", "inputs_grad[1]"))
+    assert np.array_equal(session.read("drop1", "inputs_grad[0]"), to_drop)
+
+
+@pytest.mark.parametrize(
+    "options", [{"input": "photos"}, {"input": "exact"}, {"mode": "propagated", "input": "random"}]
+)
+@pytest.mark.parametrize("net", ["tiny", "cifar"])
+def test_the_port_agrees_with_the_reference(net, options):
+    found = harness.compare(net, engines=["port"], batch=8, **options)
+    assert found.exit_code == 0
+    assert {row.status() for row in found.table} <= {"identical", "equivalent", "inherited"}
+
+
+def test_other_packages_may_register_engines(monkeypatch):
+    point = SimpleNamespace(name="mine", load=lambda: lambda: Faulty(BentFilter))
+    monkeypatch.setattr(engines, "entry_points", lambda group: [point] if group == "rosetta.engines" else [])
+    assert engines.registered() == [*engines.BUILT_IN, "mine"]
+    assert engines.find("mine").session is BentFilter
+    with pytest.raises(BadInput, match=r"no engine is called 'cuda'.*mine"):
+        engines.find("cuda")
+
+
+def test_an_engine_that_is_not_built_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "alexnet_rosetta.legacy.network", None)
+    available, reason = LegacyCpu().probe()
+    assert not available
+    assert "not built" in reason
+    with pytest.raises(EngineUnavailable, match=r"legacy-cpu is unavailable: not built.*hint"):
+        engines.available(["legacy-cpu"])
+
+
+def test_what_the_legacy_engine_refuses_is_unsupported(monkeypatch):
+    class Refused(ValueError):
+        pass
+
+    fake = ModuleType("alexnet_rosetta.legacy")
+    fake.Refused = Refused
+    monkeypatch.setitem(sys.modules, "alexnet_rosetta.legacy", fake)
+
+    class Network:
+        def forward(self, layer, inputs, mask):
+            raise Refused("convFilterActs: 12 filters\n  expected: a multiple of 16")
+
+    with pytest.raises(Unsupported, match="12 filters expected: a multiple of 16"):
+        LegacySession(Network()).forward("conv1", [])

@@ -1,0 +1,163 @@
+"""The check of faults: that it finds what there is, fails where nothing shows, and leaves correct engines alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from alexnet_rosetta.harness import engines
+from alexnet_rosetta.harness.cli import cli
+from alexnet_rosetta.harness.engines.mutant import Mutation
+from alexnet_rosetta.harness.errors import Unsupported
+from alexnet_rosetta.harness.faults import catalogue, check, examine, random_nets
+from alexnet_rosetta.harness.faults.fault import miscomputed, on_result
+
+FAULTS = {fault.name: fault for fault in catalogue.FAULTS}
+OF_EVERY_KIND = (
+    "conv-padding", "conv-floor", "conv-lost-image", "gradient-overwritten", "fc-rate", "bias-rate", "momentum-order",
+    "pool-ties", "norm-mirror", "norm-k", "tiny-gradient", "dropout-no-mask", "eltmax-ties", "softmax-label",
+    "cost-coefficient",
+)  # fmt: skip
+
+IDENTITY = replace(FAULTS["norm-k"], name="nothing", mutation=Mutation("norm1", keys=lambda spec: {}))
+
+
+@pytest.fixture
+def port(monkeypatch):
+    """The check of the port alone."""
+    monkeypatch.setattr(check, "ENGINES", ("port",))
+    return engines.find("port")
+
+
+def rosetta(*args):
+    return CliRunner().invoke(cli, ["check", "faults", *map(str, args)])
+
+
+def test_names_are_unique_and_stories_fit_on_a_line():
+    assert len(FAULTS) == len(catalogue.FAULTS)
+    assert all(len(fault.story) <= 80 and fault.places for fault in catalogue.FAULTS)
+
+
+@pytest.mark.parametrize("name", OF_EVERY_KIND)
+def test_faults_are_found_where_they_are(port, name):
+    outcome = examine.examine(FAULTS[name], port, seed=0)
+    assert outcome.ok
+    assert FAULTS[name].places <= set(outcome.found)
+
+
+def test_any_engine_can_be_faulty():
+    assert examine.examine(FAULTS["conv-flipped"], engines.find("reference"), seed=0).ok
+
+
+@pytest.mark.slow
+def test_the_whole_catalogue_is_found_with_another_seed(port):
+    assert [fault.name for fault in catalogue.FAULTS if not examine.examine(fault, port, seed=1).ok] == []
+
+
+def test_a_fault_that_changes_nothing_fails_the_check(port, monkeypatch):
+    monkeypatch.setattr(check, "FAULTS", (FAULTS["norm-k"], IDENTITY))
+    result = rosetta("--nets", 0)
+    assert result.exit_code == 1
+    assert "port: 1 of 2 faults" in result.output
+    monkeypatch.setattr(check, "FAULTS", (FAULTS["norm-k"],))
+    assert rosetta("--nets", 0).exit_code == 0
+
+
+def test_a_fault_that_also_shows_elsewhere_fails(port):
+    fault = FAULTS["fc-rate"]
+    outcome = examine.examine(replace(fault, places=fault.places - {("fc1", "update", "weights[0]")}), port, seed=0)
+    assert outcome.elsewhere == {("fc1", "update", "weights[0]")}
+    assert not outcome.ok
+
+
+def test_a_fault_with_another_verdict_fails(port):
+    assert not examine.examine(replace(FAULTS["conv-floor"], status="different"), port, seed=0).ok
+
+
+def test_sums_over_consumers_may_show_the_fault_of_a_consumer_but_need_not(port):
+    outcome = examine.examine(FAULTS["norm-k"], port, seed=0)
+    assert outcome.sums == {("stack", "backward", "acts_grad")}
+    assert outcome.ok
+    assert replace(outcome, found={place: outcome.found[place] for place in FAULTS["norm-k"].places}).ok
+
+
+def test_an_engine_that_refuses_a_fault_was_not_run(monkeypatch):
+    class Picky:
+        name = "picky"
+
+        def open(self, network, threads):
+            raise Unsupported("not with this k")
+
+    outcome = examine.examine(FAULTS["norm-k"], Picky(), seed=0)
+    assert outcome.reason == "refused: not with this k"
+    lines = []
+    check._tell(outcome, lines.append)
+    assert lines[0].startswith("-")
+    assert not check._summary("picky", [outcome], lines.append)
+
+
+def test_what_a_wrong_result_does_to_the_engine_is_undone(port):
+    """A layer computed on the side leaves weights, increments and forward state as they were."""
+    fault = miscomputed(
+        "harmless", "", FAULTS["fc-order"].scene, "fc1",
+        forward={"acts": on_result(lambda layer, acts: acts)},
+        backward={name: on_result(lambda layer, x: x) for name in ("inputs_grad[0]", "weights_inc[0]", "biases_grad")},
+    )  # fmt: skip
+    work = examine.scene(fault.scene, "random", 0)
+    harmless = examine.judged(work, examine.Mutant(port, fault.mutation))
+    assert harmless == examine.judged(work, port)
+
+
+def test_unknown_names_are_refused_with_a_hint(port):
+    result = rosetta("--only", "norm-alfa")
+    assert result.exit_code == 2
+    assert "norm-alpha" in result.stderr
+
+
+def test_random_networks_agree(port):
+    result = rosetta("--only", "norm-k", "--nets", 6, "--seed", 40)
+    assert result.exit_code == 0
+    assert "6 random networks without a fault" in result.output
+
+
+def test_a_wrong_engine_fails_the_random_networks(port, monkeypatch, tmp_path):
+    class Bent(type(port)):
+        def open(self, network, threads):
+            session = super().open(network, threads)
+            read = session.read
+
+            def bent(layer, tensor):
+                found = read(layer, tensor)
+                return np.nextafter(found, np.float32(np.inf)) * np.float32(1.01) if tensor == "acts" else found
+
+            session.read = bent
+            return session
+
+    lines = []
+    assert not check._random_nets(1, [Bent()], 3, tmp_path, lines.append)
+    assert (tmp_path / "net-3.cfg").is_file()
+    assert any("rosetta compare" in line for line in lines)
+
+
+def test_random_networks_are_drawn_from_their_seed():
+    assert random_nets.random_net(5) == random_nets.random_net(5)
+    assert random_nets.random_net(5) != random_nets.random_net(6)
+
+
+def test_random_networks_have_every_layer_type_and_suit_the_historical_kernels():
+    types, groups, readers, neurons = set(), set(), 0, set()
+    for seed in range(60):
+        net = random_nets.random_net(seed)
+        network = examine.workload(net.text, "random", net.batch, seed).network
+        assert not [warning for warning in network.spec.warnings if "historical kernels" in warning]
+        types |= {layer.type for layer in network.layers}
+        neurons |= {layer["neuron"]["type"] for layer in network.layers if layer.type == "neuron"}
+        groups |= {count for layer in network.layers if layer.type == "conv" for count in layer["groups"]}
+        readers = max(readers, *(len(pairs) for pairs in network.graph.consumers.values()))
+    assert types == {
+        "data", "conv", "pool", "cmrnorm", "neuron", "fc", "hs", "softmax", "concat", "eltsum", "eltmax", "cost.logreg",
+    }  # fmt: skip
+    assert groups == {1, 2, 4}
+    assert readers > 2
+    assert len(neurons) > 8

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+from small_nets import DEFINITION, PARAMS, write_net
+
+from alexnet_rosetta.harness import inputs, networks
+from alexnet_rosetta.harness.errors import BadInput
+
+
+@pytest.fixture
+def network(tmp_path):
+    return networks.load(write_net(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["photos", "random", "exact"])
+def test_every_kind_fills_every_data_layer(network, kind):
+    found = inputs.make(network, kind, 8, seed=1)
+    assert {name: array.shape for name, array in found.data.items()} == {"data": (192, 8), "labels": (1, 8)}
+    assert all(array.dtype == np.float32 and array.flags.c_contiguous for array in found.data.values())
+    assert np.isin(found.data["labels"], np.arange(10)).all()
+    assert found.batch == 8
+    again = inputs.make(network, kind, 8, seed=1)
+    assert found.hashes() == again.hashes()
+    assert found.hashes() != inputs.make(network, kind, 8, seed=2).hashes()
+
+
+def test_exact_values_are_few_eighths(network):
+    eighths = inputs.make(network, "exact", 8, seed=0).data["data"] * 8
+    assert np.array_equal(eighths, np.round(eighths))
+    assert np.abs(eighths).max() <= 6
+
+
+def test_photographs_come_with_pictures_and_names(network):
+    found = inputs.make(network, "photos", 4, seed=0)
+    assert found.pictures.shape == (4, 8, 8, 3)
+    assert found.captions == ["astronaut", "chelsea", "coffee", "rocket"]
+    assert found.data["labels"].tolist() == [[0, 1, 2, 3]]
+
+
+def test_photographs_need_colour_images(tmp_path):
+    flat = DEFINITION.replace("dims=192", "dims=64").replace("channels=3", "channels=1")
+    network = networks.load(write_net(tmp_path, flat))
+    with pytest.raises(BadInput, match=r"layer data: 64 values.*--input random"):
+        inputs.make(network, "photos", 4, seed=0)
+
+
+def good():
+    random = np.random.default_rng(0)
+    data = random.standard_normal((192, 4)).astype(np.float32)
+    return {"data": data, "labels": np.array([[0, 1, 2, 3]], np.float32)}
+
+
+def nan(array):
+    array[5, 2] = np.nan
+    return array
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        ("data", lambda a: a.T.copy(), r"data.*wrong shape.*\(192, 4\).*\(4, 192\).*transposed"),
+        ("data", lambda a: a[:10].copy(), r"data.*wrong shape.*\(10, 4\)"),
+        ("data", lambda a: a.astype(np.float64), r"data.*wrong dtype.*float64"),
+        ("data", lambda a: np.asfortranarray(a), r"data.*wrong memory order"),
+        ("data", nan, r"data.*nan at \(5, 2\)"),
+        ("data", lambda a: a.ravel(), r"data.*wrong shape"),
+        ("labels", lambda a: a + 0.5, r"labels.*no class label.*0 to 9"),
+        ("labels", lambda a: a + 7, r"labels.*no class label"),
+        ("labels", lambda a: a[:, :2].copy(), r"data.*wrong shape.*\(192, 2\)"),
+    ],
+)
+def test_a_bad_array_is_refused(tmp_path, network, name, spoil, message):
+    arrays = good()
+    arrays[name] = spoil(arrays[name])
+    np.savez(tmp_path / "batch.npz", **arrays)
+    with pytest.raises(BadInput, match=message) as caught:
+        inputs.make(network, str(tmp_path / "batch.npz"), 32, seed=0)
+    assert caught.value.hint
+    assert "batch.npz" in str(caught.value)
+
+
+def test_a_good_file_brings_its_own_number_of_cases(tmp_path, network):
+    np.savez(tmp_path / "batch.npz", **good())
+    found = inputs.make(network, str(tmp_path / "batch.npz"), 32, seed=0)
+    assert found.batch == 4
+    assert found.kind == "batch.npz"
+    assert np.array_equal(found.data["data"], good()["data"])
+
+
+@pytest.mark.parametrize(
+    ("change", "word"), [({"more": np.zeros(1)}, "unknown: more"), ({"data": None}, "missing: data")]
+)
+def test_arrays_are_matched_by_name(tmp_path, network, change, word):
+    arrays = {name: array for name, array in (good() | change).items() if array is not None}
+    np.savez(tmp_path / "batch.npz", **arrays)
+    with pytest.raises(BadInput, match=word):
+        inputs.make(network, str(tmp_path / "batch.npz"), 32, seed=0)
+
+
+def test_a_file_that_is_none_or_no_npz(tmp_path, network):
+    with pytest.raises(BadInput, match=r"no such file.*photos, random, exact"):
+        inputs.make(network, "pictures", 4, seed=0)
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(BadInput, match=r"not a readable npz"):
+        inputs.make(network, str(tmp_path / "text.npz"), 4, seed=0)
+
+
+def test_pickles_are_refused(tmp_path, network):
+    np.savez(tmp_path / "evil.npz", data=np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(BadInput, match=r"not a readable npz"):
+        inputs.make(network, str(tmp_path / "evil.npz"), 4, seed=0)
+
+
+def test_targets_of_other_costs_are_drawn_and_checked(tmp_path):
+    multi = DEFINITION.replace("dataIdx=1\ndims=1", "dataIdx=1\ndims=10").replace("cost.logreg", "cost.crossent")
+    network = networks.load(write_net(tmp_path, multi, PARAMS.replace("topk=2", "")))
+    for kind in ("photos", "random", "exact"):
+        found = inputs.make(network, kind, 8, seed=1).data["labels"]
+        assert found.shape == (10, 8)
+        assert (np.abs(found.sum(0, dtype=np.float64) - 1) <= 10 * 2.0**-24).all()
+    arrays = good() | {"labels": np.full((10, 4), -0.1, np.float32)}
+    np.savez(tmp_path / "batch.npz", **arrays)
+    with pytest.raises(BadInput, match=r"labels has a value that is no distribution.*0 to 1"):
+        inputs.make(network, str(tmp_path / "batch.npz"), 4, seed=0)

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from small_nets import write_net
+
+from alexnet_rosetta.harness import names, networks, parameters
+from alexnet_rosetta.harness.errors import BadInput
+
+
+@pytest.fixture
+def network(tmp_path):
+    return networks.load(write_net(tmp_path))
+
+
+def test_shapes_names_and_repetition(network):
+    values = parameters.make(network, seed=4)
+    assert set(values) == {"conv1", "fc1", "fc2"}
+    assert values["fc2"]["weights[1]"].shape == (12, 10)
+    assert values["conv1"]["biases_inc"].shape == (16, 1)
+    again = parameters.make(network, seed=4)
+    for layer, tensors in values.items():
+        assert all(np.array_equal(array, again[layer][name]) for name, array in tensors.items())
+        assert all(array.dtype == np.float32 for array in tensors.values())
+
+
+def test_biases_are_constant_and_weights_as_wide_as_asked(network):
+    values = parameters.make(network, seed=0)
+    assert (values["conv1"]["biases"] == np.float32(0.2)).all()
+    weights = values["fc1"]["weights[0]"]
+    expected_error = 0.1 / (2 * weights.size) ** 0.5
+    assert abs(weights.std() - 0.1) < 5 * expected_error
+
+
+def test_momentum_is_never_zero(network):
+    for tensors in parameters.make(network, seed=0).values():
+        assert all(array.any() for name, array in tensors.items() if "_inc" in name)
+
+
+def test_names_of_companions():
+    assert names.increment("weights[1]") == "weights_inc[1]"
+    assert names.gradient("biases") == "biases_grad"
+    assert names.index("weights[12]") == 12
+    assert names.index("biases") is None
+
+
+def save(path, network, **changes):
+    values = parameters.make(network, seed=9)
+    arrays = {
+        f"{layer}.{name}": array
+        for layer, tensors in values.items()
+        for name, array in tensors.items()
+        if "_inc" not in name
+    }
+    arrays = {name: array for name, array in (arrays | changes).items() if array is not None}
+    np.savez(path, **arrays)
+    return arrays
+
+
+def test_weights_from_a_file(tmp_path, network):
+    arrays = save(tmp_path / "weights.npz", network)
+    values = parameters.make(network, seed=0, weights_file=tmp_path / "weights.npz")
+    assert np.array_equal(values["fc1"]["weights[0]"], arrays["fc1.weights[0]"])
+    assert values["fc1"]["weights_inc[0]"].any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fc1.biases": None}, r"fc1\.biases is missing"),
+        ({"fc9.biases": np.zeros((1, 3), np.float32)}, r"fc9\.biases is no parameter"),
+        ({"fc1.biases": np.zeros((12, 1), np.float32)}, r"fc1\.biases.*wrong shape.*transposed"),
+        ({"conv1.weights[0]": np.full((27, 16), np.inf, np.float32)}, r"conv1\.weights\[0\].*inf at \(0, 0\)"),
+    ],
+)
+def test_bad_weights_are_named(tmp_path, network, changes, message):
+    save(tmp_path / "weights.npz", network, **changes)
+    with pytest.raises(BadInput, match=message):
+        parameters.make(network, seed=0, weights_file=tmp_path / "weights.npz")

@@ -1,0 +1,56 @@
+from alexnet_rosetta.harness.engines.reference import ReferenceSession
+from alexnet_rosetta.harness.propagated import isolated_counterparts
+from alexnet_rosetta.harness.run import rows
+from alexnet_rosetta.harness.table import decisive
+from alexnet_rosetta.harness.verdicts import exit_code
+from small_nets import BentFilter, workload
+
+
+class OneUlp(ReferenceSession):
+    """conv1 is off by the smallest step there is: inside its bound, yet every bit of relu's copy differs."""
+
+    def run_forward(self, layer, inputs, mask):
+        acts = super().run_forward(layer, inputs, mask)
+        return acts * (1 + 2**-23) if layer.name == "conv1" else acts
+
+
+def propagated(work):
+    return {(row.layer, row.step, row.tensor): row for row in rows(work, "propagated") if row.mode == "propagated"}
+
+
+def test_the_reference_feeding_itself_drifts_nowhere_forward(tmp_path):
+    found = propagated(workload(tmp_path))
+    assert {row.findings["reference"].status for row in found.values() if row.step == "forward"} == {"identical"}
+
+
+def test_a_difference_from_below_is_inherited_and_no_failure(tmp_path):
+    every = list(rows(workload(tmp_path, OneUlp), "propagated"))
+    found = {(row.layer, row.tensor): row for row in every if row.mode == "propagated" and row.step == "forward"}
+    assert found["conv1", "acts"].origin == {}
+    assert found["conv1_neuron", "acts"].origin == {"OneUlp": "inherited"}
+    assert exit_code(finding for _, finding in decisive(every)) == 0
+
+
+def test_a_fault_is_local_and_what_follows_inherited(tmp_path):
+    every = list(rows(workload(tmp_path, BentFilter), "propagated"))
+    found = {(row.layer, row.step, row.tensor): row for row in every if row.mode == "propagated"}
+    assert found["conv1", "forward", "acts"].origin == {"BentFilter": "local"}
+    assert found["conv1_neuron", "forward", "acts"].origin == {"BentFilter": "inherited"}
+    assert exit_code(finding for _, finding in decisive(every)) == 1
+
+
+def test_distances_are_relative_norms(tmp_path):
+    row = propagated(workload(tmp_path, BentFilter))["conv1", "forward", "acts"]
+    worst, distance = row.findings["BentFilter"].worst, row.distances["BentFilter"]
+    assert distance["largest"] == abs(worst.actual - worst.reference)
+    assert 0 < distance["norm"] < distance["largest"]
+
+
+def test_the_gradient_of_an_output_is_held_against_what_its_consumers_send(tmp_path):
+    work = workload(tmp_path)
+    found = propagated(work)
+    assert isolated_counterparts(work.network.graph, found["fc1", "backward", "acts_grad"]) == [
+        ("drop1", "backward", "inputs_grad[0]"),
+        ("fc2", "backward", "inputs_grad[1]"),
+        ("fc1", "backward", "acts_grad"),
+    ]

@@ -1,0 +1,65 @@
+"""Constraints and superEps: by hand, and honest float32 evaluations."""
+
+import numpy as np
+import reference_specs as specs
+from honest import SEEDS, F, accepts, add_up, numbers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alexnet_rosetta.harness import reference
+
+
+def contrast(w):
+    """The spread of each column around its mean, divided by the number of rows."""
+    return np.sqrt(((w - w.mean(0)) ** 2).sum(0)) / len(w)
+
+
+def test_contrast_is_brought_into_its_limits_and_the_mean_along_with_it():
+    w = specs.normal(np.random.default_rng(0), 9, 3).astype(np.float64) + 0.5
+    a = contrast(w)
+    low, high = np.sort(a)[1] * 0.99, np.sort(a)[1] * 1.01  # one below, one inside, one above
+    limited = reference.limit_contrast(reference.Bounded(w, np.abs(w), 4), low, high).value
+    np.testing.assert_allclose(contrast(limited), np.clip(a, low, high), rtol=2**-48)
+    np.testing.assert_allclose(limited / limited[0], w / w[0], rtol=2**-48)
+    assert np.array_equal(limited[:, np.argsort(a)[1]], w[:, np.argsort(a)[1]])
+
+
+def test_a_filter_without_contrast_is_left_alone():
+    w = np.full((4, 1), 0.5)
+    limited = reference.limit_contrast(reference.Bounded(w, np.abs(w), 4), 1.0, 2.0)
+    assert np.array_equal(limited.value, w)
+
+
+def test_the_spread_of_the_gradient_divides_the_step():
+    w, inc, grad = (np.float32([[x]]) for x in (2, 3, 5))
+    new, delta = reference.spread_step(w, inc, grad, eps=0.5, mom=0.75, wc=0.125, super_eps=0.1, mean=2.0, square=6.0)
+    mean, square = 0.75 * 2 + 0.25 * 5, 0.75 * 6 + 0.25 * 25
+    wanted = 0.9 * 3 + 0.5 * 5 / np.sqrt(square - mean**2 + 0.1) - 0.125 * 0.5 * 2
+    assert delta.value == wanted
+    assert new.value == 2 + wanted
+
+
+@settings(max_examples=80)
+@given(SEEDS, st.integers(2, 100), st.sampled_from([0, 1.0, 30.0]), st.sampled_from([0.05, 1.0, 20.0]))
+def test_honest_contrast(seed, rows, offset, limit):
+    """Columns just inside and outside of the limits are among them."""
+    rng = np.random.default_rng(seed)
+    w, inc = numbers(rng, (rows, 5), 1.0, 0) + F(offset), np.zeros((rows, 5), F)
+    low, high = F(limit * contrast(w)[0]), F(limit * 3 * contrast(w)[1] + limit * contrast(w)[0])
+    new, _ = reference.update(w, inc, eps=0.01, mom=0.9)
+    centred = w - add_up(w, rng) / F(rows)
+    a = np.sqrt(add_up(centred**2, rng)) / F(rows)
+    factor = np.where(a < low, low / a, np.where(a > high, high / a, F(1)))
+    assert accepts(reference.limit_contrast(new, low, high), w * factor)
+
+
+@settings(max_examples=80)
+@given(SEEDS, st.sampled_from([1e-6, 1e-2, 1.0]), st.sampled_from([1e-3, 1.0, 100.0]))
+def test_honest_spread_steps(seed, super_eps, scale):
+    rng = np.random.default_rng(seed)
+    w, inc, g = numbers(rng, (7, 5), 1.0), numbers(rng, (7, 5), 1e-3), numbers(rng, (7, 5), scale)
+    mean, square = F(0.1) * g, F(0.1) * (g * g)
+    delta = F(0.9) * inc + F(0.01) * g / np.sqrt(square - mean * mean + F(super_eps)) - F(0.0005 * 0.01) * w
+    new, new_inc = reference.spread_step(w, inc, g, eps=0.01, mom=0.9, wc=0.0005, super_eps=super_eps)
+    assert accepts(new_inc, delta)
+    assert accepts(new, w + delta)

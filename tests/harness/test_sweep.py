@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+from small_nets import PARAMS, WEIGHTS, BentFilter, Forgetful, LostImage, NoPooling, Transposed, workload, write_net
+
+from alexnet_rosetta.harness import stream
+from alexnet_rosetta.harness.engines.reference import ReferenceSession
+from alexnet_rosetta.harness.run import Options, prepare, rows, step_count
+from alexnet_rosetta.harness.sweep import Sweep
+
+
+def statuses(work, mode="isolated"):
+    """{(layer, pass, tensor): status} of the only engine."""
+    return {
+        (row.layer, row.step, row.tensor): found.status for row in rows(work, mode) for found in row.findings.values()
+    }
+
+
+def test_every_tensor_of_every_pass_has_a_row(tmp_path):
+    found = statuses(workload(tmp_path))
+    expected = {("conv1", "forward", "acts"), ("conv1_neuron", "forward", "acts"), ("pool1", "forward", "acts")}
+    expected |= {(name, "forward", "acts") for name in ("fc1", "drop1", "fc2", "probs")}
+    expected |= {("logprob", "forward", "cost"), ("probs", "backward", "inputs_grad[0]")}
+    expected |= {("fc2", "backward", f"{kind}[{i}]") for kind in ("inputs_grad", "weights_inc") for i in (0, 1)}
+    expected |= {("fc2", "backward", "biases_grad"), ("drop1", "backward", "inputs_grad[0]")}
+    expected |= {("fc1", "backward", name) for name in ("acts_grad", "inputs_grad[0]", "weights_inc[0]", "biases_grad")}
+    expected |= {(name, "backward", "inputs_grad[0]") for name in ("pool1", "conv1_neuron")}
+    expected |= {("conv1", "backward", name) for name in ("weights_grad[0]", "biases_grad")}
+    for layer, count in (("conv1", 1), ("fc1", 1), ("fc2", 2)):
+        expected |= {(layer, "update", f"{kind}[{i}]") for kind in ("weights", "weights_inc") for i in range(count)}
+        expected |= {(layer, "update", name) for name in ("biases", "biases_inc")}
+    assert set(found) == expected
+    assert set(found.values()) <= {"identical", "equivalent"}
+
+
+@pytest.mark.parametrize(
+    ("session", "where", "status"),
+    [
+        (BentFilter, {("conv1", "forward", "acts")}, "different"),
+        (LostImage, {("fc1", "backward", "weights_inc[0]")}, "different"),
+        (NoPooling, {("pool1", "forward", "acts"), ("pool1", "backward", "inputs_grad[0]")}, "unsupported"),
+        (Transposed, {("fc2", "forward", "acts")}, "shape"),
+        (Forgetful, {(name, "backward", "biases_grad") for name in ("conv1", "fc1", "fc2")}, "missing"),
+    ],
+)
+def test_a_fault_shows_where_it_is_and_nowhere_else(tmp_path, session, where, status):
+    found = statuses(workload(tmp_path, session))
+    assert {key for key, value in found.items() if value == status} == where
+    assert {value for key, value in found.items() if key not in where} <= {"identical", "equivalent"}
+
+
+def test_the_worst_element_is_the_bent_one(tmp_path):
+    first = next(rows(workload(tmp_path, BentFilter), "isolated"))
+    worst = first.findings["BentFilter"].worst
+    assert worst.index == (17, 3)
+    assert worst.actual == 3
+    assert first.findings["BentFilter"].outside == 1
+
+
+def test_engines_are_compared_bit_by_bit_with_each_other(tmp_path):
+    first = next(rows(workload(tmp_path, ReferenceSession, BentFilter), "isolated"))
+    assert first.bitwise == {"ReferenceSession = BentFilter": 1}
+
+
+@pytest.mark.parametrize("mode", ["isolated", "propagated"])
+def test_chunks_change_nothing(tmp_path, monkeypatch, mode):
+    whole = [row.to_dict() | {"seconds": None} for row in rows(workload(tmp_path, BentFilter), mode)]
+    monkeypatch.setattr(stream, "CHUNK_BYTES", 1)
+    pieces = [row.to_dict() | {"seconds": None} for row in rows(workload(tmp_path, BentFilter), mode)]
+    for a, b in zip(whole, pieces, strict=True):
+        assert (a["layer"], a["tensor"]) == (b["layer"], b["tensor"])
+        assert a["findings"]["BentFilter"]["status"] == b["findings"]["BentFilter"]["status"]
+        assert a["shape"] == b["shape"]
+
+
+def test_only_the_passes_asked_for_are_reported(tmp_path):
+    found = statuses(workload(tmp_path, passes=("update",)))
+    assert {step for _, step, _ in found} == {"update"}
+    assert set(found.values()) <= {"identical", "equivalent"}
+
+
+@pytest.mark.parametrize("passes", [("forward",), ("forward", "backward", "update")])
+def test_nothing_is_held_when_all_is_done(tmp_path, passes):
+    sweep = Sweep(workload(tmp_path, passes=passes))
+    for _ in sweep.rows():
+        pass
+    assert not sweep.acts
+    assert not sweep.acts_grad
+    session = sweep.sessions["reference"]
+    assert not session._state
+    assert all("acts" not in tensors for tensors in session._tensors.values())
+
+
+def test_reading_never_changes_a_run(tmp_path):
+    class Reader(ReferenceSession):
+        def backward(self, layer, acts_grad=None):
+            for name in self.graph.layers:
+                for tensor in list(self._tensors[name]):
+                    self.read(name, tensor)
+            super().backward(layer, acts_grad)
+
+    plain = [row.findings["ReferenceSession"] for row in rows(workload(tmp_path, ReferenceSession), "isolated")]
+    read = [row.findings["Reader"] for row in rows(workload(tmp_path, Reader), "isolated")]
+    assert plain == read
+
+
+def test_the_number_of_steps_is_known_in_advance(tmp_path):
+    work = workload(tmp_path)
+    steps = {(row.layer, row.step) for row in rows(work, "isolated")}
+    assert len(steps) == step_count(work, "isolated")
+
+
+def test_frozen_parameters_have_no_rows(tmp_path):
+    work = workload(tmp_path)
+    spec = work.network.spec["fc1"]
+    frozen = dict(spec.keys) | {"epsW": [0.0]}
+    object.__setattr__(spec, "keys", frozen)
+    found = statuses(work)
+    assert ("fc1", "backward", "weights_inc[0]") not in found
+    assert ("fc1", "update", "weights[0]") not in found
+    assert ("fc1", "update", "biases") in found
+
+
+def test_filters_that_grow_too_long_are_shortened(tmp_path):
+    params = PARAMS.replace(WEIGHTS, WEIGHTS + "wball=0.001\n", 1)
+    work = prepare(Options(write_net(tmp_path, params=params), engines=("port",), input="random", batch=8))
+    row = next(row for row in rows(work, "isolated") if (row.layer, row.tensor) == ("conv1", "weights[0]"))
+    assert row.findings["port"].status == "equivalent"
+    norms = np.linalg.norm(work.values["conv1"]["weights[0]"], axis=0)
+    assert norms.min() > 0.001 * 27
+
+
+def test_each_pass_starts_from_values_rounded_once(tmp_path):
+    seen = {}
+
+    class Watcher(ReferenceSession):
+        def forward(self, layer, inputs=None, mask=None):
+            seen[layer] = [array.copy() for array in inputs]
+            super().forward(layer, inputs, mask)
+
+    work = workload(tmp_path, Watcher, passes=("forward",))
+    for _ in rows(work, "isolated"):
+        pass
+    assert all(array.dtype == np.float32 for arrays in seen.values() for array in arrays)
+    assert np.array_equal(seen["fc2"][1], seen["drop1"][0])
+    kept = np.where(work.mask(work.network.spec["drop1"]), seen["drop1"][0], 0)
+    assert np.array_equal(seen["fc2"][0], kept)

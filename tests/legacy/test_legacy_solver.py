@@ -1,0 +1,152 @@
+"""The solver of legacy.Network: learning-rate schedules, the update rule, its two routes."""
+
+import numpy as np
+import pytest
+from alexnet_rosetta.legacy import Refused
+from legacy_networks import conv, fc, initialise, network, normal, same_bits
+
+RNG = np.random.default_rng(11)
+PROGRESS = (0, 0.2, 0.25, 0.5, 0.75, 0.9, 1)
+HALF = np.sqrt(0.5)
+# Rates over a base of 1/2, target factor 8: levels of four steps are 1, 1/2, 1/4, 1/8.
+SCHEDULES = {
+    "default": (1, 1, 1, 1, 1, 1, 1),
+    "const": (1, 1, 1, 1, 1, 1, 1),
+    "linear": (1, 0.825, 0.78125, 0.5625, 0.34375, 0.2125, 0.125),
+    "exp": (1, 8**-0.2, 8**-0.25, 8**-0.5, 8**-0.75, 8**-0.9, 1 / 8),
+    "dexp": (1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 8),
+    "jdexp": (1, 1, 1, HALF, HALF / 2, 1 / 8, 1 / 8),
+}
+
+
+def rate(schedule, progress, normals=()):
+    """The rate that an update of a bias uses: Δ = ε where the gradient is 1."""
+    net = network(fc("fc", ["a"], [1], 1, epsB=0.5, schedB=schedule), a=1)
+    net.write("fc", "weights_inc[0]", np.zeros((1, 1), np.float32))
+    net.write("fc", "biases_grad", np.ones((1, 1), np.float32))
+    net.update("fc", progress, normals)
+    return net.read("fc", "biases_inc")[0, 0]
+
+
+def schedule(kind, steps=4, noise=0.0):
+    params = {"tgtFactor": 8.0, "noiseStdev": noise, "numSteps": steps}
+    return {"type": kind, "params": {} if kind == "default" else params}
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_schedules(kind):
+    found = [rate(schedule(kind), progress) for progress in PROGRESS]
+    np.testing.assert_array_equal(found, np.float32(0.5 * np.array(SCHEDULES[kind])))
+
+
+def test_a_schedule_of_one_step_is_at_its_target():
+    assert rate(schedule("dexp", steps=1), 0) == 0.5 / 8
+
+
+def test_schedule_noise_uses_each_normal_once():
+    noisy = schedule("const", noise=0.25)
+    assert rate(noisy, 0, [-2.0]) == rate(noisy, 0, []) * 1.5
+    layer = fc("fc", ["a"], [1], 1, schedW=noisy, schedB=noisy, wc=[0.5], epsW=[1.0], momW=[0.0])
+    net = network(layer, a=1)
+    one = np.ones((1, 1), np.float32)
+    net.write("fc", "weights[0]", one)
+    net.forward("fc", [one])
+    net.backward("fc", one, normals=[4.0])
+    assert net.read("fc", "weights_inc[0]") == 2.0
+    net.update("fc", normals=[8.0])
+    assert net.read("fc", "weights_inc[0]") == 2.0 - 0.5 * 3.0
+
+
+def test_three_steps_by_hand():
+    """μ = 1/2, λ = 1/8, ε = 1/2 for weights, 3/4, 0, 1/4 for biases; G given."""
+    net = network(conv("conv", {"a": (1, 1, 1, 1, 0, 1)}, 16), a=1)
+    steps = [  # G of the weights, Δ, W, G of the biases, Δ, b; Δ = 1/2 Δ + 1/2 G - 1/16 W
+        (1.0, 1 / 2 - 1 / 16, 1 + 7 / 16, 1.0, 1 / 4, 1 / 4),
+        (0.0, 7 / 32 - 23 / 256, 23 / 16 + 33 / 256, 0.0, 3 / 16, 7 / 16),
+        (-2.0, 33 / 512 - 1 - 401 / 4096, 401 / 256 - 4233 / 4096, 4.0, 9 / 64 + 1, 7 / 16 + 73 / 64),
+    ]
+    net.write("conv", "weights[0]", np.ones((1, 16), np.float32))
+    for grad, inc, weight, bias_grad, bias_inc, bias in steps:
+        net.write("conv", "weights_grad[0]", np.full((1, 16), grad, np.float32))
+        net.write("conv", "biases_grad", np.full((16, 1), bias_grad, np.float32))
+        net.update("conv")
+        found = [net.read("conv", name) for name in ("weights_inc[0]", "weights[0]", "biases_inc", "biases")]
+        expected = (inc, weight, bias_inc, bias)
+        assert [set(map(float, array.flat)) for array in found] == [{value} for value in expected]
+
+
+def test_both_routes_agree():
+    """A 1x1 convolution of a 1x1 image is a fully-connected layer, on the other route; dyadic values round nowhere."""
+    layers = conv("conv", {"a": (4, 1, 1, 1, 0, 1)}, 16), fc("fc", ["a"], [4], 16)
+    net = network(*layers, a=4)
+    w, inc, x, v = (RNG.integers(-8, 8, shape).astype(np.float32) / 8 for shape in ((4, 16), (4, 16), (4, 8), (16, 8)))
+    for name in ("conv", "fc"):
+        net.write(name, "weights[0]", w)
+        net.write(name, "weights_inc[0]", inc)
+        for _ in range(2):
+            net.forward(name, [x])
+            net.backward(name, v)
+            net.backward(name, v)
+            net.update(name)
+    for tensor in ("weights[0]", "weights_inc[0]"):
+        np.testing.assert_array_equal(net.read("conv", tensor), net.read("fc", tensor))
+    np.testing.assert_array_equal(net.read("conv", "biases"), net.read("fc", "biases").T)
+
+
+@pytest.mark.parametrize("make", [conv, fc])
+def test_frozen_parameters_stay(make):
+    frozen = {"epsW": [0.0], "epsB": 0.0}
+    spec = {"a": (4, 1, 1, 1, 0, 1)}
+    layer = conv("top", spec, 16, **frozen) if make is conv else fc("top", ["a"], [4], 16, **frozen)
+    net = network(layer, a=4)
+    initialise(net, layer, RNG)
+    names = ("weights[0]", "weights_inc[0]", "biases", "biases_inc")
+    before = {name: net.read("top", name).copy() for name in names}
+    net.forward("top", [normal(RNG, 4, 8)])
+    net.backward("top", normal(RNG, 16, 8))
+    net.update("top")
+    assert all(same_bits(net.read("top", name), array) for name, array in before.items())
+    assert net.read("top", "inputs_grad[0]").shape == (4, 8)  # the gradient flows through
+    for name in ("weights_grad[0]", "biases_grad"):
+        with pytest.raises(KeyError):
+            net.read("top", name)
+
+
+def test_progress_sets_the_rate_of_the_direct_route():
+    net = network(fc("fc", ["a"], [1], 1, schedW=schedule("dexp"), momW=[0.0]), a=1)
+    one = np.ones((1, 1), np.float32)
+    net.forward("fc", [one])
+    net.backward("fc", one, progress=0.5)
+    assert net.read("fc", "weights_inc[0]") == 0.25
+
+
+def test_gradient_check_pass_does_not_divide():
+    layers = conv("conv", {"a": (4, 1, 1, 1, 0, 1)}, 16), fc("fc", ["a"], [4], 16)
+    net = network(*layers, a=4)
+    x, v = (RNG.integers(-8, 8, shape).astype(np.float32) for shape in ((4, 3), (16, 3)))
+    for name, tensor in (("conv", "weights_grad[0]"), ("fc", "weights_inc[0]")):
+        net.write(name, "weights_inc[0]", np.ones((4, 16), np.float32))
+        net.forward(name, [x], pass_type="gc")
+        net.backward(name, v)
+        np.testing.assert_array_equal(net.read(name, tensor), x @ v.T)
+        np.testing.assert_array_equal(net.read(name, "biases_grad").ravel(), v.sum(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"schedW": {"type": "cosine", "params": {}}}, "layer fc: schedW: unknown schedule"),
+        ({"superEps": 1e-6}, "layer fc: superEps is not supported"),
+        ({"wball": [1.0]}, "layer fc: wball is not supported"),
+        ({"weightSourceLayers": ["a"]}, "layer fc: shared weights are not supported"),
+    ],
+)
+def test_refused_rules(change, text):
+    with pytest.raises(Refused, match=text):
+        network(fc("fc", ["a"], [1], 1, **change), a=1)
+
+
+def test_update_without_a_gradient():
+    net = network(conv("conv", {"a": (1, 1, 1, 1, 0, 1)}, 16), a=1)
+    with pytest.raises(Refused, match="layer conv: there is no gradient"):
+        net.update("conv")

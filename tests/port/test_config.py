@@ -1,0 +1,386 @@
+"""Layers from layer files: values, derived sizes, tolerant rules, errors (config-format specification)."""
+
+from pathlib import Path
+
+import pytest
+
+from alexnet_rosetta import harness
+from alexnet_rosetta.port.config import ConfigError, Tree, load_network
+
+NETS = Path(harness.__file__).parent / "nets"
+
+TOP = """
+[fc]
+type=fc
+inputs={below}
+outputs=4
+initW=.1
+[probs]
+type=softmax
+inputs=fc
+[cost]
+type=cost.logreg
+inputs=labels,probs
+"""
+DATA = "[data]\ntype=data\ndataIdx=0\ndims=768\n[labels]\ntype=data\ndataIdx=1\n"
+RATES = "epsW=.1\nepsB=.2\nmomW=.9\nmomB=.8\n"
+PARAMS = f"[fc]\n{RATES}[cost]\ncoeff=1\n"
+
+
+def network(layer="", params="", below="data", **facts):
+    """A network with `layer` (text of sections) between the data and a classifier, which sits on `below`."""
+    return load_network(DATA + layer + TOP.format(below=below), PARAMS + params, **facts)
+
+
+def one(layer, params="", **facts):
+    """The spec of a single layer x over the data, with the section [x] of the parameter file."""
+    return network(f"[x]\ninputs=data\n{layer}\n", f"[x]\n{params}\n" if params else "", "x", **facts)["x"]
+
+
+CONV = "type=conv\nchannels=3\nfilters=16\nfilterSize=5\ninitW=.01\n"
+POOL = "type=pool\npool=max\nchannels=3\nsizeX=3\nstride=2\n"
+NORM = "channels=3\nsize=2\n"
+
+
+def test_conv_geometry():
+    spec = one(CONV + "padding=1\nstride=2\ninitB=1", RATES + "wc=.004\nwball=2")
+    assert (spec["imgSize"], spec["modulesX"], spec.outputs) == ((16,), 8, 1024)  # 13/2 rounds up
+    assert (spec["padding"], spec["weightShapes"], spec["biasShape"]) == ((-1,), ((75, 16),), (16, 1))
+    assert (spec["wballNormed"], spec["gradConsumer"], spec["initB"]) == ((150,), True, 1)
+
+
+def test_unshared_biases_and_groups():
+    text = "[a]\ninputs=data\n" + CONV.replace("16", "32") + "[x]\ninputs=a\ntype=conv\nchannels=32\nfilters=16\n"
+    text += "groups=2\nsharedBiases=0\nfilterSize=3\ninitW=1\n"
+    spec = network(text, f"[a]\n{RATES}[x]\n{RATES}", "x")["x"]
+    assert (spec["filters"], spec["filterChannels"], spec["weightShapes"]) == (32, (16,), ((144, 32),))
+    assert spec["biasShape"] == (32 * 10 * 10, 1)
+
+
+def test_scalars_stand_for_all_inputs():
+    text = f"[x]\ninputs=data,data\n{CONV}padding=0,1\nstride=1,1\nfilterSize=3,5\n"
+    spec = network(text, f"[x]\n{RATES}", "x")["x"]
+    assert (spec["channels"], spec["initW"], spec["epsW"], spec["padding"]) == (
+        (3, 3),
+        (0.01,) * 2,
+        (0.1,) * 2,
+        (0, -1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("extra", "outputs"),
+    [("", 8), ("start=-2", 9), ("outputsX=4", 4), ("sizeX=2", 8), ("sizeX=16", 1), ("stride=3", 6)],
+)
+def test_pool_outputs(extra, outputs):
+    spec = one(POOL + extra)
+    assert (spec["outputsX"], spec.outputs) == (outputs, 3 * outputs**2)
+
+
+@pytest.mark.parametrize(("kind", "divisor"), [("cmrnorm", 2), ("rnorm", 4), ("cnorm", 4)])
+def test_norm_scale_is_divided_by_the_window(kind, divisor):
+    assert one(f"type={kind}\n{NORM}", "scale=.5\npow=.75")["scale"] == 0.5 / divisor
+
+
+def test_oldest_norm_dialect():
+    spec = one("type=rnorm\nchannels=3\nsizeX=3\nscale=.9\npow=.5")
+    assert (spec["size"], spec["scale"], spec["pow"]) == (3, 0.9 / 9, 0.5)
+    assert one("type=rnorm\nchannels=3\nsizeX=3\nscale=.9\npow=.5", "scale=.18")["scale"] == 0.18 / 9
+
+
+@pytest.mark.parametrize(
+    ("layer", "params", "derived"),
+    [
+        ("type=local\nchannels=3\nfilters=16\nfilterSize=9\ninitW=1", RATES, {"weightShapes": ((64 * 243, 16),)}),
+        ("type=neuron\nneuron=tanh[1.5e0, -.5]", "", {"outputs": 768}),
+        ("type=hs\nkeep=.5", "enable=no", {"enable": False}),
+        ("type=nailbed\nchannels=3\nstride=5", "", {"outputsX": 4, "start": 0}),
+        ("type=nailbed\nchannels=3\nstride=3", "", {"outputsX": 6, "start": 0, "outputs": 108}),
+        ("type=blur\nchannels=3\nfilterSize=5\nstdev=1", "", {"imgSize": 16}),
+        ("type=href\nchannels=3", "", {"outputs": 768}),
+        ("type=resize\nchannels=3\nscale=1.5", "", {"tgtSize": 10, "outputs": 300}),
+        ("type=rscale\nchannels=3\nmaxScale=1.5", "", {"tgtSize": 10}),
+        ("type=rscale\nchannels=3\nmaxScale=1.5\ntgtSize=16", "", {"tgtSize": 16}),
+        ("type=rgb2yuv", "", {"channels": 3}),
+        ("type=rgb2lab\ncenter=on", "", {"center": True}),
+        ("type=pool\npool=rand\nchannels=3\nsizeX=2\nstride=2", "doMax=1", {"doMax": True, "requiresParams": True}),
+        ("type=softmax", "", {"outputs": 768}),
+        ("type=concat", "", {"copyOffsets": (0,)}),
+        ("type=eltsum\ncoeffs=-1", "", {"coeffs": (-1,)}),
+        ("type=eltsum", "coeffs=3", {"coeffs": (3,)}),
+    ],
+)
+def test_other_types(layer, params, derived):
+    spec = one(layer, params)
+    assert {key: spec[key] for key in derived} == derived
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "params", "classes"),
+    [
+        ("cost.sum2", "data", "", None),
+        ("cost.gsum2", "labels,data", "", None),
+        ("cost.msm", "labels,fc", "setSize=3\nthreads=2", 4),
+        ("cost.crossent", "fc,probs", "", 4),
+        ("cost.crossent2", "fc,fc", "", 4),
+        ("cost.rflickr", "fc,fc", "", 4),
+        ("cost.tica", "data", "", None),
+    ],
+)
+def test_costs(kind, inputs, params, classes):
+    text = TOP.format(below="data") + f"[x]\ntype={kind}\ninputs={inputs}\nchannels=3\nsizeX=3\n"
+    spec = load_network(DATA + text, PARAMS + f"[x]\ncoeff=2\n{params}", num_classes=classes)["x"]
+    assert (spec.outputs, spec["coeff"]) == (0, 2)
+
+
+def test_tree_layer():
+    text = "[x]\ntype=treefc\ninputs=data\ninitW=1\n[sum]\ntype=cost.sum2\ninputs=x\n"
+    params = PARAMS + f"[x]\n{RATES}[sum]\ncoeff=1\n"
+    tree = Tree(((), (), (), (0, 1), (2, 3)), 4)
+    spec = load_network(DATA + text + TOP.format(below="data"), params, tree=tree)["x"]
+    assert (spec.outputs, spec["weightShapes"], spec["rootLabel"]) == (3, ((768, 5),), 4)
+    for bad in (
+        None,
+        Tree(((), (), (0, 1), (2, 2)), 3),
+        Tree(((0,),), 0),
+        Tree(((1,), ()), 0),
+        Tree(((), (), (0, 1)), 7),
+    ):
+        with pytest.raises(ConfigError, match="tree"):
+            load_network(DATA + text + TOP.format(below="data"), params, tree=bad)
+
+
+def test_neurons_are_detached_after_their_source():
+    net = network(
+        f"[x]\ninputs=data\n{CONV}neuron=relu\n[x_neuron]\ntype=concat\ninputs=x,x\n", f"[x]\n{RATES}", "x_neuron"
+    )
+    assert [layer.name for layer in net][2:5] == ["x", "x_neuron.1", "x_neuron"]
+    assert net["x_neuron.1"]["neuron"] == {"type": "relu", "params": {}, "usesActs": True, "usesInputs": False}
+    assert net["x_neuron.1"]["src_layer"] == "x"
+    assert net["x_neuron"].inputs == ("x_neuron.1", "x_neuron.1")
+
+
+def test_quantiser_of_a_detached_neuron_is_its_sources():
+    net = network(f"[x]\ninputs=data\n{CONV}neuron=relu\n", f"[x]\n{RATES}quantF=half\n", "x")
+    assert net["x_neuron"]["quantF"] == net["x"]["quantF"] == {"type": "half", "params": {}}
+    assert net["fc"]["quantF"]["type"] == "default"
+
+
+def test_weight_sharing():
+    text = f"[a]\ninputs=data\n{CONV}[x]\ninputs=data,data\nweightSource=a,x[0]\n{CONV}[s]\ntype=eltsum\ninputs=a,x\n"
+    spec = network(text, f"[a]\n{RATES}[x]\n{RATES}", "s")["x"]
+    assert (spec["weightSourceLayers"], spec["weightSourceMatrixIndices"]) == (("a", "x"), (0, 0))
+    for source in ("a", "a,b", "a,x[1]", "a[1],x", "x,x", "a,probs", "a[,x", "a b,x"):
+        with pytest.raises(ConfigError, match="weightSource"):
+            network(text.replace("a,x[0]", source), f"[a]\n{RATES}[x]\n{RATES}", "s")
+
+
+def test_sparse_connections():
+    sparse = "[a]\ninputs=data\n" + CONV + "[x]\ninputs=a\ntype=conv\nchannels=16\nfilters=16\nfilterSize=1\ninitW=1\n"
+    sparse += "randSparse=1\ngroups=4\nfilterChannels={}\n"
+    spec = network(sparse.format(8), f"[a]\n{RATES}[x]\n{RATES}", "x")["x"]
+    assert (spec["overSample"], spec["weightShapes"]) == ((2,), ((8, 64),))
+    for bad in (5, 2, 32):
+        with pytest.raises(ConfigError, match="filterChannels"):
+            network(sparse.format(bad), f"[a]\n{RATES}[x]\n{RATES}", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "params"),
+    [
+        ("default", {}),
+        ("default[]", {}),
+        ("exp[1000]", {"tgtFactor": 1000, "noiseStdev": 0}),
+        ("linear[1,.5]", {"tgtFactor": 1, "noiseStdev": 0.5}),
+        ("dexp[500,4]", {"tgtFactor": 500, "noiseStdev": 0, "numSteps": 4}),
+        ("JDEXP [ 500 , .25 , 4 ]", {"tgtFactor": 500, "noiseStdev": 0.25, "numSteps": 4}),
+        ("dexp[TgtFactor = 250,noisestdev=0,numSteps=4]", {"tgtFactor": 250, "noiseStdev": 0, "numSteps": 4}),
+    ],
+)
+def test_schedules(text, params):
+    schedule = one(CONV, f"{RATES}schedW={text}")["schedW"]
+    assert schedule == {"type": text.split("[")[0].strip().lower(), "params": params}
+
+
+def test_dimensions_of_the_data():
+    without = DATA.replace("dims=768\n", "") + TOP.format(below="data")
+    assert load_network(without, PARAMS)["data"].outputs == 150528
+    assert load_network(without, PARAMS, data_dims=[30, 1])["fc"]["weightShapes"] == ((30, 4),)
+    assert load_network(without, PARAMS, data_dims={0: 20})["data"].outputs == 20
+    with pytest.raises(ConfigError, match="dims="):
+        load_network(without.replace("dataIdx=1", "dataIdx=2"), PARAMS)
+
+
+def test_devices():
+    net = load_network(DATA + TOP.format(below="data").replace("outputs=4", "outputs=4\ngpu=3"), PARAMS)
+    assert [layer["gpu"] for layer in net] == [-1, -1, 3, 3, -1]
+
+
+def test_without_parameters():
+    net = load_network(DATA + TOP.format(below="data"))
+    assert not net.has_params
+    assert "epsW" not in net["fc"]
+    assert net["fc"]["gradConsumer"]
+
+
+def test_specs_are_read_only_and_dicts_are_copies():
+    spec = one(CONV, RATES)
+    with pytest.raises(TypeError):
+        spec.keys["filters"] = 1
+    spec.to_dict()["weightShapes"].clear()
+    assert spec.to_dict()["weightShapes"] == [[75, 16]]
+    assert (spec.lines["filters"], spec.line, spec.get("absent", 7)) == (12, 8, 7)
+
+
+@pytest.mark.parametrize(
+    ("layer", "params", "part"),
+    [
+        (CONV + "colour=red", RATES, "colour: is unknown"),
+        (CONV + "epsW=1", RATES, "epsw: belongs in the other file"),
+        (CONV, RATES + "sched=exp[1000]", "sched: is ignored"),
+        (CONV, RATES + "wcNorm=0", "wcnorm: is obsolete"),
+        (CONV, RATES + "superMom=0", "supermom: is read"),
+        (CONV + "sumWidth=3", RATES, "sumwidth: belongs"),
+        (CONV + "partialSum=5", RATES, "partialSum: does not divide"),
+        (CONV + "randSparse=yes", RATES, "randSparse: entry 0 counts as false"),
+        (CONV.replace("16", "12"), RATES, "filters: the historical kernels"),
+        (CONV, RATES.replace("=.1", "=-.1"), "epsW: is negative"),
+        (CONV, f"{RATES}[nobody]\na=1", "[nobody] matches no layer"),
+        ("type=cmrnorm\n" + NORM, "scale=1\npow=1", "channels: the historical kernels"),
+    ],
+)
+def test_warnings(layer, params, part):
+    warnings = network(f"[x]\ninputs=data\n{layer}\n", f"[x]\n{params}\n", "x").warnings
+    assert [part in warning for warning in warnings] == [True]
+
+
+BAD_LAYERS = [
+    ("type", "inputs=data"),
+    ("type", "type=convolution"),
+    ("inputs", "type=softmax\ninputs=y"),
+    ("inputs", "type=softmax\ninputs=fc"),
+    ("inputs", "type=softmax\ninputs=x"),
+    ("inputs", "type=softmax\ninputs=data,data"),
+    ("inputs", "type=softmax\ninputs="),
+    ("inputs", "type=eltmax"),
+    ("inputs", "type=eltmax\ninputs=data,labels"),
+    ("gpu", "type=softmax\ngpu=-1"),
+    ("gpu", "type=softmax\ngpu=0,1"),
+    ("neuron", "type=neuron"),
+    ("neuron", "type=neuron\nneuron=cube"),
+    ("neuron", "type=softmax\nneuron=tanh[1]"),
+    ("neuron", "type=softmax\nneuron=tanh[1,,2]"),
+    ("neuron", "type=softmax\nneuron=relu[]"),
+    ("neuron", "type=softmax\nneuron=drelu[0]"),
+    ("channels", CONV.replace("channels=3", "channels=4")),
+    ("channels", CONV.replace("channels=3", "channels=0")),
+    ("channels", CONV.replace("channels=3", "")),
+    ("filterSize", CONV + "filterSize=17"),
+    ("filterSize", CONV + "filterSize=1e1"),
+    ("filterSize", CONV + "inputs=data,data\nstride=1,2"),
+    ("filters", CONV + "inputs=data,data\nfilters=16,32"),
+    ("padding", CONV + "padding=-1"),
+    ("padding", CONV + "padding=1,1"),
+    ("stride", CONV + "stride=0"),
+    ("groups", CONV + "groups=2"),
+    ("groups", CONV + "randSparse=1"),
+    ("sharedBiases", CONV + "sharedBiases=maybe"),
+    ("initW", CONV.replace("initW=.01", "")),
+    ("initW", CONV + "initW=nan"),
+    ("initW", CONV + "initW=1e999"),
+    ("initWFunc", CONV + "initWFunc=os.system(ls)"),
+    ("initWFunc", CONV + "initWFunc=initw.makew()"),
+    (None, CONV + "filters=1000000000"),
+    (None, CONV + "padding=1000000000"),
+    ("outputs", "type=fc\ninitW=1\noutputs=0"),
+    ("outputs", "type=fc\ninitW=1\noutputs=99999999999999999999"),
+    (None, "type=fc\ninitW=1\noutputs=2147483647"),
+    ("pool", POOL + "pool=sum"),
+    ("sizeX", POOL + "sizeX=17"),
+    ("stride", POOL + "stride=4"),
+    ("start", POOL + "start=16"),
+    ("start", POOL + "start=-3"),
+    ("start", POOL + "outputsX=10"),
+    ("outputsX", POOL + "outputsX=-1"),
+    ("size", "type=cmrnorm\nchannels=3\nsize=4"),
+    ("size", "type=rnorm\nchannels=3"),
+    ("keep", "type=hs\nkeep=1.5"),
+    ("stdev", "type=blur\nchannels=3\nfilterSize=3\nstdev=0"),
+    ("maxScale", "type=rscale\nchannels=3\nmaxScale=3"),
+    ("tgtSize", "type=rscale\nchannels=3\nmaxScale=2\ntgtSize=4"),
+    ("inputs", "type=cost.logreg\ninputs=labels,data"),
+    ("inputs", "type=cost.gsum2\ninputs=data,data"),
+    ("channels", "type=cost.tica\nchannels=5\nsizeX=2"),
+]
+
+
+@pytest.mark.parametrize(("key", "layer"), BAD_LAYERS)
+def test_bad_layers(key, layer):
+    with pytest.raises(ConfigError) as caught:
+        one(layer)
+    error = caught.value
+    assert (error.layer, error.key, error.file) == ("x", key, "<text>")
+    assert str(error).startswith(f"<text>:{error.line}: [x] ")
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("key", "layer", "params"),
+    [
+        (None, CONV, ""),
+        ("epsW", CONV, "epsB=1"),
+        ("epsW", CONV, RATES + "epsW=1,2"),
+        ("epsW", CONV, RATES + "epsW=dexp[base=1;tgtFactor=2;numSteps=3]"),
+        ("momB", CONV, RATES + "momB=x"),
+        ("schedW", CONV, RATES + "schedW=dexp[5]"),
+        ("schedW", CONV, RATES + "schedW=dexp[numSteps=4,tgtFactor=5,noiseStdev=0]"),
+        ("schedW", CONV, RATES + "schedW=exp"),
+        ("schedW", CONV, RATES + "schedW=exp[0]"),
+        ("schedB", CONV, RATES + "schedB=dexp[2,-1,3]"),
+        ("schedB", CONV, RATES + "schedB=cosine[1]"),
+        ("wcNormMin", CONV, RATES + "wcNormMin=2\nwcNormMax=1"),
+        ("quantF", CONV, RATES + "quantF=int8"),
+        ("scale", "type=cmrnorm\n" + NORM, "pow=1"),
+        ("pow", "type=rnorm\n" + NORM, "scale=%(pow)s\npow=%(scale)s"),
+        ("enable", "type=hs\nkeep=.5", "enable="),
+    ],
+)
+def test_bad_parameters(key, layer, params):
+    with pytest.raises(ConfigError) as caught:
+        one(layer, params)
+    assert caught.value.layer == "x"
+    assert caught.value.key == key or "%" in str(caught.value)
+
+
+def test_bad_networks():
+    good = DATA + TOP.format(below="data")
+    for text, what in (
+        ("\n", "has no layers"),
+        (DATA + "[x]\ntype=softmax\ninputs=data\n", "not used"),
+        (good + "[a,b]\ntype=softmax\ninputs=data\n", "no layer name"),
+        (good + "[x]\ntype=concat\ninputs=cost\n", "produces no output"),
+        (good + "[x]\ntype=rgb2yuv\ninputs=fc\n", "passes no gradient"),
+        (good.replace("inputs=labels,probs", "inputs=data,probs"), "one value per case"),
+    ):
+        with pytest.raises(ConfigError, match=what):
+            load_network(text, PARAMS)
+    with pytest.raises(ConfigError, match="one value per class"):
+        load_network(good, PARAMS, num_classes=5)
+    with pytest.raises(ConfigError, match="topk"):
+        load_network(good, PARAMS + "topk=5\n")
+
+
+@pytest.mark.parametrize(("net", "parameters"), [("alexnet", 60_965_224), ("cifar", 89_578), ("tiny", 53_930)])
+def test_shipped_networks(net, parameters):
+    spec = load_network(NETS / f"{net}.cfg", NETS / f"{net}-params.cfg")
+    assert (spec.parameter_count, spec.warnings) == (parameters, ())
+
+
+def test_alexnet_is_the_papers():
+    spec = load_network(NETS / "alexnet.cfg", NETS / "alexnet-params.cfg")
+    assert [spec[f"pool{n}a"]["outputsX"] for n in (1, 2, 5)] == [27, 13, 6]
+    assert [spec[f"conv{n}b"]["modulesX"] for n in range(1, 6)] == [55, 27, 13, 13, 13]
+    assert [spec[f"conv{n}b"]["initB"] for n in range(1, 6)] == [0, 1, 0, 1, 1]
+    assert [spec[f"conv{n}b"]["modules"] % spec[f"conv{n}b"]["partialSum"] for n in range(1, 6)] == [0] * 5
+    norm = spec["rnorm1a"]
+    assert (norm["scale"], norm["pow"], norm["minDiv"]) == (1e-4, 0.75, 2)

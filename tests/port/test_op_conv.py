@@ -1,0 +1,181 @@
+"""Convolution against a sum over all (module, filter pixel) pairs in float64."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from op_checks import assert_gradient, assert_same_bits_on_any_number_of_threads, assert_within, same_bits
+
+from alexnet_rosetta.port import conv
+
+
+def geometry(channels, img_size, filters, filter_size, padding, stride, groups=1, images=2):
+    return dict(channels=channels, img_size=img_size, filters=filters, filter_size=filter_size, padding=padding,
+                stride=stride, groups=groups, images=images)  # fmt: skip
+
+
+@st.composite
+def geometries(draw):
+    """Any geometry, about half of them of the kind that is done tap by tap."""
+    taps = draw(st.booleans())
+    groups, padding = draw(st.integers(1, 3)), draw(st.integers(0, 3))
+    img_size = draw(st.integers(1, 9))
+    return geometry(
+        groups * draw(st.integers(16, 19) if taps else st.integers(1, 4)), img_size, groups * draw(st.integers(1, 5)),
+        draw(st.integers(1, min(6, img_size + 2 * padding))), padding, 1 if taps else draw(st.integers(1, 5)), groups,
+        draw(st.integers(1, 5)))  # fmt: skip
+
+
+def modules(g):
+    """Positions counted, not computed: a module for every step until the padded image is covered."""
+    side = 1
+    while (side - 1) * g["stride"] + g["filter_size"] < g["img_size"] + 2 * g["padding"]:
+        side += 1
+    return side
+
+
+def pairs(g):
+    """(slice of channels, slice of filters, filter pixel, module my, mx, pixel y, x) of each product in the image."""
+    size, inside = g["filter_size"], range(g["img_size"])
+    for group, my, mx, p, q in product(range(g["groups"]), *[range(modules(g))] * 2, *[range(size)] * 2):
+        y, x = (g["stride"] * m - g["padding"] + o for m, o in ((my, p), (mx, q)))
+        if y in inside and x in inside:
+            k, f = g["channels"] // g["groups"], g["filters"] // g["groups"]
+            yield slice(group * k, group * k + k), slice(group * f, group * f + f), p * size + q, my, mx, y, x
+
+
+def formula(g, images, filters, grads):
+    """acts without biases, image gradient, filter gradient, and the number of products in each of their elements."""
+    acts, dimages, dfilters = np.zeros(grads.shape), np.zeros(images.shape), np.zeros(filters.shape)
+    counts = [np.zeros(a.shape) for a in (acts, dimages, dfilters)]
+    for c, f, tap, my, mx, y, x in pairs(g):
+        w, image, grad = filters[:, tap, f], images[c, y, x], grads[f, my, mx]
+        acts[f, my, mx] += w.T @ image
+        dimages[c, y, x] += w @ grad
+        dfilters[:, tap, f] += image @ grad.T
+        counts[0][f, my, mx] += len(w)
+        counts[1][c, y, x] += w.shape[1]
+        counts[2][:, tap, f] += images.shape[-1]
+    return (acts, dimages, dfilters), counts
+
+
+def operands(g, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    side = modules(g)
+    shapes = {"images": (g["channels"], g["img_size"], g["img_size"], g["images"]),
+              "filters": (g["channels"] // g["groups"], g["filter_size"] ** 2, g["filters"]),
+              "grads": (g["filters"], side, side, g["images"])}  # fmt: skip
+    return {name: rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
+
+
+def keywords(g, *names):
+    return {name: g[name] for name in ("filter_size", "padding", "stride", "groups", *names)}
+
+
+def forward(g, o, biases=None, **more):
+    return conv.conv_forward(o["images"], o["filters"], biases, **keywords(g, "img_size"), **more)
+
+
+def backward(g, o):
+    dimages = conv.conv_backward_images(o["grads"], o["filters"], **keywords(g, "channels", "img_size"))
+    return dimages, conv.conv_backward_filters(o["images"], o["grads"], **keywords(g))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@settings(max_examples=40, deadline=None)
+@given(g=geometries(), seed=st.integers(0, 2**32 - 1))
+@example(g=geometry(3, 12, 4, 5, 0, 4), seed=0)  # the last window sticks out: 1 + ceil(7/4) modules
+@example(g=geometry(32, 5, 6, 5, 2, 1, 2), seed=1)
+@example(g=geometry(40, 6, 4, 3, 1, 2, 2), seed=2)
+def test_all_passes_match_the_formula(dtype, g, seed):
+    o = operands(g, dtype, seed)
+    biases = np.random.default_rng(seed).standard_normal((g["filters"], 1)).astype(dtype)
+    values, counts = formula(g, **{k: v.astype(np.float64) for k, v in o.items()})
+    sizes, _ = formula(g, **{k: np.abs(v.astype(np.float64)) for k, v in o.items()})
+    column = biases.reshape(-1, 1, 1, 1)
+    assert_within(forward(g, o, biases), values[0] + column, counts[0] + 1, sizes[0] + np.abs(column))
+    dimages, dfilters = backward(g, o)
+    assert_within(dimages, values[1], counts[1], sizes[1])
+    rows = -1, g["filters"]
+    assert_within(dfilters, values[2].reshape(rows), counts[2].reshape(rows), sizes[2].reshape(rows))
+
+
+@pytest.mark.parametrize("g", [geometry(17, 6, 5, 3, 1, 1), geometry(3, 12, 4, 5, 0, 4)], ids=["taps", "patches"])
+def test_central_differences(g):
+    o = operands(g, np.float64)
+    dimages, dfilters = backward(g, o)
+    rng = np.random.default_rng(5)
+    assert_gradient(lambda x: (forward(g, {**o, "images": x}) * o["grads"]).sum(), o["images"], dimages, rng)
+    gradient = dfilters.reshape(o["filters"].shape)
+    assert_gradient(lambda w: (forward(g, {**o, "filters": w}) * o["grads"]).sum(), o["filters"], gradient, rng)
+
+
+@pytest.mark.parametrize("g", [geometry(16, 5, 3, 3, 1, 1), geometry(3, 7, 4, 3, 0, 3)], ids=["taps", "patches"])
+def test_biases_and_accumulation(g):
+    """Sums of small integers are exact, so every way of adding must give the same bits."""
+    rng = np.random.default_rng(1)
+    o = {name: rng.integers(-4, 5, a.shape).astype(np.float32) for name, a in operands(g, np.float32).items()}
+    plain, side = forward(g, o), modules(g)
+    for shape in ((g["filters"], 1), (g["filters"] * side * side, 1)):
+        biases = rng.integers(-4, 5, shape).astype(np.float32)
+        spread = np.broadcast_to(biases.reshape(g["filters"], -1, 1), (g["filters"], side * side, g["images"]))
+        assert same_bits(forward(g, o, biases), plain + spread.reshape(plain.shape))
+        out = o["grads"].copy()
+        assert forward(g, o, biases, out=out, accumulate=True) is out
+        assert same_bits(out, o["grads"] + plain + spread.reshape(plain.shape))
+    out = np.full_like(plain, np.nan)
+    assert same_bits(forward(g, o, out=out), plain)
+    flat = {**o, "filters": o["filters"].reshape(-1, g["filters"])}
+    assert same_bits(forward(g, flat), plain)
+    assert same_bits(conv.conv_backward_biases(o["grads"]), o["grads"].sum(axis=(1, 2, 3))[:, None])
+    assert same_bits(conv.conv_backward_biases(o["grads"], shared=False), o["grads"].sum(axis=3).reshape(-1, 1))
+
+
+@pytest.mark.parametrize("g", [geometry(64, 13, 24, 3, 1, 1, 2, 96), geometry(3, 40, 8, 11, 0, 4, 1, 96)],
+                         ids=["taps", "patches"])  # fmt: skip
+def test_bits_do_not_depend_on_the_number_of_threads(g, monkeypatch):
+    o = operands(g, np.float32)
+    assert_same_bits_on_any_number_of_threads(lambda: (forward(g, o), *backward(g, o)), monkeypatch)
+
+
+def test_taps_and_patches_agree(monkeypatch):
+    g = geometry(16, 8, 6, 3, 1, 1)
+    o = {name: np.round(a) for name, a in operands(g, np.float32).items()}
+    by_taps = (forward(g, o), *backward(g, o))
+    monkeypatch.setattr(conv, "FEWEST_TAP_CHANNELS", 17)
+    assert all(same_bits(a, b) for a, b in zip(by_taps, (forward(g, o), *backward(g, o)), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (dict(padding=-1), "wrong step or padding"),
+        (dict(stride=0), "wrong step or padding"),
+        (dict(filter_size=9), "wrong filter_size"),
+        (dict(groups=2), "wrong number of groups"),
+        (dict(img_size=6), "wrong size"),
+        (dict(filter_size=2), "filters has the wrong shape"),
+        (dict(accumulate=True), "accumulate without out"),
+        (dict(out=np.zeros((4, 5, 5, 3), np.float32)), "out has the wrong shape"),
+    ],
+)
+def test_bad_arguments_are_refused_with_a_hint(change, words):
+    images, filters = np.zeros((3, 7, 7, 2), np.float32), np.zeros((27, 4), np.float32)
+    arguments = dict(img_size=7, filter_size=3, padding=0, stride=1) | change
+    with pytest.raises(ValueError, match=words) as error:
+        conv.conv_forward(images, filters, None, **arguments)
+    assert error.value.hint
+    assert "expected" in str(error.value)
+    assert "actual" in str(error.value)
+
+
+def test_wrong_dtypes_are_refused():
+    images, filters = np.zeros((3, 7, 7, 2), np.float32), np.zeros((27, 4), np.float32)
+    arguments = dict(img_size=7, filter_size=3, padding=0, stride=1)
+    for bad in (images.astype(np.int32), images.astype(np.float16), images.astype(">f4")):
+        with pytest.raises(ValueError, match="wrong dtype"):
+            conv.conv_forward(bad, filters, None, **arguments)
+    with pytest.raises(ValueError, match="wrong dtype"):
+        conv.conv_forward(images, filters.astype(np.float64), None, **arguments)

@@ -1,0 +1,57 @@
+"""Numbers of threads: the setting, BLAS's own threads, and results that do not depend on either."""
+
+import numpy as np
+import pytest
+from op_checks import assert_same_bits_on_any_number_of_threads
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from alexnet_rosetta.port import norm, pool, threads
+
+
+@pytest.fixture(autouse=True)
+def default_threads():
+    yield
+    threads.set_threads(None)
+
+
+def test_the_setting():
+    threads.set_threads(3)
+    assert threads.get_threads() == (3 if threads.has_openmp() else 1)
+    threads.set_threads(None)
+    assert threads.get_threads() >= 1
+    with pytest.raises(ValueError, match="at least 1"):
+        threads.set_threads(0)
+
+
+def test_blas_gets_its_threads_back():
+    def counts():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = counts()
+        with threads.single_threaded_blas():
+            assert set(counts()) == {1}
+        assert counts() == before
+
+
+def test_small_problems_get_fewer_threads():
+    threads.set_threads(4)
+    most = threads.get_threads()
+    assert threads.threads_for(0) == threads.threads_for(2 * threads.GRAIN - 1) == 1
+    assert threads.threads_for(2 * threads.GRAIN) == min(2, most)
+    assert threads.threads_for(10**12) == most
+
+
+def test_bits_of_pooling_and_norms_do_not_depend_on_the_number_of_threads(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, g = rng.standard_normal((2, 16, 9, 9, 70), dtype=np.float32)
+
+    def run():
+        acts, denoms = norm.cmrnorm_forward(x, size=5, scale=0.3, power=0.75)
+        dnorm = norm.cmrnorm_backward(x, acts, denoms, g, size=5, scale=0.3, power=0.75)
+        top = pool.max_pool_forward(x, size=3, stride=2)
+        dmax = pool.max_pool_backward(x, top, top, size=3, stride=2)
+        davg = pool.avg_pool_backward(top, img_size=9, size=3, stride=2)
+        return acts, dnorm, top, dmax, pool.avg_pool_forward(x, size=3, stride=2), davg
+
+    assert_same_bits_on_any_number_of_threads(run, monkeypatch)

@@ -1,0 +1,101 @@
+"""Schedules, update rule, constraints (network-and-solver specification, sections 8 and 9)."""
+
+import math
+
+import numpy as np
+import pytest
+
+from alexnet_rosetta.port import solver
+from alexnet_rosetta.port.grammar import read_schedule
+
+POINTS = (0, 0.2, 0.25, 0.5, 0.75, 0.9, 1)
+
+# With base 1 and targets that are powers of 2 most rates are too.
+EXPECTED = {
+    "default": [1] * 7,
+    "linear[16]": [1 - p + p / 16 for p in POINTS],
+    "exp[16]": [1, 16**-0.2, 1 / 2, 1 / 4, 1 / 8, 16**-0.9, 1 / 16],
+    "dexp[16,5]": [1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 16],
+    # Second halves of the inner steps go back up to the geometric mean, but not before .2 or from .9 on.
+    "jdexp[256,5]": [1, 1, 1 / 4, 1 / 16, 1 / 32, 1 / 256, 1 / 256],
+    "dexp[16,2]": [1, 1, 1, 1, 1 / 16, 1 / 16, 1 / 16],
+    "dexp[16,1]": [1 / 16] * 7,
+    "dexp[16,0]": [1 / 16] * 7,
+}
+
+
+@pytest.mark.parametrize("text", EXPECTED)
+def test_rates_at_base_1(text):
+    assert [solver.rate(read_schedule(text), 1, p) for p in POINTS] == EXPECTED[text]
+
+
+def test_stairs_have_equal_lengths_and_include_their_right_ends():
+    for steps in (2, 3, 5, 9, 33):
+        schedule = read_schedule(f"dexp[{2 ** (steps - 1)},{steps}]" if steps < 32 else "dexp[4294967296,33]")
+        rates = [solver.rate(schedule, 1, k / steps) for k in range(1, steps + 1)]
+        assert rates == [2.0**-i for i in range(steps)]
+        assert [solver.rate(schedule, 1, math.nextafter(k / steps, 2)) for k in range(1, steps)] == rates[1:]
+
+
+def test_the_inner_steps_of_jdexp_have_two_halves():
+    schedule = read_schedule("jdexp[256,5]")
+    found = [solver.rate(schedule, 1, p) for p in (0.21, 0.29, 0.31, 0.41, 0.49, 0.51, 0.69, 0.71, 0.85, 0.95)]
+    assert found == [1 / 4, 1 / 4, 1 / 2, 1 / 16, 1 / 16, 1 / 8, 1 / 64, 1 / 32, 1 / 256, 1 / 256]
+
+
+def test_the_base_rate_is_a_float32():
+    assert solver.rate(read_schedule("default"), 0.01, 0) == float(np.float32(0.01))
+    assert solver.rate(read_schedule("exp[100]"), 0, 0.5) == 0
+
+
+def test_noise_multiplies_the_rate():
+    noisy = read_schedule("linear[1,.5]")
+    assert solver.rate(noisy, 1, 0.5, lambda: -2.0) == 2
+    assert solver.rate(noisy, 1, 0.5) == 1
+    assert solver.rate(read_schedule("linear[1]"), 1, 0.5, lambda: 1 / 0) == 1
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_three_updates_by_hand(dtype, order):
+    """mu = 1/2, eps = 1/4, lambda eps = 1/8: every value is exact."""
+    shape = (3, solver.CHUNK // 2)
+    values, inc = np.full(shape, 8, dtype, order), np.zeros(shape, dtype, order)
+    for gradient, delta, value in ((4, 0, 8), (0, -1, 7), (-8, -0.5 - 2 - 0.875, 7 - 3.375)):
+        solver.update(values, inc, np.full(shape, gradient, dtype, order), eps=0.25, mom=0.5, decay=0.125)
+        assert (np.unique(inc).tolist(), np.unique(values).tolist()) == ([delta], [value])
+
+
+def test_direct_route_and_gradient_route_agree():
+    rng = np.random.default_rng(1)
+    values, inc, grads = (rng.integers(-64, 64, (50, 70)).astype(np.float32) for _ in range(3))
+    other, other_inc = values.copy(), 0.5 * inc + 0.25 * grads
+    solver.update(values, inc, grads, eps=0.25, mom=0.5, decay=0.125)
+    solver.update(other, other_inc, decay=0.125)
+    np.testing.assert_array_equal(values, other)
+    np.testing.assert_array_equal(inc, other_inc)
+
+
+def test_operands_must_match():
+    values = np.zeros((4, 6))
+    for inc in (np.zeros((6, 4)), np.zeros((4, 6), np.float32), np.zeros((4, 6), order="F"), np.zeros((4, 12))[:, ::2]):
+        with pytest.raises(ValueError, match="update: "):
+            solver.update(values, inc)
+
+
+def test_norms_are_bounded_per_filter():
+    weights = np.array([[3.0, 0.3, 0.0], [4.0, 0.4, 0.0]])
+    solver.bound_norms(weights, 0)
+    assert weights[1, 0] == 4
+    solver.bound_norms(weights, 2.5)
+    assert weights.tolist() == [[1.5, 0.3, 0.0], [2.0, 0.4, 0.0]]
+
+
+def test_contrast_is_bounded_on_both_sides():
+    """Four rows m-d, m-d, m+d, m+d have contrast sqrt(4 d^2)/4 = d/2; the mean stays in the scaled filter."""
+    means, spreads = np.array([8.0, 8.0, 8.0, 8.0]), np.array([1.0, 4.0, 16.0, 0.0])
+    weights = means + np.outer([-1, -1, 1, 1], spreads)
+    solver.bound_contrast(weights, 1, 0)
+    assert weights[0, 0] == 7
+    solver.bound_contrast(weights, 1, 4)
+    np.testing.assert_array_equal(weights, (means + np.outer([-1, -1, 1, 1], spreads)) * [2, 1, 0.5, 1])
