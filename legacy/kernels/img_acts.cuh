@@ -43,9 +43,23 @@ struct ImgActsBlock {
     }
 };
 
+// The pixels ty of a 4 x 4 region that lie in a module's window.
+struct CoveredPixels {
+    int y, x, filterSize, pixelsY, pixelsX;            // the region in the window; how much of it is in the image
+
+    DEVICE_MEMBER CoveredPixels(const ImgActsShape& s, const int top, const int left, const int my, const int mx)
+        : y(top - s.paddingStart - my * s.moduleStride), x(left - s.paddingStart - mx * s.moduleStride),
+          filterSize(s.filterSize), pixelsY(s.imgSizeY - top), pixelsX(s.imgSizeX - left) {}
+    DEVICE_MEMBER bool operator()(const int ty) const {
+        const int qy = y + ty / 4, qx = x + ty % 4;
+        return ty / 4 < pixelsY && ty % 4 < pixelsX && qy >= 0 && qy < filterSize && qx >= 0 && qx < filterSize;
+    }
+    DEVICE_MEMBER int filterPixel(const int ty) const { return (y + ty / 4) * filterSize + x + ty % 4; }
+};
+
 // Stages one module's activities of 16 filters: row filter, column image.
 template <int threads, int images, bool checkCaseBounds>
-DEVICE_FUNCTION void stageHidActs(float (&shHidActs)[16][images], const float* hidActs, const int filterStride,
+PHASE stageHidActs(float (&shHidActs)[16][images], const float* hidActs, const int filterStride,
                                   const int imagesLeft) {
     STAGE_ROWS(threads, 16, 32) {
         const float* filterActs = hidActs + row * filterStride;
@@ -64,7 +78,7 @@ template <int imgsPerThread, int colors, bool scale, bool checkCaseBounds, bool 
 DEVICE_FUNCTION void regionGradient(const ImgActsShape& s, const float* hidActs, const float* filters, float* targets,
                                     const int region, const int numFilterColors, const int filtersInGroup,
                                     const int imagesLeft, const float scaleTargets, const float scaleOutputs,
-                                    const ColorOffset& colorOffset) {
+                                    const ColorOffset colorOffset) {
     SHARED float shFilters[colors * 16][16 + 1];
     SHARED float shHidActs[16][16 * imgsPerThread];
     PerThread<float, 256, colors * imgsPerThread> prod;
@@ -77,21 +91,14 @@ DEVICE_FUNCTION void regionGradient(const ImgActsShape& s, const float* hidActs,
     for (int my = rows.begin; my < rows.end; ++my) {
         for (int mx = cols.begin; mx < cols.end; ++mx) {
             const int module = my * s.numModulesX + mx;
-            const int windowY = top - s.paddingStart - my * s.moduleStride;      // the region's place in the window
-            const int windowX = left - s.paddingStart - mx * s.moduleStride;
+            const CoveredPixels covered(s, top, left, my, mx);
             const float* moduleFilters = filters + (conv ? 0 : module * numFilterColors * s.filterPixels() * s.numFilters);
-            const auto covered = [=](const int ty) {
-                const int qy = windowY + ty / 4, qx = windowX + ty % 4;
-                return top + ty / 4 < s.imgSizeY && left + ty % 4 < s.imgSizeX && qy >= 0 && qy < s.filterSize &&
-                       qx >= 0 && qx < s.filterSize;
-            };
             for (int f = 0; f < filtersInGroup; f += 16) {
                 stageHidActs<256, 16 * imgsPerThread, checkCaseBounds>(
                     shHidActs, hidActs + (f * s.numModules() + module) * s.numImages, s.numModules() * s.numImages,
                     imagesLeft);
                 THREAD_ROWS(16) if (covered(ty)) {
-                    const int q = (windowY + ty / 4) * s.filterSize + windowX + ty % 4;
-                    const float* filter = moduleFilters + q * s.numFilters + f;
+                    const float* filter = moduleFilters + covered.filterPixel(ty) * s.numFilters + f;
                     THREAD_COLS(16) {
                         UNROLL for (int c = 0; c < colors; ++c)
                             shFilters[c * 16 + ty][tx] = filter[c * s.filterPixels() * s.numFilters + tx];
@@ -99,8 +106,7 @@ DEVICE_FUNCTION void regionGradient(const ImgActsShape& s, const float* hidActs,
                 }
                 SYNC
                 multiplyTile<16, 16, colors, imgsPerThread, 16, 16>(
-                    prod, [&](int k, int c, int ty) { return shFilters[c * 16 + ty][k]; },
-                    [&](int k, int image) { return shHidActs[k][image]; }, covered);
+                    prod, ByIndex(shFilters), ByStep(shHidActs), covered);
                 SYNC
             }
         }
@@ -123,7 +129,7 @@ template <int B_Y, int B_X, int imgsPerThread, int colorsPerThread, bool scale, 
 DEVICE_FUNCTION void pixelGradient(const ImgActsShape& s, const float* hidActs, const float* filters, float* targets,
                                    const int pixel, const int numFilterColors, const int filtersInGroup,
                                    const int imagesLeft, const float scaleTargets, const float scaleOutputs,
-                                   const ColorOffset& colorOffset) {
+                                   const ColorOffset colorOffset) {
     SHARED float shFilters[colorsPerThread * B_Y][16 + 1];
     SHARED float shHidActs[16][B_X * imgsPerThread];
     PerThread<float, B_X * B_Y, colorsPerThread * imgsPerThread> prod;
@@ -148,8 +154,7 @@ DEVICE_FUNCTION void pixelGradient(const ImgActsShape& s, const float* hidActs, 
                 }
                 SYNC
                 multiplyTile<B_Y, B_X, colorsPerThread, imgsPerThread, 16, 16>(
-                    prod, [&](int k, int c, int ty) { return shFilters[c * B_Y + ty][k]; },
-                    [&](int k, int image) { return shHidActs[k][image]; }, EveryRow{});
+                    prod, ByIndex(shFilters), ByStep(shHidActs), EveryRow{});
                 SYNC
             }
         }
@@ -175,7 +180,7 @@ KERNEL img_acts_color(const Block& block, const float* hidActs, const float* fil
     const ImgActsBlock work(block, 16 * imgsPerThread, numColors, numImages);
     regionGradient<imgsPerThread, numColors, scale, checkCaseBounds, conv>(
         s, hidActs + work.firstImage, filters, targets + work.firstImage, block.y, numColors, numFilters,
-        work.imagesLeft, scaleTargets, scaleOutputs, [=](int c) { return c * imgSizeY * imgSizeX * numImages; });
+        work.imagesLeft, scaleTargets, scaleOutputs, DenseColors{s.imgPixels() * numImages});
 }
 
 // More channels, not a multiple of 8 per group.
@@ -195,7 +200,7 @@ KERNEL img_acts_mediumcolor(const Block& block, const float* hidActs, const floa
     targets += work.firstColor * s.imgPixels() * numImages + work.firstImage;
     regionGradient<imgsPerThread, colorsPerThread, scale, checkCaseBounds, conv>(
         s, hidActs, filters, targets, block.y, numFilterColors, filtersInGroup, work.imagesLeft, scaleTargets,
-        scaleOutputs, [=](int c) { return c * imgSizeY * imgSizeX * numImages; });
+        scaleOutputs, DenseColors{s.imgPixels() * numImages});
 }
 
 // Channels a multiple of 8 per group; locally connected layers too, despite the name.
@@ -215,7 +220,7 @@ KERNEL conv_img_acts_manycolor(const Block& block, const float* hidActs, const f
     targets += work.firstColor * s.imgPixels() * numImages + work.firstImage;
     pixelGradient<B_Y, B_X, imgsPerThread, colorsPerThread, scale, checkCaseBounds, conv>(
         s, hidActs, filters, targets, block.y, numFilterColors, filtersInGroup, work.imagesLeft, scaleTargets,
-        scaleOutputs, [=](int c) { return c * imgSizeY * imgSizeX * numImages; });
+        scaleOutputs, DenseColors{s.imgPixels() * numImages});
 }
 
 // What the table-driven kernels add. blockIdx.y counts places (regions or pixels) first, then samples: sample o holds
@@ -259,7 +264,7 @@ KERNEL img_acts_mediumcolor_sparse_rand(const Block& block, const float* hidActs
     SYNC
     regionGradient<imgsPerThread, colorsPerThread, scale, checkCaseBounds, conv>(
         s, hidActs, filters, targets, sparse.place, numFilterColors, filtersInGroup, work.imagesLeft, scaleTargets,
-        scaleOutputs, [&](int c) { return shColors[c]; });
+        scaleOutputs, TableColors{shColors});
 }
 
 template <int B_Y, int B_X, int imgsPerThread, int colorsPerThread, bool scale, bool checkCaseBounds, bool conv>
@@ -285,5 +290,5 @@ KERNEL img_acts_manycolor_sparse_rand(const Block& block, const float* hidActs, 
     SYNC
     pixelGradient<B_Y, B_X, imgsPerThread, colorsPerThread, scale, checkCaseBounds, conv>(
         s, hidActs, filters, targets, sparse.place, numFilterColors, filtersInGroup, work.imagesLeft, scaleTargets,
-        scaleOutputs, [&](int c) { return shColors[c]; });
+        scaleOutputs, TableColors{shColors});
 }
