@@ -4,7 +4,6 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from alexnet_rosetta.legacy import Network, Refused
 from legacy_networks import (
     assert_within,
     backward,
@@ -20,6 +19,8 @@ from legacy_networks import (
     same_bits,
     shipped,
 )
+
+from alexnet_rosetta.legacy import Network, Refused
 
 RNG = np.random.default_rng(3)
 PARAMETERS = ("weights", "weights_inc", "biases", "biases_inc")

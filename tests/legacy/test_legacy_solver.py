@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.legacy import Refused
 from legacy_networks import conv, fc, initialise, network, normal, same_bits
+
+from alexnet_rosetta.legacy import Refused
 
 RNG = np.random.default_rng(11)
 PROGRESS = (0, 0.2, 0.25, 0.5, 0.75, 0.9, 1)
