@@ -3,7 +3,7 @@
 #include "block.cuh"
 
 // Rows of a strip of `steps` steps: the largest divisor of `rows` that makes at most 64 products.
-constexpr int stripRows(const int rows, const int columns, const int steps) {
+constexpr DEVICE_FUNCTION int stripRows(const int rows, const int columns, const int steps) {
     int strip = 1;
     for (int r = 2; r <= rows && r * columns * steps <= 64; ++r)
         if (rows % r == 0) strip = r;

@@ -37,8 +37,8 @@ PHASE stageFilters(float (&shFilters)[B_Y * channels][B_Y * filtersPerThread], c
     }
 }
 
-// Stages B_Y pixels of a module's window, thread row ty taking pixel firstPixel + ty; zero outside the image and past the
-// last pixel (left unwritten in 2012, conv-kernels 7.1). colorOffset(c) is the place of staged channel c in images.
+// Stages B_Y pixels of a module's window, thread row ty taking pixel firstPixel + ty; zero outside the image and past
+// the last pixel (left unwritten in 2012, conv-kernels 7.1). colorOffset(c) is the place of staged channel c in images.
 template <int B_Y, int B_X, int imgsPerThread, int channels, bool checkImgBounds, typename ColorOffset>
 PHASE stageImages(float (&shImages)[B_Y * channels][B_X * imgsPerThread], const float* images,
                                  const int firstPixel, const int filterSize, const int top, const int left,

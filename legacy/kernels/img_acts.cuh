@@ -3,8 +3,8 @@
 //   grad(c, y, x, n) = sum over modules m covering (y, x) and filters f of the channel's group of
 //                      hid(f, m, n) * filter([m,] k(c), (y - top(m)) * S + x - left(m), f)
 //
-// hidActs (F, MY, MX, N), filters ([M,] K, S*S, F), targets (C, IY, IX, N): last index fastest. With a connectivity table
-// the targets are (O, C, IY, IX, N), O = number of filters groups per channel, for the caller to sum over O.
+// hidActs (F, MY, MX, N), filters ([M,] K, S*S, F), targets (C, IY, IX, N): last index fastest. With a connectivity
+// table the targets are (O, C, IY, IX, N), O = number of groups that a channel feeds, for the caller to sum over O.
 //
 // Specification: conv-kernels 3.4-3.9; order of every sum: covering modules in raster order, then filters ascending.
 #pragma once
@@ -35,7 +35,8 @@ struct ModuleRange {
 struct ImgActsBlock {
     int firstImage, firstColor, imagesLeft;
 
-    DEVICE_MEMBER ImgActsBlock(const Block& block, const int imgsPerBlock, const int colorsPerBlock, const int numImages) {
+    DEVICE_MEMBER ImgActsBlock(const Block& block, const int imgsPerBlock, const int colorsPerBlock,
+                               const int numImages) {
         const int imageBlocks = (numImages + imgsPerBlock - 1) / imgsPerBlock;
         firstImage = block.x % imageBlocks * imgsPerBlock;
         firstColor = block.x / imageBlocks * colorsPerBlock;
@@ -71,9 +72,9 @@ PHASE stageHidActs(float (&shHidActs)[16][images], const float* hidActs, const i
     }
 }
 
-// The work of a 16 x 16 block: a 4 x 4 region of the image (ty its pixel, tx the image), `colors` channels, 16*imgsPerThread
-// images. hidActs and filters start at the block's first filter, image and channel; colorOffset(c) is the place of the
-// block's channel c in targets.
+// The work of a 16 x 16 block: a 4 x 4 region of the image (ty its pixel, tx the image), `colors` channels,
+// 16*imgsPerThread images. hidActs and filters start at the block's first filter, image and channel; colorOffset(c) is
+// the place of the block's channel c in targets.
 template <int imgsPerThread, int colors, bool scale, bool checkCaseBounds, bool conv, typename ColorOffset>
 DEVICE_FUNCTION void regionGradient(const ImgActsShape& s, const float* hidActs, const float* filters, float* targets,
                                     const int region, const int numFilterColors, const int filtersInGroup,
@@ -92,7 +93,8 @@ DEVICE_FUNCTION void regionGradient(const ImgActsShape& s, const float* hidActs,
         for (int mx = cols.begin; mx < cols.end; ++mx) {
             const int module = my * s.numModulesX + mx;
             const CoveredPixels covered(s, top, left, my, mx);
-            const float* moduleFilters = filters + (conv ? 0 : module * numFilterColors * s.filterPixels() * s.numFilters);
+            const int filterSet = conv ? 0 : module * numFilterColors;
+            const float* moduleFilters = filters + filterSet * s.filterPixels() * s.numFilters;
             for (int f = 0; f < filtersInGroup; f += 16) {
                 stageHidActs<256, 16 * imgsPerThread, checkCaseBounds>(
                     shHidActs, hidActs + (f * s.numModules() + module) * s.numImages, s.numModules() * s.numImages,
@@ -141,9 +143,10 @@ DEVICE_FUNCTION void pixelGradient(const ImgActsShape& s, const float* hidActs, 
     for (int my = rows.begin; my < rows.end; ++my) {
         for (int mx = cols.begin; mx < cols.end; ++mx) {
             const int module = my * s.numModulesX + mx;
-            const int q = (y - s.paddingStart - my * s.moduleStride) * s.filterSize + x - s.paddingStart - mx * s.moduleStride;
-            const float* pixelFilters = filters + q * s.numFilters +
-                                        (conv ? 0 : module * numFilterColors * s.filterPixels() * s.numFilters);
+            const int qy = y - s.paddingStart - my * s.moduleStride, qx = x - s.paddingStart - mx * s.moduleStride;
+            const int filterSet = conv ? 0 : module * numFilterColors;
+            const float* pixelFilters =
+                filters + (filterSet * s.filterPixels() + qy * s.filterSize + qx) * s.numFilters;
             for (int f = 0; f < filtersInGroup; f += 16) {
                 stageHidActs<B_X * B_Y, B_X * imgsPerThread, checkCaseBounds>(
                     shHidActs, hidActs + (f * s.numModules() + module) * s.numImages, s.numModules() * s.numImages,
@@ -224,8 +227,8 @@ KERNEL conv_img_acts_manycolor(const Block& block, const float* hidActs, const f
 }
 
 // What the table-driven kernels add. blockIdx.y counts places (regions or pixels) first, then samples: sample o holds
-// groups o * G/O and up, whose channel lists are a permutation of all channels, and has its own slab of targets. O itself
-// is recovered from the grid, as in 2012.
+// groups o * G/O and up, whose channel lists are a permutation of all channels, and has its own slab of targets. O is
+// recovered from the grid, as in 2012.
 struct SparseImgActsBlock {
     int place, sample, group, filterColor;
 
@@ -257,9 +260,10 @@ KERNEL img_acts_mediumcolor_sparse_rand(const Block& block, const float* hidActs
     hidActs += sparse.group * filtersInGroup * s.numModules() * numImages + work.firstImage;
     filters += sparse.filterColor * s.filterPixels() * numFilters + sparse.group * filtersInGroup;
     targets += sparse.sample * numImgColors * s.imgPixels() * numImages + work.firstImage;
+    colorIndices += sparse.group * numFilterColors + sparse.filterColor;
     THREADS(16, 16) {
         if (tid < colorsPerThread)
-            shColors[tid] = colorIndices[sparse.group * numFilterColors + sparse.filterColor + tid] * s.imgPixels() * numImages;
+            shColors[tid] = colorIndices[tid] * s.imgPixels() * numImages;
     }
     SYNC
     regionGradient<imgsPerThread, colorsPerThread, scale, checkCaseBounds, conv>(
@@ -283,9 +287,10 @@ KERNEL img_acts_manycolor_sparse_rand(const Block& block, const float* hidActs, 
     hidActs += sparse.group * filtersInGroup * s.numModules() * numImages + work.firstImage;
     filters += sparse.filterColor * s.filterPixels() * numFilters + sparse.group * filtersInGroup;
     targets += sparse.sample * numImgColors * s.imgPixels() * numImages + work.firstImage;
+    colorIndices += sparse.group * numFilterColors + sparse.filterColor;
     THREADS(B_X, B_Y) {
         if (tid < colorsPerThread * B_Y)
-            shColors[tid] = colorIndices[sparse.group * numFilterColors + sparse.filterColor + tid] * s.imgPixels() * numImages;
+            shColors[tid] = colorIndices[tid] * s.imgPixels() * numImages;
     }
     SYNC
     pixelGradient<B_Y, B_X, imgsPerThread, colorsPerThread, scale, checkCaseBounds, conv>(

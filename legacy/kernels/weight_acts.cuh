@@ -3,8 +3,8 @@
 //   wgrad(b, k, q, f) = sum over modules m of slab b and images n of
 //                       image(chan(f, k), iy(m, q), ix(m, q), n) * hid(f, m, n)
 //
-// images (C, IY, IX, N), hidActs (F, MY, MX, N), targets (B, K, S*S, F): last index fastest. A slab is partialSum modules
-// in raster order; the caller sums over slabs, or takes one module per slab as the gradient of a local layer.
+// images (C, IY, IX, N), hidActs (F, MY, MX, N), targets (B, K, S*S, F): last index fastest. A slab is partialSum
+// modules in raster order; the caller sums over slabs, or takes one module per slab as the gradient of a local layer.
 //
 // Specification: conv-kernels 3.10-3.12; order of every sum: modules ascending, then images ascending.
 #pragma once
@@ -29,7 +29,7 @@ struct WeightActsBlock {
           firstFilter(block.x % (numFilters / filtersPerBlock) * filtersPerBlock) {}
 };
 
-// Stages preloadCases images at `pixels` pixels of a module's window, from firstPixel on: row c * pixels + pixel, column
+// Stages preloadCases images at the pixels of a module's window that shPixels names: row c * pixels + pixel, column
 // image; zero outside the image, past the last pixel and past the last image.
 template <int threads, int pixels, int colors, int preloadCases, bool checkCaseBounds, typename ColorOffset>
 PHASE stageWindow(float (&shImages)[colors * pixels][preloadCases], const int (&shPixels)[pixels],
@@ -53,14 +53,14 @@ PHASE stageWindow(float (&shImages)[colors * pixels][preloadCases], const int (&
     }
 }
 
-// The work of a block: one slab, B_X*filtersPerThread filters (on tx), B_Y*pixelsPerThread filter pixels from firstPixel
-// on (on ty), `colors` channels. hidActs starts at the block's first filter, targets at its first output; colorOffset(c)
-// is the place of the block's channel c in images. Activity columns past the last image are zero (left unwritten in
-// 2012, conv-kernels 7.2).
+// The work of a block: one slab, B_X*filtersPerThread filters (on tx), B_Y*pixelsPerThread filter pixels from
+// firstPixel on (on ty), `colors` channels. hidActs starts at the block's first filter, targets at its first output;
+// colorOffset(c) is the place of the block's channel c in images. Activity columns past the last image are zero (left
+// unwritten in 2012, conv-kernels 7.2).
 template <int B_Y, int B_X, int pixelsPerThread, int filtersPerThread, int colors, int preloadCases, bool scale,
           bool checkCaseBounds, typename ColorOffset>
-DEVICE_FUNCTION void slabGradient(const WeightActsShape& s, const float* images, const float* hidActs, float* targets,
-                                  const int slab, const int firstPixel, const float scaleTargets,
+DEVICE_FUNCTION void slabGradient(const WeightActsShape& s, const float* images, const float* hidActs,
+                                  float* targets, const int slab, const int firstPixel, const float scaleTargets,
                                   const float scaleOutputs, const ColorOffset colorOffset) {
     constexpr int threads = B_X * B_Y, pixels = B_Y * pixelsPerThread;
     SHARED float shImages[colors * pixels][preloadCases];
