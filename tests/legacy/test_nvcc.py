@@ -6,17 +6,19 @@ here needs a GPU.
 
 import shutil
 import subprocess
+from pathlib import Path
 
-import golden_util as golden
 import numpy as np
 import pytest
 
-from alexnet_rosetta.legacy import _call, cuda_source, launch_log, use_isa
+from alexnet_rosetta.harness.golden import files
+from alexnet_rosetta.legacy import _call, cuda_source, cudaconv, launch_log, use_isa
 
 pytestmark = [
     pytest.mark.nvcc,
     pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on the path"),
 ]
+GOLDEN = Path(__file__).parents[1] / "golden"
 ARCHITECTURES = ["sm_75", "sm_80", "sm_90"]
 
 
@@ -59,11 +61,13 @@ def primitive_launches():
 def launches():
     """One launch record per kernel."""
     log = primitive_launches()
-    for path in sorted(golden.GOLDEN.glob("*.npz")):
+    for path in files.paths(GOLDEN):
         seen = {kernel_name(record["kernel"]) for record in log}
-        for arrays, case in golden.cases(path.stem):
-            if any(kernel_name(launch["kernel"]) not in seen for launch in case["launches"]):
-                log += golden.run(path.stem, arrays, case)[1]
+        for case in files.read(path):
+            if any(kernel_name(kernel) not in seen for kernel, _, _ in case.launches()):
+                with launch_log() as more:
+                    getattr(cudaconv, case.entry)(**case.arguments())
+                log += more
                 seen = {kernel_name(record["kernel"]) for record in log}
     return {kernel_name(record["kernel"]): record for record in reversed(log) if record["args"]}
 

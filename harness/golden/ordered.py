@@ -1,7 +1,7 @@
 """The filter gradient in the order of its kernels, in NumPy: modules ascending, then images ascending (conv-kernels 6).
 
 An independent expectation for modules that fuse a*b + c: the recording left most of the weight kernels unfused (see
-tests/golden/PROVENANCE.md).
+tests/golden/PROVENANCE.md). Unfused it gives the recording, fused the files in ``fma/`` where these are complete.
 """
 
 import numpy as np
@@ -27,8 +27,14 @@ def windows(images, case, module):
     return window
 
 
-def weight_gradient(arrays, case, fused):
-    """What a weight acts entry point returns for a recorded case."""
+def rounds_products(case):
+    """Whether a product of activities rounds: most recorded inputs are multiples of 1/4, and their products exact."""
+    return any((4 * case.arrays[name] % 1).any() for name in ("in_images", "in_hidActs"))
+
+
+def weight_gradient(case, fused):
+    """What a weight acts entry point returns for a recorded `files.Case`."""
+    arrays, case = case.arrays, case.about
     s = case["scalars"]
     groups, modules = s["numGroups"], s["numModulesY"] * s["numModulesX"]
     colors = s.get("numFilterColors", s["numImgColors"] // groups)
