@@ -8,12 +8,13 @@ target arguments is returned. ``generation`` chooses where the generations of th
 Every function raises `alexnet_rosetta.legacy.Refused` where the original would have failed an assertion.
 """
 
-from . import _cudaconv_cost, _cudaconv_util
+from . import _cudaconv_cost, _cudaconv_images, _cudaconv_util
 from ._call import call, row
 from ._cudaconv_cost import *  # noqa: F403
+from ._cudaconv_images import *  # noqa: F403
 from ._cudaconv_util import *  # noqa: F403
 
-__all__ = ["convFilterActs", *_cudaconv_util.__all__, *_cudaconv_cost.__all__]
+__all__ = ["convFilterActs", *_cudaconv_util.__all__, *_cudaconv_cost.__all__, *_cudaconv_images.__all__]
 
 
 def convFilterActs(images, filters, targets=None, *, imgSizeY, numModulesY, numModulesX, paddingStart, moduleStride,
