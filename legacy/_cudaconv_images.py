@@ -1,0 +1,246 @@
+"""Image and weight-norm entry points of `alexnet_rosetta.legacy.cudaconv`."""
+
+from ._call import call, row
+
+__all__ = ["convBedOfNails", "convBedOfNailsUndo", "convCrop", "convGaussianBlur", "convRGBToLAB", "convRGBToYUV",
+           "convReflectHorizontal", "convResizeBilinear", "convTICA", "convTICAGrad", "normalizeLocalWeights"]
+
+
+def convGaussianBlur(images, filter, target=None, *, horiz, numChannels, scaleTargets=0.0, scaleOutputs=1.0,
+                     generation=2012, device="cpu"):
+    """One direction of a separable blur, zero outside the image.
+
+    Parameters
+    ----------
+    images : (numChannels * imgSize**2, numImages) float32; rows may be strided
+    filter : (1, 2 * radius + 1) float32, radius 1 to 4
+        Symmetric: the last tap is never read.
+    target : like `images`; needed where `scaleTargets` is not 0
+    horiz : bool
+        Along rows; else along columns.
+
+    Returns
+    -------
+    ndarray, shaped like `images`
+
+    Notes
+    -----
+    Specification: pool-norm 3.1.
+    """
+    return call("convGaussianBlur", [row("images", images), row("filter", filter)], [row("target", target)],
+                {"horiz": horiz, "numChannels": numChannels, "scaleTargets": scaleTargets,
+                 "scaleOutputs": scaleOutputs}, generation=generation, device=device)
+
+
+def convBedOfNails(images, target=None, *, numChannels, imgSize, startX, strideX, scaleTargets=0.0, scaleOutput=1.0,
+                   generation=2012, device="cpu"):
+    """Take every strideX-th pixel of every strideX-th row.
+
+    Parameters
+    ----------
+    images : (numChannels * imgSize**2, numImages) float32
+    target : (numChannels * ceil(imgSize / strideX)**2, numImages); needed where `scaleTargets` is not 0
+    startX, strideX : int
+        First pixel and step on both axes; all samples must be inside the image.
+
+    Returns
+    -------
+    ndarray, shaped like `target`
+
+    Notes
+    -----
+    Specification: pool-norm 3.2.
+    """
+    return call("convBedOfNails", [row("images", images)], [row("target", target)],
+                {"numChannels": numChannels, "imgSize": imgSize, "startX": startX, "strideX": strideX,
+                 "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}, generation=generation, device=device)
+
+
+def convBedOfNailsUndo(actsGrad, target=None, *, numChannels, imgSize, startX, strideX, scaleTargets=0.0,
+                       scaleOutput=1.0, generation=2012, device="cpu"):
+    """Backward pass of `convBedOfNails`: zero everywhere but at the samples.
+
+    Parameters
+    ----------
+    actsGrad : (numChannels * ceil(imgSize / strideX)**2, numImages) float32
+    scaleTargets : float
+        0: the original refused everything else.
+
+    Returns
+    -------
+    ndarray of shape (numChannels * imgSize**2, numImages)
+
+    Notes
+    -----
+    Specification: pool-norm 3.2, 12.1 (H7).
+    """
+    return call("convBedOfNailsUndo", [row("actsGrad", actsGrad)], [row("target", target)],
+                {"numChannels": numChannels, "imgSize": imgSize, "startX": startX, "strideX": strideX,
+                 "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}, generation=generation, device=device)
+
+
+def convResizeBilinear(images, target=None, *, imgSize, tgtSize, scale, generation=2012, device="cpu"):
+    """Resize about the centre; target pixel t reads position t * scale + (imgSize - tgtSize * scale) / 2.
+
+    Parameters
+    ----------
+    images : (channels * imgSize**2, numImages) float32; rows may be strided
+    scale : float
+        More than 1 shrinks. Positions stop at imgSize - 1.01.
+
+    Returns
+    -------
+    ndarray of shape (channels * tgtSize**2, numImages)
+
+    Notes
+    -----
+    Specification: pool-norm 3.3.
+    """
+    return call("convResizeBilinear", [row("images", images)], [row("target", target)],
+                {"imgSize": imgSize, "tgtSize": tgtSize, "scale": scale}, generation=generation, device=device)
+
+
+def convCrop(imgs, target=None, *, imgSize, tgtSize, startY, startX, generation=2012, device="cpu"):
+    """Copy a tgtSize x tgtSize window.
+
+    Parameters
+    ----------
+    imgs : (channels * imgSize**2, numImages) float32; rows may be strided
+
+    Returns
+    -------
+    ndarray of shape (channels * tgtSize**2, numImages)
+
+    Notes
+    -----
+    Specification: pool-norm 3.4.
+    """
+    return call("convCrop", [row("imgs", imgs)], [row("target", target)],
+                {"imgSize": imgSize, "tgtSize": tgtSize, "startY": startY, "startX": startX}, generation=generation,
+                device=device)
+
+
+def convRGBToYUV(images, target=None, *, generation=2012, device="cpu"):
+    """Colour space YUV.
+
+    Parameters
+    ----------
+    images : (3 * imgSize**2, numImages) float32; rows may be strided
+
+    Returns
+    -------
+    ndarray, shaped like `images`
+
+    Notes
+    -----
+    Specification: pool-norm 3.5.
+    """
+    return call("convRGBToYUV", [row("images", images)], [row("target", target)], {}, generation=generation,
+                device=device)
+
+
+def convRGBToLAB(images, target=None, *, center=False, generation=2012, device="cpu"):
+    """Colour space LAB, as the original had it: exponent 0.3333, white at X = Y = Z = 1.
+
+    Parameters
+    ----------
+    images : (3 * imgSize**2, numImages) float32 in [0, 1]; rows may be strided
+    center : bool
+        Subtract 50 from L.
+
+    Returns
+    -------
+    ndarray, shaped like `images`
+
+    Notes
+    -----
+    Specification: pool-norm 3.6.
+    """
+    return call("convRGBToLAB", [row("images", images)], [row("target", target)], {"center": center},
+                generation=generation, device=device)
+
+
+def convReflectHorizontal(images, targets=None, *, imgSize, generation=2012, device="cpu"):
+    """Mirror each image left to right.
+
+    Parameters
+    ----------
+    images : (channels * imgSize**2, numImages) float32, 1 to 3 channels
+
+    Returns
+    -------
+    ndarray, shaped like `images`
+
+    Notes
+    -----
+    Specification: pool-norm 3.7.
+    """
+    return call("convReflectHorizontal", [row("images", images)], [row("targets", targets)], {"imgSize": imgSize},
+                generation=generation, device=device)
+
+
+def convTICA(images, target=None, *, numFilters, sizeX, scaleTarget=0.0, scaleOutput=1.0, generation=2012,
+             device="cpu"):
+    """Reciprocal of 0.001 plus the root of each window's sum of squares.
+
+    Parameters
+    ----------
+    images : (numFilters * imgSize**2, numImages) float32; numFilters a multiple of 16
+    target : like `images`; needed where `scaleTarget` is not 0
+    sizeX : int
+        Side of the window, 1 to 5; it starts sizeX // 2 before the pixel.
+
+    Returns
+    -------
+    ndarray, shaped like `images`
+
+    Notes
+    -----
+    Specification: pool-norm 5.
+    """
+    return call("convTICA", [row("images", images)], [row("target", target)],
+                {"numFilters": numFilters, "sizeX": sizeX, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
+                generation=generation, device=device)
+
+
+def convTICAGrad(images, ticas, target=None, *, numFilters, sizeX, scaleTarget=0.0, scaleOutput=1.0, generation=2012,
+                 device="cpu"):
+    """Gradient that goes with `convTICA`: minus the image times the window sum of `ticas`.
+
+    Where `scaleTarget` is not 0 the root of the window sum is taken, as it was.
+
+    Parameters
+    ----------
+    images, ticas : (numFilters * imgSize**2, numImages) float32
+    target : like `images`; needed where `scaleTarget` is not 0
+
+    Returns
+    -------
+    ndarray, shaped like `images`
+
+    Notes
+    -----
+    Specification: pool-norm 5, 12.1 (H9).
+    """
+    return call("convTICAGrad", [row("images", images), row("ticas", ticas)], [row("target", target)],
+                {"numFilters": numFilters, "sizeX": sizeX, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
+                generation=generation, device=device)
+
+
+def normalizeLocalWeights(weights, *, numModules, norm, generation=2012, device="cpu"):
+    """Shrink every filter of every module whose norm is greater than `norm` to it.
+
+    Parameters
+    ----------
+    weights : (numModules * weightsPerFilter, numFilters) float32, numFilters a multiple of 16
+
+    Returns
+    -------
+    ndarray, shaped like `weights`
+
+    Notes
+    -----
+    Specification: pool-norm 4.1; 12.1 (H2) repaired.
+    """
+    return call("normalizeLocalWeights", [], [row("weights", weights)], {"numModules": numModules, "norm": norm},
+                generation=generation, device=device)

@@ -1,0 +1,208 @@
+#include "../kernels/image_ops.cuh"
+
+#include "image_ops.h"
+
+#include "checks.h"
+#include "dispatch.h"
+#include "entry.h"
+#include "nvmatrix.h"
+
+namespace {
+
+// Number of square maps of a given side; rows may be strided where the entry allows it.
+int channelsOf(const char* entry, const char* argument, const Matrix& images, int imgSize, bool strideAllowed = false) {
+    requirePositive(entry, "imgSize", imgSize);
+    const int channels = images.rows() / imgSize / imgSize;
+    require(channels > 0 && imageSide(entry, argument, images, channels, strideAllowed) == imgSize,
+            text(entry, ": ", argument, " has the wrong shape"), text("rows = channels * ", imgSize, " * ", imgSize), images.shape());
+    return channels;
+}
+
+// Three colours of any number of pixels, rows may be strided; returns the pixels.
+int rgbPixels(const char* entry, const Matrix& images) {
+    requireRowMajor(entry, "images", images);
+    require(images.rows() > 0 && images.rows() % 3 == 0 && images.cols() > 0, text(entry, ": images have the wrong shape"),
+            "(3 * pixels, images)", images.shape());
+    return images.rows() / 3;
+}
+
+// A target that is added to must have its shape; one that is not, gets it.
+void prepareTarget(const char* entry, Matrix& target, const Matrix& images, long rows, float scaleTargets) {
+    if (scaleTargets == 0) return resizeTarget(entry, target, images, rows, images.cols());
+    requireRowMajor(entry, "target", target);
+    requireContiguous(entry, "target", target);
+    requireShape(entry, "target", target, static_cast<int>(rows), images.cols());
+}
+
+struct Nails {
+    const char* entry;
+    int numChannels, imgSize, startX, strideX, numImages;
+    int outputsX() const { return divUp(imgSize, strideX); }
+
+    void requireSamples() const {
+        requirePositive(entry, "numChannels", numChannels);
+        requirePositive(entry, "imgSize", imgSize);
+        require(strideX > 1, text(entry, ": strideX"), "more than 1", text(strideX));
+        const long last = startX + (outputsX() - 1L) * strideX;
+        require(startX >= 0 && last < imgSize, text(entry, ": samples"), text("inside the image, 0 to ", imgSize - 1),
+                text(startX, " to ", last), "start = (imgSize - stride*(outputs-1)) / 2");
+    }
+
+    void launch(Device& device, const float* images, const float* outputs, bool reverse, float scaleTargets, float scaleOutput) const {
+        const ImageClass imageClass(numImages);
+        const int channelsPerThread = numChannels % 8 == 0 ? 2 : 1;
+        choose<1, 2>(channelsPerThread, [&](auto cpt) {
+            chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+                device.launch(INSTANCE(kBedOfNails, 4, 32, ipt, cpt, check),
+                              {imageClass.blocks * outputsX(), divUp(numChannels, 4 * channelsPerThread) * outputsX()}, {32, 4}, 0,
+                              text("channels mod 8: ", channelsPerThread, " per thread; ", imageClass.rule()),
+                              {images, outputs, reverse, imgSize, numChannels, numImages, startX, strideX, outputsX(),
+                               scaleTargets, scaleOutput});
+            });
+        });
+    }
+};
+
+}  // namespace
+
+void convGaussianBlur(Device& device, const Matrix& images, const Matrix& filter, Matrix& target, bool horiz, int numChannels,
+                      float scaleTargets, float scaleOutputs) {
+    const char* entry = "convGaussianBlur";
+    const int imgSize = imageSide(entry, "images", images, numChannels, true), radius = filter.cols() / 2;
+    requireRowMajor(entry, "filter", filter);
+    require(filter.rows() == 1 && filter.cols() == 2 * radius + 1 && radius >= 1 && radius <= 4, text(entry, ": filter"),
+            "(1, 2*radius + 1) with radius 1 to 4", filter.shape());
+    require(imgSize >= 2 * radius + 1, text(entry, ": image smaller than the filter"), text("side of ", 2 * radius + 1, " or more"),
+            text(imgSize));
+    prepareTarget(entry, target, images, images.rows(), scaleTargets);
+    choose<1, 2, 3, 4>(radius, [&](auto radius) {
+        device.launch(INSTANCE(kGaussianBlur, 4, 32, radius), {divUp(images.cols(), 32), divUp(numChannels * imgSize, 4)}, {32, 4},
+                      4 * 2 * radius, text("radius ", static_cast<int>(radius)),
+                      {images.data(), filter.data(), target.data(), imgSize, images.cols(), numChannels, images.stride(), horiz,
+                       scaleTargets, scaleOutputs});
+    });
+}
+
+void convBedOfNails(Device& device, const Matrix& images, Matrix& target, int numChannels, int imgSize, int startX, int strideX,
+                    float scaleTargets, float scaleOutput) {
+    const Nails nails{"convBedOfNails", numChannels, imgSize, startX, strideX, images.cols()};
+    nails.requireSamples();
+    require(imageSide(nails.entry, "images", images, numChannels) == imgSize, text(nails.entry, ": images have the wrong shape"),
+            text("(", numChannels, " * ", imgSize, " * ", imgSize, ", images)"), images.shape());
+    prepareTarget(nails.entry, target, images, static_cast<long>(numChannels) * nails.outputsX() * nails.outputsX(), scaleTargets);
+    nails.launch(device, images.data(), target.data(), false, scaleTargets, scaleOutput);
+}
+
+void convBedOfNailsUndo(Device& device, const Matrix& actsGrad, Matrix& target, int numChannels, int imgSize, int startX,
+                        int strideX, float scaleTargets, float scaleOutput) {
+    const Nails nails{"convBedOfNailsUndo", numChannels, imgSize, startX, strideX, actsGrad.cols()};
+    nails.requireSamples();
+    requireRowMajor(nails.entry, "actsGrad", actsGrad);
+    requireContiguous(nails.entry, "actsGrad", actsGrad);
+    requireShape(nails.entry, "actsGrad", actsGrad, numChannels * nails.outputsX() * nails.outputsX(), nails.numImages);
+    require(scaleTargets == 0 || imgSize == 1, text(nails.entry, ": scaleTargets"), "0", text(scaleTargets),
+            "the original compared the target with the size of the outputs and always failed");
+    prepareTarget(nails.entry, target, actsGrad, static_cast<long>(numChannels) * imgSize * imgSize, scaleTargets);
+    if (scaleTargets == 0) fill(target, 0);
+    nails.launch(device, target.data(), actsGrad.data(), true, scaleTargets, scaleOutput);
+}
+
+void convResizeBilinear(Device& device, const Matrix& images, Matrix& target, int imgSize, int tgtSize, float scale) {
+    const char* entry = "convResizeBilinear";
+    require(imgSize > 1, text(entry, ": imgSize"), "2 or more", text(imgSize));
+    requirePositive(entry, "tgtSize", tgtSize);
+    const int channels = channelsOf(entry, "images", images, imgSize, true), chunks = divUp(tgtSize, 4);
+    resizeTarget(entry, target, images, static_cast<long>(channels) * tgtSize * tgtSize, images.cols());
+    const ImageClass imageClass(images.cols());
+    const float centerScale = static_cast<float>(imgSize * 0.5 - tgtSize * 0.5 * scale);
+    chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+        device.launch(INSTANCE(kResizeBilinear, ipt, check), {imageClass.blocks, channels * chunks * chunks}, {32, 16}, 0, imageClass.rule(),
+                      {images.data(), target.data(), imgSize, tgtSize, images.cols(), images.stride(), scale, centerScale});
+    });
+}
+
+void convCrop(Device& device, const Matrix& images, Matrix& target, int imgSize, int tgtSize, int startY, int startX) {
+    const char* entry = "convCrop";
+    const int channels = channelsOf(entry, "imgs", images, imgSize, true);
+    requirePositive(entry, "tgtSize", tgtSize);
+    require(startY >= 0 && startX >= 0 && tgtSize <= imgSize && startY <= imgSize - tgtSize && startX <= imgSize - tgtSize,
+            text(entry, ": window"), text("inside the ", imgSize, " x ", imgSize, " image"),
+            text(tgtSize, " x ", tgtSize, " at (", startY, ", ", startX, ")"));
+    resizeTarget(entry, target, images, static_cast<long>(channels) * tgtSize * tgtSize, images.cols());
+    const ImageClass imageClass(images.cols());
+    chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+        device.launch(INSTANCE(kCrop, ipt, check), {imageClass.blocks, channels * divUp(tgtSize * tgtSize, 4)}, {32, 4}, 0, imageClass.rule(),
+                      {images.data(), target.data(), images.cols(), images.stride(), imgSize, tgtSize, startY, startX});
+    });
+}
+
+void convRGBToYUV(Device& device, const Matrix& images, Matrix& target) {
+    const char* entry = "convRGBToYUV";
+    const int pixels = rgbPixels(entry, images);
+    resizeTarget(entry, target, images, images.rows(), images.cols());
+    const ImageClass imageClass(images.cols());
+    chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+        device.launch(INSTANCE(kRGBToYUV, ipt, check), {imageClass.blocks, divUp(pixels, 4)}, {32, 4}, 0, imageClass.rule(),
+                      {images.data(), target.data(), pixels, images.cols(), images.stride()});
+    });
+}
+
+void convRGBToLAB(Device& device, const Matrix& images, Matrix& target, bool center) {
+    const char* entry = "convRGBToLAB";
+    const int pixels = rgbPixels(entry, images);
+    resizeTarget(entry, target, images, images.rows(), images.cols());
+    const ImageClass imageClass(images.cols());
+    choose(center, [&](auto center) {
+        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+            device.launch(INSTANCE(kRGBToLAB, ipt, check, center), {imageClass.blocks, divUp(pixels, 4)}, {32, 4}, 0, imageClass.rule(),
+                          {images.data(), target.data(), pixels, images.cols(), images.stride()});
+        });
+    });
+}
+
+void convReflectHorizontal(Device& device, const Matrix& images, Matrix& targets, int imgSize) {
+    const char* entry = "convReflectHorizontal";
+    const int colors = channelsOf(entry, "images", images, imgSize);
+    require(colors <= 3, text(entry, ": channels"), "1, 2 or 3", text(colors));
+    require(images.data() != targets.data(), text(entry, ": targets"), "not the images themselves", "the same matrix");
+    resizeTarget(entry, targets, images, images.rows(), images.cols());
+    const ImageClass imageClass(images.cols());
+    choose<1, 2, 3>(colors, [&](auto colors) {
+        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+            device.launch(INSTANCE(kReflectH, colors, ipt, check), {imageClass.blocks, divUp(imgSize * imgSize, 4)}, {32, 4}, 0,
+                          imageClass.rule(), {images.data(), targets.data(), imgSize, images.cols()});
+        });
+    });
+}
+
+namespace {
+
+const Entry entries[] = {
+    {"convGaussianBlur", [](Device& device, Arguments& a) {
+        convGaussianBlur(device, a.matrix("images"), a.matrix("filter"), a.matrix("target"), a.flag("horiz"), a.integer("numChannels"),
+                         a.real("scaleTargets"), a.real("scaleOutputs"));
+    }},
+    {"convBedOfNails", [](Device& device, Arguments& a) {
+        convBedOfNails(device, a.matrix("images"), a.matrix("target"), a.integer("numChannels"), a.integer("imgSize"),
+                       a.integer("startX"), a.integer("strideX"), a.real("scaleTargets"), a.real("scaleOutput"));
+    }},
+    {"convBedOfNailsUndo", [](Device& device, Arguments& a) {
+        convBedOfNailsUndo(device, a.matrix("actsGrad"), a.matrix("target"), a.integer("numChannels"), a.integer("imgSize"),
+                           a.integer("startX"), a.integer("strideX"), a.real("scaleTargets"), a.real("scaleOutput"));
+    }},
+    {"convResizeBilinear", [](Device& device, Arguments& a) {
+        convResizeBilinear(device, a.matrix("images"), a.matrix("target"), a.integer("imgSize"), a.integer("tgtSize"), a.real("scale"));
+    }},
+    {"convCrop", [](Device& device, Arguments& a) {
+        convCrop(device, a.matrix("imgs"), a.matrix("target"), a.integer("imgSize"), a.integer("tgtSize"), a.integer("startY"),
+                 a.integer("startX"));
+    }},
+    {"convRGBToYUV", [](Device& device, Arguments& a) { convRGBToYUV(device, a.matrix("images"), a.matrix("target")); }},
+    {"convRGBToLAB", [](Device& device, Arguments& a) {
+        convRGBToLAB(device, a.matrix("images"), a.matrix("target"), a.flag("center"));
+    }},
+    {"convReflectHorizontal", [](Device& device, Arguments& a) {
+        convReflectHorizontal(device, a.matrix("images"), a.matrix("targets"), a.integer("imgSize"));
+    }}};
+
+}  // namespace

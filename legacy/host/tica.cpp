@@ -1,0 +1,91 @@
+// convTICA, convTICAGrad and normalizeLocalWeights.
+#include "../kernels/tica.cuh"
+#include "../kernels/weight_norm.cuh"
+
+#include "checks.h"
+#include "dispatch.h"
+#include "entry.h"
+#include "image_ops.h"
+
+namespace {
+
+int prepare(const char* entry, const Matrix& images, Matrix& target, int numFilters, int sizeX, float scaleTarget) {
+    const int imgSize = imageSide(entry, "images", images, numFilters);
+    require(numFilters % 16 == 0, text(entry, ": number of maps"), "a multiple of 16", text(numFilters));
+    require(sizeX > 0 && sizeX < 6, text(entry, ": sizeX"), "1 to 5", text(sizeX));
+    if (scaleTarget == 0)
+        resizeTarget(entry, target, images, images.rows(), images.cols());
+    else {
+        requireRowMajor(entry, "target", target);
+        requireContiguous(entry, "target", target);
+        requireSameShape(entry, "target", target, images);
+    }
+    return imgSize;
+}
+
+Dim3 blocks(const Matrix& images, int numFilters, int imgSize) {
+    return {divUp(images.cols(), 128) * imgSize, numFilters / 8 * imgSize};
+}
+
+constexpr const char* rule = "4 images, 2 maps per thread";
+
+}  // namespace
+
+void convTICA(Device& device, const Matrix& images, Matrix& target, int numFilters, int sizeX, float scaleTarget,
+              float scaleOutput) {
+    const int imgSize = prepare("convTICA", images, target, numFilters, sizeX, scaleTarget);
+    choose(images.cols() % 128 != 0, [&](auto check) {
+        device.launch(INSTANCE(kTICA_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4}, 0, rule,
+                      {images.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, scaleTarget, scaleOutput});
+    });
+}
+
+void convTICAGrad(Device& device, const Matrix& images, const Matrix& ticas, Matrix& target, int numFilters, int sizeX,
+                  float scaleTarget, float scaleOutput) {
+    const int imgSize = prepare("convTICAGrad", images, target, numFilters, sizeX, scaleTarget);
+    requireRowMajor("convTICAGrad", "ticas", ticas);
+    requireContiguous("convTICAGrad", "ticas", ticas);
+    requireSameShape("convTICAGrad", "ticas", ticas, images);
+    choose(images.cols() % 128 != 0, [&](auto check) {
+        device.launch(INSTANCE(kTICAGrad_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4}, 0, rule,
+                      {images.data(), ticas.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, scaleTarget,
+                       scaleOutput});
+    });
+}
+
+void normalizeLocalWeights(Device& device, Matrix& weights, int numModules, float norm) {
+    const char* entry = "normalizeLocalWeights";
+    const int numFilters = weights.cols();
+    requireRowMajor(entry, "weights", weights);
+    requireContiguous(entry, "weights", weights);
+    requireMultiple(entry, "number of filters", numFilters, 16);
+    requirePositive(entry, "numModules", numModules);
+    require(weights.rows() > 0 && weights.rows() % numModules == 0, text(entry, ": weights have the wrong shape"),
+            text("rows = ", numModules, " modules * weights per filter"), weights.shape());
+    const int filtersPerThread = numFilters % 128 == 0 ? 4 : numFilters % 64 == 0 ? 2 : 1, width = numFilters % 32 == 0 ? 32 : 16;
+    const auto go = [&](const Kernel& kernel) {
+        const int height = 128 / width;
+        device.launch(kernel, {numFilters / (width * filtersPerThread), divUp(numModules, height)}, {width, height}, 0,
+                      text(filtersPerThread, " filters per thread, ", width, " threads across"),
+                      {weights.data(), norm, weights.rows() / numModules, numModules, numFilters});
+    };
+    if (width == 16) return go(INSTANCE(kNormalizeLCWeights, 8, 16, 1));
+    choose<1, 2, 4>(filtersPerThread, [&](auto fpt) { go(INSTANCE(kNormalizeLCWeights, 4, 32, fpt)); });
+}
+
+namespace {
+
+const Entry entries[] = {
+    {"convTICA", [](Device& device, Arguments& a) {
+        convTICA(device, a.matrix("images"), a.matrix("target"), a.integer("numFilters"), a.integer("sizeX"), a.real("scaleTarget"),
+                 a.real("scaleOutput"));
+    }},
+    {"convTICAGrad", [](Device& device, Arguments& a) {
+        convTICAGrad(device, a.matrix("images"), a.matrix("ticas"), a.matrix("target"), a.integer("numFilters"), a.integer("sizeX"),
+                     a.real("scaleTarget"), a.real("scaleOutput"));
+    }},
+    {"normalizeLocalWeights", [](Device& device, Arguments& a) {
+        normalizeLocalWeights(device, a.matrix("weights"), a.integer("numModules"), a.real("norm"));
+    }}};
+
+}  // namespace
