@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+
 from alexnet_rosetta import harness
 from alexnet_rosetta.legacy import Network
 from alexnet_rosetta.port.config import load_network

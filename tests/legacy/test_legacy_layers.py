@@ -4,8 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from alexnet_rosetta.legacy import Refused
 from legacy_networks import assert_within, conv, cost, data, fc, initialise, network, normal, same_bits
+
+from alexnet_rosetta.legacy import Refused
 
 RNG = np.random.default_rng(7)
 CONVS = {

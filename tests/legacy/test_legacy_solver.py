@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from alexnet_rosetta.legacy import Refused
 from legacy_networks import conv, fc, initialise, network, normal, same_bits
+
+from alexnet_rosetta.legacy import Refused
 
 RNG = np.random.default_rng(11)
 PROGRESS = (0, 0.2, 0.25, 0.5, 0.75, 0.9, 1)
@@ -127,6 +128,7 @@ def test_gradient_check_pass_does_not_divide():
     for name, tensor in (("conv", "weights_grad[0]"), ("fc", "weights_inc[0]")):
         net.write(name, "weights_inc[0]", np.ones((4, 16), np.float32))
         net.forward(name, [x], pass_type="gc")
+        net.backward(name, v)
         net.backward(name, v)
         np.testing.assert_array_equal(net.read(name, tensor), x @ v.T)
         np.testing.assert_array_equal(net.read(name, "biases_grad").ravel(), v.sum(1))
