@@ -1,9 +1,9 @@
 """The 2012 engine: CUDA kernels and C++ host code, wrapped with Cython."""
 
-from ._call import launch_log
+from ._call import launch_log, use_isa
 from .errors import Refused
 
-__all__ = ["Network", "Refused", "build_info", "cudaconv", "launch_log"]
+__all__ = ["Network", "Refused", "build_info", "cudaconv", "launch_log", "use_isa"]
 
 
 def __getattr__(name):

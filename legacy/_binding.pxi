@@ -17,6 +17,7 @@ cdef extern from "host/machine.h":
     string moduleInstructionSet()
     string bestInstructionSet()
     string compilerVersion()
+    cbool contractsMultiplyAdd()
 
 
 cdef extern from "host/launch.h":
@@ -86,9 +87,10 @@ cdef extern from "host/entry.h":
 
 
 def build_info():
-    """Facts of this build: instruction set, compiler, OpenMP."""
+    """Facts of this build: instruction set, whether a*b + c is fused, compiler, OpenMP."""
     return {"isa": moduleInstructionSet().decode(), "best_isa": bestInstructionSet().decode(),
-            "compiler": compilerVersion().decode(), "openmp": bool(compiledWithOpenMP())}
+            "fma": bool(contractsMultiplyAdd()), "compiler": compilerVersion().decode(),
+            "openmp": bool(compiledWithOpenMP())}
 
 
 def entry_names():

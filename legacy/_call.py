@@ -11,8 +11,10 @@ import numpy as np
 from . import isa
 from .errors import Refused
 
+LIMIT = 2**31 - 1
 GENERATIONS = (2011, 2012, 2014)
 _logs = []
+_chosen = []
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,22 @@ def call(entry, inputs, targets, scalars, *, tables=(), words=None, generation=2
     return results if len(results) > 1 else results[0]
 
 
-@cache
+@contextmanager
+def use_isa(name):
+    """Run the entry points called inside the block on the build for an instruction set, a name of `isa.NAMES`."""
+    _chosen.append(isa.load(name))
+    try:
+        yield
+    finally:
+        _chosen.pop()
+
+
 def _module():
+    return _chosen[-1] if _chosen else _default_module()
+
+
+@cache
+def _default_module():
     return isa.load()
 
 
@@ -92,6 +108,9 @@ def _checked(entry, operand):
         order = "column-major (Fortran order)" if operand.trans else "row-major (C order)"
         raise Refused(f"{entry}: {operand.name} has the wrong memory order", order, f"strides {a.strides}",
                       f"numpy.{'asfortranarray' if operand.trans else 'ascontiguousarray'}(...)")
+    if a.size and sum((n - 1) * step for n, step in zip(a.shape, a.strides, strict=True)) // 4 >= LIMIT:
+        raise Refused(f"{entry}: {operand.name} is too large", f"at most {LIMIT} elements (offsets are 32-bit)",
+                      f"shape {a.shape}, strides {a.strides}", "use a smaller batch")
     return a, operand.trans
 
 

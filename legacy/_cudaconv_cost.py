@@ -7,12 +7,13 @@ and their plain gradients, (cases, classes) column-major - the same memory - for
 from ._call import call, col, row
 from .errors import Refused
 
-__all__ = ["NEURONS", "computeCrossEntCost", "computeCrossEntGrad", "computeCrossEntSoftmaxGrad", "computeEltwiseMaxGrad",
-           "computeLogregCost", "computeLogregGrad", "computeLogregSoftmaxGrad", "computeMultiSoftmaxCost",
-           "computeSoftmaxGrad", "neuron"]
+__all__ = ["NEURONS", "computeCrossEntCost", "computeCrossEntGrad", "computeCrossEntSoftmaxGrad",
+           "computeEltwiseMaxGrad", "computeLogregCost", "computeLogregGrad", "computeLogregSoftmaxGrad",
+           "computeMultiSoftmaxCost", "computeSoftmaxGrad", "neuron"]
 
 # Neurons by the codes of the recorded outputs; then those that have none.
-NEURONS = ("relu", "softrelu", "brelu", "abs", "logistic", "tanh", "square", "sqrt", "linear", "ident", "drelu", "nrelu", "log")
+NEURONS = ("relu", "softrelu", "brelu", "abs", "logistic", "tanh", "square", "sqrt", "linear", "ident", "drelu",
+           "nrelu", "log")
 
 
 def computeLogregCost(labels, probs, labelLogProbs=None, correctProbs=None, *, generation=2012, device="cpu"):
@@ -37,8 +38,8 @@ def computeLogregCost(labels, probs, labelLogProbs=None, correctProbs=None, *, g
                 device=device)
 
 
-def computeMultiSoftmaxCost(labels, probs, energies=None, labelLogProbs=None, correctProbs=None, top5Probs=None, *, setSize,
-                            useEnergies=False, generation=2012, device="cpu"):
+def computeMultiSoftmaxCost(labels, probs, energies=None, labelLogProbs=None, correctProbs=None, top5Probs=None, *,
+                            setSize, useEnergies=False, generation=2012, device="cpu"):
     """`computeLogregCost` with the credit for a label among the `setSize` best classes.
 
     Parameters
@@ -140,8 +141,8 @@ def computeSoftmaxGrad(acts, actsGrad, target=None, *, add=False, generation=201
     -----
     Specification: pool-norm 7.4.
     """
-    return call("computeSoftmaxGrad", [col("acts", acts), col("actsGrad", actsGrad)], [col("target", target)], {"add": add},
-                generation=generation, device=device)
+    return call("computeSoftmaxGrad", [col("acts", acts), col("actsGrad", actsGrad)], [col("target", target)],
+                {"add": add}, generation=generation, device=device)
 
 
 def computeLogregSoftmaxGrad(labels, probs, target=None, *, add=False, coeff=1.0, generation=2012, device="cpu"):
@@ -208,11 +209,13 @@ def computeEltwiseMaxGrad(actGrad, input, output, target=None, *, add=False, gen
     Specification: pool-norm 7.6.
     """
     operand = _like(actGrad)
-    return call("computeEltwiseMaxGrad", [operand("actGrad", actGrad), operand("input", input), operand("output", output)],
+    return call("computeEltwiseMaxGrad",
+                [operand("actGrad", actGrad), operand("input", input), operand("output", output)],
                 [operand("target", target)], {"add": add}, generation=generation, device=device)
 
 
-def neuron(inputs, actsGrad, outputs=None, target=None, *, type, a=1.0, b=1.0, add=False, generation=2012, device="cpu"):
+def neuron(inputs, actsGrad, outputs=None, target=None, *, type, a=1.0, b=1.0, add=False, generation=2012,
+           device="cpu"):
     """A neuron, forward and backward.
 
     Parameters

@@ -54,8 +54,8 @@ def convLocalMaxUndo(images, maxGrads, maxActs, target=None, *, subsX, startX, s
     """
     return call("convLocalMaxUndo", [row("images", images), row("maxGrads", maxGrads), row("maxActs", maxActs)],
                 [row("target", target)],
-                {"subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX, "scaleTargets": scaleTargets,
-                 "scaleOutput": scaleOutput}, generation=generation, device=device)
+                {"subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX,
+                 "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}, generation=generation, device=device)
 
 
 def convLocalAvgUndo(avgGrads, target=None, *, subsX, startX, strideX, outputsX, imgSize, sum=False, scaleTargets=0.0,
@@ -77,12 +77,13 @@ def convLocalAvgUndo(avgGrads, target=None, *, subsX, startX, strideX, outputsX,
     Specification: pool-norm 1.3.
     """
     return call("convLocalAvgUndo", [row("avgGrads", avgGrads)], [row("target", target)],
-                {"subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX, "imgSize": imgSize, "sum": sum,
-                 "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}, generation=generation, device=device)
+                {"subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX, "imgSize": imgSize,
+                 "sum": sum, "scaleTargets": scaleTargets, "scaleOutput": scaleOutput},
+                generation=generation, device=device)
 
 
-def convPoolCrossMap(images, target=None, *, startF, poolSize, numOutputs, stride, imgSize, pooler="Max", generation=2014,
-                     device="cpu"):
+def convPoolCrossMap(images, target=None, *, startF, poolSize, numOutputs, stride, imgSize, pooler="Max",
+                     generation=2014, device="cpu"):
     """Max pooling across maps: output o takes maps startF + o * stride ... + poolSize, clipped.
 
     Parameters
@@ -98,12 +99,12 @@ def convPoolCrossMap(images, target=None, *, startF, poolSize, numOutputs, strid
     Specification: pool-norm 1.5 (generation 2014 only).
     """
     return call("convPoolCrossMap", [row("images", images)], [row("target", target)],
-                {"startF": startF, "poolSize": poolSize, "numOutputs": numOutputs, "stride": stride, "imgSize": imgSize},
-                words={"pooler": pooler}, generation=generation, device=device)
+                {"startF": startF, "poolSize": poolSize, "numOutputs": numOutputs, "stride": stride,
+                 "imgSize": imgSize}, words={"pooler": pooler}, generation=generation, device=device)
 
 
-def convCrossMapMaxPoolUndo(images, maxGrads, maxActs, target=None, *, imgSize, startF, poolSize, stride, scaleTargets=0.0,
-                            scaleOutputs=1.0, generation=2014, device="cpu"):
+def convCrossMapMaxPoolUndo(images, maxGrads, maxActs, target=None, *, imgSize, startF, poolSize, stride,
+                            scaleTargets=0.0, scaleOutputs=1.0, generation=2014, device="cpu"):
     """Backward pass of max pooling across maps.
 
     With stride > 1 the last stride-1 maps of the first window get no gradient from it, and with
@@ -125,12 +126,12 @@ def convCrossMapMaxPoolUndo(images, maxGrads, maxActs, target=None, *, imgSize, 
     """
     return call("convCrossMapMaxPoolUndo", [row("images", images), row("maxGrads", maxGrads), row("maxActs", maxActs)],
                 [row("target", target)],
-                {"imgSize": imgSize, "startF": startF, "poolSize": poolSize, "stride": stride, "scaleTargets": scaleTargets,
-                 "scaleOutputs": scaleOutputs}, generation=generation, device=device)
+                {"imgSize": imgSize, "startF": startF, "poolSize": poolSize, "stride": stride,
+                 "scaleTargets": scaleTargets, "scaleOutputs": scaleOutputs}, generation=generation, device=device)
 
 
-def convResponseNorm(images, denoms=None, target=None, *, numFilters, sizeX, addScale, powScale, minDiv=1.0, generation=2012,
-                     device="cpu"):
+def convResponseNorm(images, denoms=None, target=None, *, numFilters, sizeX, addScale, powScale, minDiv=1.0,
+                     generation=2012, device="cpu"):
     """Response normalisation within each map: images * D**-powScale, D = minDiv + addScale * window sum of squares.
 
     Parameters
@@ -152,8 +153,8 @@ def convResponseNorm(images, denoms=None, target=None, *, numFilters, sizeX, add
     Specification: pool-norm 2.2.
     """
     return call("convResponseNorm", [row("images", images)], [row("denoms", denoms), row("target", target)],
-                {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale, "minDiv": minDiv},
-                generation=generation, device=device)
+                {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale,
+                 "minDiv": minDiv}, generation=generation, device=device)
 
 
 def convContrastNorm(images, meanDiffs, denoms=None, target=None, *, numFilters, sizeX, addScale, powScale, minDiv=1.0,
@@ -175,8 +176,8 @@ def convContrastNorm(images, meanDiffs, denoms=None, target=None, *, numFilters,
     """
     return call("convContrastNorm", [row("images", images), row("meanDiffs", meanDiffs)],
                 [row("denoms", denoms), row("target", target)],
-                {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale, "minDiv": minDiv},
-                generation=generation, device=device)
+                {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale,
+                 "minDiv": minDiv}, generation=generation, device=device)
 
 
 def _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput):
@@ -239,7 +240,7 @@ def convContrastNormUndo(outGrads, denoms, meanDiffs, acts, target=None, *, numF
 
 def convResponseNormCrossMap(images, denoms=None, target=None, *, numFilters, sizeF, addScale, powScale, minDiv=1.0,
                              blocked=False, generation=2012, device="cpu"):
-    """Response normalisation across maps: images * D**-powScale, D = minDiv + addScale * sum of squares over sizeF maps.
+    """Response normalisation across maps: images * D**-powScale, D = minDiv + addScale * squares over sizeF maps.
 
     Parameters
     ----------
@@ -289,9 +290,9 @@ def convContrastNormCrossMap(images, meanDiffs, denoms=None, target=None, *, num
                  "blocked": blocked}, generation=generation, device=device)
 
 
-def convResponseNormCrossMapUndo(outGrads, denoms=None, inputs=None, acts=None, target=None, *, numFilters, sizeF, addScale,
-                                 powScale, minDiv=1.0, blocked=False, scaleTargets=0.0, scaleOutput=1.0, generation=2012,
-                                 device="cpu"):
+def convResponseNormCrossMapUndo(outGrads, denoms=None, inputs=None, acts=None, target=None, *, numFilters, sizeF,
+                                 addScale, powScale, minDiv=1.0, blocked=False, scaleTargets=0.0, scaleOutput=1.0,
+                                 generation=2012, device="cpu"):
     """Backward pass of `convResponseNormCrossMap`.
 
     Parameters

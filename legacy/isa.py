@@ -46,6 +46,12 @@ def load(name=None):
     return module
 
 
+def available():
+    """Names of the modules that were built and run on this processor: "strict" first, the best last."""
+    best = _module("strict").build_info()["best_isa"]
+    return [isa for isa in ORDER[: ORDER.index(best) + 1] if _module(isa) is not None]
+
+
 def _module(isa):
     """The extension module of an instruction set, or None if it was not built."""
     try:

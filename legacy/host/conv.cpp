@@ -30,12 +30,12 @@ void ConvGeometry::requireSizes() const {
 
 void ConvGeometry::deriveFilterSize(const Matrix& filters) {
     const int sets = conv ? numFilterColors : product({numModulesY, numModulesX, numFilterColors});
-    const int pixels = sets ? filters.rows() / sets : 0;
+    const int pixels = sets > 0 ? filters.rows() / sets : 0;
     filterSize = static_cast<int>(std::sqrt(static_cast<double>(pixels)));
     require(filterSize > 0 && filterPixels() * sets == filters.rows(), text(entry, ": filters have the wrong shape"),
             text("rows = ", sets, " (", conv ? "" : "modules * ", "filter channels) * S*S for a square S x S filter"),
             filters.shape(),
-            sets && filters.cols() % sets == 0 && filters.cols() > filters.rows()
+            sets > 0 && filters.cols() % sets == 0 && filters.cols() > filters.rows()
                 ? "this looks transposed; filters are (filterChannels*filterPixels, numFilters)" : "");
 }
 
@@ -47,11 +47,14 @@ void ConvGeometry::requireCommon() const {
             "it is the coordinate of the first module: minus the padding");
     require(moduleStride <= filterSize, text(entry, ": gaps between modules"),
             text("moduleStride <= filterSize = ", filterSize), text(moduleStride));
+    constexpr long far = 1L << 30;
     const auto covered = [&](const char* axis, int modules, int size) {
         const long end = paddingStart + (modules - 1L) * moduleStride + filterSize;
         require(end >= size, text(entry, ": the modules do not reach the ", axis, " edge of the image"),
                 text("paddingStart + (numModules-1)*moduleStride + filterSize >= ", size), text(end),
                 "numModules = 1 + ceil((2*padding + imgSize - filterSize) / stride)");
+        require(paddingStart > -far && end < far, text(entry, ": windows too far from the image"),
+                text("coordinates below ", far, " (offsets are 32-bit)"), text(paddingStart, " .. ", end));
     };
     requirePositive("the number of images", numImages);
     requirePositive("numModulesX", numModulesX);

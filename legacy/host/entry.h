@@ -1,6 +1,8 @@
 // The historical entry points by name, with their arguments by name: what legacy.cudaconv calls.
 #pragma once
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
 #include <string>
 
@@ -16,7 +18,12 @@ public:
     int generation = 2012;                             // 2011, 2012 or 2014
 
     Matrix& matrix(const std::string& name) { return find(matrices, name); }
-    int integer(const std::string& name) { return static_cast<int>(find(scalars, name)); }
+    int integer(const std::string& name) {
+        const double value = find(scalars, name);
+        require(std::trunc(value) == value && std::abs(value) <= std::numeric_limits<int>::max(),
+                text(name, " is not an integer of 32 bits"), "an integer below 2^31", text(value));
+        return static_cast<int>(value);
+    }
     float real(const std::string& name) { return static_cast<float>(find(scalars, name)); }
     bool flag(const std::string& name) { return find(scalars, name) != 0; }
     const int* table(const std::string& name) { return find(indices, name); }

@@ -7,10 +7,12 @@
 namespace {
 
 std::string rule(const ConvGeometry& g, const ImageClass& images) {
-    const std::string kernel = g.sparse ? "connectivity table: sparse_random kernel"
-        : g.numImgColors <= 3 ? text(g.numImgColors, " channels: colour kernel") : "more than 3 channels: grouped kernel";
+    const std::string kernel = g.sparse             ? "connectivity table: sparse_random kernel"
+                               : g.numImgColors <= 3 ? text(g.numImgColors, " channels: colour kernel")
+                                                     : "more than 3 channels: grouped kernel";
     const bool wide = g.filtersPerGroup() % 32 == 0;
-    return text(kernel, "; filters per group mod 32 ", wide ? "== 0: 8" : "!= 0: 4", " filters per thread; ", images.rule());
+    return text(kernel, "; filters per group mod 32 ", wide ? "== 0: 8" : "!= 0: 4", " filters per thread; ",
+                images.rule());
 }
 
 void launch(Device& device, const ConvGeometry& g, const Matrix& images, const Matrix& filters, Matrix& targets,
@@ -66,10 +68,10 @@ void filterActs(Device& device, ConvGeometry g, const Matrix& images, const Matr
             text(g.entry, ": number of channels"), "1, 2, 3 or even", text(g.numImgColors));
     require((!g.sparse && g.numGroups == 1) || g.numFilterColors % 2 == 0, text(g.entry, ": channels per filter"),
             "even where there are groups", text(g.numFilterColors));
-    g.requireShape("images", images, g.numImgColors * g.imgPixels(), g.numImages);
+    g.requireShape("images", images, g.product({g.numImgColors, g.imgSizeY, g.imgSizeX}), g.numImages);
     g.requirePlain("images", images, true);
     g.requirePlain("filters", filters);
-    g.prepareTarget(targets, g.numFilters * g.numModules(), g.numImages, scaleTargets);
+    g.prepareTarget(targets, g.product({g.numFilters, g.numModulesY, g.numModulesX}), g.numImages, scaleTargets);
     launch(device, g, images, filters, targets, colorIndices, scaleTargets, scaleOutput);
 }
 

@@ -19,11 +19,12 @@ struct Choice {
     int colorsPerThread, colorsPerBlock;
 
     std::string rule(const ConvGeometry& g, const ImageClass& images) const {
-        const std::string kernel =
-            many     ? text("channels per filter mod 8 == 0: many-colour kernel, a block is one pixel, ", colorsPerBlock, " channels")
-            : medium ? text("channels per filter > 3: medium-colour kernel, a block is 4x4 pixels, ", colorsPerBlock, " channels")
-                     : text(colorsPerThread, " channels: colour kernel, a block is 4x4 pixels");
-        return text(kernel, g.sparse ? "; connectivity table" : "", "; ", images.rule(many ? 32 : 16));
+        const std::string kernel = many     ? "channels per filter mod 8 == 0: many-colour kernel"
+                                   : medium ? "more than 3 channels per filter, mod 8 != 0: medium-colour kernel"
+                                            : "1, 2 or 3 channels: colour kernel";
+        return text(kernel, g.sparse ? " with connectivity table; " : "; ", "a block is ",
+                    many ? "one pixel" : "4x4 pixels", " and ", colorsPerBlock, " channels; ",
+                    images.rule(many ? 32 : 16));
     }
 };
 
@@ -38,7 +39,8 @@ void launchMany(const ConvGeometry& g, const Choice& choice, const ImageClass& i
 }
 
 template <typename Scale, typename Conv, typename Go>
-void launchRegions(const ConvGeometry& g, const Choice& choice, const ImageClass& images, Scale scale, Conv conv, Go go) {
+void launchRegions(const ConvGeometry& g, const Choice& choice, const ImageClass& images, Scale scale, Conv conv,
+                   Go go) {
     chooseImages<2>(images, [&](auto ipt, auto check) {
         if (choice.medium)
             choose<2, 4>(choice.colorsPerThread, [&](auto cpt) {

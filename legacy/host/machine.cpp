@@ -2,6 +2,14 @@
 
 std::string moduleInstructionSet() { return ROSETTA_ISA; }
 
+bool contractsMultiplyAdd() {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMAF)
+    return moduleInstructionSet() != "strict";
+#else
+    return false;
+#endif
+}
+
 std::string bestInstructionSet() {
 #if defined(__x86_64__)
     __builtin_cpu_init();

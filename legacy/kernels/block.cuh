@@ -14,6 +14,8 @@
 // THREAD_ROWS { ... THREAD_COLS { ... } } is the same phase with a place for what
 // depends on ty alone, a loop included; THREAD_COLUMNS(B_X, COUNT) is the row's threads
 // with tx < COUNT. STAGE_ROWS, STAGE_COLS likewise for STAGE. No SYNC inside.
+// A PHASE is a function that holds one: a part of the kernel on the GPU, on the host one
+// copy for all kernels with the same tiles (give it functors, not lambdas, to be shared).
 // What a thread keeps across a barrier is declared PerThread: registers on the
 // GPU, an array with the thread index last on the host.
 //
@@ -30,6 +32,7 @@ struct Block {
 #define KERNEL __device__ __forceinline__ void
 #define DEVICE_FUNCTION __device__ __forceinline__
 #define DEVICE_MEMBER __device__ __forceinline__
+#define PHASE __device__ __forceinline__ void
 #define SHARED __shared__
 #define SYNC __syncthreads();
 #define UNROLL _Pragma("unroll")
@@ -84,6 +87,7 @@ struct TurnedTile {
 #define KERNEL static inline void
 #define DEVICE_FUNCTION static inline __attribute__((always_inline))
 #define DEVICE_MEMBER inline __attribute__((always_inline))
+#define PHASE static __attribute__((noinline)) void
 #define SHARED alignas(64)
 #define SYNC
 #ifdef __clang__

@@ -11,7 +11,7 @@
 
 // Writes a block's outputs: scaleTargets * old + scaleOutputs * sum, or scaleOutputs * sum without reading the target.
 template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, bool scale, bool checkImgBounds, typename Products>
-DEVICE_FUNCTION void writeTile(Products& prod, float* targets, const int filterStride, const int images,
+PHASE writeTile(Products& prod, float* targets, const int filterStride, const int images,
                                const float scaleTargets, const float scaleOutputs) {
     THREADS(B_X, B_Y) {
         UNROLL for (int f = 0; f < filtersPerThread; ++f)
@@ -24,7 +24,7 @@ DEVICE_FUNCTION void writeTile(Products& prod, float* targets, const int filterS
 
 // Stages B_Y filter pixels of `channels` channels: row c*B_Y + d, column filter; zero past the last pixel.
 template <int B_Y, int B_X, int filtersPerThread, int channels>
-DEVICE_FUNCTION void stageFilters(float (&shFilters)[B_Y * channels][B_Y * filtersPerThread], const float* filters,
+PHASE stageFilters(float (&shFilters)[B_Y * channels][B_Y * filtersPerThread], const float* filters,
                                   const int pixelsLeft, const int channelStride, const int numFilters) {
     STAGE_ROWS(B_X * B_Y, B_Y, B_Y * filtersPerThread) {
         const float* filter = filters + row * numFilters;
@@ -37,13 +37,13 @@ DEVICE_FUNCTION void stageFilters(float (&shFilters)[B_Y * channels][B_Y * filte
     }
 }
 
-// Stages B_Y pixels of a module's window, thread row ty taking pixel firstPixel + ty; zero outside the image and past the
-// last pixel (left unwritten in 2012, conv-kernels 7.1). channelOffset(c) is the place of staged channel c in images.
-template <int B_Y, int B_X, int imgsPerThread, int channels, bool checkImgBounds, typename ChannelOffset>
-DEVICE_FUNCTION void stageImages(float (&shImages)[B_Y * channels][B_X * imgsPerThread], const float* images,
+// Stages B_Y pixels of a module's window, thread row ty taking pixel firstPixel + ty; zero outside the image and past
+// the last pixel (left unwritten in 2012, conv-kernels 7.1). colorOffset(c) is the place of staged channel c in images.
+template <int B_Y, int B_X, int imgsPerThread, int channels, bool checkImgBounds, typename ColorOffset>
+PHASE stageImages(float (&shImages)[B_Y * channels][B_X * imgsPerThread], const float* images,
                                  const int firstPixel, const int filterSize, const int top, const int left,
                                  const int imgSizeY, const int imgSizeX, const int imgStride, const int imagesLeft,
-                                 const ChannelOffset& channelOffset) {
+                                 const ColorOffset colorOffset) {
     THREAD_ROWS(B_Y) {
         const int q = firstPixel + ty;
         const int y = top + q / filterSize, x = left + q % filterSize;
@@ -53,7 +53,7 @@ DEVICE_FUNCTION void stageImages(float (&shImages)[B_Y * channels][B_X * imgsPer
                 UNROLL for (int c = 0; c < channels; ++c)
                     UNROLL for (int i = 0; i < imgsPerThread; ++i)
                         if (!checkImgBounds || tx + i * B_X < imagesLeft)
-                            shImages[c * B_Y + ty][tx + i * B_X] = pixel[channelOffset(c) + tx + i * B_X];
+                            shImages[c * B_Y + ty][tx + i * B_X] = pixel[colorOffset(c) + tx + i * B_X];
                         else shImages[c * B_Y + ty][tx + i * B_X] = 0;
             }
         } else {
@@ -104,11 +104,10 @@ KERNEL filterActs_YxX_color(const Block& block, const float* images, const float
                                                             filterPixels * numFilters, numFilters);
         stageImages<B_Y, B_X, imgsPerThread, numColors, checkImgBounds>(
             shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
-            numImages - work.firstImage, [=](int c) { return c * imgPixels * imgStride; });
+            numImages - work.firstImage, DenseColors{imgPixels * imgStride});
         SYNC
         multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * numColors, B_Y * numColors>(
-            prod, [&](int k, int f, int ty) { return shFilters[k][ty + f * B_Y]; },
-            [&](int k, int image) { return shImages[k][image]; }, EveryRow{});
+            prod, ByStep(shFilters), ByStep(shImages), EveryRow{});
         SYNC
     }
     writeTile<B_Y, B_X, imgsPerThread, filtersPerThread, scale, checkImgBounds>(
@@ -143,12 +142,11 @@ KERNEL filterActs_YxX_sparse(const Block& block, const float* images, const floa
                 shFilters, filters + (oc * filterPixels + p) * numFilters, filterPixels - p,
                 filterPixels * numFilters, numFilters);
             stageImages<B_Y, B_X, imgsPerThread, colorCache, checkImgBounds>(
-                shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
-                numImages - work.firstImage, [=](int c) { return (oc + c) * imgPixels * imgStride; });
+                shImages, images + oc * imgPixels * imgStride, p, filterSize, work.top, work.left, imgSizeY, imgSizeX,
+                imgStride, numImages - work.firstImage, DenseColors{imgPixels * imgStride});
             SYNC
             multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * colorCache, B_Y * colorCache>(
-                prod, [&](int k, int f, int ty) { return shFilters[k][ty + f * B_Y]; },
-                [&](int k, int image) { return shImages[k][image]; }, EveryRow{});
+                prod, ByStep(shFilters), ByStep(shImages), EveryRow{});
             SYNC
         }
     }
@@ -192,11 +190,10 @@ KERNEL filterActs_YxX_sparse_random(const Block& block, const float* images, con
                 filterPixels * numFilters, numFilters);
             stageImages<B_Y, B_X, imgsPerThread, colorCache, checkImgBounds>(
                 shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
-                numImages - work.firstImage, [&](int c) { return shColors[c]; });
+                numImages - work.firstImage, TableColors{shColors});
             SYNC
             multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * colorCache, B_Y * colorCache>(
-                prod, [&](int k, int f, int ty) { return shFilters[k][ty + f * B_Y]; },
-                [&](int k, int image) { return shImages[k][image]; }, EveryRow{});
+                prod, ByStep(shFilters), ByStep(shImages), EveryRow{});
             SYNC
         }
     }

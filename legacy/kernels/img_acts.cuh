@@ -3,8 +3,8 @@
 //   grad(c, y, x, n) = sum over modules m covering (y, x) and filters f of the channel's group of
 //                      hid(f, m, n) * filter([m,] k(c), (y - top(m)) * S + x - left(m), f)
 //
-// hidActs (F, MY, MX, N), filters ([M,] K, S*S, F), targets (C, IY, IX, N): last index fastest. With a connectivity table
-// the targets are (O, C, IY, IX, N), O = number of filters groups per channel, for the caller to sum over O.
+// hidActs (F, MY, MX, N), filters ([M,] K, S*S, F), targets (C, IY, IX, N): last index fastest. With a connectivity
+// table the targets are (O, C, IY, IX, N), O = number of groups that a channel feeds, for the caller to sum over O.
 //
 // Specification: conv-kernels 3.4-3.9; order of every sum: covering modules in raster order, then filters ascending.
 #pragma once
@@ -35,7 +35,8 @@ struct ModuleRange {
 struct ImgActsBlock {
     int firstImage, firstColor, imagesLeft;
 
-    DEVICE_MEMBER ImgActsBlock(const Block& block, const int imgsPerBlock, const int colorsPerBlock, const int numImages) {
+    DEVICE_MEMBER ImgActsBlock(const Block& block, const int imgsPerBlock, const int colorsPerBlock,
+                               const int numImages) {
         const int imageBlocks = (numImages + imgsPerBlock - 1) / imgsPerBlock;
         firstImage = block.x % imageBlocks * imgsPerBlock;
         firstColor = block.x / imageBlocks * colorsPerBlock;
@@ -43,9 +44,23 @@ struct ImgActsBlock {
     }
 };
 
+// The pixels ty of a 4 x 4 region that lie in a module's window.
+struct CoveredPixels {
+    int y, x, filterSize, pixelsY, pixelsX;            // the region in the window; how much of it is in the image
+
+    DEVICE_MEMBER CoveredPixels(const ImgActsShape& s, const int top, const int left, const int my, const int mx)
+        : y(top - s.paddingStart - my * s.moduleStride), x(left - s.paddingStart - mx * s.moduleStride),
+          filterSize(s.filterSize), pixelsY(s.imgSizeY - top), pixelsX(s.imgSizeX - left) {}
+    DEVICE_MEMBER bool operator()(const int ty) const {
+        const int qy = y + ty / 4, qx = x + ty % 4;
+        return ty / 4 < pixelsY && ty % 4 < pixelsX && qy >= 0 && qy < filterSize && qx >= 0 && qx < filterSize;
+    }
+    DEVICE_MEMBER int filterPixel(const int ty) const { return (y + ty / 4) * filterSize + x + ty % 4; }
+};
+
 // Stages one module's activities of 16 filters: row filter, column image.
 template <int threads, int images, bool checkCaseBounds>
-DEVICE_FUNCTION void stageHidActs(float (&shHidActs)[16][images], const float* hidActs, const int filterStride,
+PHASE stageHidActs(float (&shHidActs)[16][images], const float* hidActs, const int filterStride,
                                   const int imagesLeft) {
     STAGE_ROWS(threads, 16, 32) {
         const float* filterActs = hidActs + row * filterStride;
@@ -57,14 +72,14 @@ DEVICE_FUNCTION void stageHidActs(float (&shHidActs)[16][images], const float* h
     }
 }
 
-// The work of a 16 x 16 block: a 4 x 4 region of the image (ty its pixel, tx the image), `colors` channels, 16*imgsPerThread
-// images. hidActs and filters start at the block's first filter, image and channel; colorOffset(c) is the place of the
-// block's channel c in targets.
+// The work of a 16 x 16 block: a 4 x 4 region of the image (ty its pixel, tx the image), `colors` channels,
+// 16*imgsPerThread images. hidActs and filters start at the block's first filter, image and channel; colorOffset(c) is
+// the place of the block's channel c in targets.
 template <int imgsPerThread, int colors, bool scale, bool checkCaseBounds, bool conv, typename ColorOffset>
 DEVICE_FUNCTION void regionGradient(const ImgActsShape& s, const float* hidActs, const float* filters, float* targets,
                                     const int region, const int numFilterColors, const int filtersInGroup,
                                     const int imagesLeft, const float scaleTargets, const float scaleOutputs,
-                                    const ColorOffset& colorOffset) {
+                                    const ColorOffset colorOffset) {
     SHARED float shFilters[colors * 16][16 + 1];
     SHARED float shHidActs[16][16 * imgsPerThread];
     PerThread<float, 256, colors * imgsPerThread> prod;
@@ -77,21 +92,15 @@ DEVICE_FUNCTION void regionGradient(const ImgActsShape& s, const float* hidActs,
     for (int my = rows.begin; my < rows.end; ++my) {
         for (int mx = cols.begin; mx < cols.end; ++mx) {
             const int module = my * s.numModulesX + mx;
-            const int windowY = top - s.paddingStart - my * s.moduleStride;      // the region's place in the window
-            const int windowX = left - s.paddingStart - mx * s.moduleStride;
-            const float* moduleFilters = filters + (conv ? 0 : module * numFilterColors * s.filterPixels() * s.numFilters);
-            const auto covered = [=](const int ty) {
-                const int qy = windowY + ty / 4, qx = windowX + ty % 4;
-                return top + ty / 4 < s.imgSizeY && left + ty % 4 < s.imgSizeX && qy >= 0 && qy < s.filterSize &&
-                       qx >= 0 && qx < s.filterSize;
-            };
+            const CoveredPixels covered(s, top, left, my, mx);
+            const int filterSet = conv ? 0 : module * numFilterColors;
+            const float* moduleFilters = filters + filterSet * s.filterPixels() * s.numFilters;
             for (int f = 0; f < filtersInGroup; f += 16) {
                 stageHidActs<256, 16 * imgsPerThread, checkCaseBounds>(
                     shHidActs, hidActs + (f * s.numModules() + module) * s.numImages, s.numModules() * s.numImages,
                     imagesLeft);
                 THREAD_ROWS(16) if (covered(ty)) {
-                    const int q = (windowY + ty / 4) * s.filterSize + windowX + ty % 4;
-                    const float* filter = moduleFilters + q * s.numFilters + f;
+                    const float* filter = moduleFilters + covered.filterPixel(ty) * s.numFilters + f;
                     THREAD_COLS(16) {
                         UNROLL for (int c = 0; c < colors; ++c)
                             shFilters[c * 16 + ty][tx] = filter[c * s.filterPixels() * s.numFilters + tx];
@@ -99,8 +108,7 @@ DEVICE_FUNCTION void regionGradient(const ImgActsShape& s, const float* hidActs,
                 }
                 SYNC
                 multiplyTile<16, 16, colors, imgsPerThread, 16, 16>(
-                    prod, [&](int k, int c, int ty) { return shFilters[c * 16 + ty][k]; },
-                    [&](int k, int image) { return shHidActs[k][image]; }, covered);
+                    prod, ByIndex(shFilters), ByStep(shHidActs), covered);
                 SYNC
             }
         }
@@ -123,7 +131,7 @@ template <int B_Y, int B_X, int imgsPerThread, int colorsPerThread, bool scale, 
 DEVICE_FUNCTION void pixelGradient(const ImgActsShape& s, const float* hidActs, const float* filters, float* targets,
                                    const int pixel, const int numFilterColors, const int filtersInGroup,
                                    const int imagesLeft, const float scaleTargets, const float scaleOutputs,
-                                   const ColorOffset& colorOffset) {
+                                   const ColorOffset colorOffset) {
     SHARED float shFilters[colorsPerThread * B_Y][16 + 1];
     SHARED float shHidActs[16][B_X * imgsPerThread];
     PerThread<float, B_X * B_Y, colorsPerThread * imgsPerThread> prod;
@@ -135,9 +143,10 @@ DEVICE_FUNCTION void pixelGradient(const ImgActsShape& s, const float* hidActs, 
     for (int my = rows.begin; my < rows.end; ++my) {
         for (int mx = cols.begin; mx < cols.end; ++mx) {
             const int module = my * s.numModulesX + mx;
-            const int q = (y - s.paddingStart - my * s.moduleStride) * s.filterSize + x - s.paddingStart - mx * s.moduleStride;
-            const float* pixelFilters = filters + q * s.numFilters +
-                                        (conv ? 0 : module * numFilterColors * s.filterPixels() * s.numFilters);
+            const int qy = y - s.paddingStart - my * s.moduleStride, qx = x - s.paddingStart - mx * s.moduleStride;
+            const int filterSet = conv ? 0 : module * numFilterColors;
+            const float* pixelFilters =
+                filters + (filterSet * s.filterPixels() + qy * s.filterSize + qx) * s.numFilters;
             for (int f = 0; f < filtersInGroup; f += 16) {
                 stageHidActs<B_X * B_Y, B_X * imgsPerThread, checkCaseBounds>(
                     shHidActs, hidActs + (f * s.numModules() + module) * s.numImages, s.numModules() * s.numImages,
@@ -148,8 +157,7 @@ DEVICE_FUNCTION void pixelGradient(const ImgActsShape& s, const float* hidActs, 
                 }
                 SYNC
                 multiplyTile<B_Y, B_X, colorsPerThread, imgsPerThread, 16, 16>(
-                    prod, [&](int k, int c, int ty) { return shFilters[c * B_Y + ty][k]; },
-                    [&](int k, int image) { return shHidActs[k][image]; }, EveryRow{});
+                    prod, ByIndex(shFilters), ByStep(shHidActs), EveryRow{});
                 SYNC
             }
         }
@@ -175,7 +183,7 @@ KERNEL img_acts_color(const Block& block, const float* hidActs, const float* fil
     const ImgActsBlock work(block, 16 * imgsPerThread, numColors, numImages);
     regionGradient<imgsPerThread, numColors, scale, checkCaseBounds, conv>(
         s, hidActs + work.firstImage, filters, targets + work.firstImage, block.y, numColors, numFilters,
-        work.imagesLeft, scaleTargets, scaleOutputs, [=](int c) { return c * imgSizeY * imgSizeX * numImages; });
+        work.imagesLeft, scaleTargets, scaleOutputs, DenseColors{s.imgPixels() * numImages});
 }
 
 // More channels, not a multiple of 8 per group.
@@ -195,7 +203,7 @@ KERNEL img_acts_mediumcolor(const Block& block, const float* hidActs, const floa
     targets += work.firstColor * s.imgPixels() * numImages + work.firstImage;
     regionGradient<imgsPerThread, colorsPerThread, scale, checkCaseBounds, conv>(
         s, hidActs, filters, targets, block.y, numFilterColors, filtersInGroup, work.imagesLeft, scaleTargets,
-        scaleOutputs, [=](int c) { return c * imgSizeY * imgSizeX * numImages; });
+        scaleOutputs, DenseColors{s.imgPixels() * numImages});
 }
 
 // Channels a multiple of 8 per group; locally connected layers too, despite the name.
@@ -215,12 +223,12 @@ KERNEL conv_img_acts_manycolor(const Block& block, const float* hidActs, const f
     targets += work.firstColor * s.imgPixels() * numImages + work.firstImage;
     pixelGradient<B_Y, B_X, imgsPerThread, colorsPerThread, scale, checkCaseBounds, conv>(
         s, hidActs, filters, targets, block.y, numFilterColors, filtersInGroup, work.imagesLeft, scaleTargets,
-        scaleOutputs, [=](int c) { return c * imgSizeY * imgSizeX * numImages; });
+        scaleOutputs, DenseColors{s.imgPixels() * numImages});
 }
 
 // What the table-driven kernels add. blockIdx.y counts places (regions or pixels) first, then samples: sample o holds
-// groups o * G/O and up, whose channel lists are a permutation of all channels, and has its own slab of targets. O itself
-// is recovered from the grid, as in 2012.
+// groups o * G/O and up, whose channel lists are a permutation of all channels, and has its own slab of targets. O is
+// recovered from the grid, as in 2012.
 struct SparseImgActsBlock {
     int place, sample, group, filterColor;
 
@@ -252,14 +260,15 @@ KERNEL img_acts_mediumcolor_sparse_rand(const Block& block, const float* hidActs
     hidActs += sparse.group * filtersInGroup * s.numModules() * numImages + work.firstImage;
     filters += sparse.filterColor * s.filterPixels() * numFilters + sparse.group * filtersInGroup;
     targets += sparse.sample * numImgColors * s.imgPixels() * numImages + work.firstImage;
+    colorIndices += sparse.group * numFilterColors + sparse.filterColor;
     THREADS(16, 16) {
         if (tid < colorsPerThread)
-            shColors[tid] = colorIndices[sparse.group * numFilterColors + sparse.filterColor + tid] * s.imgPixels() * numImages;
+            shColors[tid] = colorIndices[tid] * s.imgPixels() * numImages;
     }
     SYNC
     regionGradient<imgsPerThread, colorsPerThread, scale, checkCaseBounds, conv>(
         s, hidActs, filters, targets, sparse.place, numFilterColors, filtersInGroup, work.imagesLeft, scaleTargets,
-        scaleOutputs, [&](int c) { return shColors[c]; });
+        scaleOutputs, TableColors{shColors});
 }
 
 template <int B_Y, int B_X, int imgsPerThread, int colorsPerThread, bool scale, bool checkCaseBounds, bool conv>
@@ -278,12 +287,13 @@ KERNEL img_acts_manycolor_sparse_rand(const Block& block, const float* hidActs, 
     hidActs += sparse.group * filtersInGroup * s.numModules() * numImages + work.firstImage;
     filters += sparse.filterColor * s.filterPixels() * numFilters + sparse.group * filtersInGroup;
     targets += sparse.sample * numImgColors * s.imgPixels() * numImages + work.firstImage;
+    colorIndices += sparse.group * numFilterColors + sparse.filterColor;
     THREADS(B_X, B_Y) {
         if (tid < colorsPerThread * B_Y)
-            shColors[tid] = colorIndices[sparse.group * numFilterColors + sparse.filterColor + tid] * s.imgPixels() * numImages;
+            shColors[tid] = colorIndices[tid] * s.imgPixels() * numImages;
     }
     SYNC
     pixelGradient<B_Y, B_X, imgsPerThread, colorsPerThread, scale, checkCaseBounds, conv>(
         s, hidActs, filters, targets, sparse.place, numFilterColors, filtersInGroup, work.imagesLeft, scaleTargets,
-        scaleOutputs, [&](int c) { return shColors[c]; });
+        scaleOutputs, TableColors{shColors});
 }

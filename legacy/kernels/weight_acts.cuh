@@ -3,8 +3,8 @@
 //   wgrad(b, k, q, f) = sum over modules m of slab b and images n of
 //                       image(chan(f, k), iy(m, q), ix(m, q), n) * hid(f, m, n)
 //
-// images (C, IY, IX, N), hidActs (F, MY, MX, N), targets (B, K, S*S, F): last index fastest. A slab is partialSum modules
-// in raster order; the caller sums over slabs, or takes one module per slab as the gradient of a local layer.
+// images (C, IY, IX, N), hidActs (F, MY, MX, N), targets (B, K, S*S, F): last index fastest. A slab is partialSum
+// modules in raster order; the caller sums over slabs, or takes one module per slab as the gradient of a local layer.
 //
 // Specification: conv-kernels 3.10-3.12; order of every sum: modules ascending, then images ascending.
 #pragma once
@@ -29,12 +29,12 @@ struct WeightActsBlock {
           firstFilter(block.x % (numFilters / filtersPerBlock) * filtersPerBlock) {}
 };
 
-// Stages preloadCases images at `pixels` pixels of a module's window, from firstPixel on: row c * pixels + pixel, column
+// Stages preloadCases images at the pixels of a module's window that shPixels names: row c * pixels + pixel, column
 // image; zero outside the image, past the last pixel and past the last image.
 template <int threads, int pixels, int colors, int preloadCases, bool checkCaseBounds, typename ColorOffset>
-DEVICE_FUNCTION void stageWindow(float (&shImages)[colors * pixels][preloadCases], const int (&shPixels)[pixels],
+PHASE stageWindow(float (&shImages)[colors * pixels][preloadCases], const int (&shPixels)[pixels],
                                  const WeightActsShape& s, const float* images, const int module, const int pixelsLeft,
-                                 const int imagesLeft, const ColorOffset& colorOffset) {
+                                 const int imagesLeft, const ColorOffset colorOffset) {
     const int top = s.paddingStart + module / s.numModulesX * s.moduleStride;
     const int left = s.paddingStart + module % s.numModulesX * s.moduleStride;
     STAGE_ROWS(threads, pixels, preloadCases) {
@@ -53,15 +53,15 @@ DEVICE_FUNCTION void stageWindow(float (&shImages)[colors * pixels][preloadCases
     }
 }
 
-// The work of a block: one slab, B_X*filtersPerThread filters (on tx), B_Y*pixelsPerThread filter pixels from firstPixel
-// on (on ty), `colors` channels. hidActs starts at the block's first filter, targets at its first output; colorOffset(c)
-// is the place of the block's channel c in images. Activity columns past the last image are zero (left unwritten in
-// 2012, conv-kernels 7.2).
+// The work of a block: one slab, B_X*filtersPerThread filters (on tx), B_Y*pixelsPerThread filter pixels from
+// firstPixel on (on ty), `colors` channels. hidActs starts at the block's first filter, targets at its first output;
+// colorOffset(c) is the place of the block's channel c in images. Activity columns past the last image are zero (left
+// unwritten in 2012, conv-kernels 7.2).
 template <int B_Y, int B_X, int pixelsPerThread, int filtersPerThread, int colors, int preloadCases, bool scale,
           bool checkCaseBounds, typename ColorOffset>
-DEVICE_FUNCTION void slabGradient(const WeightActsShape& s, const float* images, const float* hidActs, float* targets,
-                                  const int slab, const int firstPixel, const float scaleTargets,
-                                  const float scaleOutputs, const ColorOffset& colorOffset) {
+DEVICE_FUNCTION void slabGradient(const WeightActsShape& s, const float* images, const float* hidActs,
+                                  float* targets, const int slab, const int firstPixel, const float scaleTargets,
+                                  const float scaleOutputs, const ColorOffset colorOffset) {
     constexpr int threads = B_X * B_Y, pixels = B_Y * pixelsPerThread;
     SHARED float shImages[colors * pixels][preloadCases];
     SHARED TurnedTile<B_X * filtersPerThread, preloadCases> shHidActs;
@@ -84,8 +84,7 @@ DEVICE_FUNCTION void slabGradient(const WeightActsShape& s, const float* images,
                                                                s.numModules() * s.numImages, s.numImages - image);
             SYNC
             multiplyTile<B_Y, B_X, colors * pixelsPerThread, filtersPerThread, preloadCases, 8>(
-                prod, [&](int k, int r, int ty) { return shImages[r * B_Y + ty][k]; },
-                [&](int k, int filter) { return shHidActs(filter, k); }, EveryRow{});
+                prod, ByIndex(shImages), Turned(shHidActs), EveryRow{});
             SYNC
         }
     }
@@ -116,7 +115,7 @@ KERNEL conv_weight_acts_c(const Block& block, const float* images, const float* 
     targets += (work.slab * numColors * s.filterPixels() + firstPixel) * numFilters + work.firstFilter;
     slabGradient<B_Y, B_X, pixelsPerThread, 1, numColors, preloadCases, scale, checkCaseBounds>(
         s, images, hidActs, targets, work.slab, firstPixel, scaleTargets, scaleOutputs,
-        [=](int c) { return c * imgSizeY * imgSizeX * imgStride; });
+        DenseColors{s.imgPixels() * imgStride});
 }
 
 // More channels, in dense groups. blockIdx.y counts channel blocks first, then pixel blocks.
@@ -140,7 +139,7 @@ KERNEL conv_weight_acts_mc_mf(const Block& block, const float* images, const flo
                work.firstFilter;
     slabGradient<B_Y, B_X, 1, filtersPerThread, colorsPerThread, preloadCases, scale, checkCaseBounds>(
         s, images, hidActs, targets, work.slab, firstPixel, scaleTargets, scaleOutputs,
-        [=](int c) { return c * imgSizeY * imgSizeX * imgStride; });
+        DenseColors{s.imgPixels() * imgStride});
 }
 
 // Connectivity from a table: filter channel k of group g reads image channel colorIndices[g * numFilterColors + k].
@@ -169,5 +168,5 @@ KERNEL conv_weight_acts_mc_mf_rand(const Block& block, const float* images, cons
     }
     slabGradient<B_Y, B_X, 1, filtersPerThread, colorsPerThread, preloadCases, scale, checkCaseBounds>(
         s, images, hidActs, targets, work.slab, firstPixel, scaleTargets, scaleOutputs,
-        [&](int c) { return shColors[c]; });
+        TableColors{shColors});
 }

@@ -1,0 +1,191 @@
+"""Error bounds of the pooling, normalisation, cost and neuron entry points: operation count and magnitude.
+
+Every function takes the arrays of a recorded case and its scalars and returns {output: (terms, magnitude)}; an output
+that must have the recorded bits on every machine has magnitude 0. Magnitudes are computed in float64.
+"""
+
+import numpy as np
+
+EXACT = (1, 0.0)
+
+
+def f64(arrays, *names):
+    """The named arrays in float64."""
+    return [arrays[name].astype(np.float64) for name in names]
+
+
+def scaled(arrays, s, terms, magnitude):
+    """The bound of scaleTargets * old + scaleOutput * result."""
+    scale_targets = s.get("scaleTargets", 0.0)
+    old = np.abs(arrays["in_target"]) * abs(scale_targets) if scale_targets else 0.0
+    return terms + 2, magnitude * abs(s.get("scaleOutput", s.get("scaleOutputs", 1.0))) + old
+
+
+def windows(s, size):
+    """0/1 matrix (outputsX, size): which pixels of an axis each pooling window covers."""
+    start = s["startX"] + np.arange(s["outputsX"])[:, None] * s["strideX"]
+    pixel = np.arange(size)[None, :]
+    return ((pixel >= start) & (pixel < start + s["subsX"])).astype(float)
+
+
+def side(rows, maps):
+    return round((rows / maps) ** 0.5)
+
+
+def pool(a, s, pooler):
+    if pooler in ("Max", "MaxAbs"):
+        return {"target": EXACT}
+    rows, n = a["in_images"].shape
+    size = side(rows, s["numFilters"])
+    cover = windows(s, size)
+    pixels = np.abs(np.where(np.isfinite(a["in_images"]), a["in_images"], 0)).reshape(s["numFilters"], size, size, n)
+    total = np.einsum("py,qx,cyxn->cpqn", cover, cover, pixels)
+    area = cover.sum(1)[:, None] * cover.sum(1)[None, :]
+    magnitude = total if pooler == "Sum" else total / np.maximum(area, 1)[None, :, :, None]
+    return {"target": (area.max(), magnitude.reshape(-1, n))}
+
+
+def undo(a, s, grads, share):
+    """Gradients spread over their windows."""
+    outputs = s["outputsX"]
+    rows, n = a[grads].shape
+    maps = rows // outputs**2
+    size = s.get("imgSize") or side(a["in_images"].shape[0], maps)
+    cover = windows(s, size)
+    g = np.abs(a[grads].astype(float)).reshape(maps, outputs, outputs, n)
+    if share:
+        g = g / np.maximum(cover.sum(1)[:, None] * cover.sum(1)[None, :], 1)[None, :, :, None]
+    total = np.einsum("py,qx,cpqn->cyxn", cover, cover, g).reshape(-1, n)
+    return {"target": scaled(a, s, max(1, cover.sum(0).max() ** 2), total)}
+
+
+def cross_map_undo(a, s):
+    maps = a["in_maxGrads"].shape[0] // s["imgSize"] ** 2
+    total = np.abs(a["in_maxGrads"].reshape(maps, s["imgSize"] ** 2, -1)).sum(0)
+    return {"target": scaled(a, s, maps, np.tile(total, (a["in_images"].shape[0] // s["imgSize"] ** 2, 1)))}
+
+
+def terms_of(s):
+    return s["sizeX"] ** 2 if "sizeX" in s else s["sizeF"]
+
+
+def norm(a, s):
+    terms = terms_of(s)
+    return {"denoms": (terms + 2, np.abs(a.get("out_denoms", 0.0))),
+            "target": (terms + 6, np.abs(a["out_target"].astype(float)) * (1 + s["powScale"]))}
+
+
+def mirrored_sum(values, s):
+    """Sum over the mirrored window (space or maps) of an array (maps, side, side, images)."""
+    def axis_matrix(size, window, blocked=False):
+        i, j = np.arange(size)[:, None], np.arange(size)[None, :]
+        if blocked:
+            return (i // window == j // window).astype(float)
+        return ((j >= i + window // 2 - window + 1) & (j <= i + window // 2)).astype(float)
+
+    maps, size = values.shape[:2]
+    if "sizeF" in s:
+        return np.einsum("fg,gyxn->fyxn", axis_matrix(maps, s["sizeF"], s["blocked"]), values)
+    window = axis_matrix(size, s["sizeX"])
+    return np.einsum("yp,xq,cpqn->cyxn", window, window, values)
+
+
+def norm_undo(a, s):
+    inputs = "in_meanDiffs" if "in_meanDiffs" in a else "in_inputs"
+    g, x, act = f64(a, "in_outGrads", inputs, "in_acts")
+    maps, beta, alpha = s["numFilters"], s["powScale"], s["addScale"]
+    size = side(g.shape[0], maps)
+    grid = (maps, size, size, g.shape[1])
+    if "in_denoms" in a:
+        denoms, amplification = a["in_denoms"].astype(float), 1.0
+    else:                                   # 2014 recovers 1/D as (act / input) ** (1 / powScale)
+        with np.errstate(all="ignore"):
+            denoms = np.where(act == 0, 1.0, (act / x) ** (-1 / beta))
+        amplification = 1 + 1 / beta
+    spread = mirrored_sum(np.abs(g * act / denoms).reshape(grid), s).reshape(g.shape)
+    magnitude = np.abs(g * denoms**-beta) * (1 + beta) + 2 * alpha * beta * np.abs(x) * spread * amplification
+    bound = scaled(a, s, terms_of(s) + 8, magnitude)
+    if terms_of(s) >= 36 and "sizeX" in s:  # the inverted flag: scales are ignored
+        bound = (bound[0], magnitude)
+    return {"target": bound, "acts": (4, np.abs(a.get("out_acts", 0.0)))}
+
+
+def old(a, s):
+    return np.abs(a["in_target"]) if s["add"] else 0.0
+
+
+def logarithm(log_probs):
+    return (4, np.maximum(np.abs(np.where(np.isfinite(log_probs), log_probs, 0.0)), 1))
+
+
+def logreg_cost(a, s):
+    return {"labelLogProbs": logarithm(a["out_labelLogProbs"]), "correctProbs": EXACT, "top5Probs": EXACT}
+
+
+def crossent_cost(a, s):
+    labels, probs = f64(a, "in_labels", "in_probs")
+    logs = np.where(probs > 0, np.log(np.where(probs > 0, probs, 1.0)), -50.0)
+    return {"labelLogProbs": (len(probs) + 4, (np.abs(labels) * np.maximum(np.abs(logs), 1)).sum(0, keepdims=True)),
+            "correctProbs": EXACT}
+
+
+def quotient_grad(a, s):
+    result = np.where(np.isfinite(a["out_target"]), a["out_target"], 0.0).astype(float)
+    return {"target": (4, np.abs(result) + 2 * old(a, s))}
+
+
+def softmax_grad(a, s):
+    y, g = f64(a, "in_acts", "in_actsGrad")
+    total = np.abs(y) * (np.abs(g) + (np.abs(g) * y).sum(1, keepdims=True))
+    return {"target": (y.shape[1] + 4, total + old(a, s))}
+
+
+def logreg_softmax_grad(a, s):
+    return {"target": (4, abs(s["coeff"]) * (1 + a["in_probs"].astype(float)) + old(a, s))}
+
+
+def crossent_softmax_grad(a, s):
+    labels, probs = f64(a, "in_labels", "in_probs")
+    total = np.abs(labels.T) + probs * np.abs(labels).sum(0)[:, None]
+    return {"target": (len(labels) + 4, abs(s["coeff"]) * total + old(a, s))}
+
+
+def eltmax_grad(a, s):
+    return {"target": EXACT}
+
+
+def neuron(a, s, kind):
+    """Ten operations; an exponential of x carries the relative error of its argument, hence the factor 1 + |x|."""
+    x, g = f64(a, "in_inputs", "in_actsGrad")
+    y = a["out_outputs"].astype(float)
+    p, q = s["a"], s["b"]
+    spread = 3 + np.abs(x) * {"tanh": 2 * abs(q), "drelu": 2 / abs(p)}.get(kind, 1.0)
+    gain = {"tanh": abs(p) * np.abs(q) * 2, "sqrt": 1 / (2 * np.where(y > 0, y, 1)), "square": 2 * np.abs(x),
+            "linear": abs(p)}.get(kind, 1.0)
+    outputs = {"tanh": abs(p) * spread, "drelu": np.abs(x) + abs(p) * spread, "softrelu": 1 + np.abs(x),
+               "logistic": y * spread, "square": np.abs(y), "sqrt": np.abs(y), "linear": np.abs(p * x) + abs(q)}
+    smooth = kind in ("tanh", "drelu", "softrelu", "logistic")
+    target = np.abs(g) * gain * (spread if smooth else 1.0) + old(a, s)
+    return {"outputs": (10, outputs.get(kind, 0.0)), "target": (10, target)}
+
+
+BOUNDS = {"convLocalMaxUndo": lambda a, s: undo(a, s, "in_maxGrads", False),
+          "convLocalAvgUndo": lambda a, s: undo(a, s, "in_avgGrads", not s.get("sum", False)),
+          "convPoolCrossMap": lambda a, s: {"target": EXACT}, "convCrossMapMaxPoolUndo": cross_map_undo,
+          "convResponseNorm": norm, "convContrastNorm": norm, "convResponseNormCrossMap": norm,
+          "convContrastNormCrossMap": norm, "convResponseNormUndo": norm_undo, "convContrastNormUndo": norm_undo,
+          "convResponseNormCrossMapUndo": norm_undo, "computeLogregCost": logreg_cost,
+          "computeMultiSoftmaxCost": logreg_cost, "computeCrossEntCost": crossent_cost,
+          "computeLogregGrad": quotient_grad, "computeCrossEntGrad": quotient_grad, "computeSoftmaxGrad": softmax_grad,
+          "computeLogregSoftmaxGrad": logreg_softmax_grad, "computeCrossEntSoftmaxGrad": crossent_softmax_grad,
+          "computeEltwiseMaxGrad": eltmax_grad}
+
+
+def bounds(arrays, case):
+    """{output: (terms, magnitude)} of a recorded case."""
+    entry, _, pooler = case["entry"].partition(":")
+    if entry == "convLocalPool":
+        return pool(arrays, case["scalars"], pooler)
+    if entry == "neuron":
+        return neuron(arrays, case["scalars"], case["neuron"])
+    return BOUNDS[entry](arrays, case["scalars"])
