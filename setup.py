@@ -73,8 +73,8 @@ def common_flags():
         compile_flags.append("-fopenmp")
         link_flags.append("-fopenmp")
     if SANITIZE:
-        flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-O1", "-g1"]
-        compile_flags += flags
+        flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+        compile_flags += [*flags, "-O1", "-g1"]
         link_flags += flags
     return compile_flags, link_flags
 
@@ -82,7 +82,7 @@ def common_flags():
 def extensions():
     """All extension modules, less those that ROSETTA_BUILD leaves out."""
     compile_flags, link_flags = common_flags()
-    headers = sorted(glob("legacy/kernels/*.cuh") + glob("legacy/host/*.h") + glob("legacy/*.pxi") + glob("legacy/*.pxd"))
+    headers = sorted(glob("legacy/kernels/*.cuh") + glob("legacy/host/*.h") + glob("legacy/*.pxi"))
     host_sources = sorted(glob("legacy/host/*.cpp"))
     found = [
         Extension(
@@ -169,8 +169,8 @@ def main():
     nets = ["nets/*.cfg"]
     setup(
         packages=[f"{PACKAGE}.legacy", f"{PACKAGE}.port", f"{PACKAGE}.harness",
-                  f"{PACKAGE}.harness.engines", f"{PACKAGE}.harness.faults", f"{PACKAGE}.harness.reference",
-                  f"{PACKAGE}.harness.report"],
+                  f"{PACKAGE}.harness.engines", f"{PACKAGE}.harness.faults", f"{PACKAGE}.harness.golden",
+                  f"{PACKAGE}.harness.reference", f"{PACKAGE}.harness.report"],
         package_dir={f"{PACKAGE}.legacy": "legacy", f"{PACKAGE}.port": "port", f"{PACKAGE}.harness": "harness"},
         package_data={
             f"{PACKAGE}.legacy": ["kernels/*.cuh", "host/*.h", "host/*.cpp", "*.pxi", "py.typed"],

@@ -1,5 +1,7 @@
 """The engine of 2012 on the CPU: a thin cover over ``alexnet_rosetta.legacy.Network``, whose verbs are the same."""
 
+from dataclasses import dataclass
+
 from ..errors import Unsupported
 from ..networks import plain
 
@@ -80,3 +82,51 @@ def _translated(call, *args, **kwargs):
         return call(*args, **kwargs)
     except Refused as error:
         raise Unsupported(" ".join(str(error).split())) from error
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of an entry point gave: outputs and launches (kernel, grid, block), or why it was refused."""
+
+    outputs: tuple = ()
+    launches: tuple = ()
+    refusal: str = ""
+
+
+class EntryPoints:
+    """The historical entry points, on one instruction set.
+
+    Parameters
+    ----------
+    isa : str
+        One of `modules`.
+
+    Attributes
+    ----------
+    fused : bool
+        Whether this build contracts a*b + c.
+    """
+
+    def __init__(self, isa):
+        from alexnet_rosetta.legacy import isa as modules
+
+        self.isa, self.fused = isa, modules.load(isa).build_info()["fma"]
+
+    @staticmethod
+    def modules():
+        """Names of the instruction sets that were built and run here, strict first."""
+        from alexnet_rosetta.legacy import isa
+
+        return isa.available()
+
+    def call(self, entry, arguments):
+        """Call an entry point by name."""
+        from alexnet_rosetta.legacy import Refused, cudaconv, launch_log, use_isa
+
+        try:
+            with use_isa(self.isa), launch_log() as log:
+                outputs = getattr(cudaconv, entry)(**arguments)
+        except Refused as error:
+            return Outcome(refusal=" ".join(str(error).split()))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return Outcome(outputs, [(r["kernel"], r["grid"], r["block"]) for r in log])

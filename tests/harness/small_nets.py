@@ -3,6 +3,7 @@
 import textwrap
 
 import numpy as np
+
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.run import Options, prepare

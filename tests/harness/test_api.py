@@ -3,10 +3,11 @@ import sys
 
 import numpy as np
 import pytest
+from small_nets import write_net
+
 from alexnet_rosetta import harness
 from alexnet_rosetta.harness import api, machine
 from alexnet_rosetta.harness.errors import BadInput
-from small_nets import write_net
 
 
 def test_compare_gives_frames(tmp_path):

@@ -1,6 +1,7 @@
 """Timing full training steps."""
 
 import pytest
+
 from alexnet_rosetta.harness import bench
 from alexnet_rosetta.harness.run import Options
 

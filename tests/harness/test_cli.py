@@ -3,10 +3,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from alexnet_rosetta.harness import cli, display, engines, machine, networks, run
-from alexnet_rosetta.harness.errors import Unsupported
 from click.testing import CliRunner
 from small_nets import DEFINITION, BentFilter, Faulty, NoPooling, write_net
+
+from alexnet_rosetta.harness import cli, display, engines, machine, networks, run
+from alexnet_rosetta.harness.errors import Unsupported
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from small_nets import BentFilter, Faulty, write_net
+
 from alexnet_rosetta import harness
 from alexnet_rosetta.harness import engines, networks, parameters
 from alexnet_rosetta.harness.engines.base import Engine, Session
 from alexnet_rosetta.harness.engines.legacy import LegacyCpu, LegacySession
 from alexnet_rosetta.harness.errors import BadInput, EngineUnavailable, Unsupported
-from small_nets import BentFilter, Faulty, write_net
 
 
 def opened(name, folder):

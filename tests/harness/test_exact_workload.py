@@ -2,12 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_nets import workload
+
 from alexnet_rosetta.harness import exact
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.reference import Bounded
 from alexnet_rosetta.harness.run import rows
-from small_nets import workload
 
 
 class Rounding(ReferenceSession):

@@ -4,12 +4,13 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.judge import Verdict, bitwise_equal, differing_bits, judge, refuse
 from alexnet_rosetta.harness.reference import Bounded
 from alexnet_rosetta.harness.verdicts import HISTOGRAM_BINS, LOWEST_EXPONENT
-from hypothesis import given
-from hypothesis import strategies as st
 
 U = 2.0**-24
 NAN, INF = np.nan, np.inf

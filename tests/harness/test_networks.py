@@ -1,7 +1,8 @@
 import pytest
+from small_nets import DEFINITION, PARAMS, write_net
+
 from alexnet_rosetta.harness import networks
 from alexnet_rosetta.harness.errors import BadInput
-from small_nets import DEFINITION, PARAMS, write_net
 
 
 def test_shipped_names_load():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from alexnet_rosetta.harness import photos
 from alexnet_rosetta.harness.errors import BadInput
 

@@ -1,9 +1,10 @@
+from small_nets import BentFilter, workload
+
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.propagated import isolated_counterparts
 from alexnet_rosetta.harness.run import rows
 from alexnet_rosetta.harness.table import decisive
 from alexnet_rosetta.harness.verdicts import exit_code
-from small_nets import BentFilter, workload
 
 
 class OneUlp(ReferenceSession):

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+
 from alexnet_rosetta.harness import record
 from alexnet_rosetta.harness.errors import BadInput, RecordError
 from alexnet_rosetta.harness.table import Row

@@ -3,10 +3,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from small_nets import BentFilter, Faulty, write_net
+
 from alexnet_rosetta.harness import api, record
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.report import images, page, write
-from small_nets import BentFilter, Faulty, write_net
 
 VOID = {"meta", "link", "img", "br", "input"}
 

@@ -2,11 +2,12 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from small_nets import Faulty
+
 from alexnet_rosetta.harness import cli, engines, networks, study
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import BadInput
-from click.testing import CliRunner
-from small_nets import Faulty
 
 PORT = Path(__file__).parents[2] / "port"
 

@@ -1,4 +1,5 @@
 import pytest
+
 from alexnet_rosetta.harness.table import Row, by_step, decisive, ratio, step_lines, total_seconds
 from alexnet_rosetta.harness.verdicts import Finding
 

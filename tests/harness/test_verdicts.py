@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import reference_specs as specs
+
 from alexnet_rosetta.harness import exact, reference
 from alexnet_rosetta.harness.errors import BadInput, NothingCompared, RosettaError
 from alexnet_rosetta.harness.judge import judge

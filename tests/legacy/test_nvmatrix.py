@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from alexnet_rosetta.legacy import Refused, _call, isa, launch_log
 
 ORDERS = [_call.row, _call.col]

@@ -181,11 +181,32 @@ BOUNDS = {"convLocalMaxUndo": lambda a, s: undo(a, s, "in_maxGrads", False),
           "computeEltwiseMaxGrad": eltmax_grad}
 
 
-def bounds(arrays, case):
+CONVOLUTION = ("FilterActs", "ImgActs", "WeightActs")
+
+# Outputs that an exponential, logarithm or power goes into; all else is add, multiply, divide, compare.
+TRANSCENDENTAL_NEURONS = {"softrelu", "logistic", "tanh", "drelu"}
+
+
+def bounds(case):
     """{output: (terms, magnitude)} of a recorded case."""
-    entry, _, pooler = case["entry"].partition(":")
-    if entry == "convLocalPool":
-        return pool(arrays, case["scalars"], pooler)
-    if entry == "neuron":
-        return neuron(arrays, case["scalars"], case["neuron"])
-    return BOUNDS[entry](arrays, case["scalars"])
+    arrays, scalars = case.arrays, case.about["scalars"]
+    if case.entry == "convLocalPool":
+        return pool(arrays, scalars, case.about["entry"].partition(":")[2])
+    if case.entry == "neuron":
+        return neuron(arrays, scalars, case.about["neuron"])
+    return BOUNDS[case.entry](arrays, scalars)
+
+
+def must_be_identical(case, output, fused):
+    """Whether a build must give the recorded bits: without contraction (``fused`` false), or with.
+
+    Convolution kernels must in both: their contracted outputs are recorded too. The others must in the strict build,
+    as far as they add, multiply, divide and compare.
+    """
+    if any(word in case.entry for word in CONVOLUTION):
+        return True
+    if fused:
+        return False
+    if "Norm" in case.entry:
+        return output == "denoms" or (output == "acts" and "Undo" in case.entry)
+    return output != "labelLogProbs" and case.about.get("neuron") not in TRANSCENDENTAL_NEURONS
