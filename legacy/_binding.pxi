@@ -48,6 +48,7 @@ cdef extern from "host/device.h":
     cdef cppclass Device:
         cbool logging
         vector[LaunchRecord] log
+        void copyIn(float* device, const float* host, size_t elements) except + nogil
         void copyOut(float* host, const float* device, size_t elements) except + nogil
 
     cdef cppclass CpuDevice(Device):

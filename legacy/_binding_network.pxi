@@ -104,8 +104,12 @@ cdef class NetworkCore:
         if mask is not None:
             mask_matrix = matrix_view(self.home.device[0], mask, False)
             mask_pointer = &mask_matrix
-        with nogil:
-            self.network.forward(name, move(given), mask_pointer, kind)
+        try:
+            with nogil:
+                self.network.forward(name, move(given), mask_pointer, kind)
+        except BaseException:
+            self.release(layer)    # nothing borrowed may be left behind
+            raise
         self.fed[layer] = (inputs, mask)
 
     def backward(self, str layer, acts_grad, double progress, vector[double] normals):
@@ -163,10 +167,8 @@ cdef class NetworkCore:
     def write(self, str layer, str tensor, int index, array):
         """Copy an array into a parameter tensor: its shape checked, its memory order made the tensor's."""
         cdef Matrix* target = self.network.at(layer.encode()).overwrite(tensor.encode(), index)
-        cdef bint trans = target.isTrans()
-        ordered = np.asfortranarray(array) if trans else np.ascontiguousarray(array)
-        cdef Matrix source = matrix_view(self.home.device[0], ordered, trans)
-        target.copyFrom(source)
+        cdef cnp.ndarray ordered = np.asfortranarray(array) if target.isTrans() else np.ascontiguousarray(array)
+        self.home.device.copyIn(target.data(), <float*> ordered.data, target.size())
 
     def shape(self, str layer, str tensor, int index):
         """Shape of a parameter tensor that can be written, or None."""

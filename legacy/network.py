@@ -51,6 +51,8 @@ class Network:
     def __init__(self, layers, device="cpu", threads=None):
         if device != "cpu":
             raise Refused("Network: unknown device", '"cpu"', repr(device))
+        if threads is not None and threads < 1:
+            raise Refused("Network: number of threads", "1 or more", threads)
         self._types = {layer["name"]: layer["type"] for layer in layers}
         entries = [_flat(layer) for layer in layers]
         self._core = _translated(_call._module().NetworkCore, entries, threads or _call.default_threads())
@@ -72,7 +74,7 @@ class Network:
         Raises
         ------
         Refused
-            What the engine of 2012 would have failed an assertion for; the text names the layer.
+            What the engine of 2012 would have failed an assertion for; the text names the layer, which is then empty.
         """
         if pass_type not in PASS_TYPES:
             raise Refused(f"layer {layer}: unknown pass type", " or ".join(PASS_TYPES), repr(pass_type))

@@ -59,7 +59,7 @@ private:
     Sgemm sgemm;
     int threads;
 
-    // Released memory is kept for the next matrix of that size: first touching fresh memory costs more than most kernels.
+    // Released memory is kept for the next matrix of that size: touching fresh memory costs more than most kernels.
     std::mutex guard;
     std::map<float*, std::size_t> sizes;               // bytes of every block
     std::multimap<std::size_t, float*> idle;           // released blocks by size

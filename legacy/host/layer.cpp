@@ -18,7 +18,7 @@ void Layer::forward(std::vector<Matrix> given, PassType pass) {
     checkInputs();
     acts.renew(outputs, numCases);
     for (int i = 0; i < static_cast<int>(prev.size()); ++i) fpropActs(i, i > 0);
-    require(acts.rows() == outputs, "its geometry does not give its outputs", text(outputs, " rows"), text(acts.rows()));
+    require(acts.rows() == outputs, "its geometry does not give its outputs", text(outputs), text(acts.rows()));
 }
 
 void Layer::checkInputs() {
@@ -29,7 +29,7 @@ void Layer::checkInputs() {
                 "none, or released", "give the inputs as arrays, or run the layers in order");
         if (i == 0) numCases = x.cols();
         require(x.rows() == prev[i]->outputs && x.cols() == numCases, text("input ", i, " has the wrong shape"),
-                text("(", prev[i]->outputs, ", ", numCases, ")"), x.shape(), "units x cases, the same cases everywhere");
+                text("(", prev[i]->outputs, ", ", numCases, ")"), x.shape(), "units x cases, equal cases everywhere");
     }
 }
 
@@ -117,9 +117,9 @@ WeightLayer::WeightLayer(Device& device, const LayerDict& dict, bool trans, bool
     : Layer(device, dict), biases(biasesOf(device, dict, trans)) {
     for (int i = 0; i < static_cast<int>(dict.list("inputs").size()); ++i) {
         refuseConstraints(dict, i);
-        weights.emplace_back(device, dict.integer("weightShapes", 2 * i), dict.integer("weightShapes", 2 * i + 1), trans,
-                             useGrad, LearningRate(dict, "schedW", dict.number("epsW", i)), dict.number("momW", i),
-                             dict.number("wc", i));
+        const LearningRate rate(dict, "schedW", dict.number("epsW", i));
+        weights.emplace_back(device, dict.integer("weightShapes", 2 * i), dict.integer("weightShapes", 2 * i + 1),
+                             trans, useGrad, rate, dict.number("momW", i), dict.number("wc", i));
     }
 }
 
@@ -132,13 +132,13 @@ bool WeightLayer::learns() const {
 void WeightLayer::bpropParameters(const Matrix& v, TrainingStep& step) {
     if (biases.learns()) {
         bpropBiases(v, biases.scaleOld(step), biases.scaleNew(step, cases()), biases.gradTarget());
-        biases.gradAdded();
+        biases.gradAdded(step);
     }
     for (std::size_t i = 0; i < weights.size(); ++i) {
         if (!weights[i].learns()) continue;
         const float scaleOld = weights[i].scaleOld(step), scaleNew = weights[i].scaleNew(step, cases());
         bpropWeights(v, static_cast<int>(i), scaleOld, scaleNew, weights[i].gradTarget());
-        weights[i].gradAdded();
+        weights[i].gradAdded(step);
     }
 }
 

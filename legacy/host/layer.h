@@ -1,7 +1,7 @@
 // A layer of the network: its state between passes, and the protocol of the passes (network spec 2).
 //
-// Activity matrices are outputs x cases, row-major. Layers that work on units (fc, neuron, softmax) look at them through
-// the transposed label, cases x outputs column-major, as in 2012: the same memory.
+// Activity matrices are outputs x cases, row-major. Layers that work on units (fc, neuron, softmax) look at them
+// through the transposed label, cases x outputs column-major, as in 2012: the same memory.
 #pragma once
 #include <map>
 #include <memory>

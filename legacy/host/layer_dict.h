@@ -15,7 +15,9 @@ public:
 
     bool has(const std::string& key) const { return numbers.count(key) || words.count(key); }
     double number(const std::string& key, int i = 0) const { return at(numbers, key, i); }
-    double numberOr(double otherwise, const std::string& key, int i = 0) const { return has(key) ? number(key, i) : otherwise; }
+    double numberOr(double otherwise, const std::string& key, int i = 0) const {
+        return has(key) ? number(key, i) : otherwise;
+    }
     int integer(const std::string& key, int i = 0) const { return static_cast<int>(number(key, i)); }
     bool flag(const std::string& key, int i = 0) const { return number(key, i) != 0; }
     const std::string& word(const std::string& key, int i = 0) const { return at(words, key, i); }

@@ -85,7 +85,8 @@ protected:
     void bpropActs(const Matrix& v, int, float scaleTargets, Matrix& target) override {
         Matrix dx = target.transposed();
         if (cost)
-            computeLogregSoftmaxGrad(device, cost->labels(cases()), acts.transposed(), dx, scaleTargets == 1, cost->coeff);
+            computeLogregSoftmaxGrad(device, cost->labels(cases()), acts.transposed(), dx, scaleTargets == 1,
+                                     cost->coeff);
         else
             computeSoftmaxGrad(device, acts.transposed(), v.transposed(), dx, scaleTargets == 1);
     }

@@ -110,7 +110,7 @@ private:
     const Pool pooler;
 
     static Pool poolerOf(const std::string& pool) {
-        require(pool == "max" || pool == "maxabs" || pool == "avg", "unknown kind of pooling", "max, maxabs or avg", pool);
+        require(pool == "max" || pool == "maxabs" || pool == "avg", "unknown pooling", "max, maxabs or avg", pool);
         return pool == "max" ? Pool::Max : pool == "avg" ? Pool::Avg : Pool::MaxAbs;
     }
 };
@@ -136,6 +136,7 @@ protected:
     void fpropActs(int i, float) override {
         convResponseNormCrossMap(device, input(i), denoms, acts, channels, size, scale, pow, minDiv, blocked);
         spent = false;
+        if (passType == PassType::Test || !sendsGradient(i)) denoms = Matrix(device, 0, 0);
     }
 
     void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {

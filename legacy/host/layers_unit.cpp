@@ -75,8 +75,8 @@ private:
 class DropoutLayer : public EltwiseLayer {
 public:
     DropoutLayer(Device& device, const LayerDict& dict)
-        : EltwiseLayer(device, dict), keep(static_cast<float>(dict.number("keep"))), enable(dict.numberOr(1, "enable") != 0),
-          mask(device, 0, 0) {}
+        : EltwiseLayer(device, dict), keep(static_cast<float>(dict.number("keep"))),
+          enable(dict.numberOr(1, "enable") != 0), mask(device, 0, 0) {}
 
     void setMask(const Matrix* given) override { mask = given ? *given : Matrix(device, 0, 0); }
 

@@ -55,8 +55,8 @@ Matrix& Weights::gradTarget() {
 }
 
 float Weights::scaleOld(const TrainingStep& step) const {
-    if (passes > 0) return 1;
-    return useGrad || step.gradientCheck ? 0 : mom;
+    if (step.gradientCheck) return 0;
+    return passes > 0 ? 1 : useGrad ? 0 : mom;
 }
 
 float Weights::scaleNew(TrainingStep& step, int cases) const {

@@ -45,18 +45,20 @@ struct TrainingStep {
 class Weights {
 public:
     // useGrad: backward passes leave G in a matrix of its own; else they put μΔ + (ε/B)∂W into Δ directly.
-    Weights(Device& device, int rows, int cols, bool trans, bool useGrad, const LearningRate& rate, double mom, double wc);
+    Weights(Device& device, int rows, int cols, bool trans, bool useGrad, const LearningRate& rate, double mom,
+            double wc);
 
     Matrix w, inc, grad;
     Matrix* part(const std::string& suffix);           // "", "_inc", or "_grad" where there is a gradient matrix
     bool learns() const { return rate.base() > 0; }
 
     // Where a backward pass puts its sum over the cases, target ← scaleOld * target + scaleNew * sum, and with which
-    // factors: the first pass after an update overwrites G, or scales Δ by its momentum; further ones add.
+    // factors: the first pass after an update overwrites G, or scales Δ by its momentum; further ones add. A gradient
+    // check overwrites either.
     Matrix& gradTarget();
     float scaleOld(const TrainingStep& step) const;
     float scaleNew(TrainingStep& step, int cases) const;
-    void gradAdded() { ++passes; }
+    void gradAdded(const TrainingStep& step) { passes += !step.gradientCheck; }
 
     void update(TrainingStep& step);
 

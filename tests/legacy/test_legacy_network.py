@@ -161,9 +161,9 @@ def test_arrays_outlive_the_network():
     assert np.shares_memory(given, values["data"])
 
 
-def test_gradient_check():
-    """The historical check (specification 10): forward differences in float32, relative error below 2 %."""
-    layers = [
+def smooth_layers():
+    """A network without kinks, which finite differences need; one layer takes the same input twice."""
+    return [
         data("data", 3 * 64),
         data("labels", 1),
         conv("conv", {"data": (3, 8, 3, 2, 0, 1)}, 16),
@@ -177,6 +177,11 @@ def test_gradient_check():
         {"name": "probs", "type": "softmax", "inputs": ["fc"], "outputs": 5},
         cost("labels", "probs"),
     ]  # fmt: skip
+
+
+def test_gradient_check():
+    """The historical check (specification 10): forward differences in float32, relative error below 2 %."""
+    layers = smooth_layers()
     net, n = Network(layers, threads=1), 8
     net.logging = False
     for layer in layers:
@@ -280,6 +285,8 @@ def test_refused_networks():
         network({"name": "c", "type": "concat", "inputs": ["a", "a"], "outputs": 5}, a=4)
     with pytest.raises(Refused, match="unknown device"):
         Network([data("x", 1)], device="gpu")
+    with pytest.raises(Refused, match="number of threads"):
+        Network([data("x", 1)], threads=0)
 
 
 def test_refused_steps():
