@@ -1,6 +1,7 @@
 # The binding: NumPy in, nogil call, C++ exception -> ValueError. Compiled once per instruction set
 # (_legacy_strict.pyx, _legacy_v3.pyx, ...); checks that need no C++ are in the public .py files.
 
+cimport cython
 from libcpp cimport bool as cbool
 from libcpp.map cimport map as cmap
 from libcpp.string cimport string

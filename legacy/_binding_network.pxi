@@ -55,6 +55,7 @@ cdef class CpuHome:
         del self.device
 
 
+@cython.no_gc_clear                # the matrix must go before the device that it is on
 cdef class Buffer:
     """Keeps a matrix of the engine alive while NumPy looks at its memory."""
     cdef CpuHome home
@@ -75,6 +76,7 @@ cdef class Buffer:
 cdef dict PASS_TYPES = {"train": 0, "test": 1, "gc": 2}
 
 
+@cython.no_gc_clear                # the network must go before its device
 cdef class NetworkCore:
     """A network on the CPU; arguments have been checked by network.py."""
     cdef CpuHome home

@@ -1,6 +1,9 @@
 """Whole networks of the 2012 engine: propagation, isolated steps, reading, launch records, refusals."""
 
+import subprocess
+import sys
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,6 +162,25 @@ def test_arrays_outlive_the_network():
     assert acts.tobytes() == bits
     assert not acts.flags.writeable
     assert np.shares_memory(given, values["data"])
+
+
+def test_a_network_in_a_reference_cycle_is_collected():
+    """The collector may not take the device from under a network, nor from under arrays that were read from it."""
+    source = """
+import gc, sys
+sys.path.insert(0, sys.argv[1])
+from legacy_networks import forward, shipped
+net, layers, values, masks = shipped("tiny", 32)
+forward(net, layers, values, masks)
+cycle = [net, net.read("conv3", "acts")]
+cycle.append(cycle)
+layers.append(cycle)
+del net, cycle, layers
+gc.collect()
+print("collected")
+"""
+    result = subprocess.run([sys.executable, "-c", source, str(Path(__file__).parent)], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "collected\n"), result.stderr
 
 
 def smooth_layers():
