@@ -121,7 +121,7 @@ class BuildExt(build_ext):
     def build_extension(self, ext):
         own = copy(self)
         flags = hashlib.sha256(repr((ext.extra_compile_args, ext.define_macros)).encode()).hexdigest()[:8]
-        own.build_temp = os.path.join(self.build_temp, f"{ext.name}-{flags}")
+        own.build_temp = os.path.join("build", "objects", f"{ext.name}-{flags}")  # kept; pip's own is new every time
         own.compiler = copy(self.compiler)
         own.compiler.compile = compile_in_parallel(own.compiler)
         build_ext.build_extension(own, ext)
