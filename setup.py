@@ -38,6 +38,8 @@ PACKAGE = "alexnet_rosetta"
 IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64") and os.environ.get("ROSETTA_PORTABLE") != "1"
 SANITIZE = os.environ.get("ROSETTA_SANITIZE") == "1"
 
+STORES_STAY = ["-fno-move-loop-stores", "-fno-tree-loop-im", "-O3"]     # the first that the compiler knows
+
 # Never fast-math: the order of every sum is the kernel's. The strict build does
 # not contract a*b+c; the others do, as nvcc does.
 STRICT = ["-ffp-contract=off"]
@@ -68,6 +70,8 @@ def common_flags():
     Python's own flags contain -fwrapv; with it an int index may wrap, and loops over tx do not vectorise.
     """
     compile_flags = ["-O3", "-std=c++17", "-fvisibility=hidden", "-fno-math-errno", "-fno-wrapv", "-g0"]
+    # g++ moves the sums of a loop around an INDEPENDENT one (kernels/block.cuh) out of it, and loses them.
+    compile_flags.append(next(flag for flag in STORES_STAY if compiler_accepts([flag])))
     link_flags = []
     if os.environ.get("ROSETTA_OPENMP") != "0" and compiler_accepts(["-fopenmp"]):
         compile_flags.append("-fopenmp")

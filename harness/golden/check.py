@@ -28,15 +28,14 @@ def run(folder, echo):
     int
         Exit code: 0, or 1 if a case is not as recorded.
     """
-    found = files.paths(Path(folder))
+    found = {path.stem: files.read(path) for path in files.paths(Path(folder))}
     totals, modules = Counter(), EntryPoints.modules()
     echo(f"{len(found)} files, instruction sets {', '.join(modules)}")
-    for path in found:
-        cases = files.read(path)
+    for name, cases in found.items():
         for module in modules:
             counts, problems = check_cases(cases, EntryPoints(module))
             totals += counts
-            echo(f"{'!' if problems else '='} {path.stem:36} {module:8} {describe(counts)}")
+            echo(f"{'!' if problems else '='} {name:36} {module:8} {describe(counts)}")
             for problem in problems:
                 echo(f"    {problem}")
     if not totals:

@@ -97,9 +97,9 @@ def paths(folder):
 
 def _load(path):
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             return dict(data.items())
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
         raise BadInput(f"{path}: cannot be read ({error})") from error
 
 
