@@ -1,7 +1,7 @@
 """The yardstick: every layer as its textbook formula in float64 NumPy, and beside it how large rounding errors may be.
 
 `op(spec)` gives the formulas of one layer.  All of them take float32 matrices (units, cases), any slice of cases at a
-time, and return `Bounded` results:
+time, and return `Bounded` results::
 
     forward(inputs, params, *, pass_type="train", mask=None)                        outputs; a cost: sums over the slice
     inputs_grad(i, inputs, acts_grad, params, *, pass_type="train", mask=None)      gradient of input i
