@@ -48,13 +48,14 @@ sanitize: build
 	ROSETTA_SANITIZE=1 ROSETTA_BUILD=_strict,port $(BIN)/python setup.py --quiet build --build-base build/sanitize
 	LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 ROSETTA_ISA=strict \
-	PYTHONPATH=$$(echo build/sanitize/lib.*) $(BIN)/python -m pytest tests/legacy -m "not nvcc and not slow" -p no:cacheprovider
+	PYTHONPATH=$$(echo build/sanitize/lib.*) $(BIN)/python -m pytest tests/legacy tests/harness/test_golden.py \
+	-m "not nvcc and not slow" -p no:cacheprovider
 
 # The same sources for a machine that is no x86-64 and a compiler without OpenMP, as far as that shows here.
 portable: build
 	CXX=$${CXX:-g++} ROSETTA_PORTABLE=1 ROSETTA_OPENMP=0 $(BIN)/python setup.py --quiet build --build-base build/portable
-	ROSETTA_ISA=baseline PYTHONPATH=$$(echo build/portable/lib.*) $(BIN)/python -m pytest tests/legacy -m "not nvcc and not slow" \
-	-p no:cacheprovider
+	ROSETTA_ISA=baseline PYTHONPATH=$$(echo build/portable/lib.*) $(BIN)/python -m pytest tests/legacy tests/harness/test_golden.py \
+	-m "not nvcc and not slow" -p no:cacheprovider
 
 clean:
 	rm -rf build docs/_build $(VENV) legacy/*.so port/*.so legacy/_legacy_*.cpp port/_*.cpp *.egg-info
