@@ -19,7 +19,7 @@ $(VENV)/python:
 	touch $@
 
 $(VENV)/installed: $(VENV)/python $(NATIVE)
-	@echo "building the extension modules, once per instruction set (five to six minutes on two cores)"
+	@echo "building the extension modules, once per instruction set (about four minutes on two cores)"
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[test]"
 	touch $@
 

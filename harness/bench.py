@@ -89,8 +89,8 @@ def lines(options, repeat=5):
 
 
 def _total(timings, engine, step):
-    seconds = sum(t.seconds for (_, s, name), t in timings.items() if name == engine and step in (s, "all"))
-    return Timing(seconds, sum(t.spread for (_, s, n), t in timings.items() if n == engine and step in (s, "all")))
+    own = [t for (_, s, name), t in timings.items() if name == engine and step in (s, "all")]
+    return Timing(sum(t.seconds for t in own), sum(t.spread for t in own))
 
 
 def _cells(timings):
