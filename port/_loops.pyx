@@ -35,7 +35,8 @@ cdef extern from "_loops.h" namespace "rosetta" nogil:
     void c_avg_pool_forward "rosetta::avg_pool_forward"[T](const Pool&, const T*, T*)
     void c_avg_pool_backward "rosetta::avg_pool_backward"[T](const Pool&, const T*, T*)
     void c_cmrnorm_forward "rosetta::cmrnorm_forward"[T](const Norm&, const T*, T*, T*, int)
-    void c_cmrnorm_backward "rosetta::cmrnorm_backward"[T](const Norm&, const T*, const T*, const T*, const T*, T*, T*, int)
+    void c_cmrnorm_backward "rosetta::cmrnorm_backward"[T](
+        const Norm&, const T*, const T*, const T*, const T*, T*, T*, int)
 
 cdef enum:
     PIECE = 16384  # values of one unit of an elementwise loop
@@ -94,7 +95,7 @@ def cmrnorm_forward(Norm norm, const real[:, ::1] images, real[:, ::1] acts, rea
     cdef Py_ssize_t first
     for first in prange(0, norm.plane, NORM_BLOCK, nogil=True, num_threads=threads):
         c_cmrnorm_forward(norm, &images[0, first], &acts[0, first], &denoms[0, first],
-                                <int>min(<Py_ssize_t>NORM_BLOCK, norm.plane - first))
+                          <int>min(<Py_ssize_t>NORM_BLOCK, norm.plane - first))
 
 
 def cmrnorm_backward(Norm norm, const real[:, ::1] images, const real[:, ::1] acts, const real[:, ::1] denoms,
@@ -103,8 +104,8 @@ def cmrnorm_backward(Norm norm, const real[:, ::1] images, const real[:, ::1] ac
     cdef Py_ssize_t first
     for first in prange(0, norm.plane, NORM_BLOCK, nogil=True, num_threads=threads):
         c_cmrnorm_backward(norm, &images[0, first], &acts[0, first], &denoms[0, first], &dacts[0, first],
-                                 &dimages[0, first], &scratch[threadid(), 0],
-                                 <int>min(<Py_ssize_t>NORM_BLOCK, norm.plane - first))
+                           &dimages[0, first], &scratch[threadid(), 0],
+                           <int>min(<Py_ssize_t>NORM_BLOCK, norm.plane - first))
 
 
 def norm_block():
