@@ -72,7 +72,7 @@ cdef void begin_unit(Geometry* g, int row, int first, int last, const real* bias
 
 cdef void forward_unit(Geometry* g, int group, int row, int first, int last,
                        const real* images, const real* filters, real* acts) noexcept nogil:
-    """Add all taps to acts[group, row, first:last]: sum over p, q, K of filters[K, p, q] images[K, row+p, first+q :]."""
+    """Add taps to acts[group, row, first:last]: sum over p, q, K of filters[K, p, q] images[K, row+p, first+q :]."""
     cdef Py_ssize_t plane = <Py_ssize_t>g.I * g.I * g.N, acts_plane = <Py_ssize_t>g.M * g.M * g.N
     cdef int filters_here = g.F // g.groups, p, q, y, lo, hi
     images += group * g.K * plane
