@@ -33,6 +33,10 @@ test: build
 golden-check: build
 	$(BIN)/rosetta check golden tests/golden
 
+# Seconds of a training step, layer by layer, engines interleaved.
+bench: build
+	$(BIN)/rosetta bench alexnet
+
 lint: build
 	$(BIN)/pip install --quiet --disable-pip-version-check ".[dev]"
 	$(BIN)/ruff check .
