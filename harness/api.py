@@ -100,13 +100,16 @@ def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **option
     return execute(run.Options(net, engines=tuple(engines), passes=passes, **options), out=out, keep=keep)
 
 
-def execute(options, out=None, keep=False, started=lambda work: None, on_row=lambda row: None):
-    """Run a comparison, calling ``started(work)`` once and ``on_row(row)`` for each row; Ctrl-C ends it early."""
+def execute(options, out=None, keep=False, started=lambda work: None, on_row=lambda row: None, prepare=run.prepare):
+    """Run a comparison, calling ``started(work)`` once and ``on_row(row)`` for each row; Ctrl-C ends it early.
+
+    ``prepare(options)`` makes the Workload.
+    """
     begin = perf_counter()
     writer = Writer(out) if out is not None else None
     comparison, arrays, costs = Comparison([]), {}, {}
     try:
-        work = run.prepare(options)
+        work = prepare(options)
         work.kept = _keeper(work, arrays, costs, writer if keep else None)
         started(work)
         try:

@@ -160,6 +160,27 @@ def check_faults(ctx, **options):
     ctx.exit(_check("faults").run(click.echo, **options))
 
 
+@check.command("layers")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--only", metavar="NAME", multiple=True, help="Part of a pair's name; may be repeated. By default all.")
+@click.option("--load-only", is_flag=True, help="Load and compare derived values; run nothing.")
+@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=_names, help="Engines to run.")
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for a record of every pair.")
+@click.pass_context
+def check_layers(ctx, folder, only, load_only, out, **options):
+    """Load every pair of layer files in DIR, build it and run all its passes in every engine.
+
+    Derived values are compared with DIR/expected.json.gz, where there is one. Exit code 0: everything agrees; 1: a
+    value or tensor differs; 2: a file was refused, or is too large for this machine; 3: something was not compared.
+    """
+    from .run import Options
+
+    ctx.exit(_check("layers").run(folder, click.echo, Options("", **options), only, load_only, out))
+
+
 @check.command("golden")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.pass_context

@@ -38,6 +38,10 @@ class BadInput(RosettaError, ValueError):
     """A file, option or array that cannot be used: unreadable, inconsistent, impossible, too large."""
 
 
+class TooLarge(BadInput):
+    """Something that takes more memory than the machine has."""
+
+
 class RecordError(RosettaError, ValueError):
     """A comparison record that cannot be read or does not fit."""
 

@@ -1,5 +1,6 @@
 """The machine and the software of a run, for records, `rosetta doctor` and the memory check."""
 
+import contextlib
 import os
 import platform
 import sys
@@ -18,6 +19,18 @@ def available_memory():
     """Bytes that can still be taken without swapping, or None where the system does not say."""
     free = [_meminfo("MemAvailable"), _control_group()]
     return min((value for value in free if value is not None), default=None)
+
+
+def reset_peak_memory():
+    """Forget how much memory this process has had at most; does nothing where the system cannot."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory():
+    """Bytes that this process had at most since `reset_peak_memory`, or None where the system does not say."""
+    text = _field("/proc/self/status", "VmHWM", ":")
+    return int(text.split()[0]) * 1024 if text else None
 
 
 def environment(threads):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import dataset
 from .errors import BadInput
 from .graph import Graph
 from .labels import READERS
@@ -94,7 +95,7 @@ def shipped():
     return sorted(path.stem for path in SHIPPED.glob("*.cfg") if not path.stem.endswith("-params"))
 
 
-def load(net, params=None):
+def load(net, params=None, data=None):
     """The network of a shipped name, or of the user's own layer-definition file.
 
     Parameters
@@ -103,6 +104,8 @@ def load(net, params=None):
         A name from `shipped`, or the path of a layer-definition file.
     params : str, optional
         The layer-parameter file. By default the file ``X-params.cfg`` beside ``X.cfg``, where there is one.
+    data : DataSet, optional
+        What the data provider would say; by default what can be told from the file, `dataset.of_file`.
 
     Raises
     ------
@@ -124,4 +127,7 @@ def load(net, params=None):
         params_file = Path(params)
         if not params_file.is_file():
             raise BadInput(f"there is no layer-parameter file {params!r}", hint="--params takes the path of a file")
-    return Network(definition.stem, definition, params_file, config.load_network(definition, params_file))
+    facts = data or dataset.of_file(config.read_sections(definition))
+    tree = facts.tree and config.Tree(*facts.tree)
+    spec = config.load_network(definition, params_file, data_dims=facts.dims, num_classes=facts.classes, tree=tree)
+    return Network(definition.stem, definition, params_file, spec)

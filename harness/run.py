@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 
 from . import engines, inputs, machine, networks, parameters
 from .draws import Tape
-from .errors import BadInput
+from .errors import BadInput, TooLarge
 from .exact_workload import ExactWorkload, check_batch, exact_network, exact_values
 from .propagated import propagated_rows
 from .stream import CHUNK_BYTES
@@ -55,7 +55,11 @@ def prepare(options):
     BadInput, port.config.ConfigError
         What is wrong, with a hint. Nothing was written, and no large memory taken.
     """
-    network = networks.load(options.net, options.params)
+    return workload(networks.load(options.net, options.params), options)
+
+
+def workload(network, options):
+    """`prepare` for a network that was loaded already; ``net`` and ``params`` of the options are not used."""
     if not network.spec.has_params:
         raise BadInput(
             f"{network.definition}: learning rates are missing", hint="give the layer-parameter file with --params"
@@ -109,7 +113,7 @@ def check_memory(network, batch, count):
     """Refuse a comparison that the machine has too little memory for."""
     needed, free = memory_needed(network, batch, count), machine.available_memory()
     if free is not None and needed > free:
-        raise BadInput(
+        raise TooLarge(
             f"{network.name} with batch {batch} needs about {needed / 2**30:.1f} GiB of memory",
             actual=f"{free / 2**30:.1f} GiB are free",
             hint="choose a smaller --batch",

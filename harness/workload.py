@@ -6,6 +6,7 @@ from typing import Any
 
 from . import parameters
 from .draws import Tape
+from .errors import Unsupported
 from .learning import has_noise
 from .networks import parameter_shapes
 
@@ -26,6 +27,8 @@ class Workload:
     threads : int
     kept : callable
         Called with each finished `stream.TensorStream`, for those who want the tensors themselves.
+    refusals : dict of str to str, or None
+        Takes by engine why it cannot build the network, and the others go on; None: one that cannot is an error.
     """
 
     network: Any
@@ -36,6 +39,7 @@ class Workload:
     passes: tuple
     threads: int
     kept: Callable = lambda stream: None
+    refusals: dict | None = None
     pass_type = "train"
 
     @property
@@ -73,10 +77,21 @@ class Workload:
         return row
 
     def open_sessions(self):
-        """A session per engine, parameters written."""
+        """A session per engine, parameters written; Unsupported where one, or with `refusals` none, can build it."""
         sessions = {}
         for engine in self.engines:
-            session = sessions[engine.name] = engine.open(self.network, self.threads)
-            for layer, tensor, array in parameters.owned(self.network, self.values):
-                session.write(layer, tensor, array)
+            try:
+                sessions[engine.name] = self._open(engine)
+            except Unsupported as error:
+                if self.refusals is None:
+                    raise
+                self.refusals[engine.name] = str(error)
+        if self.refusals and not sessions:
+            raise Unsupported("no engine can build this network")
         return sessions
+
+    def _open(self, engine):
+        session = engine.open(self.network, self.threads)
+        for layer, tensor, array in parameters.owned(self.network, self.values):
+            session.write(layer, tensor, array)
+        return session

@@ -12,10 +12,10 @@ from typing import Any
 
 from . import grammar
 from .ini import ConfigError, read_ini, read_source
-from .keys import DataFacts, Draft, Tree, integer, text
+from .keys import DataFacts, Draft, Tolerance, Tree, integer, text
 from .layer_types import LAYER_TYPES, NEURON
 
-__all__ = ["ConfigError", "LayerSpec", "NetworkSpec", "Tree", "load_network"]
+__all__ = ["ConfigError", "LayerSpec", "NetworkSpec", "Tolerance", "Tree", "load_network", "read_sections"]
 
 DEFAULT_QUANTISER = MappingProxyType({"type": "default", "params": {}})
 QUANTISERS = tuple(text(key, DEFAULT_QUANTISER, grammar.read_quantiser) for key in ("quantF", "quantB"))
@@ -92,11 +92,14 @@ class NetworkSpec:
         A parameter file was read.
     warnings : tuple of str
         What was accepted but looks odd, one line each.
+    tolerances : tuple of Tolerance
+        What was accepted although the parser of 2012 did not (`keys.TOLERANCES`).
     """
 
     layers: tuple[LayerSpec, ...]
     has_params: bool
     warnings: tuple[str, ...]
+    tolerances: tuple[Tolerance, ...] = ()
 
     def __iter__(self):
         return iter(self.layers)
@@ -153,14 +156,27 @@ def load_network(definition, params=None, *, data_dims=None, num_classes=None, t
     sections, warnings = read_ini(contents, file)
     if not sections:
         raise ConfigError("has no layers", file=file, expected="sections [name] with type=...")
-    drafts = {}
+    drafts, tolerances = {}, []
     for section in sections.values():
-        drafts[section.name] = _define(Draft(section, facts, warnings), drafts)
+        drafts[section.name] = _define(Draft(section, facts, warnings, tolerances), drafts)
     drafts = _detach_neurons(drafts)
     _require_use(drafts)
     if params is not None:
         _add_params(drafts, params, warnings)
-    return NetworkSpec(tuple(_freeze(draft) for draft in drafts.values()), params is not None, tuple(warnings))
+    layers = tuple(_freeze(draft) for draft in drafts.values())
+    return NetworkSpec(layers, params is not None, tuple(warnings), tuple(tolerances))
+
+
+def read_sections(definition):
+    """The options of a layer-definition file as they are written: dict of layer to dict of lower-case key to text.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or is none of its kind.
+    """
+    sections, _ = read_ini(*read_source(definition))
+    return {name: {key: option.text for key, option in section.options.items()} for name, section in sections.items()}
 
 
 def _define(draft, earlier):
@@ -216,6 +232,8 @@ def _connect(draft, row):
     draft.values["inputs"] = tuple(names)
     draft.values["numInputs"] = tuple(source["outputs"] for source in draft.inputs)
     draft.values["gpu"] = draft.inputs[0]["gpu"] if gpu is None else gpu
+    if draft["gpu"] < 0:
+        draft.tolerate("device", "gpu")
     if not draft.type.startswith("cost."):
         neuron = draft.section.find("neuron")
         draft.values["neuron"] = neuron.text if neuron else ""
@@ -256,7 +274,7 @@ def _detached(source, taken):
     names = [base, *(f"{base}.{i}" for i in range(1, 100))]
     name = next((name for name in names if name not in taken), None)
     source.check(name is not None, "no name is left for its neuron layer", "neuron", actual=base)
-    draft = Draft(source.section, source.facts, source.warnings, name, "neuron", [source])
+    draft = Draft(source.section, source.facts, source.warnings, source.tolerances, name, "neuron", [source])
     neuron = source.convert(NEURON, source["neuron"], source.section)
     draft.values = {
         "name": name, "type": "neuron", "src_layer": source.name, "inputs": (source.name,),

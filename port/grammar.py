@@ -131,6 +131,14 @@ def read_schedule(text):
     return {"type": name, "params": params}
 
 
+def tolerance(read, text):
+    """The rule of `keys.TOLERANCES` under which a reader accepts what the parser of 2012 did not, or None."""
+    arguments = text.partition("[")[2]
+    if read is read_schedule and arguments.strip(" ]") and "=" not in arguments:
+        return "schedule"
+    return "neuron" if read is read_neuron and re.search("[eE+]", arguments) else None
+
+
 def _schedule_form(name, order):
     """How a schedule is written in full."""
     return f"{name}[{','.join(key + '=...' for key in order)}]" if order else name

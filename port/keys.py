@@ -68,6 +68,36 @@ class Tree:
     root: int
 
 
+TOLERANCES = {
+    "device": "gpu is missing or inherited from a data layer: device 0 (18, rule 3)",
+    "oldest norm": "sizeX, or scale and pow, in the definition of a norm layer (16.1)",
+    "schedule": "the arguments of a schedule are given by position (9.2)",
+    "broadcast": "one entry stands for all inputs (18, rule 6)",
+    "kernel limit": "a size that only the kernels of the time could not take (18, rule 7)",
+    "neuron": "a number in a neuron is written with an exponent or a plus sign (8)",
+    "partialSum": "partialSum is missing: it only orders sums (6)",
+    "tgtSize": "tgtSize is missing, as in files of 2011 (6)",
+    "coeffs": "coeffs of an eltsum layer in the parameter file, as in files of 2014 (6)",
+    "tree": "the class tree is written into the layer, not the data set's",
+}
+"""By name, what is accepted although the parser of 2012 did not (config-format sections in brackets)."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """One place where a file was accepted under a rule of `TOLERANCES`: rule, layer, key, value as far as known."""
+
+    rule: str
+    layer: str
+    key: str
+    value: Any = None
+
+    @property
+    def meaning(self):
+        """The rule in words."""
+        return TOLERANCES[self.rule]
+
+
 @dataclass(frozen=True)
 class DataFacts:
     """What the data set says: dimension by data index, number of classes, class tree."""
@@ -84,6 +114,7 @@ class Draft:
     section: Section
     facts: DataFacts
     warnings: list[str]
+    tolerances: list[Tolerance]
     name: str = ""
     type: str = ""
     inputs: list["Draft"] = field(default_factory=list)
@@ -125,9 +156,15 @@ class Draft:
         if not right:
             self.warn(what, key, **facts)
 
+    def tolerate(self, rule, key, value=None):
+        """Record that a value of this layer is accepted under a rule of `TOLERANCES`."""
+        self.tolerances.append(Tolerance(rule, self.name, key, value))
+
     def kernel_limit(self, right, key, expected, actual):
         """Warn where the historical kernels would not run: a limit of their time, not of the mathematics."""
         self.advise(right, "the historical kernels do not take this", key, expected=expected, actual=actual)
+        if not right:
+            self.tolerate("kernel limit", key, actual)
 
     def read(self, keys, section):
         """Read the options of a key table from `section` into `values`."""
@@ -149,6 +186,8 @@ class Draft:
             raise section.error(
                 "has the wrong number of entries", key.name, expected=f"1 or {count}, one per input", actual=len(pieces)
             )
+        if len(pieces) < count:
+            self.tolerate("broadcast", key.name, option.text)
         values = [self.convert(key, piece, section, f"entry {i} ") for i, piece in enumerate(pieces)]
         return tuple(values) if len(values) == count else tuple(values * count)
 
@@ -158,6 +197,9 @@ class Draft:
             value = key.read(piece)
         except ValueError as error:
             raise section.error(f"{which}cannot be read", key.name, expected=str(error), actual=piece) from None
+        rule = grammar.tolerance(key.read, piece)
+        if rule:
+            self.tolerate(rule, key.name, piece)
         if key.one_of and value not in key.one_of:
             raise section.error(
                 f"{which}is unknown", key.name, expected="one of " + ", ".join(key.one_of), actual=value

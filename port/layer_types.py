@@ -143,6 +143,7 @@ def derive_norm(draft):
         draft.check(option is not None, "is missing", "size", expected="a line size=... in this section")
         draft.values["size"] = draft.value(integer("sizeX"), draft.section)
         draft.warn("taken as size, as in the oldest files", "sizeX")
+        draft.tolerate("oldest norm", "sizeX", draft["size"])
     bounded(draft, "size", 1, draft["imgSize"])
 
 
@@ -160,6 +161,8 @@ def finish_norm(draft):
         own = draft.type == "cmrnorm" or not draft.section.find(key.name)
         home = draft.params if draft.params is not None and (own or draft.params.find(key.name)) else draft.section
         draft.values[key.name] = draft.value(key, home)
+        if home is draft.section:
+            draft.tolerate("oldest norm", key.name, draft[key.name])
     draft.values["scale"] /= draft["size"] if draft.type == "cmrnorm" else draft["size"] ** 2
 
 
@@ -181,6 +184,7 @@ def finish_eltsum(draft):
     """coeffs from the parameter file, where one generation looks for them."""
     if draft.params is not None and draft.params.find("coeffs"):
         draft.read((number("coeffs", each=True),), draft.params)
+        draft.tolerate("coeffs", "coeffs", draft["coeffs"])
 
 
 def derive_nailbed(draft):
@@ -212,6 +216,7 @@ def derive_rscale(draft):
     smallest = math.floor(draft["imgSize"] / draft["maxScale"])
     if draft["tgtSize"] is None:
         draft.values["tgtSize"] = smallest
+        draft.tolerate("tgtSize", "tgtSize")
     bounded(draft, "tgtSize", smallest, draft["imgSize"])
     target_image(draft, draft["tgtSize"])
 

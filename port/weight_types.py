@@ -48,6 +48,8 @@ def derive_treefc(draft):
     """Shapes of a tree-structured fully-connected layer: one output per leaf, one weight column per node."""
     given = draft.value(text("tree", None, grammar.read_tree), draft.section)
     tree = draft.tree = draft.facts.tree or (given and Tree(*given))
+    if tree is not draft.facts.tree:
+        draft.tolerate("tree", "tree")
     hint = "pass tree=Tree(children, root), or write tree=... into the section"
     draft.check(tree is not None, "needs the class tree of the data set", hint=hint)
     _check_tree(draft, tree)
@@ -88,10 +90,12 @@ def derive_conv(draft):
     """Shapes of a convolution."""
     _derive_filters(draft)
     modules, filters, part = draft["modules"], draft["filters"], draft["partialSum"]
-    draft.advise(
-        part == 0 or modules % part == 0, "does not divide the number of modules", "partialSum",
-        expected=f"0 or a divisor of {modules}", actual=part,
-    )  # fmt: skip
+    if part and modules % part:
+        expected = f"0 or a divisor of {modules}"
+        draft.warn("does not divide the number of modules", "partialSum", expected=expected, actual=part)
+        draft.tolerate("kernel limit", "partialSum", part)
+    if not draft.section.find("partialSum"):
+        draft.tolerate("partialSum", "partialSum")
     shapes = [(rows, filters) for rows in draft["weightsPerFilter"]]
     biases = filters if draft["sharedBiases"] else modules * filters
     _weights(draft, shapes, draft["weightsPerFilter"], (biases, 1))

@@ -23,6 +23,7 @@ OUTSIDE = {
 LEVELS = {
     "errors": 0,
     "names": 0,
+    "dataset": 0,
     "verdicts": 1,
     "reference": 2,
     "judge": 3,
@@ -54,6 +55,7 @@ LEVELS = {
     "bench": 16,
     "faults": 16,
     "golden": 16,
+    "layers": 16,
     "study": 16,
     "doctor": 16,
     "terminal": 17,

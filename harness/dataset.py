@@ -1,0 +1,82 @@
+"""What the data set behind a layer file must be like: a definition alone leaves dimensions and classes open."""
+
+from dataclasses import dataclass, field
+
+PER_CLASS = ("cost.crossent", "cost.crossent2", "cost.rflickr")
+"""Costs whose first input has a row for each output of the second."""
+
+CLASSES = 1000
+"""Classes of a data set that nothing is known about: ImageNet's."""
+
+DEPTH = 8
+"""Layers that may lie between a cost and the layer that says how many outputs there are."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What the historical data provider told the parser.
+
+    Attributes
+    ----------
+    dims : dict of int to int
+        Values per case by data index; the rest is the parser's default.
+    classes : int or None
+    tree : tuple or None
+        Class tree for treefc layers: the children of every node, leaves first, and the root.
+    """
+
+    dims: dict = field(default_factory=dict)
+    classes: int | None = None
+    tree: tuple | None = None
+
+
+def flat_tree(classes, root=None):
+    """The tree in which every class is a child of the root."""
+    root = classes if root is None else root
+    return (*[()] * classes, tuple(range(classes))), root
+
+
+def of_file(sections):
+    """The data set that a definition file needs where it says too little itself.
+
+    Label matrices that a cost compares unit by unit get as many rows as the layer below that cost has outputs; a
+    treefc layer without a tree gets a flat one over `CLASSES`.
+
+    Parameters
+    ----------
+    sections : dict of str to dict of str to str
+        The options of every layer as they are written, `port.config.read_sections`.
+    """
+    dims = {}
+    for section in sections.values():
+        inputs = _inputs(section)
+        labels = sections.get(inputs[0], {}) if section.get("type") in PER_CLASS and len(inputs) == 2 else {}
+        if labels.get("type") == "data" and "dims" not in labels:
+            row, outputs = _number(labels.get("dataidx", "")), _outputs(sections, inputs[1])
+            if outputs and row is not None:
+                dims[row] = outputs
+    bare = any(section.get("type") == "treefc" and "tree" not in section for section in sections.values())
+    return DataSet(dims, None, flat_tree(CLASSES) if bare else None)
+
+
+def _number(text):
+    """A number of at most nine digits; None of anything else."""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
+def _inputs(section):
+    return [name.strip() for name in section.get("inputs", "").split(",")]
+
+
+def _outputs(sections, name):
+    """The key ``outputs`` of a layer, or of the one it is computed from unit by unit; None if there is none."""
+    for _ in range(DEPTH):
+        section = sections.get(name, {})
+        outputs = _number(section.get("outputs", ""))
+        if outputs is not None:
+            return outputs
+        inputs = _inputs(section)
+        if section.get("type") not in ("softmax", "neuron", "hs") or len(inputs) != 1:
+            return None
+        name = inputs[0]
+    return None

@@ -1,0 +1,32 @@
+"""Derived values of a loaded network against those of a record."""
+
+
+def complaints(network, layers):
+    """What is not as recorded, in words; nothing if every value of every layer is the same.
+
+    Parameters
+    ----------
+    network : Network
+    layers : dict of str to dict
+        The recorded values by layer and key.
+
+    Yields
+    ------
+    str
+        ``layer key: expected …, actual …``.
+    """
+    found = {layer.name: layer.to_dict() for layer in network.layers}
+    for name in sorted(found.keys() ^ layers.keys()):
+        yield f"[{name}] " + ("is not in the record" if name in found else "is missing")
+    for name, expected in layers.items():
+        own = found.get(name, expected)
+        for key in sorted(own.keys() ^ expected.keys()):
+            yield f"[{name}] {key}: " + ("is not in the record" if key in own else "is missing")
+        for key, value in expected.items():
+            if key in own and own[key] != value:
+                yield f"[{name}] {key}: expected {value!r}, actual {own[key]!r}"
+
+
+def count(layers):
+    """Number of recorded values."""
+    return sum(map(len, layers.values()))
