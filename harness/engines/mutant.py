@@ -13,6 +13,7 @@ from ..networks import parameter_shapes
 from ..parameters import increment
 
 FORWARD = ("acts", "cost")
+ASIDE = ("filterConns", "schedule_normals")
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,14 @@ class Mutation:
     results : Mapping of str to Mapping of str to callable
         By pass and tensor (``acts_grad`` being the sum over several consumers), ``wrong(layer, tensor)`` computes what
         is delivered in place of the right result, from a `CorrectLayer`.
+    written : Mapping of str to callable
+        By tensor, ``changed(spec, array)``, what the layer is given in place of an array that is written to it.
     """
 
     layer: str
     keys: Callable | None = None
     results: Mapping = field(default_factory=dict)
+    written: Mapping = field(default_factory=dict)
 
 
 class Mutant:
@@ -59,9 +63,9 @@ class Mutant:
         if mutation.keys:
             network = misread(network, mutation.layer, mutation.keys(network.spec[mutation.layer]))
         session = self.engine.open(network, threads)
-        if not mutation.results:
+        if not mutation.results and not mutation.written:
             return session
-        return MutantSession(session, CorrectLayer(self.engine, network, threads, session, mutation), mutation.results)
+        return MutantSession(session, CorrectLayer(self.engine, network, threads, session, mutation), mutation)
 
 
 class CorrectLayer:
@@ -75,12 +79,14 @@ class CorrectLayer:
     mask, acts_grad : ndarray or None
     parts : list
         What the layer's verbs were given last.
+    given : dict of str to ndarray
+        What was written that is no parameter: sparse connections, and normals for the noise of rates.
     """
 
     def __init__(self, engine, network, threads, session, mutation):
         self.session, self.spec = session, network.spec[mutation.layer]
         self.inputs, self.mask, self.acts_grad, self.parts = [], None, None, []
-        self.cost_inputs = []
+        self.cost_inputs, self.given = [], {}
         self._origin = engine, network, threads
         self.cost = network.graph.fused.get(self.spec.name)
 
@@ -102,9 +108,12 @@ class CorrectLayer:
         name, inputs = self.spec.name, inputs or self.inputs
         engine, network, threads = self._origin
         aside = engine.open(misread(network, name, keys or {}), threads)
+        for own, array in self.given.items():
+            aside.write(name, own, array)
         for parameter in parameter_shapes(self.spec):
-            for own in (parameter, increment(parameter)):
-                aside.write(name, own, self.read(own))
+            owner, held = network.graph.owner(self.spec, parameter)
+            for own in (held, increment(held)):
+                aside.write(owner, own, self.session.read(owner, own).copy())
         for i, array in enumerate(weights):
             aside.write(name, f"weights[{i}]", array)
         aside.forward(name, inputs, self.mask if mask is None else mask)
@@ -118,14 +127,20 @@ class CorrectLayer:
 class MutantSession:
     """A session that delivers some wrong results of one layer, and is correct otherwise."""
 
-    def __init__(self, session, layer, results):
-        self._session, self._layer, self._results = session, layer, results
+    def __init__(self, session, layer, mutation):
+        self._session, self._layer = session, layer
+        self._results, self._written = mutation.results, mutation.written
         self._delivered = {}
         self.seconds, self.release = session.seconds, session.release
 
     def write(self, layer, tensor, array):
-        """Set a parameter tensor."""
+        """Set a tensor."""
         self._delivered.pop((layer, tensor), None)
+        if layer == self._layer.spec.name:
+            changed = self._written.get(tensor)
+            array = changed(self._layer.spec, array) if changed else array
+            if tensor.startswith(ASIDE):
+                self._layer.given[tensor] = array
         self._session.write(layer, tensor, array)
 
     def read(self, layer, tensor):

@@ -1,5 +1,16 @@
 """All faults that are known, by family of layers: to add one, write it into the module of its family."""
 
-from . import images, units, weights
+from . import image_ops, images, joins, likelihoods, matrices, neurons, solver, squares, weights, windows
 
-FAULTS = (*weights.FAULTS, *images.FAULTS, *units.FAULTS)
+FAULTS = (
+    *weights.FAULTS,
+    *matrices.FAULTS,
+    *solver.FAULTS,
+    *images.FAULTS,
+    *windows.FAULTS,
+    *image_ops.FAULTS,
+    *neurons.FAULTS,
+    *joins.FAULTS,
+    *likelihoods.FAULTS,
+    *squares.FAULTS,
+)

@@ -53,9 +53,22 @@ def misread(name, story, scene, layer, keys, shows, **rest):
     shows : str
         ``pass tensor``, several parted by commas; ``layer pass tensor`` where it shows at another layer.
     """
-    words = [place.split() for place in shows.split(",")]
-    places = frozenset((layer, *place) if len(place) == 2 else tuple(place) for place in words)
-    return Fault(name, story, scene, Mutation(layer, keys), places, **rest)
+    return Fault(name, story, scene, Mutation(layer, keys), _places(layer, shows), **rest)
+
+
+def misgiven(name, story, scene, layer, written, shows, **rest):
+    """A Fault of a layer that was given wrong arrays.
+
+    Parameters
+    ----------
+    name, story, scene, layer, **rest
+        See `Fault`.
+    written : dict of str to callable
+        By tensor, ``changed(spec, array)``, what arrives in place of the array.
+    shows : str
+        As `misread` takes it.
+    """
+    return Fault(name, story, scene, Mutation(layer, written=written), _places(layer, shows), **rest)
 
 
 def miscomputed(name, story, scene, layer, *, forward=None, backward=None, update=None, **rest):
@@ -72,6 +85,15 @@ def miscomputed(name, story, scene, layer, *, forward=None, backward=None, updat
     results: dict[str, dict[str, Callable]] = {step: wrong for step, wrong in steps.items() if wrong}
     places = frozenset((layer, step, tensor) for step, wrong in results.items() for tensor in wrong)
     return Fault(name, story, scene, Mutation(layer, results=results), places, **rest)
+
+
+def _places(layer, shows):
+    words = [place.split() for place in shows.split(",")]
+    return frozenset((layer, *place) if len(place) == 2 else tuple(place) for place in words)
+
+
+BOTH = "forward acts, backward inputs_grad[0]"
+GRADIENT = "inputs_grad[0]"
 
 
 # Wrong results
@@ -110,6 +132,21 @@ def on_grad(change):
 def on_result(change):
     """``change(layer, result)``."""
     return lambda layer, tensor: np.ascontiguousarray(change(layer, layer.compute(tensor)))
+
+
+def to_half(layer, x):
+    """Rounded to half precision."""
+    return x.astype(np.float16).astype(np.float32)
+
+
+def passed_on(layer, tensor):
+    """The gradient as it came."""
+    return layer.acts_grad.copy()
+
+
+def both(wrong, tensor="inputs_grad[0]"):
+    """Wrong in the same way forward and backward."""
+    return {"forward": {"acts": wrong}, "backward": {tensor: wrong}}
 
 
 # Shapes

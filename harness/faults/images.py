@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .fault import flat, miscomputed, misread, on_grad, on_input, on_result, planes, scene
+from .fault import BOTH, GRADIENT, both, flat, miscomputed, misread, on_grad, on_input, on_result, planes, scene
 
 # Windows that overlap and are clipped on all four sides, negative values; an even window and a blocked one that leaves
 # a rest of channels, with constants that make the normalisation strong.
@@ -65,15 +65,6 @@ minDiv=2
 """,
     "norm1,norm2",
 )
-
-BOTH = "forward acts, backward inputs_grad[0]"
-GRADIENT = "inputs_grad[0]"
-
-
-def both(wrong):
-    """Wrong in the same way forward and backward."""
-    return {"forward": {"acts": wrong}, "backward": {GRADIENT: wrong}}
-
 
 # Pooling
 

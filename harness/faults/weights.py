@@ -1,4 +1,4 @@
-"""Faults of layers with weights: convolution, full connection, and the update."""
+"""Faults of layers with weights: convolution and full connection."""
 
 import numpy as np
 
@@ -296,76 +296,4 @@ FC = (
 )  # fmt: skip
 
 
-# Update
-
-
-def step(change, *tensors):
-    """Results of an update: ``change(spec, W, Δ, G)`` gives the new W and Δ, of which some tensors are wrong."""
-
-    def wrong(layer, tensor):
-        before = (layer.read(name) for name in ("weights[0]", "weights_inc[0]", "weights_grad[0]"))
-        constants = {key: np.float32(layer.spec[key][0]) for key in ("epsW", "momW", "wc")}
-        return change(constants, *before)[tensor == "weights_inc[0]"]
-
-    return dict.fromkeys(tensors or ("weights[0]", "weights_inc[0]"), wrong)
-
-
-def weights_first(c, w, d, g):
-    """W ← W + Δ, then Δ."""
-    return w + d, c["momW"] * d + c["epsW"] * (g - c["wc"] * w)
-
-
-def rate_last(c, w, d, g):
-    """Δ ← μΔ + G − λW,  W ← W + εΔ."""
-    d = c["momW"] * d + g - c["wc"] * w
-    return w + c["epsW"] * d, d
-
-
-def decay_apart(c, w, d, g):
-    """Δ ← μΔ + εG,  W ← W + Δ − λεW."""
-    d = c["momW"] * d + c["epsW"] * g
-    return w + d - c["epsW"] * c["wc"] * w, d
-
-
-def decay_first(c, w, d, g):
-    """Δ ← μ(Δ − λεW) + εG."""
-    d = c["momW"] * (d - c["epsW"] * c["wc"] * w) + c["epsW"] * g
-    return w + d, d
-
-
-def descent(c, w, d, g):
-    """Δ ← μΔ − εG − λεW."""
-    d = c["momW"] * d - c["epsW"] * (g + c["wc"] * w)
-    return w + d, d
-
-
-def decayed(layer, tensor):
-    """What an update gives if the biases decay like weights."""
-    spec = layer.spec
-    w, d, g = (layer.read(name) for name in ("biases", "biases_inc", "biases_grad"))
-    d = np.float32(spec["momB"]) * d + np.float32(spec["epsB"]) * (g - np.float32(spec["wc"][0]) * w)
-    return d if tensor == "biases_inc" else w + d
-
-
-BIASES = "update biases_inc, update biases"
-UPDATE = (
-    misread("decay-without-rate", "weight decay not multiplied by the learning rate", CONVS, "conv2",
-            lambda spec: {"wc": [spec["wc"][0] / spec["epsW"][0]]}, "update weights_inc[0], update weights[0]"),
-    miscomputed("decay-outside-momentum", "weight decay taken from the weights, not from the increment", CONVS,
-                "conv2", update=step(decay_apart, "weights_inc[0]")),
-    miscomputed("decay-before-momentum", "weight decay multiplied by the momentum", CONVS, "conv2",
-                update=step(decay_first)),
-    miscomputed("momentum-order", "the weights changed by the old increment", CONVS, "conv2",
-                update=step(weights_first, "weights[0]")),
-    miscomputed("rate-outside-momentum", "the learning rate applied to the increment, not to the gradient", CONVS,
-                "conv2", update=step(rate_last)),
-    miscomputed("descent", "the gradient subtracted: training descends", CONVS, "conv2", update=step(descent)),
-    misread("bias-rate", "the biases learn at the rate of the weights", CONVS, "conv2",
-            lambda spec: {"epsB": spec["epsW"][0]}, BIASES),
-    misread("bias-momentum", "the biases have the momentum of the weights", CONVS, "conv2",
-            lambda spec: {"momB": spec["momW"][0]}, BIASES),
-    miscomputed("bias-decay", "the biases decay like weights", CONVS, "conv2",
-                update={"biases": decayed, "biases_inc": decayed}),
-)  # fmt: skip
-
-FAULTS = (*CONV, *FC, *UPDATE)
+FAULTS = (*CONV, *FC)

@@ -1,0 +1,114 @@
+"""Faults of dropout and of layers that combine their inputs."""
+
+import numpy as np
+
+from .fault import BOTH, GRADIENT, miscomputed, misread, on_result, passed_on, scene
+
+# Inputs of unequal lengths side by side, unequal coefficients, a keep that is no power of two.
+JOINS = scene(
+    """
+[data]
+type=data
+dataIdx=0
+dims=40
+
+[long]
+type=fc
+inputs=data
+outputs=24
+
+[short]
+type=fc
+inputs=data
+outputs=16
+
+[other]
+type=fc
+inputs=data
+outputs=24
+
+[stack]
+type=concat
+inputs=long,short
+
+[sum1]
+type=eltsum
+inputs=long,other
+coeffs=0.75,-1.5
+
+[max1]
+type=eltmax
+inputs=long,other
+
+[drop1]
+type=hs
+inputs=sum1
+keep=0.7
+""",
+    "stack,max1,drop1",
+)
+
+# Dropout
+
+
+def rescaled(layer, x):
+    """Divided by the share of units that are kept."""
+    return x / np.float32(layer.spec["keep"])
+
+
+def all_kept(layer, tensor):
+    """With a mask that lets everything through."""
+    return layer.compute(tensor, mask=np.ones_like(layer.mask))
+
+
+def other_mask(layer, tensor):
+    """With the masks of the neighbouring cases."""
+    return layer.compute(tensor, mask=np.roll(layer.mask, 1, axis=1))
+
+
+DROPOUT = (
+    miscomputed("dropout-rescaled", "what is kept is divided by keep, as in later frameworks", JOINS, "drop1",
+                forward={"acts": on_result(rescaled)}, backward={GRADIENT: on_result(rescaled)}),
+    miscomputed("dropout-no-mask", "the mask ignored", JOINS, "drop1", forward={"acts": all_kept},
+                backward={GRADIENT: all_kept}),
+    misread("dropout-test", "training treated as testing: everything times keep", JOINS, "drop1",
+            lambda spec: {"enable": False}, BOTH),
+    miscomputed("dropout-other-mask", "another mask in the backward pass", JOINS, "drop1",
+                backward={GRADIENT: other_mask}),
+)  # fmt: skip
+
+
+# Combinations
+
+
+def reversed_inputs(layer, tensor):
+    """Inputs from the last to the first."""
+    return np.concatenate(layer.inputs[::-1])
+
+
+def from_the_start(layer, tensor):
+    """The gradient of the second input read from the first row on."""
+    return layer.acts_grad[: len(layer.inputs[1])].copy()
+
+
+def not_if_taken(layer, grads):
+    """The gradient of the second input where the first is not the maximum."""
+    return grads * (layer.inputs[0] < layer.inputs[1])
+
+
+COMBINE = (
+    miscomputed("concat-order", "inputs joined from the last to the first", JOINS, "stack",
+                forward={"acts": reversed_inputs}),
+    miscomputed("concat-gradient", "the gradient of the second input read from the start", JOINS, "stack",
+                backward={"inputs_grad[1]": from_the_start}),
+    misread("eltsum-coefficients", "a plain sum, without its coefficients", JOINS, "sum1",
+            lambda spec: {"coeffs": [1.0 for _ in spec["coeffs"]]},
+            "forward acts, backward inputs_grad[0], backward inputs_grad[1]"),
+    miscomputed("eltmax-ties", "of equal inputs only the first gets the gradient", JOINS, "max1",
+                backward={"inputs_grad[1]": on_result(not_if_taken)}, input="exact"),
+    miscomputed("eltmax-gradient", "every input of a maximum gets the gradient", JOINS, "max1",
+                backward={"inputs_grad[0]": passed_on, "inputs_grad[1]": passed_on}),
+)  # fmt: skip
+
+
+FAULTS = (*DROPOUT, *COMBINE)

@@ -1,0 +1,356 @@
+"""Faults of softmax and of the costs that are log-likelihoods."""
+
+import numpy as np
+
+from .fault import COEFF, GRADIENT, cases, miscomputed, misread, on_result, scene
+
+# Logits far apart, so that some probabilities are tiny; a second softmax that has two readers and is not fused.
+COSTS = scene(
+    """
+[data]
+type=data
+dataIdx=0
+dims=40
+
+[logits]
+type=fc
+inputs=data
+outputs=10
+
+[open]
+type=softmax
+inputs=logits
+
+[open_cost]
+type=cost.logreg
+inputs=labels,open
+
+[spread]
+type=fc
+inputs=data
+outputs=10
+initW=1
+
+[sharp]
+type=softmax
+inputs=spread
+
+[sharp_cost]
+type=cost.logreg
+inputs=labels,sharp
+
+""",
+    "open",
+)
+
+# Logits about 100, whose exponentials overflow.
+HIGH = scene(
+    """
+[data]
+type=data
+dataIdx=0
+dims=40
+
+[high]
+type=fc
+inputs=data
+outputs=10
+initB=100
+
+[high_probs]
+type=softmax
+inputs=high
+
+[high_cost]
+type=cost.logreg
+inputs=labels,high_probs
+""",
+    "data",
+)
+
+# Many equal logits: most are 0 or 0.1.
+TIES = scene(
+    """
+[data]
+type=data
+dataIdx=0
+dims=40
+
+[level]
+type=fc
+inputs=data
+outputs=10
+neuron=brelu[0.1]
+
+[tied]
+type=softmax
+inputs=level
+
+[tied_cost]
+type=cost.logreg
+inputs=labels,tied
+""",
+    "data",
+)
+
+# Distributions and targets from the data. Of the softmax layers and logistic neurons one is read by its cost alone, and
+# goes backward with it; one has two readers. Logits of the first are so far apart that probabilities underflow.
+TARGETS = scene(
+    """
+[data]
+type=data
+dataIdx=0
+dims=40
+
+[shares]
+type=data
+dataIdx=2
+dims=10
+
+[marks]
+type=data
+dataIdx=3
+dims=10
+
+[far]
+type=fc
+inputs=data
+outputs=10
+initW=8
+
+[far_probs]
+type=softmax
+inputs=far
+
+[far_cost]
+type=cost.crossent
+inputs=shares,far_probs
+
+[near]
+type=fc
+inputs=data
+outputs=10
+
+[near_probs]
+type=softmax
+inputs=near
+
+[near_cost]
+type=cost.crossent
+inputs=shares,near_probs
+
+[marked]
+type=neuron
+inputs=near
+neuron=logistic
+
+[marked_cost]
+type=cost.crossent2
+inputs=marks,marked
+
+[open]
+type=neuron
+inputs=near
+neuron=logistic
+
+[open_cost]
+type=cost.crossent2
+inputs=marks,open
+
+[energies]
+type=fc
+inputs=data
+outputs=10
+
+[sets]
+type=cost.msm
+inputs=labels,energies
+setSize=3
+threads=1
+""",
+    "near_probs,open",
+)
+
+
+# Softmax and cost
+
+
+def across_cases(layer, tensor):
+    """Normalised over the cases."""
+    powers = np.exp(layer.inputs[0] - layer.inputs[0].max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def unshifted(layer, tensor):
+    """Exponentials of the logits themselves."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        powers = np.exp(layer.inputs[0])
+        return powers / powers.sum(axis=0)
+
+
+def next_label(layer, grads):
+    """The gradient for the label after the right one, which is where the gradient is positive."""
+    is_label = grads > 0
+    return grads + np.float32(COEFF) * (np.roll(is_label, 1, axis=0).astype(np.float32) - is_label)
+
+
+def flushed(layer, grads):
+    """Gradients below a millionth are 0."""
+    return np.where(np.abs(grads) < 1e-6, np.float32(0), grads)
+
+
+def only_diagonal(layer, tensor):
+    """p (1 - p) times the gradient."""
+    p = layer.compute("acts")
+    return p * (1 - p) * layer.acts_grad
+
+
+COST = (
+    miscomputed("softmax-axis", "softmax over the cases", COSTS, "sharp", forward={"acts": across_cases}),
+    miscomputed("softmax-overflow", "softmax without subtracting the maximum", HIGH, "high_probs",
+                forward={"acts": unshifted}, status="nonfinite"),
+    miscomputed("softmax-tiny", "gradients of improbable classes become 0", COSTS, "sharp",
+                backward={GRADIENT: on_result(flushed)}),
+    miscomputed("softmax-label", "the gradient takes labels to start at 1", COSTS, "sharp",
+                backward={GRADIENT: on_result(next_label)}),
+    miscomputed("softmax-sign", "the gradient of the cost, not of minus the cost", COSTS, "sharp",
+                backward={GRADIENT: on_result(lambda layer, grads: -grads)}),
+    miscomputed("softmax-diagonal", "only the diagonal of the derivative of softmax", COSTS, "open",
+                backward={GRADIENT: only_diagonal}),
+    miscomputed("cost-mean", "the cost divided by the number of cases", COSTS, "sharp_cost",
+                forward={"cost": on_result(lambda layer, cost: cost / cases(layer))}),
+    misread("cost-topk", "one guess more than topk", COSTS, "sharp_cost", lambda spec: {"topk": spec["topk"] + 1},
+            "forward cost"),
+    misread("cost-coefficient", "the weight of the cost left out of the gradient", COSTS, "sharp_cost",
+            lambda spec: {"coeff": 1.0}, "sharp backward inputs_grad[0]"),
+    miscomputed("cost-batch", "the gradient of the cost divided by the number of cases", COSTS, "open_cost",
+                backward={"inputs_grad[1]": on_result(lambda layer, grads: grads / cases(layer))}),
+)  # fmt: skip
+
+
+# Cross entropies
+
+
+def entry(number, formula):
+    """The cost with one of its numbers replaced by ``formula(layer)``."""
+
+    def wrong(layer, tensor):
+        cost = layer.compute(tensor)
+        cost[number] = formula(layer)
+        return cost
+
+    return wrong
+
+
+def unclamped(layer):
+    """Probabilities of 0 taken for the smallest number there is, about e^-87."""
+    targets, p = (x.astype(np.float64) for x in layer.inputs)
+    return -(targets * np.log(np.maximum(p, 2.0**-126))).sum()
+
+
+def unlike_best_target(layer):
+    """Cases whose best class is not that with the largest target."""
+    targets, p = layer.inputs
+    return np.count_nonzero(targets.argmax(axis=0) != p.argmax(axis=0))
+
+
+def only_yes(layer):
+    """Without what targets of 0 cost."""
+    t, y = (x.astype(np.float64) for x in layer.inputs)
+    return -(t * np.log(y)).sum()
+
+
+def both_positive(layer, tensor):
+    """The gradient with the sign of the second term wrong."""
+    t, y = layer.inputs
+    return np.float32(COEFF) * (t / y + (1 - t) / (1 - y))
+
+
+def hardened(layer, tensor):
+    """The gradient as if the largest target were 1 and all others 0."""
+    targets = layer.cost_inputs[0]
+    best = targets == targets.max(axis=0)
+    return layer.compute(tensor) + np.float32(COEFF) * (best - targets)
+
+
+def slope_once_more(layer, grads):
+    """Times the slope of the logistic function, which the gradient of the pair no longer has."""
+    y = layer.compute("acts")
+    return grads * y * (1 - y)
+
+
+OF_P = "inputs_grad[1]"
+CROSSENT = (
+    miscomputed("crossent-zero", "the logarithm of 0 that of the smallest number, where history took -50", TARGETS,
+                "far_cost", forward={"cost": entry(0, unclamped)}),
+    miscomputed("crossent-errors", "a class counted as wrong unless it has the largest target", TARGETS, "near_cost",
+                forward={"cost": entry(1, unlike_best_target)}),
+    miscomputed("crossent-hard", "the gradient for the most probable class, not for the distribution", TARGETS,
+                "far_probs", backward={GRADIENT: hardened}),
+    miscomputed("crossent-sign", "the gradient of the cost, not of minus the cost", TARGETS, "near_cost",
+                backward={OF_P: on_result(lambda layer, grads: -grads)}),
+    misread("crossent-coefficient", "the weight of a cross entropy left out of the gradient", TARGETS, "far_cost",
+            lambda spec: {"coeff": 1.0}, "far_probs backward inputs_grad[0]"),
+    miscomputed("crossent2-no", "targets of 0 cost nothing", TARGETS, "open_cost",
+                forward={"cost": entry(0, only_yes)}),
+    miscomputed("crossent2-sign", "the gradient of targets of 0 with the wrong sign", TARGETS, "open_cost",
+                backward={OF_P: both_positive}),
+    miscomputed("crossent2-slope", "the slope of the logistic function in its gradient once more", TARGETS, "marked",
+                backward={GRADIENT: on_result(slope_once_more)}),
+)  # fmt: skip
+
+
+# Sets of classes
+
+
+def conditional_left_out(layer, tensor):
+    """The gradient [label] - m, as for one class."""
+    marginals = is_label(layer) - softmaxed(layer.inputs[1]) * layer.spec["setSize"]
+    return np.float32(COEFF) * marginals.astype(np.float32)
+
+
+def independent(layer):
+    """The log likelihood if the classes of a set were drawn one by one."""
+    m = softmaxed(layer.inputs[1].astype(np.float64)) * layer.spec["setSize"]
+    return -(np.log(m) * is_label(layer)).sum()
+
+
+def softmaxed(x):
+    """Probabilities of single classes."""
+    p = np.exp(x - x.max(axis=0))
+    return p / p.sum(axis=0)
+
+
+def is_label(layer):
+    """1 where a class is the label."""
+    labels, energies = layer.inputs
+    return (np.arange(len(energies))[:, None] == labels).astype(np.float32)
+
+
+MSM = (
+    misread("msm-size", "sets of one class fewer", TARGETS, "sets", lambda spec: {"setSize": spec["setSize"] - 1},
+            "forward cost, backward inputs_grad[1]"),
+    miscomputed("msm-independent", "the classes of a set drawn one by one", TARGETS, "sets",
+                forward={"cost": entry(0, independent)}),
+    miscomputed("msm-conditional", "the gradient of a single draw, not given that the label is in the set", TARGETS,
+                "sets", backward={OF_P: conditional_left_out}),
+    misread("msm-coefficient", "the weight of the cost left out of the gradient", TARGETS, "sets",
+            lambda spec: {"coeff": 1.0}, "backward inputs_grad[1]"),
+)  # fmt: skip
+
+
+# Ties
+
+
+def first_best(layer):
+    """Cases whose label is not the first of the most probable classes."""
+    labels, p = layer.inputs
+    return np.count_nonzero(p.argmax(axis=0) != labels[0])
+
+
+RANKS = (
+    miscomputed("cost-ties", "of equal probabilities the first is the best, without sharing the credit", TIES,
+                "tied_cost", forward={"cost": entry(1, first_best)}),
+)  # fmt: skip
+
+FAULTS = (*COST, *CROSSENT, *MSM, *RANKS)

@@ -1,0 +1,131 @@
+"""Faults of neurons."""
+
+import numpy as np
+
+from .fault import BOTH, GRADIENT, miscomputed, misread, on_input, on_result, passed_on, scene, to_half
+
+# Every neuron beside the others on the same values, some of them beyond 4 (softrelu).
+NEURONS = scene(
+    "".join(
+        [
+            "[data]\ntype=data\ndataIdx=0\ndims=40\n[fc1]\ntype=fc\ninputs=data\noutputs=24\n",
+            *(
+                f"[{name}]\ntype=neuron\ninputs=fc1\nneuron={neuron}\n"
+                for name, neuron in {
+                    "relu1": "relu", "abs1": "abs", "tanh1": "tanh[1.5,0.5]", "logistic1": "logistic",
+                    "softrelu1": "softrelu", "square1": "square", "linear1": "linear[0.7,0.3]", "brelu1": "brelu[1.5]",
+                    "nrelu1": "nrelu", "drelu1": "drelu[0.8]", "ident1": "ident",
+                }.items()
+            ),
+            "[sqrt1]\ntype=neuron\ninputs=square1\nneuron=sqrt\n",
+        ]
+    ),
+    "relu1,abs1,tanh1,logistic1,softrelu1,sqrt1,linear1,brelu1,nrelu1,drelu1,ident1",
+)  # fmt: skip
+
+
+def neuron_with(change):
+    """Keys of a neuron layer whose parameters are ``change(parameters)``."""
+    return lambda spec: {"neuron": {**spec["neuron"], "params": change(dict(spec["neuron"]["params"]))}}
+
+
+def slope_one_at_zero(layer, grads):
+    """The gradient with a slope of 1 where the input is exactly 0."""
+    return np.where(layer.inputs[0] == 0, layer.acts_grad, grads)
+
+
+def smallest_lost(layer, grads):
+    """The smallest gradient that is not 0 becomes 0."""
+    grads.flat[np.where(grads == 0, np.inf, np.abs(grads)).argmin()] = 0
+    return grads
+
+
+def slope_of_output(layer, tensor):
+    """The slope of the logistic function at its output, not at its input."""
+    y = layer.compute("acts")
+    return layer.acts_grad * np.exp(-y) / np.square(1 + np.exp(-y))
+
+
+def exact_softrelu(layer, tensor):
+    """log(1 + e^x) everywhere."""
+    return np.logaddexp(np.float32(0), layer.inputs[0])
+
+
+def times_slope(slope):
+    """The gradient times ``slope(x, y)``."""
+
+    def wrong(layer, tensor):
+        found = layer.acts_grad * slope(layer.inputs[0], layer.compute("acts"))
+        return found.astype(np.float32)
+
+    return wrong
+
+
+def unit_noise(layer, tensor):
+    """Noise of standard deviation 1, whatever the input."""
+    return np.maximum(layer.inputs[0] + layer.mask, 0)
+
+
+def where_input_is_positive(layer, tensor):
+    """The gradient where the input is positive, whatever the noise made of it."""
+    return layer.acts_grad * (layer.inputs[0] > 0)
+
+
+def last_case_kept(layer, acts):
+    """The last case as the buffer had it: 0."""
+    acts[:, -1] = 0
+    return acts
+
+
+NEURON = (
+    miscomputed("relu-zero", "the slope of relu at 0 is 1", NEURONS, "relu1",
+                backward={GRADIENT: on_result(slope_one_at_zero)}, input="exact"),
+    miscomputed("relu-gradient", "relu lets all gradients through", NEURONS, "relu1", backward={GRADIENT: passed_on}),
+    miscomputed("tiny-gradient", "the smallest of all gradients becomes 0", NEURONS, "relu1",
+                backward={GRADIENT: on_result(smallest_lost)}),
+    miscomputed("abs-zero", "the slope of the absolute value at 0 is +1, not -1", NEURONS, "abs1",
+                backward={GRADIENT: on_result(slope_one_at_zero)}, input="exact"),
+    misread("tanh-parameters", "the parameters of tanh[a,b] swapped", NEURONS, "tanh1",
+            neuron_with(lambda params: {"a": params["b"], "b": params["a"]}), BOTH),
+    miscomputed("logistic-slope", "the slope of the logistic function taken at its output", NEURONS, "logistic1",
+                backward={GRADIENT: slope_of_output}),
+    miscomputed("softrelu-exact", "softrelu evaluated above 4, where history returns its input", NEURONS, "softrelu1",
+                forward={"acts": exact_softrelu}),
+    miscomputed("square-slope", "the slope of the square without its 2", NEURONS, "square1",
+                backward={GRADIENT: on_result(lambda layer, grads: grads / np.float32(2))}),
+    misread("linear-offset", "linear[a,b] without b", NEURONS, "linear1",
+            neuron_with(lambda params: {**params, "b": 0.0}), "forward acts"),
+    misread("linear-slope", "linear[a,b] with the slope b", NEURONS, "linear1",
+            neuron_with(lambda params: {**params, "a": params["b"]}), BOTH),
+    misread("brelu-bound", "brelu[a] bounded at 1", NEURONS, "brelu1", neuron_with(lambda params: {"a": 1.0}), BOTH),
+    miscomputed("brelu-gradient", "brelu lets gradients through above its bound", NEURONS, "brelu1",
+                backward={GRADIENT: times_slope(lambda x, y: x > 0)}),
+    miscomputed("abs-gradient", "the absolute value lets all gradients through unchanged", NEURONS, "abs1",
+                backward={GRADIENT: passed_on}),
+    miscomputed("tanh-slope", "the slope of tanh[a,b] without its b", NEURONS, "tanh1",
+                backward={GRADIENT: on_result(lambda layer, grads: grads / np.float32(0.5))}),
+    miscomputed("logistic-half", "the logistic function of inputs in half precision", NEURONS, "logistic1",
+                forward={"acts": on_input(to_half)}),
+    miscomputed("softrelu-slope", "softrelu has the slope of relu", NEURONS, "softrelu1",
+                backward={GRADIENT: times_slope(lambda x, y: x > 0)}),
+    miscomputed("square-sign", "the square keeps the sign of its input", NEURONS, "square1",
+                forward={"acts": lambda layer, tensor: layer.inputs[0] * np.abs(layer.inputs[0])}),
+    miscomputed("sqrt-slope", "the slope of the root without its 1/2", NEURONS, "sqrt1",
+                backward={GRADIENT: on_result(lambda layer, grads: grads * 2)}),
+    miscomputed("sqrt-input", "the slope of the root taken from its input, not its output", NEURONS, "sqrt1",
+                backward={GRADIENT: times_slope(lambda x, y: 0.5 / x)}),
+    miscomputed("nrelu-noise", "noise of nrelu not multiplied by its input", NEURONS, "nrelu1",
+                forward={"acts": unit_noise}),
+    miscomputed("nrelu-gradient", "nrelu lets gradients through where noise made its output 0", NEURONS, "nrelu1",
+                backward={GRADIENT: where_input_is_positive}),
+    misread("drelu-parameter", "drelu[a] with a = 1", NEURONS, "drelu1", neuron_with(lambda params: {"a": 1.0}), BOTH),
+    miscomputed("drelu-slope", "the slope of drelu is tanh, not its square", NEURONS, "drelu1",
+                backward={GRADIENT: times_slope(lambda x, y: np.tanh(x / 0.8))}),
+    miscomputed("ident-stale", "the last case of an ident neuron left as the buffer had it", NEURONS, "ident1",
+                forward={"acts": on_result(last_case_kept)}),
+    miscomputed("ident-half", "the gradient of an ident neuron in half precision", NEURONS, "ident1",
+                backward={GRADIENT: lambda layer, tensor: to_half(layer, layer.acts_grad)}),
+)  # fmt: skip
+
+
+FAULTS = NEURON

@@ -1,0 +1,164 @@
+"""Faults of the costs built from squares."""
+
+import numpy as np
+
+from .fault import COEFF, GRADIENT, cases, flat, miscomputed, misread, on_result, planes, scene
+
+# An even window of 49 pixels for tica; gates are learned, targets come from the data.
+SQUARES = scene(
+    """
+[data]
+type=data
+dataIdx=0
+dims=147
+
+[targets]
+type=data
+dataIdx=2
+dims=10
+
+[conv1]
+type=conv
+inputs=data
+channels=3
+filters=16
+filterSize=3
+padding=1
+stride=1
+
+[energy1]
+type=cost.tica
+inputs=conv1
+channels=16
+sizeX=4
+
+[fc1]
+type=fc
+inputs=data
+outputs=10
+
+[square1]
+type=cost.sum2
+inputs=fc1
+
+[gate1]
+type=fc
+inputs=data
+outputs=1
+
+[gated1]
+type=cost.gsum2
+inputs=gate1,fc1
+
+[squash1]
+type=neuron
+inputs=fc1
+neuron=logistic
+
+[flickr1]
+type=cost.rflickr
+inputs=targets,squash1
+""",
+    "conv1,squash1",
+)
+
+OF_VALUES = "inputs_grad[1]"
+BOTH = "forward cost, backward inputs_grad[0]"
+
+
+def reported(formula):
+    """A cost that is the sum of ``formula`` of its inputs in float64."""
+
+    def wrong(layer, tensor):
+        return np.array([formula(*(x.astype(np.float64) for x in layer.inputs)).sum()])
+
+    return wrong
+
+
+def times(factor):
+    """The result times a number."""
+    return on_result(lambda layer, result: result * result.dtype.type(factor))
+
+
+def mean_square(layer, tensor):
+    """The gradient of a gate, a mean of squares."""
+    return -np.float32(COEFF) * np.square(layer.inputs[1]).mean(axis=0, keepdims=True)
+
+
+def ungated(layer, tensor):
+    """The gradient of the values without their gate."""
+    return -2 * np.float32(COEFF) * layer.inputs[1]
+
+
+SUMS = (
+    miscomputed("sum2-half", "half the sum of squares", SQUARES, "square1", forward={"cost": times(0.5)}),
+    miscomputed("sum2-slope", "the gradient of a square without its 2", SQUARES, "square1",
+                backward={GRADIENT: times(0.5)}),
+    miscomputed("sum2-mean", "the sum of squares divided by the number of cases", SQUARES, "square1",
+                forward={"cost": on_result(lambda layer, cost: cost / cases(layer))},
+                backward={GRADIENT: on_result(lambda layer, grads: grads / cases(layer))}),
+    miscomputed("sum2-sign", "the gradient of the cost, not of minus the cost", SQUARES, "square1",
+                backward={GRADIENT: times(-1)}),
+    miscomputed("gsum2-gate", "the values gated before they are squared", SQUARES, "gated1",
+                forward={"cost": reported(lambda gate, x: (gate * x) ** 2)}),
+    miscomputed("gsum2-mean", "the gradient of a gate averaged over the values", SQUARES, "gated1",
+                backward={GRADIENT: mean_square}),
+    miscomputed("gsum2-ungated", "the gradient of the values not gated", SQUARES, "gated1",
+                backward={OF_VALUES: ungated}),
+    miscomputed("rflickr-log", "the logarithm of the square without its 1", SQUARES, "flickr1",
+                forward={"cost": reported(lambda t, y: np.log((y - t) ** 2))}),
+    miscomputed("rflickr-slope", "the slope of the square without its 2", SQUARES, "flickr1",
+                backward={OF_VALUES: times(0.5)}),
+    miscomputed("rflickr-sign", "values taken from targets, not targets from values", SQUARES, "flickr1",
+                backward={OF_VALUES: times(-1)}),
+)  # fmt: skip
+
+
+# Topographic components
+
+
+def energies(layer):
+    """E, the sums of squares over windows, (channels, S, S, N) in float64."""
+    size = layer.spec["sizeX"]
+    x = planes(layer.inputs[0].astype(np.float64), layer.spec["channels"]) ** 2
+    for axis in (1, 2):
+        low = size // 2
+        framed = np.pad(x, [(low, size) if k == axis else (0, 0) for k in range(4)])
+        x = sum(framed.take(range(k, k + x.shape[axis]), axis) for k in range(size))
+    return x
+
+
+def on_energies(formula):
+    """The sum of ``formula(E)``."""
+    return lambda layer, tensor: np.array([formula(energies(layer)).sum()])
+
+
+def own_energy(layer, tensor):
+    """The gradient from the energy around each pixel alone."""
+    x = planes(layer.inputs[0], layer.spec["channels"])
+    return flat((-COEFF * x / (0.001 + np.sqrt(energies(layer)))).astype(np.float32))
+
+
+def mirrored(layer, tensor):
+    """The result over windows that reach further down than up."""
+
+    def turned(x):
+        return flat(planes(x, layer.spec["channels"])[:, ::-1, ::-1])
+
+    return turned(layer.compute(tensor, inputs=[turned(layer.inputs[0])]))
+
+
+TICA = (
+    misread("tica-window", "the window one pixel too short", SQUARES, "energy1",
+            lambda spec: {"sizeX": spec["sizeX"] - 1}, BOTH),
+    miscomputed("tica-objective", "the roots of the energies reported, not their reciprocals", SQUARES, "energy1",
+                forward={"cost": on_energies(np.sqrt)}),
+    miscomputed("tica-offset", "the reciprocals without their offset of 0.001", SQUARES, "energy1",
+                forward={"cost": on_energies(lambda energy: energy**-0.5)}),
+    miscomputed("tica-gradient", "the gradient from the energy around each pixel alone", SQUARES, "energy1",
+                backward={GRADIENT: own_energy}),
+    miscomputed("tica-mirror", "an even window mirrored in the gradient, which history did not", SQUARES, "energy1",
+                backward={GRADIENT: mirrored}),
+)  # fmt: skip
+
+FAULTS = (*SUMS, *TICA)

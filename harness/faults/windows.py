@@ -1,0 +1,183 @@
+"""Faults of normalisation across pixels, and of pooling by absolute value or at random."""
+
+import numpy as np
+
+from .fault import BOTH, GRADIENT, both, flat, miscomputed, misread, on_grad, on_result, planes, scene, to_half
+
+# Even windows, constants that make the normalisation strong; pooling windows that overlap and are clipped.
+WINDOWS = scene(
+    """
+[data]
+type=data
+dataIdx=0
+dims=243
+
+[conv1]
+type=conv
+inputs=data
+channels=3
+filters=16
+filterSize=3
+padding=1
+stride=1
+
+[rnorm1]
+type=rnorm
+inputs=conv1
+channels=16
+size=4
+scale=2
+pow=0.75
+
+[cnorm1]
+type=cnorm
+inputs=conv1
+channels=16
+size=4
+scale=2
+pow=0.75
+
+[maxabs1]
+type=pool
+pool=maxabs
+inputs=rnorm1
+channels=16
+sizeX=3
+stride=2
+start=-1
+
+[rand1]
+type=pool
+pool=rand
+inputs=cnorm1
+channels=16
+sizeX=3
+stride=2
+start=-1
+doMax=false
+""",
+    "maxabs1,rand1",
+)
+
+
+def box(x, size):
+    """Sums of (C, S, S, N) over clipped windows that reach further up than down."""
+    for axis in (1, 2):
+        framed = np.pad(x, [(size // 2, size) if k == axis else (0, 0) for k in range(4)])
+        x = sum(framed.take(range(k, k + x.shape[axis]), axis) for k in range(size))
+    return x
+
+
+# Normalisation
+
+
+def turned(layer, x):
+    """Images by 180 degrees."""
+    return flat(planes(x, layer.spec["channels"])[:, ::-1, ::-1])
+
+
+def window_turned(layer, tensor):
+    """The result of an even window that reaches further down than up."""
+    grad = None if layer.acts_grad is None else turned(layer, layer.acts_grad)
+    return turned(layer, layer.compute(tensor, inputs=[turned(layer, layer.inputs[0])], acts_grad=grad))
+
+
+def only_direct(layer, tensor):
+    """The denominators taken for constants."""
+    return layer.acts_grad * layer.compute("acts") / layer.inputs[0]
+
+
+def means(layer):
+    """The images, and the mean of the clipped window around every pixel."""
+    x, size = planes(layer.inputs[0], layer.spec["channels"]), layer.spec["size"]
+    return x, box(x, size) / box(np.ones_like(x), size)
+
+
+def normed(layer, x, mean):
+    """Outputs for other means."""
+    spec = layer.spec
+    return x * (1 + spec["scale"] * box((x - mean) ** 2, spec["size"])) ** -spec["pow"]
+
+
+def whole_window_means(layer, tensor):
+    """Outputs for means over the whole window where it is clipped."""
+    x, _ = means(layer)
+    return flat(normed(layer, x, box(x, layer.spec["size"]) / layer.spec["size"] ** 2).astype(np.float32))
+
+
+def no_means(layer, tensor):
+    """Outputs without means."""
+    x, _ = means(layer)
+    return flat(normed(layer, x, 0).astype(np.float32))
+
+
+def centred(layer, acts):
+    """Outputs that are themselves without their mean."""
+    x, mean = means(layer)
+    return acts * flat(1 - mean / x)
+
+
+NORM = (
+    misread("rnorm-alpha", "alpha divided by the side of the window, not by its pixels", WINDOWS, "rnorm1",
+            lambda spec: {"scale": spec["scale"] * spec["size"]}, BOTH),
+    misread("rnorm-window", "the window without its last row and column", WINDOWS, "rnorm1",
+            lambda spec: {"size": spec["size"] - 1}, BOTH),
+    misread("rnorm-power", "a square root in place of the power", WINDOWS, "rnorm1", lambda spec: {"pow": 0.5}, BOTH),
+    miscomputed("rnorm-side", "an even window with its surplus on the wrong side", WINDOWS, "rnorm1",
+                **both(window_turned)),
+    miscomputed("rnorm-direct", "the gradient forgets that the denominators depend on the input", WINDOWS, "rnorm1",
+                backward={GRADIENT: only_direct}),
+    miscomputed("cnorm-clip", "means over the whole window where it is clipped", WINDOWS, "cnorm1",
+                forward={"acts": whole_window_means}),
+    miscomputed("cnorm-mean", "the denominators without means", WINDOWS, "cnorm1", forward={"acts": no_means}),
+    miscomputed("cnorm-centred", "the mean subtracted from the output too", WINDOWS, "cnorm1",
+                forward={"acts": on_result(centred)}),
+    miscomputed("cnorm-direct", "the gradient forgets that the denominators depend on the input", WINDOWS, "cnorm1",
+                backward={GRADIENT: only_direct}),
+    misread("cnorm-alpha", "alpha divided by the pixels of the window twice", WINDOWS, "cnorm1",
+            lambda spec: {"scale": spec["scale"] / spec["size"] ** 2}, BOTH),
+)  # fmt: skip
+
+
+# Pooling
+
+
+def taps(layer):
+    """The pixels of all windows row by row, (size * size, C, O, O, N); outside the image NaN."""
+    spec, x = layer.spec, planes(layer.inputs[0], layer.spec["channels"])
+    size, stride = spec["sizeX"], spec["stride"]
+    border, reach = (-spec["start"], size + stride), stride * spec["outputsX"]
+    framed = np.pad(x, [(0, 0), border, border, (0, 0)], constant_values=np.nan)
+    return np.stack([framed[:, p : p + reach : stride, q : q + reach : stride] for p, q in np.ndindex(size, size)])
+
+
+def drawn(weigh):
+    """The pixel that the recorded number picks if pixels have the probabilities ``weigh(pixels)``."""
+
+    def wrong(layer, tensor):
+        pixels = taps(layer)
+        shares = np.cumsum(np.nan_to_num(weigh(pixels)), axis=0, dtype=np.float64)
+        at = planes(layer.mask, layer.spec["channels"]) * shares[-1]
+        return flat(np.take_along_axis(pixels, np.argmax(shares > at, axis=0)[None], 0)[0])
+
+    return wrong
+
+
+POOL = (
+    miscomputed("maxabs-sign", "the largest absolute value without its sign", WINDOWS, "maxabs1",
+                forward={"acts": on_result(lambda layer, acts: np.abs(acts))}),
+    misread("maxabs-max", "the maximum where the largest absolute value was asked for", WINDOWS, "maxabs1",
+            lambda spec: {"pool": "max"}, BOTH),
+    miscomputed("maxabs-half", "gradients of half precision", WINDOWS, "maxabs1",
+                backward={GRADIENT: on_grad(to_half)}),
+    misread("rand-max", "the maximum where a random pixel was asked for", WINDOWS, "rand1",
+            lambda spec: {"pool": "max"}, BOTH),
+    miscomputed("rand-uniform", "all pixels equally likely, whatever their value", WINDOWS, "rand1",
+                forward={"acts": drawn(lambda pixels: pixels == pixels)}),
+    miscomputed("rand-absolute", "negative pixels as likely as positive ones", WINDOWS, "rand1",
+                forward={"acts": drawn(np.abs)}),
+    miscomputed("rand-gradient", "the gradient given to the maximum, not to the pixel that was drawn", WINDOWS, "rand1",
+                backward={GRADIENT: lambda layer, tensor: layer.compute(tensor, keys={"pool": "max"})}),
+)  # fmt: skip
+
+FAULTS = (*NORM, *POOL)
