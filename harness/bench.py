@@ -1,11 +1,13 @@
 """`rosetta bench`: how long each engine takes for each layer and pass of a full training step.
 
 Engines run whole steps, each feeding itself, interleaved (one step of each in turn, after warm-up), so that what else
-the machine does touches all of them alike. Reported are medians and the spread between the quartiles.
+the machine does touches all of them alike. Reported are medians and the spread between the quartiles. An engine on a
+graphics card times its kernels with the card's events; copies between host and card are counted apart.
 """
 
 from dataclasses import dataclass
 from statistics import median, quantiles
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -28,6 +30,45 @@ class Timing:
         return cls(median(samples), high - low)
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """What a bench measured.
+
+    Attributes
+    ----------
+    options : run.Options
+    network : networks.Network
+    repeat : int
+        Timed steps of each engine.
+    timings : dict of (str, str, str) to Timing
+        By (layer, pass, engine), in the order of execution.
+    copies : dict of str to Timing
+        By engine that has them: seconds of all copies between host and card in a step, not part of ``timings``.
+    peaks : dict of str to peaks.Peak
+        By engine whose machine says what it can do at most.
+    """
+
+    options: run.Options
+    network: Any
+    repeat: int
+    timings: dict
+    copies: dict
+    peaks: dict
+
+    def total(self, engine, step="all"):
+        """Sum over the layers of a pass, or of all passes."""
+        own = [t for (_, s, name), t in self.timings.items() if name == engine and step in (s, "all")]
+        return Timing(sum(t.seconds for t in own), sum(t.spread for t in own))
+
+    def steps(self):
+        """The (layer, pass) pairs in the order of execution."""
+        return list(dict.fromkeys(key[:2] for key in self.timings))
+
+    def images_per_second(self, engine):
+        """Cases of a full step by the seconds in its layers, copies apart."""
+        return self.options.batch / self.total(engine).seconds
+
+
 def measure(options, repeat=5):
     """Time training steps.
 
@@ -39,19 +80,30 @@ def measure(options, repeat=5):
 
     Returns
     -------
-    dict of (str, str, str) to Timing
-        By (layer, pass, engine), in the order of execution.
+    Measurement
     """
     work = run.prepare(options)
-    samples = {}
+    samples, copies = {}, {}
     with threadpool_limits(work.threads):
         sessions = work.open_sessions()
         for turn in range(repeat + 1):
             for name, session in sessions.items():
-                for layer, step in training_step(work, session):
-                    if turn:
-                        samples.setdefault((layer, step, name), []).append(session.seconds(layer, step))
-    return {key: Timing.of(values) for key, values in samples.items()}
+                before = copied(session)
+                timed = [(key, session.seconds(*key)) for key in training_step(work, session)]
+                if turn:
+                    for key, seconds in timed:
+                        samples.setdefault((*key, name), []).append(seconds)
+                    if before is not None:
+                        copies.setdefault(name, []).append(copied(session) - before)
+    timings = {key: Timing.of(values) for key, values in samples.items()}
+    peaks = {engine.name: peak for engine in work.engines if (peak := getattr(engine, "peak", lambda: None)())}
+    return Measurement(options, work.network, repeat, timings,
+                       {name: Timing.of(values) for name, values in copies.items()}, peaks)  # fmt: skip
+
+
+def copied(session):
+    """Seconds that a session has spent on copies between host and card; None if it makes none."""
+    return getattr(session, "copy_seconds", lambda: None)()
 
 
 def training_step(work, session):
@@ -71,31 +123,3 @@ def training_step(work, session):
         if "weightShapes" in layer.keys:
             session.update(layer.name)
             yield layer.name, "update"
-
-
-def lines(options, repeat=5):
-    """The table as text: a line for each layer and pass, then the sums and images per second."""
-    timings = measure(options, repeat)
-    names = options.engines
-    yield f"{options.net}, batch {options.batch}, {repeat} steps each, interleaved: median seconds (quartile distance)"
-    yield f"{'layer':14} {'pass':8} " + " ".join(f"{name:>22}" for name in names) + f" {'ratio':>8}"
-    for layer, step in dict.fromkeys(key[:2] for key in timings):
-        yield f"{layer:14} {step:8} " + _cells([timings.get((layer, step, name)) for name in names])
-    for step in (*PASSES, "all"):
-        sums = [_total(timings, name, step) for name in names]
-        yield f"{'total':14} {step:8} " + _cells(sums)
-    rates = [options.batch / _total(timings, name, "all").seconds for name in names]
-    yield f"{'images/s':14} {'':8} " + " ".join(f"{rate:22.1f}" for rate in rates)
-
-
-def _total(timings, engine, step):
-    own = [t for (_, s, name), t in timings.items() if name == engine and step in (s, "all")]
-    return Timing(sum(t.seconds for t in own), sum(t.spread for t in own))
-
-
-def _cells(timings):
-    """Seconds of each engine, and the ratio of the last engine but the first: how often the first fits into it."""
-    cells = [f"{'-':>22}" if t is None else f"{t.seconds:11.4f} ({t.spread:8.4f})" for t in timings]
-    first, last = timings[0], timings[-1]
-    ratio = f"{last.seconds / first.seconds:8.2f}" if first and last and first.seconds > 0 else f"{'-':>8}"
-    return " ".join(cells) + " " + ratio

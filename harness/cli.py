@@ -136,12 +136,12 @@ def study(net, layer, params, batch):
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @click.option("--repeat", default=5, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
 def bench(net, params, engines, batch, threads, repeat):
-    """Time full training steps of NET, engines interleaved: seconds per layer and pass."""
-    from . import bench as timing
+    """Time full training steps of NET, engines interleaved: seconds per layer and pass, and what they achieve."""
+    from . import bench_table
     from .run import Options
 
     options = Options(net, params=params, engines=engines, input="random", batch=batch, threads=threads)
-    for line in timing.lines(options, repeat):
+    for line in bench_table.lines(options, repeat):
         click.echo(line)
 
 

@@ -18,7 +18,7 @@ def listing():
     yield "engines"
     for name in engines.registered():
         available, reason = _probe(name)
-        yield f"  {name:<12}{'available' if available else 'unavailable':<13}{reason}"
+        yield f"  {name:<20}{'available' if available else 'unavailable':<13}{reason}"
     yield f"inputs      {', '.join(KINDS)}, or an npz file with an array for each data layer"
     yield f"photographs {', '.join(PHOTOGRAPHS)}"
 
@@ -34,7 +34,7 @@ def diagnosis():
     yield f"packages    {', '.join(f'{name} {found}' for name, found in facts['packages'].items())}"
     for name in engines.registered():
         available, reason = _probe(name)
-        yield f"{'✓' if available else '✗'} {name:<12}{reason}"
+        yield f"{'✓' if available else '✗'} {name:<20}{reason}"
 
 
 def _probe(name):

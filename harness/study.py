@@ -10,6 +10,7 @@ from . import engines, labels, machine, networks, parameters
 from .draws import Tape, generator
 from .errors import BadInput
 from .learning import learning
+from .work_counts import count
 
 # Where the port computes a layer type: file and functions, forward and backward.
 PORT = {
@@ -54,7 +55,7 @@ def lines(net, name, params=None, batch=128):
     for step in ("forward", "backward", "update"):
         own = [launch for launch in launches if launch["pass"] == step]
         if own:
-            yield from _step_lines(layer, step, own, batch)
+            yield from _step_lines(step, own, count(network.graph, layer, step, batch))
     yield from _port_lines(layer)
 
 
@@ -77,35 +78,11 @@ def run_layer(engine, network, layer, batch):
     return [launch for launch in session.launches() if launch["layer"] == layer.name]
 
 
-def flops(layer, step, batch):
-    """Floating-point operations of a pass over a layer of products, two per product; None for other layers."""
-    if layer.type == "conv":
-        taps = sum(c * p for c, p in zip(layer["filterChannels"], layer["filterPixels"], strict=True))
-        products = taps * layer["filters"] * layer["modules"]
-    elif layer.type == "fc":
-        products = sum(layer["numInputs"]) * layer.outputs
-    else:
-        return None
-    return {"forward": 2, "backward": 4}.get(step, 0) * products * batch
-
-
-def compulsory_bytes(layer, step, batch):
-    """Bytes of everything a pass has to read or write, each once."""
-    inputs, outputs = 4 * batch * sum(layer["numInputs"]), 4 * batch * layer.outputs
-    values = 4 * sum(rows * columns for rows, columns in networks.parameter_shapes(layer).values())
-    return {
-        "forward": inputs + values + outputs,
-        "backward": 2 * inputs + outputs + 2 * values,
-        "update": 5 * values,
-    }[step]
-
-
-def _step_lines(layer, step, launches, batch):
-    count, moved = flops(layer, step, batch), compulsory_bytes(layer, step, batch)
+def _step_lines(step, launches, work):
     seconds = sum(launch["seconds"] for launch in launches)
-    work = f"{count / 1e9:.2f} GFLOP, " if count else ""
-    rate = f", {count / seconds / 1e9:.1f} GFLOP/s" if count and seconds else ""
-    yield f"\n{step}: {work}{moved / 2**20:.1f} MiB to move at least, {seconds:.4f} s in kernels{rate}"
+    rate = f", {work.operations / seconds / 1e9:.1f} GFLOP/s" if seconds else ""
+    yield (f"\n{step}: {work.operations / 1e9:.2f} GFLOP, {work.bytes / 2**20:.1f} MiB to move at least, "
+           f"{seconds:.4f} s in kernels{rate}")  # fmt: skip
     for launch in launches:
         kernel, _, arguments = launch["kernel"].partition("<")
         yield f"  {kernel}"

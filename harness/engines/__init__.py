@@ -11,6 +11,7 @@ BUILT_IN = {
     "reference": ("reference", "Reference"),
     "torch": ("torch", "Torch"),
     "torch-channels-last": ("torch", "TorchChannelsLast"),
+    "torch-gpu": ("torch", "TorchGpu"),
 }
 DEFAULT = ("legacy-cpu", "port")
 

@@ -1,4 +1,4 @@
-"""PyTorch as a witness: the same layers by its functional operations, on the CPU, with its autograd.
+"""PyTorch as a witness: the same layers by its functional operations, with its autograd, on the CPU or a CUDA card.
 
 Its tensors are NCHW (in memory NHWC with the channels-last engine) and stay so from layer to layer; they are
 turned into historical matrices only where somebody reads them. What PyTorch does otherwise than 2012 is refused,
@@ -15,6 +15,7 @@ class Torch:
     """The engine ``torch``: contiguous NCHW tensors."""
 
     name = "torch"
+    device = "cpu"
     channels_last = False
 
     def probe(self):
@@ -23,14 +24,18 @@ class Torch:
             import torch
         except ImportError:
             return False, "not installed; pip install 'alexnet-rosetta[witness]'"
-        return True, f"PyTorch {torch.__version__} on the CPU, {'NHWC' if self.channels_last else 'NCHW'} in memory"
+        if self.device == "cuda" and not torch.cuda.is_available():
+            return False, f"PyTorch {torch.__version__} {_why_no_card(torch)}"
+        place = torch.cuda.get_device_name() if self.device == "cuda" else "the CPU"
+        return True, f"PyTorch {torch.__version__} on {place}, {'NHWC' if self.channels_last else 'NCHW'} in memory"
 
     def open(self, network, threads):
         """A session; the number of threads is set for the whole process."""
         import torch
 
         torch.set_num_threads(threads)
-        return TorchSession(network, torch.channels_last if self.channels_last else torch.contiguous_format)
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return TorchSession(network, layout, self.device)
 
 
 class TorchChannelsLast(Torch):
@@ -40,6 +45,49 @@ class TorchChannelsLast(Torch):
     channels_last = True
 
 
+class TorchGpu(Torch):
+    """The engine ``torch-gpu``: contiguous NCHW tensors on a CUDA card, products in single precision."""
+
+    name = "torch-gpu"
+    device = "cuda"
+
+    def open(self, network, threads):
+        """A session without TF32, which keeps 10 bits of each factor."""
+        import torch
+
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        return super().open(network, threads)
+
+
+class WallClock:
+    """Seconds of the processor."""
+
+    def mark(self):
+        """Now."""
+        return perf_counter()
+
+    def between(self, start, stop):
+        """Seconds between two marks."""
+        return stop - start
+
+
+class CardClock:
+    """Seconds of the card, which runs behind the program: marks are events in its stream."""
+
+    def mark(self):
+        """An event after all that was asked of the card so far."""
+        import torch
+
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def between(self, start, stop):
+        """Seconds between two events; waits for the second."""
+        stop.synchronize()
+        return start.elapsed_time(stop) / 1e3
+
+
 class TorchSession:
     """One network in PyTorch, a layer at a time.
 
@@ -47,15 +95,20 @@ class TorchSession:
     ----------
     network : networks.Network
     memory_format : torch.memory_format
+    device : str
+        ``cpu`` or ``cuda``; on a card the seconds are those between two events of its stream, and copies from the
+        host are counted apart.
     """
 
-    def __init__(self, network, memory_format):
+    def __init__(self, network, memory_format, device="cpu"):
         self.graph, self.memory_format = network.graph, memory_format
+        self.clock = CardClock() if device == "cuda" else WallClock()
+        self._copies = [] if device == "cuda" else None
         self.layers = {}
         for name, spec in self.graph.layers.items():
             if spec.type not in LAYERS:
                 raise Unsupported(f"layer {name}: torch engine has no {spec.type}", hint="choose other --engines")
-            self.layers[name] = LAYERS[spec.type](spec, memory_format)
+            self.layers[name] = LAYERS[spec.type](spec, memory_format, device)
         self._acts, self._acts_grad, self._inputs_grad, self._seconds = {}, {}, {}, {}
         self._isolated = set()
 
@@ -78,18 +131,25 @@ class TorchSession:
         spec, own = self.graph.layers[layer], self.layers[layer]
         self._acts_grad.pop(layer, None)
         if spec.type == "data":
-            self._acts[layer] = own.native(inputs[0])
+            self._acts[layer] = self._native(own, inputs[0])
             return
         self._isolated.discard(layer)
         if inputs is None:
             inputs = [self._acts[source] for source in spec.inputs]
         else:
             self._isolated.add(layer)
-            inputs = [own.native(array, i) for i, array in enumerate(inputs)]
-        noise = None if mask is None else own.native(mask)
-        start = perf_counter()
+            inputs = [self._native(own, array, i) for i, array in enumerate(inputs)]
+        noise = None if mask is None else self._native(own, mask)
+        start = self.clock.mark()
         self._acts[layer] = own.forward(inputs, noise)
-        self._seconds[layer, "forward"] = perf_counter() - start
+        self._seconds[layer, "forward"] = start, self.clock.mark()
+
+    def _native(self, own, array, i=0):
+        start = self.clock.mark()
+        tensor = own.native(array, i)
+        if self._copies is not None:
+            self._copies.append((start, self.clock.mark()))
+        return tensor
 
     def backward(self, layer, acts_grad=None):
         """One layer backward; see `base.Session`."""
@@ -97,13 +157,13 @@ class TorchSession:
         wanted = self.graph.wanted_inputs(spec)
         grad = self._acts_grad.get(layer) if acts_grad is None else own.native_grad(acts_grad)
         labels = self.layers[self.graph.fused[layer]].labels if layer in self.graph.fused else None
-        start = perf_counter()
+        start = self.clock.mark()
         grads = own.backward(grad, wanted) if labels is None else own.backward_fused(labels)
         self._inputs_grad[layer] = dict(zip(wanted, grads, strict=True))
         if layer not in self._isolated:
             for i, contribution in self._inputs_grad[layer].items():
                 self._accumulate(spec.inputs[i], contribution)
-        self._seconds[layer, "backward"] = perf_counter() - start
+        self._seconds[layer, "backward"] = start, self.clock.mark()
 
     def _accumulate(self, source, contribution):
         if source in self._acts_grad:
@@ -120,13 +180,17 @@ class TorchSession:
 
     def update(self, layer, progress=0.0):
         """One weight update at the base rates."""
-        start = perf_counter()
+        start = self.clock.mark()
         self.layers[layer].update()
-        self._seconds[layer, "update"] = perf_counter() - start
+        self._seconds[layer, "update"] = start, self.clock.mark()
 
     def seconds(self, layer, step):
-        """Wall seconds of the last step of that kind."""
-        return self._seconds[layer, step]
+        """Seconds of the last step of that kind."""
+        return self.clock.between(*self._seconds[layer, step])
+
+    def copy_seconds(self):
+        """Seconds spent so far on copies from the host to the card; None on the CPU."""
+        return None if self._copies is None else sum(self.clock.between(*pair) for pair in self._copies)
 
     def release(self, layer):
         """Free all but the parameters."""
@@ -139,4 +203,9 @@ def matrix(tensor):
     """A native tensor (images first) as a historical matrix (outputs, N); a cost as it is."""
     import numpy as np
 
-    return np.ascontiguousarray(tensor.detach().reshape(tensor.shape[0], -1).numpy().T)
+    return np.ascontiguousarray(tensor.detach().reshape(tensor.shape[0], -1).cpu().numpy().T)
+
+
+def _why_no_card(torch):
+    built = torch.version.cuda
+    return f"is built for CUDA {built} but finds no card" if built else "is built without CUDA"

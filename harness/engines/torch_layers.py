@@ -14,10 +14,11 @@ class Layer:
     ----------
     spec : port.config.LayerSpec
     memory_format : torch.memory_format
+    device : str
     """
 
-    def __init__(self, spec, memory_format):
-        self.spec, self.memory_format = spec, memory_format
+    def __init__(self, spec, memory_format, device="cpu"):
+        self.spec, self.memory_format, self.device = spec, memory_format, device
         self.params, self.grads, self.incs = {}, {}, {}
         self._inputs = self._output = None
 
@@ -25,7 +26,7 @@ class Layer:
         """A (rows, N) matrix as an (N, rows) tensor."""
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(array.T, dtype=np.float32))
+        return torch.from_numpy(np.ascontiguousarray(array.T, dtype=np.float32)).to(self.device)
 
     def native_grad(self, array):
         """A gradient with respect to the output, shaped like the output."""
@@ -68,14 +69,14 @@ class Layer:
         import torch
 
         store, name = self._address(tensor)
-        value = torch.from_numpy(np.array(array, np.float32, order="C"))
+        value = torch.from_numpy(np.array(array, np.float32, order="C")).to(self.device)
         value = self.to_native(name, value)
         store[name] = value.requires_grad_() if store is self.params else value
 
     def read(self, tensor):
         """A parameter tensor as a historical matrix."""
         store, name = self._address(tensor)
-        return self.from_native(name, store[name].detach()).numpy()
+        return self.from_native(name, store[name].detach()).cpu().numpy()
 
     def _address(self, tensor):
         for suffix, store in (("_grad", self.grads), ("_inc", self.incs)):
@@ -142,8 +143,8 @@ class Fc(Weighted):
 class Conv(Weighted):
     """Convolution with the historical geometry: padding at the far side is whatever the last module needs."""
 
-    def __init__(self, spec, memory_format):
-        super().__init__(spec, memory_format)
+    def __init__(self, spec, memory_format, device="cpu"):
+        super().__init__(spec, memory_format, device)
         if not spec["sharedBiases"] or any(spec["randSparse"]):
             raise Unsupported(f"layer {spec.name}: torch engine has no unshared biases or sparse connectivity")
 
@@ -288,7 +289,7 @@ class Logreg(Layer):
         """``cost``."""
         if tensor != "cost":
             raise KeyError(tensor)
-        return self._cost.numpy()
+        return self._cost.cpu().numpy()
 
 
 LAYERS = {

@@ -74,14 +74,6 @@ def test_every_layer_can_be_studied(legacy, name):
     assert any("forward" in line for line in study.lines("tiny", name, batch=4))
 
 
-def test_operations_are_counted():
-    layers = networks.load("alexnet").graph.layers
-    assert study.flops(layers["conv1a"], "forward", 1) == 2 * 363 * 48 * 55 * 55
-    assert study.flops(layers["fc1000"], "backward", 2) == 2 * 4 * 4096 * 1000
-    assert study.flops(layers["conv1a_neuron"], "forward", 1) is None
-    assert study.compulsory_bytes(layers["hs6a"], "forward", 3) == 2 * 3 * 4 * 2048
-
-
 @pytest.mark.parametrize("name", ["conv9", "data"])
 def test_an_unknown_layer_names_the_others(legacy, name):
     with pytest.raises(BadInput, match=r"hint: layers: conv1, "):

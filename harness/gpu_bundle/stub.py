@@ -1,0 +1,86 @@
+"""A stand-in for the driver's library: ``libcuda.so.1`` that defines every name of cuda.h, and no device.
+
+PyCUDA links against the driver, which a machine without a GPU does not have. Every function of the stub answers
+CUDA_ERROR_STUB_LIBRARY, so that all imports work and the first real call says why it cannot.
+"""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+STUB_LIBRARY = 34                       # CUDA_ERROR_STUB_LIBRARY of cuda.h
+MESSAGE = "this libcuda is a stub, there is no driver"
+DECLARATION = re.compile(r"\bCUresult\s+(cu[A-Z]\w*)\s*\(")
+
+# Their callers read what they point to without looking at the result.
+TEXTS = ("cuGetErrorString", "cuGetErrorName")
+
+
+def symbols(header):
+    """Names of the functions that a cuda.h declares, as they are called in the library (``cuMemAlloc_v2``).
+
+    Parameters
+    ----------
+    header : path
+        The header is run through the C++ preprocessor twice: as programs see it, and with the earlier versions of
+        functions that the library still has.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    OSError
+        No compiler, no such header, or it does not compile.
+    """
+    found = set()
+    for options in ([], ["-D__CUDA_API_VERSION_INTERNAL"]):
+        command = [*_compiler(), "-E", "-P", "-x", "c++", *options, str(header)]
+        found |= set(DECLARATION.findall(_run(command)))
+    return sorted(found)
+
+
+def source(names):
+    """C source of the stub that defines these functions."""
+    lines = [f"int {name}(void) {{ return {STUB_LIBRARY}; }}" for name in names if name not in TEXTS]
+    lines += [f'int {name}(int error, const char **text) {{ *text = "{MESSAGE}"; return 0; }}' for name in TEXTS]
+    return "\n".join(lines) + "\n"
+
+
+def build(header, folder):
+    """Compile the stub.
+
+    Parameters
+    ----------
+    header : path
+        The toolkit's cuda.h.
+    folder : path
+        Gets ``libcuda.so.1``, and ``libcuda.so`` for the linker.
+
+    Returns
+    -------
+    Path
+        The library.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    code, library, link = folder / "libcuda.c", folder / "libcuda.so.1", folder / "libcuda.so"
+    code.write_text(source(symbols(header)), encoding="utf-8")
+    options = ["-x", "c", "-shared", "-fPIC", "-fno-builtin", "-w", "-Wl,-soname,libcuda.so.1"]
+    _run([*_compiler(), *options, str(code), "-o", str(library)])
+    link.unlink(missing_ok=True)
+    link.symlink_to(library.name)
+    return library
+
+
+def _compiler():
+    return os.environ.get("CXX", "g++").split()
+
+
+def _run(command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
