@@ -16,6 +16,10 @@ cdef extern from "host/layer.h":
         Train
         Test
         GradientCheck
+        Features
+        FirstView
+        MiddleView
+        LastView
 
     cdef cppclass CLayer "Layer":
         int outputs
@@ -73,7 +77,7 @@ cdef class Buffer:
         return view.T if trans else view
 
 
-cdef dict PASS_TYPES = {"train": 0, "test": 1, "gc": 2}
+cdef list PASS_TYPES = ["train", "test", "gc", "features", "first_view", "middle_view", "last_view"]
 
 
 @cython.no_gc_clear                # the network must go before its device
@@ -100,7 +104,7 @@ cdef class NetworkCore:
         cdef vector[Matrix] given
         cdef Matrix mask_matrix
         cdef const Matrix* mask_pointer = NULL
-        cdef PassType kind = <PassType> <int> PASS_TYPES[pass_type]
+        cdef PassType kind = <PassType> <int> PASS_TYPES.index(pass_type)
         for array in inputs:
             given.push_back(matrix_view(self.home.device[0], array, False))
         if mask is not None:

@@ -3,8 +3,8 @@
 from ._call import call, row
 
 __all__ = ["convContrastNorm", "convContrastNormCrossMap", "convContrastNormUndo", "convCrossMapMaxPoolUndo",
-           "convLocalAvgUndo", "convLocalMaxUndo", "convLocalPool", "convPoolCrossMap", "convResponseNorm",
-           "convResponseNormCrossMap", "convResponseNormCrossMapUndo", "convResponseNormUndo"]
+           "convLocalAvgUndo", "convLocalMaxUndo", "convLocalPool", "convLocalRandomPool", "convPoolCrossMap",
+           "convResponseNorm", "convResponseNormCrossMap", "convResponseNormCrossMapUndo", "convResponseNormUndo"]
 
 
 def convLocalPool(images, target=None, *, numFilters, subsX, startX, strideX, outputsX, pooler="Max", generation=2012,
@@ -31,6 +31,33 @@ def convLocalPool(images, target=None, *, numFilters, subsX, startX, strideX, ou
     return call("convLocalPool", [row("images", images)], [row("target", target)],
                 {"numFilters": numFilters, "subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX},
                 words={"pooler": pooler}, generation=generation, device=device)
+
+
+def convLocalRandomPool(images, uniforms, target=None, *, numFilters, subsX, startX, strideX, outputsX, generation=2012,
+                        device="cpu"):
+    """Take a random pixel of each window, in proportion to its value where that is positive.
+
+    Parameters
+    ----------
+    images : (numFilters * imgSize**2, numImages) float32
+    uniforms : (numFilters * outputsX**2, numImages) float32
+        In [0, 1). With the pixels in scan order, the choice is the last positive one that starts, at the sum of the
+        positive pixels before it, at or below uniform * (sum of all); where none is positive, all are equally likely.
+    subsX, startX, strideX, outputsX : int
+        As in `convLocalPool`.
+
+    Returns
+    -------
+    ndarray, shaped like `uniforms`
+
+    Notes
+    -----
+    The kernel of 2012 is lost, with it the law and the source of its random numbers: both are this project's. Its
+    gradient is `convLocalMaxUndo`. Specification: pool-norm 1.4.
+    """
+    return call("convLocalRandomPool", [row("images", images), row("uniforms", uniforms)], [row("target", target)],
+                {"numFilters": numFilters, "subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX},
+                generation=generation, device=device)
 
 
 def convLocalMaxUndo(images, maxGrads, maxActs, target=None, *, subsX, startX, strideX, outputsX, scaleTargets=0.0,

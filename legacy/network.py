@@ -9,7 +9,7 @@ from .errors import Refused
 
 __all__ = ["Network"]
 
-PASS_TYPES = ("train", "test", "gc")
+PASS_TYPES = ("train", "test", "gc", "features", "first_view", "middle_view", "last_view")
 
 
 class Network:
@@ -66,10 +66,14 @@ class Network:
         inputs : list of (rows, N) float32 ndarray, optional
             What the layer reads instead of its inputs' ``acts``; for a data layer, its values. C-contiguous arrays
             are borrowed, not copied: leave them unchanged until the layer's next forward step or ``release``.
-        mask : (outputs, N) ndarray of 0 and 1, optional
-            The dropout mask of an hs layer, needed in training passes.
+        mask : ndarray, optional
+            What is random in the layer. hs, in training: the dropout mask, 0 and 1, (outputs, N). The neuron nrelu, in
+            all passes: standard normals, (outputs, N). pool=rand, unless ``doMax``: numbers in [0, 1), (outputs, N).
+            rscale, in training: four numbers in [0, 1), (4, 1).
         pass_type : str
-            ``train``; ``test`` (dropout scales); ``gc``: as ``test``, and parameter gradients are not divided by N.
+            ``train``; ``test`` (dropout scales); ``features``, as test; ``gc``: as ``test``, and parameter gradients
+            are not divided by N; ``first_view``, ``middle_view``, ``last_view``: tests of several views of the same
+            cases, whose probabilities cost.logreg averages: its numbers are new after the last one.
 
         Raises
         ------

@@ -21,7 +21,7 @@ void requireClasses(const char* entry, const Matrix& labels, int numOut) {
     std::vector<float> values(labels.size());
     labels.device().copyOut(values.data(), labels.data(), values.size());
     for (float value : values)
-        require(value > -1 && value < numOut, text(entry, ": label"), text("a class, 0 to ", numOut - 1), text(value));
+        require(value > -1 && value < numOut, text(entry, ": a label is no class"), text("0 to ", numOut - 1), text(value));
 }
 
 void requireProbs(const char* entry, const char* argument, const Matrix& probs) {

@@ -89,6 +89,14 @@ void ternary(const Matrix& a, const Matrix& b, const Matrix& c, Matrix& target, 
                        target.stride(), p, q});
 }
 
+// target = op(a, b), or += it; all stored in the same order.
+template <typename Op>
+void gradient(const Matrix& a, const Matrix& b, Matrix& target, bool add, float p = 0, float q = 0) {
+    if (add) return ternary<ternary::AddGradient<Op>>(a, b, target, target, p, q);
+    target.resize(a);
+    binarySameOrder<Op>(a, b, target, p, q);
+}
+
 // target = op(a, vec), vec a row or a column broadcast over a.
 template <typename Op>
 void vector(const Matrix& a, const Matrix& vec, Matrix& target, float p = 0, float q = 0) {

@@ -7,7 +7,7 @@ std::map<std::string, LayerMaker>& layerTypes() {
 
 Layer::Layer(Device& device, const LayerDict& dict)
     : name(dict.word("name")), type(dict.word("type")), outputs(dict.integer("outputs")), acts(device, 0, 0),
-      actsGrad(device, 0, 0), device(device) {
+      actsGrad(device, 0, 0), device(device), mask(device, 0, 0) {
     for (std::size_t i = 0; i < dict.list("inputs").size(); ++i) inputsGrad.emplace_back(device, 0, 0);
 }
 
@@ -28,7 +28,7 @@ void Layer::checkInputs() {
         require(!x.empty(), text("input ", i, " (", prev[i]->name, ") has no acts"), "a forward pass of that layer",
                 "none, or released", "give the inputs as arrays, or run the layers in order");
         if (i == 0) numCases = x.cols();
-        require(x.rows() == prev[i]->outputs && x.cols() == numCases, text("input ", i, " has the wrong shape"),
+        require(acceptsRows(i, x.rows()) && x.cols() == numCases, text("input ", i, " has the wrong shape"),
                 text("(", prev[i]->outputs, ", ", numCases, ")"), x.shape(), "units x cases, equal cases everywhere");
     }
 }
@@ -69,7 +69,7 @@ void Layer::contribute(const Matrix* given, int i, float scaleTargets, Matrix& t
 }
 
 void Layer::release() {
-    acts = actsGrad = Matrix(device, 0, 0);
+    acts = actsGrad = mask = Matrix(device, 0, 0);
     for (Matrix& grad : inputsGrad) grad = Matrix(device, 0, 0);
     fed.clear();
     gradStarted = false;
@@ -78,12 +78,26 @@ void Layer::release() {
 Matrix* Layer::tensor(const std::string& tensorName, int i) {
     Matrix* found = nullptr;
     if (tensorName == "acts" && i < 0) found = &acts;
+    if (tensorName == "mask" && i < 0) found = &mask;
     if (tensorName == "acts_grad" && i < 0 && gradStarted) found = &actsGrad;
     if (tensorName == "inputs_grad" && i >= 0 && i < static_cast<int>(inputsGrad.size())) found = &inputsGrad[i];
     return found && !found->empty() ? found : nullptr;
 }
 
-void Layer::setMask(const Matrix* mask) { require(!mask, "takes no mask", "a layer of type hs", type); }
+void Layer::setMask(const Matrix* given) {
+    require(!given || isRandom(), "takes no mask", "a layer that is random: hs, nrelu, pool=rand, rscale", type);
+    mask = given ? *given : Matrix(device, 0, 0);
+}
+
+void Layer::requireMask(int rows, int cols) const {
+    require(mask.rows() == rows && mask.cols() == cols, text(isRandom(), ": missing or of the wrong shape"),
+            text("(", rows, ", ", cols, ")"), mask.shape(), "a forward pass in which the layer is random needs mask=");
+}
+
+void ConstantLayer::connected() {
+    require(!prev[0]->gradConsumer, text("layers of type ", type, " pass no gradient on"), "nothing that learns below",
+            prev[0]->name);
+}
 
 void EltwiseLayer::connected() {
     for (const Layer* below : prev)

@@ -12,7 +12,10 @@
 #include "matrix.h"
 #include "weights.h"
 
-enum class PassType { Train, Test, GradientCheck };
+enum class PassType { Train, Test, GradientCheck, Features, FirstView, MiddleView, LastView };
+
+// Tests of several views of the same cases: cost.logreg averages over them.
+inline bool isView(PassType pass) { return pass >= PassType::FirstView; }
 
 class Layer {
 public:
@@ -48,7 +51,8 @@ public:
     int cases() const { return numCases; }
     virtual bool learns() const { return false; }
     virtual void connected() {}        // called when the graph is complete
-    virtual void setMask(const Matrix* mask);          // of the next forward pass; null: none
+    virtual std::string neuronType() const { return ""; }
+    void setMask(const Matrix* given);                 // what is random in the next forward pass; null: nothing
 
     Matrix acts, actsGrad;
 
@@ -56,6 +60,12 @@ protected:
     Device& device;
     PassType passType = PassType::Train;
     std::vector<double> costs;
+    Matrix mask;                       // see isRandom
+
+    // What the layer's randomness is called, in words, where it has some: it comes from outside, as the mask.
+    virtual const char* isRandom() const { return nullptr; }
+    void requireMask(int rows, int cols) const;
+    virtual bool acceptsRows(int i, int rows) const { return rows == prev[i]->outputs; }
 
     virtual void fpropActs(int i, float scaleTargets) = 0;
     virtual void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) = 0;
@@ -82,6 +92,16 @@ struct LayerType {
             return std::make_unique<Type>(device, dict);
         };
     }
+};
+
+// A layer with one input and no gradient: nothing below it may learn.
+class ConstantLayer : public Layer {
+public:
+    using Layer::Layer;
+    void connected() override;
+
+protected:
+    void bpropActs(const Matrix&, int, float, Matrix&) override {}
 };
 
 // A layer whose inputs all have the shape of its output.

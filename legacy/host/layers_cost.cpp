@@ -1,74 +1,44 @@
-// Softmax and the cost above it. Costs are sums over the cases; gradients are those of minus the cost.
+// Softmax, and the costs that are log-likelihoods.
+#include "../kernels/cost_ops.cuh"
+
 #include "cost.h"
-#include "layer.h"
+#include "cost_layer.h"
+#include "eltwise.h"
+#include "msm.h"
 #include "nvmatrix.h"
+
+void CostLayer::connected() {
+    if (!hasLabels()) return;
+    require(prev.size() == 2, "wrong inputs", "labels or targets, and values", text(prev.size(), " inputs"));
+    joined = costJoinedWith(*prev[1]) == this;
+}
+
+bool CostLayer::sendsGradient(int i) const {
+    const bool constant = hasLabels() && i == 0;
+    return !constant && coeff != 0 && !joined && Layer::sendsGradient(i);
+}
+
+const Matrix& CostLayer::labels(int forCases) const {
+    require(input(0).cols() == forCases, text(name, " has not the labels of these cases"),
+            text("a forward pass of the cost with ", forCases, " cases"), text(input(0).cols()));
+    return input(0);
+}
+
+const CostLayer* costJoinedWith(const Layer& layer) {
+    const CostLayer* const cost = layer.next.size() == 1 ? dynamic_cast<const CostLayer*>(layer.next[0]) : nullptr;
+    return cost && cost->prev.size() == 2 && cost->prev[1] == &layer && cost->joins(layer) ? cost : nullptr;
+}
 
 namespace {
 
-// Inputs: labels (1 x cases), probabilities (classes x cases). Reports -Σ log p, top-1 errors, top-k errors.
-class LogregCost : public Layer {
-public:
-    LogregCost(Device& device, const LayerDict& dict)
-        : Layer(device, dict), coeff(static_cast<float>(dict.number("coeff"))),
-          topk(static_cast<int>(dict.numberOr(1, "topk"))), logProbs(device, 0, 0), correct(device, 0, 0),
-          correctTopK(device, 0, 0) {}
-
-    const float coeff;
-    const Matrix& labels(int forCases) const {
-        const Matrix& labels = input(0);
-        require(labels.cols() == forCases, text(name, " has not the labels of these cases"),
-                text("a forward pass of the cost with ", forCases, " cases"), text(labels.cols()));
-        return labels;
-    }
-
-    void connected() override {
-        require(prev.size() == 2 && prev[0]->outputs == 1, "wrong inputs", "labels (one per case), probabilities",
-                text(prev.size(), " inputs"));
-        softmaxDoesIt = prev[1]->type == "softmax" && prev[1]->next.size() == 1;
-    }
-
-protected:
-    void fpropActs(int i, float) override {
-        if (i != 1) return;
-        checkLabels();
-        if (topk == 1)
-            computeLogregCost(device, input(0), input(1), logProbs, correct);
-        else
-            computeMultiSoftmaxCost(device, input(0), input(1), input(1), logProbs, correct, correctTopK, topk, false);
-        const double errors = cases() - sumAll(correct);
-        costs = {-sumAll(logProbs), errors, topk == 1 ? errors : cases() - sumAll(correctTopK)};
-    }
-
-    void bpropActs(const Matrix&, int, float scaleTargets, Matrix& target) override {
-        computeLogregGrad(device, input(0), input(1), target, scaleTargets == 1, coeff);
-    }
-
-    bool startsGradient() const override { return true; }
-    bool sendsGradient(int i) const override { return i == 1 && coeff != 0 && !softmaxDoesIt && prev[i]->gradConsumer; }
-
-private:
-    const int topk;
-    Matrix logProbs, correct, correctTopK;
-    bool softmaxDoesIt = false;
-
-    // The kernels use labels as indices, unchecked.
-    void checkLabels() const {
-        std::vector<float> labels(cases());
-        device.copyOut(labels.data(), input(0).data(), labels.size());
-        for (const float label : labels)
-            require(label >= 0 && label < static_cast<float>(input(1).rows()), "a label is no class",
-                    text("0 to ", input(1).rows() - 1), text(label));
-    }
-};
-
-// p = exp(x - max) / Σ. Below a cost.logreg that is its only consumer it does the gradient of both.
+// p = exp(x - max) / Σ.
 class SoftmaxLayer : public EltwiseLayer {
 public:
     SoftmaxLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict), perCase(device, 0, 0) {}
 
     void connected() override {
         EltwiseLayer::connected();
-        cost = next.size() == 1 ? dynamic_cast<LogregCost*>(next[0]) : nullptr;
+        cost = costJoinedWith(*this);
     }
 
 protected:
@@ -85,8 +55,7 @@ protected:
     void bpropActs(const Matrix& v, int, float scaleTargets, Matrix& target) override {
         Matrix dx = target.transposed();
         if (cost)
-            computeLogregSoftmaxGrad(device, cost->labels(cases()), acts.transposed(), dx, scaleTargets == 1,
-                                     cost->coeff);
+            cost->bpropJoined(acts.transposed(), scaleTargets == 1, dx);
         else
             computeSoftmaxGrad(device, acts.transposed(), v.transposed(), dx, scaleTargets == 1);
     }
@@ -95,10 +64,159 @@ protected:
 
 private:
     Matrix perCase;
-    const LogregCost* cost = nullptr;
+    const CostLayer* cost = nullptr;
 };
 
-const LayerType<LogregCost> logreg("cost.logreg");
+// Inputs: labels (1 x cases), probabilities (classes x cases). Reports -Σ log p, top-1 errors, top-k errors. In passes
+// over views the probabilities are averaged; the numbers change with the last view.
+class LogregCost : public CostLayer {
+public:
+    LogregCost(Device& device, const LayerDict& dict)
+        : CostLayer(device, dict), topk(static_cast<int>(dict.numberOr(1, "topk"))), logProbs(device, 0, 0),
+          correct(device, 0, 0), correctTopK(device, 0, 0), average(device, 0, 0) {}
+
+    void connected() override {
+        CostLayer::connected();
+        require(prev[0]->outputs == 1, "wrong labels", "one per case", text(prev[0]->outputs));
+    }
+
+    bool joins(const Layer& below) const override { return below.type == "softmax"; }
+
+    void bpropJoined(const Matrix& p, bool add, Matrix& target) const override {
+        computeLogregSoftmaxGrad(device, labels(p.rows()), p, target, add, coeff);
+    }
+
+protected:
+    void fpropActs(int i, float) override {
+        if (i != 1) return;
+        if (!isView(passType))
+            report(input(1));
+        else if (addView(input(1)))
+            report(average);
+    }
+
+    void bpropActs(const Matrix&, int, float scaleTargets, Matrix& target) override {
+        computeLogregGrad(device, input(0), input(1), target, scaleTargets == 1, coeff);
+    }
+
+private:
+    const int topk;
+    Matrix logProbs, correct, correctTopK, average;
+    int views = 0;
+
+    void report(const Matrix& probs) {
+        if (topk == 1)
+            computeLogregCost(device, input(0), probs, logProbs, correct);
+        else
+            computeMultiSoftmaxCost(device, input(0), probs, probs, logProbs, correct, correctTopK, topk, false);
+        const double errors = cases() - sumAll(correct);
+        costs = {-sumAll(logProbs), errors, topk == 1 ? errors : cases() - sumAll(correctTopK)};
+    }
+
+    // Returns whether that was the last.
+    bool addView(const Matrix& probs) {
+        const bool first = passType == PassType::FirstView;
+        require(first || (views > 0 && average.sameDims(probs)), "there is no first view of these cases",
+                "pass types first_view, middle_view ..., last_view", text(views, " views before, ", average.shape()));
+        views = first ? 1 : views + 1;
+        if (first)
+            copyTo(probs, average);
+        else
+            add(average, probs, 1, 1, average);
+        if (passType != PassType::LastView) return false;
+        scale(average, 1.0f / views, average);
+        views = 0;
+        return true;
+    }
+};
+
+// Inputs: a distribution and probabilities, both classes x cases. Reports -Σ t log p and top-1 errors.
+class CrossEntropyCost : public CostLayer {
+public:
+    CrossEntropyCost(Device& device, const LayerDict& dict)
+        : CostLayer(device, dict), logProbs(device, 0, 0), correct(device, 0, 0) {}
+
+    // In 2012 cost and softmax left the gradient to each other, and the run ended (pool-norm H11).
+    bool joins(const Layer& below) const override { return below.type == "softmax"; }
+
+    void bpropJoined(const Matrix& p, bool add, Matrix& target) const override {
+        computeCrossEntSoftmaxGrad(device, labels(p.rows()), p, target, add, coeff);
+    }
+
+protected:
+    void fpropActs(int i, float) override {
+        if (i != 1) return;
+        computeCrossEntCost(device, input(0), input(1), logProbs, correct);
+        costs = {-sumAll(logProbs), cases() - sumAll(correct)};
+    }
+
+    void bpropActs(const Matrix&, int, float scaleTargets, Matrix& target) override {
+        computeCrossEntGrad(device, input(0), input(1), target, scaleTargets == 1, coeff);
+    }
+
+private:
+    Matrix logProbs, correct;
+};
+
+// Inputs: targets and values between 0 and 1. Reports -Σ (t log y + (1-t) log(1-y)).
+class BinaryCrossEntropyCost : public CostLayer {
+public:
+    BinaryCrossEntropyCost(Device& device, const LayerDict& dict) : CostLayer(device, dict), logs(device, 0, 0) {}
+
+    bool joins(const Layer& below) const override { return below.neuronType() == "logistic"; }
+
+    void bpropJoined(const Matrix& y, bool add, Matrix& target) const override {
+        const Matrix t = labels(y.rows()).transposed();
+        eltwise::gradient<binary::WeightedAdd>(y, t, target, add, -coeff, coeff);
+    }
+
+protected:
+    void fpropActs(int i, float) override {
+        if (i != 1) return;
+        eltwise::binary<binary::BinaryLogLikelihood>(input(0), input(1), logs);
+        costs = {-sumAll(logs)};
+    }
+
+    void bpropActs(const Matrix&, int, float scaleTargets, Matrix& target) override {
+        eltwise::gradient<binary::BinaryLogLikelihoodGradient>(input(0), input(1), target, scaleTargets == 1, coeff);
+    }
+
+private:
+    Matrix logs;
+};
+
+// Inputs: labels, energies (classes x cases): a distribution over sets of setSize classes (multi-softmax). Reports
+// -Σ log P(label in the set), and errors among the best 1 and setSize by energy.
+class MultiSoftmaxCost : public CostLayer {
+public:
+    MultiSoftmaxCost(Device& device, const LayerDict& dict)
+        : CostLayer(device, dict), setSize(dict.integer("setSize")), threads(dict.integer("threads")),
+          marginals(device, 0, 0), logProbs(device, 0, 0), correct(device, 0, 0), correctTopK(device, 0, 0) {}
+
+protected:
+    void fpropActs(int i, float) override {
+        if (i != 1) return;
+        marginals = computeMultiSoftmaxMarginals(device, input(1), nullptr, setSize, threads);
+        computeMultiSoftmaxCost(device, input(0), marginals, input(1), logProbs, correct, correctTopK, setSize, true);
+        costs = {-sumAll(logProbs), cases() - sumAll(correct), cases() - sumAll(correctTopK)};
+    }
+
+    void bpropActs(const Matrix&, int i, float scaleTargets, Matrix& target) override {
+        const Matrix given = computeMultiSoftmaxMarginals(device, input(i), &input(0), setSize, threads);
+        Matrix difference(device, 0, 0);
+        add(given, marginals, 1, -1, difference);
+        add(target, difference, scaleTargets, coeff, target);
+    }
+
+private:
+    const int setSize, threads;
+    Matrix marginals, logProbs, correct, correctTopK;
+};
+
 const LayerType<SoftmaxLayer> softmax("softmax");
+const LayerType<LogregCost> logreg("cost.logreg");
+const LayerType<CrossEntropyCost> crossent("cost.crossent");
+const LayerType<BinaryCrossEntropyCost> crossent2("cost.crossent2");
+const LayerType<MultiSoftmaxCost> msm("cost.msm");
 
 }  // namespace

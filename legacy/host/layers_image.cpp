@@ -1,7 +1,6 @@
-// Layers over images: convolution, pooling, response normalisation across maps.
+// Layers over images: convolution, pooling.
 #include "conv.h"
 #include "layer.h"
-#include "norm.h"
 #include "nvmatrix.h"
 #include "pool.h"
 
@@ -91,11 +90,16 @@ public:
     PoolLayer(Device& device, const LayerDict& dict)
         : Layer(device, dict), channels(dict.integer("channels")), sizeX(dict.integer("sizeX")),
           start(dict.integer("start")), stride(dict.integer("stride")), outputsX(dict.integer("outputsX")),
-          imgSize(dict.integer("imgSize")), pooler(poolerOf(dict.word("pool"))) {}
+          imgSize(dict.integer("imgSize")), random(dict.word("pool") == "rand" && !dict.numberOr(0, "doMax")),
+          pooler(poolerOf(dict.word("pool"))) {}
 
 protected:
+    const char* isRandom() const override { return random ? "numbers in [0, 1) that choose pixels" : nullptr; }
+
     void fpropActs(int i, float) override {
-        convLocalPool(device, input(i), acts, channels, sizeX, start, stride, outputsX, pooler);
+        if (!random) return convLocalPool(device, input(i), acts, channels, sizeX, start, stride, outputsX, pooler);
+        requireMask(outputs, cases());             // in all passes: 2012 drew in tests too
+        convLocalRandomPool(device, input(i), mask, acts, channels, sizeX, start, stride, outputsX);
     }
 
     void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
@@ -107,56 +111,18 @@ protected:
 
 private:
     const int channels, sizeX, start, stride, outputsX, imgSize;
+    const bool random;
     const Pool pooler;
 
+    // rand with doMax is max; gradients of rand go to all pixels that equal the chosen one, as those of max do.
     static Pool poolerOf(const std::string& pool) {
-        require(pool == "max" || pool == "maxabs" || pool == "avg", "unknown pooling", "max, maxabs or avg", pool);
-        return pool == "max" ? Pool::Max : pool == "avg" ? Pool::Avg : Pool::MaxAbs;
+        if (pool == "max" || pool == "rand") return Pool::Max;
+        require(pool == "maxabs" || pool == "avg", "unknown pooling", "max, maxabs, avg or rand", pool);
+        return pool == "avg" ? Pool::Avg : Pool::MaxAbs;
     }
-};
-
-// Y = X D^-β,  D = minDiv + α Σ X² over a window of maps. The backward kernel overwrites the acts.
-class CrossMapNormLayer : public EltwiseLayer {
-public:
-    CrossMapNormLayer(Device& device, const LayerDict& dict)
-        : EltwiseLayer(device, dict), channels(dict.integer("channels")), size(dict.integer("size")),
-          scale(static_cast<float>(dict.number("scale"))), pow(static_cast<float>(dict.number("pow"))),
-          minDiv(static_cast<float>(dict.number("minDiv"))), blocked(dict.flag("blocked")), denoms(device, 0, 0) {}
-
-    void release() override {
-        EltwiseLayer::release();
-        denoms = Matrix(device, 0, 0);
-    }
-
-    Matrix* tensor(const std::string& tensorName, int i) override {
-        return spent && tensorName == "acts" ? nullptr : EltwiseLayer::tensor(tensorName, i);
-    }
-
-protected:
-    void fpropActs(int i, float) override {
-        convResponseNormCrossMap(device, input(i), denoms, acts, channels, size, scale, pow, minDiv, blocked);
-        spent = false;
-        if (passType == PassType::Test || !sendsGradient(i)) denoms = Matrix(device, 0, 0);
-    }
-
-    void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
-        if (spent) fpropActs(i, 0);
-        acts.makeExclusive();
-        spent = true;
-        convResponseNormCrossMapUndo(device, v, denoms, input(i), acts, target, channels, size, scale, pow, blocked,
-                                     scaleTargets, 1);
-    }
-
-private:
-    const int channels, size;
-    const float scale, pow, minDiv;
-    const bool blocked;
-    Matrix denoms;
-    bool spent = false;                // the acts are no longer the output
 };
 
 const LayerType<ConvLayer> conv("conv");
 const LayerType<PoolLayer> pool("pool");
-const LayerType<CrossMapNormLayer> cmrnorm("cmrnorm");
 
 }  // namespace

@@ -1,8 +1,10 @@
 // Layers over units: data, full connection, neurons, dropout, and those that combine their inputs.
 #include "cost.h"
-#include "layer.h"
+#include "cost_layer.h"
 #include "neuron.h"
 #include "nvmatrix.h"
+
+#include <algorithm>
 
 namespace {
 
@@ -12,12 +14,19 @@ public:
 
     void forward(std::vector<Matrix> given, PassType) override {
         require(given.size() == 1, "wrong number of matrices", "its values", text(given.size()));
-        require(given[0].rows() == outputs && given[0].cols() > 0, "the data has the wrong shape",
+        require(rowsFit(given[0].rows()) && given[0].cols() > 0, "the data has the wrong shape",
                 text("(", outputs, ", cases)"), given[0].shape());
         acts = given[0];
     }
 
 protected:
+    // Views come at the size that an rscale layer above would give them.
+    bool rowsFit(int rows) const {
+        return rows == outputs || std::any_of(next.begin(), next.end(), [=](const Layer* above) {
+                   return above->type == "rscale" && above->outputs == rows;
+               });
+    }
+
     void fpropActs(int, float) override {}
     void bpropActs(const Matrix&, int, float, Matrix&) override {}
 };
@@ -48,27 +57,48 @@ protected:
     }
 };
 
+// Y = f(X) element by element. A logistic neuron goes backward in one step with a cost.crossent2 above it.
 class NeuronLayer : public EltwiseLayer {
 public:
     NeuronLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict) {
         neuron.type = dict.word("neuron.type");
         neuron.a = static_cast<float>(dict.numberOr(1, "neuron.params.a"));
         neuron.b = static_cast<float>(dict.numberOr(1, "neuron.params.b"));
+        requireNeuron(neuron);
+    }
+
+    std::string neuronType() const override { return neuron.type; }
+
+    void connected() override {
+        EltwiseLayer::connected();
+        cost = costJoinedWith(*this);
     }
 
 protected:
+    const char* isRandom() const override { return neuron.type == "nrelu" ? "the normals of nrelu" : nullptr; }
+
     void fpropActs(int i, float) override {
+        const Matrix x = input(i).transposed();
         Matrix y = acts.transposed();
-        neuronActivate(device, neuron, input(i).transposed(), y);
+        if (!isRandom()) return neuronActivate(device, neuron, x, y);
+        requireMask(outputs, cases());             // in all passes: 2012 added noise in tests too
+        noisyRelu(device, x, mask.transposed(), y);
     }
 
     void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
+        const Matrix y = acts.transposed();
         Matrix dx = target.transposed();
-        neuronInputGrad(device, neuron, v.transposed(), input(i).transposed(), acts.transposed(), dx, scaleTargets > 0);
+        if (cost)
+            cost->bpropJoined(y, scaleTargets > 0, dx);
+        else
+            neuronInputGrad(device, neuron, v.transposed(), input(i).transposed(), y, dx, scaleTargets > 0);
     }
+
+    bool startsGradient() const override { return cost; }
 
 private:
     NeuronSpec neuron;
+    const CostLayer* cost = nullptr;
 };
 
 // Dropout: a 0/1 mask in training, else the factor keep; nothing is rescaled in training.
@@ -76,27 +106,17 @@ class DropoutLayer : public EltwiseLayer {
 public:
     DropoutLayer(Device& device, const LayerDict& dict)
         : EltwiseLayer(device, dict), keep(static_cast<float>(dict.number("keep"))),
-          enable(dict.numberOr(1, "enable") != 0), mask(device, 0, 0) {}
-
-    void setMask(const Matrix* given) override { mask = given ? *given : Matrix(device, 0, 0); }
-
-    void release() override {
-        EltwiseLayer::release();
-        mask = Matrix(device, 0, 0);
-    }
-
-    Matrix* tensor(const std::string& tensorName, int i) override {
-        return tensorName == "mask" && i < 0 && !mask.empty() ? &mask : EltwiseLayer::tensor(tensorName, i);
-    }
+          enable(dict.numberOr(1, "enable") != 0) {}
 
 protected:
+    const char* isRandom() const override { return "the dropout mask, 0 and 1"; }
+
     void fpropActs(int i, float) override {
         if (!masked()) {
             scale(input(i), keep, acts);
             return;
         }
-        require(mask.sameDims(input(i)), "the dropout mask is missing or has the wrong shape", input(i).shape(),
-                mask.shape(), "a training pass needs mask=, an array of 0 and 1, (outputs, cases)");
+        requireMask(outputs, cases());
         eltwiseMult(input(i), mask, acts);
     }
 
@@ -112,7 +132,6 @@ protected:
 private:
     const float keep;
     const bool enable;
-    Matrix mask;
 
     bool masked() const { return enable && passType == PassType::Train; }
 };

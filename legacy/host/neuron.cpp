@@ -15,9 +15,7 @@ using GradientFunction = void (*)(const Matrix&, const Matrix&, Matrix&, bool, f
 
 template <typename Gradient>
 void inputGrad(const Matrix& actsGrad, const Matrix& reference, Matrix& target, bool add, float a, float b) {
-    if (add) return eltwise::ternary<ternary::AddGradient<Gradient>>(actsGrad, reference, target, target, a, b);
-    target.resize(actsGrad);
-    eltwise::binarySameOrder<Gradient>(actsGrad, reference, target, a, b);
+    eltwise::gradient<Gradient>(actsGrad, reference, target, add, a, b);
 }
 
 void linearInputGrad(const Matrix& actsGrad, const Matrix&, Matrix& target, bool add_, float a, float) {
@@ -57,6 +55,8 @@ const std::map<std::string, Neuron>& neurons() {
 }
 
 Neuron neuronOf(const NeuronSpec& spec, int generation) {
+    require(spec.type != "abstanh", "neuron abstanh does not exist", "tanh, or abs above tanh", spec.type,
+            "the parsers of all generations have a class for it, but it is not registered, and no engine computes it");
     const auto found = neurons().find(spec.type);
     require(found != neurons().end(), "unknown neuron", "relu, nrelu, brelu, softrelu, abs, logistic, tanh, square, sqrt, "
             "linear, ident, drelu or log", spec.type);
@@ -71,6 +71,8 @@ Neuron neuronOf(const NeuronSpec& spec, int generation) {
 }
 
 }  // namespace
+
+void requireNeuron(const NeuronSpec& spec, int generation) { neuronOf(spec, generation); }
 
 void neuronActivate(Device&, const NeuronSpec& spec, const Matrix& inputs, Matrix& outputs, int generation) {
     const Neuron neuron = neuronOf(spec, generation);

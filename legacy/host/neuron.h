@@ -7,6 +7,9 @@ struct NeuronSpec {
     float a = 1, b = 1;
 };
 
+// Refuses what is no neuron of that generation.
+void requireNeuron(const NeuronSpec& spec, int generation = 2012);
+
 // outputs = f(inputs). For nrelu this is its first step; noisyRelu is the whole of it.
 void neuronActivate(Device& device, const NeuronSpec& spec, const Matrix& inputs, Matrix& outputs, int generation = 2012);
 

@@ -63,18 +63,26 @@ void poolLargeWindows(Device& device, const PoolGeometry& g, const Matrix& image
     });
 }
 
-template <typename Pooler, int manyFilters, int filtersFactor>
-void poolWindows(Device& device, const PoolGeometry& g, const Matrix& images, Matrix& target) {
+// Calls launch(images per thread, maps per thread, check, grid, rule) for the kernels with one block per output pixel.
+template <int manyFilters, int filtersFactor, typename Launch>
+void overWindows(const PoolGeometry& g, Launch launch) {
     const ImageClass imageClass(g.numImages);
     const int filtersPerThread = g.numFilters % filtersFactor == 0 ? manyFilters : 1;
     const Dim3 grid(imageClass.blocks * g.outputsX, divUp(g.numFilters, 4 * filtersPerThread) * g.outputsX);
     choose<1, manyFilters>(filtersPerThread, [&](auto fpt) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(TYPED_INSTANCE(kLocalPool, Pooler, 4, 32, ipt, fpt, check), grid, {32, 4}, 0,
-                          text("maps mod ", filtersFactor, ": ", filtersPerThread, " per thread; ", imageClass.rule()),
-                          {images.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX, g.strideX,
-                           g.outputsX});
+            launch(ipt, fpt, check, grid,
+                   text("maps mod ", filtersFactor, ": ", filtersPerThread, " per thread; ", imageClass.rule()));
         });
+    });
+}
+
+template <typename Pooler, int manyFilters, int filtersFactor>
+void poolWindows(Device& device, const PoolGeometry& g, const Matrix& images, Matrix& target) {
+    overWindows<manyFilters, filtersFactor>(g, [&](auto ipt, auto fpt, auto check, Dim3 grid, const std::string& rule) {
+        device.launch(TYPED_INSTANCE(kLocalPool, Pooler, 4, 32, ipt, fpt, check), grid, {32, 4}, 0, rule,
+                      {images.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX, g.strideX,
+                       g.outputsX});
     });
 }
 
@@ -103,6 +111,23 @@ void convLocalPool(Device& device, const Matrix& images, Matrix& target, int num
     if (pooler == Pool::Sum) return pool<cc2::AvgPooler<true>>(device, g, images, target, generation);
     if (generation == 2014) return pool<cc2::AvgPooler<false>>(device, g, images, target, generation);
     pool<AvgPooler>(device, g, images, target, generation);
+}
+
+void convLocalRandomPool(Device& device, const Matrix& images, const Matrix& uniforms, Matrix& target, int numFilters,
+                         int subsX, int startX, int strideX, int outputsX) {
+    const char* entry = "convLocalRandomPool";
+    const int imgSize = imageSide(entry, "images", images, numFilters);
+    const PoolGeometry g{entry, numFilters, images.cols(), imgSize, subsX, startX, strideX, outputsX};
+    g.requireWindows();
+    requireRowMajor(entry, "uniforms", uniforms);
+    requireContiguous(entry, "uniforms", uniforms);
+    requireShape(entry, "uniforms", uniforms, static_cast<int>(numFilters * g.outputs()), g.numImages);
+    resizeTarget(entry, target, images, numFilters * g.outputs(), g.numImages);
+    overWindows<2, 8>(g, [&](auto ipt, auto fpt, auto check, Dim3 grid, const std::string& rule) {
+        device.launch(INSTANCE(kLocalRandomPool, 4, 32, ipt, fpt, check), grid, {32, 4}, 0, rule,
+                      {images.data(), uniforms.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX,
+                       g.strideX, g.outputsX});
+    });
 }
 
 void convLocalMaxUndo(Device& device, const Matrix& images, const Matrix& maxGrads, const Matrix& maxActs, Matrix& target,
@@ -219,6 +244,10 @@ const Entry entries[] = {
     {"convLocalPool", [](Device& device, Arguments& a) {
         convLocalPool(device, a.matrix("images"), a.matrix("target"), a.integer("numFilters"), a.integer("subsX"),
                       a.integer("startX"), a.integer("strideX"), a.integer("outputsX"), poolerOf(a), a.generation);
+    }},
+    {"convLocalRandomPool", [](Device& device, Arguments& a) {
+        convLocalRandomPool(device, a.matrix("images"), a.matrix("uniforms"), a.matrix("target"), a.integer("numFilters"),
+                            a.integer("subsX"), a.integer("startX"), a.integer("strideX"), a.integer("outputsX"));
     }},
     {"convLocalMaxUndo", [](Device& device, Arguments& a) {
         convLocalMaxUndo(device, a.matrix("images"), a.matrix("maxGrads"), a.matrix("maxActs"), a.matrix("target"),

@@ -10,6 +10,8 @@
 //
 // Specification: pool-norm 9.2, 9.3.
 #pragma once
+#include <string>
+
 #include "fastmath.cuh"
 
 #define OPERATOR(family, Name, ARGUMENTS, ...)                                       \
@@ -42,6 +44,13 @@ BINARY(SecondScaled, p * b)
 
 namespace ternary {
 TERNARY(MultiplyAdd, a * b + c)
+
+// A gradient of two operands added to what the target has (c).
+template <typename Gradient>
+struct AddGradient {
+    static std::string kernelName() { return std::string("ternary::AddGradient<") + Gradient::kernelName() + ">"; }
+    static DEVICE_MEMBER float apply(float a, float b, float c, float p, float q) { return Gradient::apply(a, b, p, q) + c; }
+};
 }  // namespace ternary
 
 // Calls body(y, x) for every element that this block's threads own.

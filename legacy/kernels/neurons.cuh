@@ -2,14 +2,11 @@
 //
 //   <Neuron>Operator          f(x), p and q its parameters
 //   <Neuron>Gradient          gradient g times f', from the output y or the input x (a = g, b = y or x)
-//   AddGradient<...>          the same added to what the target has (c)
 //
 // Comparisons are factors 0 and 1: an infinite or NaN gradient is not masked.
 //
 // Specification: pool-norm 8.
 #pragma once
-#include <string>
-
 #include "elementwise.cuh"
 
 namespace unary {
@@ -58,11 +55,3 @@ BINARY(SqrtGradient, fastDivide(a, 2 * b))
 BINARY(DoubleReluGradient, doubleReluGradient(a, b, p))
 BINARY(LogGradient, fastDivide(a, p + b))
 }  // namespace binary
-
-namespace ternary {
-template <typename Gradient>
-struct AddGradient {
-    static std::string kernelName() { return std::string("ternary::AddGradient<") + Gradient::kernelName() + ">"; }
-    static DEVICE_MEMBER float apply(float a, float b, float c, float p, float q) { return Gradient::apply(a, b, p, q) + c; }
-};
-}  // namespace ternary

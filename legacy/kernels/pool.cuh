@@ -1,6 +1,7 @@
 // Pooling over square windows of each map, and over neighbouring maps.
 //
 //   forward   target(c, oy, ox, n) = finish(combine over the window's pixels, rows then columns, from base)
+//   random    target(c, oy, ox, n) = a pixel of the window, see kLocalRandomPool
 //   max undo  target(c, y, x, n)   = sum over windows over the pixel of [image == max of the window] * gradient
 //   avg undo  target(c, y, x, n)   = sum over windows over the pixel of gradient / pixels in the window
 //
@@ -88,6 +89,53 @@ KERNEL kLocalPool(const Block& block, const float* images, float* target, const 
                         outputs[f * outStride + i * B_X + tx] = Pooler::finish(acc(tx, f * imgsPerThread + i), area);
                     }
         }
+    }
+}
+
+// A random pixel of every window. The law is ours, the historical one being lost: with pixels in scan order and weights
+// w = max(pixel, 0), or 1 where those are all 0, the choice is the last pixel with w > 0 that starts, at the sum of the
+// weights before it, at or below uniform * (sum of all weights). uniforms has the shape of the target.
+template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, bool checkCaseBounds>
+KERNEL kLocalRandomPool(const Block& block, const float* images, const float* uniforms, float* target, const int imgSize,
+                        const int numFilters, const int numImages, const int subsX, const int startX, const int strideX,
+                        const int outputsX) {
+    const PixelBlock work(block, B_X * imgsPerThread, numImages, B_Y * filtersPerThread, numFilters);
+    const int startY0 = startX + work.pixelY * strideX, startX0 = startX + work.pixelX * strideX;
+    const int top = atLeast(0, startY0), bottom = atMost(imgSize, startY0 + subsX);
+    const int left = atLeast(0, startX0), right = atMost(imgSize, startX0 + subsX);
+    const float area = (bottom - top) * (right - left);
+
+    THREAD_ROWS(B_Y) {
+        PerThread<float, B_X> total, level, passed, chosen;
+        UNROLL_ON_GPU for (int f = 0; f < filtersPerThread; ++f)
+            UNROLL_ON_GPU for (int i = 0; i < imgsPerThread; ++i) {
+                const int filter = work.firstFilter + ty * filtersPerThread + f, firstImage = work.firstImage + i * B_X;
+                const float* map = images + filter * imgSize * imgSize * numImages + firstImage;
+                const int output = ((filter * outputsX + work.pixelY) * outputsX + work.pixelX) * numImages + firstImage;
+                if (filter < numFilters) {
+                    total.clear();
+                    passed.clear();
+                    chosen.clear();
+                    for (int y = top; y < bottom; ++y)
+                        for (int x = left; x < right; ++x)
+                            IMAGE_COLUMNS(B_X, i, checkCaseBounds, work.imagesLeft) {
+                                const float pixel = map[(y * imgSize + x) * numImages + tx];
+                                total(tx) += pixel > 0 ? pixel : 0;
+                            }
+                    IMAGE_COLUMNS(B_X, i, checkCaseBounds, work.imagesLeft) {
+                        level(tx) = uniforms[output + tx] * (total(tx) > 0 ? total(tx) : area);
+                    }
+                    for (int y = top; y < bottom; ++y)
+                        for (int x = left; x < right; ++x)
+                            IMAGE_COLUMNS(B_X, i, checkCaseBounds, work.imagesLeft) {
+                                const float pixel = map[(y * imgSize + x) * numImages + tx];
+                                const float weight = total(tx) > 0 ? (pixel > 0 ? pixel : 0) : 1;
+                                chosen(tx) = weight > 0 && passed(tx) <= level(tx) ? pixel : chosen(tx);
+                                passed(tx) += weight;
+                            }
+                    IMAGE_COLUMNS(B_X, i, checkCaseBounds, work.imagesLeft) { target[output + tx] = chosen(tx); }
+                }
+            }
     }
 }
 

@@ -292,9 +292,9 @@ def test_refused_parameters(array, text):
 
 def test_refused_networks():
     with pytest.raises(Refused, match="layer x: unsupported layer type") as refusal:
-        network({"name": "x", "type": "treefc", "inputs": ["a"], "outputs": 4}, a=4)
-    assert refusal.value.actual == "treefc"
-    assert refusal.value.expected.startswith("cmrnorm, concat, conv")
+        network({"name": "x", "type": "spline", "inputs": ["a"], "outputs": 4}, a=4)
+    assert refusal.value.actual == "spline"
+    assert refusal.value.expected.startswith("blur, cmrnorm, cnorm")
     broken = fc("fc", ["a"], [4], 5)
     del broken["biasShape"]
     with pytest.raises(Refused, match="layer fc: key biasShape is missing"):

@@ -1,0 +1,123 @@
+// Response normalisation: across maps (cmrnorm), over windows of each map (rnorm), and of contrast (cnorm).
+//
+//   Y = X D^-β,   D = minDiv + α Σ U² over the window,   U = X  (cnorm: X minus the mean of its window)
+//
+// Within maps minDiv is 1. The backward kernels overwrite the acts.
+#include "norm.h"
+
+#include "layer.h"
+#include "nvmatrix.h"
+#include "pool.h"
+
+namespace {
+
+class NormLayer : public EltwiseLayer {
+public:
+    NormLayer(Device& device, const LayerDict& dict)
+        : EltwiseLayer(device, dict), channels(dict.integer("channels")), size(dict.integer("size")),
+          scale(static_cast<float>(dict.number("scale"))), pow(static_cast<float>(dict.number("pow"))),
+          denoms(device, 0, 0) {}
+
+    void release() override {
+        EltwiseLayer::release();
+        denoms = Matrix(device, 0, 0);
+    }
+
+    Matrix* tensor(const std::string& tensorName, int i) override {
+        return spent && tensorName == "acts" ? nullptr : EltwiseLayer::tensor(tensorName, i);
+    }
+
+protected:
+    const int channels, size;
+    const float scale, pow;
+    Matrix denoms;
+
+    virtual void normalise() = 0;      // acts and denoms
+    virtual void undo(const Matrix& v, float scaleTargets, Matrix& target) = 0;
+
+    void fpropActs(int i, float) override {
+        normalise();
+        spent = false;
+        const bool backwardFollows = passType == PassType::Train || passType == PassType::GradientCheck;
+        if (!backwardFollows || !sendsGradient(i)) denoms = Matrix(device, 0, 0);
+    }
+
+    void bpropActs(const Matrix& v, int, float scaleTargets, Matrix& target) override {
+        if (spent || denoms.empty()) normalise();
+        acts.makeExclusive();
+        spent = true;
+        undo(v, scaleTargets, target);
+    }
+
+private:
+    bool spent = false;                // the acts are no longer the output
+};
+
+class CrossMapNormLayer : public NormLayer {
+public:
+    CrossMapNormLayer(Device& device, const LayerDict& dict)
+        : NormLayer(device, dict), minDiv(static_cast<float>(dict.number("minDiv"))), blocked(dict.flag("blocked")) {}
+
+protected:
+    void normalise() override {
+        convResponseNormCrossMap(device, input(0), denoms, acts, channels, size, scale, pow, minDiv, blocked);
+    }
+
+    void undo(const Matrix& v, float scaleTargets, Matrix& target) override {
+        convResponseNormCrossMapUndo(device, v, denoms, input(0), acts, target, channels, size, scale, pow, blocked,
+                                     scaleTargets, 1);
+    }
+
+private:
+    const float minDiv;
+    const bool blocked;
+};
+
+class ResponseNormLayer : public NormLayer {
+public:
+    using NormLayer::NormLayer;
+
+protected:
+    void normalise() override { convResponseNorm(device, input(0), denoms, acts, channels, size, scale, pow); }
+
+    void undo(const Matrix& v, float scaleTargets, Matrix& target) override { undoOf(input(0), v, scaleTargets, target); }
+
+    // x: what is squared in the denominators. Windows of 6 or more read the target even where nothing is to be added.
+    void undoOf(const Matrix& x, const Matrix& v, float scaleTargets, Matrix& target) {
+        if (scaleTargets == 0 && size >= 6) target.fillZero();
+        convResponseNormUndo(device, v, denoms, x, acts, target, channels, size, scale, pow, scaleTargets, 1);
+    }
+};
+
+// The gradient leaves out that the means depend on X, as in 2012.
+class ContrastNormLayer : public ResponseNormLayer {
+public:
+    ContrastNormLayer(Device& device, const LayerDict& dict)
+        : ResponseNormLayer(device, dict), imgSize(dict.integer("imgSize")), meanDiffs(device, 0, 0) {}
+
+    void release() override {
+        ResponseNormLayer::release();
+        meanDiffs = Matrix(device, 0, 0);
+    }
+
+protected:
+    void normalise() override {
+        convLocalPool(device, input(0), meanDiffs, channels, size, -size / 2, 1, imgSize, Pool::Avg);
+        add(meanDiffs, input(0), -1, 1, meanDiffs);
+        convContrastNorm(device, input(0), meanDiffs, denoms, acts, channels, size, scale, pow);
+    }
+
+    void undo(const Matrix& v, float scaleTargets, Matrix& target) override {
+        undoOf(meanDiffs, v, scaleTargets, target);
+    }
+
+private:
+    const int imgSize;
+    Matrix meanDiffs;
+};
+
+const LayerType<CrossMapNormLayer> cmrnorm("cmrnorm");
+const LayerType<ResponseNormLayer> rnorm("rnorm");
+const LayerType<ContrastNormLayer> cnorm("cnorm");
+
+}  // namespace

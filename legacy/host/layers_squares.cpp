@@ -1,0 +1,106 @@
+// Costs built from squares: sum2, gsum2, rflickr, tica.
+#include "../kernels/cost_ops.cuh"
+
+#include "cost_layer.h"
+#include "eltwise.h"
+#include "image_ops.h"
+#include "nvmatrix.h"
+
+namespace {
+
+// Reports Σ x².
+class SquaresCost : public CostLayer {
+public:
+    using CostLayer::CostLayer;
+
+protected:
+    bool hasLabels() const override { return false; }
+
+    void fpropActs(int i, float) override { costs = {dotProduct(input(i), input(i))}; }
+
+    void bpropActs(const Matrix&, int i, float scaleTargets, Matrix& target) override {
+        add(target, input(i), scaleTargets, -2 * coeff, target);
+    }
+};
+
+// Inputs: a gate per case (1 x cases), x. Reports Σ gate x².
+class GatedSquaresCost : public CostLayer {
+public:
+    GatedSquaresCost(Device& device, const LayerDict& dict)
+        : CostLayer(device, dict), squares(device, 0, 0), gated(device, 0, 0) {}
+
+    void connected() override {
+        require(prev.size() == 2 && prev[0]->outputs == 1, "wrong inputs", "gates (one per case), values",
+                text(prev.size(), " inputs"));
+    }
+
+protected:
+    bool hasLabels() const override { return false; }
+
+    void fpropActs(int i, float) override {
+        if (i != 1) return;
+        eltwise::unary<unary::Square>(input(1), squares);
+        eltwiseMultByVector(squares, input(0), gated);
+        costs = {sumAll(gated)};
+    }
+
+    void bpropActs(const Matrix&, int i, float scaleTargets, Matrix& target) override {
+        if (i == 0) return addSum(squares, 0, scaleTargets, -coeff, target);
+        eltwiseMultByVector(input(1), input(0), gated);
+        add(target, gated, scaleTargets, -2 * coeff, target);
+    }
+
+private:
+    Matrix squares, gated;
+};
+
+// Inputs: targets, y. Reports Σ log(1 + (y - t)²).
+class FlickrCost : public CostLayer {
+public:
+    FlickrCost(Device& device, const LayerDict& dict) : CostLayer(device, dict), logs(device, 0, 0) {}
+
+protected:
+    void fpropActs(int i, float) override {
+        if (i != 1) return;
+        eltwise::binary<binary::FlickrCost>(input(0), input(1), logs);
+        costs = {sumAll(logs)};
+    }
+
+    void bpropActs(const Matrix&, int, float scaleTargets, Matrix& target) override {
+        eltwise::gradient<binary::FlickrGradient>(input(0), input(1), target, scaleTargets == 1, coeff);
+    }
+
+private:
+    Matrix logs;
+};
+
+// Topographic ICA. Reports Σ 1 / (0.001 + √E), which is not the objective; its gradient takes a root too many where it
+// is added to others (pool-norm H9), and windows of even size are not mirrored in it, as in 2012.
+class TicaCost : public CostLayer {
+public:
+    TicaCost(Device& device, const LayerDict& dict)
+        : CostLayer(device, dict), channels(dict.integer("channels")), sizeX(dict.integer("sizeX")), ticas(device, 0, 0) {}
+
+protected:
+    bool hasLabels() const override { return false; }
+
+    void fpropActs(int i, float) override {
+        convTICA(device, input(i), ticas, channels, sizeX, 0, 1);
+        costs = {sumAll(ticas)};
+    }
+
+    void bpropActs(const Matrix&, int i, float scaleTargets, Matrix& target) override {
+        convTICAGrad(device, input(i), ticas, target, channels, sizeX, scaleTargets, coeff);
+    }
+
+private:
+    const int channels, sizeX;
+    Matrix ticas;
+};
+
+const LayerType<SquaresCost> sum2("cost.sum2");
+const LayerType<GatedSquaresCost> gsum2("cost.gsum2");
+const LayerType<FlickrCost> rflickr("cost.rflickr");
+const LayerType<TicaCost> tica("cost.tica");
+
+}  // namespace
