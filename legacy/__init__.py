@@ -3,14 +3,14 @@
 from ._call import launch_log, use_isa
 from .errors import Refused
 
-__all__ = ["Network", "Refused", "build_info", "cudaconv", "launch_log", "use_isa"]
+__all__ = ["Network", "Refused", "build_info", "cudaconv", "gpu", "launch_log", "use_isa"]
 
 
 def __getattr__(name):
     from importlib import import_module
 
-    if name == "cudaconv":
-        return import_module(".cudaconv", __name__)
+    if name in ("cudaconv", "gpu"):
+        return import_module(f".{name}", __name__)
     if name == "Network":
         return import_module(".network", __name__).Network
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

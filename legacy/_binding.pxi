@@ -32,12 +32,19 @@ cdef extern from "host/launch.h":
         float real
         cbool flag
 
+    cdef cppclass CBlock "Block":
+        int x, y, z
+        int gridX, gridY, gridZ
+
+    ctypedef void (*BlockFunction)(const CBlock&, const Arg*) noexcept
+
     cdef cppclass LaunchRecord:
         string kernel, rule, layer
         string passName "pass"
         Dim3 grid, block
         int sharedBytes
         vector[Arg] args
+        BlockFunction run
         double seconds
 
 
@@ -49,6 +56,7 @@ cdef extern from "host/device.h":
     cdef cppclass Device:
         cbool logging
         vector[LaunchRecord] log
+        cbool sharesHostMemory()
         void copyIn(float* device, const float* host, size_t elements) except + nogil
         void copyOut(float* host, const float* device, size_t elements) except + nogil
 
@@ -61,7 +69,7 @@ cdef extern from "host/matrix.h":
         Matrix()
         Matrix(Device&, int rows, int cols, cbool trans) except +
         @staticmethod
-        Matrix view(Device&, float*, int rows, int cols, cbool trans, int stride)
+        Matrix fromHost(Device&, float*, int rows, int cols, cbool trans, int stride) except +
         int rows()
         int cols()
         cbool isTrans()
@@ -116,13 +124,13 @@ cdef list launch_dicts(Device* device):
             for r in device.log]
 
 
-cdef Matrix matrix_view(Device& device, array, bint trans):
-    """A view of a checked float32 array: row-major with any row stride, or column-major."""
+cdef Matrix host_matrix(Device& device, array, bint trans) except *:
+    """A checked float32 array, row-major with any row stride or column-major: a view, or a copy on the device."""
     cdef cnp.ndarray a = array
     cdef Py_ssize_t following = a.strides[1] if trans else a.strides[0]
     cdef int count = a.shape[1] if trans else a.shape[0]
     cdef int stride = 0 if count <= 1 else <int> (following // 4)
-    return Matrix.view(device, <float*> a.data, <int> a.shape[0], <int> a.shape[1], trans, stride)
+    return Matrix.fromHost(device, <float*> a.data, <int> a.shape[0], <int> a.shape[1], trans, stride)
 
 
 cdef object matrix_array(Matrix& m, Device& device):
@@ -134,40 +142,39 @@ cdef object matrix_array(Matrix& m, Device& device):
     return out
 
 
-def call(str name, dict inputs, dict targets, dict scalars, dict tables, dict words, int generation, int threads):
-    """Run an entry point on the CPU.
+def call(str name, dict inputs, dict targets, dict scalars, dict tables, dict words, int generation, int threads,
+         device=None):
+    """Run an entry point on the CPU, or on a device implemented in Python (see `device_calls`).
 
     inputs: name -> (array, trans), read through views. targets: name -> (array or None, trans),
     copied in (None: an empty matrix). Returns ({name: array of each target}, launch records).
     """
-    cdef CpuDevice* device = new CpuDevice(<Sgemm> sgemm, threads)
-    try:
-        return call_on(device, name, inputs, targets, scalars, tables, words, generation)
-    finally:
-        del device
+    cdef Home home = Home(threads, device)
+    return call_on(home.device, name, inputs, targets, scalars, tables, words, generation)
 
 
-cdef object call_on(CpuDevice* device, str name, dict inputs, dict targets, dict scalars, dict tables, dict words,
+cdef object call_on(Device* device, str name, dict inputs, dict targets, dict scalars, dict tables, dict words,
                     int generation):
     """`call` on a device that outlives every matrix made here."""
     cdef Arguments args
     cdef Matrix old
     cdef Matrix* target
     cdef EntryFunction function
-    cdef cnp.ndarray table
     args.generation = generation
     for key, (array, trans) in inputs.items():
-        args.matrices[key.encode()] = matrix_view(device[0], array, trans)
+        args.matrices[key.encode()] = host_matrix(device[0], array, trans)
     for key, (array, trans) in targets.items():
         target = &args.matrices[key.encode()]
         target[0] = Matrix(device[0], 0, 0, trans)
         if array is not None:
-            old = matrix_view(device[0], array, trans)
+            old = host_matrix(device[0], array, trans)
             target[0].copyFrom(old)
     for key, value in scalars.items():
         args.scalars[key.encode()] = value
     for key, table in tables.items():
-        args.indices[key.encode()] = <const int*> table.data
+        target = &args.matrices[b"table " + key.encode()]          # the same 32 bits, wherever the device keeps them
+        target[0] = host_matrix(device[0], table.reshape(1, -1).view(np.float32), False)
+        args.indices[key.encode()] = <const int*> target.data()
     for key, value in words.items():
         args.words[key.encode()] = value.encode()
     function = entryPoints()[name.encode()]
@@ -177,4 +184,5 @@ cdef object call_on(CpuDevice* device, str name, dict inputs, dict targets, dict
     return outputs, launch_dicts(device)
 
 
+include "_binding_device.pxi"
 include "_binding_network.pxi"

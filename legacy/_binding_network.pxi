@@ -48,25 +48,18 @@ cdef extern from "host/network.h":
         double seconds(const string&, const string&)
 
 
-cdef class CpuHome:
-    """Owns a CPU device; whoever holds memory of it holds this."""
-    cdef CpuDevice* device
-
-    def __cinit__(self, int threads):
-        self.device = new CpuDevice(<Sgemm> sgemm, threads)
-
-    def __dealloc__(self):
-        del self.device
-
-
 @cython.no_gc_clear                # the matrix must go before the device that it is on
 cdef class Buffer:
     """Keeps a matrix of the engine alive while NumPy looks at its memory."""
-    cdef CpuHome home
+    cdef Home home
     cdef Matrix matrix
     cdef object lender             # who owns the memory, where the engine only borrows it
 
     cdef object array(self):
+        if not self.home.device.sharesHostMemory():
+            copy = matrix_array(self.matrix, self.home.device[0])
+            copy.setflags(write=False)
+            return copy
         cdef bint trans = self.matrix.isTrans()
         cdef cnp.npy_intp[2] shape
         shape[0] = self.matrix.cols() if trans else self.matrix.rows()
@@ -82,15 +75,15 @@ cdef list PASS_TYPES = ["train", "test", "gc", "features", "first_view", "middle
 
 @cython.no_gc_clear                # the network must go before its device
 cdef class NetworkCore:
-    """A network on the CPU; arguments have been checked by network.py."""
-    cdef CpuHome home
+    """A network on a device; arguments have been checked by network.py."""
+    cdef Home home
     cdef CNetwork* network
     cdef dict fed                  # arrays that the engine borrows, by layer
     cdef object __weakref__
 
-    def __cinit__(self, list layers, int threads):
+    def __cinit__(self, list layers, int threads, device=None):
         cdef vector[LayerDict] dicts
-        self.home = CpuHome(threads)
+        self.home = Home(threads, device)
         self.fed = {}
         for numbers, words in layers:
             dicts.push_back(layer_dict(numbers, words))
@@ -106,9 +99,9 @@ cdef class NetworkCore:
         cdef const Matrix* mask_pointer = NULL
         cdef PassType kind = <PassType> <int> PASS_TYPES.index(pass_type)
         for array in inputs:
-            given.push_back(matrix_view(self.home.device[0], array, False))
+            given.push_back(host_matrix(self.home.device[0], array, False))
         if mask is not None:
-            mask_matrix = matrix_view(self.home.device[0], mask, False)
+            mask_matrix = host_matrix(self.home.device[0], mask, False)
             mask_pointer = &mask_matrix
         try:
             with nogil:
@@ -123,7 +116,7 @@ cdef class NetworkCore:
         cdef Matrix grad
         cdef const Matrix* grad_pointer = NULL
         if acts_grad is not None:
-            grad = matrix_view(self.home.device[0], acts_grad, False)
+            grad = host_matrix(self.home.device[0], acts_grad, False)
             grad_pointer = &grad
         with nogil:
             self.network.backward(name, grad_pointer, progress, normals)
@@ -144,7 +137,7 @@ cdef class NetworkCore:
             part.input = index
             part.given = acts_grad is not None
             if acts_grad is not None:
-                part.actsGrad = matrix_view(self.home.device[0], acts_grad, False)
+                part.actsGrad = host_matrix(self.home.device[0], acts_grad, False)
             contributions.push_back(part)
         total.home = self.home
         with nogil:
@@ -185,7 +178,7 @@ cdef class NetworkCore:
         return self.network.seconds(layer.encode(), step.encode())
 
     def launches(self):
-        return launch_dicts(<Device*> self.home.device)
+        return launch_dicts(self.home.device)
 
     def clear_launches(self):
         self.home.device.log.clear()

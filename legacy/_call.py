@@ -62,20 +62,43 @@ def call(entry, inputs, targets, scalars, *, tables=(), words=None, generation=2
     """Run an entry point; returns its target, or a tuple of them where there are several."""
     if generation not in GENERATIONS:
         raise Refused(f"{entry}: unknown generation", f"one of {GENERATIONS}", generation)
-    if device != "cpu":
-        raise Refused(f"{entry}: unknown device", '"cpu"', repr(device))
+    implementation = open_device(entry, device)
     given = {o.name: _checked(entry, o) for o in inputs}
     wanted = {o.name: _checked(entry, o) if o.array is not None else (None, o.trans) for o in targets}
     try:
         outputs, launches = _module().call(entry, given, wanted, _numbers(entry, scalars),
                                            {name: _table(entry, name, table) for name, table in tables},
-                                           words or {}, generation, default_threads())
+                                           words or {}, generation, default_threads(), implementation)
     except ValueError as error:
         raise Refused.from_text(str(error)) from None
+    timed(launches, implementation)
     for log in _logs:
         log.extend(launches)
     results = tuple(outputs[o.name] for o in targets)
     return results if len(results) > 1 else results[0]
+
+
+def open_device(asker, device):
+    """What implements a device for the engine: None for the CPU, else an object (see `_binding_device.pxi`).
+
+    ``device`` is "cpu", "gpu" or such an object.
+    """
+    if device == "cpu":
+        return None
+    if device == "gpu":
+        from . import gpu
+
+        return gpu.open_device()
+    if not hasattr(device, "launch"):
+        raise Refused(f"{asker}: unknown device", '"cpu" or "gpu"', repr(device))
+    return device
+
+
+def timed(launches, device):
+    """Put the seconds that a device measured into its launch records."""
+    if device is not None:
+        for record, seconds in zip(launches, device.launch_seconds(), strict=True):
+            record["seconds"] = seconds
 
 
 @contextmanager

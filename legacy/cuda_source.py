@@ -3,9 +3,15 @@
 A launch record is all it takes: the kernel string names the instance, the arguments give the signature.
 """
 
+import re
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 KERNELS = Path(__file__).parent / "kernels"
+
+# Kinds of arguments, letters as in module `struct`, and the types of the wrapper's parameters.
+TYPES = {"P": "Pointer", "i": "int", "f": "float", "?": "bool"}
 
 # Records do not keep what a pointer points to: the wrapper passes something that becomes what the kernel asks for.
 PREAMBLE = """\
@@ -15,44 +21,74 @@ struct Pointer {
     __device__ operator T*() const { return static_cast<T*>(address); }
 };
 """
+
+# A grid of CUDA has at most 65535 blocks along y and z. Larger ones are run in parts: the last four parameters say
+# where a part begins and how large the whole is, and the kernel does not notice.
 WRAPPER = """\
-extern "C" __global__ void {symbol}({parameters}) {{
-    const Block block{{(int)blockIdx.x, (int)blockIdx.y, (int)blockIdx.z,
-                      (int)gridDim.x, (int)gridDim.y, (int)gridDim.z}};
+extern "C" __global__ void {symbol}({parameters}const int firstY, const int firstZ, const int gridY, const int gridZ) {{
+    const Block block{{(int)blockIdx.x, (int)blockIdx.y + firstY, (int)blockIdx.z + firstZ,
+                      (int)gridDim.x, gridY, gridZ}};
     {kernel}({arguments});
 }}
 """
+PART_KINDS = "iiii"
 
 
-def argument_type(value):
-    """The C++ type of an argument of a launch record: "pointer", a bool, an int or a float."""
-    return "Pointer" if value == "pointer" else type(value).__name__
+def kind(value):
+    """The letter for an argument of a launch record: "pointer", a bool, an int or a float."""
+    return "P" if isinstance(value, str) else {bool: "?", int: "i", float: "f"}[type(value)]
 
 
-def wrapper(symbol, kernel, types):
+def symbol(kernel, kinds):
+    """A name for the wrapper of an instance: readable in profilers, different for different instances."""
+    readable = re.sub(r"\W+", "_", kernel).strip("_")
+    return f"{readable[:100]}_{sha256(f'{kernel} {kinds}'.encode()).hexdigest()[:8]}"
+
+
+def wrapper(kernel, kinds):
     """One ``extern "C" __global__`` function around a kernel instance.
 
     Parameters
     ----------
-    symbol : str
-        Name of the function.
     kernel : str
         The instance, as in a launch record: ``kLocalPool<MaxPooler, 4, 32, 4, false>``.
-    types : sequence of str
-        "Pointer", "int", "float" or "bool" for each argument, as `argument_type` gives them.
+    kinds : str
+        A letter of `TYPES` for each argument.
     """
-    names = [f"a{i}" for i in range(len(types))]
-    parameters = ", ".join(f"const {kind} {name}" for kind, name in zip(types, names, strict=True))
-    return WRAPPER.format(symbol=symbol, kernel=kernel, parameters=parameters, arguments=", ".join(["block", *names]))
+    names = [f"a{i}" for i in range(len(kinds))]
+    parameters = "".join(f"const {TYPES[letter]} {name}, " for letter, name in zip(kinds, names, strict=True))
+    return WRAPPER.format(symbol=symbol(kernel, kinds), kernel=kernel, parameters=parameters,
+                          arguments=", ".join(["block", *names]))
+
+
+@cache
+def homes():
+    """{kernel name: the file that defines it}."""
+    found = {}
+    for path in sorted(KERNELS.glob("*.cuh")):
+        for name in re.findall(r"^KERNEL (\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+            found[name] = path.name
+    return found
 
 
 def source(instances):
-    """A CUDA file over all kernel files, with a wrapper for each instance.
+    """A CUDA file with a wrapper for each instance and the kernel files that these need.
 
     Parameters
     ----------
-    instances : dict
-        Symbol -> (kernel string, argument types).
+    instances : iterable of (str, str)
+        Kernel string and argument kinds.
     """
-    includes = [f'#include "{path.name}"' for path in sorted(KERNELS.glob("*.cuh"))]
-    return "\n".join([*includes, PREAMBLE, *(wrapper(symbol, *instance) for symbol, instance in instances.items())])
+    instances = list(instances)
+    files = sorted({homes()[kernel.split("<")[0]] for kernel, _ in instances})
+    includes = [f'#include "{file}"' for file in files]
+    return "\n".join([*includes, PREAMBLE, *(wrapper(*instance) for instance in instances)])
+
+
+@cache
+def fingerprint():
+    """A hash of everything that a wrapper includes."""
+    digest = sha256()
+    for path in sorted(KERNELS.glob("*.cuh")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,6 +1,7 @@
 """The network of 2012, driven one layer at a time."""
 
 import re
+from contextlib import nullcontext
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Network:
         One dictionary per layer, inputs first, with the keys and values of the historical parser
         (``port.config.LayerSpec.to_dict()`` makes them): ``padding`` negated, ``filters`` in total, ``scale`` divided.
     device : str
-        ``"cpu"``.
+        ``"cpu"`` or ``"gpu"`` (see `legacy.gpu`).
     threads : int, optional
         Threads of the kernels; the BLAS has its own. No result of a kernel depends on it.
 
@@ -49,13 +50,13 @@ class Network:
     """
 
     def __init__(self, layers, device="cpu", threads=None):
-        if device != "cpu":
-            raise Refused("Network: unknown device", '"cpu"', repr(device))
+        self._device = _call.open_device("Network", device)
         if threads is not None and threads < 1:
             raise Refused("Network: number of threads", "1 or more", threads)
         self._types = {layer["name"]: layer["type"] for layer in layers}
         entries = [_flat(layer) for layer in layers]
-        self._core = _translated(_call._module().NetworkCore, entries, threads or _call.default_threads())
+        self._core = _translated(_call._module().NetworkCore, entries, threads or _call.default_threads(),
+                                 self._device)
 
     def forward(self, layer, inputs=None, mask=None, pass_type="train"):
         """Run one layer forward.
@@ -85,7 +86,7 @@ class Network:
         given = [_matrix(layer, f"input {i}", x) for i, x in enumerate(inputs or ())]
         if mask is not None:
             mask = _matrix(layer, "mask", np.asarray(mask).astype(np.float32, order="C"))
-        _translated(self._core.forward, self._known(layer), given, mask, pass_type)
+        self._step("forward", layer, given, mask, pass_type)
 
     def backward(self, layer, acts_grad=None, progress=0.0, normals=()):
         """Run one layer backward: gradients of its parameters, then of the inputs that want one.
@@ -108,7 +109,7 @@ class Network:
         Δ ← μΔ + (ε/N)∂W (μ = 1 if no update has happened since). Parameters with a base rate of 0 get no gradient.
         """
         grad = None if acts_grad is None else _matrix(layer, "acts_grad", acts_grad)
-        _translated(self._core.backward, self._known(layer), grad, progress, list(normals))
+        self._step("backward", layer, grad, progress, list(normals))
 
     def sum_grad(self, layer, parts):
         """The gradient of a layer's output, accumulated over its consumers as a backward pass does it.
@@ -136,7 +137,7 @@ class Network:
 
         Nothing happens to parameters with a base rate of 0, nor in layers without parameters. Arguments as `backward`.
         """
-        _translated(self._core.update, self._known(layer), progress, list(normals))
+        self._step("update", layer, progress, list(normals))
 
     def read(self, layer, tensor):
         """A tensor of a layer, as a read-only array.
@@ -176,11 +177,20 @@ class Network:
         self._core.write(layer, *_address(tensor), array)
 
     def seconds(self, layer, step):
-        """Wall seconds of the last ``forward``, ``backward`` or ``update`` of a layer; KeyError if it never ran."""
+        """Seconds of the last ``forward``, ``backward`` or ``update`` of a layer; KeyError if it never ran.
+
+        On the CPU wall time; on a GPU the time of kernels and matrix products, by events.
+        """
+        if self._device is not None:
+            return self._device.seconds(self._known(layer), step)
         seconds = self._core.seconds(self._known(layer), step)
         if seconds < 0:
             raise KeyError(f"layer {layer}: no {step} has run")
         return seconds
+
+    def copy_seconds(self, layer, step):
+        """Seconds of the copies between host and GPU in the last such step of a layer; 0 on the CPU."""
+        return 0.0 if self._device is None else self._device.copy_seconds(self._known(layer), step)
 
     def release(self, layer):
         """Free all that a layer holds but its parameters."""
@@ -192,11 +202,15 @@ class Network:
 
         layer, pass, kernel (with its template arguments), grid, block, shared_bytes, args, rule, seconds.
         """
-        return self._core.launches()
+        launches = self._core.launches()
+        _call.timed(launches, self._device)
+        return launches
 
     def clear_launches(self):
         """Forget the launch records."""
         self._core.clear_launches()
+        if self._device is not None:
+            self._device.forget_launches()
 
     @property
     def logging(self):
@@ -205,6 +219,14 @@ class Network:
     @logging.setter
     def logging(self, value):
         self._core.logging = value
+        if self._device is not None:
+            self._device.logging = value
+
+    def _step(self, step, layer, *args):
+        """Run a step of a layer; on a GPU it is timed there."""
+        run = getattr(self._core, step)
+        with nullcontext() if self._device is None else self._device.step(self._known(layer), step):
+            _translated(run, self._known(layer), *args)
 
     def _known(self, layer):
         if layer not in self._types:

@@ -7,6 +7,7 @@ from ..errors import BadInput, EngineUnavailable
 
 BUILT_IN = {
     "legacy-cpu": ("legacy", "LegacyCpu"),
+    "legacy-gpu": ("legacy", "LegacyGpu"),
     "port": ("port", "Port"),
     "reference": ("reference", "Reference"),
     "torch": ("torch", "Torch"),

@@ -32,6 +32,28 @@ class LegacyCpu:
         return LegacySession(_translated(Network, layers, device="cpu", threads=threads))
 
 
+class LegacyGpu:
+    """The engine ``legacy-gpu``: the same C++ network, its kernels on a GPU."""
+
+    name = "legacy-gpu"
+
+    def probe(self):
+        """Available where there is a GPU with its driver, nvcc, PyCUDA and nvmath; else the reason says what to get."""
+        available, reason = LegacyCpu().probe()
+        if not available:
+            return False, reason
+        from alexnet_rosetta.legacy import gpu
+
+        return gpu.probe()
+
+    def open(self, network, threads):
+        """A session on the first GPU; its times are those of events, without the copies between host and GPU."""
+        from alexnet_rosetta.legacy.network import Network
+
+        layers = [plain(layer) for layer in network.layers]
+        return LegacySession(_translated(Network, layers, device="gpu"))
+
+
 class LegacySession:
     """Hands every verb on; what the engine refuses is `Unsupported`."""
 
@@ -63,8 +85,12 @@ class LegacySession:
         _translated(self.network.update, layer, progress)
 
     def seconds(self, layer, step):
-        """Wall seconds of the last step of that kind."""
+        """Seconds of the last step of that kind."""
         return self.network.seconds(layer, step)
+
+    def copy_seconds(self, layer, step):
+        """Seconds of the copies between host and GPU in that step; 0 on the CPU."""
+        return self.network.copy_seconds(layer, step)
 
     def launches(self):
         """The launch records so far: dicts with layer, pass, kernel, grid, block, shared_bytes, args, seconds, rule."""

@@ -48,6 +48,14 @@ void Device::keep(LaunchRecord& record) {
     log.push_back(record);
 }
 
+void Device::keepProduct(char transA, char transB, int m, int n, int k, double seconds) {
+    LaunchRecord record;
+    record.kernel = text("sgemm(", transA, ", ", transB, ", ", m, ", ", n, ", ", k, ")");
+    record.rule = "matrix product: one SGEMM (cuBLAS in 2012 and on the GPU, the BLAS of SciPy on the CPU)";
+    record.seconds = seconds;
+    keep(record);
+}
+
 namespace {
 
 // Fresh memory, large blocks on huge pages where the system has them.
@@ -107,11 +115,8 @@ void CpuDevice::gemm(char transA, char transB, int m, int n, int k, float alpha,
     const auto start = std::chrono::steady_clock::now();
     sgemm(&transA, &transB, &m, &n, &k, &alpha, const_cast<float*>(a), &lda, const_cast<float*>(b), &ldb, &beta, c,
           &ldc);
-    LaunchRecord record;
-    record.kernel = text("sgemm(", transA, ", ", transB, ", ", m, ", ", n, ", ", k, ")");
-    record.rule = "matrix product: one SGEMM (cuBLAS in 2012, the BLAS of SciPy here)";
-    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    keep(record);
+    keepProduct(transA, transB, m, n, k,
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
 void CpuDevice::run(LaunchRecord& record) {

@@ -17,6 +17,10 @@ public:
     virtual void copyIn(float* device, const float* host, std::size_t elements) = 0;
     virtual void copyOut(float* host, const float* device, std::size_t elements) = 0;
     virtual void copyWithin(float* to, const float* from, std::size_t elements) = 0;
+    // Nobody needs these contents any more; a device that looks for reads of them spoils them.
+    virtual void forget(float*, std::size_t) {}
+    // Whether the host may use its pointers. If not, all data goes through copyIn and copyOut.
+    virtual bool sharesHostMemory() const { return true; }
 
     // BLAS sgemm, column-major: C = alpha op(A) op(B) + beta C.
     virtual void gemm(char transA, char transB, int m, int n, int k, float alpha, const float* a, int lda,
@@ -34,6 +38,7 @@ public:
 protected:
     virtual void run(LaunchRecord& record) = 0;
     void keep(LaunchRecord& record);
+    void keepProduct(char transA, char transB, int m, int n, int k, double seconds);
 };
 
 // The signature of BLAS sgemm (Fortran convention), handed in by the binding.

@@ -6,7 +6,7 @@
 Matrix::Matrix(Device& device, int rows, int cols, bool trans)
     : device_(&device), numRows(rows), numCols(cols), trans(trans) {
     rowStride = leadingDim();
-    allocate();
+    allocate(size());
 }
 
 Matrix Matrix::view(Device& device, float* data, int rows, int cols, bool trans, int stride) {
@@ -20,11 +20,21 @@ Matrix Matrix::view(Device& device, float* data, int rows, int cols, bool trans,
     return matrix;
 }
 
-void Matrix::allocate() {
-    require(size() <= std::numeric_limits<int>::max(), "matrix too large",
+Matrix Matrix::fromHost(Device& device, float* data, int rows, int cols, bool trans, int stride) {
+    Matrix matrix = view(device, data, rows, cols, trans, stride);
+    if (device.sharesHostMemory()) return matrix;
+    const long following = matrix.followingDim();
+    const long span = following ? (following - 1) * matrix.rowStride + matrix.leadingDim() : 0;
+    matrix.allocate(span);
+    device.copyIn(matrix.data_, data, span);
+    return matrix;
+}
+
+void Matrix::allocate(long elements) {
+    require(elements <= std::numeric_limits<int>::max(), "matrix too large",
             "at most 2^31 - 1 elements (offsets are 32-bit)", shape(), "use a smaller batch");
     Device* device = device_;
-    owned.reset(device->allocate(size()), [device](float* data) { device->release(data); });
+    owned.reset(device->allocate(elements), [device](float* data) { device->release(data); });
     data_ = owned.get();
 }
 
@@ -36,7 +46,7 @@ void Matrix::resize(int rows, int cols) {
     numRows = rows;
     numCols = cols;
     rowStride = leadingDim();
-    if (!sameCount) allocate();
+    if (!sameCount) allocate(size());
 }
 
 void Matrix::resize(const Matrix& like) {
@@ -58,6 +68,7 @@ void Matrix::renew(int rows, int cols) {
         *this = Matrix(*device_, rows, cols, trans);
     else
         resize(rows, cols);
+    device_->forget(data_, size());
 }
 
 void Matrix::makeExclusive() {

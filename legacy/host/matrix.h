@@ -12,6 +12,8 @@ public:
     Matrix(Device& device, int rows, int cols, bool trans = false);
     // A view of memory that somebody else owns; stride 0 means contiguous.
     static Matrix view(Device& device, float* data, int rows, int cols, bool trans = false, int stride = 0);
+    // Values of the host: a view of them where the device can read them there, else a copy with the same stride.
+    static Matrix fromHost(Device& device, float* data, int rows, int cols, bool trans = false, int stride = 0);
 
     int rows() const { return numRows; }
     int cols() const { return numCols; }
@@ -48,5 +50,5 @@ private:
     float* data_ = nullptr;
     int numRows = 0, numCols = 0, rowStride = 0;
     bool trans = false;
-    void allocate();
+    void allocate(long elements);
 };

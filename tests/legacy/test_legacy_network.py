@@ -306,7 +306,7 @@ def test_refused_networks():
     with pytest.raises(Refused, match="layer c: its inputs do not add up"):
         network({"name": "c", "type": "concat", "inputs": ["a", "a"], "outputs": 5}, a=4)
     with pytest.raises(Refused, match="unknown device"):
-        Network([data("x", 1)], device="gpu")
+        Network([data("x", 1)], device="fpga")
     with pytest.raises(Refused, match="number of threads"):
         Network([data("x", 1)], threads=0)
 

@@ -5,14 +5,13 @@ here needs a GPU.
 """
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from alexnet_rosetta.harness.golden import files
-from alexnet_rosetta.legacy import _call, cuda_source, cudaconv, launch_log, use_isa
+from alexnet_rosetta.legacy import _call, _gpu_kernels, cuda_source, cudaconv, launch_log, use_isa
 
 pytestmark = [
     pytest.mark.nvcc,
@@ -84,15 +83,12 @@ def test_every_kernel_has_an_instance(records):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_kernels_compile(records, architecture, tmp_path):
-    instances = {name: (record["kernel"], [cuda_source.argument_type(value) for value in record["args"]])
-                 for name, record in records.items()}  # fmt: skip
-    source = tmp_path / "kernels.cu"
-    source.write_text(cuda_source.source({f"run_{name}": instance for name, instance in instances.items()}))
-    command = ["nvcc", "-std=c++17", f"-arch={architecture}", "-cubin", "-Xptxas=-v", f"-I{cuda_source.KERNELS}",
-               str(source), "-o", str(tmp_path / "kernels.cubin")]  # fmt: skip
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert shared_bytes(result.stderr) == {f"run_{name}": record["shared_bytes"] for name, record in records.items()}
+    instances = {(record["kernel"], "".join(map(cuda_source.kind, record["args"]))): record["shared_bytes"]
+                 for record in records.values()}  # fmt: skip
+    printed = _gpu_kernels.compile_cubin(list(instances), architecture, tmp_path / "kernels.cubin", compiler="nvcc",
+                                         flags=("-std=c++17", "-Xptxas=-v"))  # fmt: skip
+    expected = {cuda_source.symbol(*instance): size for instance, size in instances.items()}
+    assert shared_bytes(printed) == expected
 
 
 def shared_bytes(report):

@@ -1,0 +1,116 @@
+"""The 2012 engine on a GPU, through PyCUDA: whether it can run here, and its device.
+
+Kernels are compiled by nvcc when they are first needed and kept (ROSETTA_CACHE, else the user's cache folder); matrix
+products are cuBLAS's. With ROSETTA_GPU_DEBUG=1 every launch is waited for and checked, every matrix has guard words
+around it, and contents that must not be read are NaN.
+"""
+
+import ctypes
+import os
+from functools import cache
+from importlib.metadata import version
+
+from . import _gpu_kernels
+from ._gpu_device import GpuDevice
+from ._gpu_kernels import CompileError
+from ._gpu_memory import Memory, MemoryFault
+from .errors import Refused
+
+__all__ = ["CompileError", "GpuDevice", "MemoryFault", "debugging", "open_device", "probe"]
+
+INSTALL = "pip install 'alexnet-rosetta[gpu]'"
+
+
+def probe():
+    """Whether the engine can run on a GPU here.
+
+    Returns
+    -------
+    available : bool
+    reason : str
+        One line: the card, driver and compiler, or what is missing and how to get it.
+    """
+    try:
+        card = _card()
+        compiler = _gpu_kernels.find_compiler()
+        if compiler is None:
+            raise LookupError("no CUDA compiler: install the CUDA toolkit (12 or 13) and put nvcc on PATH")
+        return True, f"{card}, nvcc {_gpu_kernels.compiler_version(compiler)}, {_packages()}"
+    except Exception as error:  # a probe says what is wrong, whatever it is
+        return False, " ".join(str(error).split()) or type(error).__name__
+
+
+def debugging():
+    """Whether ROSETTA_GPU_DEBUG asks for debug mode."""
+    return os.environ.get("ROSETTA_GPU_DEBUG", "0") not in ("", "0")
+
+
+def open_device(debug=None):
+    """A device for one network or call, on the first GPU.
+
+    Parameters
+    ----------
+    debug : bool, optional
+        Check every launch; default `debugging`.
+
+    Raises
+    ------
+    Refused
+        There is no GPU, or something that it needs is missing.
+    """
+    available, reason = probe()
+    if not available:
+        raise Refused("there is no GPU to run on", "a GPU, its driver, nvcc, PyCUDA and nvmath", reason)
+    driver = _driver()
+    return GpuDevice(driver, _memory(debugging() if debug is None else bool(debug)), _kernels())
+
+
+@cache
+def _driver():
+    from ._gpu_driver import CudaDriver
+
+    return CudaDriver()
+
+
+@cache
+def _memory(debug):
+    return Memory(_driver(), debug)
+
+
+@cache
+def _kernels():
+    return _gpu_kernels.Kernels(_driver().architecture)
+
+
+@cache
+def _card():
+    """Name of the first GPU and version of the driver, asked of the driver itself."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        raise LookupError("no CUDA driver (libcuda.so.1): needs an NVIDIA GPU and NVIDIA's driver for it") from None
+    count, number, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(256)
+    code = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    if code or not count.value:
+        raise LookupError(f"the CUDA driver finds no GPU (error {code}): see nvidia-smi and CUDA_VISIBLE_DEVICES")
+    driver.cuDriverGetVersion(ctypes.byref(number))
+    driver.cuDeviceGetName(name, 256, 0)
+    return f"{name.value.decode()}, driver for CUDA {number.value // 1000}.{number.value % 1000 // 10}"
+
+
+@cache
+def _packages():
+    """Versions of PyCUDA and nvmath, after they have been imported and cuBLAS has been found."""
+    try:
+        import pycuda.driver  # noqa: F401
+    except ImportError as error:
+        raise LookupError(f"no PyCUDA ({error}): {INSTALL}") from None
+    try:
+        from nvmath.bindings import cublas
+    except ImportError as error:
+        raise LookupError(f"no nvmath ({error}): {INSTALL}") from None
+    try:
+        cublas.get_property(0)
+    except RuntimeError as error:
+        raise LookupError(f"no cuBLAS ({error}): it is part of the CUDA toolkit") from None
+    return f"PyCUDA {version('pycuda')}, nvmath {version('nvmath-python')}"
