@@ -117,17 +117,18 @@ class Sweep:
             self._awaited[source].discard(name)
             if not self._awaited[source]:
                 self.acts.pop(source, None)
-        if name in self.graph.fused and "backward" in self.passes:
-            self.done(self.graph.fused[name])
+        if name in self._units and "backward" in self.passes:
+            self.done(self._units[name])
 
     def idle_after(self, name, step):
         """True if a layer has nothing to do after that step (of ``forward`` and ``backward``)."""
         if step == "backward" or "backward" not in self.passes:
             return True
-        return name not in self._backward and name not in self.graph.fused.values()
+        return name not in self._backward and name not in self._units.values()
 
     def _readers(self):
         self._backward = {layer.name for layer in self.graph.backward_order()}
+        self._units = {name: cost for name, cost in self.graph.fused.items() if name in self._backward}
         return {name: {consumer for consumer, _ in pairs} for name, pairs in self.graph.consumers.items()}
 
 

@@ -1,6 +1,7 @@
 """The modern port: its own network object, driven one layer at a time."""
 
 from ..errors import Unsupported
+from ..learning import schedule
 
 
 class Port:
@@ -118,7 +119,8 @@ class PortSession:
         if owner.spec.name not in self._normals:
             return None
         normals, spec = self._normals[owner.spec.name], owner.spec
-        noisy = {i for i, kind in ((0, "schedW"), (-1, "schedB")) if spec[kind]["params"].get("noiseStdev", 0) > 0}
+        schedules = {0: schedule(spec, "weights[0]"), -1: schedule(spec, "biases")}
+        noisy = {i for i, found in schedules.items() if found["params"].get("noiseStdev", 0) > 0}
         recorded = iter([float(normals[i, use]) for i, use in uses if min(i, 0) in noisy])
         return lambda: next(recorded)
 

@@ -104,6 +104,8 @@ COMBINE = (
     misread("eltsum-coefficients", "a plain sum, without its coefficients", JOINS, "sum1",
             lambda spec: {"coeffs": [1.0 for _ in spec["coeffs"]]},
             "forward acts, backward inputs_grad[0], backward inputs_grad[1]"),
+    miscomputed("eltsum-gradient", "the coefficients left out of the gradient", JOINS, "sum1",
+                backward={"inputs_grad[0]": passed_on, "inputs_grad[1]": passed_on}),
     miscomputed("eltmax-ties", "of equal inputs only the first gets the gradient", JOINS, "max1",
                 backward={"inputs_grad[1]": on_result(not_if_taken)}, input="exact"),
     miscomputed("eltmax-gradient", "every input of a maximum gets the gradient", JOINS, "max1",

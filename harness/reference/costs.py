@@ -9,8 +9,10 @@ The two crossents take -50 for the logarithm of zero.  A softmax read by logreg 
 dX_i = coeff (t_i - p_i Σ t), where t is 1 for the label and 0 elsewhere, or the distribution.  (Likewise a logistic
 neuron and crossent2: coeff (t - y), in neurons.py.)
 
-Error model: exp(x - max) has relative error 1 + |x - max| =: c, and the sum over classes adds its own: for p,
-n = classes + 4, M = p c.  Gradients take those of p times what multiplies it.  For the logarithms n counts what is
+Error model: exp(x - max) has relative error 1 + |x - max|.  All classes are divided by one sum, of positive and often
+nearly equal numbers, whose roundings conspire when it is added up serially: it enters with its deterministic error, one
+u per class.  So for p, n = classes + 4, M = p c, c = 1 + |x - max| + classes / (8 √n).  Gradients take those of p times
+what multiplies it.  For the logarithms n counts what is
 added and M = Σ |t| max(|log p|, 1), since near p = 1 a fast logarithm is accurate absolutely, not relatively.  Counts
 are exact.
 
@@ -62,7 +64,7 @@ class Softmax:
         below_max = np.asarray(x, np.float64) - x.max(0)
         p = np.exp(below_max)
         p /= p.sum(0)
-        return p, 1 - below_max
+        return p, 1 - below_max + self.classes / (8 * np.sqrt(self.classes + 4))
 
 
 class LogregCost:
@@ -83,8 +85,9 @@ class LogregCost:
     def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
         """Gradient of the probabilities (input 1), where no softmax takes it over."""
         labels, p = inputs
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = self.coeff * _is_label(labels, len(p)) / np.asarray(p, np.float64)
+        with np.errstate(divide="ignore"):
+            of_label = np.divide(self.coeff, p, dtype=np.float64)
+        value = np.where(_is_label(labels, len(p)), of_label, 0)
         return Bounded(value, np.abs(value), 2)
 
 

@@ -97,7 +97,7 @@ class ContrastNorm(ResponseNorm):
         return 2 * self.alpha * self._sum(np.abs(u) * w) / d
 
 
-def window_sum(x, size, axis, mirrored=False):
+def window_sum(x, size, axis, mirrored):
     """Sum over the clipped window along one axis, by shifting."""
     low = -(size // 2)
     shifts = range(-low - size + 1, -low + 1) if mirrored else range(low, low + size)

@@ -4,14 +4,14 @@
     gsum2:    Σ q x², q a gate per case;  dq = -coeff Σ x²,   dx = -2 coeff q x
     rflickr:  Σ log(1 + d²), d = y - t;   dy = -coeff 2d / (1 + d²)
     tica:     reports Σ A, A = 1 / (0.001 + √E), E the sum of x² over the clipped window around a pixel.  The objective
-              is another, Σ √E up to the constant in A:  dx = -coeff x Σ A over the window around the pixel
+              is another, Σ √E up to the constant in A:  dx = -coeff x Σ A over the windows that hold the pixel
 
 Error model: sums of squares have no cancellation, so M is the sum itself, n the number of terms.  d is the correctly
 rounded difference of given numbers.  log(1 + d²) is off by 1 + log(1 + d²), absolutely.  √ halves the relative error
 of E and A keeps it: n = window + 6 and M = A.
 
-Source: network specification, 3 and 7.4 to 7.7.  History did not mirror tica's windows in the gradient, as a derivative
-would, which matters for even sizes alone.
+Source: network specification, 3 and 7.4 to 7.7.  tica's windows are mirrored in the gradient, as a derivative's must
+be, which matters for even sizes alone.
 """
 
 import numpy as np
@@ -90,15 +90,15 @@ class TicaCost:
     def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
         """Gradient of the images."""
         x = planes(np.asarray(inputs[0], np.float64), self.channels)
-        value = -self.coeff * x * self._sum(self._reciprocals(x))
+        value = -self.coeff * x * self._sum(self._reciprocals(x), mirrored=True)
         value = value.reshape(inputs[0].shape)
         return Bounded(value, np.abs(value), 2 * self.size**2 + 8)
 
     def _reciprocals(self, x):
         return 1 / (_TICA_OFFSET + np.sqrt(self._sum(x * x)))
 
-    def _sum(self, x):
-        return window_sum(window_sum(x, self.size, 1), self.size, 2)
+    def _sum(self, x, mirrored=False):
+        return window_sum(window_sum(x, self.size, 1, mirrored), self.size, 2, mirrored)
 
 
 def _difference(inputs):

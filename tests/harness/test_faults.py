@@ -1,5 +1,6 @@
 """The check of faults: that it finds what there is, fails where nothing shows, and leaves correct engines alone."""
 
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from alexnet_rosetta.harness.engines.mutant import Mutation
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.faults import catalogue, check, examine, random_nets
 from alexnet_rosetta.harness.faults.fault import miscomputed, on_result
+from alexnet_rosetta.port import grammar
+from alexnet_rosetta.port.layer_types import LAYER_TYPES
 
 FAULTS = {fault.name: fault for fault in catalogue.FAULTS}
 OF_EVERY_KIND = (
@@ -145,19 +148,37 @@ def test_random_networks_are_drawn_from_their_seed():
     assert random_nets.random_net(5) != random_nets.random_net(6)
 
 
-def test_random_networks_have_every_layer_type_and_suit_the_historical_kernels():
-    types, groups, readers, neurons = set(), set(), 0, set()
-    for seed in range(60):
+def test_random_networks_have_everything_and_suit_the_historical_kernels():
+    """All layer types, neurons, kinds of pooling and schedules of the port, sharing, sparse inputs and constraints."""
+    found = defaultdict(set)
+    for seed in range(150):
         net = random_nets.random_net(seed)
         network = examine.workload(net.text, "random", net.batch, seed).network
         assert not [warning for warning in network.spec.warnings if "historical kernels" in warning]
-        types |= {layer.type for layer in network.layers}
-        neurons |= {layer["neuron"]["type"] for layer in network.layers if layer.type == "neuron"}
-        groups |= {count for layer in network.layers if layer.type == "conv" for count in layer["groups"]}
-        readers = max(readers, *(len(pairs) for pairs in network.graph.consumers.values()))
-    assert types == {
-        "data", "conv", "pool", "cmrnorm", "neuron", "fc", "hs", "softmax", "concat", "eltsum", "eltmax", "cost.logreg",
-    }  # fmt: skip
-    assert groups == {1, 2, 4}
-    assert readers > 2
-    assert len(neurons) > 8
+        found["readers"].add(max(len(pairs) for pairs in network.graph.consumers.values()))
+        for layer in network.layers:
+            found["types"].add(layer.type)
+            for key in ("groups", "weightSource", "randSparse", "wball", "wcNormMax"):
+                found[key].update(layer.get(key, ()))
+            if layer.type == "neuron":
+                found["neurons"].add(layer["neuron"]["type"])
+            found["schedules"].update(layer[key]["type"] for key in ("schedW", "schedB") if layer.get(key))
+            found["pools"].add(layer.get("pool"))
+    assert found["types"] == set(LAYER_TYPES)
+    assert found["neurons"] == set(grammar.NEURONS)
+    assert found["pools"] - {None} == {"max", "maxabs", "avg", "rand"}
+    assert found["schedules"] == set(grammar.SCHEDULES)
+    assert found["groups"] == {1, 2, 4}
+    assert all(len(found[key]) > 1 for key in ("weightSource", "randSparse", "wball", "wcNormMax"))
+    assert max(found["readers"]) > 2
+
+
+def test_faults_are_in_every_type_of_layer_at_least_two():
+    """And in every neuron and kind of pooling; data layers compute nothing."""
+    counts = Counter()
+    for fault in catalogue.FAULTS:
+        layer = examine.scene(fault.scene, fault.input, 0).network.spec[fault.mutation.layer]
+        counts[layer.type] += 1
+        counts[layer["neuron"]["type"] if layer.type == "neuron" else layer.get("pool", "")] += 1
+    wanted = {*LAYER_TYPES, *grammar.NEURONS, "max", "maxabs", "avg", "rand"} - {"data"}
+    assert {name for name in wanted if counts[name] < 2} == set()

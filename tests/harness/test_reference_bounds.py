@@ -111,6 +111,23 @@ def test_softmax(seed, classes, scale):
     assert accepts(op.inputs_grad(0, [x], None, labels=labels, coeff=0.3), F(0.3) * (one - p))
 
 
+@pytest.mark.parametrize("classes", [100, 1000, 20_000])
+def test_softmax_of_many_equal_classes_added_up_serially(classes):
+    """The roundings of such a sum conspire: a third of all of them is seen."""
+    op, worst = reference.op(specs.softmax(classes)), 0
+    for logit in np.linspace(-2, -0.01, 100, dtype=F):
+        x = np.full((classes, 1), logit)
+        x[0] = 0
+        e = np.exp(x)
+        p = e / np.add.accumulate(e, axis=0)[-1]
+        v = np.full_like(p, 0.5)
+        assert accepts(op.forward([x]), p)
+        assert accepts(op.inputs_grad(0, [x], v), p * (v - np.add.accumulate(v * p, axis=0)[-1]))
+        r = op.forward([x]).value
+        worst = max(worst, np.abs(p / r - 1).max() / (classes * 2.0**-24))
+    assert worst > 0.2
+
+
 @settings(max_examples=60)
 @given(SEEDS, st.integers(1, 200))
 def test_logarithms(seed, cases):

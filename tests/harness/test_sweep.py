@@ -120,6 +120,14 @@ def test_frozen_parameters_have_no_rows(tmp_path):
     assert ("fc1", "update", "biases") in found
 
 
+def test_a_softmax_and_its_cost_run_where_nothing_learns(tmp_path):
+    params = PARAMS.replace("epsW=0.01,0.01", "epsW=0").replace("epsW=0.01", "epsW=0").replace("epsB=0.02", "epsB=0")
+    work = prepare(Options(write_net(tmp_path, params=params), engines=("reference",), input="random", batch=8))
+    found = statuses(work)
+    assert ("logprob", "forward", "cost") in found
+    assert {step for _, step, _ in found} == {"forward"}
+
+
 def test_filters_that_grow_too_long_are_shortened(tmp_path):
     params = PARAMS.replace(WEIGHTS, WEIGHTS + "wball=0.001\n", 1)
     work = prepare(Options(write_net(tmp_path, params=params), engines=("port",), input="random", batch=8))

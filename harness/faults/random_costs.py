@@ -1,0 +1,111 @@
+"""The ends of random networks: softmax and cost above all that nobody has read, and costs beside them."""
+
+from .net_builder import Tensor
+
+CLASSES = (2, 5, 10, 17)
+
+
+def main(b):
+    """The last full connection over all that nobody has read, softmax and cost; sometimes a second pair above.
+
+    Sometimes the classes are the leaves of a tree.
+    """
+    classes = b.pick(CLASSES)
+    unread = [tensor for tensor in b.tensors if not tensor.read] or [b.pick(b.tensors)]
+    while True:
+        probs = b.add("softmax", [_top(b, unread, classes)], (classes, 1, False), attach=False)
+        b.section("cost.logreg", [b.labels, probs.name], coeff=_coeff(b), topk=b.integer(1, min(5, classes)))
+        if b.chance(0.75):
+            return
+        unread = [probs]
+
+
+def _top(b, inputs, classes):
+    keys = b.learning([tensor.units for tensor in inputs]) | {"epsB": 0.02}
+    if b.chance(0.8):
+        return b.add("fc", inputs, (classes, 1, False), attach=False, outputs=classes, **keys)
+    units = b.integer(4, 24)
+    below = b.add("fc", inputs, (units, 1, False), outputs=units, **keys)
+    keys = b.learning([units], ()) | {"tree": _tree(b, classes)}
+    return b.add("treefc", [below], (classes, 1, False), attach=False, **keys)
+
+
+def _tree(b, classes):
+    """A class tree as its key says it: pairs and triples of nodes, until one is left."""
+    nodes, count, inner = list(range(classes)), classes, []
+    while len(nodes) > 1:
+        below = [nodes.pop(b.integer(0, len(nodes) - 1)) for _ in range(min(len(nodes), b.integer(2, 3)))]
+        inner.append(" ".join(map(str, below)))
+        nodes.append(count)
+        count += 1
+    return ", ".join(inner)
+
+
+def _coeff(b):
+    return b.pick((1, 0.5, 0.25))
+
+
+# Costs beside it
+
+
+def squares(b):
+    """Σ x²."""
+    _cost(b, "cost.sum2", [_learned(b)], coeff=b.pick((0.02, 0.001)))
+
+
+def gated_squares(b):
+    """Σ q x², with gates that are learned or not."""
+    values = _learned(b)
+    gate = _head(b, 1) if b.chance(0.5) else _data(b, 1)
+    _cost(b, "cost.gsum2", [gate, values], coeff=b.pick((0.02, 0.001)))
+
+
+def tica(b):
+    """Topographic components, on images in 16s of channels."""
+    wide = [tensor for tensor in b.tensors if tensor.image and tensor.channels % 16 == 0 and tensor.size > 2]
+    source = b.tensor(lambda tensor: tensor.learned and tensor in wide)
+    if source is not None:
+        _cost(b, "cost.tica", [source], coeff=0.01, channels=source.channels, sizeX=b.pick((1, 3)))
+
+
+def sets(b):
+    """Sets of classes, with energies of their own."""
+    classes = b.integer(4, 17)
+    energies = _head(b, classes)
+    keys = {"setSize": b.integer(1, classes - 1), "threads": b.integer(1, 3)}
+    _cost(b, "cost.msm", [Tensor(b.labels, 1), energies], coeff=_coeff(b), **keys)
+
+
+def distribution(b):
+    """Cross entropy of a softmax with a distribution."""
+    classes = b.pick(CLASSES)
+    probs = b.add("softmax", [_head(b, classes)], (classes, 1, False), attach=False)
+    _cost(b, "cost.crossent", [_data(b, classes), probs], coeff=_coeff(b))
+
+
+def targets(b):
+    """Cross entropy, or the logarithm of squares, of a logistic neuron with targets."""
+    units = b.integer(2, 12)
+    values = b.add("neuron", [_head(b, units)], (units, 1, False), attach=False, neuron="logistic")
+    values.positive = True
+    _cost(b, b.pick(("cost.crossent2", "cost.rflickr")), [_data(b, units), values], coeff=_coeff(b))
+
+
+def _head(b, units):
+    source = _learned(b)
+    return b.add("fc", [source], (units, 1, False), attach=False, outputs=units, **b.learning([source.units]))
+
+
+def _learned(b):
+    return b.tensor(lambda tensor: tensor.learned)
+
+
+def _data(b, units):
+    """What a cost reads beside its values."""
+    return Tensor(b.section("data", [], dataIdx=len(b.sections), dims=units), units, learned=False)
+
+
+def _cost(b, kind, inputs, **keys):
+    b.section(kind, [tensor.name for tensor in inputs], **keys)
+    for tensor in inputs:
+        tensor.read = True
