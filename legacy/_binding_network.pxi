@@ -27,6 +27,8 @@ cdef extern from "host/layer.h":
         Matrix* overwrite(const string&, int) except +
         const Matrix* likeness(const string&, int) except +
         const vector[double]& cost()
+        void setNormals(vector[double]) except +
+        void setConnections(int, const vector[int]&) except +
 
 
 cdef extern from "host/network.h":
@@ -38,10 +40,10 @@ cdef extern from "host/network.h":
         Matrix actsGrad
 
     cdef cppclass CNetwork "Network":
-        CNetwork(Device&, const vector[LayerDict]&) except +
+        CNetwork(Device&, const vector[LayerDict]&, int, int) except +
         void forward(const string&, vector[Matrix], const Matrix*, PassType) except + nogil
-        void backward(const string&, const Matrix*, double, vector[double]) except + nogil
-        void update(const string&, double, vector[double]) except + nogil
+        void backward(const string&, const Matrix*, double) except + nogil
+        cbool update(const string&, double) except + nogil
         void release(const string&) except +
         Matrix sumGrad(const string&, const vector[Contribution]&) except + nogil
         CLayer& at(const string&) except +
@@ -81,13 +83,13 @@ cdef class NetworkCore:
     cdef dict fed                  # arrays that the engine borrows, by layer
     cdef object __weakref__
 
-    def __cinit__(self, list layers, int threads, device=None):
+    def __cinit__(self, list layers, int threads, int update_every, int minibatch, device=None):
         cdef vector[LayerDict] dicts
         self.home = Home(threads, device)
         self.fed = {}
         for numbers, words in layers:
             dicts.push_back(layer_dict(numbers, words))
-        self.network = new CNetwork(self.home.device[0], dicts)
+        self.network = new CNetwork(self.home.device[0], dicts, update_every, minibatch)
 
     def __dealloc__(self):
         del self.network
@@ -111,7 +113,7 @@ cdef class NetworkCore:
             raise
         self.fed[layer] = (inputs, mask)
 
-    def backward(self, str layer, acts_grad, double progress, vector[double] normals):
+    def backward(self, str layer, acts_grad, double progress):
         cdef string name = layer.encode()
         cdef Matrix grad
         cdef const Matrix* grad_pointer = NULL
@@ -119,12 +121,14 @@ cdef class NetworkCore:
             grad = host_matrix(self.home.device[0], acts_grad, False)
             grad_pointer = &grad
         with nogil:
-            self.network.backward(name, grad_pointer, progress, normals)
+            self.network.backward(name, grad_pointer, progress)
 
-    def update(self, str layer, double progress, vector[double] normals):
+    def update(self, str layer, double progress):
         cdef string name = layer.encode()
+        cdef cbool due
         with nogil:
-            self.network.update(name, progress, normals)
+            due = self.network.update(name, progress)
+        return due
 
     def sum_grad(self, str layer, list parts):
         cdef string name = layer.encode()
@@ -168,6 +172,12 @@ cdef class NetworkCore:
         cdef Matrix* target = self.network.at(layer.encode()).overwrite(tensor.encode(), index)
         cdef cnp.ndarray ordered = np.asfortranarray(array) if target.isTrans() else np.ascontiguousarray(array)
         self.home.device.copyIn(target.data(), <float*> ordered.data, target.size())
+
+    def set_normals(self, str layer, vector[double] normals):
+        self.network.at(layer.encode()).setNormals(normals)
+
+    def set_connections(self, str layer, int index, vector[int] channels):
+        self.network.at(layer.encode()).setConnections(index, channels)
 
     def shape(self, str layer, str tensor, int index):
         """Shape of a parameter tensor that can be written, or None."""

@@ -30,6 +30,11 @@ class Network:
         ``"cpu"`` or ``"gpu"`` (see `legacy.gpu`).
     threads : int, optional
         Threads of the kernels; the BLAS has its own. No result of a kernel depends on it.
+    update_every : int
+        Backward passes per update of the weights (``wupdate_freq``).
+    minibatch : int, optional
+        Nominal number of cases per pass; needed if `update_every` is not 1: gradients are then divided by the product
+        of the two, also after smaller passes.
 
     Attributes
     ----------
@@ -44,19 +49,26 @@ class Network:
     Notes
     -----
     Tensors: ``acts``, ``acts_grad``, ``inputs_grad[i]`` are (outputs, N) with the images last; ``weights[i]``,
-    ``weights_inc[i]``, ``weights_grad[i]`` (conv only) have the shapes ``weightShapes``, ``biases``, ``biases_inc``,
-    ``biases_grad`` that of ``biasShape``. Weights of conv layers are stored row-major, those of fc layers
-    column-major. Source: network-and-solver specification.
+    ``weights_inc[i]``, ``weights_grad[i]`` (not in fc and local layers without ``superEps``) have the shapes
+    ``weightShapes``, ``biases``, ``biases_inc``, ``biases_grad`` that of ``biasShape``. Weights of conv and local
+    layers are stored row-major, those of fc and treefc layers column-major. A matrix that layers share
+    (``weightSourceLayers``, ``weightSourceMatrixIndices``) is one, whichever of them it is addressed by; its owner
+    updates it. A treefc layer has the key ``tree``: the children of every node, leaves first.
+    Source: network-and-solver specification.
     """
 
-    def __init__(self, layers, device="cpu", threads=None):
+    def __init__(self, layers, device="cpu", threads=None, *, update_every=1, minibatch=None):
         self._device = _call.open_device("Network", device)
         if threads is not None and threads < 1:
             raise Refused("Network: number of threads", "1 or more", threads)
+        if update_every < 1 or (update_every > 1 and not minibatch):
+            raise Refused("Network: update_every", "1, or more and the nominal size of a pass, minibatch", update_every)
         self._types = {layer["name"]: layer["type"] for layer in layers}
         entries = [_flat(layer) for layer in layers]
-        self._core = _translated(_call._module().NetworkCore, entries, threads or _call.default_threads(),
-                                 self._device)
+        threads = threads or _call.default_threads()
+        self._core = _translated(
+            _call._module().NetworkCore, entries, threads, update_every, minibatch or 0, self._device
+        )
 
     def forward(self, layer, inputs=None, mask=None, pass_type="train"):
         """Run one layer forward.
@@ -88,7 +100,7 @@ class Network:
             mask = _matrix(layer, "mask", np.asarray(mask).astype(np.float32, order="C"))
         self._step("forward", layer, given, mask, pass_type)
 
-    def backward(self, layer, acts_grad=None, progress=0.0, normals=()):
+    def backward(self, layer, acts_grad=None, progress=0.0):
         """Run one layer backward: gradients of its parameters, then of the inputs that want one.
 
         Parameters
@@ -98,18 +110,18 @@ class Network:
             The gradient of the layer's output. None for costs and for a softmax whose only consumer is a cost.logreg,
             which do the work of both with the labels that the cost got in its forward step.
         progress : float
-            Share of the training that is done: weights of fc layers learn here, at the rate of that time.
-        normals : sequence of float
-            Standard normals for the noise of schedules, used in order; without them there is none.
+            Share of the training that is done: weights of fc and local layers learn here, at the rate of that time.
 
         Notes
         -----
-        Leaves ``biases_grad`` and, in conv layers, ``weights_grad[i]``: sums over the cases divided by N, added to
-        what is there if no update has happened since. Weights of fc layers go directly into the momentum buffer,
-        Δ ← μΔ + (ε/N)∂W (μ = 1 if no update has happened since). Parameters with a base rate of 0 get no gradient.
+        Leaves ``biases_grad`` and, in conv and treefc layers, ``weights_grad[i]``: sums over the cases divided by N,
+        added to what is there if no update has happened since. In fc and local layers, unless there is a ``superEps``,
+        they go directly into the momentum buffer, Δ ← μΔ + (ε/N)∂W (μ = 1 if no update has happened since). Every layer
+        that shares a matrix adds to it, at its own rate. Parameters with a base rate of 0 get no gradient, those of an
+        owner with a base rate of 0 neither. In gc passes nothing is divided, and Δ is overwritten.
         """
         grad = None if acts_grad is None else _matrix(layer, "acts_grad", acts_grad)
-        self._step("backward", layer, grad, progress, list(normals))
+        self._step("backward", layer, grad, progress)
 
     def sum_grad(self, layer, parts):
         """The gradient of a layer's output, accumulated over its consumers as a backward pass does it.
@@ -132,12 +144,24 @@ class Network:
         ]
         return _translated(self._core.sum_grad, self._known(layer), checked)
 
-    def update(self, layer, progress=0.0, normals=()):
-        """Update the weights and biases of a layer: Δ ← μΔ + εG (not for fc weights), Δ ← Δ − λεW, W ← W + Δ.
+    def update(self, layer, progress=0.0):
+        """Update what a layer owns: Δ ← μΔ + εG (but on the direct route), Δ ← Δ − λεW, W ← W + Δ.
 
-        Nothing happens to parameters with a base rate of 0, nor in layers without parameters. Arguments as `backward`.
+        Then come the constraints ``wcNormMin``, ``wcNormMax`` and ``wball``. Nothing happens to parameters with a base
+        rate of 0, nor in layers without parameters.
+
+        Parameters
+        ----------
+        layer : str
+        progress : float
+            Share of the training that is done.
+
+        Returns
+        -------
+        bool
+            Whether the update was due: with ``update_every`` > 1 only after that many backward passes of the layer.
         """
-        self._step("update", layer, progress, list(normals))
+        return self._step("update", layer, progress)
 
     def read(self, layer, tensor):
         """A tensor of a layer, as a read-only array.
@@ -160,12 +184,21 @@ class Network:
     def write(self, layer, tensor, array):
         """Set a parameter tensor to a copy of a float32 array.
 
+        Two more exist: ``filterConns[i]``, integers, the channels that the groups of a sparse input see, group after
+        group; and ``schedule_normals``, (weights and biases, 2), standard normals for the noise of the learning rates
+        in the next passes and updates: for the gradient, for the decay. Without them there is no noise.
+
         Raises
         ------
         Refused
             No such parameter, wrong shape or dtype, or a value that is not finite.
         """
-        shape = self._core.shape(self._known(layer), *_address(tensor))
+        name, i = _address(tensor)
+        if name == "filterConns" and i >= 0:
+            return _named(layer, self._core.set_connections, self._known(layer), i, np.asarray(array).tolist())
+        if tensor == "schedule_normals":
+            return _named(layer, self._core.set_normals, self._known(layer), np.ravel(array).tolist())
+        shape = self._core.shape(self._known(layer), name, i)
         what = f"layer {layer}: {tensor}"
         if shape is None:
             raise Refused(f"{what} cannot be written", "weights, biases, their _inc and _grad", self._types[layer])
@@ -174,7 +207,7 @@ class Network:
             raise Refused(f"{what} has the wrong shape or type", f"{shape} float32", f"{array.shape} {array.dtype}")
         if not (np.isfinite(array.min()) and np.isfinite(array.max())):
             raise Refused(f"{what} has values that are not finite", "finite numbers", "inf or nan")
-        self._core.write(layer, *_address(tensor), array)
+        self._core.write(layer, name, i, array)
 
     def seconds(self, layer, step):
         """Seconds of the last ``forward``, ``backward`` or ``update`` of a layer; KeyError if it never ran.
@@ -226,7 +259,7 @@ class Network:
         """Run a step of a layer; on a GPU it is timed there."""
         run = getattr(self._core, step)
         with nullcontext() if self._device is None else self._device.step(self._known(layer), step):
-            _translated(run, self._known(layer), *args)
+            return _translated(run, self._known(layer), *args)
 
     def _known(self, layer):
         if layer not in self._types:
@@ -239,7 +272,10 @@ def _flat(layer):
     numbers, words = {}, {}
 
     def add(key, value):
-        if isinstance(value, dict):
+        if key == "tree":
+            parents = {child: node for node, children in enumerate(value) for child in children}
+            numbers["treeParents"] = [float(parents.get(node, -1)) for node in range(len(value))]
+        elif isinstance(value, dict):
             for name, item in value.items():
                 add(f"{key}.{name}" if key else name, item)
         elif isinstance(value, (list, tuple)) and value and isinstance(value[0], (list, tuple)):
@@ -267,6 +303,14 @@ def _address(tensor):
     """``weights_inc[1]`` → ("weights_inc", 1); ``biases`` → ("biases", -1)."""
     match = re.fullmatch(r"(\w+)\[(\d+)\]", tensor)
     return (match[1], int(match[2])) if match else (tensor, -1)
+
+
+def _named(layer, call, *args):
+    """As `_translated`, for what does not know which layer it is."""
+    try:
+        call(*args)
+    except ValueError as error:
+        raise Refused.from_text(f"layer {layer}: {error}") from None
 
 
 def _translated(call, *args):

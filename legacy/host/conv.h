@@ -6,7 +6,7 @@
 #include "matrix.h"
 
 struct ConvGeometry {
-    const char* entry = "";            // name of the entry point, for messages
+    std::string entry;                 // name of the entry point, for messages
     bool conv = true;                  // false: locally connected, one filter set per module
     bool sparse = false;               // true: connectivity from a table
     int numImages = 0, numFilters = 0, numImgColors = 0, numFilterColors = 0, numGroups = 1;

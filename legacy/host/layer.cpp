@@ -44,7 +44,7 @@ Matrix Layer::outputGrad(const Matrix* given) const {
     return v;
 }
 
-void Layer::backward(const Matrix* given, TrainingStep& step) {
+void Layer::backward(const Matrix* given, TrainingStep step) {
     const Matrix v = outputGrad(given);
     const bool fresh = given || !fed.empty();
     step.gradientCheck = passType == PassType::GradientCheck;
@@ -60,6 +60,7 @@ void Layer::backward(const Matrix* given, TrainingStep& step) {
         bpropActs(v, i, accumulate, target);
         if (!fresh) prev[i]->gradStarted = true;
     }
+    backwardPasses += !step.gradientCheck;
 }
 
 void Layer::contribute(const Matrix* given, int i, float scaleTargets, Matrix& target) {
@@ -99,91 +100,14 @@ void ConstantLayer::connected() {
             prev[0]->name);
 }
 
+void Layer::setNormals(std::vector<double>) { require(false, "has no learning rate", "a layer with weights", type); }
+
+void Layer::setConnections(int, const std::vector<int>&) {
+    require(false, "has no random connections", "a conv or local layer", type);
+}
+
 void EltwiseLayer::connected() {
     for (const Layer* below : prev)
         require(below->outputs == outputs, text("input ", below->name, " has another shape"), text(outputs, " outputs"),
                 text(below->outputs));
-}
-
-namespace {
-
-Weights biasesOf(Device& device, const LayerDict& dict, bool trans) {
-    return Weights(device, dict.integer("biasShape", 0), dict.integer("biasShape", 1), trans, true,
-                   LearningRate(dict, "schedB", dict.number("epsB")), dict.number("momB"), 0);
-}
-
-// Rules of the solver that no network of the paper uses.
-void refuseConstraints(const LayerDict& dict, int i) {
-    const auto absent = [&](const char* key, int index) {
-        const double value = dict.numberOr(0, key, index);
-        require(value <= 0, text(key, " is not supported"), "0", text(value));
-    };
-    absent("superEps", 0);
-    absent("wball", i);
-    absent("wcNormMax", i);
-    const std::string source = dict.has("weightSourceLayers") ? dict.word("weightSourceLayers", i) : "";
-    require(source.empty(), "shared weights are not supported", "no weightSource", source);
-}
-
-}  // namespace
-
-WeightLayer::WeightLayer(Device& device, const LayerDict& dict, bool trans, bool useGrad)
-    : Layer(device, dict), biases(biasesOf(device, dict, trans)) {
-    for (int i = 0; i < static_cast<int>(dict.list("inputs").size()); ++i) {
-        refuseConstraints(dict, i);
-        const LearningRate rate(dict, "schedW", dict.number("epsW", i));
-        weights.emplace_back(device, dict.integer("weightShapes", 2 * i), dict.integer("weightShapes", 2 * i + 1),
-                             trans, useGrad, rate, dict.number("momW", i), dict.number("wc", i));
-    }
-}
-
-bool WeightLayer::learns() const {
-    bool any = biases.learns();
-    for (const Weights& w : weights) any |= w.learns();
-    return any;
-}
-
-void WeightLayer::bpropParameters(const Matrix& v, TrainingStep& step) {
-    if (biases.learns()) {
-        bpropBiases(v, biases.scaleOld(step), biases.scaleNew(step, cases()), biases.gradTarget());
-        biases.gradAdded(step);
-    }
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-        if (!weights[i].learns()) continue;
-        const float scaleOld = weights[i].scaleOld(step), scaleNew = weights[i].scaleNew(step, cases());
-        bpropWeights(v, static_cast<int>(i), scaleOld, scaleNew, weights[i].gradTarget());
-        weights[i].gradAdded(step);
-    }
-}
-
-void WeightLayer::update(TrainingStep& step) {
-    for (Weights& w : weights) w.update(step);
-    biases.update(step);
-}
-
-Weights* WeightLayer::owner(const std::string& tensorName, int i) {
-    if (tensorName.compare(0, 6, "biases") == 0 && i < 0) return &biases;
-    const bool own = tensorName.compare(0, 7, "weights") == 0 && i >= 0 && i < static_cast<int>(weights.size());
-    return own ? &weights[i] : nullptr;
-}
-
-Matrix* WeightLayer::part(const std::string& tensorName, int i) {
-    Weights* const found = owner(tensorName, i);
-    return found ? found->part(tensorName.substr(i < 0 ? 6 : 7)) : nullptr;
-}
-
-Matrix* WeightLayer::tensor(const std::string& tensorName, int i) {
-    Matrix* const found = part(tensorName, i);
-    if (!found) return Layer::tensor(tensorName, i);
-    return found->empty() ? nullptr : found;
-}
-
-const Matrix* WeightLayer::likeness(const std::string& tensorName, int i) {
-    return part(tensorName, i) ? &owner(tensorName, i)->w : nullptr;
-}
-
-Matrix* WeightLayer::overwrite(const std::string& tensorName, int i) {
-    const Matrix* const like = likeness(tensorName, i);
-    if (like) part(tensorName, i)->renew(like->rows(), like->cols());
-    return part(tensorName, i);
 }

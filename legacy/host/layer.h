@@ -17,6 +17,9 @@ enum class PassType { Train, Test, GradientCheck, Features, FirstView, MiddleVie
 // Tests of several views of the same cases: cost.logreg averages over them.
 inline bool isView(PassType pass) { return pass >= PassType::FirstView; }
 
+class Layer;
+using LayerMap = std::map<std::string, std::unique_ptr<Layer>>;
+
 class Layer {
 public:
     Layer(Device& device, const LayerDict& dict);
@@ -30,15 +33,16 @@ public:
     // The graph, set by the network: one entry per input, one per use.
     std::vector<Layer*> prev, next;
     bool gradConsumer = false;         // it learns, or something below it does: it wants the gradient of its output
+    int backwardPasses = 0;            // so far, gradient checks apart
 
     // Forward from the given matrices (borrowed; the caller keeps them alive until release), or from the inputs' acts.
     virtual void forward(std::vector<Matrix> given, PassType passType);
     // Backward from a given gradient of the output: contributions go to fresh inputsGrad. Without one, from the
     // accumulated actsGrad: they are added to the actsGrad of the layers below, where the first one overwrites.
-    void backward(const Matrix* given, TrainingStep& step);
+    void backward(const Matrix* given, TrainingStep step);
     // target ← scaleTargets * target + this layer's contribution to the gradient of its input i.
     void contribute(const Matrix* given, int i, float scaleTargets, Matrix& target);
-    virtual void update(TrainingStep&) {}
+    virtual void update(const TrainingStep&) {}
     virtual void release();            // all but the parameters
 
     // A named tensor, null where there is none now; index -1 for names without one.
@@ -50,9 +54,13 @@ public:
     const Matrix& input(int i) const { return fed.empty() ? prev[i]->acts : fed[i]; }
     int cases() const { return numCases; }
     virtual bool learns() const { return false; }
+    // Takes what other layers, above this one in the file, or the layer itself lend to it.
+    virtual void share(const LayerDict&, const LayerMap&) {}
     virtual void connected() {}        // called when the graph is complete
     virtual std::string neuronType() const { return ""; }
     void setMask(const Matrix* given);                 // what is random in the next forward pass; null: nothing
+    virtual void setNormals(std::vector<double> values);          // of noisy learning rates, until the next ones
+    virtual void setConnections(int i, const std::vector<int>& channels);      // of a sparse input
 
     Matrix acts, actsGrad;
 
@@ -69,7 +77,7 @@ protected:
 
     virtual void fpropActs(int i, float scaleTargets) = 0;
     virtual void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) = 0;
-    virtual void bpropParameters(const Matrix&, TrainingStep&) {}
+    virtual void bpropParameters(const Matrix&, const TrainingStep&) {}
     virtual bool startsGradient() const { return false; }      // needs no gradient from above: costs
     virtual bool sendsGradient(int i) const { return prev[i]->gradConsumer; }
 
@@ -109,28 +117,4 @@ class EltwiseLayer : public Layer {
 public:
     using Layer::Layer;
     void connected() override;
-};
-
-// A layer with a weight matrix per input and a bias.
-class WeightLayer : public Layer {
-public:
-    // trans: weights are column-major. useGrad: see Weights; biases always have a gradient matrix.
-    WeightLayer(Device& device, const LayerDict& dict, bool trans, bool useGrad);
-    void update(TrainingStep& step) override;
-    Matrix* tensor(const std::string& tensorName, int i) override;
-    Matrix* overwrite(const std::string& tensorName, int i) override;
-    const Matrix* likeness(const std::string& tensorName, int i) override;
-    bool learns() const override;
-
-protected:
-    std::vector<Weights> weights;
-    Weights biases;
-
-    void bpropParameters(const Matrix& v, TrainingStep& step) override;
-    virtual void bpropBiases(const Matrix& v, float scaleOld, float scaleNew, Matrix& target) = 0;
-    virtual void bpropWeights(const Matrix& v, int i, float scaleOld, float scaleNew, Matrix& target) = 0;
-
-private:
-    Weights* owner(const std::string& tensorName, int i);
-    Matrix* part(const std::string& tensorName, int i);
 };

@@ -1,4 +1,4 @@
-// Layers over units: data, full connection, neurons, dropout, and those that combine their inputs.
+// Layers over units: data, neurons, dropout, and those that combine their inputs.
 #include "cost.h"
 #include "cost_layer.h"
 #include "neuron.h"
@@ -29,32 +29,6 @@ protected:
 
     void fpropActs(int, float) override {}
     void bpropActs(const Matrix&, int, float, Matrix&) override {}
-};
-
-// Y = Σ_i X_i W_i + b on the transposed label. Weights learn on the direct route.
-class FcLayer : public WeightLayer {
-public:
-    FcLayer(Device& device, const LayerDict& dict) : WeightLayer(device, dict, true, false) {}
-
-protected:
-    void fpropActs(int i, float scaleTargets) override {
-        Matrix y = acts.transposed();
-        addProduct(input(i).transposed(), weights[i].w, scaleTargets, 1, y);
-        if (scaleTargets == 0) addVector(y, biases.w, 1, y);
-    }
-
-    void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
-        Matrix dx = target.transposed();
-        addProduct(v.transposed(), weights[i].w.transposed(), scaleTargets, 1, dx);
-    }
-
-    void bpropBiases(const Matrix& v, float scaleOld, float scaleNew, Matrix& target) override {
-        addSum(v.transposed(), 0, scaleOld, scaleNew, target);
-    }
-
-    void bpropWeights(const Matrix& v, int i, float scaleOld, float scaleNew, Matrix& target) override {
-        addProduct(input(i), v.transposed(), scaleOld, scaleNew, target);
-    }
 };
 
 // Y = f(X) element by element. A logistic neuron goes backward in one step with a cost.crossent2 above it.
@@ -206,7 +180,6 @@ protected:
 };
 
 const LayerType<DataLayer> data("data");
-const LayerType<FcLayer> fc("fc");
 const LayerType<NeuronLayer> neuron("neuron");
 const LayerType<DropoutLayer> hs("hs");
 const LayerType<ConcatLayer> concat("concat");

@@ -22,7 +22,8 @@ void named(const std::string& layer, Work work) {
 
 }  // namespace
 
-Network::Network(Device& device, const std::vector<LayerDict>& dicts) : device(device) {
+Network::Network(Device& device, const std::vector<LayerDict>& dicts, int updateEvery, int minibatch)
+    : device(device), updateEvery(updateEvery), minibatch(minibatch) {
     for (const LayerDict& dict : dicts) connect(dict);
     for (auto& item : layers) named(item.first, [&] { item.second->connected(); });
 }
@@ -41,7 +42,8 @@ void Network::connect(const LayerDict& dict) {
             layer->prev.back()->next.push_back(layer.get());
             layer->gradConsumer |= layer->prev.back()->gradConsumer;
         }
-        layers[name] = std::move(layer);
+        Layer& added = *(layers[name] = std::move(layer));
+        added.share(dict, layers);
     });
 }
 
@@ -68,16 +70,17 @@ void Network::forward(const std::string& name, std::vector<Matrix> given, const 
     });
 }
 
-void Network::backward(const std::string& name, const Matrix* actsGrad, double progress, std::vector<double> normals) {
+void Network::backward(const std::string& name, const Matrix* actsGrad, double progress) {
     Layer& layer = at(name);
-    TrainingStep now{progress, Normals(std::move(normals)), false};
+    const TrainingStep now{progress, updateEvery > 1 ? updateEvery * minibatch : 0};
     step(layer, "backward", [&] { layer.backward(actsGrad, now); });
 }
 
-void Network::update(const std::string& name, double progress, std::vector<double> normals) {
+bool Network::update(const std::string& name, double progress) {
     Layer& layer = at(name);
-    TrainingStep now{progress, Normals(std::move(normals)), false};
-    step(layer, "update", [&] { layer.update(now); });
+    if (layer.backwardPasses % updateEvery != 0) return false;
+    step(layer, "update", [&] { layer.update({progress}); });
+    return true;
 }
 
 Matrix Network::sumGrad(const std::string& name, const std::vector<Contribution>& parts) {

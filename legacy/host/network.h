@@ -10,13 +10,14 @@
 
 class Network {
 public:
-    // Layers in definition order: inputs first.
-    Network(Device& device, const std::vector<LayerDict>& layers);
+    // Layers in definition order: inputs first. Weights are updated after every `updateEvery` backward passes, which
+    // are taken for passes of `minibatch` cases if they are more than one.
+    Network(Device& device, const std::vector<LayerDict>& layers, int updateEvery = 1, int minibatch = 0);
 
     // Steps of one layer, as Layer::forward and Layer::backward describe them. Their launches carry layer and pass.
     void forward(const std::string& layer, std::vector<Matrix> given, const Matrix* mask, PassType passType);
-    void backward(const std::string& layer, const Matrix* actsGrad, double progress, std::vector<double> normals);
-    void update(const std::string& layer, double progress, std::vector<double> normals);
+    void backward(const std::string& layer, const Matrix* actsGrad, double progress);
+    bool update(const std::string& layer, double progress);           // false: not due yet
     void release(const std::string& layer) { at(layer).release(); }
 
     // One consumer's share in the gradient of a layer's output.
@@ -34,7 +35,8 @@ public:
 
 private:
     Device& device;
-    std::map<std::string, std::unique_ptr<Layer>> layers;
+    const int updateEvery, minibatch;
+    LayerMap layers;
     std::map<std::pair<std::string, std::string>, double> times;
 
     void connect(const LayerDict& dict);

@@ -28,6 +28,12 @@ void eltwiseMultAdd(const Matrix& a, const Matrix& b, Matrix& target) {
     eltwise::ternary<ternary::MultiplyAdd>(a, b, target, target);
 }
 
+void eltwiseDivide(const Matrix& a, const Matrix& b, Matrix& target) { eltwise::binary<binary::Divide>(a, b, target); }
+
+void addScalar(const Matrix& a, float s, Matrix& target) { eltwise::unary<unary::AddScalar>(a, target, s); }
+
+void squareRoot(const Matrix& a, Matrix& target) { eltwise::unary<unary::Sqrt>(a, target); }
+
 void applyMax(const Matrix& a, const Matrix& b, Matrix& target) { eltwise::binary<binary::Max>(a, b, target); }
 
 void expInto(const Matrix& a, Matrix& target) { eltwise::unary<unary::Exp>(a, target); }
@@ -106,6 +112,27 @@ void addProduct(const Matrix& a, const Matrix& b, float scaleThis, float scaleAB
             text("(", a.rows(), ", ", b.cols(), "), column-major"), target.shape());
     a.device().gemm(a.isTrans() ? 'n' : 't', b.isTrans() ? 'n' : 't', a.rows(), b.cols(), a.cols(), scaleAB, a.data(),
                     a.stride(), b.data(), b.stride(), scaleThis, target.data(), target.stride());
+}
+
+void limitNorms(Matrix& weights, float norm) {
+    Matrix squares(weights.device(), weights.rows(), weights.cols(), weights.isTrans());
+    Matrix factors(weights.device(), 0, 0, weights.isTrans());
+    eltwise::unary<unary::Square>(weights, squares);
+    sum(squares, 0, factors);
+    eltwise::unary<unary::WeightConstraint>(factors, factors, norm);
+    eltwiseMultByVector(weights, factors, weights);
+}
+
+void limitContrast(Matrix& weights, float low, float high) {
+    const float length = static_cast<float>(weights.rows());
+    Matrix squares(weights.device(), weights.rows(), weights.cols(), weights.isTrans());
+    Matrix factors(weights.device(), 0, 0, weights.isTrans());
+    sum(weights, 0, factors);
+    addVector(weights, factors, -1 / length, squares);
+    eltwise::unary<unary::Square>(squares, squares);
+    sum(squares, 0, factors);
+    eltwise::unary<unary::WeightContrastNorm>(factors, factors, low * length, high * length);
+    eltwiseMultByVector(weights, factors, weights);
 }
 
 void updateWeights(Matrix& weights, Matrix& inc, const Matrix& grad, float epsilon, float mom, float wc) {

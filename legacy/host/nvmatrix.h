@@ -12,7 +12,10 @@ void scale(const Matrix& a, float s, Matrix& target);                           
 void add(const Matrix& a, const Matrix& b, float scaleA, float scaleB, Matrix& target);   // scaleA 0: a is not read
 void eltwiseMult(const Matrix& a, const Matrix& b, Matrix& target);
 void eltwiseMultAdd(const Matrix& a, const Matrix& b, Matrix& target);                // target + a b
+void eltwiseDivide(const Matrix& a, const Matrix& b, Matrix& target);
 void applyMax(const Matrix& a, const Matrix& b, Matrix& target);                      // a > b ? a : b
+void addScalar(const Matrix& a, float s, Matrix& target);
+void squareRoot(const Matrix& a, Matrix& target);
 void expInto(const Matrix& a, Matrix& target);
 
 // vec is a row or a column; it is broadcast.
@@ -31,6 +34,11 @@ double dotProduct(const Matrix& a, const Matrix& b);
 
 // target = scaleThis target + scaleAB a b. target is column-major; scaleThis 0 makes it so.
 void addProduct(const Matrix& a, const Matrix& b, float scaleThis, float scaleAB, Matrix& target);
+
+// Constraints on the columns w of a matrix (4.2), which is row-major or column-major: scaled down to a norm, and to a
+// contrast √Σ(w - mean)² / length between the limits; columns without any contrast stay.
+void limitNorms(Matrix& weights, float norm);
+void limitContrast(Matrix& weights, float low, float high);
 
 // inc = mom inc + epsilon grad, then - wc epsilon weights if wc > 0, then weights += inc (network spec 8.2).
 void updateWeights(Matrix& weights, Matrix& inc, const Matrix& grad, float epsilon, float mom, float wc);

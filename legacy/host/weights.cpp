@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "image_ops.h"
 #include "nvmatrix.h"
 
 LearningRate::LearningRate(const LayerDict& dict, const std::string& schedule, double base)
@@ -15,12 +16,12 @@ LearningRate::LearningRate(const LayerDict& dict, const std::string& schedule, d
     require(known, text(schedule, ": unknown schedule"), "default, const, linear, exp, dexp or jdexp", type);
 }
 
-double LearningRate::at(double progress, Normals& normals) const {
+double LearningRate::at(double progress, double normal) const {
     double rate = base_;
     if (type == "linear") rate = base_ * (1 - progress) + base_ / target * progress;
     if (type == "exp") rate = base_ * std::pow(target, -progress);
     if (type == "dexp" || type == "jdexp") rate = stairs(progress);
-    return noise > 0 ? rate * (1 + noise * std::abs(normals.draw())) : rate;
+    return noise > 0 ? rate * (1 + noise * std::abs(normal)) : rate;
 }
 
 // Geometric steps from the base rate to base/target, of equal length in progress. In the middle of training, jdexp
@@ -34,19 +35,22 @@ double LearningRate::stairs(double progress) const {
     return halfway ? std::sqrt(level(i) * level(i - 1)) : level(i);
 }
 
-Weights::Weights(Device& device, int rows, int cols, bool trans, bool useGrad, const LearningRate& rate, double mom,
-                 double wc)
-    : w(device, rows, cols, trans), inc(device, rows, cols, trans), grad(device, 0, 0, trans), useGrad(useGrad),
-      rate(rate), mom(static_cast<float>(mom)), wc(static_cast<float>(wc)) {}
+Weights::Weights(Device& device, int rows, int cols, bool trans, const LearningRule& rule)
+    : rule(rule),
+      w(device, rows, cols, trans),
+      inc(device, rows, cols, trans),
+      grad(device, 0, 0, trans),
+      mean(device, 0, 0, trans),
+      square(device, 0, 0, trans) {}
 
 Matrix* Weights::part(const std::string& suffix) {
     if (suffix.empty()) return &w;
     if (suffix == "_inc") return &inc;
-    return suffix == "_grad" && useGrad ? &grad : nullptr;
+    return suffix == "_grad" && !rule.direct ? &grad : nullptr;
 }
 
 Matrix& Weights::gradTarget() {
-    Matrix& target = useGrad ? grad : inc;
+    Matrix& target = rule.direct ? inc : grad;
     if (target.empty())
         target = Matrix(w.device(), w.rows(), w.cols(), w.isTrans());
     else
@@ -55,24 +59,52 @@ Matrix& Weights::gradTarget() {
 }
 
 float Weights::scaleOld(const TrainingStep& step) const {
-    if (step.gradientCheck) return 0;
-    return passes > 0 ? 1 : useGrad ? 0 : mom;
+    if (contributions > 0) return 1;
+    return rule.direct && !step.gradientCheck ? rule.mom : 0;
 }
 
-float Weights::scaleNew(TrainingStep& step, int cases) const {
+float Weights::scaleNew(const TrainingStep& step, int cases, double rate) const {
     if (step.gradientCheck) return 1;
-    return static_cast<float>((useGrad ? 1 : rate.at(step.progress, step.normals)) / cases);
+    return static_cast<float>((rule.direct ? rate : 1) / (step.casesPerUpdate > 0 ? step.casesPerUpdate : cases));
 }
 
-void Weights::update(TrainingStep& step) {
-    if (!learns()) return;
+void Weights::update(double gradRate, double decayRate) {
     w.makeExclusive();
     inc.makeExclusive();
-    if (useGrad) {
+    if (!rule.direct) {
         require(!grad.empty(), "there is no gradient", "a backward pass before the update", "none");
-        add(inc, grad, mom, static_cast<float>(rate.at(step.progress, step.normals)), inc);
+        if (rule.superEps > 0)
+            addSuperStep(static_cast<float>(gradRate));
+        else
+            add(inc, grad, rule.mom, static_cast<float>(gradRate), inc);
     }
-    if (wc > 0) add(inc, w, 1, static_cast<float>(-wc * rate.at(step.progress, step.normals)), inc);
+    if (rule.wc > 0) add(inc, w, 1, static_cast<float>(-rule.wc * decayRate), inc);
     add(w, inc, 1, 1, w);
-    passes = 0;
+    constrain();
+    contributions = 0;
+}
+
+// A ← μ A + (1 - μ) G,  Q ← μ Q + (1 - μ) G²,  Δ ← 0.9 Δ + ε G / √(Q - A + superEps)       (network spec 8.6)
+void Weights::addSuperStep(float rate) {
+    constexpr float momentum = 0.9f;   // μ is for the averages alone
+    for (Matrix* average : {&mean, &square})
+        if (average->empty()) *average = Matrix(w.device(), w.rows(), w.cols(), w.isTrans());
+    Matrix spread(w.device(), w.rows(), w.cols(), w.isTrans());
+    add(mean, grad, rule.mom, 1 - rule.mom, mean);
+    eltwiseMult(grad, grad, spread);
+    add(square, spread, rule.mom, 1 - rule.mom, square);
+    const Matrix& squaredMean = mean;  // quirk super_eps_mean: history subtracts A where A² was meant; may give NaN
+    add(square, squaredMean, 1, -1, spread);
+    addScalar(spread, rule.superEps, spread);
+    squareRoot(spread, spread);
+    eltwiseDivide(grad, spread, spread);
+    add(inc, spread, momentum, rate, inc);
+}
+
+void Weights::constrain() {
+    if (rule.maxContrast > 0) limitContrast(w, rule.minContrast, rule.maxContrast);
+    if (rule.maxNorm > 0 && rule.banks > 1)
+        normalizeLocalWeights(w.device(), w, rule.banks, rule.maxNorm);
+    else if (rule.maxNorm > 0)
+        limitNorms(w, rule.maxNorm);
 }

@@ -30,6 +30,11 @@ UNARY(Exp, fastExp(a))
 UNARY(Log, fastLog(a))
 UNARY(Square, a * a)
 UNARY(MultByScalar, a * p)
+UNARY(AddScalar, a + p)
+UNARY(Sqrt, sqrtf(a))
+// Of a squared norm a: the factor that brings the norm down to p; or, if it is not zero, into p ... q.
+UNARY(WeightConstraint, a > p * p ? fastDivide(p, sqrtf(a)) : 1)
+UNARY(WeightContrastNorm, a > 0 && sqrtf(a) < p ? fastDivide(p, sqrtf(a)) : sqrtf(a) > q ? fastDivide(q, sqrtf(a)) : 1)
 }  // namespace unary
 
 namespace binary {

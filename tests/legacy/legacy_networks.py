@@ -29,6 +29,13 @@ def fc(name, inputs, rows, outputs, **changes):
     return {"name": name, "type": "fc", "inputs": inputs, "outputs": outputs} | shapes | learning(len(rows), **changes)
 
 
+def treefc(name, source, rows, tree, **changes):
+    """A fully-connected layer over a class tree: `tree` lists the children of every node, leaves first."""
+    leaves = sum(not children for children in tree)
+    keys = {"weightShapes": [[rows, len(tree)]], "biasShape": [1, leaves], "tree": tree}
+    return fc(name, [source], [rows], leaves) | {"type": "treefc"} | keys | changes
+
+
 def conv(name, inputs, filters, **changes):
     """A convolution; `inputs` maps source → (channels, image side, filter side, stride, padding, groups)."""
     channels, img, size, stride, padding, groups = (list(column) for column in zip(*inputs.values(), strict=True))

@@ -20,12 +20,13 @@ SCHEDULES = {
 }
 
 
-def rate(schedule, progress, normals=()):
+def rate(schedule, progress, normal=0.0):
     """The rate that an update of a bias uses: Δ = ε where the gradient is 1."""
     net = network(fc("fc", ["a"], [1], 1, epsB=0.5, schedB=schedule), a=1)
     net.write("fc", "weights_inc[0]", np.zeros((1, 1), np.float32))
     net.write("fc", "biases_grad", np.ones((1, 1), np.float32))
-    net.update("fc", progress, normals)
+    net.write("fc", "schedule_normals", [[0, 0], [normal, 0]])
+    net.update("fc", progress)
     return net.read("fc", "biases_inc")[0, 0]
 
 
@@ -44,17 +45,18 @@ def test_a_schedule_of_one_step_is_at_its_target():
     assert rate(schedule("dexp", steps=1), 0) == 0.5 / 8
 
 
-def test_schedule_noise_uses_each_normal_once():
+def test_noise_has_a_normal_for_each_use_of_a_rate():
     noisy = schedule("const", noise=0.25)
-    assert rate(noisy, 0, [-2.0]) == rate(noisy, 0, []) * 1.5
+    assert rate(noisy, 0, -2.0) == rate(noisy, 0) * 1.5
     layer = fc("fc", ["a"], [1], 1, schedW=noisy, schedB=noisy, wc=[0.5], epsW=[1.0], momW=[0.0])
     net = network(layer, a=1)
     one = np.ones((1, 1), np.float32)
     net.write("fc", "weights[0]", one)
+    net.write("fc", "schedule_normals", [[4.0, 8.0], [0.0, 0.0]])
     net.forward("fc", [one])
-    net.backward("fc", one, normals=[4.0])
+    net.backward("fc", one)
     assert net.read("fc", "weights_inc[0]") == 2.0
-    net.update("fc", normals=[8.0])
+    net.update("fc")
     assert net.read("fc", "weights_inc[0]") == 2.0 - 0.5 * 3.0
 
 
@@ -127,9 +129,9 @@ def test_gradient_check_pass_does_not_divide():
     x, v = (RNG.integers(-8, 8, shape).astype(np.float32) for shape in ((4, 3), (16, 3)))
     for name, tensor in (("conv", "weights_grad[0]"), ("fc", "weights_inc[0]")):
         net.write(name, "weights_inc[0]", np.ones((4, 16), np.float32))
-        net.forward(name, [x], pass_type="gc")
-        net.backward(name, v)
-        net.backward(name, v)
+        for pass_type in ("train", "gc", "gc"):
+            net.forward(name, [x], pass_type=pass_type)
+            net.backward(name, v)
         np.testing.assert_array_equal(net.read(name, tensor), x @ v.T)
         np.testing.assert_array_equal(net.read(name, "biases_grad").ravel(), v.sum(1))
 
@@ -138,9 +140,8 @@ def test_gradient_check_pass_does_not_divide():
     ("change", "text"),
     [
         ({"schedW": {"type": "cosine", "params": {}}}, "layer fc: schedW: unknown schedule"),
-        ({"superEps": 1e-6}, "layer fc: superEps is not supported"),
-        ({"wball": [1.0]}, "layer fc: wball is not supported"),
-        ({"weightSourceLayers": ["a"]}, "layer fc: shared weights are not supported"),
+        ({"weightSourceLayers": ["one"]}, "layer fc: the source of weights.0. is no such layer above"),
+        ({"weightSourceLayers": ["fc"], "weightSourceMatrixIndices": [0]}, "layer fc: fc has no matrix for weights.0."),
     ],
 )
 def test_refused_rules(change, text):

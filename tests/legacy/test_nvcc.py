@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from legacy_networks import network, treefc
 
 from alexnet_rosetta.harness.golden import files
 from alexnet_rosetta.legacy import _call, _gpu_kernels, cuda_source, cudaconv, launch_log, use_isa
@@ -57,9 +58,17 @@ def primitive_launches():
     return log
 
 
+def tree_launches():
+    """A class tree forward and backward."""
+    net = network(treefc("tree", "a", 3, [[], [], [0, 1]]), a=3)
+    net.forward("tree", [np.ones((3, 4), np.float32)])
+    net.backward("tree", np.ones((2, 4), np.float32))
+    return net.launches
+
+
 def launches():
     """One launch record per kernel."""
-    log = primitive_launches()
+    log = primitive_launches() + tree_launches()
     for path in files.paths(GOLDEN):
         seen = {kernel_name(record["kernel"]) for record in log}
         for case in files.read(path):
