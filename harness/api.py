@@ -10,8 +10,9 @@ import numpy as np
 
 from . import engines as engine_table
 from . import machine, report, run
+from .quirks.settings import switches
 from .record import Writer
-from .table import decisive, step_lines, total_seconds
+from .table import attributed, decisive, step_lines, total_seconds
 from .verdicts import exit_code, summarise
 
 PICTURES = 32
@@ -42,8 +43,8 @@ class Comparison:
     def sentence(self):
         """The one plain sentence that a run ends in."""
         inherited = sum(list(row.origin.values()).count("inherited") for row in self.table)
-        more = f" Engines that feed themselves inherited {inherited} differences." if inherited else ""
-        return summarise(decisive(self.table)) + more
+        more = f"Engines that feed themselves inherited {inherited} differences." if inherited else ""
+        return " ".join(filter(None, (summarise(decisive(self.table)), attributed(self.table), more)))
 
     @property
     def exit_code(self):
@@ -79,7 +80,7 @@ def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **option
     keep : bool
         Store whole tensors in the record.
     **options
-        ``params, weights, input, batch, seed, mode, passes, threads``: see `run.Options`.
+        ``params, weights, input, batch, seed, mode, passes, threads, quirks``: see `run.Options`.
 
     Returns
     -------
@@ -96,8 +97,8 @@ def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **option
     >>> found.exit_code
     0
     """
-    passes = tuple(options.pop("passes", run.Options.passes))
-    return execute(run.Options(net, engines=tuple(engines), passes=passes, **options), out=out, keep=keep)
+    lists = {name: tuple(options.pop(name, getattr(run.Options, name))) for name in ("passes", "quirks")}
+    return execute(run.Options(net, engines=tuple(engines), **lists, **options), out=out, keep=keep)
 
 
 def execute(options, out=None, keep=False, started=lambda work: None, on_row=lambda row: None, prepare=run.prepare):
@@ -146,6 +147,7 @@ def describe(options, work):
             "warnings": network.spec.warnings,
         },
         "engines": {engine.name: engine.probe()[1] for engine in work.engines},
+        "quirks": {engine.name: switches(engine) | work.settings.get(engine.name, {}) for engine in work.engines},
         "environment": machine.environment(work.threads),
         "inputs": {"kind": work.inputs.kind, "cases": work.batch, "sha256": work.inputs.hashes()},
         "captions": work.inputs.captions[:PICTURES],

@@ -12,6 +12,7 @@ import numpy as np
 from .learning import learning, normal, rate, solver_constants, updates_directly
 from .names import gradient, increment
 from .reference import Bounded, accumulate, sum_grads
+from .rerun import Rerun, run_backward, run_sum, write_normals
 from .stream import chunks, columns
 
 
@@ -23,7 +24,7 @@ def rows(sweep):
     finished = []
     for layer in order:
         grad = sweep.acts_grad.get(layer.name)
-        _send_normals(sweep, layer)
+        sweep.each(layer, "backward", lambda session, layer=layer: write_normals(session, sweep, layer))
         fed = None if sweep.own_feed else grad
         sweep.each(layer, "backward", lambda session, name=layer.name, fed=fed: session.backward(name, fed))
         yield from _layer(sweep, layer, grad, below, parameters)
@@ -56,18 +57,15 @@ class _ParameterGradients:
         self.parts = {}
         self.missing = Counter(sweep.graph.owner(layer, t) for layer in order for t in learning(sweep.graph, layer))
 
-    def add(self, layer, tensor, total):
-        """Take a layer's sum; returns what is to be compared if that was the last one: (owner, tensor), sums."""
+    def add(self, layer, tensor, total, grad):
+        """Take a layer's sum, and the gradient of its output that it is from.
+
+        Returns what is to be compared if that was the last one: (owner, tensor), sums.
+        """
         owner = self.sweep.graph.owner(layer, tensor)
-        self.parts.setdefault(owner, []).append((layer, tensor, total))
+        self.parts.setdefault(owner, []).append((layer, tensor, total, grad))
         self.missing[owner] -= 1
         return None if self.missing[owner] else (owner, self.parts.pop(owner))
-
-
-def _send_normals(sweep, layer):
-    normals = sweep.work.normals(layer)
-    if normals is not None:
-        sweep.each(layer, "backward", lambda session: session.write(layer.name, "schedule_normals", normals))
 
 
 def _layer(sweep, layer, grad, below, parameters):
@@ -91,9 +89,10 @@ def _layer(sweep, layer, grad, below, parameters):
         source.parts[layer.name, i] = _join(summed[i]) if i in summed else streams[i].reference
         source.consumer_grads[layer.name] = grad
         if i in streams:
+            streams[i].rerun = _inputs_rerun(sweep, layer, i, grad)
             yield sweep.row(streams[i])
     for tensor in learning(sweep.graph, layer):
-        collected = parameters.add(layer, tensor, totals.pop(tensor))
+        collected = parameters.add(layer, tensor, totals.pop(tensor), grad)
         if collected:
             yield _parameter_row(sweep, *collected)
 
@@ -119,6 +118,22 @@ def _inputs_grad(sweep, layer, i, inputs, above, mask, part):
     )
 
 
+def _inputs_rerun(sweep, layer, i, grad):
+    def bounded():
+        inputs, mask = sweep.inputs_of(layer), sweep.work.mask(layer)
+        for part in chunks(layer, inputs):
+            above = None if grad is None else grad[:, part]
+            yield _inputs_grad(sweep, layer, i, [array[:, part] for array in inputs], above, mask, part), part
+
+    return Rerun(
+        ("backward", layer.name),
+        tuple(sweep.graph.layers[name] for name in (layer.name, sweep.graph.fused.get(layer.name)) if name),
+        lambda session: run_backward(session, sweep, layer, grad),
+        lambda session: session.read(layer.name, f"inputs_grad[{i}]"),
+        bounded,
+    )
+
+
 def _output_grad(sweep, layer, below):
     """The gradient of a layer's output, and its row where it is more than one fresh inputs_grad."""
     if not sweep.own_feed and len(below.expected) == 1:
@@ -127,8 +142,17 @@ def _output_grad(sweep, layer, below):
         parts = [(consumer, i, below.consumer_grads[consumer]) for consumer, i in below.expected]
         fetch = None if sweep.own_feed else (lambda session: session.sum_grad(layer.name, parts))
         stream = sweep.stream(layer, "backward", "acts_grad", (layer.outputs, sweep.work.batch), fetch)
-        stream.add(sum_grads([below.parts[key] for key in below.expected]))
+        total = sum_grads([below.parts[key] for key in below.expected])
+        stream.add(total)
         grad = stream.reference
+        if not sweep.own_feed:
+            stream.rerun = Rerun(
+                ("sum", layer.name),
+                tuple(sweep.graph.layers[name] for name in below.consumer_grads),
+                lambda session: run_sum(session, sweep, below.consumer_grads),
+                fetch,
+                lambda: [(total, None)],
+            )
         yield sweep.row(stream, timed=False)
     sweep.acts_grad[layer.name] = sweep.work.acts_grad(layer, grad)
     below.parts = dict.fromkeys(below.parts)
@@ -156,6 +180,8 @@ def _parameter_row(sweep, owner, contributions):
     Weights that layers share have the sum of their gradients; on the direct route each brings its own rate.
     """
     layer, tensor = sweep.graph.layers[owner[0]], owner[1]
+    steps = [(source, grad) for source, _, _, grad in contributions]
+    contributions = [contribution[:3] for contribution in contributions]
     if updates_directly(layer, tensor):
         name = increment(tensor)
         found = _new_increment(sweep, layer, tensor, contributions)
@@ -165,6 +191,14 @@ def _parameter_row(sweep, owner, contributions):
     stream = sweep.stream(layer, "backward", name, found.value.shape)
     stream.add(found)
     sweep.gradients.setdefault(layer.name, {})[name] = stream.reference
+    if all(source in sweep.acts for step, _ in steps for source in step.inputs):  # else they have been forgotten
+        stream.rerun = Rerun(
+            ("backward", *(step.name for step, _ in steps)),
+            tuple(step for step, _ in steps),
+            lambda session: [run_backward(session, sweep, step, grad) for step, grad in steps],
+            lambda session: session.read(layer.name, name),
+            lambda: [(found, None)],
+        )
     return sweep.row(stream, timed=contributions[-1][0] is layer)
 
 

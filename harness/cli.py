@@ -56,11 +56,14 @@ def cli(ctx, debug):
 
 
 @cli.command("list")
-def list_command():
-    """List the networks, engines and inputs that come with the package."""
+@click.argument("what", default="all", type=click.Choice(["all", "quirks"]))
+@click.option("--markdown", is_flag=True, help="The ledger of quirks as the page of the guide.")
+def list_command(what, markdown):
+    """List the networks, engines and inputs that come with the package; or its ledger of quirks."""
     from . import doctor
+    from .quirks import listing
 
-    for line in doctor.listing():
+    for line in listing.page() if markdown else listing.lines() if what == "quirks" else doctor.listing():
         click.echo(line)
 
 
@@ -88,6 +91,8 @@ def _names(ctx, param, value):
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 @click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
 @click.option("--passes", default=",".join(STEPS), show_default=True, callback=_names, help="What to compare.")
+@click.option("--quirk", "quirks", multiple=True, metavar="[ENGINE:]NAME=on|off",
+              help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder of the record [runs/NET].")

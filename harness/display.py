@@ -4,6 +4,7 @@ from math import inf
 
 from .table import ratio
 
+EXPLAINED = "*"
 MARKS = {
     "identical": "=",
     "equivalent": "~",
@@ -13,10 +14,10 @@ MARKS = {
     "inherited": ">",
 }
 FAILED = "!"
-COLOURS = {"=": "green", "~": "green", "?": "yellow", "-": "yellow", "!": "bold red", ">": "cyan"}
+COLOURS = {"=": "green", "~": "green", "?": "yellow", "-": "yellow", "!": "bold red", "*": "magenta", ">": "cyan"}
 LEGEND = (
-    "= same bits as the reference   ~ within what rounding allows   ! different   > inherited difference   "
-    "? inconclusive   - not compared"
+    "= same bits as the reference   ~ within what rounding allows   ! different   * different, explained by a quirk   "
+    "> inherited difference   ? inconclusive   - not compared"
 )
 
 
@@ -92,7 +93,7 @@ class Lines:
 
 def mark(row):
     """One character: how the worst engine did."""
-    return MARKS.get(row.status(), FAILED)
+    return EXPLAINED if row.explained() else MARKS.get(row.status(), FAILED)
 
 
 def verdict(row):
@@ -103,7 +104,9 @@ def verdict(row):
 def explanations(row):
     """Sentences about engines that failed or were not compared."""
     for engine, found in row.counted().items():
-        if found.reason:
+        if row.quirk.get(engine):
+            yield f"  {engine}: {found.status}: explained by quirk {' with '.join(row.quirk[engine])}"
+        elif found.reason:
             yield f"  {engine}: {found.status}: {found.reason}"
         elif found.fails and found.worst is not None:
             worst = found.worst

@@ -51,7 +51,15 @@ class EngineUnavailable(RosettaError, RuntimeError):
 
 
 class Unsupported(RosettaError, NotImplementedError):
-    """Something that an engine, or the reference, does not do."""
+    """Something that an engine, or the reference, does not do.
+
+    Attributes
+    ----------
+    status : str
+        What a comparison calls the tensors that are not there for that reason.
+    """
+
+    status = "unsupported"
 
 
 class NothingCompared(RosettaError):

@@ -1,5 +1,6 @@
 """The forward pass of a sweep."""
 
+from .rerun import Rerun, run_forward
 from .stream import chunks, columns
 
 
@@ -25,16 +26,32 @@ def _layer(sweep, layer):
     inputs, mask = sweep.inputs_of(layer), sweep.work.mask(layer)
     fed = None if sweep.own_feed else inputs
     sweep.each(layer, "forward", lambda session: session.forward(layer.name, fed, mask))
-    if layer.type.startswith("cost."):
-        stream = sweep.stream(layer, "forward", "cost", None)
-        parts = [_evaluate(sweep, layer, inputs, mask, part) for part in chunks(layer, inputs)]
-        stream.add(sum(parts[1:], parts[0]))
-    else:
-        stream = sweep.stream(layer, "forward", "acts", (layer.outputs, sweep.work.batch))
-        for part in chunks(layer, inputs):
-            stream.add(_evaluate(sweep, layer, inputs, mask, part), part)
+    is_cost = layer.type.startswith("cost.")
+    tensor, shape = ("cost", None) if is_cost else ("acts", (layer.outputs, sweep.work.batch))
+    stream = sweep.stream(layer, "forward", tensor, shape)
+    evaluated = _cost if is_cost else _acts
+    for bounded, part in evaluated(sweep, layer, inputs, mask):
+        stream.add(bounded, part)
+    if not is_cost:
         sweep.acts[layer.name] = sweep.work.acts(layer, stream.reference)
+    stream.rerun = Rerun(
+        ("forward", layer.name),
+        (layer,),
+        lambda session: run_forward(session, sweep, layer),
+        lambda session: session.read(layer.name, tensor),
+        lambda: evaluated(sweep, layer, inputs, mask),
+    )
     return sweep.row(stream)
+
+
+def _acts(sweep, layer, inputs, mask):
+    for part in chunks(layer, inputs):
+        yield _evaluate(sweep, layer, inputs, mask, part), part
+
+
+def _cost(sweep, layer, inputs, mask):
+    parts = [_evaluate(sweep, layer, inputs, mask, part) for part in chunks(layer, inputs)]
+    yield sum(parts[1:], parts[0]), None
 
 
 def _evaluate(sweep, layer, inputs, mask, part):

@@ -1,7 +1,8 @@
 """From a NET argument to layer specifications."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from . import dataset
@@ -88,6 +89,22 @@ def plain(layer, values=None):
     if values and sparse_inputs(layer):
         found["filterConns"] = [values.get(f"filterConns[{i}]") for i in range(len(layer.inputs))]
     return found
+
+
+def altered(network, keys):
+    """The network with other values for some layers.
+
+    Parameters
+    ----------
+    network : Network
+    keys : dict of str to dict
+        By layer, the values that replace its own.
+    """
+    layers = tuple(
+        replace(layer, keys=MappingProxyType({**layer.keys, **keys[layer.name]})) if keys.get(layer.name) else layer
+        for layer in network.layers
+    )
+    return replace(network, spec=replace(network.spec, layers=layers))
 
 
 def shipped():

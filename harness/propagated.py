@@ -10,9 +10,11 @@ def propagated_rows(work):
     tensors, else ``inherited``: a legitimate consequence of rounding further down (one flipped ReLU or pooling maximum
     moves later values by far more than any bound). Inherited differences are no failures.
     """
-    failed = set()
+    failed = {}
     for row in Sweep(work).rows():
-        failed |= {(row.layer, row.step, row.tensor, name) for name, found in row.findings.items() if found.fails}
+        for name, found in row.findings.items():
+            if found.fails:
+                failed[row.layer, row.step, row.tensor, name] = row.quirk.get(name, ())
         yield row
     sweep = Sweep(work, own_feed=True)
     for row in sweep.rows():
@@ -20,7 +22,10 @@ def propagated_rows(work):
         own = isolated_counterparts(sweep.graph, row)
         for name, found in row.findings.items():
             if found.status in ("different", "nonfinite"):
-                row.origin[name] = "local" if any((*key, name) in failed for key in own) else "inherited"
+                local = [failed[*key, name] for key in own if (*key, name) in failed]
+                row.origin[name] = "local" if local else "inherited"
+                if local and all(local):
+                    row.quirk[name] = tuple(dict.fromkeys(quirk for quirks in local for quirk in quirks))
         yield row
 
 

@@ -9,6 +9,8 @@ from .draws import Tape
 from .errors import BadInput, TooLarge
 from .exact_workload import ExactWorkload, check_batch, exact_network, exact_values
 from .propagated import propagated_rows
+from .quirks import find
+from .quirks.settings import parse
 from .stream import CHUNK_BYTES
 from .sweep import STEPS, Sweep
 from .workload import Workload
@@ -30,6 +32,7 @@ class Options:
     mode: str = "isolated"
     passes: tuple = tuple(STEPS)
     threads: int | None = None
+    quirks: tuple = ()
 
     def __post_init__(self):
         if self.batch < 1:
@@ -68,15 +71,18 @@ def workload(network, options):
     if options.input == "exact":
         check_batch(options.batch)
     threads = options.threads or machine.processors()
+    settings = parse(options.quirks, chosen)
+    check_mode(settings, options.mode)
     check_memory(network, options.batch, len(chosen))
     minibatch = inputs.make(network, options.input, options.batch, options.seed)
     values = parameters.make(network, options.seed, options.weights)
     tape = Tape(options.seed)
+    more = {"settings": settings, "explains": True}
     if options.input != "exact":
-        return Workload(network, chosen, minibatch, values, tape, options.passes, threads)
+        return Workload(network, chosen, minibatch, values, tape, options.passes, threads, **more)
     values = exact_values(network, values, options.seed)
     return ExactWorkload(
-        exact_network(network), chosen, minibatch, values, tape, options.passes, threads, seed=options.seed
+        exact_network(network), chosen, minibatch, values, tape, options.passes, threads, **more, seed=options.seed
     )
 
 
@@ -107,6 +113,13 @@ def memory_needed(network, batch, count):
     acts = 4 * batch * sum(layer.outputs for layer in network.layers)
     values = 4 * network.spec.parameter_count
     return count * (2 * acts + 3 * values) + acts + 3 * values + 8 * CHUNK_BYTES
+
+
+def check_mode(settings, mode):
+    """Refuse switches that make tensors which the next layer of the engine could not take."""
+    names = {name for own in settings.values() for name, on in own.items() if not on and find(name).needs_isolation}
+    if names and mode != "isolated":
+        raise BadInput(f"the quirk {min(names)} cannot be off where engines feed themselves", hint="--mode isolated")
 
 
 def check_memory(network, batch, count):

@@ -53,6 +53,7 @@ class TensorStream:
         self.found = found
         self._inspect = inspect
         self.reference = None
+        self.rerun = None  # an `attribution.Rerun`, where the step can be done again
         self._verdicts, self._pairs, self._tasks = {}, {}, []
         self._distances = {} if measure else None
 

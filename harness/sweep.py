@@ -10,6 +10,7 @@ them is done.
 """
 
 from . import backward, forward, update
+from .attribution import Attribution
 from .errors import BadInput, Unsupported
 from .networks import plain
 from .reference import UnsupportedLayer, op
@@ -52,6 +53,7 @@ class Sweep:
         }
         self.acts, self.acts_grad, self.gradients = {}, {}, {}
         self.problems = {}
+        self._attribution = Attribution(work) if work.explains and not own_feed else None
         self.sessions = work.open_sessions()
         self._awaited = self._readers()
 
@@ -76,7 +78,7 @@ class Sweep:
             try:
                 action(session)
             except Unsupported as error:
-                self.problems[name, layer.name, step] = Finding("unsupported", reason=str(error))
+                self.problems[name, layer.name, step] = Finding(error.status, reason=str(error))
 
     def stream(self, layer, step, tensor, shape, fetch=None):
         """A TensorStream over the engines' versions of one tensor, got by ``fetch(session)``."""
@@ -91,7 +93,10 @@ class Sweep:
             if timed and not self._problem(name, stream.layer, stream.step):
                 seconds[name] = session.seconds(stream.layer.name, stream.step)
         self.work.kept(stream)
-        return self.work.settle(Row.of(stream, seconds))
+        row = self.work.settle(Row.of(stream, seconds))
+        if self._attribution and stream.rerun:
+            row.quirk = self._attribution.explain(stream, row.findings)
+        return row
 
     def _problem(self, engine, layer, step):
         return self.problems.get((engine, layer.name, step)) or self.problems.get((engine, layer.name, "forward"))
@@ -102,7 +107,7 @@ class Sweep:
         except KeyError:
             return Finding("missing", reason="the engine has no such tensor")
         except Unsupported as error:
-            return Finding("unsupported", reason=str(error))
+            return Finding(error.status, reason=str(error))
 
     # Memory
 

@@ -26,6 +26,8 @@ class Row:
         In propagated mode, by engine: relative error ``norm`` and ``largest`` error.
     origin : dict of str to str
         In propagated mode, by engine: ``local`` or ``inherited`` for a difference.
+    quirk : dict of str to tuple of str
+        By engine, the quirks that explain its difference.
     """
 
     layer: str
@@ -39,6 +41,7 @@ class Row:
     mode: str = "isolated"
     distances: dict = field(default_factory=dict)
     origin: dict = field(default_factory=dict)
+    quirk: dict = field(default_factory=dict)
 
     def to_dict(self):
         """A plain dictionary, as it stands in a record."""
@@ -48,7 +51,8 @@ class Row:
     def from_dict(cls, values):
         """The row of a plain dictionary."""
         findings = {name: _finding(found) for name, found in values["findings"].items()}
-        return cls(**values | {"findings": findings, "shape": tuple(values["shape"])})
+        quirk = {name: tuple(quirks) for name, quirks in values.get("quirk", {}).items()}
+        return cls(**values | {"findings": findings, "shape": tuple(values["shape"]), "quirk": quirk})
 
     @classmethod
     def of(cls, stream, seconds):
@@ -79,6 +83,11 @@ class Row:
         worst = worst_status(found.status for found in self.counted().values())
         return "inherited" if "inherited" in self.origin.values() and worst not in FAILS else worst
 
+    def explained(self):
+        """Whether quirks explain every difference that counts."""
+        failed = {name for name, found in self.counted().items() if found.fails}
+        return bool(failed) and failed <= self.quirk.keys()
+
     def flat(self):
         """One plain dictionary per engine: the lines of results.csv and of the frame ``rows``."""
         return [self._flat(engine, found) for engine, found in self.findings.items()]
@@ -95,6 +104,7 @@ class Row:
             "engine": engine,
             "verdict": found.status,
             "origin": self.origin.get(engine, ""),
+            "quirk": " ".join(self.quirk.get(engine, ())),
             "share": found.share,
             "worst_index": " ".join(map(str, worst.index)) if worst else "",
             "worst_actual": worst and worst.actual,
@@ -117,6 +127,18 @@ class Row:
 def decisive(rows):
     """(name, Finding) of every finding that decides about the run, as `verdicts.summarise` takes them."""
     return [(row.name(engine), found) for row in rows for engine, found in row.counted().items()]
+
+
+def attributed(rows):
+    """A sentence about differences that quirks explain; "" where none does."""
+    failed = [(row, name) for row in rows for name, found in row.counted().items() if found.fails]
+    causes = [row.quirk[name] for row, name in failed if name in row.quirk]
+    if not causes:
+        return ""
+    names = ", ".join(dict.fromkeys(" with ".join(quirks) for quirks in causes))
+    left = len(failed) - len(causes)
+    rest = "no difference is unexplained" if not left else f"{left} unexplained"
+    return f"Explained by quirks: {len(causes)} of {len(failed)} differences ({names}); {rest}."
 
 
 def by_step(rows):

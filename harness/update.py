@@ -3,6 +3,7 @@
 from . import reference
 from .learning import learning, normal, owned, rate, solver_constants, super_eps
 from .names import gradient, increment, index
+from .rerun import Rerun, run_update
 
 
 def rows(sweep):
@@ -68,4 +69,15 @@ def _tensor_rows(sweep, layer, tensor):
     for name, found in ((tensor, new), (increment(tensor), inc)):
         stream = sweep.stream(layer, "update", name, found.value.shape)
         stream.add(found)
+        stream.rerun = _rerun(sweep, layer, name, found)
         yield sweep.row(stream)
+
+
+def _rerun(sweep, layer, name, found):
+    return Rerun(
+        ("update", layer.name),
+        (layer,),
+        lambda session: run_update(session, sweep, layer, sweep.gradients[layer.name]),
+        lambda session: session.read(layer.name, name),
+        lambda: [(found, None)],
+    )

@@ -1,7 +1,7 @@
 """The values of a run, which every sweep over the network shares."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import parameters
@@ -9,6 +9,7 @@ from .draws import Tape
 from .errors import Unsupported
 from .learning import has_noise
 from .networks import parameter_shapes
+from .quirks.settings import open_session
 
 
 @dataclass
@@ -29,6 +30,10 @@ class Workload:
         Called with each finished `stream.TensorStream`, for those who want the tensors themselves.
     refusals : dict of str to str, or None
         Takes by engine why it cannot build the network, and the others go on; None: one that cannot is an error.
+    settings : dict of str to dict of str to bool
+        By engine, switches of quirks that are not where the engine has them.
+    explains : bool
+        Whether differences are traced to quirks.
     """
 
     network: Any
@@ -40,6 +45,8 @@ class Workload:
     threads: int
     kept: Callable = lambda stream: None
     refusals: dict | None = None
+    settings: dict = field(default_factory=dict)
+    explains: bool = False
     pass_type = "train"
 
     @property
@@ -91,7 +98,7 @@ class Workload:
         return sessions
 
     def _open(self, engine):
-        session = engine.open(self.network, self.threads)
+        session = open_session(engine, self.network, self.threads, self.settings.get(engine.name, {}))
         for layer, tensor, array in parameters.owned(self.network, self.values):
             session.write(layer, tensor, array)
         return session

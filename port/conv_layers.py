@@ -1,5 +1,7 @@
 """Layers with filters: conv and local, dense or sparse."""
 
+import numpy as np
+
 from . import conv, local, solver, sparse
 from .layer import images, matrix
 from .weight_layers import Weighted
@@ -59,6 +61,11 @@ class Filtered(Weighted):
         grads = self._seen_grad(self._grads(acts_grad), self.weights[i], **more)
         return matrix(grads if connections is None else sparse.scatter(grads, connections, channels))
 
+    def add_grad(self, i, total, grads):
+        """As the release did with the quirk on: overwritten where channels are used several times."""
+        overwrites = self.quirks["conv-oversample-overwrites"] and self.spec["overSample"][i] > 1
+        return grads if overwrites else super().add_grad(i, total, grads)
+
 
 class Conv(Filtered):
     """Convolution; several inputs add up."""
@@ -111,3 +118,12 @@ class Local(Filtered):
 
     def _biases_grad(self, acts_grad):
         return local.local_backward_biases(self._grads(acts_grad))
+
+    def _constrain(self, i, weights):
+        radius = self.spec["wballNormed"][i]
+        if not self.quirks["local-norm-block-offset"]:
+            super()._constrain(i, weights)
+        elif radius > 0:
+            for bank in np.split(weights, self.blocks):
+                for columns in solver.blocks_of_filters(weights.shape[1]):
+                    solver.bound_norms(bank[:, columns], radius)

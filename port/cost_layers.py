@@ -1,5 +1,7 @@
 """Softmax and the cost layers. Labels and targets, the first input of most costs, get no gradient."""
 
+import numpy as np
+
 from . import costs, msm
 from .layer import VIEWS, Layer, images, matrix
 
@@ -78,12 +80,16 @@ class MultiSoftmax(Layer):
     marginals = None
 
     def _forward(self, noise):
-        self.cost, self.marginals = msm.msm_cost(*self.inputs, self.spec["setSize"])
+        self.cost, self.marginals = msm.msm_cost(*self.inputs, self.spec["setSize"], add=self._add_logs())
+
+    def _add_logs(self):
+        return msm.add_logs_roughly if self.quirks["msm-log-shortcuts"] else np.logaddexp
 
     def _input_grad(self, i, acts_grad):
         if i == 0:
             return None
-        return msm.msm_backward(*self.inputs, self.marginals, self.spec["setSize"], self.spec["coeff"])
+        more = {"coeff": self.spec["coeff"], "add": self._add_logs()}
+        return msm.msm_backward(*self.inputs, self.marginals, self.spec["setSize"], **more)
 
     def release(self):
         """Forget inputs, marginals and gradients."""
@@ -112,7 +118,9 @@ class CrossEntropy2(Layer):
         self.cost = costs.crossent2_cost(*self.inputs)
 
     def _input_grad(self, i, acts_grad):
-        return costs.crossent2_backward(*self.inputs, self.spec["coeff"]) if i == 1 else None
+        if i != 1:
+            return None
+        return costs.crossent2_backward(*self.inputs, self.spec["coeff"], wrong_sign=self.quirks["crossent2-sign"])
 
     def fused_grad(self, y):
         """Gradient for the input of the logistic neuron below."""
@@ -164,9 +172,16 @@ class Tica(Layer):
         x = images(self.inputs[0], self.spec["imgSize"])
         self.cost, self.reciprocals = costs.tica_forward(x, size=self.spec["sizeX"])
 
-    def _input_grad(self, i, acts_grad):
-        x, more = images(self.inputs[0], self.spec["imgSize"]), {"size": self.spec["sizeX"]}
-        return matrix(costs.tica_backward(x, self.reciprocals, coeff=self.spec["coeff"], **more))
+    def _input_grad(self, i, acts_grad, root=False):
+        x, more = images(self.inputs[0], self.spec["imgSize"]), {"size": self.spec["sizeX"], "root": root}
+        more |= {"coeff": self.spec["coeff"], "mirrored": not self.quirks["tica-window-not-mirrored"]}
+        return matrix(costs.tica_backward(x, self.reciprocals, **more))
+
+    def add_grad(self, i, total, grads):
+        """As the release did with the quirk on: with a root."""
+        return super().add_grad(
+            i, total, self._input_grad(i, None, True) if self.quirks["tica-accumulate-root"] else grads
+        )
 
     def release(self):
         """Forget inputs, reciprocals and gradients."""

@@ -138,11 +138,12 @@ def crossent2_cost(targets, y):
     return np.array([-(targets * _safe_log(y) + (1 - targets) * _safe_log(1 - y)).sum()])
 
 
-def crossent2_backward(targets, y, coeff=1.0):
-    """Gradient for y: coeff * (t/y - (1-t)/(1-y)). The release had the second sign wrong."""
+def crossent2_backward(targets, y, coeff=1.0, *, wrong_sign=False):
+    """Gradient for y: coeff * (t/y - (1-t)/(1-y)); with `wrong_sign` their sum, as in the release."""
     targets, y = _pair("crossent2_backward", targets, y)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return y.dtype.type(coeff) * (targets / y - (1 - targets) / (1 - y))
+        first, second = targets / y, (1 - targets) / (1 - y)
+    return y.dtype.type(coeff) * (first + second if wrong_sign else first - second)
 
 
 def logistic_crossent2_backward(targets, y, coeff=1.0):
@@ -209,15 +210,26 @@ def tica_forward(images, *, size):
     return np.array([reciprocals.sum(dtype=np.float64)]), reciprocals
 
 
-def tica_backward(images, reciprocals, *, size, coeff=1.0):
-    """-coeff * images * (sum of the reciprocals over the window), the window not mirrored, as in the release.
+def tica_backward(images, reciprocals, *, size, coeff=1.0, mirrored=True, root=False):
+    """-coeff * images * (sum of the reciprocals over the windows that hold the pixel).
 
-    For odd sizes that is the gradient of -coeff Σ (√E - 0.001 log(0.001 + √E)).
+    That is the gradient of -coeff Σ (√E - 0.001 log(0.001 + √E)).
+
+    Parameters
+    ----------
+    images, reciprocals : ndarray, (C, I, I, N)
+    size, coeff
+        As in `tica_forward`; weight of the cost.
+    mirrored : bool
+        False: sum over the pixel's own window, as the release did, which matters for even sizes.
+    root : bool
+        Take the root of the sum, as the release did where it added to an earlier gradient.
     """
     images = square("tica_backward: images", images)
     hint = "as tica_forward returns them"
     reciprocals = shaped("tica_backward: reciprocals", reciprocals, images.shape, images, hint)
-    return images.dtype.type(-coeff) * images * window_sums(reciprocals, size)
+    sums = window_sums(reciprocals, size, mirrored)
+    return images.dtype.type(-coeff) * images * (np.sqrt(sums) if root else sums)
 
 
 def _safe_log(x):

@@ -12,6 +12,10 @@ class _Images(Layer):
     def _x(self):
         return images(self.inputs[0], self.spec["imgSize"])
 
+    def _margin(self):
+        """How far before the end of the image resizing stops to read."""
+        return 1.01 if self.quirks["resize-clamp"] else 1.0
+
 
 class Nailbed(_Images):
     """Every stride-th pixel."""
@@ -47,12 +51,17 @@ class Mirror(_Images):
     def _input_grad(self, i, acts_grad):
         return matrix(image_ops.mirror(images(acts_grad, self.spec["imgSize"])))
 
+    def add_grad(self, i, total, grads):
+        """As the release did with the quirk on: overwritten."""
+        return grads if self.quirks["href-overwrites"] else super().add_grad(i, total, grads)
+
 
 class Resize(_Images):
     """Bilinear scaling by a fixed factor."""
 
     def _forward(self, noise):
-        return matrix(image_ops.resize(self._x(), size=self.spec["tgtSize"], scale=self.spec["scale"]))
+        more = {"size": self.spec["tgtSize"], "scale": self.spec["scale"], "margin": self._margin()}
+        return matrix(image_ops.resize(self._x(), **more))
 
 
 class RandomScale(_Images):
@@ -83,21 +92,23 @@ class RandomScale(_Images):
             return matrix(image_ops.crop(self._x(), size=size, top=start, left=start))
         uniforms = self.rng.random(4) if noise is None else np.ravel(noise)
         self.drawn = image_ops.rscale_draw(uniforms, img_size=side, max_scale=self.spec["maxScale"], size=size)
-        return matrix(image_ops.rscale(self._x(), size=size, **self.drawn))
+        return matrix(image_ops.rscale(self._x(), size=size, margin=self._margin(), **self.drawn))
 
 
 class RgbToYuv(_Images):
     """Luminance and colour differences."""
 
     def _forward(self, noise):
-        return matrix(image_ops.rgb_to_yuv(self._x()))
+        coefficients = image_ops.YUV if self.quirks["yuv-coefficients"] else image_ops.YUV_601
+        return matrix(image_ops.rgb_to_yuv(self._x(), coefficients))
 
 
 class RgbToLab(_Images):
     """L, a, b."""
 
     def _forward(self, noise):
-        return matrix(image_ops.rgb_to_lab(self._x(), center=self.spec["center"]))
+        power = 0.3333 if self.quirks["lab-exponent"] else 1 / 3
+        return matrix(image_ops.rgb_to_lab(self._x(), center=self.spec["center"], power=power))
 
 
 IMAGE_LAYERS = {

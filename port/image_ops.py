@@ -11,8 +11,8 @@ from .geometry import nailbed
 
 YUV = ((0.2126, 0.7152, 0.0722), (-0.09991, -0.33609, 0.436), (0.615, -0.55861, -0.05639))
 XYZ = ((0.49, 0.31, 0.2), (0.17697, 0.8124, 0.01063), (0.0, 0.01, 0.99))
-LAB_THRESHOLD, LAB_POWER, LAB_SLOPE, LAB_OFFSET = 0.0088564517, 0.3333, 7.787037, 0.13793103
-RESIZE_MARGIN = 1.01  # source coordinates end so far before S
+YUV_601 = ((0.299, 0.587, 0.114), (-0.14713, -0.28886, 0.436), (0.615, -0.51499, -0.10001))
+LAB_THRESHOLD, LAB_SLOPE, LAB_OFFSET = 0.0088564517, 7.787037, 0.13793103
 
 
 def nailbed_forward(images, *, stride):
@@ -95,8 +95,8 @@ def mirror(images):
     return np.ascontiguousarray(square("mirror: images", images)[:, :, ::-1])
 
 
-def resize(images, *, size, scale):
-    """Bilinear scaling: target pixel t lies at source coordinate clamp(t scale + (S - T scale)/2, 0, S - 1.01).
+def resize(images, *, size, scale, margin=1.0):
+    """Bilinear scaling: target pixel t lies at source coordinate clamp(t scale + (S - T scale)/2, 0, S - margin).
 
     Parameters
     ----------
@@ -105,6 +105,8 @@ def resize(images, *, size, scale):
         T.
     scale : float
         Source pixels per target pixel: above 1 the image shrinks.
+    margin : float
+        Source coordinates end so far before S; 1.01 in the release.
 
     Returns
     -------
@@ -112,7 +114,7 @@ def resize(images, *, size, scale):
     """
     images = square("resize: images", images)
     side = images.shape[1]
-    place = np.clip(np.arange(size) * scale + (side - size * scale) / 2, 0, max(side - RESIZE_MARGIN, 0))
+    place = np.clip(np.arange(size) * scale + (side - size * scale) / 2, 0, max(side - margin, 0))
     first = np.floor(place).astype(int)
     second, share = np.minimum(first + 1, side - 1), (place - first).astype(images.dtype)
     x_share, y_share = share[:, np.newaxis], share[:, np.newaxis, np.newaxis]
@@ -161,31 +163,33 @@ def rscale_draw(uniforms, *, img_size, max_scale, size):
     return {"scaled": scaled, "factor": factor, "top": int(y * origins), "left": int(x * origins)}
 
 
-def rscale(images, *, size, scaled, factor, top, left):
+def rscale(images, *, size, scaled, factor, top, left, margin=1.0):
     """Scale to `scaled` pixels, unless that is the size already, and crop `size` of them."""
     if np.shape(images)[1] != scaled:
-        images = resize(images, size=scaled, scale=factor)
+        images = resize(images, size=scaled, scale=factor, margin=margin)
     return crop(images, size=size, top=top, left=left)
 
 
-def rgb_to_yuv(images):
+def rgb_to_yuv(images, coefficients=YUV):
     """Red, green, blue to luminance and two colour differences; (3, S, S, N) to the same shape."""
-    return _mix(YUV, square("rgb_to_yuv: images", images))
+    return _mix(coefficients, square("rgb_to_yuv: images", images))
 
 
-def rgb_to_lab(images, *, center=False):
+def rgb_to_lab(images, *, center=False, power=1 / 3):
     """Red, green, blue in 0 ... 1 to L, a, b; (3, S, S, N) to the same shape.
 
-    The white point is left out on purpose (network specification 6.15), and the root is the power 0.3333.
+    The white point is left out on purpose (network specification 6.15).
 
     Parameters
     ----------
     images : ndarray, (3, S, S, N)
     center : bool
         Subtract 50 from L.
+    power : float
+        That stands for the cube root; 0.3333 in the release.
     """
     mixed = _mix(XYZ, square("rgb_to_lab: images", images))
-    roots = np.power(np.maximum(mixed, LAB_THRESHOLD), LAB_POWER)
+    roots = np.power(np.maximum(mixed, LAB_THRESHOLD), images.dtype.type(power))
     x, y, z = np.where(mixed > LAB_THRESHOLD, roots, LAB_SLOPE * mixed + LAB_OFFSET)
     return np.stack([116 * y - 16 - (50 if center else 0), 500 * (x - y), 200 * (y - z)])
 

@@ -4,6 +4,8 @@ from time import perf_counter
 
 import numpy as np
 
+from .quirks import DEFAULTS
+
 VIEWS = ("first_view", "middle_view", "last_view")
 PASS_TYPES = ("train", "test", "gc", "features", *VIEWS)
 
@@ -32,7 +34,11 @@ class Layer:
         The numbers a cost layer reports, float64 sums over the images.
     seconds : dict
         Wall time of the last ``forward``, ``backward`` and ``update``.
+    quirks : mapping of str to bool
+        Positions of the switches, see quirks.py; a network's are those of all its layers.
     """
+
+    quirks = DEFAULTS
 
     def __init__(self, spec, dtype, rng):
         self.spec, self.dtype, self.rng = spec, np.dtype(dtype), rng
@@ -121,6 +127,11 @@ class Layer:
     def inputs_grad(self, acts_grad, wanted):
         """The gradients of the wanted inputs alone; changes nothing."""
         return [self._input_grad(i, acts_grad) if wish else None for i, wish in enumerate(wanted)]
+
+    def add_grad(self, i, total, grads):
+        """The sum of a gradient of input i and of what other layers have sent there before; may change `total`."""
+        total += grads
+        return total
 
     def params_grad(self, acts_grad, progress=0.0, normal=None):
         """Gradients of the parameters; here: there are none."""

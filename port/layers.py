@@ -43,9 +43,15 @@ class Neuron(Layer):
 
     fused_cost = None
 
+    def _kind(self):
+        """The neuron, in the variant that the switches ask for."""
+        kind = self.spec["neuron"]["type"]
+        quirk, variant = neurons.VARIANTS.get(kind, ("", ""))
+        return kind if self.quirks.get(quirk, True) else variant
+
     def _forward(self, noise):
-        kind, params = self.spec["neuron"]["type"], dict(self.spec["neuron"]["params"])
-        if kind == "nrelu":
+        kind, params = self._kind(), dict(self.spec["neuron"]["params"])
+        if self.spec["neuron"]["type"] == "nrelu":
             drawn = self.rng.standard_normal(self.inputs[0].shape) if noise is None else noise
             params["normals"] = np.asarray(drawn, self.dtype)
         return neurons.neuron_forward(kind, self.inputs[0], **params)
@@ -53,8 +59,9 @@ class Neuron(Layer):
     def _input_grad(self, i, acts_grad):
         if acts_grad is None:
             return self.fused_cost.fused_grad(self.acts)
-        neuron = self.spec["neuron"]
-        return neurons.neuron_backward(neuron["type"], self.inputs[0], self.acts, acts_grad, **neuron["params"])
+        at_output = self.spec["neuron"]["type"] == "softrelu" and self.quirks["softrelu-gradient-at-output"]
+        x = self.acts if at_output else self.inputs[0]
+        return neurons.neuron_backward(self._kind(), x, self.acts, acts_grad, **self.spec["neuron"]["params"])
 
 
 class Pool(Layer):
@@ -78,8 +85,13 @@ class Pool(Layer):
         if self.kind == "rand":
             self.chosen = self._choose(x, noise, more)
             return matrix(pool.rand_pool_forward(x, self.chosen, **self.windows))
-        run = {"max": pool.max_pool_forward, "maxabs": pool.maxabs_pool_forward, "avg": pool.avg_pool_forward}
-        return matrix(run[self.kind](x, **more))
+        if self.kind == "avg":
+            return matrix(pool.avg_pool_forward(x, whole=self._whole(), **more))
+        return matrix((pool.max_pool_forward if self.kind == "max" else pool.maxabs_pool_forward)(x, **more))
+
+    def _whole(self):
+        """Whether averages count pixels outside the image."""
+        return not self.quirks["avg-pool-clipped-area"]
 
     def _choose(self, x, noise, more):
         """The pixel of every output: as given, or from given or drawn uniform deviates."""
@@ -92,9 +104,10 @@ class Pool(Layer):
         size, outputs = self.spec["imgSize"], self.spec["outputsX"]
         grads = images(acts_grad, outputs)
         if self.kind == "avg":
-            return matrix(pool.avg_pool_backward(grads, img_size=size, **self.windows))
+            return matrix(pool.avg_pool_backward(grads, img_size=size, whole=self._whole(), **self.windows))
         x, acts = images(self.inputs[0], size), images(self.acts, outputs)
-        return matrix(pool.max_pool_backward(x, acts, grads, **self.windows))
+        run = pool.max_pool_backward if self.quirks["max-ties-full"] else pool.first_pool_backward
+        return matrix(run(x, acts, grads, **self.windows))
 
 
 class _Norm(Layer):
@@ -146,9 +159,14 @@ class ResponseNorm(_Norm):
         x, acts, grads = self._images(self.inputs[0], self.acts, acts_grad)
         return matrix(norm.rnorm_backward(x, acts, self.denoms, grads, **self.constants))
 
+    def add_grad(self, i, total, grads):
+        """As the release did with the quirk on: overwritten where windows are large."""
+        overwrites = self.quirks["norm-undo-add-inverted"] and self.spec["size"] >= 6
+        return grads if overwrites else super().add_grad(i, total, grads)
 
-class ContrastNorm(_Norm):
-    """Contrast normalisation over windows of pixels; its gradient is an approximation by definition.
+
+class ContrastNorm(ResponseNorm):
+    """Contrast normalisation over windows of pixels.
 
     Attributes
     ----------
@@ -164,7 +182,8 @@ class ContrastNorm(_Norm):
 
     def _input_grad(self, i, acts_grad):
         acts, grads = self._images(self.acts, acts_grad)
-        return matrix(norm.cnorm_backward(self.diffs, acts, self.denoms, grads, **self.constants))
+        more = {"fixed_means": self.quirks["cnorm-ignores-means"], **self.constants}
+        return matrix(norm.cnorm_backward(self.diffs, acts, self.denoms, grads, **more))
 
     def release(self):
         """Forget activities, denominators, differences and gradients."""
@@ -178,7 +197,7 @@ class Dropout(Layer):
     Attributes
     ----------
     mask : ndarray or None
-        Of the last forward pass, 0 or 1; None where none was used.
+        Of the last forward pass, 0 or 1 (or 1/keep); None where none was used.
     """
 
     mask = None
@@ -188,10 +207,19 @@ class Dropout(Layer):
         self.mask = None
         if self.pass_type == "train" and self.spec["enable"]:
             self.mask = (self.rng.random(x.shape) < keep if noise is None else np.asarray(noise)).astype(self.dtype)
-        return dropout.dropout_forward(x, keep, self.mask)
+            if not self.quirks["dropout-scales-in-test"]:
+                self.mask /= self.dtype.type(keep)
+        return dropout.dropout_forward(x, self._factor(), self.mask)
+
+    def _factor(self):
+        """What values are multiplied by without a mask."""
+        scales = self.quirks["dropout-scales-in-test"]
+        if not self.spec["enable"]:
+            scales = scales and self.quirks["dropout-disabled-scales"]
+        return self.spec["keep"] if scales else 1.0
 
     def _input_grad(self, i, acts_grad):
-        return dropout.dropout_backward(acts_grad, self.spec["keep"], self.mask)
+        return dropout.dropout_backward(acts_grad, self._factor(), self.mask)
 
 
 class Concat(Layer):
@@ -221,7 +249,11 @@ class EltMax(Layer):
         return combine.eltmax_forward(self.inputs)
 
     def _input_grad(self, i, acts_grad):
-        return combine.eltmax_backward(self.inputs[i : i + 1], self.acts, acts_grad)[0]
+        (grads,) = combine.eltmax_backward(self.inputs[i : i + 1], self.acts, acts_grad)
+        if not self.quirks["max-ties-full"]:
+            for earlier in self.inputs[:i]:
+                grads *= earlier != self.acts
+        return grads
 
 
 LAYERS = {

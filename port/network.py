@@ -10,6 +10,7 @@ from .graph import Graph
 from .ini import ConfigError
 from .layer import PASS_TYPES
 from .layers import LAYERS
+from .quirks import positions
 from .weight_layers import Weighted
 
 
@@ -31,6 +32,8 @@ class Network:
     minibatch : int, optional
         Nominal number of images per pass; needed if `update_every` is not 1: gradients are then divided by the
         product of the two, also after smaller passes.
+    quirks : mapping of str to bool, optional
+        Switches that are not to stand where `quirks.DEFAULTS` has them.
 
     Attributes
     ----------
@@ -39,6 +42,8 @@ class Network:
     graph : Graph
     passes : int
         Backward passes so far.
+    quirks : dict of str to bool
+        Positions of all switches; change them with `set_quirk`.
 
     Raises
     ------
@@ -46,14 +51,14 @@ class Network:
         The spec has no parameters.
     """
 
-    def __init__(self, spec, dtype=np.float32, seed=0, *, quantise=False, update_every=1, minibatch=None):
+    def __init__(self, spec, dtype=np.float32, seed=0, *, quantise=False, update_every=1, minibatch=None, quirks=None):
         if not spec.has_params:
             raise ConfigError("the network has no parameters", hint="give load_network the layer-parameter file too")
         if update_every < 1 or (update_every > 1 and not minibatch):
             raise ValueError("update_every: expected 1, or more and the nominal size of a pass; hint: minibatch=...")
         self.spec, self.graph, self.dtype = spec, Graph(spec.layers), np.dtype(dtype)
         self.quantise, self.update_every, self.minibatch = quantise, update_every, minibatch
-        self.passes = 0
+        self.passes, self.quirks = 0, positions(quirks)
         self.rng = np.random.default_rng(seed)
         self.layers = {layer.name: LAYERS[layer.type](layer, dtype, self.rng) for layer in spec}
         self.weighted = [layer for layer in self.layers.values() if isinstance(layer, Weighted)]
@@ -63,9 +68,14 @@ class Network:
             self._share(layer)
             layer.cases = update_every * minibatch if update_every > 1 else None
         for layer in self.layers.values():
+            layer.quirks = self.quirks
             if layer.spec.type == "rscale" and (below := self.layers[layer.spec.inputs[0]]).spec.type == "data":
                 below.rows.add(layer.spec.outputs)  # views come at their final size
         self._rounded, self._sent = {}, {}
+
+    def set_quirk(self, name, on):
+        """Turn a switch; ValueError if there is none of that name."""
+        self.quirks.update(positions({**self.quirks, name: on}))
 
     def _share(self, layer):
         """Give a layer the matrices, and the sparse connections, that it takes from others or from itself."""
@@ -192,14 +202,14 @@ class Network:
         for part in self._sent.pop(name, {}).values():
             total = _add(total, half(part))
         found = layer.backward(total, self.wanted(name), progress, normal, accumulate=True)
-        for source, grads in zip(layer.spec.inputs, found, strict=True):
+        for i, (source, grads) in enumerate(zip(layer.spec.inputs, found, strict=True)):
             if grads is None:
                 continue
             if self._remote(source, name, "quantB"):
                 sent, device = self._sent.setdefault(source, {}), _device(layer.spec)
-                sent[device] = _add(sent.get(device), grads)
+                sent[device] = _added(layer, i, sent.get(device), grads)
             else:
-                self.layers[source].acts_grad = _add(self.layers[source].acts_grad, grads)
+                self.layers[source].acts_grad = _added(layer, i, self.layers[source].acts_grad, grads)
 
     def _remote(self, source, reader, quantiser):
         """Whether what goes between two layers is rounded on its way."""
@@ -239,9 +249,9 @@ class Network:
             acts_grad = None if acts_grad is None else np.ascontiguousarray(acts_grad, layer.dtype)
             grads = layer.inputs_grad(acts_grad, only)[i]
             if self._remote(layer.spec.inputs[i], name, "quantB"):
-                sent[_device(layer.spec)] = _add(sent.get(_device(layer.spec)), grads)
+                sent[_device(layer.spec)] = _added(layer, i, sent.get(_device(layer.spec)), grads)
             else:
-                total = _add(total, grads)
+                total = _added(layer, i, total, grads)
         for part in sent.values():
             total = _add(total, half(part))
         return total
@@ -284,6 +294,11 @@ def half(array):
 def _device(spec):
     """Where a layer stood; an inherited -1 counts as 0."""
     return max(spec["gpu"], 0)
+
+
+def _added(layer, i, total, grads):
+    """What a layer makes of the sum of the contributions before its own; its own where there is none yet."""
+    return grads if total is None else layer.add_grad(i, total, grads)
 
 
 def _add(total, grads):

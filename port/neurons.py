@@ -114,6 +114,18 @@ def _softrelu(x):
     return np.where(x > 4, x, np.log1p(np.exp(np.minimum(x, 4))))
 
 
+def _uncut(x):
+    """log(1 + e^x) everywhere."""
+    return np.logaddexp(x.dtype.type(0), x)
+
+
+def _nrelu_of_variance(x, normals):
+    """The variance of the noise is the activation."""
+    normals = shaped("neuron_forward: normals", normals, x.shape, x, "one standard normal deviate per value of x")
+    y = _relu(x)
+    return _relu(y + np.sqrt(y) * normals)
+
+
 def _softrelu_backward(x, y, grads):
     e = np.exp(np.minimum(x, 4))
     return np.where(x > 4, grads, grads * (e / (1 + e)))
@@ -152,7 +164,17 @@ _NEURONS = {
     "sqrt": (_sqrt, _sqrt_backward, ()),
     "linear": (lambda x, a, b: a * x + b, lambda x, y, grads, a, b: a * grads, ("a", "b")),
     "drelu": (_drelu, _drelu_backward, ("a",)),
+    "abs-flat": (np.abs, lambda x, y, grads: grads * np.sign(x), ()),
+    "nrelu-variance": (_nrelu_of_variance, _relu_backward, ("normals",)),
+    "softrelu-uncut": (_uncut, lambda x, y, grads: grads * _logistic(x), ()),
 }
+
+VARIANTS = {
+    "abs": ("abs-slope-at-zero", "abs-flat"),
+    "nrelu": ("nrelu-noise-is-activation", "nrelu-variance"),
+    "softrelu": ("softrelu-cut", "softrelu-uncut"),
+}
+"""For some kinds, the switch that asks for another one when it is off."""
 
 
 def _lookup(kind):

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import _loops
 from .checks import require, shaped, square
-from .pool import avg_pool_forward
+from .pool import avg_pool_backward, avg_pool_forward
 from .threads import VALUE, threads_for
 
 
@@ -127,9 +127,7 @@ def rnorm_backward(images, acts, denoms, grads, *, size, scale, power):
     ]
     acts, denoms, grads = others
     _check_size("rnorm_backward", size)
-    dimages = window_sums(grads * acts / denoms, size, mirrored=True)
-    dimages *= images
-    dimages *= images.dtype.type(-2 * scale * power)
+    dimages = _through_denoms(images, acts, denoms, grads, size, scale, power)
     dimages += grads * denoms**-power
     return dimages
 
@@ -154,12 +152,36 @@ def cnorm_forward(images, *, size, scale, power):
     return *_normalise("cnorm_forward", images, diffs, size, scale, power), diffs
 
 
-def cnorm_backward(diffs, acts, denoms, grads, *, size, scale, power):
-    """The gradient that the release defines for `cnorm_forward`: `rnorm_backward` with diffs in the place of images.
+def cnorm_backward(diffs, acts, denoms, grads, *, size, scale, power, fixed_means=False):
+    """Gradient of `cnorm_forward`.
 
-    It leaves out how the means depend on the images, so it is an approximation by definition.
+    Parameters
+    ----------
+    diffs, acts, denoms, grads : ndarray, (C, I, I, N)
+        Output of `cnorm_forward`, and the gradient of acts.
+    size, scale, power
+        As there.
+    fixed_means : bool
+        Leave out how the means depend on the images, as the release did: `rnorm_backward` with diffs in the place of
+        images.
+
+    Returns
+    -------
+    ndarray, (C, I, I, N)
     """
-    return rnorm_backward(diffs, acts, denoms, grads, size=size, scale=scale, power=power)
+    if fixed_means:
+        return rnorm_backward(diffs, acts, denoms, grads, size=size, scale=scale, power=power)
+    of_diffs = _through_denoms(diffs, acts, denoms, grads, size, scale, power)
+    of_means = avg_pool_backward(of_diffs, img_size=diffs.shape[1], size=size, stride=1, start=-(size // 2))
+    return grads * denoms**-power + (of_diffs - of_means)
+
+
+def _through_denoms(values, acts, denoms, grads, size, scale, power):
+    """The part of the gradient that comes through the squares of `values` in the denominators."""
+    found = window_sums(grads * acts / denoms, size, mirrored=True)
+    found *= values
+    found *= values.dtype.type(-2 * scale * power)
+    return found
 
 
 def window_sums(values, size, mirrored=False):

@@ -27,6 +27,8 @@ class Parameter:
         How many gradients have been collected since the last update.
     mean, square : ndarray or None
         Running averages of G and G², of layers with ``superEps``.
+    before : ndarray or None
+        Δ before the first gradient since the last update, where further ones are to replace it.
     """
 
     values: np.ndarray
@@ -38,6 +40,7 @@ class Parameter:
     contributions: int = 0
     mean: np.ndarray | None = None
     square: np.ndarray | None = None
+    before: np.ndarray | None = None
 
     def collect(self, grads):
         """Take a gradient: the first since the last update replaces G, further ones add to it."""
@@ -47,10 +50,17 @@ class Parameter:
             self.grad = grads
         self.contributions += 1
 
-    def collect_into(self):
-        """For the direct route: (Δ, the factor it must be scaled by before the next gradient is added)."""
+    def collect_into(self, replace=False):
+        """For the direct route: (Δ, the factor it must be scaled by before the next gradient is added).
+
+        With `replace` a gradient takes the place of earlier ones, as in the code of 2011.
+        """
         self.contributions += 1
-        return self.inc, self.mom if self.contributions == 1 else 1.0
+        if replace and self.contributions == 1:
+            self.before = self.inc.copy()
+        elif replace:
+            self.inc[...] = self.before
+        return self.inc, self.mom if self.contributions == 1 or replace else 1.0
 
 
 class Field(Sequence):

@@ -69,8 +69,26 @@ def max_pool_backward(images, acts, grads, *, size, stride, start=0):
     return dimages
 
 
-def avg_pool_forward(images, *, size, stride, start=0, outputs=None):
-    """Sum of each window divided by the number of its pixels inside the image; parameters as `max_pool_forward`."""
+def first_pool_backward(images, acts, grads, *, size, stride, start=0):
+    """As `max_pool_backward`, but of equal pixels only the first in scan order gets the gradient."""
+    images = square("first_pool_backward: images", images)
+    acts = square("first_pool_backward: acts", acts, like=images)
+    pool = _geometry("first_pool_backward", images.shape, size, stride, start, acts.shape[1])
+    _check_acts("first_pool_backward: acts", acts, images)
+    grads = shaped("first_pool_backward: grads", grads, acts.shape, images, "the shape of acts")
+    dimages, free = np.zeros_like(images), np.ones(acts.shape, bool)
+    for to, source, _ in _taps(pool):
+        hit = (images[source] == acts[to]) & free[to]
+        free[to] &= ~hit
+        dimages[source] += grads[to] * hit
+    return dimages
+
+
+def avg_pool_forward(images, *, size, stride, start=0, outputs=None, whole=False):
+    """Sum of each window divided by the number of its pixels inside the image; parameters as `max_pool_forward`.
+
+    With `whole`, divided by size² everywhere.
+    """
     images = square("avg_pool_forward: images", images)
     pool = _geometry("avg_pool_forward", images.shape, size, stride, start, outputs)
     last = start + (pool["O"] - 1) * stride
@@ -83,10 +101,10 @@ def avg_pool_forward(images, *, size, stride, start=0, outputs=None):
     )
     acts = _empty_acts(pool, images)
     _loops.avg_pool_forward(pool, _rows(images), _rows(acts), _threads(images))
-    return acts
+    return acts * _share_inside(pool, images.dtype) if whole else acts
 
 
-def avg_pool_backward(grads, *, img_size, size, stride, start=0):
+def avg_pool_backward(grads, *, img_size, size, stride, start=0, whole=False):
     """Gradient of `avg_pool_forward`: each pixel of a window gets the window's gradient divided by its clipped area.
 
     Parameters
@@ -96,6 +114,8 @@ def avg_pool_backward(grads, *, img_size, size, stride, start=0):
         I.
     size, stride, start : int
         As in `max_pool_forward`.
+    whole : bool
+        As in `avg_pool_forward`.
 
     Returns
     -------
@@ -104,6 +124,7 @@ def avg_pool_backward(grads, *, img_size, size, stride, start=0):
     grads = square("avg_pool_backward: grads", grads)
     shape = (len(grads), img_size, img_size, grads.shape[3])
     pool = _geometry("avg_pool_backward", shape, size, stride, start, grads.shape[1])
+    grads = grads * _share_inside(pool, grads.dtype) if whole else grads
     dimages = np.zeros(shape, grads.dtype)
     _loops.avg_pool_backward(pool, _rows(grads), _rows(dimages), _threads(dimages))
     return dimages
@@ -222,6 +243,13 @@ def _geometry(op, shape, size, stride, start, outputs):
     outputs = pool_outputs(img_size, size, start, stride) if outputs is None else outputs
     require(outputs >= 1, f"{op}: no outputs", "at least 1 per side", outputs, "the window is larger than the image")
     return dict(I=img_size, O=outputs, N=shape[3], size=size, stride=stride, start=start)
+
+
+def _share_inside(pool, dtype):
+    """The share of each window's pixels that are inside the image, (O, O, 1)."""
+    first = pool["start"] + pool["stride"] * np.arange(pool["O"])
+    inside = np.minimum(first + pool["size"], pool["I"]) - np.maximum(first, 0)
+    return (inside[:, np.newaxis, np.newaxis] * inside[:, np.newaxis] / pool["size"] ** 2).astype(dtype)
 
 
 def _empty_acts(pool, images):

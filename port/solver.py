@@ -58,7 +58,7 @@ def _stairs(target, steps, progress, halfway):
     return target ** (-step / (steps - 1))
 
 
-def update(values, inc, grads=None, *, eps=0.0, mom=0.0, decay=0.0):
+def update(values, inc, grads=None, *, eps=0.0, mom=0.0, decay=0.0, step=1.0, decoupled=False):
     """One step, in place and in one pass over memory: Δ ← μΔ + εG, Δ ← Δ − λεW, W ← W + Δ.
 
     Without `grads` the first part has been done during the backward pass (the direct route of fc layers) and Δ only
@@ -74,9 +74,13 @@ def update(values, inc, grads=None, *, eps=0.0, mom=0.0, decay=0.0):
         ε and μ for the gradient.
     decay : float
         λε; 0 for biases.
+    step : float
+        Factor on Δ where W moves: the rate, where Δ holds gradients.
+    decoupled : bool
+        Decay W itself, W ← W − λεW + Δ, and leave Δ alone.
     """
     pieces = [_flat(array, values) for array in (values, inc, grads) if array is not None]
-    eps, mom, decay = (values.dtype.type(number) for number in (eps, mom, decay))
+    eps, mom, decay, step = (values.dtype.type(number) for number in (eps, mom, decay, step))
     scratch = np.empty(min(CHUNK, values.size), values.dtype)
     for first in range(0, values.size, CHUNK):
         w, d, *g = (piece[first : first + CHUNK] for piece in pieces)
@@ -85,16 +89,15 @@ def update(values, inc, grads=None, *, eps=0.0, mom=0.0, decay=0.0):
             d *= mom
             d += np.multiply(g[0], eps, out=term)
         if decay:
-            d -= np.multiply(w, decay, out=term)
-        w += d
+            decaying = w if decoupled else d
+            decaying -= np.multiply(w, decay, out=term)
+        w += d if step == 1 else np.multiply(d, step, out=term)
 
 
-def super_update(values, inc, grads, mean, square, *, eps, mom, decay, floor):
+def super_update(values, inc, grads, mean, square, *, eps, mom, decay, floor, squared=True, **more):
     """One step of a layer with ``superEps`` (8.6), in place.
 
-    A ← μA + (1−μ)G, Q ← μQ + (1−μ)G², Δ ← 0.9Δ + εG/√(Q − A + floor), then Δ ← Δ − λεW, W ← W + Δ as in `update`. A
-    stands under the root where A² was probably meant, so the root can be NaN: that is the release's rule, and its
-    rates belong to it.
+    A ← μA + (1−μ)G, Q ← μQ + (1−μ)G², Δ ← 0.9Δ + εG/√(Q − A² + floor), then Δ ← Δ − λεW, W ← W + Δ as in `update`.
 
     Parameters
     ----------
@@ -104,13 +107,17 @@ def super_update(values, inc, grads, mean, square, *, eps, mom, decay, floor):
         G, divided by the number of cases.
     eps, mom, decay, floor : float
         ε, μ (of A and Q only), λε, superEps.
+    squared : bool
+        False: A stands under the root, as in the release, in the place of A²; the root can then be NaN.
+    **more
+        Of `update`.
     """
     for average, new in ((mean, grads), (square, grads * grads)):
         average *= average.dtype.type(mom)
         average += new * new.dtype.type(1 - mom)
     with np.errstate(invalid="ignore"):
-        normed = grads / np.sqrt(square - mean + square.dtype.type(floor))
-    update(values, inc, normed, eps=eps, mom=SUPER_MOMENTUM, decay=decay)
+        normed = grads / np.sqrt(square - (mean * mean if squared else mean) + square.dtype.type(floor))
+    update(values, inc, normed, eps=eps, mom=SUPER_MOMENTUM, decay=decay, **more)
 
 
 def _flat(array, like):
@@ -135,6 +142,16 @@ def bound_norms(weights, radius):
     if radius > 0:
         norms = np.sqrt(np.einsum("ij,ij->j", weights, weights))
         weights *= np.divide(radius, norms, out=np.ones_like(norms), where=norms > radius)
+
+
+def blocks_of_filters(count):
+    """The filters that the release's blocks of threads bound one after the other: a list of slices.
+
+    A block handles 1, 2 or 4 times 32 filters, but the next one begins 32 filters further on.
+    """
+    per_thread = 4 if count % 128 == 0 else 2 if count % 64 == 0 else 1
+    width = 32 if count % 32 == 0 else 16
+    return [slice(width * k, width * (k + per_thread)) for k in range(count // (width * per_thread))]
 
 
 def bound_contrast(weights, low, high):

@@ -84,7 +84,9 @@ class Weighted(Layer):
                 continue
             if parameter.direct and self.pass_type != "gc":
                 eps = self._rate("schedW", self.spec["epsW"][i], progress, normal)
-                self._add_weights_grad(i, acts_grad, *parameter.collect_into(), eps / self._divisor())
+                eps = eps if self.quirks["rate-in-momentum"] else 1.0
+                into = parameter.collect_into(self.quirks["shared-fc-overwrites"])
+                self._add_weights_grad(i, acts_grad, *into, eps / self._divisor())
             else:
                 parameter.collect(self._scaled(self._weights_grad(i, acts_grad)))
         if self.spec["epsB"] > 0:
@@ -117,19 +119,27 @@ class Weighted(Layer):
 
     def _step(self, name, parameter, schedule, progress, normal, decay):
         """Update one parameter."""
-        arguments = {}
+        arguments = {"decoupled": not self.quirks["decay-in-momentum"]}
         if not parameter.direct:
-            arguments = {"grads": self._present(name, parameter.grad), "mom": parameter.mom}
+            arguments |= {"grads": self._present(name, parameter.grad), "mom": parameter.mom}
             arguments["eps"] = self._rate(schedule, parameter.base, progress, normal)
         arguments["decay"] = decay * self._rate(schedule, parameter.base, progress, normal) if decay > 0 else 0.0
+        if not self.quirks["rate-in-momentum"]:
+            arguments |= self._rate_outside(arguments, self._rate(schedule, parameter.base, progress, _no_noise), decay)
         if self.super_eps > 0:
             if parameter.mean is None:
                 parameter.mean, parameter.square = np.zeros_like(parameter.values), np.zeros_like(parameter.values)
             averages = {"mean": parameter.mean, "square": parameter.square, "floor": self.super_eps}
-            solver.super_update(parameter.values, parameter.inc, **arguments, **averages)
+            squared = not self.quirks["super-eps-mean-not-squared"]
+            solver.super_update(parameter.values, parameter.inc, **arguments, **averages, squared=squared)
         else:
             solver.update(parameter.values, parameter.inc, **arguments)
         parameter.contributions = 0
+
+    def _rate_outside(self, arguments, rate, decay):
+        """The arguments of a step whose Δ holds gradients, not steps."""
+        found = {"step": arguments.get("eps", rate), "decay": arguments["decay"] if arguments["decoupled"] else decay}
+        return found if "eps" not in arguments else found | {"eps": 1.0}
 
     def _constrain(self, i, weights):
         """Hold every filter to its norm, after the update."""
@@ -151,6 +161,10 @@ class Weighted(Layer):
 
     def _biases_grad(self, acts_grad):
         raise NotImplementedError
+
+
+def _no_noise():
+    return 0.0
 
 
 class Fc(Weighted):

@@ -1,7 +1,9 @@
 """What the harness asks of an engine.
 
 An engine is an object with ``name``, ``probe()`` and ``open(network, threads)``; other packages register theirs
-through the entry-point group ``rosetta.engines`` (a class without required constructor arguments).
+through the entry-point group ``rosetta.engines`` (a class without required constructor arguments). Optional are
+``quirks()``, a dict of the switches of the quirk ledger that its sessions have, and where they stand; and ``heedless``,
+names of those that change the values of layers it does not look at.
 
 Everything exchanged is a 2-D float32 NumPy array, the logical historical matrix: ``acts``, ``acts_grad`` and
 ``inputs_grad[i]`` are (outputs, N), C-contiguous, rows channel, y, x, images last; ``weights[i]`` and its
@@ -62,6 +64,8 @@ class Session(Protocol):
 
     def release(self, layer):
         """Free what the layer holds but its parameters."""
+
+    # Optional: set_quirk(name, on) turns one of the switches that the engine's ``quirks()`` lists.
 
 
 @runtime_checkable

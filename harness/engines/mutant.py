@@ -6,10 +6,9 @@ through the verbs of a session, so any engine can be given any fault.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
-from ..networks import parameter_shapes
+from ..networks import altered, parameter_shapes
 from ..parameters import increment
 
 FORWARD = ("acts", "cost")
@@ -61,7 +60,7 @@ class Mutant:
         """A session of the engine, with the fault in it."""
         mutation = self.mutation
         if mutation.keys:
-            network = misread(network, mutation.layer, mutation.keys(network.spec[mutation.layer]))
+            network = altered(network, {mutation.layer: mutation.keys(network.spec[mutation.layer])})
         session = self.engine.open(network, threads)
         if not mutation.results and not mutation.written:
             return session
@@ -107,7 +106,7 @@ class CorrectLayer:
         """
         name, inputs = self.spec.name, inputs or self.inputs
         engine, network, threads = self._origin
-        aside = engine.open(misread(network, name, keys or {}), threads)
+        aside = engine.open(altered(network, {name: keys or {}}), threads)
         for own, array in self.given.items():
             aside.write(name, own, array)
         for parameter in parameter_shapes(self.spec):
@@ -184,12 +183,3 @@ class MutantSession:
         for tensor, wrong in self._results.get(step, {}).items():
             if tensor != "acts_grad":
                 self._delivered[self._layer.spec.name, tensor] = wrong(self._layer, tensor)
-
-
-def misread(network, name, keys):
-    """The network with other values for one layer."""
-    layers = tuple(
-        replace(layer, keys=MappingProxyType({**layer.keys, **keys})) if layer.name == name else layer
-        for layer in network.layers
-    )
-    return replace(network, spec=replace(network.spec, layers=layers))

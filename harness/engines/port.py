@@ -17,6 +17,12 @@ class Port:
             return False, f"not built ({error}); run 'pip install -e .' or 'make build'"
         return True, "NumPy and BLAS, float32"
 
+    def quirks(self):
+        """The switches of the port and where they stand."""
+        from alexnet_rosetta.port.quirks import DEFAULTS
+
+        return dict(DEFAULTS)
+
     def open(self, network, threads):
         """A session; the port's threads are set for the whole process."""
         from alexnet_rosetta.port.network import Network
@@ -64,6 +70,10 @@ class PortSession:
         if found is None:
             raise KeyError(tensor)
         return found
+
+    def set_quirk(self, name, on):
+        """Turn a switch."""
+        self.network.set_quirk(name, on)
 
     def forward(self, layer, inputs=None, mask=None):
         """One layer forward."""

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 
 from ..sweep import STEPS
-from ..table import decisive
+from ..table import attributed, decisive
 from ..verdicts import FAILS, summarise
 
 # How a pair can end, from best to worst, and the exit code that it stands for.
-CODES = {"agrees": 0, "loaded": 0, "not compared": 3, "refused": 2, "too large": 2, "different": 1, "interrupted": 130}
+CODES = {"agrees": 0, "loaded": 0, "explained": 0, "not compared": 3, "refused": 2, "too large": 2, "different": 1, "interrupted": 130}
 BAD = ("different", "refused", "too large", "not compared", "interrupted")
-MARKS = {"agrees": "✓", "loaded": "✓", "not compared": "-"}
+MARKS = {"agrees": "✓", "loaded": "✓", "explained": "*", "not compared": "-"}
 _STEPS = dict.fromkeys(STEPS, 9)
 COLUMNS = {"": 1, "pair": 0, "layers": 6, "derived values": 14, **_STEPS, "closest": 8, "s": 6, "GiB": 5}
 
@@ -48,9 +48,10 @@ class Outcome:
     def judge(self):
         """Take the status that the rows stand for."""
         findings = [found for row in self.rows for found in row.counted().values()]
-        if any(found.fails for found in findings):
-            self.at_least("different")
-        elif not findings or any(found.reason for found in findings):
+        failed = [row for row in self.rows if any(found.fails for found in row.counted().values())]
+        if failed:
+            self.at_least("explained" if all(row.explained() for row in failed) else "different")
+        if not findings or any(found.reason for found in findings):
             self.at_least("not compared")
         elif self.status == "loaded":
             self.status = "agrees"
@@ -95,9 +96,11 @@ def sentence(outcomes, load_only=False):
     """The plain words at the end."""
     counts = {status: sum(one.status == status for one in outcomes) for status in CODES}
     good, what = (counts["loaded"], "loaded") if load_only else (counts["agrees"], "agree")
+    what += f", {counts['explained']} but for what quirks explain" if counts["explained"] else ""
     bad = "".join(f", {counts[status]} {status}" for status in BAD if counts[status])
     found = [(f"{one.name} {name}", finding) for one in outcomes for name, finding in decisive(one.rows)]
-    return f"{good} of {len(outcomes)} pairs {what}{bad}." + (f" {summarise(found)}" if found else "")
+    more = [summarise(found) if found else "", attributed(row for one in outcomes for row in one.rows)]
+    return " ".join(filter(None, [f"{good} of {len(outcomes)} pairs {what}{bad}.", *more]))
 
 
 def exit_code(outcomes):

@@ -3,7 +3,7 @@
     nailbed:  Y(y, x) = X(start + stride y, start + stride x);  its gradient goes back there
     blur:     correlation with a symmetric filter along both axes, zero outside the image: K X Kᵀ, its own gradient
     href:     mirrored left to right, as is its gradient
-    resize:   target pixel t looks at s = t scale + (S - T scale) / 2, held within 0 ... S - 1.01, and interpolates
+    resize:   target pixel t looks at s = t scale + (S - T scale) / 2, held within 0 ... S - 1, and interpolates
               linearly: W X Wᵀ with W(t, pixel) = max(0, 1 - |s - pixel|)
     rscale:   in training resized to R x R (R = S: not at all), then cropped to T x T, both at random, all cases alike;
               in other passes the T x T pixels in the middle
@@ -14,7 +14,7 @@ The last four have no gradient.
 Error model: selections are copies.  Blur is a sum of size products per axis, with a filter good to a few roundings:
 n = 2 size + 6.  Resizing interpolates three times, where M is all pixels around; and where it looks is off by the
 roundings of numbers of the size t scale + |(S - T scale) / 2|, which the pixels around translate into M.  The matrices
-are sums of three products.  For h(x) = x^.3333 or its linear piece, see `_cube_root`.
+are sums of three products.  For h(x) = x^(1/3) or its linear piece, see `_cube_root`.
 
 Source: network specification, 6.15 and 6.16; pooling and normalisation specification, 3.
 """
@@ -137,7 +137,7 @@ def resized(x, target, scale):
     """Images (C, S, S, N) at target x target pixels, and M."""
     side = x.shape[1]
     middle = (side - target * scale) / 2
-    at = np.maximum(0, np.minimum(np.arange(target) * scale + middle, side - 1.01))[:, None]
+    at = np.maximum(0, np.minimum(np.arange(target) * scale + middle, side - 1))[:, None]
     distance = np.abs(at - np.arange(side))
     weights = np.maximum(0, 1 - distance)
     # The pixels around count whole where a + w (b - a) rounds, and their weights move with what `at` is off by.
@@ -182,17 +182,17 @@ _LINEAR_BELOW = 0.0088564517
 def _cube_root(t, size):
     """h(t) and its M, for t that is known to `size` roundings.
 
-    The power has condition .3333 and a logarithm of its own.  The two pieces do not quite meet: where rounding decides
+    The power has condition 1/3 and a logarithm of its own.  The two pieces do not quite meet: where rounding decides
     between them, M makes room for the step.
     """
     above = t > _LINEAR_BELOW
     safe = np.where(above, t, 1)
-    power, linear = safe**0.3333, 7.787037 * t + 0.13793103
-    step = abs(_LINEAR_BELOW**0.3333 - (7.787037 * _LINEAR_BELOW + 0.13793103))
+    power, linear = safe ** (1 / 3), 7.787037 * t + 0.13793103
+    step = abs(_LINEAR_BELOW ** (1 / 3) - (7.787037 * _LINEAR_BELOW + 0.13793103))
     slope = 8 * ROUNDOFF * np.sqrt(_LAB_TERMS)
     close = np.abs(t - _LINEAR_BELOW) <= slope * size
     value = np.where(above, power, linear)
-    spread = np.where(above, power * (1 + 0.3333 * (np.abs(np.log(safe)) + size / safe)), 7.787037 * size + 0.13793103)
+    spread = np.where(above, power * (1 + (np.abs(np.log(safe)) + size / safe) / 3), 7.787037 * size + 0.13793103)
     return value, spread + close * step / slope
 
 

@@ -4,8 +4,10 @@
     dX = V D^−β − 2αβ U Σ_mirrored window V Y / D
 
 The window of size s around position f is f − ⌊s/2⌋ ... f − ⌊s/2⌋ + s − 1, clipped; for even sizes the positions
-whose window holds f are the mirror image of that.  Blocked: the s positions of f's own block.  cnorm's gradient
-ignores that the mean depends on X, as the historical one did.
+whose window holds f are the mirror image of that.  Blocked: the s positions of f's own block.  In cnorm the mean
+depends on X too: of the second term, dU, each position also takes from those that it averages over,
+
+    dX = V D^−β + dU − Σ_mirrored window dU / (positions in the window)
 
 Error model (s: numbers in the window): forward n = s + 6, M = |Y| (1 + β), because D is a sum of positive numbers
 and the power multiplies its relative error by β.  Backward n = s + 8, M = |V D^−β| + 2αβ |U| Σ |V Y / D|.
@@ -73,25 +75,29 @@ class ContrastNorm(ResponseNorm):
         return _flat(y, np.abs(y) * (1 + self.beta * (1 + self._amplified(u, w, d))), 2 * self._in_window() + 6)
 
     def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
-        """Approximate gradient of the input."""
+        """Gradient of the input."""
         x = planes(np.asarray(inputs[0], np.float64), self.channels)
         v = planes(acts_grad, self.channels)
         u, w = self._differences(x)
+        inside = self._inside(x.shape[1])
         d = self._denominators(u)
         kappa = self._amplified(u, w, d)
         direct = v * d**-self.beta
         shared = direct * x / d
         factor = 2 * self.alpha * self.beta
-        value = direct - factor * u * self._sum(shared, mirrored=True)
-        spread = self._sum(np.abs(shared) * (1 + (1 + self.beta) * kappa), mirrored=True)
-        magnitude = np.abs(direct) * (1 + self.beta * kappa) + factor * w * spread
-        return _flat(value, magnitude, 2 * self._in_window() + 8)
+        du = -factor * u * self._sum(shared, mirrored=True)
+        spread = factor * w * self._sum(np.abs(shared) * (1 + (1 + self.beta) * kappa), mirrored=True)
+        value = direct + du - self._sum(du / inside, mirrored=True)
+        magnitude = np.abs(direct) * (1 + self.beta * kappa) + spread + self._sum(spread / inside, mirrored=True)
+        return _flat(value, magnitude, 3 * self._in_window() + 8)
 
     def _differences(self, x):
-        side = x.shape[1]
-        windows = Windows(side, -(self.size // 2), self.size, 1, side)
-        inside = windows.pixels_per_window().reshape(side, side, 1)
+        inside = self._inside(x.shape[1])
         return x - self._sum(x) / inside, np.abs(x) + self._sum(np.abs(x)) / inside
+
+    def _inside(self, side):
+        windows = Windows(side, -(self.size // 2), self.size, 1, side)
+        return windows.pixels_per_window().reshape(side, side, 1)
 
     def _amplified(self, u, w, d):
         return 2 * self.alpha * self._sum(np.abs(u) * w) / d

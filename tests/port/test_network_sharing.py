@@ -329,7 +329,7 @@ def test_super_eps_by_hand():
     for g, a, q in ((1, 0.5, 0.5), (0.5, 0.5, 0.375), (0, 0.25, 0.1875)):
         low.weights_grad[0], low.biases_grad = np.full((12, 8), float(g)), np.full((1, 8), float(g))
         low.update()
-        inc = 0.9 * inc + 0.5 * (g / np.sqrt(q - a + 1))
+        inc = 0.9 * inc + 0.5 * (g / np.sqrt(q - a * a + 1))
         weights += inc
         for found, expected in ((low.weights_inc[0], inc), (low.weights[0], weights), (low.biases, weights)):
             assert np.abs(found - expected).max() <= 8 * EPSILON
@@ -340,7 +340,9 @@ def test_super_eps_by_hand():
 
 def test_super_eps_may_have_no_root():
     params = CHAIN_PARAMS.replace(RATES, RATES + "superEps=.0625\n", 1)
-    low = build(params=params).layers["low"]
+    network = build(params=params)
+    network.set_quirk("super-eps-mean-not-squared", True)
+    low = network.layers["low"]
     low.weights_grad[0], low.biases_grad = np.full((12, 8), 0.5), np.full((1, 8), 2.0)
     low.update()  # Q - A: 1/8 - 1/4 for the weights, 2 - 1 for the biases
     assert np.isnan(low.weights[0]).all()

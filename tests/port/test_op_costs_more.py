@@ -85,14 +85,18 @@ def test_tica(size):
     exact = 1 / (0.001 + np.sqrt(sums(x * x, size)))
     assert_within(reciprocals, exact, 2 * size + 4, exact)
     assert_within(cost, [exact.sum()], exact.size, exact.sum())
-    gradient = costs.tica_backward(x, reciprocals, size=size, coeff=0.5)
-    assert_within(gradient, -0.5 * x * sums(exact, size), 4 * size + 4, 0.5 * np.abs(x) * sums(exact, size))
+    for mirrored in (False, True):
+        gradient = costs.tica_backward(x, reciprocals, size=size, coeff=0.5, mirrored=mirrored)
+        total = sums(exact, size, mirrored)
+        assert_within(gradient, -0.5 * x * total, 4 * size + 4, 0.5 * np.abs(x) * total)
+    rooted = costs.tica_backward(x, reciprocals, size=size, coeff=0.5, root=True)
+    assert_within(rooted, -0.5 * x * np.sqrt(total), 4 * size + 6, 0.5 * np.abs(x) * np.sqrt(total))
 
     def objective(z):
         roots = np.sqrt(sums(z * z, size))
         return 0.5 * (roots - 0.001 * np.log(0.001 + roots)).sum()
 
-    if size % 2 == 1 and size > 1:  # even windows are not mirrored, and size 1 has its kinks at 0
+    if size > 1:  # size 1 has its kinks at 0
         check(objective, x, gradient, 0.25)
 
 

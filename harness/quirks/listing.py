@@ -1,0 +1,75 @@
+"""The ledger as text: `rosetta list quirks`, and the page of the guide."""
+
+from textwrap import wrap
+
+from . import CONVENTIONS, DEFECTS
+
+HEADINGS = {
+    "Defects": (DEFECTS, "on reproduces the historical code, off computes what was meant, as the reference does"),
+    "Conventions": (CONVENTIONS, "on does what the engine of 2012 did, as the reference does, off what others do"),
+}
+
+
+def lines(width=100):
+    """Lines for a terminal."""
+    for heading, (quirks, about) in HEADINGS.items():
+        yield f"{heading}: {about}"
+        for quirk in quirks:
+            yield ""
+            yield f"  {quirk.name}   [{positions(quirk)}]"
+            yield f"    {quirk.title}"
+            yield from (f"      {line}" for line in wrap(quirk.text, width - 6, break_on_hyphens=False))
+            yield f"      {reach(quirk)}; {quirk.source}"
+        yield ""
+    yield "rosetta compare NET --quirk NAME=on|off turns a switch in all engines, ENGINE:NAME=on|off in one."
+
+
+def page():
+    """Lines of docs/quirks.md."""
+    yield from PREFACE.strip().splitlines()
+    for heading, (quirks, about) in HEADINGS.items():
+        yield from ("", f"## {heading}", "", f"Switch: {about}.")
+        for quirk in quirks:
+            yield from ("", f"### {quirk.name}", "", f"*{quirk.title[0].upper()}{quirk.title[1:]}.*", "")
+            yield from wrap(quirk.text, 118, break_on_hyphens=False, break_long_words=False)
+            yield from (
+                "",
+                f"{reach(quirk)[0].upper()}{reach(quirk)[1:]}. Defaults: {positions(quirk)}. Source: {quirk.source}.",
+            )
+
+
+def positions(quirk):
+    """Where the switch stands by default, by engine."""
+    if quirk.values:
+        return "on in every engine"
+    found = {"legacy": quirk.legacy, "port": quirk.port}
+    return ", ".join(f"{name} {'on' if on else 'off'}" for name, on in found.items() if on is not None)
+
+
+def reach(quirk):
+    """What it touches."""
+    return f"layers {', '.join(quirk.layers)}" if quirk.layers else "entry points only"
+
+
+PREFACE = """
+# The quirk ledger
+
+What the engine of 2012 computes otherwise than it was meant to (*defects*), and what it computes otherwise than other
+frameworks (*conventions*). Each has a name and a switch. The legacy engine reproduces history; the port computes what
+was meant, and so does the reference that both are judged by.
+
+```sh
+rosetta list quirks                                              # this page
+rosetta compare zoo --quirk legacy-cpu:cnorm-ignores-means=off   # turn a switch in one engine
+rosetta compare alexnet --quirk port:lrn-alpha-over-size=off     # see what a convention does
+```
+
+Where a tensor is `different`, the comparison turns each switch that touches the layer, runs the layer's step again
+from the same values and judges again. If the difference vanishes, the row says which quirk explains it. The exit code
+is 1 all the same; the closing sentence tells explained differences from others.
+
+In Python: `legacy.Network(layers, quirks={"href-overwrites": False})`, `with legacy.quirks(blur_last_tap=False):`
+around calls of `legacy.cudaconv`, and `port.Network(spec, quirks={"href-overwrites": True})`.
+
+This page is written by `rosetta list quirks --markdown`.
+"""

@@ -1,0 +1,81 @@
+"""Positions of switches: what a user asks for, what an engine has, and sessions with them."""
+
+from ..errors import BadInput, Unsupported
+from . import LEDGER, find
+from .values import rearranged, rewritten
+
+POSITIONS = {"on": True, "off": False}
+
+
+def switches(engine):
+    """The switches of an engine and where they stand unless told otherwise: dict of name to bool.
+
+    Those that work on values every engine has, unless it says that it does not heed them (``heedless``). The others
+    are those that it lists itself (``quirks()``).
+    """
+    heedless = getattr(engine, "heedless", ())
+    given = {name: True for name, quirk in LEDGER.items() if quirk.values and name not in heedless}
+    return {**given, **getattr(engine, "quirks", dict)()}
+
+
+def parse(texts, engines):
+    """Positions by engine.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        ``name=on`` or ``name=off`` for all engines, ``engine:name=off`` for one.
+    engines : sequence of Engine
+
+    Returns
+    -------
+    dict of str to dict of str to bool
+        By engine and quirk, what differs from nothing said; in the order in which it was said.
+
+    Raises
+    ------
+    BadInput
+        Not of that form, no such quirk, no such engine.
+    Unsupported
+        An engine that has no such switch.
+    """
+    settings = {engine.name: {} for engine in engines}
+    for text in texts:
+        where, _, rest = text.rpartition(":")
+        name, _, position = rest.partition("=")
+        if position not in POSITIONS or where not in ("", *settings):
+            hint = f"name=on, name=off, or ENGINE:name=off with one of {', '.join(settings)}"
+            raise BadInput(f"--quirk {text} is no setting of a quirk", hint=hint)
+        find(name)
+        for engine in engines:
+            if where in ("", engine.name):
+                _require_switch(engine, name)
+                settings[engine.name][name] = POSITIONS[position]
+    return settings
+
+
+def open_session(engine, network, threads, settings):
+    """A session of an engine with some switches set.
+
+    Parameters
+    ----------
+    engine : Engine
+    network : networks.Network
+    threads : int
+    settings : dict of str to bool
+
+    Returns
+    -------
+    Session
+    """
+    session = engine.open(rewritten(network, settings), threads)
+    for name, on in settings.items():
+        if not find(name).values:
+            _require_switch(engine, name)
+            session.set_quirk(name, on)
+    return rearranged(session, network, settings)
+
+
+def _require_switch(engine, name):
+    if name not in switches(engine):
+        raise Unsupported(f"engine {engine.name} has no switch for the quirk {name}", hint="see 'rosetta list quirks'")

@@ -1,0 +1,140 @@
+"""Switches that need nothing of an engine: they change the values and arrays that it is given."""
+
+import math
+
+import numpy as np
+
+from ..errors import Unsupported
+from ..networks import altered
+from . import LEDGER
+
+
+class OtherShape(Unsupported):
+    """The engine's tensor would have another shape."""
+
+    status = "shape"
+
+
+def rewritten(network, settings):
+    """The network as an engine with these switches off reads it: dict of quirk to bool."""
+    off = [name for name, on in settings.items() if not on and name in REWRITES]
+    for name in off:
+        keys = {layer.name: REWRITES[name](layer) for layer in network.layers if layer.type in LEDGER[name].layers}
+        network = altered(network, keys)
+    return network
+
+
+def rearranged(session, network, settings):
+    """The session, in a cover where a switch needs one."""
+    layers = network.graph.layers
+    relu_first, reshaped = set(), {}
+    if not settings.get("norm-before-relu", True):
+        relu_first = {layer.name for layer in network.layers if reads_linear_convolution(layer, layers)}
+    if not settings.get("pool-ceil", True):
+        reshaped = {x.name: floor_outputs(x) for x in network.layers if x.type == "pool" and reshapes(x)}
+    return Rearranged(session, relu_first, reshaped) if relu_first or reshaped else session
+
+
+def reads_linear_convolution(layer, layers):
+    """Whether a normalisation sees the outputs of a convolution without a neuron between."""
+    return layer.type in LEDGER["norm-before-relu"].layers and layers[layer.inputs[0]].type in ("conv", "local")
+
+
+def floor_outputs(layer):
+    """Outputs per side of a pooling layer with windows that stay inside the image."""
+    return (layer["imgSize"] - layer["start"] - layer["sizeX"]) // layer["stride"] + 1
+
+
+def reshapes(layer):
+    """Whether that is another number than it has."""
+    return floor_outputs(layer) != layer["outputsX"]
+
+
+class Rearranged:
+    """A session, in isolated mode, some of whose layers see their input through relu, or would have other shapes.
+
+    Parameters
+    ----------
+    session : Session
+    relu_first : set of str
+        Layers that see their input through relu.
+    reshaped : dict of str to int
+        Pooling layers, and how many outputs per side they would have.
+    """
+
+    def __init__(self, session, relu_first, reshaped):
+        self._session, self._relu_first, self._reshaped = session, relu_first, reshaped
+        self._seen = {}
+
+    def __getattr__(self, verb):
+        return getattr(self._session, verb)
+
+    def forward(self, layer, inputs=None, mask=None):
+        """One layer forward."""
+        if layer in self._reshaped:
+            side = self._reshaped[layer]
+            raise OtherShape(f"rounding down gives {side} x {side} outputs")
+        if layer in self._relu_first:
+            self._seen[layer] = inputs[0] > 0
+            inputs = [np.maximum(inputs[0], 0)]
+        self._session.forward(layer, inputs, mask)
+
+    def read(self, layer, tensor):
+        """A tensor of a layer."""
+        found = self._session.read(layer, tensor)
+        return found * self._seen[layer] if tensor == "inputs_grad[0]" and layer in self._relu_first else found
+
+    def sum_grad(self, layer, parts):
+        """The gradient of an output that several layers read."""
+        if self._relu_first.isdisjoint(consumer for consumer, *_ in parts):
+            return self._session.sum_grad(layer, parts)
+        total = np.zeros_like(self.read(parts[0][0], f"inputs_grad[{parts[0][1]}]"))
+        for consumer, i, _ in parts:
+            total += self.read(consumer, f"inputs_grad[{i}]")
+        return total
+
+
+def _floor_geometry(layer):
+    """The smallest padding with which rounding down gives as many filter positions."""
+    padding = []
+    for i, given in enumerate(layer["padding"]):
+        size, stride, wanted = layer["filterSize"][i], layer["stride"][i], layer["modulesX"]
+        pad = -given
+        while 1 + (2 * pad + layer["imgSize"][i] - size) // stride < wanted:
+            pad += 1
+        padding.append(-pad)
+    return {"padding": tuple(padding)}
+
+
+def _undivided_scale(layer):
+    return {"scale": layer["scale"] * layer["size"] ** (1 if layer.type == "cmrnorm" else 2)}
+
+
+def _other_sign(layer):
+    return {"coeff": -layer["coeff"]} if layer.type.startswith("cost.") else {}
+
+
+def _rate_of_weights(layer):
+    rate = layer["epsW"][0]
+    return {"epsB": rate} if rate > 0 and layer["epsB"] > 0 else {}
+
+
+def _deviations(layer):
+    """Limits that hold for the standard deviation, where the contrast is that over the root of the count."""
+    roots = [math.sqrt(count) for count in layer["weightsPerFilter"]]
+    return {
+        key: tuple(limit / root for limit, root in zip(layer[key], roots, strict=True))
+        for key in ("wcNormMin", "wcNormMax")
+    }
+
+
+REWRITES = {
+    "bias-rate": _rate_of_weights,
+    "conv-ceil-geometry": _floor_geometry,
+    "gradient-ascent": _other_sign,
+    "lrn-alpha-over-size": _undivided_scale,
+    "lrn-k-from-file": lambda layer: {"minDiv": 1.0},
+    "wball-times-size": lambda layer: {"wballNormed": layer["wball"]},
+    "wcnorm-over-count": _deviations,
+}
+"""What a layer's keys become with the switch off."""
