@@ -27,6 +27,7 @@ def test_every_entry_says_what_it_has_to():
         assert quirk.kind in ("defect", "convention")
         assert quirk.text.endswith(".")
         assert quirk.source
+        assert not quirk.title.endswith(".")
         assert quirk.legacy is not None or quirk.port is not None
 
 
