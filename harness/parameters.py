@@ -27,7 +27,8 @@ def make(network, seed, weights_file=None):
     network : Network
     seed : int
     weights_file : path, optional
-        npz file with all weights and biases, named ``layer.weights[0]`` and ``layer.biases``.
+        npz file with all weights and biases, named ``layer.weights[0]`` and ``layer.biases``, and with the connections
+        of sparse inputs, ``layer.filterConns[0]``, integers; nothing for matrices that a layer takes from another one.
 
     Returns
     -------
@@ -101,16 +102,40 @@ def _normal(scale, shape, seed, *key):
 
 def _load(network, path, values):
     arrays = read_npz(path, "--weights takes an npz file with arrays such as 'conv1.weights[0]' and 'conv1.biases'")
-    borrowed = {(layer.name, tensor) for layer, tensor, _ in _borrowed(network)}
-    wanted = {
-        f"{layer.name}.{tensor}": (layer.name, tensor, shape)
-        for layer in network.layers
-        for tensor, shape in parameter_shapes(layer).items()
-        if (layer.name, tensor) not in borrowed
-    }
+    wanted = _of_file(network)
     missing, unknown = sorted(set(wanted) - set(arrays)), sorted(set(arrays) - set(wanted))
     if missing or unknown:
         name, what = (missing[0], "is missing") if missing else (unknown[0], "is no parameter of this network")
         raise BadInput(f"{path}: array {name} {what}", hint=f"one array for each of: {', '.join(wanted)}")
-    for key, (layer, tensor, shape) in wanted.items():
-        values[layer][tensor] = check(path, key, arrays[key], shape)
+    for key, (layer, tensor) in wanted.items():
+        if tensor.startswith("filterConns"):
+            values[layer.name][tensor] = _checked_connections(path, key, arrays[key], layer, index(tensor))
+        else:
+            values[layer.name][tensor] = check(path, key, arrays[key], parameter_shapes(layer)[tensor])
+
+
+def _of_file(network):
+    """What a file of weights holds: {array: (layer, tensor)}; nothing for what a layer takes from another one."""
+    borrowed = {(layer.name, tensor) for layer, tensor, _ in _borrowed(network)}
+    wanted = {}
+    for layer in network.layers:
+        for tensor in parameter_shapes(layer):
+            if (layer.name, tensor) in borrowed:
+                continue
+            wanted[f"{layer.name}.{tensor}"] = layer, tensor
+            if index(tensor) in sparse_inputs(layer):
+                wanted[f"{layer.name}.{_connections(tensor)}"] = layer, _connections(tensor)
+    return wanted
+
+
+def _checked_connections(path, key, table, layer, i):
+    channels, over = layer["channels"][i], layer["overSample"][i]
+    right = table.shape == (over * channels,) and np.issubdtype(table.dtype, np.integer)
+    if not right or not np.array_equal(np.sort(table.reshape(over, channels)), [range(channels)] * over):
+        raise BadInput(
+            f"{path}: array {key} has no such connections",
+            expected=f"integers, {over} permutation(s) of 0 ... {channels - 1}, one after the other",
+            actual=f"{table.dtype} {table.shape}",
+            hint="group k of the filters sees the channels from entry k*filterChannels on",
+        )
+    return table

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from rule_nets import DEFINITION, PARAMS
 from small_nets import write_net
 
 from alexnet_rosetta.harness import names, networks, parameters
@@ -75,3 +76,47 @@ def test_bad_weights_are_named(tmp_path, network, changes, message):
     save(tmp_path / "weights.npz", network, **changes)
     with pytest.raises(BadInput, match=message):
         parameters.make(network, seed=0, weights_file=tmp_path / "weights.npz")
+
+
+@pytest.fixture
+def sparse(tmp_path):
+    return networks.load(write_net(tmp_path, DEFINITION, PARAMS, "rules"))
+
+
+def saved(path, network, **changes):
+    """An npz file with all that a network of `rule_nets` wants."""
+    values = parameters.make(network, seed=9)
+    arrays = {
+        f"{layer}.{tensor}": array
+        for layer, tensor, array in parameters.owned(network, values)
+        if "_inc" not in tensor
+    }
+    arrays = {name: array for name, array in (arrays | changes).items() if array is not None}
+    np.savez(path, **arrays)
+    return arrays
+
+
+def test_connections_come_with_the_weights(tmp_path, sparse):
+    arrays = saved(tmp_path / "w.npz", sparse)
+    values = parameters.make(sparse, seed=0, weights_file=tmp_path / "w.npz")
+    read, drawn = (made["sparse1"]["filterConns[0]"] for made in (values, parameters.make(sparse, seed=0)))
+    assert np.array_equal(read, arrays["sparse1.filterConns[0]"])
+    assert not np.array_equal(read, drawn)
+    assert values["again2"]["weights[0]"] is values["again1"]["weights[0]"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sparse1.filterConns[0]": None}, r"sparse1\.filterConns\[0\] is missing"),
+        ({"conv1.filterConns[0]": np.arange(3)}, r"conv1\.filterConns\[0\] is no parameter"),
+        ({"again2.weights[0]": np.zeros((288, 32), np.float32)}, r"again2\.weights\[0\] is no parameter"),
+        ({"sparse1.filterConns[0]": np.zeros(16, int)}, r"has no such connections.*1 permutation\(s\) of 0 \.\.\. 15"),
+        ({"sparse1.filterConns[0]": np.arange(16.0)}, r"integers.*float64 \(16,\)"),
+        ({"sparse1.filterConns[0]": np.arange(8)}, r"int64 \(8,\)"),
+    ],
+)
+def test_bad_connections_are_named(tmp_path, sparse, changes, message):
+    saved(tmp_path / "w.npz", sparse, **changes)
+    with pytest.raises(BadInput, match=f"(?s){message}"):
+        parameters.make(sparse, seed=0, weights_file=tmp_path / "w.npz")

@@ -80,6 +80,13 @@ def test_names_from_files_cannot_become_markup(tmp_path):
     assert "<b>bold" not in text
 
 
+def test_a_cost_may_be_infinite(tmp_path):
+    found = record.read(api.compare(write_net(tmp_path), engines=["reference"], batch=4, out=tmp_path / "run").record)
+    (name,) = found.about["costs"]
+    found.about["costs"][name] = ["inf", 4.0, 2.0]
+    assert f"Cost {name}: inf per case" in page.render(found)
+
+
 def test_a_file_that_cannot_be_written(folder):
     with pytest.raises(BadInput, match=r"cannot be written.*--out"):
         write(folder, folder / "record.json" / "x.html")
