@@ -50,6 +50,18 @@ def conv(name, inputs, filters, **changes):
     return layer | learning(len(img)) | changes
 
 
+def local(name, source, channels, img, size, filters, **changes):
+    """A locally connected layer, stride 1, no padding."""
+    side = img - size + 1
+    rows = side * side * channels * size * size
+    keys = {
+        "type": "local", "filters": filters, "channels": [channels], "imgSize": [img], "filterSize": [size],
+        "stride": [1], "groups": [1], "padding": [0], "modulesX": side, "randSparse": [False],
+        "weightShapes": [[rows, filters]], "biasShape": [side * side * filters, 1],
+    }  # fmt: skip
+    return {"name": name, "inputs": [source], "outputs": filters * side * side} | keys | learning(1, **changes)
+
+
 def cost(labels, probs, **changes):
     """A logistic-regression cost."""
     return {"name": "cost", "type": "cost.logreg", "inputs": [labels, probs], "outputs": 0, "coeff": 1.0} | changes

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from legacy_networks import conv, fc, initialise, network, normal, same_bits
+from legacy_networks import assert_within, conv, fc, initialise, local, network, normal, same_bits
 
 from alexnet_rosetta.legacy import Refused
 
@@ -153,3 +153,129 @@ def test_update_without_a_gradient():
     net = network(conv("conv", {"a": (1, 1, 1, 1, 0, 1)}, 16), a=1)
     with pytest.raises(Refused, match="layer conv: there is no gradient"):
         net.update("conv")
+
+
+# Constraints after an update: with a gradient and a momentum of 0 the update alone changes nothing.
+
+
+def constrained(layer, w):
+    """The weights after an update that does nothing but hold them to their constraints."""
+    net = network(layer | {"wc": [0.0], "momW": [0.0]}, a=layer["weightShapes"][0][0])
+    net.write("top", "weights[0]", w)
+    net.write("top", "weights_inc[0]", np.zeros_like(w))
+    net.write("top", "biases_grad", np.zeros(layer["biasShape"], np.float32))
+    if layer["type"] == "conv":
+        net.write("top", "weights_grad[0]", np.zeros_like(w))
+    net.update("top")
+    return net.read("top", "weights[0]")
+
+
+def assert_rescaled(found, w, factor):
+    """Columns outside the limits were multiplied by their factor, the others are the same bits."""
+    np.testing.assert_array_equal(found[:, factor == 1], w[:, factor == 1])
+    assert_within(found, w * factor, len(w) + 6, 2 * np.abs(w * factor))
+    assert 0 < (factor == 1).sum() < len(factor)
+
+
+def columns(rows, count):
+    """Weights whose columns have norms from about 1/8 to 4."""
+    return normal(RNG, rows, count) * np.geomspace(1 / 8, 4, count, dtype=np.float32) / np.float32(np.sqrt(rows))
+
+
+@pytest.mark.parametrize("kind", ["fc", "conv"])
+def test_wball_bounds_the_norm_of_a_column(kind):
+    bound = {"wballNormed": [1.0]}
+    layer = (
+        fc("top", ["a"], [48], 32, **bound) if kind == "fc" else conv("top", {"a": (48, 1, 1, 1, 0, 1)}, 32, **bound)
+    )
+    w = columns(48, 32)
+    norm = np.sqrt((w.astype(np.float64) ** 2).sum(0))
+    assert_rescaled(constrained(layer, w), w, 1 / np.maximum(norm, 1))
+
+
+def test_wball_of_a_local_layer_is_for_every_module():
+    layer = local("top", "a", 4, 4, 3, 16, wballNormed=[1.0])
+    w = columns(36, 64).reshape(36, 4, 16).swapaxes(0, 1).reshape(144, 16).copy()
+    found = constrained(layer, w)
+    for module in range(4):
+        rows = slice(36 * module, 36 * module + 36)
+        norm = np.sqrt((w[rows].astype(np.float64) ** 2).sum(0))
+        assert_within(found[rows], w[rows] / np.maximum(norm, 1), 42, 2 * np.abs(w[rows]))
+    assert (np.abs(w) > np.abs(found)).any()
+
+
+def test_wcnorm_bounds_the_contrast_and_keeps_the_mean_in():
+    limits = {"wcNormMin": [1 / 64], "wcNormMax": [1 / 16]}
+    layer = conv("top", {"a": (48, 1, 1, 1, 0, 1)}, 32, **limits)
+    w = columns(48, 32) + np.float32(0.25)
+    w[:, 7] = 0.25
+    wide = w.astype(np.float64)
+    contrast = np.sqrt(((wide - wide.mean(0)) ** 2).sum(0)) / 48
+    some = np.where(contrast > 0, contrast, 1)
+    factor = np.where(contrast > 0, np.clip(contrast, 1 / 64, 1 / 16) / some, 1)
+    found = constrained(layer, w)
+    assert (factor > 1).any()
+    assert (factor < 1).any()
+    np.testing.assert_array_equal(found[:, 7], w[:, 7])  # without contrast, not infinite
+    deviation = np.abs(wide - wide.mean(0)).sum(0) * (np.abs(wide).max(0)) / np.maximum((some * 48) ** 2, 1e-30)
+    assert_within(found, w * factor, 54, np.abs(w * factor) * (2 + deviation))
+
+
+def test_wcnorm_comes_before_wball():
+    layer = conv("top", {"a": (2, 1, 1, 1, 0, 1)}, 16, wcNormMin=[4.0], wcNormMax=[8.0], wballNormed=[1.0])
+    w = np.tile(np.array([[3.0], [-4.0]], np.float32), 16)  # contrast 2.47: doubled and more, then of norm 1
+    assert_within(constrained(layer, w), w / 5, 8, 2 * np.abs(w))
+
+
+# superEps.
+
+
+def super_step(state, g, eps):
+    """(W, Δ, A, Q, size of Δ, of W) after Δ ← 0.9 Δ + ε G / √(Q - A + 1/2) with μ = 3/4 in A and Q."""
+    w, inc, mean, square, inc_size, w_size = state
+    mean, square = 0.75 * mean + 0.25 * g, 0.75 * square + 0.25 * g * g
+    spread = square - mean + 0.5
+    term = eps * g / np.sqrt(spread)
+    inc = 0.9 * inc + term
+    inc_size = 0.9 * inc_size + np.abs(term) * (1 + (square + np.abs(mean) + 0.5) / (2 * spread))
+    return w + inc, inc, mean, square, inc_size, w_size + inc_size
+
+
+@pytest.mark.parametrize("kind", ["fc", "conv"])
+def test_three_steps_with_super_eps(kind):
+    """A in place of A² is history's."""
+    keys = {"superEps": 0.5, "momW": [0.75], "momB": 0.75, "wc": [0.0]}
+    layer = fc("top", ["a"], [4], 16, **keys) if kind == "fc" else conv("top", {"a": (4, 1, 1, 1, 0, 1)}, 16, **keys)
+    net = network(layer, a=4)
+    initialise(net, layer, RNG)
+    for w, inc, grad, eps in (("weights[0]", "weights_inc[0]", "weights_grad[0]", 0.5),
+                              ("biases", "biases_inc", "biases_grad", 0.25)):  # fmt: skip
+        start = [net.read("top", name).astype(np.float64) for name in (w, inc)]
+        state = (*start, 0, 0, np.abs(start[1]), np.abs(start[0]))
+        for other in ("weights_grad[0]", "biases_grad"):
+            net.write("top", other, np.zeros_like(net.read("top", other.replace("_grad", ""))))
+        for _ in range(3):
+            g = normal(RNG, *start[0].shape) / 4
+            net.write("top", grad, g)
+            net.update("top")
+            state = super_step(state, g.astype(np.float64), eps)
+        assert_within(net.read("top", inc), state[1], 30, state[4])
+        assert_within(net.read("top", w), state[0], 30, state[5])
+        assert np.abs(state[2]).max() > 2**-5
+
+
+def test_super_eps_takes_the_route_with_a_gradient_matrix():
+    net = network(fc("top", ["a"], [4], 16, superEps=0.5), a=4)
+    net.forward("top", [normal(RNG, 4, 8)])
+    inc = net.read("top", "weights_inc[0]")
+    net.backward("top", normal(RNG, 16, 8))
+    assert same_bits(net.read("top", "weights_inc[0]"), inc)
+    assert net.read("top", "weights_grad[0]").any()
+
+
+def test_refused_normals():
+    net = network(fc("top", ["a"], [4], 16), a=4)
+    with pytest.raises(Refused, match="layer top: schedule_normals have the wrong shape"):
+        net.write("top", "schedule_normals", [[0.0, 0.0]])
+    with pytest.raises(Refused, match="layer one: has no learning rate"):
+        net.write("one", "schedule_normals", [[0.0, 0.0]])
