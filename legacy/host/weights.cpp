@@ -93,7 +93,7 @@ void Weights::addSuperStep(float rate) {
     add(mean, grad, rule.mom, 1 - rule.mom, mean);
     eltwiseMult(grad, grad, spread);
     add(square, spread, rule.mom, 1 - rule.mom, square);
-    const Matrix& squaredMean = mean;  // quirk super_eps_mean: history subtracts A where A² was meant; may give NaN
+    const Matrix& squaredMean = mean;  // quirk super-eps-mean-not-squared: A² was meant; NaN is possible
     add(square, squaredMean, 1, -1, spread);
     addScalar(spread, rule.superEps, spread);
     squareRoot(spread, spread);
