@@ -80,7 +80,8 @@ def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **option
     keep : bool
         Store whole tensors in the record.
     **options
-        ``params, weights, input, batch, seed, mode, passes, threads, quirks``: see `run.Options`.
+        ``params, weights, input, batch, seed, mode, passes, threads, quirks, progress, update_every``: see
+        `run.Options`.
 
     Returns
     -------

@@ -12,7 +12,7 @@ import numpy as np
 from .learning import learning, normal, rate, solver_constants, updates_directly
 from .names import gradient, increment
 from .reference import Bounded, accumulate, sum_grads
-from .rerun import Rerun, run_backward, run_sum, write_normals
+from .rerun import Rerun, run_backward, run_sum, step_backward, write_normals
 from .stream import chunks, columns
 
 
@@ -26,7 +26,7 @@ def rows(sweep):
         grad = sweep.acts_grad.get(layer.name)
         sweep.each(layer, "backward", lambda session, layer=layer: write_normals(session, sweep, layer))
         fed = None if sweep.own_feed else grad
-        sweep.each(layer, "backward", lambda session, name=layer.name, fed=fed: session.backward(name, fed))
+        sweep.each(layer, "backward", lambda session, layer=layer, fed=fed: step_backward(session, sweep, layer, fed))
         yield from _layer(sweep, layer, grad, below, parameters)
         sources = list(dict.fromkeys(layer.inputs[i] for i in sweep.graph.wanted_inputs(layer)))
         for source in sources:
@@ -181,13 +181,15 @@ def _parameter_row(sweep, owner, contributions):
     """
     layer, tensor = sweep.graph.layers[owner[0]], owner[1]
     steps = [(source, grad) for source, _, _, grad in contributions]
-    contributions = [contribution[:3] for contribution in contributions]
+    passes = sweep.work.network.update_every
+    contributions = [(source, own, total.repeated(passes)) for source, own, total, _ in contributions]
+    cases = passes * sweep.work.batch
     if updates_directly(layer, tensor):
         name = increment(tensor)
-        found = _new_increment(sweep, layer, tensor, contributions)
+        found = _new_increment(sweep, layer, tensor, contributions, cases)
     else:
         name = gradient(tensor)
-        found = sum_grads([total.scaled(1 / sweep.work.batch) for _, _, total in contributions])
+        found = sum_grads([total.scaled(1 / cases) for _, _, total in contributions])
     stream = sweep.stream(layer, "backward", name, found.value.shape)
     stream.add(found)
     sweep.gradients.setdefault(layer.name, {})[name] = stream.reference
@@ -202,12 +204,11 @@ def _parameter_row(sweep, owner, contributions):
     return sweep.row(stream, timed=contributions[-1][0] is layer)
 
 
-def _new_increment(sweep, layer, tensor, contributions):
-    inc = sweep.work.values[layer.name][increment(tensor)]
-    cases, mom = sweep.work.batch, solver_constants(layer, tensor)["mom"]
+def _new_increment(sweep, layer, tensor, contributions, cases):
+    inc, mom = sweep.work.values[layer.name][increment(tensor)], solver_constants(layer, tensor)["mom"]
     found = None
     for source, own, total in contributions:
-        eps = rate(source, own, normal(sweep.work.normals(source), source, own))
+        eps = rate(source, own, sweep.work.network.progress, normal(sweep.work.normals(source), source, own))
         if found is None:
             found = accumulate(inc, total, eps=eps, mom=mom, cases=cases)
         else:

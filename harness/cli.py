@@ -91,6 +91,10 @@ def _names(ctx, param, value):
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 @click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
 @click.option("--passes", default=",".join(STEPS), show_default=True, callback=_names, help="What to compare.")
+@click.option("--progress", default=0.0, show_default=True, type=click.FloatRange(0, 1),
+              help="Share of the training that is done, for the learning rates.")  # fmt: skip
+@click.option("--update-every", default=1, show_default=True, type=click.IntRange(1),
+              help="Backward passes per update; all see the same cases.")  # fmt: skip
 @click.option("--quirk", "quirks", multiple=True, metavar="[ENGINE:]NAME=on|off",
               help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")

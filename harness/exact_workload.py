@@ -57,7 +57,7 @@ class ExactWorkload(Workload):
     def _unit(self, layer, tensor):
         """What all partial sums are multiples of: products of eighths, divided by the number of cases, times ε."""
         if "_inc" in tensor:
-            return exact.UNIT / self.batch * rate(layer, f"weights[{index(tensor)}]")
+            return exact.UNIT / self.batch * rate(layer, f"weights[{index(tensor)}]", self.network.progress)
         return exact.UNIT / self.batch if "_grad" in tensor and "inputs" not in tensor else exact.UNIT
 
 

@@ -2,6 +2,7 @@
 
 from .names import index
 from .networks import parameter_shapes
+from .reference import scheduled
 
 
 def learning(graph, layer):
@@ -23,15 +24,14 @@ def base_rate(layer, tensor):
     return layer.get("epsB", 0) if index(tensor) is None else layer["epsW"][index(tensor)]
 
 
-def rate(layer, tensor, normal=0.0):
-    """The learning rate ε at progress 0 (network specification, section 9).
+def rate(layer, tensor, progress, normal=0.0):
+    """The learning rate ε at a point of the training (network specification, section 9).
 
-    Every schedule starts at the base rate, but for a stepped one with a single step, which is constant at its target.
     Noise multiplies the rate by 1 + noiseStdev |z|. A class tree learns at a constant rate.
     """
-    params = schedule(layer, tensor)["params"]
-    value = base_rate(layer, tensor) * (1 + params.get("noiseStdev", 0.0) * abs(float(normal)))
-    return value / params["tgtFactor"] if params.get("numSteps", 2) <= 1 else value
+    found = schedule(layer, tensor)
+    noise = 1 + found["params"].get("noiseStdev", 0.0) * abs(float(normal))
+    return scheduled(found, base_rate(layer, tensor), progress) * noise
 
 
 def schedule(layer, tensor):

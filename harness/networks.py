@@ -26,12 +26,21 @@ class Network:
         The layer-parameter file.
     spec : port.config.NetworkSpec
         Layer specifications that carry their geometry.
+    progress : float
+        The share of the training that is done, for the learning rates.
+    update_every : int
+        Backward passes per update; gradients are divided by the cases of all of them.
+    minibatch : int or None
+        Cases per pass; None where that is not known yet.
     """
 
     name: str
     definition: Path
     params: Path | None
     spec: Any
+    progress: float = 0.0
+    update_every: int = 1
+    minibatch: int | None = None
 
     @property
     def layers(self):

@@ -40,7 +40,14 @@ def run_backward(session, sweep, layer, grad):
     if layer.name in sweep.graph.fused:
         run_forward(session, sweep, sweep.graph.layers[sweep.graph.fused[layer.name]])
     write_normals(session, sweep, layer)
-    session.backward(layer.name, grad)
+    step_backward(session, sweep, layer, grad)
+
+
+def step_backward(session, sweep, layer, grad):
+    """One backward step; with several passes per update as many steps, which all see the same cases."""
+    network = sweep.work.network
+    for _ in range(network.update_every):
+        session.backward(layer.name, grad, network.progress)
 
 
 def run_sum(session, sweep, grads):
@@ -54,7 +61,7 @@ def run_update(session, sweep, layer, gradients):
     write_normals(session, sweep, layer)
     for tensor, array in gradients.items():
         session.write(layer.name, tensor, array)
-    session.update(layer.name)
+    session.update(layer.name, sweep.work.network.progress)
 
 
 def write_normals(session, sweep, layer):

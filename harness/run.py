@@ -1,6 +1,6 @@
 """One comparison: check what was asked for, prepare the values, open the engines, sweep, yield rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from threadpoolctl import threadpool_limits
 
@@ -33,6 +33,8 @@ class Options:
     passes: tuple = tuple(STEPS)
     threads: int | None = None
     quirks: tuple = ()
+    progress: float = 0.0
+    update_every: int = 1
 
     def __post_init__(self):
         if self.batch < 1:
@@ -44,6 +46,16 @@ class Options:
             raise BadInput(f"there is no pass {', '.join(unknown)!r}", hint=f"passes: {', '.join(STEPS)}")
         if len(set(self.engines)) < max(1, len(self.engines)):
             raise BadInput("engines must be given, each once", hint="for example --engines legacy-cpu,port")
+        if not 0 <= self.progress <= 1 or self.update_every < 1:
+            raise BadInput(
+                "there is no such point of a training",
+                expected="--progress 0 to 1, --update-every 1 or more",
+                actual=f"{self.progress}, {self.update_every}",
+            )
+        if self.update_every > 1 and self.mode != "isolated":
+            raise BadInput("engines that feed themselves update after every pass", hint="--mode isolated")
+        if self.input == "exact" and (self.progress > 0 or self.update_every > 1):
+            raise BadInput("the exact tier has rates and divisors that are powers of two", hint="--input random")
 
 
 def prepare(options):
@@ -77,6 +89,8 @@ def workload(network, options):
     minibatch = inputs.make(network, options.input, options.batch, options.seed)
     values = parameters.make(network, options.seed, options.weights)
     tape = Tape(options.seed)
+    point = {"progress": options.progress, "update_every": options.update_every}
+    network = replace(network, **point, minibatch=minibatch.batch)
     more = {"settings": settings, "explains": True}
     if options.input != "exact":
         return Workload(network, chosen, minibatch, values, tape, options.passes, threads, **more)

@@ -12,12 +12,14 @@ def rows(sweep):
     for layer in sweep.work.network.layers:
         if layer.name in taking_part and learning(sweep.graph, layer):
             written = {} if sweep.own_feed else sweep.gradients.get(layer.name, {})
-            sweep.each(layer, "update", lambda session, name=layer.name, written=written: _step(session, name, written))
+            sweep.each(
+                layer, "update", lambda session, layer=layer, written=written: _step(session, sweep, layer, written)
+            )
             for tensor in owned(sweep.graph, layer):
                 yield from _tensor_rows(sweep, layer, tensor)
 
 
-def new_values(op, layer, tensor, values, normals=None):
+def new_values(op, layer, tensor, values, progress, normals=None):
     """What an update makes of a parameter tensor, constraints included.
 
     Parameters
@@ -28,6 +30,8 @@ def new_values(op, layer, tensor, values, normals=None):
     tensor : str
     values : dict of str to ndarray
         The tensor, its momentum buffer and, but on the direct route, its gradient, by name.
+    progress : float
+        The share of the training that is done.
     normals : ndarray, (tensors, 2), optional
         See `learning.normal`.
 
@@ -35,9 +39,9 @@ def new_values(op, layer, tensor, values, normals=None):
     -------
     new, increment : Bounded
     """
-    eps = rate(layer, tensor, normal(normals, layer, tensor))
+    eps, eps_of_decay = (rate(layer, tensor, progress, normal(normals, layer, tensor, use)) for use in (0, 1))
     constants = solver_constants(layer, tensor)
-    constants["wc"] *= rate(layer, tensor, normal(normals, layer, tensor, 1)) / eps  # each use has its own noise
+    constants["wc"] *= eps_of_decay / eps  # each use has its own noise
     arrays = values[tensor], values[increment(tensor)], values.get(gradient(tensor))
     if super_eps(layer) > 0:
         new, inc = reference.spread_step(*arrays, eps=eps, **constants, super_eps=super_eps(layer))
@@ -57,15 +61,16 @@ def _constrained(layer, i, new):
     return new
 
 
-def _step(session, name, written):
+def _step(session, sweep, layer, written):
     for tensor, array in written.items():
-        session.write(name, tensor, array)
-    session.update(name)
+        session.write(layer.name, tensor, array)
+    session.update(layer.name, sweep.work.network.progress)
 
 
 def _tensor_rows(sweep, layer, tensor):
     values = sweep.work.values[layer.name] | sweep.gradients[layer.name]
-    new, inc = new_values(sweep.ops[layer.name], layer, tensor, values, sweep.work.normals(layer))
+    progress, normals = sweep.work.network.progress, sweep.work.normals(layer)
+    new, inc = new_values(sweep.ops[layer.name], layer, tensor, values, progress, normals)
     for name, found in ((tensor, new), (increment(tensor), inc)):
         stream = sweep.stream(layer, "update", name, found.value.shape)
         stream.add(found)

@@ -42,8 +42,12 @@ class Session(Protocol):
         (outputs, N); or the four of rscale, (4, 1).
         """
 
-    def backward(self, layer, acts_grad=None):
+    def backward(self, layer, acts_grad=None, progress=0.0):
         """One layer backward.
+
+        ``progress`` is the share of the training that is done: learning rates of the direct route depend on it. With
+        ``network.update_every`` above 1 gradients of the parameters are added up until an update, and divided by the
+        cases of that many passes of ``network.minibatch`` cases.
 
         With ``acts_grad`` the results are fresh ``inputs_grad[i]``; with None the layer's own accumulated gradient
         is used and contributions are added to the producers' ``acts_grad``. Costs, and a softmax or logistic neuron

@@ -29,7 +29,8 @@ class LegacyCpu:
         from alexnet_rosetta.legacy.network import Network
 
         layers = [plain(layer) for layer in network.layers]
-        return LegacySession(_translated(Network, layers, device="cpu", threads=threads))
+        passes = {"update_every": network.update_every, "minibatch": network.minibatch}
+        return LegacySession(_translated(Network, layers, device="cpu", threads=threads, **passes))
 
 
 class LegacyGpu:
@@ -51,7 +52,8 @@ class LegacyGpu:
         from alexnet_rosetta.legacy.network import Network
 
         layers = [plain(layer) for layer in network.layers]
-        return LegacySession(_translated(Network, layers, device="gpu"))
+        passes = {"update_every": network.update_every, "minibatch": network.minibatch}
+        return LegacySession(_translated(Network, layers, device="gpu", **passes))
 
 
 class LegacySession:
@@ -72,9 +74,9 @@ class LegacySession:
         """One layer forward."""
         _translated(self.network.forward, layer, inputs, mask)
 
-    def backward(self, layer, acts_grad=None):
+    def backward(self, layer, acts_grad=None, progress=0.0):
         """One layer backward."""
-        _translated(self.network.backward, layer, acts_grad)
+        _translated(self.network.backward, layer, acts_grad, progress)
 
     def sum_grad(self, layer, parts):
         """A gradient accumulated over several consumers."""

@@ -77,6 +77,7 @@ class CorrectLayer:
     inputs : list of ndarray
     mask, acts_grad : ndarray or None
     parts : list
+    progress : float
         What the layer's verbs were given last.
     given : dict of str to ndarray
         What was written that is no parameter: sparse connections, and normals for the noise of rates.
@@ -85,7 +86,7 @@ class CorrectLayer:
     def __init__(self, engine, network, threads, session, mutation):
         self.session, self.spec = session, network.spec[mutation.layer]
         self.inputs, self.mask, self.acts_grad, self.parts = [], None, None, []
-        self.cost_inputs, self.given = [], {}
+        self.cost_inputs, self.given, self.progress = [], {}, 0.0
         self._origin = engine, network, threads
         self.cost = network.graph.fused.get(self.spec.name)
 
@@ -119,7 +120,7 @@ class CorrectLayer:
         if self.cost and self.cost_inputs:
             aside.forward(self.cost, self.cost_inputs)
         if tensor not in FORWARD:
-            aside.backward(name, self.acts_grad if acts_grad is None else acts_grad)
+            aside.backward(name, self.acts_grad if acts_grad is None else acts_grad, self.progress)
         return aside.read(name, tensor).copy()
 
 
@@ -157,12 +158,12 @@ class MutantSession:
             self._compute("forward")
         self._session.forward(layer, inputs, mask)
 
-    def backward(self, layer, acts_grad=None):
+    def backward(self, layer, acts_grad=None, progress=0.0):
         """One layer backward."""
         if layer == self._layer.spec.name:
-            self._layer.acts_grad = acts_grad
+            self._layer.acts_grad, self._layer.progress = acts_grad, progress
             self._compute("backward")
-        self._session.backward(layer, acts_grad)
+        self._session.backward(layer, acts_grad, progress)
 
     def sum_grad(self, layer, parts):
         """The gradient of an output that several layers read."""

@@ -29,7 +29,8 @@ class Port:
         from alexnet_rosetta.port.threads import set_threads
 
         set_threads(threads)
-        return PortSession(_translated(Network, network.spec))
+        passes = {"update_every": network.update_every, "minibatch": network.minibatch}
+        return PortSession(_translated(Network, network.spec, **passes))
 
 
 class PortSession:
@@ -87,15 +88,16 @@ class PortSession:
             self._own_feed.discard(layer)
             _translated(owner.forward, inputs, "train", mask)
 
-    def backward(self, layer, acts_grad=None):
+    def backward(self, layer, acts_grad=None, progress=0.0):
         """One layer backward."""
         owner = self.network.layers[layer]
         normal = self._replayed(owner, [(i, 0) for i in range(len(owner.spec.inputs)) if self._adds_directly(owner, i)])
         if layer in self._own_feed:
-            _translated(self.network.backward_layer, layer, 0.0, normal)
+            _translated(self.network.backward_layer, layer, progress, normal)
         else:
-            arguments = {"normal": normal, "accumulate": layer in self._sharing}
-            self._inputs_grad[layer] = _translated(owner.backward, acts_grad, self.network.wanted(layer), **arguments)
+            collects = layer in self._sharing or self.network.update_every > 1
+            wanted, arguments = self.network.wanted(layer), {"normal": normal, "accumulate": collects}
+            self._inputs_grad[layer] = _translated(owner.backward, acts_grad, wanted, progress, **arguments)
 
     def sum_grad(self, layer, parts):
         """A gradient accumulated over several consumers."""

@@ -38,7 +38,8 @@ class ReferenceSession(StepSession):
         super().__init__(network)
         self._made, self._state = {}, {}
         held = Counter(self.graph.owner(layer, t) for layer in network.layers for t in learning(self.graph, layer))
-        self._shared = {owner for owner, layers in held.items() if layers > 1}
+        self._collecting = {owner for owner, layers in held.items() if layers * network.update_every > 1}
+        self._passes = network.update_every
         self._collected = set()  # those of them that got a gradient since the last update
 
     def run_forward(self, layer, inputs, mask):
@@ -52,7 +53,7 @@ class ReferenceSession(StepSession):
             return sum(found[1:], found[0]).value.astype(np.float64)
         return np.concatenate([_rounded(part) for part in found], axis=1)
 
-    def run_backward(self, layer, acts_grad, wanted):
+    def run_backward(self, layer, acts_grad, wanted, progress):
         """Gradients of the inputs and of the parameters, which are divided by the number of cases."""
         inputs, mask = self._state[layer.name]
         op, params, learns = self._op(layer), self._params(layer), learning(self.graph, layer)
@@ -66,14 +67,14 @@ class ReferenceSession(StepSession):
                 for tensor, found in op.params_grad(sliced, above, params).items():
                     totals[tensor] = totals[tensor] + found if tensor in totals else found
         for tensor in learns:
-            self._store(layer, tensor, totals[tensor], inputs[0].shape[1])
+            self._store(layer, tensor, totals[tensor], inputs[0].shape[1] * self._passes, progress)
         return [np.concatenate(grads[i], axis=1) for i in wanted]
 
     def run_update(self, layer, progress):
         """The solver's rule for every parameter that learns."""
         own = self._tensors[layer.name]
         for tensor in owned(self.graph, layer):
-            new, inc = new_values(self._op(layer), layer, tensor, own, own.get("schedule_normals"))
+            new, inc = new_values(self._op(layer), layer, tensor, own, progress, own.get("schedule_normals"))
             own[tensor], own[increment(tensor)] = _rounded(new), _rounded(inc)
             self._collected.discard((layer.name, tensor))
 
@@ -102,14 +103,15 @@ class ReferenceSession(StepSession):
         labels = self._state[self.graph.fused[layer.name]][0][0]
         return {name: labels[:, part], "coeff": coeff}
 
-    def _store(self, layer, tensor, total, cases):
+    def _store(self, layer, tensor, total, cases, progress):
         """Put a gradient where it belongs; the first since an update replaces what is there, further ones add."""
         name, held = self.graph.owner(layer, tensor)
         owner, own = self.graph.layers[name], self._tensors[name]
         first = (name, held) not in self._collected
         if updates_directly(owner, held):
             into = increment(held)
-            eps = rate(layer, tensor, normal(self._tensors[layer.name].get("schedule_normals"), layer, tensor))
+            normals = self._tensors[layer.name].get("schedule_normals")
+            eps = rate(layer, tensor, progress, normal(normals, layer, tensor))
             mom = solver_constants(owner, held)["mom"] if first else 1.0
             found = reference.accumulate(own[into], total, eps=eps, mom=mom, cases=cases)
         else:
@@ -117,7 +119,7 @@ class ReferenceSession(StepSession):
             if not first:
                 found = reference.sum_grads([found, reference.Bounded(own[into])])
         own[into] = _rounded(found)
-        if (name, held) in self._shared:
+        if (name, held) in self._collecting:
             self._collected.add((name, held))
 
 

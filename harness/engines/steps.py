@@ -16,7 +16,7 @@ class StepSession:
     Notes
     -----
     A subclass gives ``run_forward(layer, inputs, mask)`` (acts, or the cost of a cost layer),
-    ``run_backward(layer, acts_grad, wanted)`` (the gradients of the inputs with those indices) and
+    ``run_backward(layer, acts_grad, wanted, progress)`` (the gradients of the inputs with those indices) and
     ``run_update(layer, progress)``, and keeps parameters where ``write`` and ``read`` of its own find them.
     """
 
@@ -46,15 +46,17 @@ class StepSession:
             result = self.run_forward(spec, inputs, mask)
         own["cost" if spec.type.startswith("cost.") else "acts"] = result
 
-    def backward(self, layer, acts_grad=None):
+    def backward(self, layer, acts_grad=None, progress=0.0):
         """One layer backward; see `base.Session`."""
         spec, own = self.graph.layers[layer], self._tensors[layer]
         wanted = self.graph.wanted_inputs(spec)
+        fresh = acts_grad is None
+        acts_grad = own.get("acts_grad") if fresh else acts_grad
         with self._timed(layer, "backward"):
-            grads = self.run_backward(spec, own.get("acts_grad") if acts_grad is None else acts_grad, wanted)
+            grads = self.run_backward(spec, acts_grad, wanted, progress)
         for i, grad in zip(wanted, grads, strict=True):
             own[f"inputs_grad[{i}]"] = grad
-            if acts_grad is None:
+            if fresh:
                 below = self._tensors[spec.inputs[i]]
                 below["acts_grad"] = below["acts_grad"] + grad if "acts_grad" in below else grad
 

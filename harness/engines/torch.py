@@ -101,6 +101,8 @@ class TorchSession:
     """
 
     def __init__(self, network, memory_format, device="cpu"):
+        if network.progress > 0 or network.update_every > 1:
+            raise Unsupported("the torch engine updates after every pass, at the rates of the beginning")
         self.graph, self.memory_format = network.graph, memory_format
         self.clock = CardClock() if device == "cuda" else WallClock()
         self._copies = [] if device == "cuda" else None
@@ -151,7 +153,7 @@ class TorchSession:
             self._copies.append((start, self.clock.mark()))
         return tensor
 
-    def backward(self, layer, acts_grad=None):
+    def backward(self, layer, acts_grad=None, progress=0.0):
         """One layer backward; see `base.Session`."""
         spec, own = self.graph.layers[layer], self.layers[layer]
         wanted = self.graph.wanted_inputs(spec)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from .. import engines
+from ..engines.meant import AsMeant
 from ..errors import BadInput, EngineUnavailable, Unsupported
 from ..run import rows
 from ..sweep import STEPS
@@ -76,12 +77,12 @@ def _chosen(names):
 
 
 def _able(echo):
-    """The engines that can run; a note on those that cannot."""
+    """The engines that can run, without historical defects; a note on those that cannot."""
     able = []
     for engine in map(engines.find, ENGINES):
         works, reason = engine.probe()
         if works:
-            able.append(engine)
+            able.append(AsMeant(engine))
         elif engine.name == ENGINES[0]:
             raise EngineUnavailable(f"engine {engine.name} is unavailable: {reason}", hint="see 'rosetta doctor'")
         else:
@@ -136,10 +137,10 @@ def _times(share):
 def _without_faults(faults, able, seed, echo):
     """Whether the correct engines agree on the networks of the faults that they can run; prints where they do not."""
     sound = True
-    for text, input in dict.fromkeys((fault.scene, fault.input) for fault in faults):
+    for run in dict.fromkeys(fault.run for fault in faults):
         for engine in able:
             try:
-                results = judged(scene(text, input, seed), engine)
+                results = judged(scene(*run, seed), engine)
             except Unsupported:
                 continue  # the faults themselves say so
             for place, finding in results.items():
@@ -170,11 +171,12 @@ def _random_nets(count, able, seed, out, echo):
 def _random_net(seed, able, out, echo):
     """(name, Finding) of every tensor and engine of one random network; its files are written if something differs."""
     net = random_net(seed)
-    work = replace(workload(net.text, "random", net.batch, seed), engines=able)
+    work = replace(workload(net.text, input="random", seed=seed, **net.options), engines=able)
     found = decisive(rows(work, "isolated"))
     failed = [f"{name} is {finding.status}" for name, finding in found if finding.fails]
     if failed:
         path = write(net.text, Path(out), f"net-{seed}")
-        again = f"rosetta compare {path} --input random --batch {net.batch} --seed {seed}"
+        options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in net.options.items())
+        again = f"rosetta compare {path} --input random --seed {seed} {options}"
         echo(f"✗ net {seed}: {len(failed)} tensors fail, first {failed[0]}; again: {again}")
     return [(f"net {seed} {name}", finding) for name, finding in found]

@@ -65,7 +65,7 @@ def examine(fault, engine, seed):
     seed : int
         Of all values.
     """
-    work = scene(fault.scene, fault.input, seed)
+    work = scene(*fault.run, seed)
     try:
         results = judged(work, Mutant(engine, fault.mutation))
     except Unsupported as error:
@@ -85,17 +85,25 @@ def _sums(graph, places):
 
 
 @cache
-def scene(text, input, seed):
+def scene(text, input, progress, update_every, seed):
     """The Workload of a scene, without engines."""
-    return workload(text, input, CASES[input], seed)
+    return workload(text, batch=CASES[input], input=input, progress=progress, update_every=update_every, seed=seed)
 
 
-def workload(text, input, batch, seed):
-    """A Workload, without engines, over a network given as text: both layer files in one."""
+def workload(text, **options):
+    """A Workload, without engines, over a network given as text: both layer files in one.
+
+    Parameters
+    ----------
+    text : str
+    **options
+        See `run.Options`.
+    """
     with TemporaryDirectory() as folder:
         path = write(text, Path(folder), "scene")
-        options = Options(str(path), engines=("reference",), input=input, batch=batch, seed=seed, threads=1)
-        return replace(prepare(options), engines=[])
+        return replace(
+            prepare(Options(str(path), engines=("reference",), threads=1, **options)), engines=[], explains=False
+        )
 
 
 def write(text, folder, name):

@@ -30,6 +30,10 @@ class Fault:
         The verdict there.
     input : str
         ``random``, or ``exact`` for values with many ties and zeros.
+    progress : float
+        The share of the training that is done.
+    update_every : int
+        Backward passes per update.
     """
 
     name: str
@@ -39,6 +43,13 @@ class Fault:
     places: frozenset
     status: str = "different"
     input: str = "random"
+    progress: float = 0.0
+    update_every: int = 1
+
+    @property
+    def run(self):
+        """What it is run on: arguments of `examine.scene` but for the seed."""
+        return self.scene, self.input, self.progress, self.update_every
 
 
 def misread(name, story, scene, layer, keys, shows, **rest):

@@ -227,11 +227,11 @@ YUV = np.array([[0.2126, 0.7152, 0.0722], [-0.09991, -0.33609, 0.436], [0.615, -
 TELEVISION = np.array([[0.299, 0.587, 0.114], [-0.14713, -0.28886, 0.436], [0.615, -0.51499, -0.10001]])
 
 
-def true_cube_root(layer, tensor):
-    """Colours whose root is the third, not the .3333th, power."""
+def rounded_exponent(layer, tensor):
+    """Colours whose root is the .3333th, not the third, power."""
     xyz = np.array([[0.49, 0.31, 0.2], [0.17697, 0.8124, 0.01063], [0, 0.01, 0.99]])
     t = np.tensordot(xyz, layer.inputs[0].reshape(3, -1, layer.inputs[0].shape[1]), 1)
-    x, y, z = np.where(t > 0.0088564517, np.cbrt(t), 7.787037 * t + 0.13793103)
+    x, y, z = np.where(t > 0.0088564517, np.maximum(t, 0) ** 0.3333, 7.787037 * t + 0.13793103)
     return np.concatenate([116 * y - 66, 500 * (x - y), 200 * (y - z)]).astype(np.float32)
 
 
@@ -247,8 +247,8 @@ COLOURS = (
     miscomputed("yuv-colours", "colours in the order blue, green, red", PICTURES, "yuv1",
                 forward={"acts": on_input(reversed_colours)}),
     misread("lab-centre", "lightness not centred", PICTURES, "lab1", lambda spec: {"center": False}, "forward acts"),
-    miscomputed("lab-root", "a cube root where history took the power .3333", PICTURES, "lab1",
-                forward={"acts": true_cube_root}),
+    miscomputed("lab-root", "the power .3333 taken for a cube root, as in 2012", PICTURES, "lab1",
+                forward={"acts": rounded_exponent}),
     miscomputed("lab-half", "colours of half precision", PICTURES, "lab1", forward={"acts": on_input(to_half)}),
 )  # fmt: skip
 

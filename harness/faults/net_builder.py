@@ -156,6 +156,8 @@ class Builder:
         for key in ("schedW", "schedB"):
             if self.chance(0.2):
                 keys[key] = self.pick(SCHEDULES)
+        if self.chance(0.1):
+            keys["superEps"] = self.pick((0.2, 1))
         scales = [self.near(scale * rows**-0.5) for scale, rows in zip(initial, fan_in, strict=True)]
         if "wball" in limits and self.chance(0.15):
             keys["wball"] = listed(scales)

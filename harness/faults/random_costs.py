@@ -1,8 +1,12 @@
 """The ends of random networks: softmax and cost above all that nobody has read, and costs beside them."""
 
+from types import MappingProxyType
+
 from .net_builder import Tensor
 
 CLASSES = (2, 5, 10, 17)
+BOUNDED = {"neuron": "tanh[4,0.25]"}
+"""For logits of probabilities that may have other readers than their cost: a gradient divided by 0 is infinite."""
 
 
 def main(b):
@@ -13,21 +17,23 @@ def main(b):
     classes = b.pick(CLASSES)
     unread = [tensor for tensor in b.tensors if not tensor.read] or [b.pick(b.tensors)]
     while True:
-        probs = b.add("softmax", [_top(b, unread, classes)], (classes, 1, False), attach=False)
+        last = b.chance(0.75)
+        top = _top(b, unread, classes, {} if last else BOUNDED)
+        probs = b.add("softmax", [top], (classes, 1, False), attach=False)
         b.section("cost.logreg", [b.labels, probs.name], coeff=_coeff(b), topk=b.integer(1, min(5, classes)))
-        if b.chance(0.75):
+        if last:
             return
         unread = [probs]
 
 
-def _top(b, inputs, classes):
+def _top(b, inputs, classes, more):
     keys = b.learning([tensor.units for tensor in inputs]) | {"epsB": 0.02}
     if b.chance(0.8):
-        return b.add("fc", inputs, (classes, 1, False), attach=False, outputs=classes, **keys)
+        return b.add("fc", inputs, (classes, 1, False), attach=False, outputs=classes, **keys, **more)
     units = b.integer(4, 24)
     below = b.add("fc", inputs, (units, 1, False), outputs=units, **keys)
     keys = b.learning([units], ()) | {"tree": _tree(b, classes)}
-    return b.add("treefc", [below], (classes, 1, False), attach=False, **keys)
+    return b.add("treefc", [below], (classes, 1, False), attach=False, **keys, **more)
 
 
 def _tree(b, classes):
@@ -65,7 +71,7 @@ def tica(b):
     wide = [tensor for tensor in b.tensors if tensor.image and tensor.channels % 16 == 0 and tensor.size > 2]
     source = b.tensor(lambda tensor: tensor.learned and tensor in wide)
     if source is not None:
-        _cost(b, "cost.tica", [source], coeff=0.01, channels=source.channels, sizeX=b.pick((1, 3)))
+        _cost(b, "cost.tica", [source], coeff=0.01, channels=source.channels, sizeX=b.integer(1, min(5, source.size)))
 
 
 def sets(b):
@@ -79,21 +85,21 @@ def sets(b):
 def distribution(b):
     """Cross entropy of a softmax with a distribution."""
     classes = b.pick(CLASSES)
-    probs = b.add("softmax", [_head(b, classes)], (classes, 1, False), attach=False)
+    probs = b.add("softmax", [_head(b, classes, BOUNDED)], (classes, 1, False), attach=False)
     _cost(b, "cost.crossent", [_data(b, classes), probs], coeff=_coeff(b))
 
 
 def targets(b):
     """Cross entropy, or the logarithm of squares, of a logistic neuron with targets."""
     units = b.integer(2, 12)
-    values = b.add("neuron", [_head(b, units)], (units, 1, False), attach=False, neuron="logistic")
+    values = b.add("neuron", [_head(b, units, BOUNDED)], (units, 1, False), attach=False, neuron="logistic")
     values.positive = True
     _cost(b, b.pick(("cost.crossent2", "cost.rflickr")), [_data(b, units), values], coeff=_coeff(b))
 
 
-def _head(b, units):
+def _head(b, units, more=MappingProxyType({})):
     source = _learned(b)
-    return b.add("fc", [source], (units, 1, False), attach=False, outputs=units, **b.learning([source.units]))
+    return b.add("fc", [source], (units, 1, False), attach=False, outputs=units, **b.learning([source.units]), **more)
 
 
 def _learned(b):

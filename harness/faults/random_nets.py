@@ -22,16 +22,26 @@ COSTS = (costs.squares, costs.gated_squares, costs.tica, costs.sets, costs.distr
 
 @dataclass(frozen=True)
 class RandomNet:
-    """A network: its layer-definition and layer-parameter file in one text, and a number of cases."""
+    """A network: its layer-definition and layer-parameter file in one text, and how it is run.
+
+    Attributes
+    ----------
+    text : str
+    options : dict
+        Number of cases (``batch``), ``progress`` of the training, passes per update (``update_every``).
+    """
 
     text: str
-    batch: int
+    options: dict
 
 
 def random_net(seed):
     """The RandomNet of a seed."""
     random = generator(seed, "random network")
-    return RandomNet(_network(Builder(random)), int(random.choice((1, 2, 3, 5, 7, 9, 12, 31, 33))))
+    b = Builder(random)
+    text, batch = _network(b), b.pick((1, 2, 3, 5, 7, 9, 12, 31, 33))
+    progress = round(random.uniform(0.01, 0.99), 3) if b.chance(0.5) else 0.0
+    return RandomNet(text, {"batch": batch, "progress": progress, "update_every": b.pick((1, 1, 1, 2, 3))})
 
 
 def _network(b):

@@ -33,6 +33,7 @@ padding=1
 stride=1
 wcNormMin=0.0247
 wcNormMax=0.0253
+schedW=jdexp[tgtFactor=10,noiseStdev=0,numSteps=4]
 
 [local1]
 type=local
@@ -66,8 +67,14 @@ type=fc
 inputs=conv3
 outputs=16
 schedW=exp[tgtFactor=10,noiseStdev=0.5]
+
+[super1]
+type=fc
+inputs=conv3
+outputs=16
+superEps=0.2
 """,
-    "fc1,fc2",
+    "fc1,fc2,super1",
 )
 
 # Update
@@ -237,9 +244,59 @@ def target_at_once(spec):
     return {"epsW": tuple(eps / spec["schedW"]["params"]["tgtFactor"] for eps in spec["epsW"])}
 
 
+def steady(spec):
+    """A rate with its noise but without its decline."""
+    return {"schedW": {**spec["schedW"], "params": {**spec["schedW"]["params"], "tgtFactor": 1.0}}}
+
+
+def one_step_more(spec):
+    """A schedule of five steps, not of four."""
+    return {"schedW": {**spec["schedW"], "params": {**spec["schedW"]["params"], "numSteps": 5}}}
+
+
 def without_noise(spec):
     """A rate without noise."""
     return {"schedW": {**spec["schedW"], "params": {**spec["schedW"]["params"], "noiseStdev": 0.0}}}
+
+
+def spread_step(spread, momentum=None):
+    """One step of a layer with superEps, whose gradient is divided by ``spread(A, Q, superEps)``."""
+
+    def wrong(layer, tensor):
+        w, d, g = (layer.read(name) for name in (NEW, "weights_inc[0]", "weights_grad[0]"))
+        eps, mom, wc = (np.float32(layer.spec[key][0]) for key in ("epsW", "momW", "wc"))
+        fresh = 1 - mom
+        step = eps * g / spread(fresh * g, fresh * g * g, np.float32(layer.spec["superEps"]))
+        d = (np.float32(0.9) if momentum is None else np.float32(momentum)) * d + step - eps * wc * w
+        return d if tensor == "weights_inc[0]" else w + d
+
+    return {NEW: wrong, "weights_inc[0]": wrong}
+
+
+SUPER = (
+    miscomputed("super-mean", "the mean of the gradients subtracted, not its square, as in 2012", CONSTRAINTS, "super1",
+                update=spread_step(lambda a, q, floor: np.sqrt(q - a + floor))),
+    miscomputed("super-root", "the gradient divided by its variance, without the root", CONSTRAINTS, "super1",
+                update=spread_step(lambda a, q, floor: q - a * a + floor)),
+    miscomputed("super-momentum", "no momentum beside superEps", CONSTRAINTS, "super1",
+                update=spread_step(lambda a, q, floor: np.sqrt(q - a * a + floor), momentum=0)),
+)  # fmt: skip
+
+
+def last_pass(layer, tensor):
+    """What one backward pass alone leaves behind."""
+    return layer.compute(tensor)
+
+
+PASSES = 3
+SEVERAL = (
+    miscomputed("passes-overwritten", "every backward pass overwrites the gradient of the one before", CONSTRAINTS,
+                "conv2", backward={"weights_grad[0]": last_pass}, update_every=PASSES),
+    miscomputed("passes-momentum", "the momentum applied in every backward pass", CONSTRAINTS, "fc1",
+                backward={"weights_inc[0]": last_pass}, update_every=PASSES),
+    miscomputed("passes-bias", "every backward pass overwrites the gradient of the biases", CONSTRAINTS, "fc1",
+                backward={"biases_grad": last_pass}, update_every=PASSES),
+)  # fmt: skip
 
 
 STEP = "update weights_inc[0], update weights[0]"
@@ -250,8 +307,16 @@ SCHEDULES = (
     misgiven("schedule-one-draw", "one draw of noise for both gradient and decay", CONSTRAINTS, "conv3",
              {"schedule_normals": lambda spec, z: np.repeat(z[:, :1], 2, axis=1)}, STEP),
     misread("schedule-target", "the schedule starts at its target", CONSTRAINTS, "conv3", target_at_once, STEP),
+    misread("schedule-progress", "the rate stays at its base", CONSTRAINTS, "conv3", steady, STEP, progress=0.5),
+    misread("schedule-linear", "an exponential where a linear decline was asked for", CONSTRAINTS, "conv3",
+            lambda spec: {"schedW": {**spec["schedW"], "type": "exp"}}, STEP, progress=0.5),
+    misread("schedule-stairs", "a smooth decline where steps were asked for", CONSTRAINTS, "conv2",
+            lambda spec: {"schedW": {**spec["schedW"], "type": "exp"}}, STEP, progress=0.4),
+    misread("schedule-halfway", "steps without the geometric mean in their second half", CONSTRAINTS, "conv2",
+            lambda spec: {"schedW": {**spec["schedW"], "type": "dexp"}}, STEP, progress=0.4),
+    misread("schedule-steps", "one step more", CONSTRAINTS, "conv2", one_step_more, STEP, progress=0.4),
     misread("schedule-single-step", "a stepped schedule with one step constant at its base, not at its target",
             CONSTRAINTS, "conv3", lambda spec: {"schedB": {"type": "default", "params": {}}}, BIASES),
 )  # fmt: skip
 
-FAULTS = (*UPDATE, *LIMITS, *SCHEDULES)
+FAULTS = (*UPDATE, *LIMITS, *SUPER, *SEVERAL, *SCHEDULES)

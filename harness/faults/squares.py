@@ -4,7 +4,7 @@ import numpy as np
 
 from .fault import COEFF, GRADIENT, cases, flat, miscomputed, misread, on_result, planes, scene
 
-# Gates are learned, targets come from the data.
+# An even window for tica; gates are learned, targets come from the data.
 SQUARES = scene(
     """
 [data]
@@ -30,7 +30,7 @@ stride=1
 type=cost.tica
 inputs=conv1
 channels=16
-sizeX=3
+sizeX=4
 
 [fc1]
 type=fc
@@ -139,6 +139,15 @@ def own_energy(layer, tensor):
     return flat((-COEFF * x / (0.001 + np.sqrt(energies(layer)))).astype(np.float32))
 
 
+def window_turned(layer, tensor):
+    """The result over windows that reach further down than up."""
+
+    def turned(x):
+        return flat(planes(x, layer.spec["channels"])[:, ::-1, ::-1])
+
+    return turned(layer.compute(tensor, inputs=[turned(layer.inputs[0])]))
+
+
 TICA = (
     misread("tica-window", "the window one pixel too short", SQUARES, "energy1",
             lambda spec: {"sizeX": spec["sizeX"] - 1}, BOTH),
@@ -148,6 +157,8 @@ TICA = (
                 forward={"cost": on_energies(lambda energy: energy**-0.5)}),
     miscomputed("tica-gradient", "the gradient from the energy around each pixel alone", SQUARES, "energy1",
                 backward={GRADIENT: own_energy}),
+    miscomputed("tica-mirror", "the mirror image of an even window forgotten in the gradient", SQUARES, "energy1",
+                backward={GRADIENT: window_turned}),
 )  # fmt: skip
 
 FAULTS = (*SUMS, *TICA)

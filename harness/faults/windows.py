@@ -117,6 +117,16 @@ def centred(layer, acts):
     return acts * flat(1 - mean / x)
 
 
+def constant_means(layer, tensor):
+    """The gradient with the means taken for constants."""
+    x, mean = means(layer)
+    alpha, beta = layer.spec["scale"], layer.spec["pow"]
+    d = 1 + alpha * box((x - mean) ** 2, layer.spec["size"])
+    direct = planes(layer.acts_grad, layer.spec["channels"]) * d**-beta
+    shared = box((direct * x / d)[:, ::-1, ::-1], layer.spec["size"])[:, ::-1, ::-1]
+    return flat((direct - 2 * alpha * beta * (x - mean) * shared).astype(np.float32))
+
+
 NORM = (
     misread("rnorm-alpha", "alpha divided by the side of the window, not by its pixels", WINDOWS, "rnorm1",
             lambda spec: {"scale": spec["scale"] * spec["size"]}, BOTH),
@@ -134,6 +144,8 @@ NORM = (
                 forward={"acts": on_result(centred)}),
     miscomputed("cnorm-direct", "the gradient forgets that the denominators depend on the input", WINDOWS, "cnorm1",
                 backward={GRADIENT: only_direct}),
+    miscomputed("cnorm-constant", "the gradient forgets that the means depend on the input, as in 2012", WINDOWS,
+                "cnorm1", backward={GRADIENT: constant_means}),
     misread("cnorm-alpha", "alpha divided by the pixels of the window twice", WINDOWS, "cnorm1",
             lambda spec: {"scale": spec["scale"] / spec["size"] ** 2}, BOTH),
 )  # fmt: skip

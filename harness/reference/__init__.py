@@ -25,6 +25,7 @@ __all__ = [
     "limit_contrast",
     "limit_norms",
     "op",
+    "scheduled",
     "spread_step",
     "sum_grads",
     "update",
@@ -33,6 +34,7 @@ __all__ = [
 accumulate = solver.accumulate
 limit_contrast = solver.limit_contrast
 limit_norms = solver.limit_norms
+scheduled = solver.scheduled
 spread_step = solver.spread_step
 update = solver.update
 

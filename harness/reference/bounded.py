@@ -57,6 +57,10 @@ class Bounded:
         """The sum over two sets of images: values, magnitudes and terms all add."""
         return Bounded(self.value + other.value, self.magnitude + other.magnitude, self.terms + other.terms)
 
+    def repeated(self, count):
+        """The sum over `count` equal sets of images."""
+        return Bounded(self.value * count, self.magnitude * count, self.terms * count)
+
     def scaled(self, factor):
         """The product with a float32 constant, one rounding more."""
         return Bounded(self.value * factor, self.magnitude * abs(factor), self.terms + 1)

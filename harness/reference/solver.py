@@ -18,7 +18,7 @@ sum over cases brings its own n and M.  Under the root, Q and A² may cancel: |�
 The constraints divide by a root, whose relative error is that of its K squares: n grows by K + 3, and M is the limited
 M, |W| once more, and |W| times the relative M of the root.
 
-Source: network specification, 8.1 to 8.6; A² in place of the historical A.
+Source: network specification, 8.1 to 8.6 and 9; A² in place of the historical A.
 """
 
 import numpy as np
@@ -27,6 +27,38 @@ from .bounded import Bounded
 
 _TERMS = 4
 _MARGIN = 2.0**-12
+
+
+def scheduled(schedule, base, progress):
+    """The learning rate at a point of the training, without noise.
+
+        linear: e (1 - p) + (e / t) p      exp: e t^-p      dexp: e t^(-i / (n - 1)), i the first with p <= (i + 1) / n
+        jdexp: as dexp; but in the second half of such a step, where i > 0 and .2 < p < .9, √(rate_i rate_(i-1))
+
+    Parameters
+    ----------
+    schedule : dict
+        ``type`` and ``params``: t = tgtFactor and n = numSteps; with a single step the rate is e / t all the time.
+    base : float
+        e.
+    progress : float
+        p, 0 to 1.
+    """
+    kind, target = schedule["type"], schedule["params"].get("tgtFactor", 1.0)
+    if kind == "linear":
+        return base * (1 - progress) + base / target * progress
+    if kind == "exp":
+        return base * target**-progress
+    if kind not in ("dexp", "jdexp"):
+        return base
+    steps = schedule["params"]["numSteps"]
+    if steps <= 1:
+        return base / target
+    rates = [base * target ** (-i / (steps - 1)) for i in range(steps)]
+    i = next(i for i in range(steps) if progress <= (i + 1) / steps)
+    if kind == "jdexp" and i > 0 and 0.2 < progress < 0.9 and progress > (i + 0.5) / steps:
+        return (rates[i] * rates[i - 1]) ** 0.5
+    return rates[i]
 
 
 def update(param, inc, grad=None, *, eps, mom, wc=0.0):

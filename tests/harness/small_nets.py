@@ -132,10 +132,10 @@ class BentFilter(ReferenceSession):
 class LostImage(ReferenceSession):
     """Leaves one image out of fc1's weight gradient."""
 
-    def run_backward(self, layer, acts_grad, wanted):
+    def run_backward(self, layer, acts_grad, wanted, progress):
         if layer.name != "fc1":
-            return super().run_backward(layer, acts_grad, wanted)
-        grads = super().run_backward(layer, acts_grad, wanted)
+            return super().run_backward(layer, acts_grad, wanted, progress)
+        grads = super().run_backward(layer, acts_grad, wanted, progress)
         without = acts_grad.copy()
         without[:, 0] = 0
         inputs, _ = self._state["fc1"]

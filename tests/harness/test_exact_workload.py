@@ -56,9 +56,9 @@ def test_each_layer_is_fed_by_draws(tmp_path):
     seen = {}
 
     class Watcher(ReferenceSession):
-        def backward(self, layer, acts_grad=None):
+        def backward(self, layer, acts_grad=None, progress=0.0):
             seen[layer] = acts_grad
-            super().backward(layer, acts_grad)
+            super().backward(layer, acts_grad, progress)
 
     for _ in rows(workload(tmp_path, Watcher, input="exact"), "isolated"):
         pass

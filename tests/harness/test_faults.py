@@ -107,7 +107,7 @@ def test_what_a_wrong_result_does_to_the_engine_is_undone(port):
         forward={"acts": on_result(lambda layer, acts: acts)},
         backward={name: on_result(lambda layer, x: x) for name in ("inputs_grad[0]", "weights_inc[0]", "biases_grad")},
     )  # fmt: skip
-    work = examine.scene(fault.scene, "random", 0)
+    work = examine.scene(*fault.run, 0)
     harmless = examine.judged(work, examine.Mutant(port, fault.mutation))
     assert harmless == examine.judged(work, port)
 
@@ -153,7 +153,7 @@ def test_random_networks_have_everything_and_suit_the_historical_kernels():
     found = defaultdict(set)
     for seed in range(150):
         net = random_nets.random_net(seed)
-        network = examine.workload(net.text, "random", net.batch, seed).network
+        network = examine.workload(net.text, input="random", seed=seed, **net.options).network
         assert not [warning for warning in network.spec.warnings if "historical kernels" in warning]
         found["readers"].add(max(len(pairs) for pairs in network.graph.consumers.values()))
         for layer in network.layers:
@@ -177,7 +177,7 @@ def test_faults_are_in_every_type_of_layer_at_least_two():
     """And in every neuron and kind of pooling; data layers compute nothing."""
     counts = Counter()
     for fault in catalogue.FAULTS:
-        layer = examine.scene(fault.scene, fault.input, 0).network.spec[fault.mutation.layer]
+        layer = examine.scene(*fault.run, 0).network.spec[fault.mutation.layer]
         counts[layer.type] += 1
         counts[layer["neuron"]["type"] if layer.type == "neuron" else layer.get("pool", "")] += 1
     wanted = {*LAYER_TYPES, *grammar.NEURONS, "max", "maxabs", "avg", "rand"} - {"data"}

@@ -128,8 +128,8 @@ def test_an_engine_of_another_convention_is_found_out(tmp_path):
     """It has no switch of its own: the switch on the values it is given tells."""
 
     class Cost(ReferenceSession):
-        def run_backward(self, layer, acts_grad, wanted):
-            grads = super().run_backward(layer, acts_grad, wanted)
+        def run_backward(self, layer, acts_grad, wanted, progress):
+            grads = super().run_backward(layer, acts_grad, wanted, progress)
             return [-grad for grad in grads] if layer.name == "probs" else grads
 
     work = workload(tmp_path, Cost)

@@ -32,8 +32,8 @@ class Launching(ReferenceSession):
         super().forward(layer, inputs, mask)
         self._note(layer, "forward")
 
-    def backward(self, layer, acts_grad=None):
-        super().backward(layer, acts_grad)
+    def backward(self, layer, acts_grad=None, progress=0.0):
+        super().backward(layer, acts_grad, progress)
         self._note(layer, "backward")
 
     def update(self, layer, progress=0.0):

@@ -92,11 +92,11 @@ def test_nothing_is_held_when_all_is_done(tmp_path, passes):
 
 def test_reading_never_changes_a_run(tmp_path):
     class Reader(ReferenceSession):
-        def backward(self, layer, acts_grad=None):
+        def backward(self, layer, acts_grad=None, progress=0.0):
             for name in self.graph.layers:
                 for tensor in list(self._tensors[name]):
                     self.read(name, tensor)
-            super().backward(layer, acts_grad)
+            super().backward(layer, acts_grad, progress)
 
     plain = [row.findings["ReferenceSession"] for row in rows(workload(tmp_path, ReferenceSession), "isolated")]
     read = [row.findings["Reader"] for row in rows(workload(tmp_path, Reader), "isolated")]

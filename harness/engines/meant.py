@@ -1,0 +1,25 @@
+"""Engines with every switch of the quirk ledger where the reference has it."""
+
+from ..quirks import LEDGER
+from ..quirks.settings import open_session, switches
+
+
+class AsMeant:
+    """An engine that computes what was meant: historical defects are off, conventions as they are.
+
+    Parameters
+    ----------
+    engine : Engine
+    """
+
+    def __init__(self, engine):
+        self.engine, self.name = engine, engine.name
+
+    def probe(self):
+        """As the engine."""
+        return self.engine.probe()
+
+    def open(self, network, threads):
+        """A session of the engine with its switches turned."""
+        turned = {name: LEDGER[name].meant for name, on in switches(self.engine).items() if on != LEDGER[name].meant}
+        return open_session(self.engine, network, threads, turned)
