@@ -42,7 +42,8 @@ class Comparison:
     @property
     def sentence(self):
         """The one plain sentence that a run ends in."""
-        inherited = sum(list(row.origin.values()).count("inherited") for row in self.table)
+        feeding = (row for row in self.table if row.mode == "propagated")
+        inherited = sum(list(row.origin.values()).count("inherited") for row in feeding)
         more = f"Engines that feed themselves inherited {inherited} differences." if inherited else ""
         return " ".join(filter(None, (summarise(decisive(self.table)), attributed(self.table), more)))
 

@@ -52,7 +52,7 @@ class Sweep:
             if layer.type != "data"
         }
         self.acts, self.acts_grad, self.gradients = {}, {}, {}
-        self.problems = {}
+        self.problems, self._wrong = {}, set()
         self._attribution = Attribution(work) if work.explains and not own_feed else None
         self.sessions = work.open_sessions()
         self._awaited = self._readers()
@@ -96,7 +96,18 @@ class Sweep:
         row = self.work.settle(Row.of(stream, seconds))
         if self._attribution and stream.rerun:
             row.quirk = self._attribution.explain(stream, row.findings)
+        if not self.own_feed:
+            self._trace(row)
         return row
+
+    def _trace(self, row):
+        """Mark the difference of a sum over consumers as inherited where one of them sends a wrong gradient."""
+        failed = {name for name, found in row.findings.items() if found.fails}
+        if row.tensor.startswith("inputs_grad"):
+            self._wrong |= {(row.layer, row.tensor, name) for name in failed}
+        elif row.tensor == "acts_grad":
+            sent = [(consumer, f"inputs_grad[{i}]") for consumer, i in self.graph.contributions(row.layer)]
+            row.origin = {name: "inherited" for name in failed if any((*key, name) in self._wrong for key in sent)}
 
     def _problem(self, engine, layer, step):
         return self.problems.get((engine, layer.name, step)) or self.problems.get((engine, layer.name, "forward"))

@@ -25,7 +25,8 @@ class Row:
     distances : dict of str to dict
         In propagated mode, by engine: relative error ``norm`` and ``largest`` error.
     origin : dict of str to str
-        In propagated mode, by engine: ``local`` or ``inherited`` for a difference.
+        By engine: ``local`` or ``inherited`` for a difference in propagated mode; in isolated mode ``inherited`` for
+        that of a sum over consumers one of which sends a wrong gradient.
     quirk : dict of str to tuple of str
         By engine, the quirks that explain its difference.
     """

@@ -24,8 +24,6 @@ class Outcome:
         The engine that the fault was put into.
     found : dict of (str, str, str) to Finding
         Layer, pass and tensor of the rows that failed.
-    sums : frozenset of (str, str, str)
-        Rows that may fail too: sums over several consumers, one of which sends a wrong gradient.
     reason : str
         Why it was not run; empty where it was.
     """
@@ -33,13 +31,12 @@ class Outcome:
     fault: object
     engine: str
     found: dict = field(default_factory=dict)
-    sums: frozenset = frozenset()
     reason: str = ""
 
     @property
     def elsewhere(self):
         """Where the fault must not show, and does."""
-        return set(self.found) - self.fault.places - self.sums
+        return set(self.found) - self.fault.places
 
     @property
     def ok(self):
@@ -74,14 +71,7 @@ def examine(fault, engine, seed):
     if refused:
         return Outcome(fault, engine.name, reason=f"refused: {refused[0]}")
     failures = {place: finding for place, finding in results.items() if finding.fails}
-    return Outcome(fault, engine.name, failures, _sums(work.network.graph, fault.places))
-
-
-def _sums(graph, places):
-    """The sums over consumers to which a wrong ``inputs_grad[i]`` contributes."""
-    wrong = [(layer, int(tensor[12:-1])) for layer, _, tensor in places if tensor.startswith("inputs_grad")]
-    sources = {graph.layers[layer].inputs[i] for layer, i in wrong}
-    return frozenset((source, "backward", "acts_grad") for source in sources if len(graph.contributions(source)) > 1)
+    return Outcome(fault, engine.name, failures)
 
 
 @cache
@@ -115,6 +105,6 @@ def write(text, folder, name):
 
 
 def judged(work, engine):
-    """{(layer, pass, tensor): Finding} of an engine on a workload, in isolated mode."""
+    """{(layer, pass, tensor): Finding} of an engine on a workload, in isolated mode, but for inherited differences."""
     found = rows(replace(work, engines=[engine]), "isolated")
-    return {(row.layer, row.step, row.tensor): row.findings[engine.name] for row in found}
+    return {(row.layer, row.step, row.tensor): finding for row in found for finding in row.counted().values()}

@@ -54,7 +54,7 @@ def counts(rows):
         "identical": statuses["identical"],
         "different": fail,
         "other": statuses.total() - agree - fail,
-        "inherited": sum(list(row.origin.values()).count("inherited") for row in rows),
+        "inherited": sum(list(row.origin.values()).count("inherited") for row in rows if row.mode == "propagated"),
     }
 
 

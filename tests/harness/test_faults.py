@@ -78,13 +78,6 @@ def test_a_fault_with_another_verdict_fails(port):
     assert not examine.examine(replace(FAULTS["conv-floor"], status="different"), port, seed=0).ok
 
 
-def test_sums_over_consumers_may_show_the_fault_of_a_consumer_but_need_not(port):
-    outcome = examine.examine(FAULTS["norm-k"], port, seed=0)
-    assert outcome.sums == {("stack", "backward", "acts_grad")}
-    assert outcome.ok
-    assert replace(outcome, found={place: outcome.found[place] for place in FAULTS["norm-k"].places}).ok
-
-
 def test_an_engine_that_refuses_a_fault_was_not_run(monkeypatch):
     class Picky:
         name = "picky"

@@ -1,6 +1,7 @@
 """Constraints and superEps: by hand, and honest float32 evaluations."""
 
 import numpy as np
+import pytest
 import reference_specs as specs
 from honest import SEEDS, F, accepts, add_up, numbers
 from hypothesis import given, settings
@@ -28,6 +29,27 @@ def test_a_filter_without_contrast_is_left_alone():
     w = np.full((4, 1), 0.5)
     limited = reference.limit_contrast(reference.Bounded(w, np.abs(w), 4), 1.0, 2.0)
     assert np.array_equal(limited.value, w)
+
+
+SCHEDULES = {  # network specification 17.4: at progress 0, .2, .25, .5, .75, .9, 1
+    "default": ({}, [1, 1, 1, 1, 1, 1, 1]),
+    "linear": ({"tgtFactor": 4}, [1, 0.85, 0.8125, 0.625, 0.4375, 0.325, 0.25]),
+    "exp": ({"tgtFactor": 16}, [1, 16**-0.2, 0.5, 0.25, 0.125, 16**-0.9, 0.0625]),
+    "dexp": ({"tgtFactor": 8, "numSteps": 4}, [1, 1, 1, 0.5, 0.25, 0.125, 0.125]),
+    "jdexp": ({"tgtFactor": 8, "numSteps": 4}, [1, 1, 1, 0.5**0.5, 0.5**1.5, 0.125, 0.125]),
+}
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_schedules(kind):
+    params, wanted = SCHEDULES[kind]
+    found = [reference.scheduled({"type": kind, "params": params}, 3, p) for p in (0, 0.2, 0.25, 0.5, 0.75, 0.9, 1)]
+    np.testing.assert_allclose(found, np.multiply(wanted, 3), rtol=2**-48)
+
+
+def test_a_schedule_with_one_step_is_at_its_target():
+    schedule = {"type": "dexp", "params": {"tgtFactor": 8, "numSteps": 1}}
+    assert [reference.scheduled(schedule, 4, p) for p in (0, 0.5, 1)] == [0.5] * 3
 
 
 def test_the_spread_of_the_gradient_divides_the_step():

@@ -1,9 +1,21 @@
 import numpy as np
 import pytest
-from small_nets import PARAMS, WEIGHTS, BentFilter, Forgetful, LostImage, NoPooling, Transposed, workload, write_net
+from small_nets import (
+    PARAMS,
+    WEIGHTS,
+    BentFilter,
+    Forgetful,
+    LostImage,
+    NoPooling,
+    Transposed,
+    WrongAbove,
+    workload,
+    write_net,
+)
 
 from alexnet_rosetta.harness import stream
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
+from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.run import Options, prepare, rows, step_count
 from alexnet_rosetta.harness.sweep import Sweep
 
@@ -46,6 +58,40 @@ def test_a_fault_shows_where_it_is_and_nowhere_else(tmp_path, session, where, st
     found = statuses(workload(tmp_path, session))
     assert {key for key, value in found.items() if value == status} == where
     assert {value for key, value in found.items() if key not in where} <= {"identical", "equivalent"}
+
+
+def test_a_sum_inherits_the_difference_of_a_consumer(tmp_path):
+    """fc1 is read by fc2 and drop1."""
+    work = workload(tmp_path, WrongAbove)
+    found = {(row.layer, row.step, row.tensor): row for row in rows(work, "isolated")}
+    total = found["fc1", "backward", "acts_grad"]
+    assert total.findings["WrongAbove"].status == "different"
+    assert total.status() == "inherited"
+    failed = {key for key, row in found.items() if any(one.fails for one in row.counted().values())}
+    assert failed == {("fc2", "backward", f"inputs_grad[{i}]") for i in (0, 1)}
+
+
+@pytest.mark.parametrize("options", [{"progress": 0.5}, {"update_every": 3}, {"progress": 1.0, "update_every": 2}])
+def test_any_point_of_a_training_and_several_passes_per_update(tmp_path, options):
+    schedules = "schedW=exp[tgtFactor=10,noiseStdev=0.1]\nschedB=linear[tgtFactor=10,noiseStdev=0]\n"
+    path = write_net(tmp_path, params=PARAMS.replace(WEIGHTS, WEIGHTS + schedules))
+    work = prepare(Options(path, engines=("port", "reference"), input="random", batch=8, **options))
+    for row in rows(work, "isolated"):
+        assert all(found.agrees for found in row.findings.values()), (row.layer, row.step, row.tensor)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"progress": 1.5},
+        {"update_every": 0},
+        {"update_every": 2, "mode": "propagated"},
+        {"progress": 0.5, "input": "exact"},
+    ],
+)
+def test_points_of_a_training_that_cannot_be_compared_are_refused(options):
+    with pytest.raises(BadInput):
+        Options("tiny", **options)
 
 
 def test_the_worst_element_is_the_bent_one(tmp_path):
