@@ -42,6 +42,18 @@ def make(network, seed, weights_file=None):
     return share(network, values)
 
 
+def require_none_from_checkpoint(network):
+    """Refuse a network of which a layer wants its weights from an earlier checkpoint (config specification 13.2)."""
+    for layer in network.layers:
+        for key in ("initWFunc", "initBFunc", "initCFunc"):
+            if layer.get(key):
+                raise BadInput(
+                    f"{network.definition}: [{layer.name}] {key}: its parameters come from an earlier checkpoint",
+                    actual=layer[key],
+                    hint="give all parameters with --weights FILE (npz), or delete the key to have them drawn",
+                )
+
+
 def share(network, values):
     """Give layers that take a matrix from another one that one's array, and drop what was drawn in its place."""
     for layer, tensor, (owner, held) in _borrowed(network):

@@ -70,7 +70,10 @@ def prepare(options):
     BadInput, port.config.ConfigError
         What is wrong, with a hint. Nothing was written, and no large memory taken.
     """
-    return workload(networks.load(options.net, options.params), options)
+    network = networks.load(options.net, options.params)
+    if options.weights is None:
+        parameters.require_none_from_checkpoint(network)
+    return workload(network, options)
 
 
 def workload(network, options):

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from . import grammar
+from . import grammar, rates
 from .ini import ConfigError, read_ini, read_source
-from .keys import DataFacts, Draft, Tolerance, Tree, integer, text
+from .keys import DataFacts, Draft, Tolerance, Tree, text
 from .layer_types import LAYER_TYPES, NEURON
 
 __all__ = ["ConfigError", "LayerSpec", "NetworkSpec", "Tolerance", "Tree", "load_network", "read_sections"]
@@ -21,7 +21,7 @@ DEFAULT_QUANTISER = MappingProxyType({"type": "default", "params": {}})
 QUANTISERS = tuple(text(key, DEFAULT_QUANTISER, grammar.read_quantiser) for key in ("quantF", "quantB"))
 MAX_INPUTS = 1024
 OBSOLETE = {
-    "sched": "is ignored, as in the release; write schedW and schedB",
+    "sched": "is ignored, as in the release; write schedW and schedB, or read with the option sched",
     "wcnorm": "is obsolete and ignored; the release has wcNormMin and wcNormMax",
     "sumwidth": "belongs to cuda-convnet2 and is ignored",
     "supermom": "is read by the release but never used",
@@ -125,7 +125,17 @@ def _plain(value):
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def load_network(definition, params=None, *, data_dims=None, num_classes=None, tree=None):
+def load_network(
+    definition,
+    params=None,
+    *,
+    data_dims=None,
+    num_classes=None,
+    tree=None,
+    strict_2012=False,
+    salvage=False,
+    sched=False,
+):
     """Read a layer-definition file and a layer-parameter file.
 
     Parameters
@@ -141,6 +151,13 @@ def load_network(definition, params=None, *, data_dims=None, num_classes=None, t
         Class tree of the data set, for treefc layers; else that of their own key ``tree``, the children of every
         inner node in the order of their numbers: ``tree=0 1 2, 3 4, 5 6``.
 
+    strict_2012 : bool
+        Refuse what is only accepted under a rule of `keys.TOLERANCES`, as the parser of 2012 did.
+    salvage : bool
+        Accept a file that begins with stray characters before its first header.
+    sched : bool
+        Take the key ``sched``, which the parser of 2012 ignored, for ``schedW`` and ``schedB`` where these are absent.
+
     Returns
     -------
     NetworkSpec
@@ -153,7 +170,7 @@ def load_network(definition, params=None, *, data_dims=None, num_classes=None, t
     dims = dict(data_dims if isinstance(data_dims, Mapping) else enumerate(data_dims or ()))
     facts = DataFacts(dims, num_classes, tree)
     contents, file = read_source(definition)
-    sections, warnings = read_ini(contents, file)
+    sections, warnings = read_ini(contents, file, salvage)
     if not sections:
         raise ConfigError("has no layers", file=file, expected="sections [name] with type=...")
     drafts, tolerances = {}, []
@@ -162,7 +179,9 @@ def load_network(definition, params=None, *, data_dims=None, num_classes=None, t
     drafts = _detach_neurons(drafts)
     _require_use(drafts)
     if params is not None:
-        _add_params(drafts, params, warnings)
+        _add_params(drafts, params, warnings, salvage, sched)
+    if strict_2012:
+        _require_none(tolerances, drafts)
     layers = tuple(_freeze(draft) for draft in drafts.values())
     return NetworkSpec(layers, params is not None, tuple(warnings), tuple(tolerances))
 
@@ -228,7 +247,7 @@ def _connect(draft, row):
     below = any(source.weights_below for source in draft.inputs)
     draft.check(row.gradient or not below, "passes no gradient and cannot stand above layers with weights", "type")
     draft.weights_below = row.weights or below
-    gpu = draft.value(integer("gpu", None, low=0), draft.section)
+    gpu = draft.value(text("gpu", None, grammar.read_device, low=0), draft.section)
     draft.values["inputs"] = tuple(names)
     draft.values["numInputs"] = tuple(source["outputs"] for source in draft.inputs)
     draft.values["gpu"] = draft.inputs[0]["gpu"] if gpu is None else gpu
@@ -295,10 +314,17 @@ def _require_use(drafts):
         )  # fmt: skip
 
 
-def _add_params(drafts, params, warnings):
+def _require_none(tolerances, drafts):
+    """Refuse the first thing that the parser of 2012 did not accept."""
+    for found in tolerances:
+        what = f"the parser of 2012 does not accept this: {found.meaning}"
+        raise drafts[found.layer].error(what, found.key, actual=found.value, hint="leave strict_2012 off")
+
+
+def _add_params(drafts, params, warnings, salvage, sched):
     """Read the parameter file and give every layer its section."""
     contents, file = read_source(params)
-    sections, more = read_ini(contents, file)
+    sections, more = read_ini(contents, file, salvage)
     warnings += more
     for draft in drafts.values():
         row = LAYER_TYPES[draft.type]
@@ -310,6 +336,8 @@ def _add_params(drafts, params, warnings):
                 expected=f"a section [{draft.name}] for this {draft.type} layer",
             )  # fmt: skip
         if draft.params is not None:
+            if row.weights:
+                rates.translate(draft, sched)
             draft.read(row.params, draft.params)
             _warn_unknown(draft, draft.params, [key.name for key in (*row.params, *QUANTISERS)])
         row.finish(draft)

@@ -40,6 +40,13 @@ _SMOOTH = (_NOISY, {1: _TARGET, 2: _NOISY})
 _STAIRS = ((*_NOISY, "numSteps"), {2: _STEPS, 3: (*_NOISY, "numSteps")})
 SCHEDULES = {"default": ((), {}), "linear": _SMOOTH, "exp": _SMOOTH, "dexp": _STAIRS, "jdexp": _STAIRS}
 
+RATES_2014 = {
+    "const": ("base",),
+    "linear": ("base", "tgtFactor"),
+    "exp": ("base", "tgtFactor"),
+    "dexp": ("base", "tgtFactor", "numSteps"),
+}
+
 INIT_FUNCTIONS = ("initw.makew", "initw.makeb", "initw.makec")
 
 
@@ -73,6 +80,12 @@ def read_bool(text):
 def read_listed_bool(text):
     """A piece of a ``bool[]``: true only for ``true`` and ``1`` (section 3)."""
     return text.lower() in ("true", "1")
+
+
+def read_device(text):
+    """A device, or several that hold replicas of the layer (2014): the first."""
+    first, *_ = [read_int(piece.strip()) for piece in text.split(",")]
+    return first
 
 
 def read_neuron(text):
@@ -131,11 +144,39 @@ def read_schedule(text):
     return {"type": name, "params": params}
 
 
+def read_2014_rate(text):
+    """Parse a learning rate of 2014 (9.4): a number, or a schedule with its base, ``exp[base=.1;tgtFactor=9]``.
+
+    Returns
+    -------
+    base, schedule : str
+        As 2012 writes them: ``epsW`` and ``schedW``.
+    """
+    match = _CALL.fullmatch(text)
+    if not match:
+        read_float(text)
+        return text, "default"
+    name = match[1].lower()
+    pairs = [piece.partition("=") for piece in (match[2] or "").split(";")]
+    given = {key.strip().lower(): value.strip() for key, _, value in pairs}
+    names = RATES_2014.get(name)
+    if names is None or list(given) != [key.lower() for key in names]:
+        forms = (f"{kind}[{';'.join(key + '=...' for key in keys)}]" for kind, keys in RATES_2014.items())
+        raise ValueError("a number or " + ", ".join(forms))
+    read_float(given["base"])
+    if name == "const":
+        return given["base"], "default"
+    noiseless = {"tgtFactor": given["tgtfactor"], "noiseStdev": "0"} | {key: given[key.lower()] for key in names[2:]}
+    return given["base"], f"{name}[{','.join(f'{key}={value}' for key, value in noiseless.items())}]"
+
+
 def tolerance(read, text):
     """The rule of `keys.TOLERANCES` under which a reader accepts what the parser of 2012 did not, or None."""
     arguments = text.partition("[")[2]
     if read is read_schedule and arguments.strip(" ]") and "=" not in arguments:
         return "schedule"
+    if read is read_device and "," in text:
+        return "replicas"
     return "neuron" if read is read_neuron and re.search("[eE+]", arguments) else None
 
 
@@ -196,5 +237,6 @@ def read_init_function(text):
     """Check the name of an initialiser against the closed list (13.2); nothing in a layer file is ever executed."""
     match = _FUNCTION.fullmatch(text)
     if text and (not match or f"{match[1]}.{match[2]}" not in INIT_FUNCTIONS or not (match[3] or "").strip()):
-        raise ValueError("one of " + ", ".join(f"{name}(layer)" for name in INIT_FUNCTIONS))
+        known = ", ".join(f"{name}(layer)" for name in INIT_FUNCTIONS)
+        raise ValueError(f"one of {known}; nothing else that a file names is run: weights come with --weights FILE")
     return text

@@ -5,12 +5,14 @@ specification, section 2). Interpolation is the one thing left out: no layer fil
 is looked up is an error.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 WHITE = " \t\x0b\x0c"
 MAX_BYTES = 4 * 2**20
 SHOWN = 60
+_HEADER = re.compile(r"\[([^\[\]]+)\]")
 
 
 def shorten(value):
@@ -103,8 +105,8 @@ class Section:
 class _Reader:
     """State of the line reader: the open section, the last option, what went wrong so far."""
 
-    def __init__(self, file):
-        self.file = file
+    def __init__(self, file, salvage=False):
+        self.file, self.salvage = file, salvage
         self.sections = {}
         self.defaults = {}
         self.warnings = []
@@ -123,6 +125,9 @@ class _Reader:
             self.last.parts.append(line.strip(WHITE))
         elif line[0] == "[" and line.find("]") > 1:
             self.header(number, line[1 : line.index("]")])
+        elif self.options is None and self.salvage and (found := _HEADER.search(line)):
+            self.warn(number, f"{shorten(line[: found.start()])} before the first section is left out")
+            self.header(number, found[1])
         elif self.options is None:
             raise ConfigError(
                 "an option before the first section", file=self.file, line=number,
@@ -166,7 +171,7 @@ class _Reader:
         self.warnings.append(f"{self.file}:{number}: {text}")
 
 
-def read_ini(text, file="<text>"):
+def read_ini(text, file="<text>", salvage=False):
     """Read the text of a layer file.
 
     Parameters
@@ -175,6 +180,8 @@ def read_ini(text, file="<text>"):
         Contents; any of the three line ends.
     file : str
         Name for messages.
+    salvage : bool
+        Accept a first section whose header stands behind something else on its line, as an editor left it.
 
     Returns
     -------
@@ -188,7 +195,7 @@ def read_ini(text, file="<text>"):
     ConfigError
         A line that is neither header, option, continuation nor comment; an option before the first header.
     """
-    reader = _Reader(file)
+    reader = _Reader(file, salvage)
     for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
         reader.line(number, line)
     if reader.bad:

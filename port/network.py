@@ -105,7 +105,7 @@ class Network:
         for layer in self.weighted:
             named = [key for key in ("initWFunc", "initBFunc", "initCFunc") if layer.spec.get(key)]
             if named and not ignore_functions:
-                hint = "initialise(rng, ignore_functions=True) draws them instead"
+                hint = "set layer.weights, or let initialise(rng, ignore_functions=True) draw them"
                 raise layer.spec.error("its weights come from an earlier checkpoint", key=named[0], hint=hint)
             layer.initialise(rng)
 

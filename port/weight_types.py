@@ -244,8 +244,9 @@ def _weight_source(draft, i, piece):
 
 def finish_params(draft):
     """Values derived from the parameters of a weight layer; what is accepted but odd."""
+    of_2014 = any((one.rule, one.layer) == ("rates of 2014", draft.name) for one in draft.tolerances)
     pairs = zip(draft["wball"], draft["weightsPerFilter"], strict=True)
-    draft.values["wballNormed"] = tuple(ball * rows for ball, rows in pairs)
+    draft.values["wballNormed"] = tuple(ball if of_2014 else ball * rows for ball, rows in pairs)
     draft.values["gradConsumer"] = draft["epsB"] > 0 or any(eps > 0 for eps in draft["epsW"])
     for key in ("epsW", "epsB", "momW", "momB", "wc", "wball"):
         value = draft[key]

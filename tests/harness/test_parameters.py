@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 from rule_nets import DEFINITION, PARAMS
+from small_nets import DEFINITION as DEFINITION_OF_SMALL
 from small_nets import write_net
 
 from alexnet_rosetta.harness import names, networks, parameters
 from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.run import Options, prepare
 
 
 @pytest.fixture
@@ -76,6 +78,16 @@ def test_bad_weights_are_named(tmp_path, network, changes, message):
     save(tmp_path / "weights.npz", network, **changes)
     with pytest.raises(BadInput, match=message):
         parameters.make(network, seed=0, weights_file=tmp_path / "weights.npz")
+
+
+def test_weights_of_a_checkpoint_have_to_be_given(tmp_path, network):
+    small = DEFINITION_OF_SMALL.replace("[fc1]", "[fc1]\ninitWFunc=initw.makew(fc1)")
+    net = write_net(tmp_path, small)
+    with pytest.raises(BadInput, match=r"(?s)\[fc1\] initWFunc: .*earlier checkpoint.*--weights FILE"):
+        prepare(Options(net, engines=("reference",), batch=2))
+    arrays = save(tmp_path / "weights.npz", network)
+    work = prepare(Options(net, engines=("reference",), batch=2, weights=str(tmp_path / "weights.npz")))
+    assert np.array_equal(work.values["fc1"]["weights[0]"], arrays["fc1.weights[0]"])
 
 
 @pytest.fixture

@@ -1,0 +1,45 @@
+"""Learning rates as other generations wrote them, brought into the form of 2012 (config-format specification, 9).
+
+What is rewritten is the text of options, before a layer reads them.
+"""
+
+from .grammar import read_2014_rate
+from .ini import Option
+
+
+def translate(draft, sched=False):
+    """Rewrite the rates in the parameter section of a layer with weights.
+
+    Parameters
+    ----------
+    draft : keys.Draft
+    sched : bool
+        Take the key ``sched``, which the release ignored, for ``schedW`` and ``schedB`` where these are absent.
+
+    Raises
+    ------
+    ConfigError
+        A rate of 2014 that cannot be read, or that 2012 cannot express: inputs with schedules of their own.
+    """
+    options = draft.params.options
+    common = options.pop("sched", None) if sched else None
+    draft.advise(common is None, "is taken for schedW and schedB, where they are absent")
+    for rate, schedule in (("epsW", "schedW"), ("epsB", "schedB")):
+        option = draft.params.find(rate)
+        if option is not None and "[" in option.text:
+            _translate_2014(draft, rate, schedule, option)
+        elif common is not None:
+            options.setdefault(schedule.lower(), common)
+
+
+def _translate_2014(draft, rate, schedule, option):
+    pieces = [piece.strip() for piece in option.text.split(",")]
+    try:
+        bases, schedules = zip(*map(read_2014_rate, pieces), strict=True)
+    except ValueError as error:
+        raise draft.params.error("cannot be read", rate, expected=str(error), actual=option.text) from None
+    draft.check(len(set(schedules)) == 1, "the inputs have unequal schedules", rate, expected="one", actual=option.text)
+    draft.check(draft.params.find(schedule) is None, f"has a schedule, and there is {schedule} too", rate)
+    draft.tolerate("rates of 2014", rate, option.text)
+    draft.params.options[rate.lower()] = Option([",".join(bases)], option.line)
+    draft.params.options[schedule.lower()] = Option([schedules[0]], option.line)
