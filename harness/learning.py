@@ -35,8 +35,8 @@ def rate(layer, tensor, progress, normal=0.0):
 
 
 def schedule(layer, tensor):
-    """``schedW`` or ``schedB``; constant for the weights of a class tree."""
-    if layer.type == "treefc" and index(tensor) is not None:
+    """``schedW`` or ``schedB``, which class trees ignore."""
+    if layer.type == "treefc":
         return {"type": "default", "params": {}}
     return layer["schedB" if index(tensor) is None else "schedW"]
 

@@ -195,7 +195,7 @@ class Fc(Weighted):
 class TreeFc(Weighted):
     """Fully-connected layer over a class tree: one weight column, an offset, per node; one output per leaf.
 
-    Only a constant rate is supported, as in the release: ``schedW`` is ignored, and so are ``wball`` and ``superEps``.
+    Only constant rates are supported, as in the release: schedules are ignored, and so are ``wball`` and ``superEps``.
     """
 
     def __init__(self, spec, dtype, rng):
@@ -231,6 +231,10 @@ class TreeFc(Weighted):
             constants = {"eps": parameter.base, "mom": parameter.mom, "decay": spec["wc"][0]}
             tree.tree_update(parameter.values, parameter.inc, grads, self.shape, **constants)
             parameter.contributions = 0
+
+    def _rate(self, kind, base, progress, normal):
+        """The base rate."""
+        return float(np.float32(base))
 
     def release(self):
         """Forget activities, gradients and the weights of the leaves."""

@@ -113,6 +113,7 @@ outputs=24
 type=treefc
 inputs=fc1
 tree=0 1 2, 3 4 5, 6 7, 8 9, 10 11, 13 14, 12 15
+schedB=exp[tgtFactor=10,noiseStdev=0]
 
 [tree_probs]
 type=softmax
@@ -295,6 +296,13 @@ def tree_step(of_gradient, of_decay):
     return {NEW: wrong, INCREMENT: wrong}
 
 
+def declined(layer, tensor):
+    """An update of the biases at the rate of their schedule."""
+    w, d, g = (layer.read(name) for name in ("biases", "biases_inc", "biases_grad"))
+    d = np.float32(layer.spec["momB"]) * d + np.float32(layer.spec["epsB"] * 10**-0.5) * g
+    return d if tensor == "biases_inc" else w + d
+
+
 TREES = (
     miscomputed("tree-path", "classes have the offsets of their leaves alone", TREE, "tree1",
                 forward={"acts": on_weights(leaves_only)}, backward={GRADIENT: on_weights(leaves_only)}),
@@ -306,6 +314,8 @@ TREES = (
                 backward={"weights_grad[0]": on_result(mean_over_leaves)}),
     miscomputed("tree-rate", "the learning rate of a node not divided by its number of leaves", TREE, "tree1",
                 update=tree_step(0, 1)),
+    miscomputed("tree-schedule", "the biases of a tree follow their schedule, which history ignored", TREE, "tree1",
+                update={"biases": declined, "biases_inc": declined}, progress=0.5),
     miscomputed("tree-decay", "the decay of a node divided by its number of leaves once, not twice", TREE, "tree1",
                 update=tree_step(1, 1)),
 )  # fmt: skip

@@ -244,7 +244,7 @@ def test_class_trees_come_from_the_file_or_from_outside():
 
 def test_a_tree_layer_learns_its_offsets():
     """Rate and decay of a node by its number of leaves; schedules, norm bounds and superEps are ignored."""
-    params = CHAIN_PARAMS.replace(f"[top]\n{RATES}", f"[top]\n{RATES}schedW=exp[1000]\nwball=1e-9\n")
+    params = CHAIN_PARAMS.replace(f"[top]\n{RATES}", f"[top]\n{RATES}schedW=exp[1000]\nschedB=exp[1000]\nwball=1e-9\n")
     network = build(TREE, params)
     top = network.layers["top"]
     assert not top.weights[0][:, 4:].any()
@@ -257,7 +257,9 @@ def test_a_tree_layer_learns_its_offsets():
     sums = np.column_stack([by_leaf, by_leaf[:, :2].sum(1), by_leaf[:, :3].sum(1), by_leaf.sum(1)])
     assert np.abs(top.weights_grad[0] - sums).max() <= 64 * EPSILON
     before, counts = top.weights[0].copy(), np.array([1, 1, 1, 1, 2, 3, 4])
+    wanted = np.float32(top.spec["epsB"]) * top.biases_grad
     network.update(progress=0.5)
+    np.testing.assert_array_equal(top.biases_inc, wanted)
     step = 0.5 / counts * (sums - 0.25 / counts * before)
     assert np.abs(top.weights_inc[0] - step).max() <= 64 * EPSILON
     np.testing.assert_array_equal(top.weights[0], before + top.weights_inc[0])
