@@ -59,15 +59,16 @@ class Graph:
         ]
 
     def contributions(self, name):
-        """The (consumer, input index) pairs that add to the gradient of a layer's output, in definition order.
+        """The (consumer, input index) pairs that add to the gradient of a layer's output.
 
-        Empty for costs, and for a layer fused with its cost: their gradient starts with themselves.
+        In the order of a backward pass, the last consumer first. Empty for costs, and for a layer fused with its cost: their gradient starts with themselves.
         """
         if name in self.fused:
             return []
+        place = {consumer: k for k, (consumer, _) in enumerate(self.consumers[name])}
         return [
             (consumer, i)
-            for consumer, i in self.consumers[name]
+            for consumer, i in sorted(self.consumers[name], key=lambda pair: -place[pair[0]])
             if consumer in self.produces and not _reads_constants(self.layers[consumer], i)
         ]
 

@@ -47,7 +47,7 @@ def test_backward_starts_at_the_fused_softmax():
 def test_a_second_consumer_undoes_the_fusion():
     graph = Graph([*LAYERS, Layer("more", "cost.sum2", "probs", coeff=1.0)])
     assert graph.fused == {}
-    assert graph.contributions("probs") == [("cost", 1), ("more", 0)]
+    assert graph.contributions("probs") == [("more", 0), ("cost", 1)]  # as a backward pass sends them
 
 
 def neuron(kind):
@@ -81,7 +81,7 @@ def test_labels_get_no_gradient_but_gates_do():
             Layer("gated", "cost.gsum2", "fc", "fc", coeff=1),
         ]
     )
-    assert graph.contributions("fc") == [("targets", 1), ("gated", 0), ("gated", 1)]
+    assert graph.contributions("fc") == [("gated", 0), ("gated", 1), ("targets", 1)]
     assert graph.wanted_inputs(graph.layers["targets"]) == [1]
 
 

@@ -51,7 +51,7 @@ def test_the_gradient_of_an_output_is_held_against_what_its_consumers_send(tmp_p
     work = workload(tmp_path)
     found = propagated(work)
     assert isolated_counterparts(work.network.graph, found["fc1", "backward", "acts_grad"]) == [
-        ("drop1", "backward", "inputs_grad[0]"),
         ("fc2", "backward", "inputs_grad[1]"),
+        ("drop1", "backward", "inputs_grad[0]"),
         ("fc1", "backward", "acts_grad"),
     ]
