@@ -1,9 +1,9 @@
-"""Image and weight-norm entry points of `alexnet_rosetta.legacy.cudaconv`."""
+"""Image, weight-norm and half-precision entry points of `alexnet_rosetta.legacy.cudaconv`."""
 
 from ._call import call, row
 
-__all__ = ["convBedOfNails", "convBedOfNailsUndo", "convCrop", "convGaussianBlur", "convRGBToLAB", "convRGBToYUV",
-           "convReflectHorizontal", "convResizeBilinear", "convTICA", "convTICAGrad", "normalizeLocalWeights"]
+__all__ = ["convBedOfNails", "convBedOfNailsUndo", "convCrop", "convDequantizeHalf", "convGaussianBlur",
+           "convQuantizeHalf", "convRGBToLAB", "convRGBToYUV", "convReflectHorizontal", "convResizeBilinear", "convTICA", "convTICAGrad", "normalizeLocalWeights"]
 
 
 def convGaussianBlur(images, filter, target=None, *, horiz, numChannels, scaleTargets=0.0, scaleOutputs=1.0,
@@ -243,4 +243,47 @@ def normalizeLocalWeights(weights, *, numModules, norm, generation=2012, device=
     Specification: pool-norm 4.1; 12.1 (H2) repaired.
     """
     return call("normalizeLocalWeights", [], [row("weights", weights)], {"numModules": numModules, "norm": norm},
+                generation=generation, device=device)
+
+
+def convQuantizeHalf(src, tgt=None, *, generation=2012, device="cpu"):
+    """Round to IEEE half precision, to nearest even; beyond 65504 infinite.
+
+    Parameters
+    ----------
+    src : (rows, cols) float32
+    tgt : (1, ceil(rows * cols / 2)), optional
+
+    Returns
+    -------
+    (1, ceil(rows * cols / 2)) ndarray of float32
+        Two numbers in the place of one, row by row, the first in the lower half; the bits of `src` as float16.
+
+    Notes
+    -----
+    The kernel of 2012 is lost: packing and rounding are this project's. Specification: pool-norm 6.
+    """
+    return call("convQuantizeHalf", [row("src", src)], [row("target", tgt)], {}, generation=generation, device=device)
+
+
+def convDequantizeHalf(quantized, tgt=None, *, numElements, scaleTarget=0.0, scaleOutput=1.0, generation=2012,
+                       device="cpu"):
+    """What `convQuantizeHalf` packed, as single precision.
+
+    Parameters
+    ----------
+    quantized : (1, ceil(numElements / 2)) float32
+    tgt : numElements values; needed where `scaleTarget` is not 0
+        The result is scaleTarget * tgt + scaleOutput * numbers; with scaleTarget 0 it is not read.
+
+    Returns
+    -------
+    ndarray of float32, shaped like `tgt`, else (1, numElements)
+
+    Notes
+    -----
+    Specification: pool-norm 6.
+    """
+    return call("convDequantizeHalf", [row("quantized", quantized)], [row("target", tgt)],
+                {"numElements": numElements, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
                 generation=generation, device=device)

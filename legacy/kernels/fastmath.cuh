@@ -4,7 +4,17 @@
 // precision and rounded once, so they agree with a correctly rounded function in all but about one result in a hundred;
 // they have no branch and no table, hence loops over them vectorise. Division is plain division.
 #pragma once
+#include <cstring>
+
 #include "block.cuh"
+
+template <typename To, typename From>
+DEVICE_FUNCTION To sameBits(const From from) {
+    static_assert(sizeof(To) == sizeof(From), "a change of type, not of size");
+    To to;
+    memcpy(&to, &from, sizeof to);
+    return to;
+}
 
 #ifdef __CUDACC__
 
@@ -16,16 +26,7 @@ DEVICE_FUNCTION float fastDivide(const float x, const float y) { return __fdivid
 #else
 
 #include <cstdint>
-#include <cstring>
 #include <limits>
-
-template <typename To, typename From>
-DEVICE_FUNCTION To sameBits(const From from) {
-    static_assert(sizeof(To) == sizeof(From), "a change of type, not of size");
-    To to;
-    std::memcpy(&to, &from, sizeof to);
-    return to;
-}
 
 // x = 2^e * m with sqrt(1/2) <= m < sqrt(2); log m = 2 atanh s = 2 (s + s^3/3 + s^5/5 + ...) with s = (m - 1)/(m + 1).
 // Seven terms of it leave 2^-39 relative. Zero gives -inf, a negative number or NaN gives NaN.
