@@ -11,6 +11,7 @@ import numpy as np
 
 from .learning import learning, normal, rate, solver_constants, updates_directly
 from .names import gradient, increment
+from .quantise import collected
 from .reference import Bounded, accumulate, sum_grads
 from .rerun import Rerun, run_backward, run_sum, step_backward, write_normals
 from .stream import chunks, columns
@@ -19,7 +20,7 @@ from .stream import chunks, columns
 def rows(sweep):
     """Yield the rows of ``inputs_grad[i]``, of parameter gradients and of sums over consumers."""
     order = sweep.graph.backward_order()
-    below = {layer.name: _Contributions(sweep.graph.contributions(layer.name)) for layer in order}
+    below = {layer.name: _Contributions(sweep.graph, layer.name) for layer in order}
     parameters = _ParameterGradients(sweep, order)
     finished = []
     for layer in order:
@@ -38,10 +39,17 @@ def rows(sweep):
 
 
 class _Contributions:
-    """What the consumers of a layer send down, until the last one has."""
+    """What the consumers of a layer send down, until the last one has.
 
-    def __init__(self, expected):
-        self.expected = expected
+    Attributes
+    ----------
+    alone : bool
+        There is one consumer, and what it sends arrives as it is.
+    """
+
+    def __init__(self, graph, name):
+        self.expected = graph.contributions(name)
+        self.alone = len(self.expected) == 1 and graph.sends_from(name, self.expected[0][0]) is None
         self.parts = {}
         self.consumer_grads = {}
 
@@ -72,7 +80,7 @@ def _layer(sweep, layer, grad, below, parameters):
     inputs, mask, totals = sweep.inputs_of(layer), sweep.work.mask(layer), {}
     wanted = sweep.graph.wanted_inputs(layer)
     streams = {} if sweep.own_feed else {i: _stream(sweep, layer, i) for i in wanted}
-    summed = {i: [] for i in wanted if sweep.own_feed or len(below[layer.inputs[i]].expected) > 1}
+    summed = {i: [] for i in wanted if sweep.own_feed or not below[layer.inputs[i]].alone}
     for part in chunks(layer, inputs):
         sliced, above = [array[:, part] for array in inputs], None if grad is None else grad[:, part]
         for i in wanted:
@@ -136,13 +144,13 @@ def _inputs_rerun(sweep, layer, i, grad):
 
 def _output_grad(sweep, layer, below):
     """The gradient of a layer's output, and its row where it is more than one fresh inputs_grad."""
-    if not sweep.own_feed and len(below.expected) == 1:
+    if not sweep.own_feed and below.alone:
         (grad,) = below.parts.values()
     else:
         parts = [(consumer, i, below.consumer_grads[consumer]) for consumer, i in below.expected]
         fetch = None if sweep.own_feed else (lambda session: session.sum_grad(layer.name, parts))
         stream = sweep.stream(layer, "backward", "acts_grad", (layer.outputs, sweep.work.batch), fetch)
-        total = sum_grads([below.parts[key] for key in below.expected])
+        total = collected(sweep.graph, layer.name, {key: below.parts[key] for key in below.expected})
         stream.add(total)
         grad = stream.reference
         if not sweep.own_feed:

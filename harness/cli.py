@@ -97,6 +97,8 @@ def _names(ctx, param, value):
               help="Backward passes per update; all see the same cases.")  # fmt: skip
 @click.option("--quirk", "quirks", multiple=True, metavar="[ENGINE:]NAME=on|off",
               help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'.")
+@click.option("--quantise", is_flag=True,
+              help="Round what goes between devices to half precision where the layer file says so.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder of the record [runs/NET].")

@@ -14,6 +14,8 @@ class Graph:
     ----------
     layers : sequence of LayerSpec
         In definition order, which is a topological order.
+    quantise : bool
+        Whether what goes between devices is rounded to half precision where the layers say so.
 
     Attributes
     ----------
@@ -29,7 +31,8 @@ class Graph:
         cost.crossent2, and that cost: one backward unit.
     """
 
-    def __init__(self, layers):
+    def __init__(self, layers, quantise=False):
+        self.quantise = quantise
         self.layers = {layer.name: layer for layer in layers}
         self.consumers = {name: [] for name in self.layers}
         for layer in layers:
@@ -61,7 +64,8 @@ class Graph:
     def contributions(self, name):
         """The (consumer, input index) pairs that add to the gradient of a layer's output.
 
-        In the order of a backward pass, the last consumer first. Empty for costs, and for a layer fused with its cost: their gradient starts with themselves.
+        In the order of a backward pass, the last consumer first. Empty for costs, and for a layer fused with its cost:
+        their gradient starts with themselves.
         """
         if name in self.fused:
             return []
@@ -71,6 +75,16 @@ class Graph:
             for consumer, i in sorted(self.consumers[name], key=lambda pair: -place[pair[0]])
             if consumer in self.produces and not _reads_constants(self.layers[consumer], i)
         ]
+
+    def crosses(self, source, reader, quantiser):
+        """Whether what goes between two layers is rounded on its way, by ``quantF`` or ``quantB`` of the lower one."""
+        below, above = self.layers[source], self.layers[reader]
+        rounds = self.quantise and below.type != "data" and below[quantiser]["type"] == "half"
+        return rounds and _device(below) != _device(above)
+
+    def sends_from(self, name, consumer):
+        """The device on which a consumer's gradients are summed before they cross, None if that is the layer's own."""
+        return _device(self.layers[consumer]) if self.crosses(name, consumer, "quantB") else None
 
     def wanted_inputs(self, layer):
         """Indices of the inputs of a layer that want a gradient."""
@@ -91,6 +105,11 @@ class Graph:
         """For a layer fused with its cost: (the layer its labels come from, their name, the coefficient)."""
         cost = self.layers[self.fused[name]]
         return cost.inputs[0], LABELS_AS[cost.type], cost["coeff"]
+
+
+def _device(layer):
+    """Where a layer stood; an inherited -1 counts as 0."""
+    return max(layer.get("gpu", 0), 0)
 
 
 def is_cost(layer):

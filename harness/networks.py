@@ -32,6 +32,8 @@ class Network:
         Backward passes per update; gradients are divided by the cases of all of them.
     minibatch : int or None
         Cases per pass; None where that is not known yet.
+    quantise : bool
+        Whether what goes between devices is rounded where the layers say so (`quantise`).
     """
 
     name: str
@@ -41,6 +43,7 @@ class Network:
     progress: float = 0.0
     update_every: int = 1
     minibatch: int | None = None
+    quantise: bool = False
 
     @property
     def layers(self):
@@ -50,7 +53,7 @@ class Network:
     @property
     def graph(self):
         """The Graph of the layers."""
-        return Graph(self.layers)
+        return Graph(self.layers, self.quantise)
 
     def classes(self):
         """Number of classes: the outputs of what the first cost compares with class labels; None without a cost."""

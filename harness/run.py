@@ -35,6 +35,7 @@ class Options:
     quirks: tuple = ()
     progress: float = 0.0
     update_every: int = 1
+    quantise: bool = False
 
     def __post_init__(self):
         if self.batch < 1:
@@ -56,6 +57,8 @@ class Options:
             raise BadInput("engines that feed themselves update after every pass", hint="--mode isolated")
         if self.input == "exact" and (self.progress > 0 or self.update_every > 1):
             raise BadInput("the exact tier has rates and divisors that are powers of two", hint="--input random")
+        if self.quantise and self.input == "exact":
+            raise BadInput("exact inputs leave nothing to round", hint="--quantise with photos, random or your own")
 
 
 def prepare(options):
@@ -92,7 +95,7 @@ def workload(network, options):
     minibatch = inputs.make(network, options.input, options.batch, options.seed)
     values = parameters.make(network, options.seed, options.weights)
     tape = Tape(options.seed)
-    point = {"progress": options.progress, "update_every": options.update_every}
+    point = {"progress": options.progress, "update_every": options.update_every, "quantise": options.quantise}
     network = replace(network, **point, minibatch=minibatch.batch)
     more = {"settings": settings, "explains": True}
     if options.input != "exact":

@@ -13,6 +13,7 @@ from . import backward, forward, update
 from .attribution import Attribution
 from .errors import BadInput, Unsupported
 from .networks import plain
+from .quantise import half
 from .reference import UnsupportedLayer, op
 from .stream import TensorStream
 from .table import Row
@@ -65,8 +66,12 @@ class Sweep:
                     yield row
 
     def inputs_of(self, layer):
-        """The reference's tensors that feed a layer: list of float32 (rows, N)."""
-        return [self.acts[source] for source in layer.inputs]
+        """The reference's tensors that feed a layer: list of float32 (rows, N), those from other devices rounded."""
+        crosses = self.graph.crosses
+        return [
+            half(self.acts[source]) if crosses(source, layer.name, "quantF") else self.acts[source]
+            for source in layer.inputs
+        ]
 
     # Engines
 

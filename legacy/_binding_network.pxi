@@ -40,7 +40,7 @@ cdef extern from "host/network.h":
         Matrix actsGrad
 
     cdef cppclass CNetwork "Network":
-        CNetwork(Device&, const vector[LayerDict]&, int, int) except +
+        CNetwork(Device&, const vector[LayerDict]&, int, int, cbool) except +
         void forward(const string&, vector[Matrix], const Matrix*, PassType) except + nogil
         void backward(const string&, const Matrix*, double) except + nogil
         cbool update(const string&, double) except + nogil
@@ -83,13 +83,13 @@ cdef class NetworkCore:
     cdef dict fed                  # arrays that the engine borrows, by layer
     cdef object __weakref__
 
-    def __cinit__(self, list layers, int threads, int update_every, int minibatch, device=None):
+    def __cinit__(self, list layers, int threads, int update_every, int minibatch, bint quantise, device=None):
         cdef vector[LayerDict] dicts
         self.home = Home(threads, device)
         self.fed = {}
         for numbers, words in layers:
             dicts.push_back(layer_dict(numbers, words))
-        self.network = new CNetwork(self.home.device[0], dicts, update_every, minibatch)
+        self.network = new CNetwork(self.home.device[0], dicts, update_every, minibatch, quantise)
 
     def __dealloc__(self):
         del self.network

@@ -3,7 +3,8 @@
 from ._call import call, row
 
 __all__ = ["convBedOfNails", "convBedOfNailsUndo", "convCrop", "convDequantizeHalf", "convGaussianBlur",
-           "convQuantizeHalf", "convRGBToLAB", "convRGBToYUV", "convReflectHorizontal", "convResizeBilinear", "convTICA", "convTICAGrad", "normalizeLocalWeights"]
+           "convQuantizeHalf", "convRGBToLAB", "convRGBToYUV", "convReflectHorizontal", "convResizeBilinear",
+           "convTICA", "convTICAGrad", "normalizeLocalWeights"]
 
 
 def convGaussianBlur(images, filter, target=None, *, horiz, numChannels, scaleTargets=0.0, scaleOutputs=1.0,

@@ -35,6 +35,9 @@ class Network:
     minibatch : int, optional
         Nominal number of cases per pass; needed if `update_every` is not 1: gradients are then divided by the product
         of the two, also after smaller passes.
+    quantise : bool
+        Do as several devices did: where ``quantF`` is ``half``, layers on another device (``gpu``) than their input see
+        it in half precision; where ``quantB`` is, so is what each other device sends back, summed there.
 
     Attributes
     ----------
@@ -57,7 +60,7 @@ class Network:
     Source: network-and-solver specification.
     """
 
-    def __init__(self, layers, device="cpu", threads=None, *, update_every=1, minibatch=None):
+    def __init__(self, layers, device="cpu", threads=None, *, update_every=1, minibatch=None, quantise=False):
         self._device = _call.open_device("Network", device)
         if threads is not None and threads < 1:
             raise Refused("Network: number of threads", "1 or more", threads)
@@ -67,7 +70,7 @@ class Network:
         entries = [_flat(layer) for layer in layers]
         threads = threads or _call.default_threads()
         self._core = _translated(
-            _call._module().NetworkCore, entries, threads, update_every, minibatch or 0, self._device
+            _call._module().NetworkCore, entries, threads, update_every, minibatch or 0, quantise, self._device
         )
 
     def forward(self, layer, inputs=None, mask=None, pass_type="train"):

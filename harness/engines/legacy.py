@@ -29,8 +29,8 @@ class LegacyCpu:
         from alexnet_rosetta.legacy.network import Network
 
         layers = [plain(layer) for layer in network.layers]
-        passes = {"update_every": network.update_every, "minibatch": network.minibatch}
-        return LegacySession(_translated(Network, layers, device="cpu", threads=threads, **passes))
+        more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
+        return LegacySession(_translated(Network, layers, device="cpu", threads=threads, **more))
 
 
 class LegacyGpu:
@@ -52,8 +52,8 @@ class LegacyGpu:
         from alexnet_rosetta.legacy.network import Network
 
         layers = [plain(layer) for layer in network.layers]
-        passes = {"update_every": network.update_every, "minibatch": network.minibatch}
-        return LegacySession(_translated(Network, layers, device="gpu", **passes))
+        more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
+        return LegacySession(_translated(Network, layers, device="gpu", **more))
 
 
 class LegacySession:

@@ -29,8 +29,8 @@ class Port:
         from alexnet_rosetta.port.threads import set_threads
 
         set_threads(threads)
-        passes = {"update_every": network.update_every, "minibatch": network.minibatch}
-        return PortSession(_translated(Network, network.spec, **passes))
+        more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
+        return PortSession(_translated(Network, network.spec, **more))
 
 
 class PortSession:

@@ -3,6 +3,8 @@
 from contextlib import contextmanager
 from time import perf_counter
 
+from ..quantise import added, half
+
 PARAMETERS = ("weights", "biases", "filterConns", "schedule_normals")
 
 
@@ -23,6 +25,7 @@ class StepSession:
     def __init__(self, network):
         self.graph = network.graph
         self._tensors = {name: {} for name in self.graph.layers}
+        self._received = {name: {} for name in self.graph.layers}  # gradients of its output, by device
         self._seconds = {}
 
     def write(self, layer, tensor, array):
@@ -31,17 +34,19 @@ class StepSession:
 
     def read(self, layer, tensor):
         """A tensor of a layer."""
+        if tensor == "acts_grad" and self._received[layer]:
+            return added(self._received[layer])
         return self._tensors[layer][tensor]
 
     def forward(self, layer, inputs=None, mask=None):
         """One layer forward; see `base.Session`."""
         spec, own = self.graph.layers[layer], self._tensors[layer]
-        own.pop("acts_grad", None)
+        self._received[layer].clear()
         if spec.type == "data":
             own["acts"] = inputs[0]
             return
         if inputs is None:
-            inputs = [self._tensors[source]["acts"] for source in spec.inputs]
+            inputs = [self._seen(source, layer) for source in spec.inputs]
         with self._timed(layer, "forward"):
             result = self.run_forward(spec, inputs, mask)
         own["cost" if spec.type.startswith("cost.") else "acts"] = result
@@ -51,22 +56,21 @@ class StepSession:
         spec, own = self.graph.layers[layer], self._tensors[layer]
         wanted = self.graph.wanted_inputs(spec)
         fresh = acts_grad is None
-        acts_grad = own.get("acts_grad") if fresh else acts_grad
+        if fresh and self._received[layer]:
+            acts_grad = added(self._received[layer])
         with self._timed(layer, "backward"):
             grads = self.run_backward(spec, acts_grad, wanted, progress)
         for i, grad in zip(wanted, grads, strict=True):
             own[f"inputs_grad[{i}]"] = grad
             if fresh:
-                below = self._tensors[spec.inputs[i]]
-                below["acts_grad"] = below["acts_grad"] + grad if "acts_grad" in below else grad
+                self._add(self._received[spec.inputs[i]], spec.inputs[i], layer, grad)
 
     def sum_grad(self, layer, parts):
         """The fresh gradients that the consumers left in their backward step, added in order, in float32."""
-        consumer, i, _ = parts[0]
-        total = self._tensors[consumer][f"inputs_grad[{i}]"].copy()
-        for consumer, i, _ in parts[1:]:
-            total += self._tensors[consumer][f"inputs_grad[{i}]"]
-        return total
+        sums = {}
+        for consumer, i, _ in parts:
+            self._add(sums, layer, consumer, self._tensors[consumer][f"inputs_grad[{i}]"])
+        return added(sums)
 
     def update(self, layer, progress=0.0):
         """One weight update of a layer."""
@@ -80,7 +84,16 @@ class StepSession:
     def release(self, layer):
         """Free all but the parameters."""
         own = self._tensors[layer]
+        self._received[layer].clear()
         self._tensors[layer] = {name: array for name, array in own.items() if name.startswith(PARAMETERS)}
+
+    def _seen(self, source, reader):
+        acts = self._tensors[source]["acts"]
+        return half(acts) if self.graph.crosses(source, reader, "quantF") else acts
+
+    def _add(self, sums, source, reader, grad):
+        device = self.graph.sends_from(source, reader)
+        sums[device] = sums[device] + grad if device in sums else grad
 
     @contextmanager
     def _timed(self, layer, step):

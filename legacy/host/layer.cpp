@@ -1,24 +1,52 @@
 #include "layer.h"
 
+#include <algorithm>
+
+#include "quantise.h"
+
 std::map<std::string, LayerMaker>& layerTypes() {
     static std::map<std::string, LayerMaker> all;
     return all;
 }
 
+namespace {
+
+// Whether a quantiser of a layer is `half`; data layers are not quantised.
+bool isHalf(const LayerDict& dict, const char* quantiser) {
+    const std::string key = text(quantiser, ".type");
+    return dict.word("type") != "data" && dict.has(key) && dict.word(key) == "half";
+}
+
+}  // namespace
+
 Layer::Layer(Device& device, const LayerDict& dict)
     : name(dict.word("name")), type(dict.word("type")), outputs(dict.integer("outputs")), acts(device, 0, 0),
-      actsGrad(device, 0, 0), device(device), mask(device, 0, 0) {
+      device(device), mask(device, 0, 0), gpu(std::max(0, static_cast<int>(dict.numberOr(0, "gpu")))),
+      halfActs(isHalf(dict, "quantF")), halfGrads(isHalf(dict, "quantB")), actsGrad(device), rounded(device, 0, 0) {
     for (std::size_t i = 0; i < dict.list("inputs").size(); ++i) inputsGrad.emplace_back(device, 0, 0);
 }
 
 void Layer::forward(std::vector<Matrix> given, PassType pass) {
     fed = std::move(given);
     passType = pass;
-    gradStarted = false;
+    actsGrad.restart();
     checkInputs();
     acts.renew(outputs, numCases);
     for (int i = 0; i < static_cast<int>(prev.size()); ++i) fpropActs(i, i > 0);
     require(acts.rows() == outputs, "its geometry does not give its outputs", text(outputs), text(acts.rows()));
+    if (halfActs && std::any_of(next.begin(), next.end(), [&](const Layer* reader) { return isAbroad(*reader); }))
+        sendAbroad();
+}
+
+void Layer::sendAbroad() {
+    Matrix packed(device, 0, 0);
+    convQuantizeHalf(device, acts, packed);
+    rounded.renew(outputs, numCases);
+    convDequantizeHalf(device, packed, rounded, static_cast<int>(acts.size()));
+}
+
+int Layer::sendsFrom(const Layer& reader) const {
+    return halfGrads && isAbroad(reader) ? reader.gpu : GradientSum::here;
 }
 
 void Layer::checkInputs() {
@@ -33,12 +61,13 @@ void Layer::checkInputs() {
     }
 }
 
-Matrix Layer::outputGrad(const Matrix* given) const {
+Matrix Layer::outputGrad(const Matrix* given) {
     if (startsGradient()) return Matrix();
     require(given || fed.empty(), "the gradient of its output is missing", "acts_grad as an array", "none",
             "a layer that was given its inputs must be given this too");
-    require(given || gradStarted, "no layer above has sent a gradient", "a backward pass of its consumers", "none");
-    const Matrix& v = given ? *given : actsGrad;
+    require(given || !actsGrad.empty(), "no layer above has sent a gradient", "a backward pass of its consumers",
+            "none");
+    const Matrix& v = given ? *given : actsGrad.total();
     require(v.rows() == outputs && v.cols() == numCases, "acts_grad has the wrong shape",
             text("(", outputs, ", ", numCases, ")"), v.shape(), numCases ? "" : "run the forward pass first");
     return v;
@@ -51,14 +80,13 @@ void Layer::backward(const Matrix* given, TrainingStep step) {
     bpropParameters(v, step);
     for (int i = 0; i < static_cast<int>(prev.size()); ++i) {
         if (!sendsGradient(i)) continue;
-        Matrix& target = fresh ? inputsGrad[i] : prev[i]->actsGrad;
-        const bool accumulate = !fresh && prev[i]->gradStarted;
-        if (accumulate)
-            target.makeExclusive();
-        else
-            target.renew(prev[i]->outputs, numCases);
-        bpropActs(v, i, accumulate, target);
-        if (!fresh) prev[i]->gradStarted = true;
+        const auto send = [&](float scaleTargets, Matrix& target) { bpropActs(v, i, scaleTargets, target); };
+        if (fresh) {
+            inputsGrad[i].renew(prev[i]->outputs, numCases);
+            send(0, inputsGrad[i]);
+        } else {
+            prev[i]->actsGrad.add(prev[i]->outputs, numCases, prev[i]->sendsFrom(*this), send);
+        }
     }
     backwardPasses += !step.gradientCheck;
 }
@@ -70,17 +98,17 @@ void Layer::contribute(const Matrix* given, int i, float scaleTargets, Matrix& t
 }
 
 void Layer::release() {
-    acts = actsGrad = mask = Matrix(device, 0, 0);
+    acts = rounded = mask = Matrix(device, 0, 0);
     for (Matrix& grad : inputsGrad) grad = Matrix(device, 0, 0);
     fed.clear();
-    gradStarted = false;
+    actsGrad.clear();
 }
 
 Matrix* Layer::tensor(const std::string& tensorName, int i) {
     Matrix* found = nullptr;
     if (tensorName == "acts" && i < 0) found = &acts;
     if (tensorName == "mask" && i < 0) found = &mask;
-    if (tensorName == "acts_grad" && i < 0 && gradStarted) found = &actsGrad;
+    if (tensorName == "acts_grad" && i < 0 && !actsGrad.empty()) found = &actsGrad.total();
     if (tensorName == "inputs_grad" && i >= 0 && i < static_cast<int>(inputsGrad.size())) found = &inputsGrad[i];
     return found && !found->empty() ? found : nullptr;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "gradient_sum.h"
 #include "layer_dict.h"
 #include "matrix.h"
 #include "weights.h"
@@ -38,7 +39,7 @@ public:
     // Forward from the given matrices (borrowed; the caller keeps them alive until release), or from the inputs' acts.
     virtual void forward(std::vector<Matrix> given, PassType passType);
     // Backward from a given gradient of the output: contributions go to fresh inputsGrad. Without one, from the
-    // accumulated actsGrad: they are added to the actsGrad of the layers below, where the first one overwrites.
+    // sum of what the layers above sent: they are sent to the layers below.
     void backward(const Matrix* given, TrainingStep step);
     // target ← scaleTargets * target + this layer's contribution to the gradient of its input i.
     void contribute(const Matrix* given, int i, float scaleTargets, Matrix& target);
@@ -51,7 +52,7 @@ public:
     virtual Matrix* overwrite(const std::string&, int) { return nullptr; }
     virtual const Matrix* likeness(const std::string&, int) { return nullptr; }
     const std::vector<double>& cost() const { return costs; }
-    const Matrix& input(int i) const { return fed.empty() ? prev[i]->acts : fed[i]; }
+    const Matrix& input(int i) const { return fed.empty() ? prev[i]->actsFor(*this) : fed[i]; }
     int cases() const { return numCases; }
     virtual bool learns() const { return false; }
     // Takes what other layers, above this one in the file, or the layer itself lend to it.
@@ -62,7 +63,13 @@ public:
     virtual void setNormals(std::vector<double> values);          // of noisy learning rates, until the next ones
     virtual void setConnections(int i, const std::vector<int>& channels);      // of a sparse input
 
-    Matrix acts, actsGrad;
+    // Do as several devices did: to layers on other devices (gpu) than this one outputs cross, and the sums of their
+    // gradients cross back, in half precision where quantF and quantB say so (network spec 11).
+    bool quantised = false;
+    // The device from which a reader's gradients cross in half precision, else GradientSum::here.
+    int sendsFrom(const Layer& reader) const;
+
+    Matrix acts;
 
 protected:
     Device& device;
@@ -82,11 +89,17 @@ protected:
     virtual bool sendsGradient(int i) const { return prev[i]->gradConsumer; }
 
 private:
+    const int gpu;
+    const bool halfActs, halfGrads;
     std::vector<Matrix> fed, inputsGrad;
+    GradientSum actsGrad;
+    Matrix rounded;                    // the acts as other devices see them
     int numCases = 0;
-    bool gradStarted = false;          // actsGrad holds a contribution of this pass
     void checkInputs();
-    Matrix outputGrad(const Matrix* given) const;
+    void sendAbroad();
+    bool isAbroad(const Layer& reader) const { return quantised && reader.gpu != gpu; }
+    const Matrix& actsFor(const Layer& reader) const { return halfActs && isAbroad(reader) ? rounded : acts; }
+    Matrix outputGrad(const Matrix* given);
 };
 
 // The layer types by name; a file-scope LayerType registers one.

@@ -22,9 +22,10 @@ void named(const std::string& layer, Work work) {
 
 }  // namespace
 
-Network::Network(Device& device, const std::vector<LayerDict>& dicts, int updateEvery, int minibatch)
+Network::Network(Device& device, const std::vector<LayerDict>& dicts, int updateEvery, int minibatch, bool quantise)
     : device(device), updateEvery(updateEvery), minibatch(minibatch) {
     for (const LayerDict& dict : dicts) connect(dict);
+    for (auto& item : layers) item.second->quantised = quantise;
     for (auto& item : layers) named(item.first, [&] { item.second->connected(); });
 }
 
@@ -85,19 +86,19 @@ bool Network::update(const std::string& name, double progress) {
 
 Matrix Network::sumGrad(const std::string& name, const std::vector<Contribution>& parts) {
     Layer& layer = at(name);
-    Matrix target(device, 0, 0);
-    for (std::size_t k = 0; k < parts.size(); ++k) {
-        const Contribution& part = parts[k];
+    GradientSum sum(device);
+    for (const Contribution& part : parts) {
         Layer& consumer = at(part.consumer);
         step(consumer, "sum_grad", [&] {
             require(part.input >= 0 && part.input < static_cast<int>(consumer.prev.size()) &&
                         consumer.prev[part.input] == &layer,
                     text("input ", part.input, " is not ", name), "an input that reads that layer", text(part.input));
-            if (k == 0) target.renew(layer.outputs, consumer.cases());
-            consumer.contribute(part.given ? &part.actsGrad : nullptr, part.input, k > 0, target);
+            sum.add(layer.outputs, consumer.cases(), layer.sendsFrom(consumer), [&](float scaleTargets, Matrix& target) {
+                consumer.contribute(part.given ? &part.actsGrad : nullptr, part.input, scaleTargets, target);
+            });
         });
     }
-    return target;
+    return sum.total();
 }
 
 double Network::seconds(const std::string& layer, const std::string& pass) const {

@@ -11,8 +11,9 @@
 class Network {
 public:
     // Layers in definition order: inputs first. Weights are updated after every `updateEvery` backward passes, which
-    // are taken for passes of `minibatch` cases if they are more than one.
-    Network(Device& device, const std::vector<LayerDict>& layers, int updateEvery = 1, int minibatch = 0);
+    // are taken for passes of `minibatch` cases if they are more than one. `quantise`: see Layer::quantised.
+    Network(Device& device, const std::vector<LayerDict>& layers, int updateEvery = 1, int minibatch = 0,
+            bool quantise = false);
 
     // Steps of one layer, as Layer::forward and Layer::backward describe them. Their launches carry layer and pass.
     void forward(const std::string& layer, std::vector<Matrix> given, const Matrix* mask, PassType passType);

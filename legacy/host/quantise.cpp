@@ -10,7 +10,6 @@ void convQuantizeHalf(Device& device, const Matrix& src, Matrix& target) {
     const char* entry = "convQuantizeHalf";
     const int numElements = static_cast<int>(src.size());
     requireContiguous(entry, "src", src);
-    requirePositive(entry, "number of elements", numElements);
     const int pairs = divUp(numElements, 2);
     resizeTarget(entry, target, src, 1, pairs);
     device.launch(INSTANCE(kQuantizeHalf, 128), divUp(pairs, 128), 128, 0, "one pair per thread",

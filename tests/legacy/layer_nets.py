@@ -30,6 +30,10 @@ class Net:
         """A layer that learns."""
         return self.add(name, "fc", inputs, SOLVER, outputs=outputs, initW=scale)
 
+    def reorder(self, *names):
+        """Change the order of the layers, and with it that of a backward pass."""
+        self.layers = {name: self.layers[name] for name in names}
+
     def write(self, folder):
         """Write both files; returns the path of the definition."""
         path = folder / "net.cfg"
@@ -68,6 +72,7 @@ HIDDEN = {
 # Layers that pass no gradient on: above the data, below the first layer that learns.
 CONSTANT = {
     "resize": (3 * 8 * 8, {"type": "resize", "channels": 3, "scale": 1.25}),
+    "resize to a larger one": (3 * 8 * 8, {"type": "resize", "channels": 3, "scale": 0.8}),
     "rscale": (3 * 12 * 12, {"type": "rscale", "channels": 3, "maxScale": 1.5}),
     "rgb2yuv": (3 * 8 * 8, {"type": "rgb2yuv"}),
     "rgb2lab": (3 * 8 * 8, {"type": "rgb2lab"}),
@@ -86,6 +91,11 @@ COSTS = {
     "gsum2": (1, 7, None, {}, {}),
     "tica": (0, MAPS, None, {"channels": 16, "sizeX": 3}, {}),
 }
+
+
+# What these compute is not what was meant, in 2012: means are taken for constants, resizing stops short of the last
+# pixel, the cube root is a power of 0.3333.
+NOT_AS_MEANT = {"cnorm", "cnorm of even size", "resize to a larger one", "rgb2lab", "rgb2lab centred"}
 
 
 def hidden(case, readers=1):

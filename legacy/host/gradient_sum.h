@@ -1,0 +1,41 @@
+// The gradient of a layer's output: what its consumers contribute, the first overwriting and others adding.
+#pragma once
+#include <map>
+
+#include "matrix.h"
+
+// Contributions from another device are summed on their own, and that sum crosses in half precision (network spec 11.1).
+class GradientSum {
+public:
+    explicit GradientSum(Device& device) : own{Matrix(device, 0, 0)} {}
+
+    static constexpr int here = -1;
+
+    // Nothing has come yet; `clear` also gives the memory back.
+    void restart();
+    void clear();
+    bool empty() const;
+
+    // contribute(scaleTargets, target) puts or adds a contribution from a device, or from here.
+    template <typename Contribute>
+    void add(int rows, int cols, int from, Contribute contribute) {
+        Part& part = from == here ? own : abroad.try_emplace(from, Part{Matrix(own.sum.device(), 0, 0)}).first->second;
+        if (part.started)
+            part.sum.makeExclusive();
+        else
+            part.sum.renew(rows, cols);
+        contribute(part.started ? 1.0f : 0.0f, part.sum);
+        part.started = true;
+    }
+
+    // Everything that has come.
+    Matrix& total();
+
+private:
+    struct Part {
+        Matrix sum;
+        bool started = false;
+    };
+    Part own;
+    std::map<int, Part> abroad;        // by device
+};

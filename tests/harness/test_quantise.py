@@ -1,0 +1,136 @@
+"""Half precision between devices, in every engine and in the reference."""
+
+import numpy as np
+import pytest
+from small_nets import write_net
+
+from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.quantise import collected, half, half_bounded
+from alexnet_rosetta.harness.reference import Bounded
+from alexnet_rosetta.harness.run import Options, prepare, rows
+
+RATES = "epsW={0}\nepsB=.1\nmomW={0}\nmomB=.5\nwc={0}\n"
+DEFINITION = """
+[data]
+type=data
+dataIdx=0
+dims=12
+[low]
+type=fc
+inputs=data
+outputs=16
+initW=1
+gpu=0
+[a]
+type=fc
+inputs=low,low
+outputs=8
+initW=1,1
+gpu=1
+neuron=relu
+[b]
+type=fc
+inputs=low
+outputs=8
+initW=1
+gpu=1
+[c]
+type=fc
+inputs=low
+outputs=8
+initW=1
+gpu=2
+[d]
+type=fc
+inputs=low
+outputs=8
+initW=1
+gpu=0
+[sum]
+type=eltsum
+inputs=a,b,c,d
+gpu=0
+[cost]
+type=cost.sum2
+inputs=sum
+gpu=0
+"""
+ENGINES = ["reference", "port", "legacy-cpu"]
+
+
+def workload(folder, engine, quantise=True, quant="quantF=half\nquantB=half\n", **options):
+    rates = {"low": ".1", "a": ".1,.1", "b": ".1", "c": ".1", "d": ".1"}
+    sections = [f"[{name}]\n{RATES.format(rate)}{quant}" for name, rate in rates.items()]
+    params = "".join([*sections, "[cost]\ncoeff=.01\n"])
+    net = write_net(folder, DEFINITION, params, "towers")
+    return prepare(Options(net, engines=(engine,), input="random", batch=6, quantise=quantise, **options))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engines_agree(tmp_path, engine):
+    found = {(row.layer, row.step, row.tensor): row for row in rows(workload(tmp_path, engine), "isolated")}
+    assert {row.findings[engine].status for row in found.values()} <= {"identical", "equivalent"}
+    # What crosses is a row even if it is all there is: only then is it compared.
+    assert {(name, "backward", "acts_grad") in found for name in ("low", "a_neuron", "b", "c")} == {True}
+    assert ("d", "backward", "acts_grad") not in found
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engines_that_feed_themselves_round_too(tmp_path, engine):
+    values = {}
+    for quantise in (True, False):
+        work = workload(tmp_path, engine, quantise)
+        session, graph = work.open_sessions()[engine], work.network.graph
+        for layer in work.network.layers:
+            data = work.inputs.data.get(layer.name)
+            session.forward(layer.name, None if data is None else [data])
+        for layer in graph.backward_order():
+            session.backward(layer.name)
+        values[quantise] = session, graph
+    session, _ = values[True]
+    low, a, sum_ = (np.array(session.read(name, "acts")) for name in ("low", "a_neuron", "sum"))
+    others = [np.array(session.read(name, "acts")) for name in "bcd"]
+    expected = half(a) + half(others[0]) + half(others[1]) + others[2]
+    size = abs(half(a)) + sum(abs(half(other)) for other in others)
+    assert (abs(sum_ - expected) <= 8 * 2 * 2.0**-24 * size).all()
+    assert np.any(half(low) != low)
+    # Every reader takes what it sends from one gradient, which is that of the sum, rounded only abroad.
+    grad = np.array(session.read("sum", "acts_grad"))
+    np.testing.assert_array_equal(session.read("d", "acts_grad"), grad)
+    np.testing.assert_array_equal(session.read("c", "acts_grad"), half(grad))
+    plain = np.array(values[False][0].read("c", "acts_grad"))
+    np.testing.assert_array_equal(plain, values[False][0].read("sum", "acts_grad"))
+    for flag, (session, graph) in values.items():
+        parts = [(name, i, session.read(name, "acts_grad")) for name, i in graph.contributions("low")]
+        together = session.sum_grad("low", parts)
+        assert together.tobytes() == np.array(session.read("low", "acts_grad")).tobytes(), flag
+
+
+@pytest.mark.parametrize(("quantise", "quant"), [(False, "quantF=half\nquantB=half\n"), (True, "")])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_is_rounded_unless_asked_for(tmp_path, engine, quantise, quant):
+    work = workload(tmp_path, engine, quantise, quant)
+    assert not any(work.network.graph.crosses("low", name, way) for name in "abcd" for way in ("quantF", "quantB"))
+    assert {row.findings[engine].status for row in rows(work, "isolated")} <= {"identical", "equivalent"}
+
+
+def test_what_rounds_alike_from_inside_the_bound_is_exact():
+    ulp, tie = np.float32(2**-10), np.float32(1 + 2**-11)
+    found = half_bounded(Bounded(np.array([1 + ulp / 8, tie]), np.array([1.0, 1.0]), 1))
+    np.testing.assert_array_equal(found.value, [1, 1])
+    reach = 8 * np.sqrt(found.terms) * 2.0**-24 * found.magnitude
+    assert reach[0] == 0
+    assert ulp <= reach[1] <= 1.01 * ulp
+
+
+def test_sums_of_a_device_cross_as_one(tmp_path):
+    graph = workload(tmp_path, "reference").network.graph
+    third = Bounded(np.array([[1 / 3]]))
+    parts = {("a", 0): third, ("b", 0): third, ("c", 0): third, ("d", 0): third}
+    exact = 1 / 3 + float(half(np.float32(2 / 3))) + float(half(np.float32(1 / 3)))
+    assert abs(collected(graph, "low", parts).value[0, 0] - exact) < 2.0**-24
+
+
+def test_exact_inputs_are_refused():
+    with pytest.raises(BadInput, match="nothing to round"):
+        Options("zoo", input="exact", quantise=True)
