@@ -28,6 +28,7 @@ LEVELS = {
     "reference": 2,
     "judge": 3,
     "exact": 3,
+    "quantise": 3,
     "labels": 3,
     "graph": 4,
     "draws": 4,

@@ -82,14 +82,15 @@ protected:
 
     void undo(const Matrix& v, float scaleTargets, Matrix& target) override { undoOf(input(0), v, scaleTargets, target); }
 
-    // x: what is squared in the denominators. Windows of 6 or more read the target even where nothing is to be added.
+    // x: what is squared in the denominators. Windows of 6 or more read the target even where nothing is to be added
+    // (quirk norm-undo-add-inverted).
     void undoOf(const Matrix& x, const Matrix& v, float scaleTargets, Matrix& target) {
         if (scaleTargets == 0 && size >= 6) target.fillZero();
         convResponseNormUndo(device, v, denoms, x, acts, target, channels, size, scale, pow, scaleTargets, 1);
     }
 };
 
-// The gradient leaves out that the means depend on X, as in 2012.
+// Quirk cnorm-ignores-means: the gradient leaves out that the means depend on X.
 class ContrastNormLayer : public ResponseNormLayer {
 public:
     ContrastNormLayer(Device& device, const LayerDict& dict)

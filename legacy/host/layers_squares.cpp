@@ -74,8 +74,8 @@ private:
     Matrix logs;
 };
 
-// Topographic ICA. Reports Σ 1 / (0.001 + √E), which is not the objective; its gradient takes a root too many where it
-// is added to others (pool-norm H9), and windows of even size are not mirrored in it, as in 2012.
+// Topographic ICA. Reports Σ 1 / (0.001 + √E), which is not the objective. The kernel of its gradient has the quirks
+// tica-accumulate-root and tica-window-not-mirrored.
 class TicaCost : public CostLayer {
 public:
     TicaCost(Device& device, const LayerDict& dict)

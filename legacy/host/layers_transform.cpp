@@ -77,7 +77,7 @@ public:
 protected:
     void fpropActs(int i, float) override { convReflectHorizontal(device, input(i), acts, imgSize); }
 
-    // Overwrites what other consumers of the input have sent down, as in 2012 (pool-norm H16).
+    // Quirk href-overwrites: what other consumers of the input have sent down is lost.
     void bpropActs(const Matrix& v, int, float, Matrix& target) override {
         convReflectHorizontal(device, v, target, imgSize);
     }

@@ -11,7 +11,7 @@ namespace {
 
 constexpr float none = -1e35f;         // the logarithm of nothing
 
-// log(e^x + e^y), with the short cuts of 2012: off by up to 2e-5.
+// log(e^x + e^y). Quirk msm-log-shortcuts: off by up to 2e-5.
 double logAdd(double x, double y) {
     const double high = std::max(x, y), difference = high - std::min(x, y);
     if (high <= none) return none;
