@@ -1,5 +1,7 @@
 # Devices: the CPU, or one that is implemented in Python. Included by _binding.pxi.
 
+import traceback
+
 from cpython.exc cimport PyErr_Fetch, PyErr_Restore
 from cpython.ref cimport PyObject
 from libc.stdint cimport uintptr_t
@@ -125,15 +127,16 @@ cdef int device_allocate(void* device, size_t elements, float** data) except -1 
 
 
 cdef int device_release(void* device, float* data) noexcept with gil:
-    """Also called while an exception is on its way: that one is kept."""
+    """Also called while an exception is on its way, which is kept; this cannot raise another one."""
     cdef PyObject* kind
     cdef PyObject* value
     cdef PyObject* trace
     PyErr_Fetch(&kind, &value, &trace)
     try:
         (<object> <PyObject*> device).release(<uintptr_t> data)
-    finally:
-        PyErr_Restore(kind, value, trace)
+    except BaseException:
+        traceback.print_exc()
+    PyErr_Restore(kind, value, trace)
     return 0
 
 

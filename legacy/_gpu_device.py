@@ -77,6 +77,10 @@ class GpuDevice:
         """Contents that nobody reads any more."""
         self.memory.spoil(address, elements)
 
+    def prepare(self, instances):
+        """Compile instances, (kernel string, argument kinds), that are about to be launched."""
+        self.kernels.prepare(instances)
+
     def launch(self, launch):
         """Run a launch record."""
         function = self._function(launch.kernel, launch.kinds)

@@ -29,6 +29,7 @@ class Memory:
         self.driver, self.debug = driver, debug
         self._guard = GUARD_WORDS if debug else 0
         self._live, self._idle = {}, {}
+        self._fault = None                 # found where nobody can be told
 
     def allocate(self, elements):
         """Address of ``elements`` 32-bit words, all zero."""
@@ -40,14 +41,15 @@ class Memory:
         return address
 
     def release(self, address):
-        """Take a block back."""
+        """Take a block back; a fault found then is raised by the next `check`."""
         words = self._live.pop(address)
-        try:
-            if self.debug:
+        self._idle.setdefault(words, []).append(address)
+        if self.debug:
+            try:
                 self._check(address, words)
-                self.spoil(address, words)
-        finally:
-            self._idle.setdefault(words, []).append(address)
+            except MemoryFault as fault:
+                self._fault = fault
+            self.spoil(address, words)
 
     def spoil(self, address, elements):
         """In debug mode, write NaN where nobody should read."""
@@ -55,7 +57,10 @@ class Memory:
             self.driver.fill(address, NAN, elements)
 
     def check(self):
-        """Look at the guards of all blocks in use; MemoryFault names the first that was written."""
+        """Look at the guards of all blocks in use; MemoryFault tells of the first that was written."""
+        fault, self._fault = self._fault, None
+        if fault:
+            raise fault
         for address, words in self._live.items():
             self._check(address, words)
 
@@ -76,10 +81,12 @@ class Memory:
             self._empty()
             start = self.driver.allocate(size)
         address = start + 4 * self._guard
-        if self._guard:
-            self.driver.fill(start, GUARD, self._guard)
-            self.driver.fill(address + 4 * words, GUARD, self._guard)
+        for _, guard in self._guards(address, words):
+            self.driver.fill(guard, GUARD, self._guard)
         return address
+
+    def _guards(self, address, words):
+        return (("before", address - 4 * self._guard), ("behind", address + 4 * words)) if self._guard else ()
 
     def _empty(self):
         self.driver.synchronize()
@@ -90,9 +97,10 @@ class Memory:
 
     def _check(self, address, words):
         found = np.empty(self._guard, np.uint32)
-        for side, start in (("before", address - 4 * self._guard), ("behind", address + 4 * words)):
-            self.driver.copy_out(found, start)
+        for side, guard in self._guards(address, words):
+            self.driver.copy_out(found, guard)
             written = np.flatnonzero(found != GUARD)
             if written.size:
+                self.driver.fill(guard, GUARD, self._guard)
                 raise MemoryFault(f"{written.size} of the {self._guard} words {side} a block of {words} floats were"
                                   f" written, the first at {written[0]}")  # fmt: skip

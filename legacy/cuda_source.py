@@ -57,31 +57,21 @@ def wrapper(kernel, kinds):
     """
     names = [f"a{i}" for i in range(len(kinds))]
     parameters = "".join(f"const {TYPES[letter]} {name}, " for letter, name in zip(kinds, names, strict=True))
-    return WRAPPER.format(symbol=symbol(kernel, kinds), kernel=kernel, parameters=parameters,
+    # The poolers that cuda-convnet2 turned into templates have a namespace of their own, which it did not.
+    code = re.sub(r"\bAvgPooler<", "cc2::AvgPooler<", kernel)
+    return WRAPPER.format(symbol=symbol(kernel, kinds), kernel=code, parameters=parameters,
                           arguments=", ".join(["block", *names]))
 
 
-@cache
-def homes():
-    """{kernel name: the file that defines it}."""
-    found = {}
-    for path in sorted(KERNELS.glob("*.cuh")):
-        for name in re.findall(r"^KERNEL (\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
-            found[name] = path.name
-    return found
-
-
 def source(instances):
-    """A CUDA file with a wrapper for each instance and the kernel files that these need.
+    """A CUDA file over all kernel files, with a wrapper for each instance.
 
     Parameters
     ----------
     instances : iterable of (str, str)
         Kernel string and argument kinds.
     """
-    instances = list(instances)
-    files = sorted({homes()[kernel.split("<")[0]] for kernel, _ in instances})
-    includes = [f'#include "{file}"' for file in files]
+    includes = [f'#include "{path.name}"' for path in sorted(KERNELS.glob("*.cuh"))]
     return "\n".join([*includes, PREAMBLE, *(wrapper(*instance) for instance in instances)])
 
 

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from . import _call
+from ._dry import planned
 from .errors import Refused
 
 __all__ = ["Network"]
@@ -68,6 +69,7 @@ class Network:
             raise Refused("Network: update_every", "1, or more and the nominal size of a pass, minibatch", update_every)
         self._types = {layer["name"]: layer["type"] for layer in layers}
         entries = [_flat(layer) for layer in layers]
+        self._layers, self._batches = layers, set()
         threads = threads or _call.default_threads()
         self._core = _translated(
             _call._module().NetworkCore, entries, threads, update_every, minibatch or 0, quantise, self._device
@@ -101,6 +103,8 @@ class Network:
         given = [_matrix(layer, f"input {i}", x) for i, x in enumerate(inputs or ())]
         if mask is not None:
             mask = _matrix(layer, "mask", np.asarray(mask).astype(np.float32, order="C"))
+        if given:
+            self._prepare(given[0].shape[1])
         self._step("forward", layer, given, mask, pass_type)
 
     def backward(self, layer, acts_grad=None, progress=0.0):
@@ -257,6 +261,12 @@ class Network:
         self._core.logging = value
         if self._device is not None:
             self._device.logging = value
+
+    def _prepare(self, batch):
+        """Before the first pass of a batch size: a device that compiles kernels does all of them in one go."""
+        if hasattr(self._device, "prepare") and batch not in self._batches:
+            self._batches.add(batch)
+            self._device.prepare(planned(self._layers, batch))
 
     def _step(self, step, layer, *args):
         """Run a step of a layer; on a GPU it is timed there."""

@@ -1,0 +1,118 @@
+"""A device that records what would be launched and runs nothing; shapes of any size cost no time and no memory."""
+
+from contextlib import nullcontext
+
+import numpy as np
+
+from .errors import Refused
+
+ALIGNMENT = 256
+LOOK = 4096                                # so much and less is what host code looks at; it sees zeros
+
+
+class DryDevice:
+    """Memory is addresses only.
+
+    Attributes
+    ----------
+    instances : dict of (str, str) to None
+        Kernel string and argument kinds of all launches, in order of the first.
+    """
+
+    logging = True
+
+    def __init__(self):
+        self.instances, self._next, self._launches = {}, ALIGNMENT, 0
+
+    def allocate(self, elements):
+        """An address that nobody has."""
+        address = self._next
+        self._next += -(-4 * max(elements, 1) // ALIGNMENT) * ALIGNMENT
+        return address
+
+    def launch(self, launch):
+        """Note the instance."""
+        self.instances[launch.kernel, launch.kinds] = None
+        self._launches += 1
+
+    def gemm(self, *arguments):
+        """A matrix product."""
+        self._launches += 1
+
+    def release(self, address):
+        """Nothing to free."""
+
+    def copy_in(self, address, array):
+        """Nothing to copy to."""
+
+    def copy_out(self, array, address):
+        """Zeros, or what is there if it is much."""
+        if array.size <= LOOK:
+            array[...] = 0
+
+    def copy_within(self, to, source, elements):
+        """Nothing to copy."""
+
+    def forget(self, address, elements):
+        """Nothing to spoil."""
+
+    def step(self, *key):
+        """Steps are not timed."""
+        return nullcontext()
+
+    def launch_seconds(self):
+        """0 for each launch since `forget_launches`."""
+        return [0.0] * self._launches
+
+    def forget_launches(self):
+        """Start counting again."""
+        self._launches = 0
+
+
+def planned(layers, batch):
+    """The instances that a network launches in training, whether its layers are driven alone or on one another.
+
+    Parameters
+    ----------
+    layers : list of dict
+        As `legacy.Network` takes them.
+    batch : int
+
+    Returns
+    -------
+    dict of (str, str) to None
+        As `DryDevice.instances`. Steps that the engine refuses are left out.
+    """
+    from .network import Network
+
+    device = DryDevice()
+    network = Network(layers, device=device)
+    outputs = {layer["name"]: layer["outputs"] for layer in layers}
+
+    def values(name):
+        return np.empty((outputs[name], batch), np.float32)
+
+    for layer in layers:
+        _forward(network, layer, None if layer.get("inputs") else [values(layer["name"])], batch)
+    for layer in reversed(layers):
+        _tried(network.backward, layer["name"])
+    for layer in layers:
+        _tried(network.update, layer["name"])
+        if layer.get("inputs"):
+            _forward(network, layer, [values(name) for name in layer["inputs"]], batch)
+            _tried(network.backward, layer["name"], values(layer["name"]))
+    return device.instances
+
+
+def _forward(network, layer, inputs, batch):
+    """A forward step with the mask that the layer takes."""
+    masks = (None, np.zeros((layer["outputs"], batch), np.float32), np.zeros((4, 1), np.float32))
+    any(_tried(network.forward, layer["name"], inputs, mask) for mask in masks)
+
+
+def _tried(step, *args):
+    try:
+        step(*args)
+    except Refused:
+        return False
+    return True

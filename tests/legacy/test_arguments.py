@@ -1,0 +1,99 @@
+"""The arguments of launch records, as a driver gets them, against the parameters that the kernels declare."""
+
+import ctypes
+import re
+import struct
+from pathlib import Path
+
+import pytest
+from legacy_networks import NETS
+from test_nvcc import primitive_launches
+
+from alexnet_rosetta.harness.golden import files
+from alexnet_rosetta.legacy import Refused, cuda_source, cudaconv, use_isa
+from alexnet_rosetta.legacy._dry import DryDevice, planned
+from alexnet_rosetta.legacy.instances import instances
+from alexnet_rosetta.port.config import load_network
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+DECLARED = {"const float*": "P", "float*": "P", "const int*": "P", "const int": "i", "int": "i", "const float": "f",
+            "float": "f", "const bool": "?", "bool": "?"}  # fmt: skip
+FIELDS = {"P": ctypes.c_void_p, "i": ctypes.c_int, "f": ctypes.c_float, "?": ctypes.c_bool}
+VALUES = {"P": 0x7F12_3456_7800, "i": -7, "f": 0.15625, "?": True}
+
+
+def declared():
+    """{kernel name: kinds of its parameters} as the kernel files write them, overloads alike."""
+    found = {}
+    for path in cuda_source.KERNELS.glob("*.cuh"):
+        text = re.sub(r"//.*", "", path.read_text())
+        for name, parameters in re.findall(r"^KERNEL (\w+)\(const Block& block,([^)]*)\)", text, re.MULTILINE):
+            types = [re.sub(r"\s*\w+$", "", parameter.strip()) for parameter in parameters.split(",")]
+            kinds = "".join(DECLARED[kind] for kind in types)
+            if name != "kLocalAvgUndo":
+                assert found.get(name, kinds) == kinds, name
+            found[name] = kinds
+    return found
+
+
+def kernel_name(kernel):
+    return kernel.split("<")[0]
+
+
+@pytest.fixture(scope="module")
+def launched():
+    """(kernel string, kinds) of the launches of all recorded cases and of networks."""
+    device = DryDevice()
+    for path in files.paths(GOLDEN):
+        for case in files.read(path):
+            try:
+                getattr(cudaconv, case.entry)(**case.arguments(), device=device)
+            except Refused:
+                assert case.refused or case.entry.startswith("compute")      # labels are zeros on this device
+            device.forget_launches()
+    found = set(device.instances)
+    for name in ("tiny", "cifar", "alexnet"):
+        spec = load_network(NETS / f"{name}.cfg", NETS / f"{name}-params.cfg")
+        found |= set(planned([layer.to_dict() for layer in spec.layers], 4))
+    return found
+
+
+def test_records_have_the_arguments_that_kernels_declare(launched):
+    parameters = declared()
+    assert {kernel_name(kernel) for kernel, _ in launched} <= set(parameters)
+    assert len(launched) > 300
+    for kernel, kinds in launched:
+        assert kinds == parameters[kernel_name(kernel)], kernel
+    with use_isa("strict"):
+        for record in primitive_launches():
+            if record["args"]:
+                kinds = "".join(map(cuda_source.kind, record["args"]))
+                assert kinds == parameters[kernel_name(record["kernel"])], record["kernel"]
+
+
+def test_what_is_launched_is_among_the_instances_of_the_build(launched):
+    every = instances()
+    assert all(every[kernel] == kinds for kernel, kinds in launched)
+    assert {kernel_name(kernel) for kernel in every} == set(declared())
+
+
+def test_packed_arguments_are_the_parameters_of_the_wrapper(launched):
+    for kinds in {kinds + cuda_source.PART_KINDS for _, kinds in launched}:
+        class Parameters(ctypes.Structure):
+            _fields_ = [(f"a{i}", FIELDS[letter]) for i, letter in enumerate(kinds)]
+
+        packed = struct.pack(kinds, *(VALUES[letter] for letter in kinds))
+        end = Parameters._fields_[-1][0]
+        assert getattr(Parameters, end).offset + 4 == len(packed)
+        received = Parameters.from_buffer_copy(packed.ljust(ctypes.sizeof(Parameters), b"\0"))
+        assert [getattr(received, name) for name, _ in Parameters._fields_] == [VALUES[letter] for letter in kinds]
+
+
+def test_the_wrapper_declares_what_is_packed():
+    text = cuda_source.wrapper("kTotalAgg<agg::Sum>", "PPii")
+    assert "(const Pointer a0, const Pointer a1, const int a2, const int a3, const int firstY," in text
+    assert "kTotalAgg<agg::Sum>(block, a0, a1, a2, a3);" in text
+    text = cuda_source.wrapper("kLocalPool<AvgPooler<false>, 4>", "P")
+    assert "kLocalPool<cc2::AvgPooler<false>, 4>(block, a0);" in text
+    instances_ = [("k<1, -2>", "P"), ("k<1, 2>", "P"), ("k<1, 2>", "i")]
+    assert len({cuda_source.symbol(*instance) for instance in instances_}) == 3
