@@ -9,7 +9,7 @@ BUILD_NEEDS := "setuptools>=77" "cython>=3.1" "numpy>=2.0" "scipy>=1.13"
 NATIVE := setup.py pyproject.toml $(wildcard legacy/*.p?? legacy/kernels/* legacy/host/* port/*.pyx port/*.h port/*.pxd)
 RUNS ?= runs
 
-.PHONY: compare test build bench lint docs golden-check sanitize portable clean
+.PHONY: compare test build bench cuda-check cuda-table lint docs golden-check sanitize portable clean
 
 build: $(VENV)/installed
 
@@ -36,6 +36,14 @@ golden-check: build
 # Seconds of a training step, layer by layer, engines interleaved.
 bench: build
 	$(BIN)/rosetta bench alexnet
+
+# Every kernel instance through nvcc for sm_75, sm_80 and sm_90, against the table of registers. Needs no GPU.
+cuda-check: build
+	$(BIN)/python -m pytest tests/legacy/test_nvcc_all.py -m nvcc_all
+
+# Writes that table anew, after a kernel has changed.
+cuda-table: build
+	$(BIN)/python -m alexnet_rosetta.legacy.resources
 
 lint: build
 	$(BIN)/pip install --quiet --disable-pip-version-check ".[dev]"

@@ -177,7 +177,7 @@ def main():
                   f"{PACKAGE}.harness.quirks", f"{PACKAGE}.harness.reference", f"{PACKAGE}.harness.report"],
         package_dir={f"{PACKAGE}.legacy": "legacy", f"{PACKAGE}.port": "port", f"{PACKAGE}.harness": "harness"},
         package_data={
-            f"{PACKAGE}.legacy": ["kernels/*.cuh", "host/*.h", "host/*.cpp", "*.pxi", "py.typed"],
+            f"{PACKAGE}.legacy": ["kernels/*.cuh", "kernels/*.csv", "host/*.h", "host/*.cpp", "*.pxi", "py.typed"],
             f"{PACKAGE}.port": ["py.typed"],
             f"{PACKAGE}.harness": [*nets, "py.typed"],
             f"{PACKAGE}.harness.report": ["*.html", "*.css", "*.js"],

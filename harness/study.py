@@ -89,9 +89,19 @@ def _step_lines(step, launches, work):
         if arguments:
             yield f"    template  {arguments.removesuffix('>')}"
         yield f"    grid {_dims(launch['grid'])}, block {_dims(launch['block'])}, {launch['shared_bytes']} bytes shared"
+        if launch.get("resources"):
+            taken = (_resources(name, found) for name, found in launch["resources"].items())
+            yield f"    on a GPU  {', '.join(taken)}"
         if launch["rule"]:
             yield f"    because   {launch['rule']}"
         yield f"    source    {_find('legacy', '*.cuh', WORD.format(re.escape(kernel)))}"
+
+
+def _resources(architecture, taken):
+    """Registers of a thread, and its local memory and spills where there are any."""
+    local = f" + {taken.local} bytes local" if taken.local else ""
+    spills = f" ({taken.spills} spilled)" if taken.spills else ""
+    return f"{architecture} {taken.registers} registers{local}{spills}"
 
 
 def _port_lines(layer):

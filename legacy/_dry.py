@@ -93,6 +93,9 @@ def planned(layers, batch):
         return np.empty((outputs[name], batch), np.float32)
 
     for layer in layers:
+        for i in [i for i, random in enumerate(layer.get("randSparse", ())) if random]:
+            connections = np.arange(layer["groups"][i] * layer["filterChannels"][i]) % layer["channels"][i]
+            network.write(layer["name"], f"filterConns[{i}]", connections)
         _forward(network, layer, None if layer.get("inputs") else [values(layer["name"])], batch)
     for layer in reversed(layers):
         _tried(network.backward, layer["name"])

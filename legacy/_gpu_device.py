@@ -1,5 +1,6 @@
 """The device of the C++ engine on a GPU: what the engine calls back (see `_binding_device.pxi`)."""
 
+import struct
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -83,11 +84,11 @@ class GpuDevice:
 
     def launch(self, launch):
         """Run a launch record."""
-        function = self._function(launch.kernel, launch.kinds)
+        function, kinds = self._function(launch.kernel, launch.kinds), launch.kinds + cuda_source.PART_KINDS
         with self._span("kernel", logged=True):
             for (_, first_y, first_z), count in parts(launch.grid):
-                values = (*launch.values, first_y, first_z, *launch.grid[1:])
-                self.driver.launch(function, count, launch.block, values)
+                arguments = struct.pack(kinds, *launch.values, first_y, first_z, *launch.grid[1:])
+                self.driver.launch(function, count, launch.block, arguments)
         self._checked(launch.kernel, launch)
 
     def gemm(self, *arguments):
@@ -125,9 +126,7 @@ class GpuDevice:
     def _function(self, kernel, kinds):
         if (kernel, kinds) not in self._functions:
             path = self.kernels.path(kernel, kinds)
-            self._functions[kernel, kinds] = self.driver.function(
-                path, cuda_source.symbol(kernel, kinds), kinds + cuda_source.PART_KINDS
-            )
+            self._functions[kernel, kinds] = self.driver.function(path, cuda_source.symbol(kernel, kinds))
         return self._functions[kernel, kinds]
 
     def _checked(self, kernel, launch):

@@ -75,15 +75,18 @@ class CudaDriver:
         """On the device."""
         self._cuda.memcpy_dtod_async(to, source, size, self._stream)
 
-    def function(self, path, symbol, kinds):
-        """A function of a cubin file whose parameters have these kinds (letters of module `struct`)."""
+    def function(self, path, symbol):
+        """A function of a cubin file."""
         if path not in self._modules:
             self._modules[path] = self._cuda.module_from_file(str(path))
-        return self._modules[path].get_function(symbol).prepare(kinds)
+        return self._modules[path].get_function(symbol)
 
-    def launch(self, function, grid, block, values):
-        """Run a function; shared memory is static in all kernels."""
-        function.prepared_async_call(grid, block, self._stream, *values)
+    def launch(self, function, grid, block, arguments):
+        """Run a function on the bytes of its parameters; shared memory is static in all kernels.
+
+        This is what all of PyCUDA's own ways to launch end in; they only build the bytes.
+        """
+        function._launch_kernel(grid, block, arguments, 0, self._stream)
 
     def gemm(self, trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
         """Column-major C = alpha op(A) op(B) + beta C by cuBLAS, all in float32."""

@@ -9,6 +9,7 @@ import ctypes
 import os
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 from . import _gpu_kernels
 from ._gpu_device import GpuDevice
@@ -35,6 +36,7 @@ def probe():
         compiler = _gpu_kernels.find_compiler()
         if compiler is None:
             raise LookupError("no CUDA compiler: install the CUDA toolkit (12 or 13) and put nvcc on PATH")
+        _show_toolkit(compiler)
         return True, f"{card}, nvcc {_gpu_kernels.compiler_version(compiler)}, {_packages()}"
     except Exception as error:  # a probe says what is wrong, whatever it is
         return False, " ".join(str(error).split()) or type(error).__name__
@@ -96,6 +98,16 @@ def _card():
     driver.cuDriverGetVersion(ctypes.byref(number))
     driver.cuDeviceGetName(name, 256, 0)
     return f"{name.value.decode()}, driver for CUDA {number.value // 1000}.{number.value % 1000 // 10}"
+
+
+def _show_toolkit(compiler):
+    """Tell nvmath where cuBLAS is: beside the compiler, unless the environment names a toolkit."""
+    if {"CUDA_HOME", "CUDA_PATH"} & set(os.environ):
+        return
+    for toolkit in (Path(compiler).resolve().parents[1], Path("/usr/local/cuda")):
+        if (toolkit / "include" / "cuda.h").is_file():
+            os.environ["CUDA_HOME"] = str(toolkit)
+            return
 
 
 @cache

@@ -95,8 +95,13 @@ class LegacySession:
         return self.network.copy_seconds(layer, step)
 
     def launches(self):
-        """The launch records so far: dicts with layer, pass, kernel, grid, block, shared_bytes, args, seconds, rule."""
-        return self.network.launches
+        """The launch records so far: dicts with layer, pass, kernel, grid, block, shared_bytes, args, seconds, rule.
+
+        ``resources`` is what the instance takes of a GPU: {architecture: registers, shared, local, spills}.
+        """
+        from alexnet_rosetta.legacy import resources
+
+        return [{**launch, "resources": resources.lookup(launch["kernel"])} for launch in self.network.launches]
 
     def release(self, layer):
         """Free what the layer holds but its parameters."""

@@ -92,19 +92,20 @@ class FakeDriver:
     def copy_within(self, to, source, size):
         self.words(to)[: size // 4] = self.words(source)[: size // 4]
 
-    def function(self, path, symbol, kinds):
-        assert symbol == cuda_source.symbol(self.running.kernel, self.running.kinds)
-        return path, symbol, kinds
+    def function(self, path, symbol):
+        return path, symbol
 
-    def launch(self, function, grid, block, values):
-        """Arguments make the way through the bytes that a driver would get."""
-        path, symbol, kinds = function
+    def launch(self, function, grid, block, arguments):
+        """Runs the record that asked for it, on the arguments that the driver got."""
+        path, symbol = function
+        kinds = self.running.kinds
         assert path == self.running.kernel
+        assert symbol == cuda_source.symbol(path, kinds)
         assert block == self.running.block
-        *arguments, first_y, first_z, grid_y, grid_z = struct.unpack(kinds, struct.pack(kinds, *values))
+        *values, first_y, first_z, grid_y, grid_z = struct.unpack(kinds + cuda_source.PART_KINDS, arguments)
         assert (grid_y, grid_z) == self.running.grid[1:]
         reached = [self.words(value).ctypes.data if letter == "P" and value else value
-                   for letter, value in zip(kinds, arguments, strict=False)]  # fmt: skip
+                   for letter, value in zip(kinds, values, strict=True)]  # fmt: skip
         self.running.run_on_cpu(reached, (0, first_y, first_z), grid)
         self.launched.append((symbol, grid, block))
 
