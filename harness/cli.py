@@ -171,6 +171,25 @@ def check_faults(ctx, **options):
     ctx.exit(_check("faults").run(click.echo, **options))
 
 
+@check.command("grads")
+@click.argument("net")
+@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
+@click.option("--engines", default="reference,port,legacy-cpu", show_default=True, callback=_names, help="To check.")
+@click.option("--batch", default=4, show_default=True, type=click.IntRange(1), help="Number of cases in float64.")
+@click.option("--elements", default=8, show_default=True, type=click.IntRange(0),
+              help="Elements of a tensor that the check of 2012 moves; 0: all.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
+@click.pass_context
+def check_grads(ctx, net, **options):
+    """Hold every gradient of NET against differences of what it is the gradient of.
+
+    Reference and port: a difference along a random direction in float64, for every input and parameter of every layer.
+    Legacy: the check of 2012, element by element in float32. Exit code 0: all agree; 1: a gradient is wrong; 3:
+    nothing was decided.
+    """
+    ctx.exit(_check("grads").run(click.echo, net, **options))
+
+
 @check.command("layers")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--only", metavar="NAME", multiple=True, help="Part of a pair's name; may be repeated. By default all.")

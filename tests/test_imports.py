@@ -64,6 +64,7 @@ LEVELS = {
     "gpu_check": 18,
     "faults": 16,
     "golden": 16,
+    "grads": 16,
     "layers": 16,
     "study": 16,
     "doctor": 16,

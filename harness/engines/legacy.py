@@ -70,9 +70,9 @@ class LegacySession:
         """A tensor of a layer."""
         return self.network.read(layer, tensor)
 
-    def forward(self, layer, inputs=None, mask=None):
+    def forward(self, layer, inputs=None, mask=None, pass_type="train"):
         """One layer forward."""
-        _translated(self.network.forward, layer, inputs, mask)
+        _translated(self.network.forward, layer, inputs, mask, pass_type)
 
     def backward(self, layer, acts_grad=None, progress=0.0):
         """One layer backward."""
@@ -93,6 +93,10 @@ class LegacySession:
     def copy_seconds(self, layer, step):
         """Seconds of the copies between host and GPU in that step; 0 on the CPU."""
         return self.network.copy_seconds(layer, step)
+
+    def forget_launches(self):
+        """Record no launches from now on."""
+        self.network.logging = False
 
     def launches(self):
         """The launch records so far: dicts with layer, pass, kernel, grid, block, shared_bytes, args, seconds, rule.

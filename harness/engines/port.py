@@ -1,5 +1,7 @@
 """The modern port: its own network object, driven one layer at a time."""
 
+import numpy as np
+
 from ..errors import Unsupported
 from ..learning import schedule
 
@@ -31,6 +33,56 @@ class Port:
         set_threads(threads)
         more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
         return PortSession(_translated(Network, network.spec, **more))
+
+
+class PortLayers:
+    """The port's layers in float64, one at a time, for checks of gradients.
+
+    Parameters
+    ----------
+    network : Network
+        All learning rates positive.
+    """
+
+    def __init__(self, network):
+        from alexnet_rosetta.port.network import Network
+
+        self.layers = Network(network.spec, np.float64).layers
+
+    def forward(self, name, inputs, params=None, connections=None, mask=None):
+        """The output of a layer (of a cost its numbers) in a gradient-checking pass.
+
+        Parameters
+        ----------
+        name : str
+        inputs : list of ndarray of float64
+        params : dict, optional
+            ``weights``, a list, and ``biases``.
+        connections : dict of str to ndarray, optional
+            ``filterConns[i]``.
+        mask : ndarray, optional
+            What is random; a layer that is given a mask is in a training pass.
+        """
+        layer = self.layers[name]
+        for key, channels in (connections or {}).items():
+            layer.connect(_address(key)[1], channels)
+        if params and params["biases"] is not None:
+            layer.biases = params["biases"]
+            for i, array in enumerate(params["weights"]):
+                layer.weights[i] = array
+        _translated(layer.forward, inputs, "gc" if mask is None else "train", mask)
+        return layer.acts if layer.cost is None else layer.cost
+
+    def backward(self, name, acts_grad, wanted):
+        """Gradients by tensor (``inputs[i]``, ``weights[i]``, ``biases``), sums over the cases."""
+        layer = self.layers[name]
+        grads = _translated(layer.backward, acts_grad, wanted)
+        found = {f"inputs[{i}]": grad for i, grad in enumerate(grads) if grad is not None}
+        if hasattr(layer, "weights"):
+            once = {id(parameter): i for i, parameter in reversed([*enumerate(layer.parameters)])}
+            found |= {f"weights[{i}]": layer.weights_grad[i] for i in once.values()}
+            found["biases"] = layer.biases_grad
+        return found
 
 
 class PortSession:

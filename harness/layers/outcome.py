@@ -7,7 +7,16 @@ from ..table import attributed, decisive
 from ..verdicts import FAILS, summarise
 
 # How a pair can end, from best to worst, and the exit code that it stands for.
-CODES = {"agrees": 0, "loaded": 0, "explained": 0, "not compared": 3, "refused": 2, "too large": 2, "different": 1, "interrupted": 130}
+CODES = {
+    "agrees": 0,
+    "loaded": 0,
+    "explained": 0,
+    "not compared": 3,
+    "refused": 2,
+    "too large": 2,
+    "different": 1,
+    "interrupted": 130,
+}
 BAD = ("different", "refused", "too large", "not compared", "interrupted")
 MARKS = {"agrees": "✓", "loaded": "✓", "explained": "*", "not compared": "-"}
 _STEPS = dict.fromkeys(STEPS, 9)

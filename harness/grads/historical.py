@@ -1,0 +1,144 @@
+"""The gradient check of 2012, on the engine of 2012, in float32 (network specification, 10).
+
+For every weight matrix and bias: add a step to one element, run the network forward, and compare the rise of the cost,
+(C - C0) / (N h), with minus the gradient of a gradient-checking pass, divided by N. A tensor passes if
+
+    ‖numeric - analytic‖ / ‖analytic‖ < 0.02.
+
+Forward differences with such steps are coarse: where rectified units or maxima switch within a step the rule fails for
+right gradients too. So three things are ours. A tensor that fails is tried again with half the step, up to `HALVINGS`
+times. If it fails with every step, the errors e(h) and e(h/2) decide: a wrong gradient is as far off with either, while
+
+    ‖e(h/2)‖ <= ‖e(h) - e(h/2)‖
+
+says that the step, or rounding of the cost in float32, is all that is seen (inconclusive). And unless told otherwise,
+a sample of the elements is moved, not all of them.
+
+cost.tica reports another number than what its gradient follows, so its coefficient is taken as 0.
+"""
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from ..draws import Tape, generator
+from ..graph import is_cost
+from ..names import gradient, increment, index
+from ..networks import parameter_shapes
+from ..parameters import owned
+
+THRESHOLD = 0.02
+STEPS = {"conv": (0.02, 0.05), "local": (0.02, 0.05), "fc": (0.01, 0.01), "treefc": (0.001, 0.01)}
+"""Step of weights and of biases, by type of layer."""
+
+HALVINGS = 8
+CASES = 2
+"""Cases of the minibatch: gradients of many cases average out, the rounding of their cost does not."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """What was found for one tensor: verdict, relative error, the step it was found with."""
+
+    status: str
+    error: float
+    step: float
+
+
+class Checker:
+    """A network in a gradient-checking pass.
+
+    Parameters
+    ----------
+    network : Network
+        All learning rates positive.
+    session : engines.legacy.LegacySession
+    values : dict of str to dict of str to ndarray
+        Weights, biases and connections, by layer and tensor.
+    data : dict of str to ndarray
+        The minibatch.
+    seed : int
+    """
+
+    def __init__(self, network, session, values, data, seed):
+        self.graph, self.session, self.values, self.data, self.seed = network.graph, session, values, data, seed
+        self.cases = next(iter(data.values())).shape[1]
+        self.tape, self.costs = Tape(seed), [layer for layer in network.layers if is_cost(layer)]
+        for layer, tensor, array in owned(network, values):
+            session.write(layer, tensor, array)
+        self._forward(network.layers)
+        self.cost = self._total()
+        for layer in self.graph.backward_order():
+            session.backward(layer.name)
+
+    def ratio(self, layer, tensor, elements):
+        """The Ratio of a tensor, over so many elements; 0: all."""
+        direct = layer.type in ("fc", "local") and index(tensor) is not None
+        grads = self.session.read(layer.name, (increment if direct else gradient)(tensor))
+        where = self._sample(layer, tensor, grads.shape, elements)
+        analytic = -np.array([grads[place] for place in where], np.float64) / self.cases
+        size, step = np.linalg.norm(analytic), STEPS[layer.type][index(tensor) is None]
+        wide, best = None, Ratio("inconclusive", np.inf, step)
+        for _ in range(HALVINGS + 1):
+            error = self._numeric(layer, tensor, where, step) - analytic
+            found = np.linalg.norm(error)
+            if found < THRESHOLD * size:
+                return Ratio("agrees", found / size, step)
+            if wide is not None and found <= best.error * size:
+                seen = found <= np.linalg.norm(wide - error)
+                best = Ratio("inconclusive" if seen else "different", found / size, step)
+            wide, step = error, step / 2
+        return best
+
+    def _numeric(self, layer, tensor, where, step):
+        """Rises of the cost, per case and step."""
+        above, original, found = self.above(layer), self.values[layer.name][tensor], []
+        for place in where:
+            moved = original.copy()
+            moved[place] += np.float32(step)
+            self.session.write(layer.name, tensor, moved)
+            self._forward(above)
+            found.append((self._total() - self.cost) / (self.cases * (moved[place] - np.float64(original[place]))))
+        self.session.write(layer.name, tensor, original)
+        self._forward(above)
+        return np.array(found)
+
+    def _sample(self, layer, tensor, shape, elements):
+        order = generator(self.seed, "elements", layer.name, tensor).permutation(int(np.prod(shape)))
+        return [np.unravel_index(k, shape) for k in (order[:elements] if elements else order)]
+
+    def above(self, layer):
+        """The layer and all that depend on it or use its weights, in order."""
+        found = {layer.name}
+        for name, other in self.graph.layers.items():
+            if found.intersection(other.inputs) or layer.name in other.get("weightSourceLayers", ()):
+                found.add(name)
+        return [other for name, other in self.graph.layers.items() if name in found]
+
+    def _forward(self, layers):
+        for layer in layers:
+            given = [self.data[layer.name]] if layer.type == "data" else None
+            self.session.forward(layer.name, given, self.tape.mask(layer, self.cases, "gc"), "gc")
+
+    def _total(self):
+        return sum(layer["coeff"] * float(self.session.read(layer.name, "cost")[0]) for layer in self.costs)
+
+
+def historical_network(network):
+    """The network without what the rule of 2012 cannot judge: cost.tica counts nothing."""
+    layers = tuple(
+        replace(layer, keys=MappingProxyType(layer.keys | {"coeff": 0.0})) if layer.type == "cost.tica" else layer
+        for layer in network.layers
+    )
+    return replace(network, spec=replace(network.spec, layers=layers))
+
+
+def weighted(network):
+    """(layer, tensor) of all own parameters, layers in alphabetical order, as the engine of 2012 went."""
+    graph = network.graph
+    taking_part = {layer.name for layer in graph.backward_order()}
+    for layer in sorted(network.layers, key=lambda layer: layer.name):
+        for tensor in parameter_shapes(layer):
+            if layer.name in taking_part and graph.owner(layer, tensor) == (layer.name, tensor):
+                yield layer, tensor

@@ -1,0 +1,84 @@
+"""Rows of the historical check, and which quirks of the engine of 2012 explain the gradients that fail it."""
+
+import numpy as np
+
+from .. import inputs
+from ..engines import find
+from ..errors import Unsupported
+from ..names import index
+from ..quirks import LEDGER
+from ..quirks.settings import open_session, switches
+from . import by_design
+from .historical import CASES, STEPS, THRESHOLD, Checker, weighted
+from .row import Row
+from .units import values
+
+ENGINE = "legacy-cpu"
+
+
+class Historical:
+    """The historical check of a network.
+
+    Parameters
+    ----------
+    network : Network
+        All learning rates positive; of `historical.historical_network`.
+    seed : int
+    elements : int
+        How many elements of each tensor are moved; 0: all.
+    """
+
+    def __init__(self, network, seed, elements):
+        self.network, self.seed, self.elements = network, seed, elements
+        self.engine = find(ENGINE)
+        self.data = inputs.make(network, "random", CASES, seed).data
+        self.values = {
+            layer: {name: np.float32(array) if array.dtype.kind == "f" else array for name, array in tensors.items()}
+            for layer, tensors in values(network, seed).items()
+        }
+
+    def rows(self):
+        """Yield the Row of every weight matrix and bias; one Row with the reason if the engine cannot run."""
+        able, reason = self.engine.probe()
+        try:
+            if not able:
+                raise Unsupported(reason)
+            checker = self.checker({})
+            for layer, tensor in weighted(self.network):
+                yield self._row(checker, layer, tensor)
+        except Unsupported as error:
+            yield Row(ENGINE, "", "", "", "unsupported", note=str(error))
+
+    def _row(self, checker, layer, tensor):
+        ratio = checker.ratio(layer, tensor, self.elements)
+        status, note, step = ratio.status, "", STEPS[layer.type][index(tensor) is None]
+        above = checker.above(layer)
+        approximate = [other.name for other in above if other.type == "neuron" and by_design.approximation(other)]
+        if status == "agrees" and ratio.step != step:
+            note = f"the step of 2012, {step}, is too coarse here"
+        elif status != "agrees" and approximate:
+            status, note = "by design", f"lies below {', '.join(approximate)}"
+        elif status == "different":
+            quirks = self._explanation(layer, tensor, above)
+            status, note = ("explained", f"by quirk {' with '.join(quirks)}") if quirks else (status, "")
+        return Row(ENGINE, layer.name, layer.type, tensor, status, ratio.error, THRESHOLD, ratio.step, note)
+
+    def _explanation(self, layer, tensor, above):
+        """The defects without which the gradient agrees: one of them, or all that touch the layers above."""
+        types = {other.type for other in above}
+        defects = [name for name, on in switches(self.engine).items() if on and LEDGER[name].kind == "defect"]
+        names = [name for name in defects if not types.isdisjoint(LEDGER[name].layers)]
+        for together in [*((name,) for name in names), tuple(names)]:
+            if together and self._agrees_without(together, layer, tensor):
+                return together
+        return ()
+
+    def _agrees_without(self, names, layer, tensor):
+        checker = self.checker(dict.fromkeys(names, False))
+        return checker.ratio(layer, tensor, self.elements).status == "agrees"
+
+    def checker(self, settings):
+        """A `historical.Checker` of a fresh session, with these positions of quirks."""
+        session = open_session(self.engine, self.network, 1, settings)
+        session.forget_launches()
+        return Checker(self.network, session, self.values, self.data, self.seed)
