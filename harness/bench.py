@@ -88,22 +88,23 @@ def measure(options, repeat=5):
         sessions = work.open_sessions()
         for turn in range(repeat + 1):
             for name, session in sessions.items():
-                before = copied(session)
                 timed = [(key, session.seconds(*key)) for key in training_step(work, session)]
                 if turn:
                     for key, seconds in timed:
                         samples.setdefault((*key, name), []).append(seconds)
-                    if before is not None:
-                        copies.setdefault(name, []).append(copied(session) - before)
+                    copies.setdefault(name, []).append(copy_seconds(work, session, [key for key, _ in timed]))
     timings = {key: Timing.of(values) for key, values in samples.items()}
     peaks = {engine.name: peak for engine in work.engines if (peak := getattr(engine, "peak", lambda: None)())}
     return Measurement(options, work.network, repeat, timings,
-                       {name: Timing.of(values) for name, values in copies.items()}, peaks)  # fmt: skip
+                       {name: Timing.of(values) for name, values in copies.items() if any(values)}, peaks)  # fmt: skip
 
 
-def copied(session):
-    """Seconds that a session has spent on copies between host and card; None if it makes none."""
-    return getattr(session, "copy_seconds", lambda: None)()
+def copy_seconds(work, session, steps):
+    """Seconds that a session spent on copies between host and card in a training step; 0 if it makes none."""
+    if not hasattr(session, "copy_seconds"):
+        return 0.0
+    data = [(layer.name, "forward") for layer in work.network.layers if layer.type == "data"]
+    return sum(session.copy_seconds(*key) for key in data + steps)
 
 
 def training_step(work, session):

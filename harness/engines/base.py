@@ -10,8 +10,8 @@ Everything exchanged is a 2-D float32 NumPy array, the logical historical matrix
 companions have the shape ``weightShapes[i]``; ``biases`` ``biasShape``; ``cost`` is a 1-D float64 array of sums over
 the cases. Gradients are those of *minus* the cost (training ascends), parameter gradients are divided by N.
 
-On a graphics card ``seconds`` are those of the card's events, and two more verbs are looked for: ``copy_seconds()`` of
-a session, the seconds spent so far on copies between host and card, and ``peak()`` of an engine, a `peaks.Peak`.
+On a graphics card ``seconds`` are those of the card's events, and two more verbs are looked for: ``copy_seconds(layer,
+step)`` of a session, the seconds of the copies between host and card, and ``peak()`` of an engine, a `peaks.Peak`.
 
 An engine that cannot do a step raises `errors.Unsupported`, which says why; its tensors are then reported so.
 """

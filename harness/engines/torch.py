@@ -105,7 +105,7 @@ class TorchSession:
             raise Unsupported("the torch engine updates after every pass, at the rates of the beginning")
         self.graph, self.memory_format = network.graph, memory_format
         self.clock = CardClock() if device == "cuda" else WallClock()
-        self._copies = [] if device == "cuda" else None
+        self._copies = {}
         self.layers = {}
         for name, spec in self.graph.layers.items():
             if spec.type not in LAYERS:
@@ -132,6 +132,7 @@ class TorchSession:
         """One layer forward; see `base.Session`."""
         spec, own = self.graph.layers[layer], self.layers[layer]
         self._acts_grad.pop(layer, None)
+        self._copies.pop((layer, "forward"), None)
         if spec.type == "data":
             self._acts[layer] = self._native(own, inputs[0])
             return
@@ -149,8 +150,8 @@ class TorchSession:
     def _native(self, own, array, i=0):
         start = self.clock.mark()
         tensor = own.native(array, i)
-        if self._copies is not None:
-            self._copies.append((start, self.clock.mark()))
+        if own.device != "cpu":
+            self._copies.setdefault((own.spec.name, "forward"), []).append((start, self.clock.mark()))
         return tensor
 
     def backward(self, layer, acts_grad=None, progress=0.0):
@@ -190,9 +191,9 @@ class TorchSession:
         """Seconds of the last step of that kind."""
         return self.clock.between(*self._seconds[layer, step])
 
-    def copy_seconds(self):
-        """Seconds spent so far on copies from the host to the card; None on the CPU."""
-        return None if self._copies is None else sum(self.clock.between(*pair) for pair in self._copies)
+    def copy_seconds(self, layer, step):
+        """Seconds of the copies from the host to the card in that step; 0 on the CPU."""
+        return sum(self.clock.between(*pair) for pair in self._copies.get((layer, step), ()))
 
     def release(self, layer):
         """Free all but the parameters."""

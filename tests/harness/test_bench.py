@@ -15,7 +15,7 @@ from alexnet_rosetta.harness.work_counts import Work
 
 
 class Card(Reference):
-    """An engine that says what its machine can do and counts a second of copies for each layer of data."""
+    """An engine that says what its machine can do, and copies each layer of data in a second."""
 
     name = "card"
 
@@ -27,14 +27,8 @@ class Card(Reference):
 
 
 class CardSession(ReferenceSession):
-    copies = 0.0
-
-    def copy_seconds(self):
-        return self.copies
-
-    def forward(self, layer, inputs=None, mask=None):
-        self.copies += self.graph.layers[layer].type == "data"
-        super().forward(layer, inputs, mask)
+    def copy_seconds(self, layer, step):
+        return float(self.graph.layers[layer].type == "data")
 
     def seconds(self, layer, step):
         return 1e-3
