@@ -23,6 +23,7 @@ import os
 import platform
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -37,6 +38,8 @@ from setuptools.command.build_ext import build_ext
 PACKAGE = "alexnet_rosetta"
 IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64") and os.environ.get("ROSETTA_PORTABLE") != "1"
 SANITIZE = os.environ.get("ROSETTA_SANITIZE") == "1"
+
+PYTHON_HEADERS = {sysconfig.get_path(name) for name in ("include", "platinclude")}
 
 STORES_STAY = ["-fno-move-loop-stores", "-fno-tree-loop-im", "-O3"]     # the first that the compiler knows
 
@@ -161,10 +164,14 @@ def expected_work(source):
 
 
 def up_to_date(obj):
-    """True if an object file is newer than everything it was made from, as the compiler wrote it down."""
+    """True if an object file is newer than everything it was made from, as the compiler wrote it down.
+
+    Objects made from the headers of another Python are not.
+    """
     try:
         made_from = Path(f"{obj}.d").read_text().replace("\\\n", " ").split(":", 1)[1].split()
-        return all(os.path.getmtime(source) < os.path.getmtime(obj) for source in made_from)
+        fresh = all(os.path.getmtime(source) < os.path.getmtime(obj) for source in made_from)
+        return fresh and all(os.path.dirname(path) in PYTHON_HEADERS for path in made_from if path.endswith("/Python.h"))
     except OSError:
         return False
 

@@ -77,7 +77,7 @@ def doctor_command():
 
 
 def _names(ctx, param, value):
-    return tuple(name.strip() for name in value.split(",") if name.strip())
+    return tuple(name.strip() for name in (value or "").split(",") if name.strip())
 
 
 @cli.command()
@@ -217,6 +217,27 @@ def check_layers(ctx, folder, only, load_only, out, **options):
 def check_golden(ctx, folder):
     """Hold the engine of 2012 against the recorded outputs in DIR."""
     ctx.exit(_check("golden").run(folder, click.echo))
+
+
+@check.command("gpu")
+@click.option("--out", default="evidence.json", show_default=True, metavar="FILE", type=click.Path(path_type=Path),
+              help="The evidence file; parts that are in it already stay.")  # fmt: skip
+@click.option("--only", callback=_names, metavar="PARTS",
+              help="Some of kernels,golden,exact,alexnet,cifar,zoo,sanitizer,steps,bench; by default all.")  # fmt: skip
+@click.option("--time-limit", type=click.FloatRange(0), metavar="SECONDS", help="Begin nothing more after that.")
+@click.option("--golden", default="tests/golden", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
+              help="Folder of the recorded cases.")  # fmt: skip
+@click.option("--steps", default=1000, show_default=True, type=click.IntRange(2), help="Repeated training steps.")
+@click.option("--repeat", default=10, show_default=True, type=click.IntRange(1), help="Timed steps of the bench.")
+@click.option("--device", default="gpu", hidden=True, type=click.Choice(["gpu", "cpu"]))
+@click.pass_context
+def check_gpu(ctx, out, only, time_limit, device, **settings):
+    """Check the engine of 2012 on a graphics card against everything that is known without one.
+
+    Exit code 0: all parts passed; 1: one did not, or was not finished; 3: there is no card.
+    """
+    check = _check("gpu_check")
+    ctx.exit(check.run(out, click.echo, only or tuple(check.PARTS), time_limit, device, check.Settings(**settings)))
 
 
 def _check(name):

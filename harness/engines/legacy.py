@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..errors import Unsupported
 from ..networks import plain
+from .card import card_peak
 
 
 class LegacyCpu:
@@ -46,6 +47,10 @@ class LegacyGpu:
         from alexnet_rosetta.legacy import gpu
 
         return gpu.probe()
+
+    def peak(self):
+        """What the card can do at most; None where it does not say."""
+        return card_peak()
 
     def open(self, network, threads):
         """A session on the first GPU; its times are those of events, without the copies between host and GPU."""
@@ -123,11 +128,15 @@ def _translated(call, *args, **kwargs):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of an entry point gave: outputs and launches (kernel, grid, block), or why it was refused."""
+    """What a call of an entry point gave: outputs and launches (kernel, grid, block), or why it was refused.
+
+    ``records`` are the whole launch records.
+    """
 
     outputs: tuple = ()
     launches: tuple = ()
     refusal: str = ""
+    records: tuple = ()
 
 
 class EntryPoints:
@@ -137,6 +146,8 @@ class EntryPoints:
     ----------
     isa : str
         One of `modules`.
+    device : str
+        ``cpu`` or ``gpu``.
 
     Attributes
     ----------
@@ -144,9 +155,10 @@ class EntryPoints:
         Whether this build contracts a*b + c.
     """
 
-    def __init__(self, isa):
+    def __init__(self, isa, device="cpu"):
         from alexnet_rosetta.legacy import isa as modules
 
+        self.device = device
         self.isa, self.fused = isa, modules.load(isa).build_info()["fma"]
 
     @staticmethod
@@ -162,8 +174,8 @@ class EntryPoints:
 
         try:
             with use_isa(self.isa), launch_log() as log:
-                outputs = getattr(cudaconv, entry)(**arguments)
+                outputs = getattr(cudaconv, entry)(**arguments, device=self.device)
         except Refused as error:
             return Outcome(refusal=" ".join(str(error).split()))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        return Outcome(outputs, [(r["kernel"], r["grid"], r["block"]) for r in log])
+        return Outcome(outputs, [(r["kernel"], r["grid"], r["block"]) for r in log], records=log)

@@ -8,6 +8,7 @@ but for ties in max pooling, which it gives to one pixel.
 from time import perf_counter
 
 from ..errors import Unsupported
+from .card import card_peak
 from .torch_layers import LAYERS
 
 
@@ -50,6 +51,10 @@ class TorchGpu(Torch):
 
     name = "torch-gpu"
     device = "cuda"
+
+    def peak(self):
+        """What the card can do at most; None where PyCUDA does not say."""
+        return card_peak()
 
     def open(self, network, threads):
         """A session without TF32, which keeps 10 bits of each factor."""

@@ -63,6 +63,11 @@ def check_cases(cases, engine):
 def check_case(case, engine):
     """(verdict, reason) of one case: ``bit for bit``, ``within the bound``, ``refused`` or ``not as recorded``."""
     outcome = engine.call(case.entry, case.arguments())
+    return judge(case, outcome, lambda name, actual: check_output(case, name, actual, engine))
+
+
+def judge(case, outcome, check):
+    """(verdict, reason) of what a call gave; ``check(name, output)`` gives that of one output."""
     if case.refused or outcome.refusal:
         agreed = case.refused and outcome.refusal
         return ("refused", "") if agreed else ("not as recorded", outcome.refusal or "the original refused this call")
@@ -70,7 +75,7 @@ def check_case(case, engine):
     if case.entry != "neuron" and launched != case.launches():
         return "not as recorded", f"launches {launched}, recorded {case.launches()}"
     names = list(case.about["outputs"])
-    verdicts = [check_output(case, name, actual, engine) for name, actual in zip(names, outcome.outputs, strict=True)]
+    verdicts = [check(name, actual) for name, actual in zip(names, outcome.outputs, strict=True)]
     return max(verdicts, key=lambda verdict: ("bit for bit", "within the bound", "not as recorded").index(verdict[0]))
 
 
@@ -85,11 +90,16 @@ def check_output(case, name, actual, engine):
     good = same
     if not must_be_identical(case, name, engine.fused):
         good = within(actual, recorded, *bounds(case)[name])
+    return "within the bound" if good.all() else "not as recorded", first_difference(name, actual, recorded, good)
+
+
+def first_difference(name, actual, recorded, good):
+    """Where an output is not as recorded, in words; "" where it is."""
     if good.all():
-        return "within the bound", ""
+        return ""
     row, col = np.argwhere(~good)[0]
-    return "not as recorded", (f"{name}: {(~good).sum()} of {good.size} elements, first at ({row}, {col}): "
-                               f"{actual[row, col]!r}, recorded {recorded[row, col]!r}")  # fmt: skip
+    return (f"{name}: {(~good).sum()} of {good.size} elements, first at ({row}, {col}): "
+            f"{actual[row, col]!r}, recorded {recorded[row, col]!r}")  # fmt: skip
 
 
 def expected(case, name, fused):

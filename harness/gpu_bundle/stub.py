@@ -1,4 +1,4 @@
-"""A stand-in for the driver's library: ``libcuda.so.1`` that defines every name of cuda.h, and no device.
+"""A stand-in for the driver's library: ``libcuda.so.1`` that defines every name of the driver, and no device.
 
 PyCUDA links against the driver, which a machine without a GPU does not have. Every function of the stub answers
 CUDA_ERROR_STUB_LIBRARY, so that all imports work and the first real call says why it cannot.
@@ -11,20 +11,21 @@ from pathlib import Path
 
 STUB_LIBRARY = 34                       # CUDA_ERROR_STUB_LIBRARY of cuda.h
 MESSAGE = "this libcuda is a stub, there is no driver"
+HEADERS = ("cuda.h", "cudaProfiler.h")
 DECLARATION = re.compile(r"\bCUresult\s+(cu[A-Z]\w*)\s*\(")
 
 # Their callers read what they point to without looking at the result.
 TEXTS = ("cuGetErrorString", "cuGetErrorName")
 
 
-def symbols(header):
-    """Names of the functions that a cuda.h declares, as they are called in the library (``cuMemAlloc_v2``).
+def symbols(include):
+    """Names of the functions of the driver, as they are called in the library (``cuMemAlloc_v2``).
 
     Parameters
     ----------
-    header : path
-        The header is run through the C++ preprocessor twice: as programs see it, and with the earlier versions of
-        functions that the library still has.
+    include : path
+        The toolkit's folder of headers. Those of `HEADERS` are run through the C++ preprocessor twice: as programs see
+        them, and with the earlier versions of functions that the library still has.
 
     Returns
     -------
@@ -33,12 +34,12 @@ def symbols(header):
     Raises
     ------
     OSError
-        No compiler, no such header, or it does not compile.
+        No compiler, no such header, or one that does not compile.
     """
     found = set()
     for options in ([], ["-D__CUDA_API_VERSION_INTERNAL"]):
-        command = [*_compiler(), "-E", "-P", "-x", "c++", *options, str(header)]
-        found |= set(DECLARATION.findall(_run(command)))
+        command = [*_compiler(), "-E", "-P", "-x", "c++", f"-I{include}", *options]
+        found |= {name for header in HEADERS for name in DECLARATION.findall(_run([*command, f"{include}/{header}"]))}
     return sorted(found)
 
 
@@ -49,13 +50,13 @@ def source(names):
     return "\n".join(lines) + "\n"
 
 
-def build(header, folder):
+def build(include, folder):
     """Compile the stub.
 
     Parameters
     ----------
-    header : path
-        The toolkit's cuda.h.
+    include : path
+        The toolkit's folder of headers.
     folder : path
         Gets ``libcuda.so.1``, and ``libcuda.so`` for the linker.
 
@@ -67,7 +68,7 @@ def build(header, folder):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     code, library, link = folder / "libcuda.c", folder / "libcuda.so.1", folder / "libcuda.so"
-    code.write_text(source(symbols(header)), encoding="utf-8")
+    code.write_text(source(symbols(include)), encoding="utf-8")
     options = ["-x", "c", "-shared", "-fPIC", "-fno-builtin", "-w", "-Wl,-soname,libcuda.so.1"]
     _run([*_compiler(), *options, str(code), "-o", str(library)])
     link.unlink(missing_ok=True)

@@ -1,0 +1,75 @@
+"""The machine that the engine of 2012 runs on, as `rosetta check gpu` and `rosetta bench` ask for it."""
+
+import os
+import platform
+import resource
+
+from .. import machine
+from ..peaks import of_card
+
+
+class Card:
+    """The first graphics card. Memory is counted exactly: ``noise`` bytes are nothing."""
+
+    noise = 0
+
+    def facts(self):
+        """Name, compute capability, driver, clocks; see `legacy.gpu_card.facts`."""
+        from alexnet_rosetta.legacy import gpu_card
+
+        return gpu_card.facts()
+
+    def memory_taken(self):
+        """Bytes of the card's memory that are not free."""
+        from alexnet_rosetta.legacy import gpu_card
+
+        return gpu_card.memory_taken()
+
+    def prepare(self, launches):
+        """Compile kernels that were not compiled before.
+
+        Parameters
+        ----------
+        launches : iterable of dict
+            Launch records.
+
+        Returns
+        -------
+        int
+            How many were compiled.
+        """
+        from alexnet_rosetta.legacy import cuda_source, gpu
+
+        instances = {(record["kernel"], "".join(map(cuda_source.kind, record["args"])))
+                     for record in launches if record["args"]}  # fmt: skip
+        return gpu.open_device().kernels.prepare(instances)
+
+
+class Processor:
+    """In the card's place where the engine runs on the CPU. Memory comes in pages; less than one a step is noise."""
+
+    noise = os.sysconf("SC_PAGE_SIZE")
+
+    def facts(self):
+        """Name and architecture."""
+        return {"name": machine.environment(machine.processors())["processor"], "architecture": platform.machine()}
+
+    def memory_taken(self):
+        """Bytes of this process in memory."""
+        try:
+            with open("/proc/self/statm", encoding="ascii") as file:
+                return int(file.read().split()[1]) * self.noise
+        except OSError:
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def prepare(self, launches):
+        """Nothing: the kernels are compiled."""
+        return 0
+
+
+def card_peak():
+    """What the card can do at most, or None where nobody says it."""
+    try:
+        return of_card(Card().facts())
+    except Exception:                                      # no driver, no PyCUDA, an attribute it does not know
+        return None
