@@ -9,7 +9,7 @@ BUILD_NEEDS := "setuptools>=77" "cython>=3.1" "numpy>=2.0" "scipy>=1.13"
 NATIVE := setup.py pyproject.toml $(wildcard legacy/*.p?? legacy/kernels/* legacy/host/* port/*.pyx port/*.h port/*.pxd)
 RUNS ?= runs
 
-.PHONY: compare test build bench cuda-check cuda-table lint docs golden-check sanitize portable clean
+.PHONY: compare test build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs golden-check sanitize portable clean
 
 build: $(VENV)/installed
 
@@ -44,6 +44,14 @@ cuda-check: build
 # Writes that table anew, after a kernel has changed.
 cuda-table: build
 	$(BIN)/python -m alexnet_rosetta.legacy.resources
+
+# Wheels for a GPU machine without network: PyCUDA is built here, against a stand-in for the driver. Needs the CUDA
+# toolkit and a Python 3.12 (ROSETTA_GPU_PYTHON names one). The bundle packs them with this project and a launcher.
+gpu-wheels: build
+	$(BIN)/python -m alexnet_rosetta.harness.gpu_bundle wheels
+
+gpu-bundle: build
+	$(BIN)/python -m alexnet_rosetta.harness.gpu_bundle bundle
 
 lint: build
 	$(BIN)/pip install --quiet --disable-pip-version-check ".[dev]"

@@ -171,7 +171,8 @@ def up_to_date(obj):
     try:
         made_from = Path(f"{obj}.d").read_text().replace("\\\n", " ").split(":", 1)[1].split()
         fresh = all(os.path.getmtime(source) < os.path.getmtime(obj) for source in made_from)
-        return fresh and all(os.path.dirname(path) in PYTHON_HEADERS for path in made_from if path.endswith("/Python.h"))
+        pythons = {os.path.dirname(path) for path in made_from if path.endswith("/Python.h")}
+        return fresh and pythons <= PYTHON_HEADERS
     except OSError:
         return False
 
@@ -181,6 +182,7 @@ def main():
     setup(
         packages=[f"{PACKAGE}.legacy", f"{PACKAGE}.port", f"{PACKAGE}.harness",
                   f"{PACKAGE}.harness.engines", f"{PACKAGE}.harness.faults", f"{PACKAGE}.harness.golden",
+                  f"{PACKAGE}.harness.gpu_bundle", f"{PACKAGE}.harness.gpu_check",
                   f"{PACKAGE}.harness.quirks", f"{PACKAGE}.harness.reference", f"{PACKAGE}.harness.report"],
         package_dir={f"{PACKAGE}.legacy": "legacy", f"{PACKAGE}.port": "port", f"{PACKAGE}.harness": "harness"},
         package_data={

@@ -30,7 +30,9 @@ def main(arguments):
         return 0
     from_source, install_only = take(arguments, "--from-source"), take(arguments, "--install-only")
     env = Path(option(arguments, "--env") or ARCHIVE.with_name("rosetta-gpu-env")).absolute()
-    problem = unfit(from_source)
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    problem = unfit(manifest["python"], from_source)
     if problem:
         print(f"rosetta-gpu: {problem}", file=sys.stderr)
         return 2
@@ -38,25 +40,26 @@ def main(arguments):
     mark = env / "installed"
     digest = hashlib.sha256(ARCHIVE.read_bytes()).hexdigest()
     if not mark.is_file() or mark.read_text() != digest:
-        install(env, python, from_source)
+        install(env, python, manifest["wheels"], from_source)
         mark.write_text(digest)
     if install_only:
         return 0
     command = [python, "-m", "alexnet_rosetta.harness.cli", "check", "gpu", "--golden", env / "bundle" / "golden"]
-    return subprocess.call([*map(str, command), *arguments])
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}     # what is checked is in here
+    return subprocess.call([*map(str, command), *arguments], env=own)
 
 
-def unfit(from_source):
+def unfit(wanted, from_source):
     """Why this machine's Python cannot run the bundle; "" if it can."""
     found = ".".join(map(str, sys.version_info[:2]))
-    if sys.version_info[:2] != (3, 12) and not from_source:
-        return f"the wheels are for Python 3.12, this is {found}; --from-source compiles them here"
+    if found != wanted and not from_source:
+        return f"the wheels are for Python {wanted}, this is {found}; --from-source compiles them here"
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return f"the wheels are for Linux x86_64, this is {platform.system()} {platform.machine()}"
     return "" if present("numpy") else "NumPy is not installed for this Python"
 
 
-def install(env, python, from_source):
+def install(env, python, wheels, from_source):
     """Make the virtual environment and fill it."""
     print(f"installing into {env}", flush=True)
     venv.create(env, system_site_packages=True, with_pip=False, clear=True)
@@ -66,7 +69,6 @@ def install(env, python, from_source):
     bundle = env / "bundle"
     with zipfile.ZipFile(ARCHIVE) as archive:
         archive.extractall(bundle)
-    wheels = json.loads((bundle / "manifest.json").read_text())["wheels"]
     chosen = [bundle / name for name, about in wheels.items() if about["always"] or not present(distribution(name))]
     if from_source:
         chosen = [path for path in chosen if distribution(path.name) not in ("pycuda", "alexnet_rosetta")]

@@ -14,7 +14,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile
 
 from ..errors import BadInput
-from .wheels import ALWAYS, distribution
+from .wheels import ALWAYS, VERSION, distribution
 
 NAME = "rosetta-gpu.pyz"
 LIMIT = 60_000_000                      # bytes
@@ -81,15 +81,20 @@ def written(path):
 def members(workshop, root, source):
     """{name in the archive: bytes} of everything but the launcher."""
     found = {f"wheels/{path.name}": stored(path.read_bytes()) for path in sorted(workshop.wheels.glob("*.whl"))}
-    for path in sorted((root / "tests" / "golden").rglob("*.npz")):
+    for path in recorded(root):
         found[path.relative_to(root / "tests").as_posix()] = stored(path.read_bytes())
     found |= {f"sources/{path.name}": path.read_bytes() for path in sorted(workshop.sources.glob("*.tar.gz"))}
     found[f"sources/{PROJECT}.tar.gz"] = source_archive(source)
     always = {distribution(name) for name in (*ALWAYS, "pycuda", PROJECT)}
     wheels = {name: {"sha256": sha256(data).hexdigest(), "always": distribution(Path(name).name) in always}
               for name, data in found.items() if name.endswith(".whl")}  # fmt: skip
-    found["manifest.json"] = json.dumps({"wheels": wheels}, indent=1).encode()
+    found["manifest.json"] = json.dumps({"python": ".".join(map(str, VERSION)), "wheels": wheels}, indent=1).encode()
     return found
+
+
+def recorded(root):
+    """The files of recorded cases."""
+    return sorted((root / "tests" / "golden").rglob("*.npz"))
 
 
 def stored(data):
