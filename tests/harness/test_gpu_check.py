@@ -68,8 +68,11 @@ class LastBit(EntryPoints):
 
     def call(self, entry, arguments):
         outcome = super().call(entry, arguments)
-        moved = [output + np.float32(self.units) * np.spacing(output) * (output != 0) for output in outcome.outputs]
-        return replace(outcome, outputs=tuple(moved))
+        return replace(outcome, outputs=tuple(map(self.moved, outcome.outputs)))
+
+    def moved(self, output):
+        step = np.where(np.isfinite(output) & (output != 0), np.spacing(output), np.float32(0))
+        return output + np.float32(self.units) * step
 
 
 def test_other_bits_are_exceptions_with_the_kernel_and_wrong_numbers_are_problems(small, monkeypatch):
