@@ -9,6 +9,8 @@ from .judge import Verdict, differing_bits, refuse
 from .verdicts import Finding
 
 CHUNK_BYTES = 128 * 2**20
+SMALL = 2**16
+"""Elements of a chunk that are judged sooner than they are handed to a thread."""
 _POOL = ThreadPoolExecutor(thread_name_prefix="judge")
 
 
@@ -67,8 +69,13 @@ class TensorStream:
             self.reference[where] = bounded.value
         origin = None if part is None else (0, part.start)
         self._wait()
-        self._tasks = [_POOL.submit(self._judge, name, bounded, where, origin) for name in self._verdicts]
-        self._tasks += [_POOL.submit(self._compare, pair, where) for pair in self._pairs]
+        work = [(self._judge, name, bounded, where, origin) for name in self._verdicts]
+        work += [(self._compare, pair, where) for pair in self._pairs]
+        if bounded.value.size < SMALL:
+            for task, *arguments in work:
+                task(*arguments)
+        else:
+            self._tasks = [_POOL.submit(*task) for task in work]
 
     def findings(self):
         """The Finding on each engine."""

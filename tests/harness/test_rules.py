@@ -95,9 +95,9 @@ def test_a_frozen_owner_freezes_all(tmp_path):
 class OneContribution(ReferenceSession):
     """Forgets what other layers add to a shared matrix, as the engine of 2011 did."""
 
-    def _store(self, layer, tensor, total, cases):
+    def _store(self, layer, tensor, total, cases, progress):
         self._collected.clear()
-        super()._store(layer, tensor, total, cases)
+        super()._store(layer, tensor, total, cases, progress)
 
 
 class SameNoise(ReferenceSession):
