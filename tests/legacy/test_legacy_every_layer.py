@@ -8,7 +8,7 @@ from legacy_networks import assert_within, data, network, same_bits
 from alexnet_rosetta.harness import reference
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.run import Options, prepare, rows
-from alexnet_rosetta.legacy import Network, Refused, cudaconv
+from alexnet_rosetta.legacy import Network, Refused, cudaconv, launch_log
 
 ENGINE = "legacy-cpu"
 
@@ -190,6 +190,33 @@ def test_msm_adds_logarithms_with_short_cuts():
     partition = 10 + np.exp(-(10 - (4 + np.log(1 + np.exp(-4.0)))))  # ladd(ladd(0, 4), 10)
     assert_within(net.read("cost", "cost")[:1], np.array([partition - 10]), 7, np.array([1.0]))
     assert partition - 10 > np.log(1 + np.exp(-6.0) + np.exp(-10.0)) + 2.0**-20
+
+
+# Random pooling: the kernel of 2012 is lost, so there are no recorded outputs.
+
+
+@pytest.mark.parametrize("maps", [3, 16])
+@pytest.mark.parametrize("batch", [5, 32, 64, 128])
+def test_random_pooling_takes_the_pixel_that_the_law_says(maps, batch):
+    rng = np.random.default_rng(batch + maps)
+    x = rng.integers(-2, 4, (maps, 5, 5, batch)).astype(np.float32)  # small integers: all sums are exact
+    x[0] = -abs(x[0])  # no positive value: all pixels are alike
+    u = rng.integers(0, 2**10, (maps, 2, 2, batch)).astype(np.float32) / 2**10
+    windows = {"numFilters": maps, "subsX": 4, "startX": -1, "strideX": 3, "outputsX": 2}
+    with launch_log() as log:
+        found = cudaconv.convLocalRandomPool(x.reshape(-1, batch), u.reshape(-1, batch), **windows)
+    expected = np.empty_like(u)
+    for c, y, z, n in np.ndindex(u.shape):
+        rows, columns = (slice(max(0, 3 * k - 1), 3 * k + 3) for k in (y, z))
+        pixels = x[c, rows, columns, n].ravel()
+        weights = np.maximum(pixels, 0) if (pixels > 0).any() else np.ones_like(pixels)
+        expected[c, y, z, n] = pixels[np.searchsorted(np.cumsum(weights), u[c, y, z, n] * weights.sum(), side="right")]
+    np.testing.assert_array_equal(found.reshape(u.shape), expected)
+    per_thread, checked = {5: (1, "true"), 32: (1, "false"), 64: (2, "false"), 128: (4, "false")}[batch]
+    (record,) = log
+    assert record["kernel"] == f"kLocalRandomPool<4, 32, {per_thread}, {2 if maps == 16 else 1}, {checked}>"
+    assert record["block"] == (32, 4, 1)
+    assert record["rule"].startswith("maps mod 8: ")
 
 
 # Other passes than training.
