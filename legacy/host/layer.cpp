@@ -114,12 +114,12 @@ Matrix* Layer::tensor(const std::string& tensorName, int i) {
 }
 
 void Layer::setMask(const Matrix* given) {
-    require(!given || isRandom(), "takes no mask", "a layer that is random: hs, nrelu, pool=rand, rscale", type);
+    require(!given || randomness(), "takes no mask", "a layer that is random: hs, nrelu, pool=rand, rscale", type);
     mask = given ? *given : Matrix(device, 0, 0);
 }
 
 void Layer::requireMask(int rows, int cols) const {
-    require(mask.rows() == rows && mask.cols() == cols, text(isRandom(), ": missing or of the wrong shape"),
+    require(mask.rows() == rows && mask.cols() == cols, text(randomness(), ": missing or of the wrong shape"),
             text("(", rows, ", ", cols, ")"), mask.shape(), "a forward pass in which the layer is random needs mask=");
 }
 

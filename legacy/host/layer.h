@@ -75,10 +75,10 @@ protected:
     Device& device;
     PassType passType = PassType::Train;
     std::vector<double> costs;
-    Matrix mask;                       // see isRandom
+    Matrix mask;                       // see randomness
 
     // What the layer's randomness is called, in words, where it has some: it comes from outside, as the mask.
-    virtual const char* isRandom() const { return nullptr; }
+    virtual const char* randomness() const { return nullptr; }
     void requireMask(int rows, int cols) const;
     virtual bool acceptsRows(int i, int rows) const { return rows == prev[i]->outputs; }
 

@@ -14,7 +14,7 @@ public:
           pooler(poolerOf(dict.word("pool"))) {}
 
 protected:
-    const char* isRandom() const override { return random ? "numbers in [0, 1) that choose pixels" : nullptr; }
+    const char* randomness() const override { return random ? "numbers in [0, 1) that choose pixels" : nullptr; }
 
     void fpropActs(int i, float) override {
         if (!random) return convLocalPool(device, input(i), acts, channels, sizeX, start, stride, outputsX, pooler);

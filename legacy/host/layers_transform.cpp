@@ -114,7 +114,7 @@ public:
     }
 
 protected:
-    const char* isRandom() const override { return "four numbers in [0, 1) for scale, factor, first row and column"; }
+    const char* randomness() const override { return "four numbers in [0, 1) for scale, factor, first row and column"; }
 
     bool acceptsRows(int i, int rows) const override {
         return ConstantLayer::acceptsRows(i, rows) || (isView(passType) && rows == outputs);

@@ -49,12 +49,12 @@ public:
     }
 
 protected:
-    const char* isRandom() const override { return neuron.type == "nrelu" ? "the normals of nrelu" : nullptr; }
+    const char* randomness() const override { return neuron.type == "nrelu" ? "the normals of nrelu" : nullptr; }
 
     void fpropActs(int i, float) override {
         const Matrix x = input(i).transposed();
         Matrix y = acts.transposed();
-        if (!isRandom()) return neuronActivate(device, neuron, x, y);
+        if (!randomness()) return neuronActivate(device, neuron, x, y);
         requireMask(outputs, cases());             // in all passes: 2012 added noise in tests too
         noisyRelu(device, x, mask.transposed(), y);
     }
@@ -83,7 +83,7 @@ public:
           enable(dict.numberOr(1, "enable") != 0) {}
 
 protected:
-    const char* isRandom() const override { return "the dropout mask, 0 and 1"; }
+    const char* randomness() const override { return "the dropout mask, 0 and 1"; }
 
     void fpropActs(int i, float) override {
         if (!masked()) {

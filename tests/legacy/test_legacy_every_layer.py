@@ -65,6 +65,21 @@ def test_gradients_of_several_readers_add_up(case, tmp_path):
     assert_accumulated(work)
 
 
+def test_launches_say_who_asked_and_why():
+    """In the zoo every layer type runs; all they do, products of matrices apart, is launches."""
+    work = prepare(Options("zoo", engines=(ENGINE,), input="random", batch=4))
+    session, graph = run(work), work.network.graph
+    records = session.launches()
+    for record in records:
+        assert record["rule"], record["kernel"]
+        assert min(record["grid"]) > 0, record["kernel"]
+        assert 0 < np.prod(record["block"]) <= 1024, record["kernel"]
+    launched = {(record["layer"], record["pass"]) for record in records}
+    forward = {(name, "forward") for name, layer in graph.layers.items() if layer.type != "data"}
+    backward = {(layer.name, "backward") for layer in graph.backward_order() if graph.wanted_inputs(layer)}
+    assert forward | backward <= launched
+
+
 @pytest.mark.parametrize("case", nets.CONSTANT)
 @pytest.mark.parametrize("batch", [8, 64])
 def test_layers_without_a_gradient(case, batch, tmp_path):
