@@ -12,7 +12,7 @@ Error model: logarithms are sums of energies and of log counts, n = 2 classes + 
 M = m (1 + |e_i| + λ), with energies below their maximum.
 
 Source: network specification, 7.8 and 13.  Logarithms are added exactly; the historical short cuts, off by up to 2e-5,
-are not modelled.
+are the quirk msm-log-shortcuts of the ledger.
 """
 
 from math import comb, log
