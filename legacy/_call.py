@@ -65,6 +65,8 @@ def call(entry, inputs, targets, scalars, *, tables=(), words=None, generation=2
     implementation = open_device(entry, device)
     given = {o.name: _checked(entry, o) for o in inputs}
     wanted = {o.name: _checked(entry, o) if o.array is not None else (None, o.trans) for o in targets}
+    if implementation is not None:
+        implementation.forget_launches()
     try:
         outputs, launches = _module().call(entry, given, wanted, _numbers(entry, scalars),
                                            {name: _table(entry, name, table) for name, table in tables},

@@ -48,7 +48,7 @@ class GpuDevice:
     def __init__(self, driver, memory, kernels):
         self.driver, self.memory, self.kernels = driver, memory, kernels
         self.debug, self.logging = memory.debug, True
-        self._functions, self._steps, self._current = {}, {}, []
+        self._functions, self._steps, self._current = {}, {}, None
         self._log, self._unresolved = [], []
 
     def allocate(self, elements):
@@ -85,17 +85,19 @@ class GpuDevice:
     def launch(self, launch):
         """Run a launch record."""
         function, kinds = self._function(launch.kernel, launch.kinds), launch.kinds + cuda_source.PART_KINDS
-        with self._span("kernel", logged=True):
+        with self._span("kernel") as span:
             for (_, first_y, first_z), count in parts(launch.grid):
                 arguments = struct.pack(kinds, *launch.values, first_y, first_z, *launch.grid[1:])
                 self.driver.launch(function, count, launch.block, arguments)
-        self._checked(launch.kernel, launch)
+        self._checked(f"{launch.kernel}, grid {launch.grid}, block {launch.block}")
+        self._keep(span)
 
     def gemm(self, *arguments):
         """A matrix product; arguments as those of BLAS."""
-        with self._span("kernel", logged=True):
+        with self._span("kernel") as span:
             self.driver.gemm(*arguments)
-        self._checked("sgemm", None)
+        self._checked(f"sgemm{arguments[:5]}")
+        self._keep(span)
 
     @contextmanager
     def step(self, *key):
@@ -104,7 +106,7 @@ class GpuDevice:
         try:
             yield
         finally:
-            self._current = []
+            self._current = None
 
     def seconds(self, *key):
         """Seconds of a step's kernels and matrix products, by events; KeyError if it never ran."""
@@ -129,11 +131,15 @@ class GpuDevice:
             self._functions[kernel, kinds] = self.driver.function(path, cuda_source.symbol(kernel, kinds))
         return self._functions[kernel, kinds]
 
-    def _checked(self, kernel, launch):
+    def _keep(self, span):
+        """What `launch_seconds` will tell of: as many as the engine logs."""
+        if self.logging:
+            self._log.append(span)
+
+    def _checked(self, where):
         """In debug mode, wait for a launch and look at the guards."""
         if not self.debug:
             return
-        where = f"{kernel}, grid {launch.grid}, block {launch.block}" if launch else kernel
         try:
             self.driver.synchronize()
             self.memory.check()
@@ -141,14 +147,13 @@ class GpuDevice:
             raise MemoryFault(f"{where}: {error}") from error
 
     @contextmanager
-    def _span(self, kind, logged=False):
+    def _span(self, kind):
         span = Span(kind, self.driver.mark())
-        yield
+        yield span
         span.end = self.driver.mark()
-        self._current.append(span)
         self._unresolved.append(span)
-        if logged and self.logging:
-            self._log.append(span)
+        if self._current is not None:
+            self._current.append(span)
         if len(self._unresolved) > UNRESOLVED:
             self._resolve()
 
