@@ -16,16 +16,36 @@ from .work_counts import count
 PORT = {
     "conv": ("conv.py", ("conv_forward", "conv_backward_images", "conv_backward_filters", "conv_backward_biases")),
     "fc": ("linear.py", ("fc_forward", "fc_backward_inputs", "fc_backward_weights", "fc_backward_biases")),
-    "pool": ("pool.py", ("max_pool_forward", "max_pool_backward", "avg_pool_forward", "avg_pool_backward")),
+    "local": ("local.py", ("local_forward", "local_backward_images", "local_backward_filters",
+                           "local_backward_biases")),
+    "treefc": ("tree.py", ("tree_weights", "tree_backward", "tree_update")),
+    "pool": ("pool.py", ("max_pool_forward", "maxabs_pool_forward", "rand_pool_choose", "rand_pool_forward",
+                         "max_pool_backward", "avg_pool_forward", "avg_pool_backward")),
+    "rnorm": ("norm.py", ("rnorm_forward", "rnorm_backward")),
+    "cnorm": ("norm.py", ("cnorm_forward", "cnorm_backward")),
     "cmrnorm": ("norm.py", ("cmrnorm_forward", "cmrnorm_backward")),
+    "nailbed": ("image_ops.py", ("nailbed_forward", "nailbed_backward")),
+    "blur": ("image_ops.py", ("blur_filter", "blur")),
+    "href": ("image_ops.py", ("mirror",)),
+    "resize": ("image_ops.py", ("resize",)),
+    "rscale": ("image_ops.py", ("rscale_draw", "rscale", "crop")),
+    "rgb2yuv": ("image_ops.py", ("rgb_to_yuv",)),
+    "rgb2lab": ("image_ops.py", ("rgb_to_lab",)),
     "neuron": ("neurons.py", ("neuron_forward", "neuron_backward")),
     "hs": ("dropout.py", ("dropout_forward", "dropout_backward")),
     "softmax": ("costs.py", ("softmax_forward", "softmax_backward", "softmax_logreg_backward")),
     "cost.logreg": ("costs.py", ("logreg_cost", "logreg_backward")),
+    "cost.msm": ("msm.py", ("msm_cost", "msm_backward", "msm_marginals")),
+    "cost.crossent": ("costs.py", ("crossent_cost", "crossent_backward", "softmax_crossent_backward")),
+    "cost.crossent2": ("costs.py", ("crossent2_cost", "crossent2_backward", "logistic_crossent2_backward")),
+    "cost.rflickr": ("costs.py", ("rflickr_cost", "rflickr_backward")),
+    "cost.sum2": ("costs.py", ("sum2_cost", "sum2_backward")),
+    "cost.gsum2": ("costs.py", ("gsum2_cost", "gsum2_backward")),
+    "cost.tica": ("costs.py", ("tica_forward", "tica_backward")),
     "concat": ("combine.py", ("concat_forward", "concat_backward")),
     "eltsum": ("combine.py", ("eltsum_forward", "eltsum_backward")),
     "eltmax": ("combine.py", ("eltmax_forward", "eltmax_backward")),
-}
+}  # fmt: skip
 
 WORD = r"\b{}\b"
 
@@ -94,7 +114,7 @@ def _step_lines(step, launches, work):
             yield f"    on a GPU  {', '.join(taken)}"
         if launch["rule"]:
             yield f"    because   {launch['rule']}"
-        yield f"    source    {_find('legacy', '*.cuh', WORD.format(re.escape(kernel)))}"
+        yield f"    source    {_find('legacy', '*.cuh', WORD.format(f'KERNEL {kernel}'))}"
 
 
 def _resources(architecture, taken):

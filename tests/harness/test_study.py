@@ -74,6 +74,17 @@ def test_every_layer_can_be_studied(legacy, name):
     assert any("forward" in line for line in study.lines("tiny", name, batch=4))
 
 
+def test_the_port_has_a_place_for_every_layer_type():
+    assert set(study.PORT) == {layer.type for layer in networks.load("zoo").layers} - {"data"}
+
+
+def test_the_source_of_a_kernel_is_its_definition():
+    """A comment above mentions kLocalRandomPool, too."""
+    file, line = study._find("legacy", "*.cuh", study.WORD.format("KERNEL kLocalRandomPool")).split(":")
+    found = Path(study.__file__).parents[1].joinpath(file).read_text().splitlines()[int(line) - 1]
+    assert found.startswith("KERNEL kLocalRandomPool(")
+
+
 @pytest.mark.parametrize("name", ["conv9", "data"])
 def test_an_unknown_layer_names_the_others(legacy, name):
     with pytest.raises(BadInput, match=r"hint: layers: conv1, "):
