@@ -79,7 +79,8 @@ protected:
             return text(g.sparse ? "" : "not ", "sparse, ", g.numGroups, " groups, ", g.numImgColors, " channels, ",
                         g.numFilterColors, " per filter");
         };
-        require(facts(own) == facts(its), text(source.name, "'s connections do not fit input ", i), facts(own), facts(its));
+        require(facts(own) == facts(its), text(source.name, "'s connections do not fit input ", i), facts(own),
+                facts(its));
         tables[i] = other.tables[k];
     }
 

@@ -131,9 +131,7 @@ private:
         device.launch(kernel, divUp(inputs, 128), 128, 0, rule, args);
     }
 
-    static Matrix firstColumns(Matrix m, int count) {
-        return m.transposed().rowsView(0, count).transposed();
-    }
+    static Matrix firstColumns(Matrix m, int count) { return m.transposed().rowsView(0, count).transposed(); }
 
     Matrix perLeaf(const Matrix& grad, const Matrix& offsets) {
         Matrix result(device, grad.rows(), grad.cols(), true);

@@ -51,10 +51,8 @@ Matrix* Weights::part(const std::string& suffix) {
 
 Matrix& Weights::gradTarget() {
     Matrix& target = rule.direct ? inc : grad;
-    if (target.empty())
-        target = Matrix(w.device(), w.rows(), w.cols(), w.isTrans());
-    else
-        target.makeExclusive();
+    if (target.empty()) target = Matrix(w.device(), w.rows(), w.cols(), w.isTrans());
+    else target.makeExclusive();
     return target;
 }
 
@@ -73,10 +71,8 @@ void Weights::update(double gradRate, double decayRate) {
     inc.makeExclusive();
     if (!rule.direct) {
         require(!grad.empty(), "there is no gradient", "a backward pass before the update", "none");
-        if (rule.superEps > 0)
-            addSuperStep(static_cast<float>(gradRate));
-        else
-            add(inc, grad, rule.mom, static_cast<float>(gradRate), inc);
+        if (rule.superEps > 0) addSuperStep(static_cast<float>(gradRate));
+        else add(inc, grad, rule.mom, static_cast<float>(gradRate), inc);
     }
     if (rule.wc > 0) add(inc, w, 1, static_cast<float>(-rule.wc * decayRate), inc);
     add(w, inc, 1, 1, w);
@@ -103,8 +99,6 @@ void Weights::addSuperStep(float rate) {
 
 void Weights::constrain() {
     if (rule.maxContrast > 0) limitContrast(w, rule.minContrast, rule.maxContrast);
-    if (rule.maxNorm > 0 && rule.banks > 1)
-        normalizeLocalWeights(w.device(), w, rule.banks, rule.maxNorm);
-    else if (rule.maxNorm > 0)
-        limitNorms(w, rule.maxNorm);
+    if (rule.maxNorm > 0 && rule.banks > 1) normalizeLocalWeights(w.device(), w, rule.banks, rule.maxNorm);
+    else if (rule.maxNorm > 0) limitNorms(w, rule.maxNorm);
 }
