@@ -7,6 +7,7 @@ import click
 
 from .engines import DEFAULT
 from .errors import RosettaError, Unsupported
+from .networks import RULES
 from .run import MODES
 from .sweep import STEPS
 
@@ -80,6 +81,12 @@ def _names(ctx, param, value):
     return tuple(name.strip() for name in (value or "").split(",") if name.strip())
 
 
+def _rules(command):
+    """Give a command the option --rule."""
+    text = "Read layer files under this rule too; may be repeated. See 'Your own network' in the guide."
+    return click.option("--rule", "rules", multiple=True, type=click.Choice(RULES), help=text)(command)
+
+
 @cli.command()
 @click.argument("net")
 @click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
@@ -99,6 +106,7 @@ def _names(ctx, param, value):
               help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'.")
 @click.option("--quantise", is_flag=True,
               help="Round what goes between devices to half precision where the layer file says so.")
+@_rules
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder of the record [runs/NET].")
@@ -198,6 +206,7 @@ def check_grads(ctx, net, **options):
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
+@_rules
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for a record of every pair.")
 @click.pass_context
 def check_layers(ctx, folder, only, load_only, out, **options):

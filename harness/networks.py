@@ -10,6 +10,9 @@ from .errors import BadInput
 from .graph import Graph
 from .labels import READERS
 
+RULES = ("strict-2012", "salvage", "sched")
+"""How layer files may be read besides (`port.config.load_network`): refuse what the parser of 2012 did not accept,
+accept stray characters before the first header, take the key ``sched`` for schedW and schedB."""
 SHIPPED = Path(__file__).parent / "nets"
 
 
@@ -124,7 +127,7 @@ def shipped():
     return sorted(path.stem for path in SHIPPED.glob("*.cfg") if not path.stem.endswith("-params"))
 
 
-def load(net, params=None, data=None):
+def load(net, params=None, data=None, rules=()):
     """The network of a shipped name, or of the user's own layer-definition file.
 
     Parameters
@@ -135,6 +138,8 @@ def load(net, params=None, data=None):
         The layer-parameter file. By default the file ``X-params.cfg`` beside ``X.cfg``, where there is one.
     data : DataSet, optional
         What the data provider would say; by default what can be told from the file, `dataset.of_file`.
+    rules : sequence of str
+        Of `RULES`.
 
     Raises
     ------
@@ -156,7 +161,8 @@ def load(net, params=None, data=None):
         params_file = Path(params)
         if not params_file.is_file():
             raise BadInput(f"there is no layer-parameter file {params!r}", hint="--params takes the path of a file")
-    facts = data or dataset.of_file(config.read_sections(definition))
-    tree = facts.tree and config.Tree(*facts.tree)
-    spec = config.load_network(definition, params_file, data_dims=facts.dims, num_classes=facts.classes, tree=tree)
+    facts = data or dataset.of_file(config.read_sections(definition, "salvage" in rules))
+    told = {"data_dims": facts.dims, "num_classes": facts.classes, "tree": facts.tree and config.Tree(*facts.tree)}
+    switched = {rule.replace("-", "_"): True for rule in rules}
+    spec = config.load_network(definition, params_file, **told, **switched)
     return Network(definition.stem, definition, params_file, spec)

@@ -33,6 +33,7 @@ class Options:
     passes: tuple = tuple(STEPS)
     threads: int | None = None
     quirks: tuple = ()
+    rules: tuple = ()
     progress: float = 0.0
     update_every: int = 1
     quantise: bool = False
@@ -45,6 +46,9 @@ class Options:
         unknown = [name for name in self.passes if name not in STEPS]
         if unknown or not self.passes:
             raise BadInput(f"there is no pass {', '.join(unknown)!r}", hint=f"passes: {', '.join(STEPS)}")
+        wrong = [rule for rule in self.rules if rule not in networks.RULES]
+        if wrong:
+            raise BadInput(f"there is no reading rule {', '.join(wrong)!r}", hint=f"rules: {', '.join(networks.RULES)}")
         if len(set(self.engines)) < max(1, len(self.engines)):
             raise BadInput("engines must be given, each once", hint="for example --engines legacy-cpu,port")
         if not 0 <= self.progress <= 1 or self.update_every < 1:
@@ -73,7 +77,7 @@ def prepare(options):
     BadInput, port.config.ConfigError
         What is wrong, with a hint. Nothing was written, and no large memory taken.
     """
-    network = networks.load(options.net, options.params)
+    network = networks.load(options.net, options.params, rules=options.rules)
     if options.weights is None:
         parameters.require_none_from_checkpoint(network)
     return workload(network, options)

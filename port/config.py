@@ -186,15 +186,17 @@ def load_network(
     return NetworkSpec(layers, params is not None, tuple(warnings), tuple(tolerances))
 
 
-def read_sections(definition):
+def read_sections(definition, salvage=False):
     """The options of a layer-definition file as they are written: dict of layer to dict of lower-case key to text.
+
+    ``salvage`` is that of `load_network`.
 
     Raises
     ------
     ConfigError
         The file cannot be read, or is none of its kind.
     """
-    sections, _ = read_ini(*read_source(definition))
+    sections, _ = read_ini(*read_source(definition), salvage)
     return {name: {key: option.text for key, option in section.options.items()} for name, section in sections.items()}
 
 

@@ -64,7 +64,7 @@ def _check(pair, echo, options, load_only, out):
     """The Outcome of a pair."""
     begin, outcome = perf_counter(), Outcome(pair.name)
     machine.reset_peak_memory()
-    network = _load(pair, outcome, echo)
+    network = _load(pair, outcome, echo, options.rules)
     if network is not None:
         _compare_derived(pair, network, outcome, echo)
         if not load_only and pair.params is None:
@@ -76,10 +76,10 @@ def _check(pair, echo, options, load_only, out):
     return outcome
 
 
-def _load(pair, outcome, echo):
+def _load(pair, outcome, echo, rules):
     """The Network of a pair; None if a file was refused, and the reason printed."""
     try:
-        network = networks.load(pair.definition, pair.params, pair.data)
+        network = networks.load(pair.definition, pair.params, pair.data, rules)
     except ValueError as error:
         if not hasattr(error, "hint"):
             raise

@@ -3,6 +3,8 @@ from small_nets import DEFINITION, PARAMS, write_net
 
 from alexnet_rosetta.harness import networks
 from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.run import Options
+from alexnet_rosetta.port.config import ConfigError
 
 
 def test_shipped_names_load():
@@ -66,3 +68,15 @@ def test_a_bad_parameter_is_named(tmp_path):
     net = write_net(tmp_path, params=PARAMS.replace("momB=0.9", "momB=much", 1))
     with pytest.raises(ValueError, match=r"small-params\.cfg.*conv1.*momB"):
         networks.load(net)
+
+
+def test_reading_rules(tmp_path):
+    net = write_net(tmp_path, "ano" + DEFINITION.lstrip(), PARAMS.replace("[fc1]", "[fc1]\nsched=exp[9]"))
+    with pytest.raises(ConfigError, match="an option before the first section"):
+        networks.load(net)
+    assert networks.load(net, rules=["salvage"]).spec["fc1"]["schedW"]["type"] == "default"
+    assert networks.load(net, rules=["salvage", "sched"]).spec["fc1"]["schedB"]["type"] == "exp"
+    with pytest.raises(ConfigError, match="the parser of 2012 does not accept this: gpu is missing"):
+        networks.load(net, rules=["salvage", "strict-2012"])
+    with pytest.raises(BadInput, match=r"there is no reading rule 'strict'.*strict-2012, salvage, sched"):
+        Options(net, rules=("strict",))
