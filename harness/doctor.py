@@ -35,6 +35,16 @@ def diagnosis():
     for name in engines.registered():
         available, reason = _probe(name)
         yield f"{'✓' if available else '✗'} {name:<20}{reason}"
+        if not available:
+            yield from (f"{'':22}{line}" for line in _also_missing(name, reason))
+
+
+def _also_missing(name, reason):
+    """What else an engine lacks, a line for each thing; most say it all in their reason."""
+    try:
+        return [line for line in getattr(engines.find(name), "missing", list)() if line != reason]
+    except (ImportError, RosettaError):
+        return []
 
 
 def _probe(name):

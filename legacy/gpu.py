@@ -9,6 +9,7 @@ import ctypes
 import os
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from . import _gpu_kernels
@@ -17,7 +18,7 @@ from ._gpu_kernels import CompileError
 from ._gpu_memory import Memory, MemoryFault
 from .errors import Refused
 
-__all__ = ["CompileError", "GpuDevice", "MemoryFault", "debugging", "open_device", "probe"]
+__all__ = ["CompileError", "GpuDevice", "MemoryFault", "debugging", "missing", "open_device", "probe"]
 
 INSTALL = "pip install 'alexnet-rosetta[gpu]'"
 
@@ -32,14 +33,26 @@ def probe():
         One line: the card, driver and compiler, or what is missing and how to get it.
     """
     try:
-        card = _card()
-        compiler = _gpu_kernels.find_compiler()
-        if compiler is None:
-            raise LookupError("no CUDA compiler: install the CUDA toolkit (12 or 13) and put nvcc on PATH")
-        _show_toolkit(compiler)
-        return True, f"{card}, nvcc {_gpu_kernels.compiler_version(compiler)}, {_packages()}"
+        return True, ", ".join(check() for check in (_card, _compiler, _pycuda, _nvmath))
     except Exception as error:  # a probe says what is wrong, whatever it is
-        return False, " ".join(str(error).split()) or type(error).__name__
+        return False, _line(error)
+
+
+def missing():
+    """All that the engine lacks to run on a GPU here.
+
+    Returns
+    -------
+    list of str
+        A line for each thing, driver, compiler, PyCUDA and nvmath, with how to get it; empty if nothing is missing.
+    """
+    found = []
+    for check in (_card, _compiler, _pycuda, _nvmath):
+        try:
+            check()
+        except Exception as error:  # as in probe
+            found.append(_line(error))
+    return found
 
 
 def debugging():
@@ -110,13 +123,31 @@ def _show_toolkit(compiler):
             return
 
 
+def _compiler():
+    """Version of nvcc."""
+    compiler = _gpu_kernels.find_compiler()
+    if compiler is None:
+        raise LookupError("no CUDA compiler: install the CUDA toolkit (12 or 13) and put nvcc on PATH")
+    _show_toolkit(compiler)
+    return f"nvcc {_gpu_kernels.compiler_version(compiler)}"
+
+
 @cache
-def _packages():
-    """Versions of PyCUDA and nvmath, after they have been imported and cuBLAS has been found."""
+def _pycuda():
+    """Version of PyCUDA, after it has been imported where there is a driver for it."""
+    if find_spec("pycuda") is None:
+        raise LookupError(f"no PyCUDA: {INSTALL}")
     try:
         import pycuda.driver  # noqa: F401
     except ImportError as error:
-        raise LookupError(f"no PyCUDA ({error}): {INSTALL}") from None
+        if "libcuda" not in str(error):                    # without a driver it cannot be, and `_card` says so
+            raise LookupError(f"PyCUDA cannot be used ({error}): {INSTALL}") from None
+    return f"PyCUDA {version('pycuda')}"
+
+
+@cache
+def _nvmath():
+    """Version of nvmath, after it has been imported and cuBLAS has been found."""
     try:
         from nvmath.bindings import cublas
     except ImportError as error:
@@ -125,4 +156,8 @@ def _packages():
         cublas.get_property(0)
     except RuntimeError as error:
         raise LookupError(f"no cuBLAS ({error}): it is part of the CUDA toolkit") from None
-    return f"PyCUDA {version('pycuda')}, nvmath {version('nvmath-python')}"
+    return f"nvmath {version('nvmath-python')}"
+
+
+def _line(error):
+    return " ".join(str(error).split()) or type(error).__name__

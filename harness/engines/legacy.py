@@ -48,6 +48,12 @@ class LegacyGpu:
 
         return gpu.probe()
 
+    def missing(self):
+        """All that is missing, a line for each thing."""
+        from alexnet_rosetta.legacy import gpu
+
+        return gpu.missing()
+
     def peak(self):
         """What the card can do at most; None where it does not say."""
         return card_peak()

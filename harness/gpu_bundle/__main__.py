@@ -7,7 +7,7 @@ from ..errors import BadInput
 from . import pack
 from .wheels import Workshop
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 USAGE = "usage: python -m alexnet_rosetta.harness.gpu_bundle wheels|bundle [FOLDER]"
 
 
@@ -19,7 +19,7 @@ def main(what="", folder="build/gpu"):
         workshop = Workshop(folder)
         workshop.make()
         if what == "bundle":
-            pack.bundle(workshop, ROOT.resolve())
+            pack.bundle(workshop, ROOT)
     except (BadInput, OSError) as error:
         raise SystemExit(f"gpu-{what}: {error}") from error
 

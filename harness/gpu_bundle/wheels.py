@@ -63,12 +63,12 @@ class Workshop:
             self.folder / name for name in ("stub", "wheels", "sources", "env")
         )
         self.python = self.env / "bin" / "python"
-        for path in (self.wheels, self.sources):
-            path.mkdir(parents=True, exist_ok=True)
 
     def make(self, echo=print):
         """Everything that is not there yet."""
         toolkit = find_toolkit()
+        for path in (self.wheels, self.sources):
+            path.mkdir(parents=True, exist_ok=True)
         stub.build(toolkit / "include", self.stub)
         if not self.python.exists():
             run([find_python(), "-m", "venv", self.env])

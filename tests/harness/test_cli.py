@@ -242,3 +242,14 @@ def test_a_check_that_is_not_there_says_so(rosetta, monkeypatch):
 
     monkeypatch.setattr(cli, "import_module", absent)
     assert "check golden is not part of this build" in one_line_error(rosetta("check", "golden", "."))
+
+
+def test_doctor_has_a_line_for_everything_that_the_gpu_engine_lacks(rosetta, monkeypatch):
+    from alexnet_rosetta.harness.engines.legacy import LegacyGpu
+
+    lacking = ["no CUDA driver: get one", "no CUDA compiler: get one", "no PyCUDA: pip"]
+    monkeypatch.setattr(LegacyGpu, "probe", lambda self: (False, lacking[0]))
+    monkeypatch.setattr(LegacyGpu, "missing", lambda self: lacking)
+    lines = rosetta("doctor").output.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("✗ legacy-gpu"))
+    assert [line[22:] for line in lines[start : start + 3]] == lacking
