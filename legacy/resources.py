@@ -1,7 +1,7 @@
 """What every kernel instance takes of a GPU: registers, shared memory, local memory and spills, per architecture.
 
 ``python -m alexnet_rosetta.legacy.resources`` compiles every instance with nvcc, without a GPU, and writes the table
-that comes with the package (``kernels/resources.csv``); `lookup` reads it.
+that comes with the package (``kernels/resources.csv``); with ``--missing`` only those that it lacks. `lookup` reads it.
 """
 
 import csv
@@ -109,14 +109,16 @@ def lookup(kernel):
     return read()[1].get(kernel, {})
 
 
-def main():
-    """Measure every instance and write the table."""
-    wanted, measured = instances.instances(), {}
+def main(missing):
+    """Measure every instance, or those that the table lacks, and write the table."""
+    wanted, kept = instances.instances(), read()[1] if missing else {}
+    new, measured = {name: kinds for name, kinds in wanted.items() if name not in kept}, {}
     for architecture in ARCHITECTURES:
-        print(f"{len(wanted)} instances for {architecture}", flush=True)
-        measured[architecture] = measure(wanted, architecture)
+        print(f"{len(new)} instances for {architecture}", flush=True)
+        old = {name: row[architecture] for name, row in kept.items() if name in wanted}
+        measured[architecture] = old | measure(new, architecture)
     write(measured)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(missing="--missing" in sys.argv[1:])
