@@ -166,7 +166,7 @@ CONVENTIONS = (
     _both(
         "abs-slope-at-zero",
         "the slope of abs at 0 is -1",
-        "Frameworks take 0: off. (The slopes of relu and brelu at their kinks are 0 everywhere.)",
+        "Frameworks take 0: off. The slopes of relu and brelu at their kinks are 0 everywhere.",
         "network-and-solver 6.5; pool-norm-elementwise 8",
         "neuron",
     ),
