@@ -106,6 +106,8 @@ private:
         g.moduleStride = dict.integer("stride", i);
         g.numImgColors = dict.integer("channels", i);
         g.numGroups = dict.integer("groups", i);
+        g.entry = text("input ", i);
+        if (g.sparse) g.requireSizes();
         return g;
     }
 

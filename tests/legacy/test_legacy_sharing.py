@@ -122,3 +122,20 @@ def test_the_divisor_is_the_nominal_size_of_the_passes():
 def test_refused_frequency(keys):
     with pytest.raises(Refused, match="Network: update_every"):
         Network([data("a", 4)], **keys)
+
+
+@pytest.mark.parametrize(("make", "tensor"), [(one_pixel, "weights_grad[0]"), (full, "weights_inc[0]")])
+def test_a_gradient_check_collects_one_pass_of_all_sharers(make, tensor):
+    net = sharing(make)
+    x, v = (RNG.integers(-8, 8, shape).astype(np.float32) for shape in ((4, 8), (16, 8)))
+    step(net, "own", x, v)
+    for _ in range(2):
+        for name in ("own", "other"):
+            net.forward(name, [x], pass_type="gc")
+        for name in ("own", "other"):
+            net.backward(name, v)
+        np.testing.assert_array_equal(net.read("own", tensor), 2 * (x @ v.T))
+    net.forward("own", [x])
+    net.backward("own", v)
+    if make is one_pixel:
+        np.testing.assert_array_equal(net.read("own", tensor), x @ v.T / 8)

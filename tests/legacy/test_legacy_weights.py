@@ -233,6 +233,12 @@ def test_refused_connections(table):
     assert refusal.value.expected.startswith("2 permutation(s) of 0 ... 7")
 
 
+@pytest.mark.parametrize("change", [{"channels": [0]}, {"filterChannels": [0]}, {"groups": [0]}])
+def test_refused_sizes_of_sparse_inputs(change):
+    with pytest.raises(Refused, match="layer top: input 0: .* must be positive"):
+        network(two_groups(**change), a=8)
+
+
 def test_connections_are_needed_and_only_there():
     net = network(two_groups(), fc("fc", ["a"], [8], 4), conv("dense", {"a": (8, 1, 1, 1, 0, 1)}, 16), a=8)
     with pytest.raises(Refused, match="layer top: the random connections of input 0 are missing"):
