@@ -23,7 +23,6 @@ import os
 import platform
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -38,8 +37,6 @@ from setuptools.command.build_ext import build_ext
 PACKAGE = "alexnet_rosetta"
 IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64") and os.environ.get("ROSETTA_PORTABLE") != "1"
 SANITIZE = os.environ.get("ROSETTA_SANITIZE") == "1"
-
-PYTHON_HEADERS = {sysconfig.get_path(name) for name in ("include", "platinclude")}
 
 STORES_STAY = ["-fno-move-loop-stores", "-fno-tree-loop-im", "-O3"]     # the first that the compiler knows
 
@@ -164,15 +161,10 @@ def expected_work(source):
 
 
 def up_to_date(obj):
-    """True if an object file is newer than everything it was made from, as the compiler wrote it down.
-
-    Objects made from the headers of another Python are not.
-    """
+    """True if an object file is newer than everything it was made from, as the compiler wrote it down."""
     try:
         made_from = Path(f"{obj}.d").read_text().replace("\\\n", " ").split(":", 1)[1].split()
-        fresh = all(os.path.getmtime(source) < os.path.getmtime(obj) for source in made_from)
-        pythons = {os.path.dirname(path) for path in made_from if path.endswith("/Python.h")}
-        return fresh and pythons <= PYTHON_HEADERS
+        return all(os.path.getmtime(source) < os.path.getmtime(obj) for source in made_from)
     except OSError:
         return False
 

@@ -44,10 +44,11 @@ def bundle(workshop, root, echo=print):
     """
     for old in workshop.wheels.glob(f"{PROJECT}-*.whl"):
         old.unlink()
-    for old in (root / "build").glob("lib.*-cpython-{}{}".format(*VERSION)):
+    source = copy_sources(root, workshop.folder / "source")
+    for old in source.glob("build/lib.*"):
         shutil.rmtree(old)              # setuptools packs whatever it finds there
     echo("building this project for Python 3.12 (four minutes on two cores, less if it was built before)")
-    workshop.pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", workshop.wheels, ".", cwd=root)
+    workshop.pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", workshop.wheels, ".", cwd=source)
     workshop.install(["--force-reinstall", workshop.wheel(PROJECT)])
     path = workshop.folder / NAME
     write(path, members(workshop, root))
@@ -57,6 +58,23 @@ def bundle(workshop, root, echo=print):
         path.unlink()
         raise BadInput(f"the bundle has {size:,} bytes", expected=f"at most {LIMIT:,}", hint="leave a wheel out")
     return path
+
+
+def copy_sources(root, folder):
+    """Copy what the project is built from, and only what changed, so that objects of earlier builds stay valid.
+
+    In the tree itself Cython's output for one Python would be in the way of the other.
+    """
+    wanted = {path.relative_to(root): path for name in SOURCES for path in written(root / name)}
+    for path in [path for name in SOURCES for path in written(folder / name)]:
+        if path.relative_to(folder) not in wanted:
+            path.unlink()
+    for name, path in wanted.items():
+        copy = folder / name
+        if not copy.is_file() or copy.read_bytes() != path.read_bytes():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    return folder
 
 
 def written(path):

@@ -151,6 +151,24 @@ def test_sources_are_what_people_wrote(tmp_path, monkeypatch):
         assert sorted(tar.getnames()) == sorted(f"alexnet_rosetta/{name}" for name in names)
 
 
+def test_sources_are_copied_when_they_change(tmp_path):
+    for name in pack.SOURCES:
+        (tmp_path / "tree" / name).mkdir(parents=True)
+    kept, changed, gone = (tmp_path / "tree" / "legacy" / name for name in ("kept.cpp", "changed.cpp", "gone.cpp"))
+    for path in (kept, changed, gone):
+        path.write_text("1")
+    (tmp_path / "tree" / "legacy" / "_legacy_v4.cpp").write_text("made")
+    copy = pack.copy_sources(tmp_path / "tree", tmp_path / "copy")
+    os.utime(copy / "legacy" / "kept.cpp", (1, 1))
+    os.utime(copy / "legacy" / "changed.cpp", (1, 1))
+    changed.write_text("2")
+    gone.unlink()
+    pack.copy_sources(tmp_path / "tree", tmp_path / "copy")
+    assert (copy / "legacy" / "kept.cpp").stat().st_mtime == 1
+    assert (copy / "legacy" / "changed.cpp").stat().st_mtime > 1
+    assert sorted(path.name for path in (copy / "legacy").iterdir()) == ["changed.cpp", "kept.cpp"]
+
+
 @pytest.fixture
 def archive(tmp_path):
     """A bundle with one small wheel, which is everything that its command needs."""
