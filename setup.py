@@ -174,7 +174,8 @@ def main():
     setup(
         packages=[f"{PACKAGE}.legacy", f"{PACKAGE}.port", f"{PACKAGE}.harness",
                   f"{PACKAGE}.harness.engines", f"{PACKAGE}.harness.faults", f"{PACKAGE}.harness.golden",
-                  f"{PACKAGE}.harness.gpu_bundle", f"{PACKAGE}.harness.gpu_check", f"{PACKAGE}.harness.layers",
+                  f"{PACKAGE}.harness.gpu_bundle", f"{PACKAGE}.harness.gpu_check", f"{PACKAGE}.harness.grads",
+                  f"{PACKAGE}.harness.layers",
                   f"{PACKAGE}.harness.quirks", f"{PACKAGE}.harness.reference", f"{PACKAGE}.harness.report"],
         package_dir={f"{PACKAGE}.legacy": "legacy", f"{PACKAGE}.port": "port", f"{PACKAGE}.harness": "harness"},
         package_data={
