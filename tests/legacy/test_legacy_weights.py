@@ -235,7 +235,7 @@ def test_refused_connections(table):
 
 @pytest.mark.parametrize("change", [{"channels": [0]}, {"filterChannels": [0]}, {"groups": [0]}])
 def test_refused_sizes_of_sparse_inputs(change):
-    with pytest.raises(Refused, match="layer top: input 0: .* must be positive"):
+    with pytest.raises(Refused, match=r"layer top: input 0: .* must be positive"):
         network(two_groups(**change), a=8)
 
 
