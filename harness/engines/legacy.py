@@ -185,3 +185,10 @@ class EntryPoints:
             return Outcome(refusal=" ".join(str(error).split()))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         return Outcome(outputs, [(r["kernel"], r["grid"], r["block"]) for r in log], records=log)
+
+
+def kernel_sources():
+    """A hash of all kernel files."""
+    from alexnet_rosetta.legacy import cuda_source
+
+    return cuda_source.fingerprint()

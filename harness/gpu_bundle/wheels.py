@@ -16,10 +16,10 @@ from . import stub
 VERSION = (3, 12)
 PYCUDA = "pycuda==2026.1"
 
-# What PyCUDA and nvmath need, and what the check needs beside NumPy. cuBLAS comes from the machine's toolkit.
-ALWAYS = ("nvmath-python==1.0.0",)
+# nvmath with the very packages that it was tried with, whatever the machine has; what else PyCUDA and the check need.
+# cuBLAS comes from the machine's toolkit.
+ALWAYS = ("nvmath-python==1.0.0", "cuda-bindings>=13,<14", "cuda-core>=1,<2", "cuda-pathfinder>=1.5.1,<2")
 IF_MISSING = (
-    "cuda-bindings>=13,<14", "cuda-core>=1,<2", "cuda-pathfinder>=1.5.1,<2",
     "pytools", "siphash24", "platformdirs", "mako", "markupsafe", "typing-extensions",
     "scipy>=1.13", "threadpoolctl>=3.5", "click>=8.1", "rich>=13.7", "markdown-it-py", "mdurl", "pygments",
 )  # fmt: skip

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from .. import engines, machine
 from ..engines.card import Card, Processor
-from ..engines.legacy import EntryPoints
+from ..engines.legacy import EntryPoints, kernel_sources
 from ..errors import Unsupported
 
 WITNESSES = ("legacy-cpu", "port")
@@ -54,7 +54,7 @@ class Target:
         return {
             "device": self.device,
             "card": self.machine.facts(),
-            "build": {"version": _version(), "module": fused_module()},
+            "build": {"version": _version(), "module": fused_module(), "kernels": kernel_sources()[:16]},
             "engine": self.probe()[1],
             "environment": machine.environment(machine.processors()),
         }
