@@ -59,23 +59,23 @@ class Historical:
         elif status != "agrees" and approximate:
             status, note = "by design", f"lies below {', '.join(approximate)}"
         elif status == "different":
-            quirks = self._explanation(layer, tensor, above)
-            status, note = ("explained", f"by quirk {' with '.join(quirks)}") if quirks else (status, "")
+            status, note = self._explanation(layer, tensor, above)
         return Row(ENGINE, layer.name, layer.type, tensor, status, ratio.error, THRESHOLD, ratio.step, note)
 
     def _explanation(self, layer, tensor, above):
-        """The defects without which the gradient agrees: one of them, or all that touch the layers above."""
+        """Status and note of a gradient that differs: do the defects that touch the layers above explain it?
+
+        One of them does if the gradient agrees without it, all of them together if it takes that.
+        """
         types = {other.type for other in above}
         defects = [name for name, on in switches(self.engine).items() if on and LEDGER[name].kind == "defect"]
         names = [name for name in defects if not types.isdisjoint(LEDGER[name].layers)]
-        for together in [*((name,) for name in names), tuple(names)]:
-            if together and self._agrees_without(together, layer, tensor):
-                return together
-        return ()
-
-    def _agrees_without(self, names, layer, tensor):
-        checker = self.checker(dict.fromkeys(names, False))
-        return checker.ratio(layer, tensor, self.elements).status == "agrees"
+        status = "different"
+        for together in [*([name] for name in names), names] if names else []:
+            status = self.checker(dict.fromkeys(together, False)).ratio(layer, tensor, self.elements).status
+            if status == "agrees":
+                return "explained", f"by quirk {' with '.join(together)}"
+        return status, f"without {', '.join(names)}" if status == "inconclusive" else ""
 
     def checker(self, settings):
         """A `historical.Checker` of a fresh session, with these positions of quirks."""
