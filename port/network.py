@@ -198,9 +198,8 @@ class Network:
     def backward_layer(self, name, progress=0.0, normal=None):
         """Run one layer backward from its own ``acts_grad`` and add to that of the layers below: first writes."""
         layer = self.layers[name]
-        total = layer.acts_grad
-        for part in self._sent.pop(name, {}).values():
-            total = _add(total, half(part))
+        total = self.received(name)
+        self._sent.pop(name, None)
         found = layer.backward(total, self.wanted(name), progress, normal, accumulate=True)
         for i, (source, grads) in enumerate(zip(layer.spec.inputs, found, strict=True)):
             if grads is None:
@@ -210,6 +209,13 @@ class Network:
                 sent[device] = _added(layer, i, sent.get(device), grads)
             else:
                 self.layers[source].acts_grad = _added(layer, i, self.layers[source].acts_grad, grads)
+
+    def received(self, name):
+        """The gradient of a layer's output, as far as the layers above have sent it; None if none has."""
+        total = self.layers[name].acts_grad
+        for part in self._sent.get(name, {}).values():
+            total = half(part) if total is None else total + half(part)
+        return total
 
     def _remote(self, source, reader, quantiser):
         """Whether what goes between two layers is rounded on its way."""

@@ -117,7 +117,10 @@ class PortSession:
         """A tensor of a layer."""
         name, i = _address(tensor)
         own = self.network.layers[layer]
-        found = self._inputs_grad[layer] if name == "inputs_grad" else getattr(own, name, None)
+        if name == "acts_grad":
+            found = self.network.received(layer)
+        else:
+            found = self._inputs_grad[layer] if name == "inputs_grad" else getattr(own, name, None)
         if i is not None and found is not None:
             found = found[i]
         if found is None:

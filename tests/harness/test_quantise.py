@@ -106,6 +106,14 @@ def test_engines_that_feed_themselves_round_too(tmp_path, engine):
         assert together.tobytes() == np.array(session.read("low", "acts_grad")).tobytes(), flag
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_differences_of_engines_that_feed_themselves_are_inherited(tmp_path, engine):
+    found = [row for row in rows(workload(tmp_path, engine), "propagated") if row.mode == "propagated"]
+    assert {row.findings[engine].status for row in found} <= {"identical", "equivalent", "different"}
+    assert {origin for row in found for origin in row.origin.values()} <= {"inherited"}
+    assert {"low", "a_neuron", "b", "c", "d"} <= {row.layer for row in found if row.tensor == "acts_grad"}
+
+
 @pytest.mark.parametrize(("quantise", "quant"), [(False, "quantF=half\nquantB=half\n"), (True, "")])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_nothing_is_rounded_unless_asked_for(tmp_path, engine, quantise, quant):
