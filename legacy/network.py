@@ -114,8 +114,9 @@ class Network:
         ----------
         layer : str
         acts_grad : (outputs, N) float32 ndarray, optional
-            The gradient of the layer's output. None for costs and for a softmax whose only consumer is a cost.logreg,
-            which do the work of both with the labels that the cost got in its forward step.
+            The gradient of the layer's output. None for costs; and for a softmax whose only consumer is a cost.logreg
+            or cost.crossent, and a logistic neuron whose only consumer is a cost.crossent2, which do the work of both
+            with the labels that the cost got in its forward step.
         progress : float
             Share of the training that is done: weights of fc and local layers learn here, at the rate of that time.
 

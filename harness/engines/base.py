@@ -82,4 +82,8 @@ class Engine(Protocol):
         """(available, reason): whether sessions can be opened here, and in one line why or with what."""
 
     def open(self, network, threads):
-        """A Session for a ``harness.networks.Network`` on ``threads`` threads; parameters are written later."""
+        """A Session for a ``harness.networks.Network`` on ``threads`` threads; parameters are written later.
+
+        With ``network.quantise`` what goes between devices is rounded as `quantise` says: outputs in forward steps
+        without given inputs, gradients in sums over consumers.
+        """
