@@ -71,7 +71,7 @@ class _ParameterGradients:
         Returns what is to be compared if that was the last one: (owner, tensor), sums.
         """
         owner = self.sweep.graph.owner(layer, tensor)
-        self.parts.setdefault(owner, []).append((layer, tensor, total, grad))
+        self.parts.setdefault(owner, []).append((layer, tensor, total, self.sweep.inputs_of(layer), grad))
         self.missing[owner] -= 1
         return None if self.missing[owner] else (owner, self.parts.pop(owner))
 
@@ -136,7 +136,7 @@ def _inputs_rerun(sweep, layer, i, grad):
     return Rerun(
         ("backward", layer.name),
         tuple(sweep.graph.layers[name] for name in (layer.name, sweep.graph.fused.get(layer.name)) if name),
-        lambda session: run_backward(session, sweep, layer, grad),
+        lambda session: run_backward(session, sweep, layer, sweep.inputs_of(layer), grad),
         lambda session: session.read(layer.name, f"inputs_grad[{i}]"),
         bounded,
     )
@@ -188,9 +188,9 @@ def _parameter_row(sweep, owner, contributions):
     Weights that layers share have the sum of their gradients; on the direct route each brings its own rate.
     """
     layer, tensor = sweep.graph.layers[owner[0]], owner[1]
-    steps = [(source, grad) for source, _, _, grad in contributions]
+    steps = [(source, *operands) for source, _, _, *operands in contributions]
     passes = sweep.work.network.update_every
-    contributions = [(source, own, total.repeated(passes)) for source, own, total, _ in contributions]
+    contributions = [(source, own, total.repeated(passes)) for source, own, total, *_ in contributions]
     cases = passes * sweep.work.batch
     if updates_directly(layer, tensor):
         name = increment(tensor)
@@ -201,14 +201,13 @@ def _parameter_row(sweep, owner, contributions):
     stream = sweep.stream(layer, "backward", name, found.value.shape)
     stream.add(found)
     sweep.gradients.setdefault(layer.name, {})[name] = stream.reference
-    if all(source in sweep.acts for step, _ in steps for source in step.inputs):  # else they have been forgotten
-        stream.rerun = Rerun(
-            ("backward", *(step.name for step, _ in steps)),
-            tuple(step for step, _ in steps),
-            lambda session: [run_backward(session, sweep, step, grad) for step, grad in steps],
-            lambda session: session.read(layer.name, name),
-            lambda: [(found, None)],
-        )
+    stream.rerun = Rerun(
+        ("backward", *(step.name for step, *_ in steps)),
+        tuple(step for step, *_ in steps),
+        lambda session: [run_backward(session, sweep, step, inputs, grad) for step, inputs, grad in steps],
+        lambda session: session.read(layer.name, name),
+        lambda: [(found, None)],
+    )
     return sweep.row(stream, timed=contributions[-1][0] is layer)
 
 

@@ -37,7 +37,7 @@ def _layer(sweep, layer):
     stream.rerun = Rerun(
         ("forward", layer.name),
         (layer,),
-        lambda session: run_forward(session, sweep, layer),
+        lambda session: run_forward(session, sweep, layer, inputs),
         lambda session: session.read(layer.name, tensor),
         lambda: evaluated(sweep, layer, inputs, mask),
     )

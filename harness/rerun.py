@@ -29,16 +29,17 @@ class Rerun:
     bounded: Callable[[], Iterable]
 
 
-def run_forward(session, sweep, layer):
-    """The forward step of a layer from the reference's tensors."""
-    session.forward(layer.name, sweep.inputs_of(layer), sweep.work.mask(layer))
+def run_forward(session, sweep, layer, inputs):
+    """The forward step of a layer."""
+    session.forward(layer.name, inputs, sweep.work.mask(layer))
 
 
-def run_backward(session, sweep, layer, grad):
+def run_backward(session, sweep, layer, inputs, grad):
     """Its backward step, and what comes before."""
-    run_forward(session, sweep, layer)
+    run_forward(session, sweep, layer, inputs)
     if layer.name in sweep.graph.fused:
-        run_forward(session, sweep, sweep.graph.layers[sweep.graph.fused[layer.name]])
+        cost = sweep.graph.layers[sweep.graph.fused[layer.name]]
+        run_forward(session, sweep, cost, sweep.inputs_of(cost))
     write_normals(session, sweep, layer)
     step_backward(session, sweep, layer, grad)
 
@@ -53,7 +54,8 @@ def step_backward(session, sweep, layer, grad):
 def run_sum(session, sweep, grads):
     """The backward steps of several consumers of a layer: dict of name to the gradient of the consumer's output."""
     for name, grad in grads.items():
-        run_backward(session, sweep, sweep.graph.layers[name], grad)
+        layer = sweep.graph.layers[name]
+        run_backward(session, sweep, layer, sweep.inputs_of(layer), grad)
 
 
 def run_update(session, sweep, layer, gradients):

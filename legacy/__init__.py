@@ -1,9 +1,9 @@
 """The 2012 engine: CUDA kernels and C++ host code, wrapped with Cython."""
 
-from ._call import launch_log, use_isa
+from ._call import launch_log, quirk_defaults, quirks, use_isa
 from .errors import Refused
 
-__all__ = ["Network", "Refused", "build_info", "cudaconv", "gpu", "launch_log", "use_isa"]
+__all__ = ["Network", "Refused", "build_info", "cudaconv", "gpu", "launch_log", "quirk_defaults", "quirks", "use_isa"]
 
 
 def __getattr__(name):

@@ -48,6 +48,17 @@ cdef extern from "host/launch.h":
         double seconds
 
 
+cdef extern from "host/quirks.h":
+    cdef cppclass Switch "Quirks::Switch":
+        const char* name
+        cbool on
+
+    cdef cppclass Quirks:
+        @staticmethod
+        const vector[Switch]& all()
+        void set(const string&, cbool) except +
+
+
 cdef extern from "host/device.h":
     cbool compiledWithOpenMP()
 
@@ -56,6 +67,7 @@ cdef extern from "host/device.h":
     cdef cppclass Device:
         cbool logging
         vector[LaunchRecord] log
+        Quirks quirks
         cbool sharesHostMemory()
         void copyIn(float* device, const float* host, size_t elements) except + nogil
         void copyOut(float* host, const float* device, size_t elements) except + nogil
@@ -102,6 +114,17 @@ def build_info():
             "openmp": bool(compiledWithOpenMP())}
 
 
+def quirks():
+    """The switches of this build and where they stand."""
+    return {switch.name.decode(): bool(switch.on) for switch in Quirks.all()}
+
+
+cdef int set_quirks(Device* device, dict quirks) except -1:
+    for name, on in quirks.items():
+        device.quirks.set(name.encode(), on)
+    return 0
+
+
 def entry_names():
     """Names of the entry points in this build."""
     return sorted(item.first.decode() for item in entryPoints())
@@ -143,13 +166,14 @@ cdef object matrix_array(Matrix& m, Device& device):
 
 
 def call(str name, dict inputs, dict targets, dict scalars, dict tables, dict words, int generation, int threads,
-         device=None):
+         device, dict quirks):
     """Run an entry point on the CPU, or on a device implemented in Python (see `device_calls`).
 
     inputs: name -> (array, trans), read through views. targets: name -> (array or None, trans),
     copied in (None: an empty matrix). Returns ({name: array of each target}, launch records).
     """
     cdef Home home = Home(threads, device)
+    set_quirks(home.device, quirks)
     return call_on(home.device, name, inputs, targets, scalars, tables, words, generation)
 
 

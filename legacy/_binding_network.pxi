@@ -83,9 +83,10 @@ cdef class NetworkCore:
     cdef dict fed                  # arrays that the engine borrows, by layer
     cdef object __weakref__
 
-    def __cinit__(self, list layers, int threads, int update_every, int minibatch, bint quantise, device=None):
+    def __cinit__(self, list layers, int threads, int update_every, int minibatch, bint quantise, device, dict quirks):
         cdef vector[LayerDict] dicts
         self.home = Home(threads, device)
+        set_quirks(self.home.device, quirks)
         self.fed = {}
         for numbers, words in layers:
             dicts.push_back(layer_dict(numbers, words))
@@ -186,6 +187,9 @@ cdef class NetworkCore:
 
     def seconds(self, str layer, str step):
         return self.network.seconds(layer.encode(), step.encode())
+
+    def set_quirk(self, str name, bint on):
+        self.home.device.quirks.set(name.encode(), on)
 
     def launches(self):
         return launch_dicts(self.home.device)

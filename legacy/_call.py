@@ -15,6 +15,7 @@ LIMIT = 2**31 - 1
 GENERATIONS = (2011, 2012, 2014)
 _logs = []
 _chosen = []
+_turned = []
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def call(entry, inputs, targets, scalars, *, tables=(), words=None, generation=2
     try:
         outputs, launches = _module().call(entry, given, wanted, _numbers(entry, scalars),
                                            {name: _table(entry, name, table) for name, table in tables},
-                                           words or {}, generation, default_threads(), implementation)
+                                           words or {}, generation, default_threads(), implementation, turned())
     except ValueError as error:
         raise Refused.from_text(str(error)) from None
     timed(launches, implementation)
@@ -101,6 +102,44 @@ def timed(launches, device):
     if device is not None:
         for record, seconds in zip(launches, device.launch_seconds(), strict=True):
             record["seconds"] = seconds
+
+
+@contextmanager
+def quirks(**positions):
+    """Turn switches for the entry points called inside the block.
+
+    Parameters
+    ----------
+    **positions : bool
+        By the name of the quirk, with underscores: ``quirks(blur_last_tap=False)``.
+
+    Raises
+    ------
+    Refused
+        There is no such quirk.
+    """
+    found = {name.replace("_", "-"): bool(on) for name, on in positions.items()}
+    for name in found:
+        if name not in quirk_defaults():
+            raise Refused("there is no such quirk", ", ".join(quirk_defaults()), name)
+    _turned.append(found)
+    try:
+        yield
+    finally:
+        _turned.pop()
+
+
+def quirk_defaults():
+    """The switches of the quirk ledger that this engine has, and where they stand in a network: dict of str to bool.
+
+    An entry point of another generation has the quirks of its own.
+    """
+    return _module().quirks()
+
+
+def turned():
+    """Switches that `quirks` has turned for now; the innermost block wins."""
+    return {name: on for block in _turned for name, on in block.items()}
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Network:
     Source: network-and-solver specification.
     """
 
-    def __init__(self, layers, device="cpu", threads=None, *, update_every=1, minibatch=None, quantise=False):
+    def __init__(self, layers, device="cpu", threads=None, *, update_every=1, minibatch=None, quantise=False, quirks=None):
         self._device = _call.open_device("Network", device)
         if threads is not None and threads < 1:
             raise Refused("Network: number of threads", "1 or more", threads)
@@ -72,8 +72,12 @@ class Network:
         self._layers, self._batches = layers, set()
         threads = threads or _call.default_threads()
         self._core = _translated(
-            _call._module().NetworkCore, entries, threads, update_every, minibatch or 0, quantise, self._device
+            _call._module().NetworkCore, entries, threads, update_every, minibatch or 0, quantise, self._device, dict(quirks or {})
         )
+
+    def set_quirk(self, name, on):
+        """Turn a switch of the quirk ledger; Refused if there is none of that name."""
+        _translated(self._core.set_quirk, name, on)
 
     def forward(self, layer, inputs=None, mask=None, pass_type="train"):
         """Run one layer forward.

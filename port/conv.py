@@ -26,7 +26,7 @@ FILTER_GRADIENT_PARTS = 16
 
 
 def conv_forward(
-    images, filters, biases, *, img_size, filter_size, padding, stride, groups=1, out=None, accumulate=False
+    images, filters, biases, *, img_size, filter_size, padding, stride, groups=1, modules=None, out=None, accumulate=False
 ):
     """Convolve.
 
@@ -39,6 +39,8 @@ def conv_forward(
         One per filter (shared), or one per output.
     img_size, filter_size, padding, stride, groups : int
         I, S, zeros on each side (not negative), step, number of groups.
+    modules : int, optional
+        M, if it is not the least that covers the padded image.
     out : ndarray, (F, M, M, N), optional
         C-contiguous; receives the result.
     accumulate : bool
@@ -54,7 +56,7 @@ def conv_forward(
         A ValueError, for a wrong shape, dtype or geometry.
     """
     images = _images("conv_forward: images", images, img_size)
-    g = _geometry("conv_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups)
+    g = _geometry("conv_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups, modules)
     filters = _filters("conv_forward: filters", filters, g, images)
     biases, shared = _biases(biases, g, images)
     out = _output(out, accumulate, g, images)
@@ -62,7 +64,7 @@ def conv_forward(
     return out
 
 
-def conv_backward_images(grads, filters, *, channels, img_size, filter_size, padding, stride, groups=1):
+def conv_backward_images(grads, filters, *, channels, img_size, filter_size, padding, stride, groups=1, modules=None):
     """Gradient with respect to the images: the adjoint of `conv_forward` in its images.
 
     Parameters
@@ -71,7 +73,7 @@ def conv_backward_images(grads, filters, *, channels, img_size, filter_size, pad
     filters : ndarray, (K, S*S, F) or (K*S*S, F)
     channels : int
         C, all groups together.
-    img_size, filter_size, padding, stride, groups : int
+    img_size, filter_size, padding, stride, groups, modules : int
         As in `conv_forward`.
 
     Returns
@@ -80,7 +82,7 @@ def conv_backward_images(grads, filters, *, channels, img_size, filter_size, pad
     """
     grads = square("conv_backward_images: grads", grads)
     shape = (channels, img_size, img_size, grads.shape[3])
-    g = _geometry("conv_backward_images", shape, len(grads), filter_size, padding, stride, groups)
+    g = _geometry("conv_backward_images", shape, len(grads), filter_size, padding, stride, groups, modules)
     _check_modules("conv_backward_images: grads", grads, g)
     filters = _filters("conv_backward_images: filters", filters, g, grads)
     out = np.zeros(shape, grads.dtype)
@@ -95,14 +97,14 @@ def conv_backward_images(grads, filters, *, channels, img_size, filter_size, pad
     return out
 
 
-def conv_backward_filters(images, grads, *, filter_size, padding, stride, groups=1):
+def conv_backward_filters(images, grads, *, filter_size, padding, stride, groups=1, modules=None):
     """Gradient with respect to the filters, summed over the images (not divided by their number).
 
     Parameters
     ----------
     images : ndarray, (C, I, I, N)
     grads : ndarray, (F, M, M, N)
-    filter_size, padding, stride, groups : int
+    filter_size, padding, stride, groups, modules : int
         As in `conv_forward`.
 
     Returns
@@ -111,7 +113,7 @@ def conv_backward_filters(images, grads, *, filter_size, padding, stride, groups
     """
     images = square("conv_backward_filters: images", images)
     grads = square("conv_backward_filters: grads", grads, like=images)
-    g = _geometry("conv_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups)
+    g = _geometry("conv_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
     _check_modules("conv_backward_filters: grads", grads, g)
     rows = g["K"] * g["S"] ** 2
     with single_threaded_blas():
@@ -174,7 +176,7 @@ def _by_taps(g):
     return g["stride"] == 1 and g["K"] >= FEWEST_TAP_CHANNELS
 
 
-def _geometry(op, images_shape, num_filters, filter_size, padding, stride, groups):
+def _geometry(op, images_shape, num_filters, filter_size, padding, stride, groups, modules):
     """The `Geometry` of _gemm.pyx, checked."""
     channels, img_size, _, num_images = images_shape
     require(
@@ -198,7 +200,7 @@ def _geometry(op, images_shape, num_filters, filter_size, padding, stride, group
         f"{groups} ({channels} channels, {num_filters} filters)",
         "each group owns channels/groups channels and filters/groups filters",
     )
-    modules = conv_modules(img_size, filter_size, padding, stride)
+    modules = modules or conv_modules(img_size, filter_size, padding, stride)
     return dict(
         K=channels // groups,
         S=filter_size,

@@ -44,6 +44,7 @@ class Filtered(Weighted):
             "padding": -spec["padding"][i],
             "stride": spec["stride"][i],
             "groups": spec["groups"][i],
+            "modules": spec["modulesX"],
         }
 
     def _seen(self, i):

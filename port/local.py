@@ -14,7 +14,7 @@ from .geometry import conv_modules
 from .threads import single_threaded_blas
 
 
-def local_forward(images, filters, biases, *, filter_size, padding, stride, groups=1, out=None):
+def local_forward(images, filters, biases, *, filter_size, padding, stride, groups=1, modules=None, out=None):
     """Convolve with a filter bank per module.
 
     Parameters
@@ -27,6 +27,8 @@ def local_forward(images, filters, biases, *, filter_size, padding, stride, grou
         One per output.
     filter_size, padding, stride, groups : int
         S, zeros on each side (not negative), step, number of groups.
+    modules : int, optional
+        M, if it is not the least that covers the padded image.
     out : ndarray, (F, M, M, N), optional
         What to add to (a layer with several inputs).
 
@@ -41,7 +43,7 @@ def local_forward(images, filters, biases, *, filter_size, padding, stride, grou
         A ValueError, for a wrong shape, dtype or geometry.
     """
     images = square("local_forward: images", images)
-    g = _Geometry("local_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups)
+    g = _Geometry("local_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups, modules)
     banks = g.banks("local_forward: filters", filters, images)
     if out is None:
         out = np.zeros((g.F, g.M, g.M, g.N), images.dtype)
@@ -56,7 +58,7 @@ def local_forward(images, filters, biases, *, filter_size, padding, stride, grou
     return out
 
 
-def local_backward_images(grads, filters, *, channels, img_size, filter_size, padding, stride, groups=1):
+def local_backward_images(grads, filters, *, channels, img_size, filter_size, padding, stride, groups=1, modules=None):
     """Gradient with respect to the images: the adjoint of `local_forward` in its images.
 
     Parameters
@@ -65,7 +67,7 @@ def local_backward_images(grads, filters, *, channels, img_size, filter_size, pa
     filters : ndarray, (M*M*K*S*S, F)
     channels : int
         C, all groups together.
-    img_size, filter_size, padding, stride, groups : int
+    img_size, filter_size, padding, stride, groups, modules : int
         As in `local_forward`; img_size is I.
 
     Returns
@@ -74,7 +76,7 @@ def local_backward_images(grads, filters, *, channels, img_size, filter_size, pa
     """
     grads = square("local_backward_images: grads", grads)
     shape = (channels, img_size, img_size, grads.shape[3])
-    g = _Geometry("local_backward_images", shape, len(grads), filter_size, padding, stride, groups)
+    g = _Geometry("local_backward_images", shape, len(grads), filter_size, padding, stride, groups, modules)
     g.check_modules("local_backward_images: grads", grads)
     banks = g.banks("local_backward_images: filters", filters, grads)
     padded = np.zeros((channels, g.side, g.side, g.N), grads.dtype)
@@ -89,7 +91,7 @@ def local_backward_images(grads, filters, *, channels, img_size, filter_size, pa
 
 
 def local_backward_filters(
-    images, grads, *, filter_size, padding, stride, groups=1, out=None, scale_out=0.0, scale_new=1.0
+    images, grads, *, filter_size, padding, stride, groups=1, modules=None, out=None, scale_out=0.0, scale_new=1.0
 ):
     """out = scale_out * out + scale_new * gradient with respect to the filters, summed over the images.
 
@@ -99,7 +101,7 @@ def local_backward_filters(
     ----------
     images : ndarray, (C, I, I, N)
     grads : ndarray, (F, M, M, N)
-    filter_size, padding, stride, groups : int
+    filter_size, padding, stride, groups, modules : int
         As in `local_forward`.
     out : ndarray, (M*M*K*S*S, F), optional
         C order; changed in place. Not read if scale_out is 0.
@@ -111,7 +113,7 @@ def local_backward_filters(
     """
     images = square("local_backward_filters: images", images)
     grads = square("local_backward_filters: grads", grads, like=images)
-    g = _Geometry("local_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups)
+    g = _Geometry("local_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
     g.check_modules("local_backward_filters: grads", grads)
     if out is None:
         out, scale_out = np.empty((g.rows, g.F), images.dtype), 0.0
@@ -136,7 +138,7 @@ def local_backward_biases(grads):
 class _Geometry:
     """The sizes, checked, and the views of the operands that one output row needs."""
 
-    def __init__(self, op, images_shape, num_filters, filter_size, padding, stride, groups):
+    def __init__(self, op, images_shape, num_filters, filter_size, padding, stride, groups, modules):
         self.C, self.I, _, self.N = images_shape
         self.F, self.S, self.padding, self.stride, self.groups = num_filters, filter_size, padding, stride, groups
         right = stride >= 1 and padding >= 0 and 1 <= filter_size <= self.I + 2 * padding
@@ -148,7 +150,7 @@ class _Geometry:
         actual = f"{groups} ({self.C} channels, {num_filters} filters)"
         hint = "each group owns channels/groups channels and filters/groups filters"
         require(divides, f"{op}: wrong number of groups", "a divisor of channels and filters", actual, hint)
-        self.M = conv_modules(self.I, filter_size, padding, stride)
+        self.M = modules or conv_modules(self.I, filter_size, padding, stride)
         self.rows = self.M**2 * (self.C // groups) * filter_size**2
         self.side = max((self.M - 1) * stride + filter_size, padding + self.I)  # of the padded image
 

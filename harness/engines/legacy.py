@@ -33,6 +33,12 @@ class LegacyCpu:
         more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
         return LegacySession(_translated(Network, layers, device="cpu", threads=threads, **more))
 
+    def quirks(self):
+        """The switches of the engine and where they stand."""
+        from alexnet_rosetta import legacy
+
+        return legacy.quirk_defaults()
+
 
 class LegacyGpu:
     """The engine ``legacy-gpu``: the same C++ network, its kernels on a GPU."""
@@ -66,12 +72,20 @@ class LegacyGpu:
         more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
         return LegacySession(_translated(Network, layers, device="gpu", **more))
 
+    def quirks(self):
+        """The switches of the engine and where they stand."""
+        return LegacyCpu().quirks()
+
 
 class LegacySession:
     """Hands every verb on; what the engine refuses is `Unsupported`."""
 
     def __init__(self, network):
         self.network = network
+
+    def set_quirk(self, name, on):
+        """Turn a switch."""
+        self.network.set_quirk(name, on)
 
     def write(self, layer, tensor, array):
         """Set a tensor of a layer."""

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "nvmatrix.h"
+
 void requireRowMajor(const char* entry, const char* argument, const Matrix& matrix) {
     require(!matrix.isTrans(), text(entry, ": ", argument, " has the wrong order"), "row-major (C order)", "column-major",
             "pass numpy.ascontiguousarray(...)");
@@ -54,4 +56,15 @@ void resizeTarget(const char* entry, Matrix& target, const Matrix& like, long ro
     requireRowMajor(entry, "target", target);
     target.resize(static_cast<int>(rows), cols);
     requireContiguous(entry, "target", target);
+}
+
+bool addsToTarget(Device& device, Matrix& target, float scaleTargets, float scaleOutput) {
+    if (scaleTargets == 0 && scaleOutput == 1) return false;
+    if (scaleTargets == 0 && !device.quirks.on(Quirk::UndoPairTest)) target.fillZero();
+    return true;
+}
+
+void scaleOverwritten(Device& device, Matrix& target, float scaleTargets, float scaleOutput) {
+    if (scaleTargets == 0 && scaleOutput != 1 && !device.quirks.on(Quirk::Undo2014IgnoresScale))
+        scale(target, scaleOutput, target);
 }

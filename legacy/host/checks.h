@@ -15,3 +15,9 @@ int imageSide(const char* entry, const char* argument, const Matrix& images, int
 
 // Gives the target rows x cols, row-major; a target without a device gets like's.
 void resizeTarget(const char* entry, Matrix& target, const Matrix& like, long rows, int cols);
+
+// Whether a gradient kernel is to add to its target: unless scaleTargets is 0 and scaleOutput 1 (pool-norm 0.3). With the
+// quirk undo-pair-test off, a target that is scaled by 0 is emptied first, so that nothing in it matters.
+bool addsToTarget(Device& device, Matrix& target, float scaleTargets, float scaleOutput);
+// After a kernel of 2014 that overwrites without scaling (scaleTargets 0): scales, with that quirk off.
+void scaleOverwritten(Device& device, Matrix& target, float scaleTargets, float scaleOutput);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "launch.h"
+#include "quirks.h"
 
 class Device {
 public:
@@ -34,6 +35,9 @@ public:
     bool logging = true;
     std::vector<LaunchRecord> log;
     std::string layer, pass;       // stamped on records
+
+    // Whoever computes on a device asks it where they stand.
+    Quirks quirks;
 
 protected:
     virtual void run(LaunchRecord& record) = 0;

@@ -35,9 +35,12 @@ void prepareTarget(const char* entry, Matrix& target, const Matrix& images, long
 }
 
 struct Nails {
+    Device& device;
     const char* entry;
     int numChannels, imgSize, startX, strideX, numImages;
-    int outputsX() const { return divUp(imgSize, strideX); }
+    int outputsX() const {
+        return divUp(device.quirks.on(Quirk::NailsStartIgnored) ? imgSize : imgSize - startX, strideX);
+    }
 
     void requireSamples() const {
         requirePositive(entry, "numChannels", numChannels);
@@ -48,7 +51,7 @@ struct Nails {
                 text(startX, " to ", last), "start = (imgSize - stride*(outputs-1)) / 2");
     }
 
-    void launch(Device& device, const float* images, const float* outputs, bool reverse, float scaleTargets, float scaleOutput) const {
+    void launch(const float* images, const float* outputs, bool reverse, float scaleTargets, float scaleOutput) const {
         const ImageClass imageClass(numImages);
         const int channelsPerThread = numChannels % 8 == 0 ? 2 : 1;
         choose<1, 2>(channelsPerThread, [&](auto cpt) {
@@ -79,32 +82,34 @@ void convGaussianBlur(Device& device, const Matrix& images, const Matrix& filter
         device.launch(INSTANCE(kGaussianBlur, 4, 32, radius), {divUp(images.cols(), 32), divUp(numChannels * imgSize, 4)}, {32, 4},
                       4 * 2 * radius, text("radius ", static_cast<int>(radius)),
                       {images.data(), filter.data(), target.data(), imgSize, images.cols(), numChannels, images.stride(), horiz,
-                       scaleTargets, scaleOutputs});
+                       device.quirks.on(Quirk::BlurLastTap), scaleTargets, scaleOutputs});
     });
 }
 
 void convBedOfNails(Device& device, const Matrix& images, Matrix& target, int numChannels, int imgSize, int startX, int strideX,
                     float scaleTargets, float scaleOutput) {
-    const Nails nails{"convBedOfNails", numChannels, imgSize, startX, strideX, images.cols()};
+    const Nails nails{device, "convBedOfNails", numChannels, imgSize, startX, strideX, images.cols()};
     nails.requireSamples();
     require(imageSide(nails.entry, "images", images, numChannels) == imgSize, text(nails.entry, ": images have the wrong shape"),
             text("(", numChannels, " * ", imgSize, " * ", imgSize, ", images)"), images.shape());
     prepareTarget(nails.entry, target, images, static_cast<long>(numChannels) * nails.outputsX() * nails.outputsX(), scaleTargets);
-    nails.launch(device, images.data(), target.data(), false, scaleTargets, scaleOutput);
+    nails.launch(images.data(), target.data(), false, scaleTargets, scaleOutput);
 }
 
 void convBedOfNailsUndo(Device& device, const Matrix& actsGrad, Matrix& target, int numChannels, int imgSize, int startX,
                         int strideX, float scaleTargets, float scaleOutput) {
-    const Nails nails{"convBedOfNailsUndo", numChannels, imgSize, startX, strideX, actsGrad.cols()};
+    const Nails nails{device, "convBedOfNailsUndo", numChannels, imgSize, startX, strideX, actsGrad.cols()};
     nails.requireSamples();
     requireRowMajor(nails.entry, "actsGrad", actsGrad);
     requireContiguous(nails.entry, "actsGrad", actsGrad);
     requireShape(nails.entry, "actsGrad", actsGrad, numChannels * nails.outputsX() * nails.outputsX(), nails.numImages);
-    require(scaleTargets == 0 || imgSize == 1, text(nails.entry, ": scaleTargets"), "0", text(scaleTargets),
+    require(scaleTargets == 0 || imgSize == 1 || !device.quirks.on(Quirk::NailsUndoNeverAdds), text(nails.entry, ": scaleTargets"), "0", text(scaleTargets),
             "the original compared the target with the size of the outputs and always failed");
     prepareTarget(nails.entry, target, actsGrad, static_cast<long>(numChannels) * imgSize * imgSize, scaleTargets);
     if (scaleTargets == 0) fill(target, 0);
-    nails.launch(device, target.data(), actsGrad.data(), true, scaleTargets, scaleOutput);
+    const bool adds = scaleTargets != 0 && !device.quirks.on(Quirk::NailsUndoNeverAdds);
+    if (adds) scale(target, scaleTargets, target);             // the pixels between the nails too
+    nails.launch(target.data(), actsGrad.data(), true, adds ? 1 : scaleTargets, scaleOutput);
 }
 
 void convResizeBilinear(Device& device, const Matrix& images, Matrix& target, int imgSize, int tgtSize, float scale) {
@@ -115,9 +120,10 @@ void convResizeBilinear(Device& device, const Matrix& images, Matrix& target, in
     resizeTarget(entry, target, images, static_cast<long>(channels) * tgtSize * tgtSize, images.cols());
     const ImageClass imageClass(images.cols());
     const float centerScale = static_cast<float>(imgSize * 0.5 - tgtSize * 0.5 * scale);
+    const float last = device.quirks.on(Quirk::ResizeClamp) ? imgSize - 1.01f : imgSize - 1.0f;
     chooseImages<1>(imageClass, [&](auto ipt, auto check) {
         device.launch(INSTANCE(kResizeBilinear, ipt, check), {imageClass.blocks, channels * chunks * chunks}, {32, 16}, 0, imageClass.rule(),
-                      {images.data(), target.data(), imgSize, tgtSize, images.cols(), images.stride(), scale, centerScale});
+                      {images.data(), target.data(), imgSize, tgtSize, images.cols(), images.stride(), scale, centerScale, last});
     });
 }
 
@@ -143,7 +149,8 @@ void convRGBToYUV(Device& device, const Matrix& images, Matrix& target) {
     const ImageClass imageClass(images.cols());
     chooseImages<1>(imageClass, [&](auto ipt, auto check) {
         device.launch(INSTANCE(kRGBToYUV, ipt, check), {imageClass.blocks, divUp(pixels, 4)}, {32, 4}, 0, imageClass.rule(),
-                      {images.data(), target.data(), pixels, images.cols(), images.stride()});
+                      {images.data(), target.data(), pixels, images.cols(), images.stride(),
+                       !device.quirks.on(Quirk::YuvCoefficients)});
     });
 }
 
@@ -152,10 +159,11 @@ void convRGBToLAB(Device& device, const Matrix& images, Matrix& target, bool cen
     const int pixels = rgbPixels(entry, images);
     resizeTarget(entry, target, images, images.rows(), images.cols());
     const ImageClass imageClass(images.cols());
+    const float exponent = device.quirks.on(Quirk::LabExponent) ? 0.3333f : 1.0f / 3;
     choose(center, [&](auto center) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
             device.launch(INSTANCE(kRGBToLAB, ipt, check, center), {imageClass.blocks, divUp(pixels, 4)}, {32, 4}, 0, imageClass.rule(),
-                          {images.data(), target.data(), pixels, images.cols(), images.stride()});
+                          {images.data(), target.data(), pixels, images.cols(), images.stride(), exponent});
         });
     });
 }

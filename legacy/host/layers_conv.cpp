@@ -50,7 +50,7 @@ protected:
         const ConvGeometry g = geometry("ImgActs", i);
         if (g.sparse && g.overSample() > 1) {
             imgActs(device, g, v, weights(i), slabs, table(i), 0, 1);
-            addSlabs(g.overSample(), scaleTargets, target);   // quirk conv-oversample-overwrites: 0 in history
+            addSlabs(g.overSample(), device.quirks.on(Quirk::ConvOversampleOverwrites) ? 0 : scaleTargets, target);
         } else {
             imgActs(device, g, v, weights(i), target, table(i), scaleTargets, 1);
         }

@@ -156,7 +156,8 @@ protected:
     }
 
     void bpropActs(const Matrix&, int, float scaleTargets, Matrix& target) override {
-        eltwise::gradient<binary::BinaryLogLikelihoodGradient>(input(0), input(1), target, scaleTargets == 1, coeff);
+        const float sign = device.quirks.on(Quirk::Crossent2Sign) ? 1 : -1;
+        eltwise::gradient<binary::BinaryLogLikelihoodGradient>(input(0), input(1), target, scaleTargets == 1, coeff, sign);
     }
 
 private:

@@ -17,13 +17,20 @@ protected:
     const char* randomness() const override { return random ? "numbers in [0, 1) that choose pixels" : nullptr; }
 
     void fpropActs(int i, float) override {
+        if (wholeWindows()) {
+            convLocalPool(device, input(i), acts, channels, sizeX, start, stride, outputsX, Pool::Sum, 2014);
+            return scale(acts, share(), acts);
+        }
         if (!random) return convLocalPool(device, input(i), acts, channels, sizeX, start, stride, outputsX, pooler);
         requireMask(outputs, cases());             // in all passes: 2012 drew in tests too
         convLocalRandomPool(device, input(i), mask, acts, channels, sizeX, start, stride, outputsX);
     }
 
     void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
-        if (pooler == Pool::Avg)
+        if (wholeWindows()) {
+            if (scaleTargets == 0) target.fillZero();
+            convLocalAvgUndo(device, v, target, sizeX, start, stride, outputsX, imgSize, true, scaleTargets, share(), 2014);
+        } else if (pooler == Pool::Avg)
             convLocalAvgUndo(device, v, target, sizeX, start, stride, outputsX, imgSize, false, scaleTargets, 1);
         else
             convLocalMaxUndo(device, input(i), v, acts, target, sizeX, start, stride, outputsX, scaleTargets, 1);
@@ -33,6 +40,10 @@ private:
     const int channels, sizeX, start, stride, outputsX, imgSize;
     const bool random;
     const Pool pooler;
+
+    // Averages that count pixels outside the image too: not in 2012.
+    bool wholeWindows() const { return pooler == Pool::Avg && !device.quirks.on(Quirk::AvgPoolClippedArea); }
+    float share() const { return 1.0f / (sizeX * sizeX); }
 
     // rand with doMax is max; gradients of rand go to all pixels that equal the chosen one, as those of max do.
     static Pool poolerOf(const std::string& pool) {

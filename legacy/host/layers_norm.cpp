@@ -90,7 +90,7 @@ protected:
     }
 };
 
-// Quirk cnorm-ignores-means: the gradient leaves out that the means depend on X.
+// Quirk cnorm-ignores-means: in 2012 the gradient left out that the means depend on X.
 class ContrastNormLayer : public ResponseNormLayer {
 public:
     ContrastNormLayer(Device& device, const LayerDict& dict)
@@ -110,11 +110,21 @@ protected:
 
     void undo(const Matrix& v, float scaleTargets, Matrix& target) override {
         undoOf(meanDiffs, v, scaleTargets, target);
+        if (!device.quirks.on(Quirk::CnormIgnoresMeans)) subtractGradientOfMeans(target);
     }
 
 private:
     const int imgSize;
     Matrix meanDiffs;
+
+    // The acts are now -2αβ V Y / D: summed over the mirrored window and times U, the gradient of U, whose means are over
+    // windows.
+    void subtractGradientOfMeans(Matrix& target) {
+        Matrix ofDiffs(device, 0, 0);
+        convLocalPool(device, acts, ofDiffs, channels, size, size / 2 - size + 1, 1, imgSize, Pool::Sum, 2014);
+        eltwiseMult(ofDiffs, meanDiffs, ofDiffs);
+        convLocalAvgUndo(device, ofDiffs, target, size, -(size / 2), 1, imgSize, imgSize, false, 1, -1);
+    }
 };
 
 const LayerType<CrossMapNormLayer> cmrnorm("cmrnorm");

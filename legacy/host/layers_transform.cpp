@@ -77,9 +77,13 @@ public:
 protected:
     void fpropActs(int i, float) override { convReflectHorizontal(device, input(i), acts, imgSize); }
 
-    // Quirk href-overwrites: what other consumers of the input have sent down is lost.
-    void bpropActs(const Matrix& v, int, float, Matrix& target) override {
-        convReflectHorizontal(device, v, target, imgSize);
+    // Quirk href-overwrites: in 2012 what other consumers of the input had sent down was lost (pool-norm H16).
+    void bpropActs(const Matrix& v, int, float scaleTargets, Matrix& target) override {
+        if (scaleTargets == 0 || device.quirks.on(Quirk::HrefOverwrites))
+            return convReflectHorizontal(device, v, target, imgSize);
+        Matrix fresh(device, 0, 0);
+        convReflectHorizontal(device, v, fresh, imgSize);
+        add(target, fresh, scaleTargets, 1, target);
     }
 
 private:

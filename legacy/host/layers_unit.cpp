@@ -87,17 +87,22 @@ protected:
 
     void fpropActs(int i, float) override {
         if (!masked()) {
-            scale(input(i), keep, acts);
+            scale(input(i), factor(), acts);
             return;
         }
         requireMask(outputs, cases());
         eltwiseMult(input(i), mask, acts);
+        if (inverted()) scale(acts, 1 / keep, acts);
     }
 
     void bpropActs(const Matrix& v, int, float scaleTargets, Matrix& target) override {
         if (!masked())
-            add(target, v, scaleTargets, keep, target);
-        else if (scaleTargets == 0)
+            add(target, v, scaleTargets, factor(), target);
+        else if (inverted()) {
+            Matrix fresh(device, 0, 0);
+            eltwiseMult(v, mask, fresh);
+            add(target, fresh, scaleTargets, 1 / keep, target);
+        } else if (scaleTargets == 0)
             eltwiseMult(v, mask, target);
         else
             eltwiseMultAdd(v, mask, target);
@@ -108,6 +113,11 @@ private:
     const bool enable;
 
     bool masked() const { return enable && passType == PassType::Train; }
+    // Divides by keep in training, and copies otherwise: not in 2012.
+    bool inverted() const { return !device.quirks.on(Quirk::DropoutScalesInTest); }
+    float factor() const {
+        return inverted() || (!enable && !device.quirks.on(Quirk::DropoutDisabledScales)) ? 1 : keep;
+    }
 };
 
 // Y = the inputs one below the other.
@@ -175,7 +185,15 @@ protected:
     }
 
     void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
-        computeEltwiseMaxGrad(device, v, input(i), acts, target, scaleTargets != 0);
+        if (i == 0 || device.quirks.on(Quirk::MaxTiesFull))
+            return computeEltwiseMaxGrad(device, v, input(i), acts, target, scaleTargets != 0);
+        Matrix fresh(device, 0, 0), tied(device, 0, 0);
+        computeEltwiseMaxGrad(device, v, input(i), acts, fresh, false);
+        for (int k = 0; k < i; ++k) {
+            computeEltwiseMaxGrad(device, fresh, input(k), acts, tied, false);
+            add(fresh, tied, 1, -1, fresh);
+        }
+        add(target, fresh, scaleTargets, 1, target);
     }
 };
 

@@ -54,7 +54,7 @@ const std::map<std::string, Neuron>& neurons() {
     return all;
 }
 
-Neuron neuronOf(const NeuronSpec& spec, int generation) {
+Neuron neuronOf(const NeuronSpec& spec, int generation, const Quirks& quirks = {}) {
     require(spec.type != "abstanh", "neuron abstanh does not exist", "tanh, or abs above tanh", spec.type,
             "the parsers of all generations have a class for it, but it is not registered, and no engine computes it");
     const auto found = neurons().find(spec.type);
@@ -63,7 +63,14 @@ Neuron neuronOf(const NeuronSpec& spec, int generation) {
     Neuron neuron = found->second;
     require(generation >= neuron.since && generation <= neuron.until, text("neuron ", spec.type, ": generation"),
             text(neuron.since, " to ", neuron.until), text(generation));
-    if (spec.type == "softrelu" && generation == 2011) neuron.fromInputs = false;       // the formula is still that of inputs
+    if (spec.type == "abs" && !quirks.on(Quirk::AbsSlopeAtZero)) neuron.gradient = inputGrad<binary::FlatAbsGradient>;
+    if (spec.type == "softrelu" && !quirks.on(Quirk::SoftreluCut)) {
+        neuron.activate = eltwise::unary<unary::SmoothReluOperator>;
+        neuron.gradient = inputGrad<binary::SmoothReluGradient>;
+        return neuron;
+    }
+    if (spec.type == "softrelu" && quirks.on(Quirk::SoftreluGradientAtOutput, generation == 2011))
+        neuron.fromInputs = false;                                                      // the formula is still that of inputs
     if (spec.type == "softrelu" && generation == 2014)
         neuron = {neuron.activate, inputGrad<binary::SoftReluGradient2014>};
     if (spec.type == "tanh" && generation == 2011) neuron.gradient = inputGrad<binary::TanhGradient2011>;
@@ -74,8 +81,8 @@ Neuron neuronOf(const NeuronSpec& spec, int generation) {
 
 void requireNeuron(const NeuronSpec& spec, int generation) { neuronOf(spec, generation); }
 
-void neuronActivate(Device&, const NeuronSpec& spec, const Matrix& inputs, Matrix& outputs, int generation) {
-    const Neuron neuron = neuronOf(spec, generation);
+void neuronActivate(Device& device, const NeuronSpec& spec, const Matrix& inputs, Matrix& outputs, int generation) {
+    const Neuron neuron = neuronOf(spec, generation, device.quirks);
     const bool inPlace = inputs.data() == outputs.data() && !inputs.empty();
     require(!neuron.distinct || !inPlace, text("neuron ", spec.type, ": outputs overwrite the inputs"), "separate matrices",
             "the same matrix", "its gradient needs the inputs");
@@ -86,13 +93,19 @@ void neuronActivate(Device&, const NeuronSpec& spec, const Matrix& inputs, Matri
 void noisyRelu(Device& device, const Matrix& inputs, const Matrix& normals, Matrix& outputs) {
     const NeuronSpec relu{"relu"};
     neuronActivate(device, relu, inputs, outputs);
-    eltwise::ternary<ternary::MultiplyAdd>(outputs, normals, outputs, outputs);
+    if (device.quirks.on(Quirk::NreluNoiseIsActivation)) {
+        eltwise::ternary<ternary::MultiplyAdd>(outputs, normals, outputs, outputs);
+    } else {
+        Matrix deviations(device, 0, 0);
+        eltwise::unary<unary::SqrtOperator>(outputs, deviations);
+        eltwise::ternary<ternary::MultiplyAdd>(deviations, normals, outputs, outputs);
+    }
     neuronActivate(device, relu, outputs, outputs);
 }
 
-void neuronInputGrad(Device&, const NeuronSpec& spec, const Matrix& actsGrad, const Matrix& inputs, const Matrix& outputs,
+void neuronInputGrad(Device& device, const NeuronSpec& spec, const Matrix& actsGrad, const Matrix& inputs, const Matrix& outputs,
                      Matrix& target, bool add, int generation) {
-    const Neuron neuron = neuronOf(spec, generation);
+    const Neuron neuron = neuronOf(spec, generation, device.quirks);
     neuron.gradient(actsGrad, neuron.fromInputs ? inputs : outputs, target, add, spec.a, spec.b);
 }
 

@@ -10,8 +10,6 @@
 
 namespace {
 
-bool accumulates(float scaleTargets, float scaleOutput) { return !(scaleTargets == 0 && scaleOutput == 1); }
-
 void requirePlain(const char* entry, const char* argument, const Matrix& matrix, const Matrix& images) {
     requireRowMajor(entry, argument, matrix);
     requireContiguous(entry, argument, matrix);
@@ -97,17 +95,18 @@ void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& 
     resizeTarget(entry, target, outGrads, outGrads.rows(), numImages);
     const std::vector<Arg> args{outGrads.data(), denoms.data(), inputs.data(), acts.data(), target.data(), imgSize, numFilters,
                                 numImages, sizeX, powScale, scaleTargets, scaleOutput};
-    const bool accumulate = accumulates(scaleTargets, scaleOutput);
+    const bool accumulate = addsToTarget(device, target, scaleTargets, scaleOutput);
 
     if (sizeX >= 6) {
         const int perThread = numImages % 128 == 0 ? 8 : numImages % 64 == 0 ? 4 : 2, patches = divUp(imgSize, 4);
         const Cases cases(numImages, 16 * perThread);
+        const bool inverted = device.quirks.on(Quirk::NormUndoAddInverted);        // by the historical host code (pool-norm H1)
         const auto go = [&](auto ipt, auto add, auto check) {
             device.launch(INSTANCE(kRNormUndo2, 16, ipt, 4, add, check), {patches * cases.blocks, patches * numFilters / 4}, {16, 16},
                           4 * 4 * 16 * perThread, text("window of 6 or more: 4x4 pixels per block, ", perThread,
-                          " images per thread", bounds(cases), "; the add flag is inverted, as it was"), args);
+                          " images per thread", bounds(cases), inverted ? "; the add flag is inverted, as it was" : ""), args);
         };
-        return choose(!accumulate, [&](auto add) {      // inverted by the historical host code (pool-norm H1)
+        return choose(accumulate != inverted, [&](auto add) {
             if (perThread == 8) return go(Int<8>{}, add, Flag<false>{});
             if (perThread == 4) return go(Int<4>{}, add, Flag<false>{});
             choose(cases.check, [&](auto check) { go(Int<2>{}, add, check); });
@@ -120,8 +119,10 @@ void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& 
                       text("window under 6: ", perThread, " images, 2 maps per thread", bounds(cases)), args);
     };
     choose(cases.check, [&](auto check) {
-        if (generation == 2014)
-            return perThread == 4 ? go(INSTANCE(kRNormUndo, 4, 32, 4, 2, false)) : go(INSTANCE(kRNormUndo, 4, 32, 1, 2, check));
+        if (generation == 2014) {
+            perThread == 4 ? go(INSTANCE(kRNormUndo, 4, 32, 4, 2, false)) : go(INSTANCE(kRNormUndo, 4, 32, 1, 2, check));
+            return scaleOverwritten(device, target, scaleTargets, scaleOutput);
+        }
         choose(accumulate, [&](auto add) {
             if (perThread == 2) return go(INSTANCE(kRNormUndo, 4, 32, 2, 2, add, false));
             go(INSTANCE(kRNormUndo, 4, 32, 1, 2, add, check));
@@ -181,7 +182,7 @@ void convResponseNormCrossMapUndo(Device& device, const Matrix& outGrads, const 
     undoPrelims(device, outGrads, denoms, acts, addScale, powScale, 2012);
     resizeTarget(entry, target, outGrads, outGrads.rows(), numImages);
     const Cases cases(numImages, 128);
-    choose(accumulates(scaleTargets, scaleOutput), [&](auto add) {
+    choose(addsToTarget(device, target, scaleTargets, scaleOutput), [&](auto add) {
         choose(cases.check, [&](auto check) {
             choose(blocked, [&](auto blocked) {
                 device.launch(INSTANCE(kFRNormUndo, 4, 32, 4, add, check, blocked),
@@ -203,7 +204,7 @@ void convResponseNormCrossMapUndo2(Device& device, const Matrix& outGrads, const
     require(powScale != 0, text(entry, ": powScale"), "not 0: 1/powScale is used", text(powScale));
     resizeTarget(entry, target, outGrads, outGrads.rows(), numImages);
     const Cases cases(numImages, 128);
-    choose(accumulates(scaleTargets, scaleOutput), [&](auto add) {
+    choose(addsToTarget(device, target, scaleTargets, scaleOutput), [&](auto add) {
         choose(cases.check, [&](auto check) {
             choose(blocked, [&](auto blocked) {
                 device.launch(INSTANCE(kFRNormUndo2, 4, 32, 4, add, check, blocked),

@@ -34,14 +34,22 @@ struct PoolGeometry {
     }
 };
 
-// Only scaleTargets 0 with scaleOutput 1 takes the kernel that does not read the target (pool-norm 0.3).
-bool accumulates(float scaleTargets, float scaleOutput) { return !(scaleTargets == 0 && scaleOutput == 1); }
-
 int mapsOf(const char* entry, const Matrix& gradients, int outputsX) {
     requirePositive(entry, "outputsX", outputsX);
     requireRowMajor(entry, "gradients", gradients);
     requireContiguous(entry, "gradients", gradients);
     return static_cast<int>(gradients.rows() / (static_cast<long>(outputsX) * outputsX));
+}
+
+// Not of 2012: of equal pixels the first in a window gets all of its gradient.
+void firstMaxUndo(Device& device, const PoolGeometry& g, const Matrix& images, const Matrix& maxGrads, const Matrix& maxActs,
+                  Matrix& target, bool adds, float scaleTargets, float scaleOutput) {
+    choose(adds, [&](auto add) {
+        device.launch(INSTANCE(kLocalFirstMaxUndo, 4, 32, add), {divUp(g.numImages, 32) * g.imgSize, divUp(g.numFilters, 4) * g.imgSize},
+                      {32, 4}, 0, "ties go to the first pixel of a window, which 2012 did not do",
+                      {images.data(), maxGrads.data(), maxActs.data(), target.data(), g.imgSize, g.numFilters, g.numImages,
+                       g.subsX, g.startX, g.strideX, g.outputsX, scaleTargets, scaleOutput});
+    });
 }
 
 template <typename Pooler>
@@ -143,7 +151,9 @@ void convLocalMaxUndo(Device& device, const Matrix& images, const Matrix& maxGra
     requireSameShape(entry, "maxActs", maxActs, maxGrads);
     resizeTarget(entry, target, images, images.rows(), images.cols());
     const ImageClass imageClass(g.numImages);
-    choose(accumulates(scaleTargets, scaleOutput), [&](auto add) {
+    const bool adds = addsToTarget(device, target, scaleTargets, scaleOutput);
+    if (!device.quirks.on(Quirk::MaxTiesFull)) return firstMaxUndo(device, g, images, maxGrads, maxActs, target, adds, scaleTargets, scaleOutput);
+    choose(adds, [&](auto add) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
             device.launch(INSTANCE(kLocalMaxUndo, 4, 32, ipt, 2, add, check), {imageClass.blocks * imgSize, numFilters / 8 * imgSize},
                           {32, 4}, 4 * 8 * imageClass.perBlock, imageClass.rule(),
@@ -164,7 +174,7 @@ void convLocalAvgUndo(Device& device, const Matrix& avgGrads, Matrix& target, in
     g.requireUndo(avgGrads);
     resizeTarget(entry, target, avgGrads, static_cast<long>(numFilters) * imgSize * imgSize, g.numImages);
     const ImageClass imageClass(g.numImages);
-    choose(accumulates(scaleTargets, scaleOutput), [&](auto add) {
+    choose(addsToTarget(device, target, scaleTargets, scaleOutput), [&](auto add) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
             const auto go = [&](const Kernel& kernel) {
                 device.launch(kernel, {imageClass.blocks * imgSize, numFilters / 16 * imgSize}, {32, 4}, 0, imageClass.rule(),
@@ -224,9 +234,11 @@ void convCrossMapMaxPoolUndo(Device& device, const Matrix& images, const Matrix&
             device.launch(INSTANCE(kCrossMapMaxPoolUndo, 4, 32, ipt, add, check),
                           {imgSize * imageClass.blocks, imgSize * divUp(numFilters, 4)}, {32, 4}, 0, imageClass.rule(),
                           {images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters, images.cols(),
-                           startF, poolSize, numOutputs, stride, scaleTargets, scaleOutputs});
+                           startF, poolSize, numOutputs, stride, device.quirks.on(Quirk::CmpoolUndoTruncation), scaleTargets,
+                           scaleOutputs});
         });
     });
+    scaleOverwritten(device, target, scaleTargets, scaleOutputs);
 }
 
 namespace {

@@ -46,10 +46,11 @@ void convTICAGrad(Device& device, const Matrix& images, const Matrix& ticas, Mat
     requireRowMajor("convTICAGrad", "ticas", ticas);
     requireContiguous("convTICAGrad", "ticas", ticas);
     requireSameShape("convTICAGrad", "ticas", ticas, images);
+    const int first = device.quirks.on(Quirk::TicaWindowNotMirrored) ? -(sizeX / 2) : sizeX / 2 - sizeX + 1;
     choose(images.cols() % 128 != 0, [&](auto check) {
         device.launch(INSTANCE(kTICAGrad_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4}, 0, rule,
-                      {images.data(), ticas.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, scaleTarget,
-                       scaleOutput});
+                      {images.data(), ticas.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, first,
+                       device.quirks.on(Quirk::TicaAccumulateRoot), scaleTarget, scaleOutput});
     });
 }
 
@@ -63,11 +64,15 @@ void normalizeLocalWeights(Device& device, Matrix& weights, int numModules, floa
     require(weights.rows() > 0 && weights.rows() % numModules == 0, text(entry, ": weights have the wrong shape"),
             text("rows = ", numModules, " modules * weights per filter"), weights.shape());
     const int filtersPerThread = numFilters % 128 == 0 ? 4 : numFilters % 64 == 0 ? 2 : 1, width = numFilters % 32 == 0 ? 32 : 16;
+    const int height = 128 / width, blocksAcross = numFilters / (width * filtersPerThread);
+    const bool overlap = blocksAcross > 1 && filtersPerThread > 1 && device.quirks.on(Quirk::LocalNormBlockOffset);
+    // Overlapping blocks raced; here they run one after the other, each as a launch, from the filter where each began.
     const auto go = [&](const Kernel& kernel) {
-        const int height = 128 / width;
-        device.launch(kernel, {numFilters / (width * filtersPerThread), divUp(numModules, height)}, {width, height}, 0,
-                      text(filtersPerThread, " filters per thread, ", width, " threads across"),
-                      {weights.data(), norm, weights.rows() / numModules, numModules, numFilters});
+        for (int across = 0; across < (overlap ? blocksAcross : 1); ++across)
+            device.launch(kernel, {overlap ? 1 : blocksAcross, divUp(numModules, height)}, {width, height}, 0,
+                          text(filtersPerThread, " filters per thread, ", width, " threads across",
+                               overlap ? "; blocks overlap, as they did" : ""),
+                          {weights.data() + across * width, norm, weights.rows() / numModules, numModules, numFilters});
     };
     if (width == 16) return go(INSTANCE(kNormalizeLCWeights, 8, 16, 1));
     choose<1, 2, 4>(filtersPerThread, [&](auto fpt) { go(INSTANCE(kNormalizeLCWeights, 4, 32, fpt)); });

@@ -142,10 +142,11 @@ EntryFunction entry(const char* name, bool conv, bool sparse) {
         if (sparse) g.numFilterColors = a.integer("numFilterColors");
         // The overloads of the table-driven entry points without scales pass on (partialSum, 1, 0): the target is
         // needed and comes back as it was (conv-kernels 7.8).
-        const bool rotated = sparse && a.words.count("overload") && a.word("overload") == "short";
+        const bool brief = sparse && a.words.count("overload") && a.word("overload") == "short";
+        const bool rotated = brief && device.quirks.on(Quirk::SparseShortOverloads);
         weightActs(device, g, a.matrix("images"), a.matrix("hidActs"), a.matrix("targets"),
-                   !conv ? 1 : rotated ? 0 : a.integer("partialSum"), sparse ? a.table("colorIndices") : nullptr,
-                   rotated ? 1 : a.real("scaleTargets"), rotated ? 0 : a.real("scaleOutput"));
+                   !conv ? 1 : brief ? 0 : a.integer("partialSum"), sparse ? a.table("colorIndices") : nullptr,
+                   rotated ? 1 : brief ? 0 : a.real("scaleTargets"), rotated ? 0 : brief ? 1 : a.real("scaleOutput"));
     };
 }
 

@@ -41,7 +41,8 @@ Weights::Weights(Device& device, int rows, int cols, bool trans, const LearningR
       inc(device, rows, cols, trans),
       grad(device, 0, 0, trans),
       mean(device, 0, 0, trans),
-      square(device, 0, 0, trans) {}
+      square(device, 0, 0, trans),
+      before(device, 0, 0, trans) {}
 
 Matrix* Weights::part(const std::string& suffix) {
     if (suffix.empty()) return &w;
@@ -53,34 +54,46 @@ Matrix& Weights::gradTarget() {
     Matrix& target = rule.direct ? inc : grad;
     if (target.empty()) target = Matrix(w.device(), w.rows(), w.cols(), w.isTrans());
     else target.makeExclusive();
+    if (replaces()) contributions == 0 ? copyTo(inc, before) : copyTo(before, inc);
     return target;
 }
 
+// In 2011 a sharer's contribution to Δ took the place of the earlier ones.
+bool Weights::replaces() const { return rule.direct && w.device().quirks.on(Quirk::SharedFcOverwrites); }
+
 float Weights::scaleOld(const TrainingStep& step) const {
-    if (contributions > 0) return 1;
+    if (contributions > 0 && !replaces()) return 1;
     return rule.direct && !step.gradientCheck ? rule.mom : 0;
 }
 
 float Weights::scaleNew(const TrainingStep& step, int cases, double rate) const {
     if (step.gradientCheck) return 1;
-    return static_cast<float>((rule.direct ? rate : 1) / (step.casesPerUpdate > 0 ? step.casesPerUpdate : cases));
+    const bool stepping = rule.direct && w.device().quirks.on(Quirk::RateInMomentum);
+    return static_cast<float>((stepping ? rate : 1) / (step.casesPerUpdate > 0 ? step.casesPerUpdate : cases));
 }
 
 void Weights::update(double gradRate, double decayRate) {
+    const Quirks& quirks = w.device().quirks;
+    const bool holdsSteps = quirks.on(Quirk::RateInMomentum);          // Δ, as in 2012; else it holds gradients
+    const float within = holdsSteps ? static_cast<float>(gradRate) : 1;
     w.makeExclusive();
     inc.makeExclusive();
     if (!rule.direct) {
         require(!grad.empty(), "there is no gradient", "a backward pass before the update", "none");
-        if (rule.superEps > 0) addSuperStep(static_cast<float>(gradRate));
-        else add(inc, grad, rule.mom, static_cast<float>(gradRate), inc);
+        if (rule.superEps > 0) addSuperStep(within);
+        else add(inc, grad, rule.mom, within, inc);
     }
-    if (rule.wc > 0) add(inc, w, 1, static_cast<float>(-rule.wc * decayRate), inc);
-    add(w, inc, 1, 1, w);
+    if (rule.wc > 0 && quirks.on(Quirk::DecayInMomentum))
+        add(inc, w, 1, static_cast<float>(-rule.wc * (holdsSteps ? decayRate : 1)), inc);
+    else if (rule.wc > 0)
+        scale(w, static_cast<float>(1 - rule.wc * decayRate), w);
+    add(w, inc, 1, holdsSteps ? 1 : static_cast<float>(gradRate), w);
     constrain();
     contributions = 0;
 }
 
-// A ← μ A + (1 - μ) G,  Q ← μ Q + (1 - μ) G²,  Δ ← 0.9 Δ + ε G / √(Q - A + superEps)       (network spec 8.6)
+// A ← μ A + (1 - μ) G,  Q ← μ Q + (1 - μ) G²,  Δ ← 0.9 Δ + ε G / √(Q - A² + superEps); in 2012 A in the place of A², which
+// may give NaN (network spec 8.6).
 void Weights::addSuperStep(float rate) {
     constexpr float momentum = 0.9f;   // μ is for the averages alone
     for (Matrix* average : {&mean, &square})
@@ -89,8 +102,12 @@ void Weights::addSuperStep(float rate) {
     add(mean, grad, rule.mom, 1 - rule.mom, mean);
     eltwiseMult(grad, grad, spread);
     add(square, spread, rule.mom, 1 - rule.mom, square);
-    const Matrix& squaredMean = mean;  // quirk super-eps-mean-not-squared: A² was meant; NaN is possible
-    add(square, squaredMean, 1, -1, spread);
+    if (w.device().quirks.on(Quirk::SuperEpsMeanNotSquared)) {
+        add(square, mean, 1, -1, spread);
+    } else {
+        eltwiseMult(mean, mean, spread);
+        add(square, spread, 1, -1, spread);
+    }
     addScalar(spread, rule.superEps, spread);
     squareRoot(spread, spread);
     eltwiseDivide(grad, spread, spread);

@@ -62,8 +62,10 @@ public:
 
 private:
     Matrix mean, square;               // running averages of G and G², with superEps
+    Matrix before;                     // Δ before the first contribution, where further ones are to replace it
     int contributions = 0;             // since the last update
 
+    bool replaces() const;
     void addSuperStep(float rate);
     void constrain();
 };

@@ -12,7 +12,7 @@ DEVICE_FUNCTION float flickrGradient(const float t, const float y, const float c
 }
 
 BINARY(BinaryLogLikelihood, a * safeLog(b) + (1 - a) * safeLog(1 - b))
-BINARY(BinaryLogLikelihoodGradient, p * (fastDivide(a, b) + fastDivide(1 - a, 1 - b)))      // quirk crossent2-sign: + for -
+BINARY(BinaryLogLikelihoodGradient, p * (fastDivide(a, b) + q * fastDivide(1 - a, 1 - b)))  // q: -1; 2012: 1 (pool-norm H10)
 BINARY(FlickrCost, fastLog(1 + (b - a) * (b - a)))
 BINARY(FlickrGradient, flickrGradient(a, b, p))
 }  // namespace binary

@@ -8,12 +8,12 @@
 #include "fastmath.cuh"
 #include "maps.cuh"
 
-// One pass of a 1-D blur, along rows (horiz) or columns: one line of one image per thread. Taps 0 ... 2*radius-1 are used,
-// those right of the centre mirrored. acc[r] is what output col - radius + r has so far; target may be images.
+// One pass of a 1-D blur, along rows (horiz) or columns: one line of one image per thread. mirrored: taps 0 ... 2*radius-1
+// are used, those right of the centre mirrored, as it was; else all, in order. acc[r] is what output col - radius + r has so far; target may be images.
 template <int B_Y, int B_X, int radius>
 KERNEL kGaussianBlur(const Block& block, const float* images, const float* filter, float* target, const int imgSize,
                      const int numImages, const int numChannels, const int imgStride, const bool horiz,
-                     const float scaleTargets, const float scaleOutputs) {
+                     const bool mirrored, const float scaleTargets, const float scaleOutputs) {
     SHARED float taps[2 * radius];
     THREAD_ROWS(B_Y) {
         if (ty == 0) THREAD_COLUMNS(B_X, 2 * radius) { taps[tx] = filter[tx]; }
@@ -23,6 +23,7 @@ KERNEL kGaussianBlur(const Block& block, const float* images, const float* filte
     THREAD_ROWS(B_Y) {
         const int line = block.y * B_Y + ty, channel = line / imgSize, row = line % imgSize;
         const int start = channel * imgSize * imgSize + row * (horiz ? imgSize : 1), step = horiz ? 1 : imgSize;
+        const auto right = [&](const int r) { return mirrored ? taps[r] : filter[2 * radius - r]; };
         const auto put = [&](const int tx, const int col, const float sum) {
             float& element = target[(start + col * step) * numImages + firstImage + tx];
             element = scaleTargets == 0 ? scaleOutputs * sum : scaleTargets * element + scaleOutputs * sum;
@@ -38,8 +39,8 @@ KERNEL kGaussianBlur(const Block& block, const float* images, const float* filte
             for (int col = radius; col < imgSize; ++col)
                 THREAD_COLUMNS(B_X, count) {
                     const float pixel = images[(start + col * step) * imgStride + firstImage + tx];
-                    put(tx, col - radius, acc(tx, 0) + pixel * taps[0]);
-                    UNROLL for (int r = 1; r < 2 * radius; ++r) acc(tx, r - 1) = acc(tx, r) + pixel * taps[r];
+                    put(tx, col - radius, acc(tx, 0) + pixel * right(0));
+                    UNROLL for (int r = 1; r < 2 * radius; ++r) acc(tx, r - 1) = acc(tx, r) + pixel * right(r);
                     acc(tx, 2 * radius - 1) = pixel * taps[0];
                 }
             UNROLL_ON_GPU for (int r = 0; r < radius; ++r)
@@ -73,18 +74,20 @@ KERNEL kBedOfNails(const Block& block, float* images, float* outputs, const bool
     }
 }
 
-// A block makes 4 x 4 pixels, ty % 4 across and ty / 4 down. Positions stop at imgSize - 1.01.
+// A block makes 4 x 4 pixels, ty % 4 across and ty / 4 down. Positions stop at `last`: imgSize - 1.01, as it was.
 template <int imgsPerThread, bool checkCaseBounds>
 KERNEL kResizeBilinear(const Block& block, const float* images, float* target, const int imgSize, const int tgtSize,
-                       const int numImages, const int imgStride, const float scale, const float centerScale) {
+                       const int numImages, const int imgStride, const float scale, const float centerScale,
+                       const float last) {
     const int chunks = (tgtSize + 3) / 4, channel = block.y / (chunks * chunks), chunk = block.y % (chunks * chunks);
     const int firstImage = block.x * 32 * imgsPerThread, imagesLeft = numImages - firstImage;
     THREAD_ROWS(16) {
         const int y = chunk / chunks * 4 + ty / 4, x = chunk % chunks * 4 + ty % 4;
-        const float sourceY = fmaxf(0, fminf(imgSize - 1.01f, y * scale + centerScale));
-        const float sourceX = fmaxf(0, fminf(imgSize - 1.01f, x * scale + centerScale));
-        const float u = floorf(sourceX + 1) - sourceX, w = sourceY - floorf(sourceY);
-        const int pixel = (channel * imgSize + static_cast<int>(sourceY)) * imgSize + static_cast<int>(sourceX);
+        const float sourceY = fmaxf(0, fminf(last, y * scale + centerScale));
+        const float sourceX = fmaxf(0, fminf(last, x * scale + centerScale));
+        const int beyondY = sourceY >= imgSize - 1, beyondX = sourceX >= imgSize - 1;     // on the last pixel: step back
+        const float u = floorf(sourceX + 1) - sourceX - beyondX, w = sourceY - floorf(sourceY) + beyondY;
+        const int pixel = (channel * imgSize + static_cast<int>(sourceY) - beyondY) * imgSize + static_cast<int>(sourceX) - beyondX;
         const float* upper = images + pixel * imgStride + firstImage;
         const float* lower = upper + imgSize * imgStride;
         float* result = target + ((channel * tgtSize + y) * tgtSize + x) * numImages + firstImage;
@@ -124,35 +127,43 @@ KERNEL kCrop(const Block& block, const float* images, float* target, const int n
         });
 }
 
+// The coefficients of BT.709, as it was, or those of BT.601.
 template <int imgsPerThread, bool checkCaseBounds>
 KERNEL kRGBToYUV(const Block& block, const float* images, float* target, const int imgPixels, const int numImages,
-                 const int imgStride) {
+                 const int imgStride, const bool bt601) {
     overPixels<imgsPerThread, checkCaseBounds>(block, block.y * 4, imgPixels, numImages, [=](const int pixel, const int n) {
         const float* image = images + pixel * imgStride + n;
         float* result = target + pixel * numImages + n;
         const float red = image[0], green = image[imgPixels * imgStride], blue = image[2 * imgPixels * imgStride];
-        result[0] = 0.2126f * red + 0.7152f * green + 0.0722f * blue;
-        result[imgPixels * numImages] = -0.09991f * red + -0.33609f * green + 0.436f * blue;
-        result[2 * imgPixels * numImages] = 0.615f * red + -0.55861f * green + -0.05639f * blue;
+        float *luminance = result, *u = result + imgPixels * numImages, *v = result + 2 * imgPixels * numImages;
+        if (bt601) {
+            *luminance = 0.299f * red + 0.587f * green + 0.114f * blue;
+            *u = -0.14713f * red + -0.28886f * green + 0.436f * blue;
+            *v = 0.615f * red + -0.51499f * green + -0.10001f * blue;
+        } else {
+            *luminance = 0.2126f * red + 0.7152f * green + 0.0722f * blue;
+            *u = -0.09991f * red + -0.33609f * green + 0.436f * blue;
+            *v = 0.615f * red + -0.55861f * green + -0.05639f * blue;
+        }
     });
 }
 
-// The cube root of LAB, with its linear part near zero; the exponent is 0.3333.
-DEVICE_FUNCTION float labRoot(const float t) {
-    const float root = fastPow(t, 0.3333f), line = 7.787037f * t + 0.13793103f;
+// The cube root of LAB, with its linear part near zero; the exponent is 0.3333, as it was, or 1/3.
+DEVICE_FUNCTION float labRoot(const float t, const float exponent) {
+    const float root = fastPow(t, exponent), line = 7.787037f * t + 0.13793103f;
     return t > 0.0088564517f ? root : line;
 }
 
 template <int imgsPerThread, bool checkCaseBounds, bool center>
 KERNEL kRGBToLAB(const Block& block, const float* images, float* target, const int imgPixels, const int numImages,
-                 const int imgStride) {
+                 const int imgStride, const float exponent) {
     overPixels<imgsPerThread, checkCaseBounds>(block, block.y * 4, imgPixels, numImages, [=](const int pixel, const int n) {
         const float* image = images + pixel * imgStride + n;
         float* result = target + pixel * numImages + n;
         const float red = image[0], green = image[imgPixels * imgStride], blue = image[2 * imgPixels * imgStride];
-        const float x = labRoot(0.49f * red + 0.31f * green + 0.2f * blue);
-        const float y = labRoot(0.17697f * red + 0.8124f * green + 0.01063f * blue);
-        const float z = labRoot(0.01f * green + 0.99f * blue);
+        const float x = labRoot(0.49f * red + 0.31f * green + 0.2f * blue, exponent);
+        const float y = labRoot(0.17697f * red + 0.8124f * green + 0.01063f * blue, exponent);
+        const float z = labRoot(0.01f * green + 0.99f * blue, exponent);
         result[0] = 116.0f * y - 16.0f - (center ? 50.0f : 0.0f);
         result[imgPixels * numImages] = 500.0f * (x - y);
         result[2 * imgPixels * numImages] = 200.0f * (y - z);

@@ -24,6 +24,7 @@ UNARY(SqrtOperator, sqrtf(a))
 UNARY(LinearOperator, p * a + q)
 UNARY(DoubleReluOperator, a - scaledTanh(a, p, 1 / p))
 UNARY(LogOperator, fastLog(p + a))
+UNARY(SmoothReluOperator, a > 0 ? a + fastLog(1 + fastExp(-a)) : fastLog(1 + fastExp(a)))       // softrelu without a cut
 }  // namespace unary
 
 namespace binary {
@@ -53,5 +54,7 @@ BINARY(TanhGradient2011, tanhGradient2011(a, b, p, q))
 BINARY(SquareGradient, a * 2 * b)
 BINARY(SqrtGradient, fastDivide(a, 2 * b))
 BINARY(DoubleReluGradient, doubleReluGradient(a, b, p))
+BINARY(FlatAbsGradient, a * ((b > 0) - (b < 0)))                        // abs, slope 0 at 0
+BINARY(SmoothReluGradient, fastDivide(a, 1 + fastExp(-b)))
 BINARY(LogGradient, fastDivide(a, p + b))
 }  // namespace binary

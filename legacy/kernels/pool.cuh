@@ -205,6 +205,36 @@ KERNEL kLocalMaxUndo(const Block& block, const float* images, const float* maxGr
     }
 }
 
+// As other frameworks do: a pixel gets a window's gradient if it equals the maximum and none before it in the window does.
+template <int B_Y, int B_X, bool add>
+KERNEL kLocalFirstMaxUndo(const Block& block, const float* images, const float* maxGrads, const float* maxActs, float* target,
+                          const int imgSize, const int numFilters, const int numImages, const int subsX, const int startX,
+                          const int strideX, const int outputsX, const float scaleTargets, const float scaleOutputs) {
+    const PixelBlock work(block, B_X, numImages, B_Y, numFilters);
+    const Covering rows(work.pixelY, subsX, startX, strideX, outputsX), cols(work.pixelX, subsX, startX, strideX, outputsX);
+    THREAD_ROWS(B_Y) {
+        const int filter = work.firstFilter + ty, pixel = work.pixelY * imgSize + work.pixelX;
+        const float* map = images + filter * imgSize * imgSize * numImages + work.firstImage;
+        PerThread<float, B_X, 1> prod;
+        prod.clear();
+        if (filter < numFilters) {
+            for (int y = rows.first; y < rows.end; ++y)
+                for (int x = cols.first; x < cols.end; ++x)
+                    IMAGE_COLUMNS(B_X, 0, true, work.imagesLeft) {
+                        const int output = ((filter * outputsX + y) * outputsX + x) * numImages + work.firstImage + tx;
+                        bool selected = map[pixel * numImages + tx] == maxActs[output];
+                        const int left = atLeast(0, startX + x * strideX), right = atMost(imgSize, startX + x * strideX + subsX);
+                        for (int py = atLeast(0, startX + y * strideX); py <= work.pixelY; ++py)
+                            for (int px = left; px < (py < work.pixelY ? right : work.pixelX); ++px)
+                                selected = selected && map[(py * imgSize + px) * numImages + tx] != maxActs[output];
+                        prod(tx, 0) += selected * maxGrads[output];
+                    }
+            writeGradients<B_X, 1, 1, add, true>(prod, target + (filter * imgSize * imgSize + pixel) * numImages + work.firstImage,
+                                                 ty, 0, work.imagesLeft, scaleTargets, scaleOutputs);
+        }
+    }
+}
+
 template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, bool sum, bool add, bool checkCaseBounds>
 KERNEL kLocalAvgUndo(const Block& block, const float* avgGrads, float* target, const int imgSize, const int numFilters,
                      const int numImages, const int subsX, const int startX, const int strideX, const int outputsX,
@@ -272,19 +302,21 @@ KERNEL kPoolCrossMap(const Block& block, const float* images, float* target, con
     }
 }
 
-// The division in `first` truncates: maps just below the end of output 0's window get no gradient from it (pool-norm H6).
+// Where the division in `first` truncates, maps just below the end of output 0's window get no gradient from it (pool-norm
+// H6): as it was, or else it rounds down.
 template <int B_Y, int B_X, int imgsPerThread, bool add, bool checkCaseBounds>
 KERNEL kCrossMapMaxPoolUndo(const Block& block, const float* images, const float* maxGrads, const float* maxActs,
                             float* target, const int imgSize, const int numFilters, const int numImages,
                             const int startF, const int poolSize, const int numOutputs, const int stride,
-                            const float scaleTargets, const float scaleOutputs) {
+                            const bool truncates, const float scaleTargets, const float scaleOutputs) {
     const PixelBlock work(block, B_X * imgsPerThread, numImages, B_Y, numFilters);
     const int mapStride = imgSize * imgSize * numImages;
     const int pixel = (work.pixelY * imgSize + work.pixelX) * numImages + work.firstImage;
 
     THREAD_ROWS(B_Y) {
         const int filter = work.firstFilter + ty;
-        const int first = atLeast(0, (filter - startF - poolSize) / stride + 1);
+        const int beyond = filter - startF - poolSize;                     // the first window's last map is before 0
+        const int first = atLeast(0, (truncates || beyond >= 0 ? beyond / stride : -((stride - 1 - beyond) / stride)) + 1);
         const int end = atMost(numOutputs, (filter - startF) / stride + 1);
         PerThread<float, B_X, imgsPerThread> prod;
         prod.clear();

@@ -3,7 +3,8 @@
 // weights (M, W, F): M modules, W weights per filter, filters fastest. One module per ty.
 //
 // Specification: pool-norm 4.1. The original left filtersPerThread out of a block's first filter (H2): with 192 or more
-// filters some were never normalised and others by two blocks at once. Here every filter has one thread.
+// filters some were never normalised and others by two blocks at once. Here every filter has one thread; host/tica.cpp
+// does what was done.
 #pragma once
 #include "fastmath.cuh"
 

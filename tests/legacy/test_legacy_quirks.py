@@ -1,0 +1,226 @@
+"""Quirks that entry points alone can show: on they are as recorded in the golden files, off they compute what was meant."""
+
+import numpy as np
+import pytest
+from legacy_networks import same_bits
+
+from alexnet_rosetta.harness.quirks import LEDGER
+from alexnet_rosetta.legacy import Refused, cudaconv, quirk_defaults, quirks
+
+RNG = np.random.default_rng(11)
+
+
+def coarse(*shape):
+    """Small multiples of 1/8: their products and sums are exact."""
+    return (RNG.integers(-8, 9, shape) / 8).astype(np.float32)
+
+
+def sparse_weight_gradients(entry):
+    """Arguments of a table-driven weight gradient."""
+    table = np.stack([RNG.permutation(8)[:4] for _ in range(2)]).astype(np.int32)
+    return {
+        "images": coarse(8 * 36, 16),
+        "hidActs": coarse(32 * 16, 16),
+        "colorIndices": table,
+        **dict(imgSizeY=6, numModulesY=4, numModulesX=4, filterSize=3, paddingStart=0, moduleStride=1),
+        **dict(numImgColors=8, numFilterColors=4, numGroups=2),
+    }
+
+
+def sparse_short_overloads():
+    for entry in (cudaconv.convWeightActsSparse, cudaconv.localWeightActsSparse):
+        arguments = sparse_weight_gradients(entry)
+        meant = entry(**arguments)
+        old = coarse(*meant.shape)
+        assert same_bits(entry(**arguments, targets=old, overload="short"), old)
+        with quirks(sparse_short_overloads=False):
+            assert same_bits(entry(**arguments, overload="short"), meant)
+
+
+def cross_map(stride=2, size=2, maps=8, outputs=4, **more):
+    """(gradient of the entry point, and of the formula) of maximum pooling across maps."""
+    images, grads = RNG.permutation(maps * 4 * 3).reshape(maps * 4, 3).astype(np.float32), coarse(outputs * 4, 3)
+    window = {"startF": 0, "poolSize": size, "stride": stride, "imgSize": 2}
+    acts = cudaconv.convPoolCrossMap(images, numOutputs=outputs, **window)
+    x, y, g = images.reshape(maps, 4, 3), acts.reshape(outputs, 4, 3), grads.reshape(outputs, 4, 3)
+    meant = np.zeros_like(x)
+    for o in range(outputs):
+        for f in range(o * stride, min(maps, o * stride + size)):
+            meant[f] += g[o] * (x[f] == y[o])
+    return cudaconv.convCrossMapMaxPoolUndo(images, grads, acts, **window, **more), meant.reshape(images.shape)
+
+
+def cmpool_undo_truncation():
+    found, meant = cross_map()
+    lost = np.zeros(meant.shape, bool).reshape(8, 4, 3)
+    lost[1] = True  # the only map below the end of the first window that is not its first
+    assert same_bits(found, np.where(lost.reshape(meant.shape), 0, meant))
+    with quirks(cmpool_undo_truncation=False):
+        found, meant = cross_map()
+        assert same_bits(found, meant)
+        found, meant = cross_map(stride=3, size=5, maps=14, outputs=4)
+        assert same_bits(found, meant)
+
+
+NAILS = {"numChannels": 3, "imgSize": 7, "strideX": 3}
+
+
+def nails_start_ignored():
+    images = coarse(3 * 49, 5)
+    with pytest.raises(Refused, match="samples"):
+        cudaconv.convBedOfNails(images, startX=2, **NAILS)  # pixels 2, 5 and 8 of 7
+    with quirks(nails_start_ignored=False):
+        found = cudaconv.convBedOfNails(images, startX=2, **NAILS)
+        assert same_bits(found, images.reshape(3, 7, 7, 5)[:, 2::3, 2::3].reshape(-1, 5))
+        spread = np.zeros((3, 7, 7, 5), np.float32)
+        spread[:, 2::3, 2::3] = found.reshape(3, 2, 2, 5)
+        assert same_bits(cudaconv.convBedOfNailsUndo(found, startX=2, **NAILS), spread.reshape(-1, 5))
+
+
+def nails_undo_never_adds():
+    grads, old = coarse(27, 5), coarse(147, 5)
+    with pytest.raises(Refused, match="scaleTargets"):
+        cudaconv.convBedOfNailsUndo(grads, old, startX=0, scaleTargets=0.5, scaleOutput=2.0, **NAILS)
+    with quirks(nails_undo_never_adds=False):
+        found = cudaconv.convBedOfNailsUndo(grads, old, startX=0, scaleTargets=0.5, scaleOutput=2.0, **NAILS)
+    meant = 0.5 * old.reshape(3, 7, 7, 5)
+    meant[:, ::3, ::3] += 2 * grads.reshape(3, 3, 3, 5)
+    assert same_bits(found, meant.reshape(147, 5))
+
+
+def correlation(images, taps, radius):
+    """Along rows, zeros outside; taps(output, offset) is the weight of the pixel that far to the right."""
+    x = images.reshape(2, 9, 9, 4)
+    out = np.zeros_like(x)
+    for j in range(9):
+        for k in range(max(-radius, -j), min(radius, 8 - j) + 1):
+            out[:, :, j] += taps(j, k) * x[:, :, j + k]
+    return out.reshape(images.shape)
+
+
+def blur_last_tap():
+    images, filter = coarse(2 * 81, 4), coarse(1, 5)
+    f = filter[0]
+
+    def history(j, k):
+        """Pixels left of 2 are correlated; the others see the mirrored filter, whose first tap is tap 0."""
+        return f[2 + k] if j + k < 2 else f[2 - k] if k != 2 else f[0]
+
+    assert same_bits(
+        cudaconv.convGaussianBlur(images, filter, horiz=True, numChannels=2), correlation(images, history, 2)
+    )
+    with quirks(blur_last_tap=False):
+        found = cudaconv.convGaussianBlur(images, filter, horiz=True, numChannels=2)
+        assert same_bits(found, correlation(images, lambda j, k: f[2 + k], 2))
+
+
+def norm_operands(entry, size):
+    """Arguments of a norm gradient."""
+    images = coarse(16 * 25, 4)
+    constants = {"numFilters": 16, "addScale": 0.5, "powScale": 0.75}
+    if entry is cudaconv.convResponseNormCrossMapUndo:
+        denoms, acts = cudaconv.convResponseNormCrossMap(images, sizeF=size, **constants)
+        constants["sizeF"] = size
+    else:
+        denoms, acts = cudaconv.convResponseNorm(images, sizeX=size, **constants)
+        constants["sizeX"] = size
+    return {"outGrads": coarse(*images.shape), "denoms": denoms, "inputs": images, "acts": acts, **constants}
+
+
+def undo_pair_test():
+    pool = {"subsX": 3, "startX": 0, "strideX": 2, "outputsX": 2}
+    images, grads = coarse(16 * 25, 4), coarse(16 * 4, 4)
+    acts = cudaconv.convLocalPool(images, numFilters=16, **pool)
+    cases = [
+        (cudaconv.convLocalMaxUndo, {"images": images, "maxGrads": grads, "maxActs": acts, **pool}),
+        (cudaconv.convLocalAvgUndo, {"avgGrads": grads, "imgSize": 5, **pool}),
+        (cudaconv.convResponseNormUndo, norm_operands(cudaconv.convResponseNormUndo, 3)),
+        (cudaconv.convResponseNormCrossMapUndo, norm_operands(cudaconv.convResponseNormCrossMapUndo, 5)),
+    ]
+    fresh = np.full((16 * 25, 4), np.nan, np.float32)
+    for entry, operands in cases:
+        meant = last_target(entry(**operands)) * np.float32(2)
+        assert np.isnan(last_target(entry(**operands, target=fresh, scaleTargets=0.0, scaleOutput=2.0))).all()
+        with quirks(undo_pair_test=False):
+            assert same_bits(last_target(entry(**operands, target=fresh, scaleTargets=0.0, scaleOutput=2.0)), meant)
+
+
+def last_target(outputs):
+    """The gradient; norm gradients return the spent acts too."""
+    return outputs if isinstance(outputs, np.ndarray) else outputs[-1]
+
+
+def undo_2014_ignores_scale():
+    operands = norm_operands(cudaconv.convResponseNormUndo, 3) | {"generation": 2014}
+    plain = last_target(cudaconv.convResponseNormUndo(**operands))
+    assert same_bits(last_target(cudaconv.convResponseNormUndo(**operands, scaleOutput=2.0)), plain)
+    with quirks(undo_2014_ignores_scale=False, cmpool_undo_truncation=False):
+        assert same_bits(last_target(cudaconv.convResponseNormUndo(**operands, scaleOutput=2.0)), 2 * plain)
+        found, meant = cross_map(scaleOutputs=2.0)
+        assert same_bits(found, 2 * meant)
+    with quirks(cmpool_undo_truncation=False):
+        found, meant = cross_map(scaleOutputs=2.0)
+        assert same_bits(found, meant)
+
+
+SHOWS = {
+    "blur-last-tap": blur_last_tap,
+    "cmpool-undo-truncation": cmpool_undo_truncation,
+    "nails-start-ignored": nails_start_ignored,
+    "nails-undo-never-adds": nails_undo_never_adds,
+    "sparse-short-overloads": sparse_short_overloads,
+    "undo-2014-ignores-scale": undo_2014_ignores_scale,
+    "undo-pair-test": undo_pair_test,
+}
+
+
+def test_every_quirk_of_entry_points_alone_is_shown():
+    assert set(SHOWS) == {name for name, quirk in LEDGER.items() if not quirk.layers}
+
+
+@pytest.mark.parametrize("name", SHOWS)
+def test_the_switch_makes_the_difference(name):
+    SHOWS[name]()
+
+
+def test_the_switches_are_those_of_the_ledger():
+    assert quirk_defaults() == {
+        name: quirk.legacy for name, quirk in LEDGER.items() if quirk.legacy is not None and not quirk.values
+    }
+
+
+def test_an_unknown_quirk_is_refused():
+    with pytest.raises(Refused, match="no such quirk"), quirks(no_such=True):
+        pass
+
+
+def test_the_innermost_block_wins():
+    images = coarse(27, 2)
+    with quirks(nails_start_ignored=False), quirks(nails_start_ignored=True), pytest.raises(Refused):
+        cudaconv.convBedOfNails(images, numChannels=3, imgSize=3, startX=2, strideX=2)
+
+
+def test_an_older_generation_has_the_quirks_of_its_own():
+    x, g = np.float32([[-1, 0.5, 2, 5]]), np.float32([[1, 1, 1, 1]])
+    arguments = {"inputs": x, "actsGrad": g, "type": "softrelu"}
+    of_2011, of_2012 = (last_target(cudaconv.neuron(**arguments, generation=year)) for year in (2011, 2012))
+    assert not same_bits(of_2011, of_2012)
+    with quirks(softrelu_gradient_at_output=False):
+        assert same_bits(last_target(cudaconv.neuron(**arguments, generation=2011)), of_2012)
+    with quirks(softrelu_gradient_at_output=True):
+        assert same_bits(last_target(cudaconv.neuron(**arguments, generation=2012)), of_2011)
+
+
+@pytest.mark.parametrize("filters", [64, 192, 256])
+def test_the_norm_of_local_layers(filters):
+    """Blocks of 32 times 1, 2 or 4 filters, each 32 after the one before."""
+    weights = RNG.standard_normal((2 * 9, filters)).astype(np.float32)
+    per_thread = {64: 2, 192: 2, 256: 4}[filters]
+    reached = 32 * (filters // (32 * per_thread) - 1) + 32 * per_thread
+    with quirks(local_norm_block_offset=False):
+        meant = cudaconv.normalizeLocalWeights(weights, numModules=2, norm=0.5)
+    found = cudaconv.normalizeLocalWeights(weights, numModules=2, norm=0.5)
+    norms = np.linalg.norm(meant.reshape(2, 9, filters), axis=1)
+    assert (np.abs(norms - 0.5) <= 16 * 2**-24).all()
+    assert same_bits(found[:, reached:], weights[:, reached:])
+    assert (reached == filters) == same_bits(found, meant)
