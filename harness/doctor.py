@@ -7,6 +7,7 @@ from . import engines, machine, networks
 from .errors import RosettaError
 from .inputs import KINDS
 from .photos import PHOTOGRAPHS
+from .quirks import LEDGER
 
 
 def listing():
@@ -21,6 +22,7 @@ def listing():
         yield f"  {name:<20}{'available' if available else 'unavailable':<13}{reason}"
     yield f"inputs      {', '.join(KINDS)}, or an npz file with an array for each data layer"
     yield f"photographs {', '.join(PHOTOGRAPHS)}"
+    yield f"quirks      {len(LEDGER)} with a switch: 'rosetta list quirks'"
 
 
 def diagnosis():

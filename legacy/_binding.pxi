@@ -55,7 +55,7 @@ cdef extern from "host/quirks.h":
 
     cdef cppclass Quirks:
         @staticmethod
-        const vector[Switch]& all()
+        vector[Switch] all()
         void set(const string&, cbool) except +
 
 
@@ -116,7 +116,8 @@ def build_info():
 
 def quirks():
     """The switches of this build and where they stand."""
-    return {switch.name.decode(): bool(switch.on) for switch in Quirks.all()}
+    cdef vector[Switch] switches = Quirks.all()
+    return {switch.name.decode(): bool(switch.on) for switch in switches}
 
 
 cdef int set_quirks(Device* device, dict quirks) except -1:

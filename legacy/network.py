@@ -39,6 +39,8 @@ class Network:
     quantise : bool
         Do as several devices did: where ``quantF`` is ``half``, layers on another device (``gpu``) than their input see
         it in half precision; where ``quantB`` is, so is what each other device sends back, summed there.
+    quirks : mapping of str to bool, optional
+        Switches of the quirk ledger that are not to stand where `legacy.quirk_defaults` has them.
 
     Attributes
     ----------
@@ -70,9 +72,9 @@ class Network:
         self._types = {layer["name"]: layer["type"] for layer in layers}
         entries = [_flat(layer) for layer in layers]
         self._layers, self._batches = layers, set()
-        threads = threads or _call.default_threads()
+        threads, turned = threads or _call.default_threads(), dict(quirks or {})
         self._core = _translated(
-            _call._module().NetworkCore, entries, threads, update_every, minibatch or 0, quantise, self._device, dict(quirks or {})
+            _call._module().NetworkCore, entries, threads, update_every, minibatch or 0, quantise, self._device, turned
         )
 
     def set_quirk(self, name, on):

@@ -26,7 +26,18 @@ FILTER_GRADIENT_PARTS = 16
 
 
 def conv_forward(
-    images, filters, biases, *, img_size, filter_size, padding, stride, groups=1, modules=None, out=None, accumulate=False
+    images,
+    filters,
+    biases,
+    *,
+    img_size,
+    filter_size,
+    padding,
+    stride,
+    groups=1,
+    modules=None,
+    out=None,
+    accumulate=False,
 ):
     """Convolve.
 

@@ -12,7 +12,6 @@ import click
 from .. import engines
 from ..engines.meant import AsMeant
 from ..errors import BadInput, EngineUnavailable, Unsupported
-from ..quirks.settings import AsMeant
 from ..run import rows
 from ..sweep import STEPS
 from ..table import decisive

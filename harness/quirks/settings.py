@@ -76,27 +76,6 @@ def open_session(engine, network, threads, settings):
     return rearranged(session, network, settings)
 
 
-class AsMeant:
-    """An engine all of whose switches stand where the reference stands.
-
-    Parameters
-    ----------
-    engine : Engine
-    """
-
-    def __init__(self, engine):
-        self.engine, self.name = engine, engine.name
-
-    def probe(self):
-        """As the engine."""
-        return self.engine.probe()
-
-    def open(self, network, threads):
-        """A session of the engine."""
-        turned = {name: find(name).meant for name, on in switches(self.engine).items() if on != find(name).meant}
-        return open_session(self.engine, network, threads, turned)
-
-
 def _require_switch(engine, name):
     if name not in switches(engine):
         raise Unsupported(f"engine {engine.name} has no switch for the quirk {name}", hint="see 'rosetta list quirks'")

@@ -71,9 +71,9 @@ class Case:
         return self.below + self.layers + self.above, params
 
 
-def after(layer, name="top", inputs="conv1", **params):
+def after(layer, params=None):
     """A layer that reads conv1."""
-    return Case(f"[{name}]\ninputs={inputs}\n{layer}\n", {name: keys for keys in params.values()})
+    return Case(f"[top]\ninputs=conv1\n{layer}\n", {"top": params} if params else {})
 
 
 def beside(layer, params=None, **more):

@@ -1,4 +1,4 @@
-"""Quirks that entry points alone can show: on they are as recorded in the golden files, off they compute what was meant."""
+"""Quirks that entry points alone can show: on they are as recorded in golden files, off they compute what was meant."""
 
 import numpy as np
 import pytest
