@@ -63,7 +63,9 @@ class Network:
     Source: network-and-solver specification.
     """
 
-    def __init__(self, layers, device="cpu", threads=None, *, update_every=1, minibatch=None, quantise=False, quirks=None):
+    def __init__(
+        self, layers, device="cpu", threads=None, *, update_every=1, minibatch=None, quantise=False, quirks=None
+    ):
         self._device = _call.open_device("Network", device)
         if threads is not None and threads < 1:
             raise Refused("Network: number of threads", "1 or more", threads)

@@ -64,15 +64,12 @@ void normalizeLocalWeights(Device& device, Matrix& weights, int numModules, floa
     require(weights.rows() > 0 && weights.rows() % numModules == 0, text(entry, ": weights have the wrong shape"),
             text("rows = ", numModules, " modules * weights per filter"), weights.shape());
     const int filtersPerThread = numFilters % 128 == 0 ? 4 : numFilters % 64 == 0 ? 2 : 1, width = numFilters % 32 == 0 ? 32 : 16;
-    const int height = 128 / width, blocksAcross = numFilters / (width * filtersPerThread);
-    const bool overlap = blocksAcross > 1 && filtersPerThread > 1 && device.quirks.on(Quirk::LocalNormBlockOffset);
-    // Overlapping blocks raced; here they run one after the other, each as a launch, from the filter where each began.
     const auto go = [&](const Kernel& kernel) {
-        for (int across = 0; across < (overlap ? blocksAcross : 1); ++across)
-            device.launch(kernel, {overlap ? 1 : blocksAcross, divUp(numModules, height)}, {width, height}, 0,
-                          text(filtersPerThread, " filters per thread, ", width, " threads across",
-                               overlap ? "; blocks overlap, as they did" : ""),
-                          {weights.data() + across * width, norm, weights.rows() / numModules, numModules, numFilters});
+        const int height = 128 / width;
+        device.launch(kernel, {numFilters / (width * filtersPerThread), divUp(numModules, height)}, {width, height}, 0,
+                      text(filtersPerThread, " filters per thread, ", width, " threads across"),
+                      {weights.data(), norm, weights.rows() / numModules, numModules, numFilters,
+                       device.quirks.on(Quirk::LocalNormBlockOffset)});
     };
     if (width == 16) return go(INSTANCE(kNormalizeLCWeights, 8, 16, 1));
     choose<1, 2, 4>(filtersPerThread, [&](auto fpt) { go(INSTANCE(kNormalizeLCWeights, 4, 32, fpt)); });

@@ -83,10 +83,9 @@ void Weights::update(double gradRate, double decayRate) {
         if (rule.superEps > 0) addSuperStep(within);
         else add(inc, grad, rule.mom, within, inc);
     }
-    if (rule.wc > 0 && quirks.on(Quirk::DecayInMomentum))
-        add(inc, w, 1, static_cast<float>(-rule.wc * (holdsSteps ? decayRate : 1)), inc);
-    else if (rule.wc > 0)
-        scale(w, static_cast<float>(1 - rule.wc * decayRate), w);
+    const bool decaysInc = quirks.on(Quirk::DecayInMomentum);
+    if (rule.wc > 0 && decaysInc) add(inc, w, 1, static_cast<float>(-rule.wc * (holdsSteps ? decayRate : 1)), inc);
+    if (rule.wc > 0 && !decaysInc) scale(w, static_cast<float>(1 - rule.wc * decayRate), w);
     add(w, inc, 1, holdsSteps ? 1 : static_cast<float>(gradRate), w);
     constrain();
     contributions = 0;

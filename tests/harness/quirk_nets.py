@@ -77,8 +77,8 @@ def after(layer, params=None):
 
 
 def beside(layer, params=None, **more):
-    """A layer, ``other``, that reads conv1 after another one does, and their sum."""
-    layers = f"[first]\ntype=eltsum\ninputs=conv1\ncoeffs=2\n[other]\ninputs=conv1\n{layer}\n"
+    """A layer, ``other``, that reads conv1 before another one does, and so goes backward after it; and their sum."""
+    layers = f"[other]\ninputs=conv1\n{layer}\n[first]\ntype=eltsum\ninputs=conv1\ncoeffs=2\n"
     return Case(layers + "[top]\ntype=eltsum\ninputs=first,other\n", {"other": params} if params else {}, **more)
 
 
@@ -96,25 +96,18 @@ type=fc
 inputs=conv1
 outputs=48
 initW=0.1
-[first]
-type=eltsum
-inputs=fc1
 [other]
 type=href
 inputs=fc1
 channels=3
+[first]
+type=eltsum
+inputs=fc1
 [top]
 type=eltsum
 inputs=first,other
 """
 SPARSE = """
-[first]
-type=pool
-pool=avg
-inputs=conv1
-channels=16
-sizeX=2
-stride=2
 [other]
 type=conv
 inputs=conv1
@@ -129,6 +122,13 @@ stride=2
 initW=0.1
 partialSum=0
 sharedBiases=1
+[first]
+type=pool
+pool=avg
+inputs=conv1
+channels=16
+sizeX=2
+stride=2
 [top]
 type=concat
 inputs=first,other
@@ -194,8 +194,8 @@ CASES = {
     "norm-undo-add-inverted": beside("type=rnorm\nchannels=16\nsize=7", LRN),
     "local-norm-block-offset": Case(LOCAL, {"top": RATES + "wball=0.01"}, below=DATA),
     "crossent2-sign": Case(above=ABOVE + TARGETS + CROSSENT2, params={"cross": "coeff=0.5"}),
-    "tica-accumulate-root": Case(above=ABOVE + TICA.format(3), params=ANOTHER_COST),
-    "tica-window-not-mirrored": Case(above=ABOVE + TICA.format(4), params=ANOTHER_COST),
+    "tica-accumulate-root": Case(TICA.format(3) + Case.layers, ANOTHER_COST),
+    "tica-window-not-mirrored": Case(TICA.format(4) + Case.layers, ANOTHER_COST),
     "cnorm-ignores-means": after(f"type=cnorm\n{NORM}", params=LRN),
     "super-eps-mean-not-squared": Case(params={"fc9": RATES + "superEps=0.01"}),
     "conv-oversample-overwrites": Case(SPARSE, {"other": RATES}),

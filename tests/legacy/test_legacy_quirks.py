@@ -103,8 +103,8 @@ def blur_last_tap():
     f = filter[0]
 
     def history(j, k):
-        """Pixels left of 2 are correlated; the others see the mirrored filter, whose first tap is tap 0."""
-        return f[2 + k] if j + k < 2 else f[2 - k] if k != 2 else f[0]
+        """Pixels left of 2 are correlated; the others see the mirrored filter, tap 0 standing in for the last."""
+        return f[2 + k] if j + k < 2 else f[2 - k] if k != -2 else f[0]
 
     assert same_bits(
         cudaconv.convGaussianBlur(images, filter, horiz=True, numChannels=2), correlation(images, history, 2)
@@ -139,23 +139,23 @@ def undo_pair_test():
     ]
     fresh = np.full((16 * 25, 4), np.nan, np.float32)
     for entry, operands in cases:
-        meant = last_target(entry(**operands)) * np.float32(2)
-        assert np.isnan(last_target(entry(**operands, target=fresh, scaleTargets=0.0, scaleOutput=2.0))).all()
+        meant = gradient(entry(**operands)) * np.float32(2)
+        assert np.isnan(gradient(entry(**operands, target=fresh, scaleTargets=0.0, scaleOutput=2.0))).all()
         with quirks(undo_pair_test=False):
-            assert same_bits(last_target(entry(**operands, target=fresh, scaleTargets=0.0, scaleOutput=2.0)), meant)
+            assert same_bits(gradient(entry(**operands, target=fresh, scaleTargets=0.0, scaleOutput=2.0)), meant)
 
 
-def last_target(outputs):
-    """The gradient; norm gradients return the spent acts too."""
-    return outputs if isinstance(outputs, np.ndarray) else outputs[-1]
+def gradient(outputs):
+    """What an entry point computes; norm gradients return the spent acts too."""
+    return outputs if isinstance(outputs, np.ndarray) else outputs[0]
 
 
 def undo_2014_ignores_scale():
     operands = norm_operands(cudaconv.convResponseNormUndo, 3) | {"generation": 2014}
-    plain = last_target(cudaconv.convResponseNormUndo(**operands))
-    assert same_bits(last_target(cudaconv.convResponseNormUndo(**operands, scaleOutput=2.0)), plain)
+    plain = gradient(cudaconv.convResponseNormUndo(**operands))
+    assert same_bits(gradient(cudaconv.convResponseNormUndo(**operands, scaleOutput=2.0)), plain)
     with quirks(undo_2014_ignores_scale=False, cmpool_undo_truncation=False):
-        assert same_bits(last_target(cudaconv.convResponseNormUndo(**operands, scaleOutput=2.0)), 2 * plain)
+        assert same_bits(gradient(cudaconv.convResponseNormUndo(**operands, scaleOutput=2.0)), 2 * plain)
         found, meant = cross_map(scaleOutputs=2.0)
         assert same_bits(found, 2 * meant)
     with quirks(cmpool_undo_truncation=False):
@@ -203,12 +203,12 @@ def test_the_innermost_block_wins():
 def test_an_older_generation_has_the_quirks_of_its_own():
     x, g = np.float32([[-1, 0.5, 2, 5]]), np.float32([[1, 1, 1, 1]])
     arguments = {"inputs": x, "actsGrad": g, "type": "softrelu"}
-    of_2011, of_2012 = (last_target(cudaconv.neuron(**arguments, generation=year)) for year in (2011, 2012))
+    of_2011, of_2012 = (cudaconv.neuron(**arguments, generation=year)[1] for year in (2011, 2012))
     assert not same_bits(of_2011, of_2012)
     with quirks(softrelu_gradient_at_output=False):
-        assert same_bits(last_target(cudaconv.neuron(**arguments, generation=2011)), of_2012)
+        assert same_bits(cudaconv.neuron(**arguments, generation=2011)[1], of_2012)
     with quirks(softrelu_gradient_at_output=True):
-        assert same_bits(last_target(cudaconv.neuron(**arguments, generation=2012)), of_2011)
+        assert same_bits(cudaconv.neuron(**arguments, generation=2012)[1], of_2011)
 
 
 @pytest.mark.parametrize("filters", [64, 192, 256])

@@ -172,7 +172,8 @@ def files(tmp_path_factory):
     ],
 )
 def test_every_tensor_agrees_with_the_reference(files, input, mode, point):
-    work = prepare(Options(files, engines=("legacy-cpu", "port"), input=input, batch=8, **point))
+    added = ("conv-oversample-overwrites=off",)
+    work = prepare(Options(files, engines=("legacy-cpu", "port"), input=input, batch=8, quirks=added, **point))
     for row in rows(work, mode):
         if mode == "isolated":
             statuses = {found.status for found in row.findings.values()}
@@ -205,10 +206,12 @@ def test_connections_choose_the_channels():
     np.testing.assert_array_equal(net.read("top", "weights_grad[0]"), np.hstack(grads))
 
 
-def test_gradients_through_several_uses_of_a_channel_are_added():
-    """History overwrote what other consumers had contributed."""
+@pytest.mark.parametrize("overwrites", [False, True])
+def test_gradients_through_several_uses_of_a_channel_are_added(overwrites):
+    """But 2012 overwrote what other consumers had contributed."""
     below = fc("a", ["one"], [1], 8)
-    net = Network([data("one", 1), below, two_groups(), two_groups(name="other")], threads=2)
+    layers = [data("one", 1), below, two_groups(), two_groups(name="other")]
+    net = Network(layers, threads=2, quirks={"conv-oversample-overwrites": overwrites})
     for layer in (below, two_groups(), two_groups(name="other")):
         initialise(net, layer, RNG)
         if layer["name"] != "a":
@@ -220,7 +223,8 @@ def test_gradients_through_several_uses_of_a_channel_are_added():
         net.forward(name, [net.read("a", "acts")])
         net.backward(name, v := np.ones((32, 4), np.float32))
         alone.append(net.read(name, "inputs_grad[0]"))
-    assert same_bits(net.sum_grad("a", [("top", 0, v), ("other", 0, v)]), alone[0] + alone[1])
+    total = alone[1] if overwrites else alone[0] + alone[1]
+    assert same_bits(net.sum_grad("a", [("top", 0, v), ("other", 0, v)]), total)
 
 
 @pytest.mark.parametrize(
