@@ -17,7 +17,7 @@ from test_nvcc import kernel_name
 from thread_gpu import ThreadGpu, compile_threads
 
 from alexnet_rosetta.harness.golden import files
-from alexnet_rosetta.legacy import _call, cudaconv, use_isa
+from alexnet_rosetta.legacy import _call, cudaconv, quirks, use_isa
 from alexnet_rosetta.legacy._call import col, row
 
 pytestmark = pytest.mark.skipif(
@@ -64,7 +64,11 @@ def primitives(device):
     run("dotProduct", [row("a", values(90, 70)), row("b", values(90, 70))], row("target", None))
     pairs = cudaconv.convQuantizeHalf(values(1, 301), device=device)
     whole = cudaconv.convDequantizeHalf(pairs, numElements=301, device=device)
-    return [*found, pairs.tobytes(), whole.tobytes()]
+    images, acts = values(16 * 9, 5).round(), values(16, 5).round()
+    with quirks(max_ties_full=False):
+        window = {"subsX": 3, "startX": 0, "strideX": 1, "outputsX": 1}
+        first = cudaconv.convLocalMaxUndo(images, values(16, 5), acts, **window, device=device)
+    return [*found, pairs.tobytes(), whole.tobytes(), first.tobytes()]
 
 
 @pytest.fixture(scope="module")
