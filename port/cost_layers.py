@@ -151,10 +151,16 @@ class GatedSum2(Layer):
     """cost.gsum2: Σ gate x²."""
 
     def _forward(self, noise):
-        self.cost = costs.gsum2_cost(*self.inputs)
+        self.cost = costs.gsum2_cost(*self._operands())
 
     def _input_grad(self, i, acts_grad):
-        return costs.gsum2_backward(*self.inputs, self.spec["coeff"])[i]
+        return costs.gsum2_backward(*self._operands(), self.spec["coeff"])[i]
+
+    def _operands(self):
+        """Gates and values; with the quirk on, a single value is gated like that of the first case."""
+        gate, x = self.inputs
+        like_first = self.quirks["one-row-vectors"] and len(x) == 1
+        return (np.repeat(gate[:, :1], gate.shape[1], axis=1) if like_first else gate), x
 
 
 class Tica(Layer):

@@ -16,6 +16,7 @@ DEFECTS = (
     "local-norm-block-offset",
     "msm-log-shortcuts",
     "norm-undo-add-inverted",
+    "one-row-vectors",
     "resize-clamp",
     "shared-fc-overwrites",
     "softrelu-gradient-at-output",

@@ -130,7 +130,7 @@ def _flat(array, like):
     return turned.reshape(-1)
 
 
-def bound_norms(weights, radius):
+def bound_norms(weights, radius, like_first=False):
     """wball (8.4): scale every column down to norm `radius`, in place.
 
     Parameters
@@ -138,10 +138,13 @@ def bound_norms(weights, radius):
     weights : ndarray, (rows, filters)
     radius : float
         ``wballNormed``; nothing is done if it is not above 0.
+    like_first : bool
+        Scale all columns like the first, as the release did where they have one row.
     """
     if radius > 0:
         norms = np.sqrt(np.einsum("ij,ij->j", weights, weights))
-        weights *= np.divide(radius, norms, out=np.ones_like(norms), where=norms > radius)
+        factors = np.divide(radius, norms, out=np.ones_like(norms), where=norms > radius)
+        weights *= factors[0] if like_first else factors
 
 
 def blocks_of_filters(count):

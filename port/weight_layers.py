@@ -143,8 +143,9 @@ class Weighted(Layer):
 
     def _constrain(self, i, weights):
         """Hold every filter to its norm, after the update."""
+        like_first = self.quirks["one-row-vectors"] and not self.direct and len(weights) == 1
         for bank in np.split(weights, self.blocks):
-            solver.bound_norms(bank, self.spec["wballNormed"][i])
+            solver.bound_norms(bank, self.spec["wballNormed"][i], like_first)
 
     def _present(self, name, grads):
         if grads is None:

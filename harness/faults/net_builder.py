@@ -161,7 +161,7 @@ class Builder:
         scales = [self.near(scale * rows**-0.5) for scale, rows in zip(initial, fan_in, strict=True)]
         if "wball" in limits and self.chance(0.15):
             keys["wball"] = listed(scales)
-        if "wcNorm" in limits and self.chance(0.15):
+        if "wcNorm" in limits and min(fan_in) > 1 and self.chance(0.15):
             keys |= {"wcNormMin": listed(round(0.95 * a, 7) for a in scales), "wcNormMax": listed(scales)}
         return keys
 

@@ -94,6 +94,16 @@ DEFECTS = (
         "href",
     ),
     _both(
+        "one-row-vectors",
+        "a matrix of one row takes the first value of a row vector for all of its columns",
+        "Vectors are broadcast over matrices by their shape, columns first, so that a row vector over a single row is "
+        "taken for a column. With filters of one weight (one channel, 1 x 1) wball scales all of them like the "
+        "first, and cost.gsum2 over a single value gates all cases like the first. Off: every column has its own.",
+        "pool-norm-elementwise 9.3",
+        "conv",
+        "cost.gsum2",
+    ),
+    _both(
         "resize-clamp",
         "bilinear resizing stops at imgSize - 1.01",
         "Source coordinates are clamped to imgSize - 1.01, so that the four pixels around always exist. The last row "

@@ -107,7 +107,9 @@ void vector(const Matrix& a, const Matrix& vec, Matrix& target, float p = 0, flo
     const int width = a.leadingDim(), height = a.followingDim();
     const std::vector<Arg> args{a.data(), vec.data(), target.data(), width, height, a.stride(), target.stride(), p, q};
     const Dim3 blocks = grid(width, height, 64, 4);
-    if (a.isTrans() ? vec.cols() == a.cols() : vec.rows() == a.rows())
+    // In 2012 a row vector over a matrix of one row was taken for a column vector: its first value for all.
+    const bool alike = a.sameDims(vec) && !a.device().quirks.on(Quirk::OneRowVectors);
+    if (!alike && (a.isTrans() ? vec.cols() == a.cols() : vec.rows() == a.rows()))
         a.device().launch(TYPES_INSTANCE(kColVectorOp, (Op)), blocks, {64, 4}, 4 * 4, "one value per stored vector", args);
     else
         a.device().launch(TYPES_INSTANCE(kRowVectorOp, (Op)), blocks, {64, 4}, 4 * 64, "one value per position along the stored vectors", args);

@@ -8,7 +8,7 @@ enum class Quirk {
     // Defects: on reproduces them.
     BlurLastTap, CmpoolUndoTruncation, CnormIgnoresMeans, ConvOversampleOverwrites, Crossent2Sign, HrefOverwrites,
     LabExponent, LocalNormBlockOffset, MsmLogShortcuts, NailsStartIgnored, NailsUndoNeverAdds, NormUndoAddInverted,
-    ResizeClamp, SharedFcOverwrites, SoftreluGradientAtOutput, SparseShortOverloads, SuperEpsMeanNotSquared,
+    OneRowVectors, ResizeClamp, SharedFcOverwrites, SoftreluGradientAtOutput, SparseShortOverloads, SuperEpsMeanNotSquared,
     TicaAccumulateRoot, TicaWindowNotMirrored, Undo2014IgnoresScale, UndoPairTest,
     // Conventions: on is that of 2012.
     AbsSlopeAtZero, AvgPoolClippedArea, DecayInMomentum, DropoutDisabledScales, DropoutScalesInTest, MaxTiesFull,

@@ -107,6 +107,23 @@ inputs=fc1
 type=eltsum
 inputs=first,other
 """
+ONE_WEIGHT = """
+[flat]
+type=fc
+inputs=conv1
+outputs=16
+initW=0.1
+[single]
+type=conv
+inputs=flat
+channels=1
+filters=16
+filterSize=1
+initW=0.1
+[top]
+type=eltsum
+inputs=single
+"""
 SPARSE = """
 [other]
 type=conv
@@ -200,6 +217,7 @@ CASES = {
     "super-eps-mean-not-squared": Case(params={"fc9": RATES + "superEps=0.01"}),
     "conv-oversample-overwrites": Case(SPARSE, {"other": RATES}),
     "href-overwrites": Case(MIRROR, {"fc1": RATES}),
+    "one-row-vectors": Case(ONE_WEIGHT, {"flat": RATES, "single": RATES + "wball=0.05"}),
     "resize-clamp": pictures("type=resize\nscale=0.75"),
     "lab-exponent": pictures("type=rgb2lab"),
     "msm-log-shortcuts": Case(above=FEW + MSM, params={"sets": "coeff=1\nsetSize=1\nthreads=1"}),
