@@ -103,7 +103,7 @@ class CorrectLayer:
         keys : dict
             Values that the layer has there in place of its own.
         inputs, mask, weights, acts_grad
-            Operands in place of the layer's own.
+            Operands in place of the layer's own; an empty mask is none.
         """
         name, inputs = self.spec.name, inputs or self.inputs
         engine, network, threads = self._origin
@@ -116,7 +116,8 @@ class CorrectLayer:
                 aside.write(owner, own, self.session.read(owner, own).copy())
         for i, array in enumerate(weights):
             aside.write(name, f"weights[{i}]", array)
-        aside.forward(name, inputs, self.mask if mask is None else mask)
+        mask = self.mask if mask is None else mask
+        aside.forward(name, inputs, None if mask is None or not mask.size else mask)
         if self.cost and self.cost_inputs:
             aside.forward(self.cost, self.cost_inputs)
         if tensor not in FORWARD:

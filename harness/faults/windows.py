@@ -175,6 +175,11 @@ def drawn(weigh):
     return wrong
 
 
+def largest(layer, tensor):
+    """The result of maximum pooling."""
+    return layer.compute(tensor, keys={"pool": "max"}, mask=np.empty(0))
+
+
 POOL = (
     miscomputed("maxabs-sign", "the largest absolute value without its sign", WINDOWS, "maxabs1",
                 forward={"acts": on_result(lambda layer, acts: np.abs(acts))}),
@@ -182,14 +187,13 @@ POOL = (
             lambda spec: {"pool": "max"}, BOTH),
     miscomputed("maxabs-half", "gradients of half precision", WINDOWS, "maxabs1",
                 backward={GRADIENT: on_grad(to_half)}),
-    misread("rand-max", "the maximum where a random pixel was asked for", WINDOWS, "rand1",
-            lambda spec: {"pool": "max"}, BOTH),
+    miscomputed("rand-max", "the maximum where a random pixel was asked for", WINDOWS, "rand1", **both(largest)),
     miscomputed("rand-uniform", "all pixels equally likely, whatever their value", WINDOWS, "rand1",
                 forward={"acts": drawn(lambda pixels: pixels == pixels)}),
     miscomputed("rand-absolute", "negative pixels as likely as positive ones", WINDOWS, "rand1",
                 forward={"acts": drawn(np.abs)}),
     miscomputed("rand-gradient", "the gradient given to the maximum, not to the pixel that was drawn", WINDOWS, "rand1",
-                backward={GRADIENT: lambda layer, tensor: layer.compute(tensor, keys={"pool": "max"})}),
+                backward={GRADIENT: largest}),
 )  # fmt: skip
 
 FAULTS = (*NORM, *POOL)
