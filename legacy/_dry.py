@@ -69,13 +69,13 @@ class DryDevice:
         self._launches = 0
 
 
-def planned(layers, batch):
+def planned(layers, batch, **options):
     """The instances that a network launches in training, whether its layers are driven alone or on one another.
 
     Parameters
     ----------
     layers : list of dict
-        As `legacy.Network` takes them.
+        As `legacy.Network` takes them, and the options beside them.
     batch : int
 
     Returns
@@ -86,7 +86,7 @@ def planned(layers, batch):
     from .network import Network
 
     device = DryDevice()
-    network = Network(layers, device=device)
+    network = Network(layers, device=device, **options)
     outputs = {layer["name"]: layer["outputs"] for layer in layers}
 
     def values(name):

@@ -41,15 +41,15 @@ class Memory:
         return address
 
     def release(self, address):
-        """Take a block back; a fault found then is raised by the next `check`."""
+        """Take a block back; what goes wrong then is raised by the next `check`, as destructors cannot raise."""
         words = self._live.pop(address)
         self._idle.setdefault(words, []).append(address)
         if self.debug:
             try:
                 self._check(address, words)
-            except MemoryFault as fault:
+                self.spoil(address, words)
+            except Exception as fault:
                 self._fault = fault
-            self.spoil(address, words)
 
     def spoil(self, address, elements):
         """In debug mode, write NaN where nobody should read."""

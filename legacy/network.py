@@ -2,6 +2,7 @@
 
 import re
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 
@@ -73,7 +74,8 @@ class Network:
             raise Refused("Network: update_every", "1, or more and the nominal size of a pass, minibatch", update_every)
         self._types = {layer["name"]: layer["type"] for layer in layers}
         entries = [_flat(layer) for layer in layers]
-        self._layers, self._batches = layers, set()
+        options = {"update_every": update_every, "minibatch": minibatch, "quantise": quantise, "quirks": quirks}
+        self._planned, self._batches = partial(planned, layers, **options), set()
         threads, turned = threads or _call.default_threads(), dict(quirks or {})
         self._core = _translated(
             _call._module().NetworkCore, entries, threads, update_every, minibatch or 0, quantise, self._device, turned
@@ -275,7 +277,7 @@ class Network:
         """Before the first pass of a batch size: a device that compiles kernels does all of them in one go."""
         if hasattr(self._device, "prepare") and batch not in self._batches:
             self._batches.add(batch)
-            self._device.prepare(planned(self._layers, batch))
+            self._device.prepare(self._planned(batch))
 
     def _step(self, step, layer, *args):
         """Run a step of a layer; on a GPU it is timed there."""

@@ -1,6 +1,6 @@
 // What the three convolution families share: the multiply phase and the write of an output.
 #pragma once
-#include "block.cuh"
+#include "fastmath.cuh"
 
 // Rows of a strip of `steps` steps: the largest divisor of `rows` that makes at most 64 products.
 constexpr DEVICE_FUNCTION int stripRows(const int rows, const int columns, const int steps) {
@@ -70,5 +70,5 @@ PHASE multiplyTile(Products& prod, const RowTile rowTile, const ColumnTile colum
 // One output: scaleTargets * old + scaleOutputs * sum, or scaleOutputs * sum without reading the target.
 template <bool scale>
 DEVICE_FUNCTION void writeOutput(float* target, const float sum, const float scaleTargets, const float scaleOutputs) {
-    *target = scale ? scaleTargets * *target + scaleOutputs * sum : scaleOutputs * sum;
+    *target = scale ? weightedSum(scaleTargets, *target, scaleOutputs, sum) : scaleOutputs * sum;
 }

@@ -39,7 +39,7 @@ UNARY(WeightContrastNorm, a > 0 && sqrtf(a) < p ? fastDivide(p, sqrtf(a)) : sqrt
 
 namespace binary {
 BINARY(Add, a + b)
-BINARY(WeightedAdd, a * p + b * q)
+BINARY(WeightedAdd, weightedSum(a, p, b, q))
 BINARY(Multiply, a * b)
 BINARY(Divide, fastDivide(a, b))
 BINARY(Max, a > b ? a : b)

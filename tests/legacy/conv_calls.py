@@ -13,10 +13,10 @@ def values(rows, columns, order="C"):
     return np.empty((rows, columns), np.float32, order)
 
 
-def dry(entry, *args, **kwargs):
+def dry(entry, *args, device=None, **kwargs):
     """(kernel, grid, block, shared bytes) of every launch of a call; extents along z only where they are not 1."""
     with launch_log() as log:
-        getattr(cudaconv, entry)(*args, **kwargs, device=DryDevice())
+        getattr(cudaconv, entry)(*args, **kwargs, device=device or DryDevice())
     return [(r["kernel"], short(r["grid"]), short(r["block"]), r["shared_bytes"]) for r in log]
 
 
@@ -41,6 +41,7 @@ class Layer:
     side: int = 0
     scale: int = 0
     conv: bool = True
+    device: DryDevice | None = None
 
     def __post_init__(self):
         self.side = self.side or 1 + -(-(2 * self.pad + self.img - self.size) // self.stride)
@@ -51,19 +52,19 @@ class Layer:
 
     def forward(self):
         """Launches of the forward pass."""
-        return self._call("Filter", (self._images(), self._filters()), self.f * self.modules,
+        return self._call("Filter", (self.images(), self.filters()), self.f * self.modules,
                           imgSizeY=self.img, numModulesY=self.side, numModulesX=self.side)
 
     def image_gradient(self):
         """Launches of the gradient of the images."""
-        return self._call("Img", (self._outputs(), self._filters()), self.samples * self.c * self.img**2,
+        return self._call("Img", (self.outputs(), self.filters()), self.samples * self.c * self.img**2,
                           imgSizeY=self.img, imgSizeX=self.img, numModulesY=self.side)
 
     def weight_gradient(self, partial_sum):
         """Launches of the gradient of the filters; a local layer has no partialSum."""
         given = {"partialSum": partial_sum} if self.conv else {}
         slabs = self.modules // (partial_sum or self.modules)
-        return self._call("Weight", (self._images(), self._outputs()), slabs * self.k * self.pixels,
+        return self._call("Weight", (self.images(), self.outputs()), slabs * self.k * self.pixels,
                           self.f, imgSizeY=self.img, numModulesY=self.side, numModulesX=self.side,
                           filterSize=self.size, **given)
 
@@ -74,14 +75,17 @@ class Layer:
             table = np.arange(self.g * self.k, dtype=np.int32).reshape(self.g, self.k) % self.c
             sizes |= {"colorIndices": table, "numFilterColors": self.k}
         (launch,) = dry(entry, *inputs, targets, paddingStart=-self.pad, moduleStride=self.stride,
-                        numImgColors=self.c, numGroups=self.g, scaleTargets=self.scale, **sizes)
+                        numImgColors=self.c, numGroups=self.g, scaleTargets=self.scale, device=self.device, **sizes)
         return launch
 
-    def _images(self):
+    def images(self):
+        """An array of the shape of the images."""
         return values(self.c * self.img**2, self.n)
 
-    def _filters(self):
+    def filters(self):
+        """An array of the shape of the filters."""
         return values((1 if self.conv else self.modules) * self.k * self.pixels, self.f)
 
-    def _outputs(self):
+    def outputs(self):
+        """An array of the shape of the outputs."""
         return values(self.f * self.modules, self.n)

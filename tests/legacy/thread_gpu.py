@@ -11,7 +11,8 @@ from fake_gpu import FakeGpu
 from alexnet_rosetta.legacy import cuda_source
 
 HERE = Path(__file__).parent
-FLAGS = ["-std=c++17", "-O1", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC", "-w", "-march=x86-64-v2"]
+FLAGS = ["-std=c++17", "-O1", "-fno-math-errno", "-shared", "-fPIC", "-w"]
+ROUNDED = ["-ffp-contract=off"]
 HOST_FUNCTIONS = """
 #include "fastmath.cuh"
 float hostExp(float x) { return fastExp(x); }
@@ -31,7 +32,7 @@ def entry(kernel, kinds):
     return f'extern "C" void call_{symbol}(const char* p) {{ {symbol}({", ".join(arguments)}); }}\n'
 
 
-def compile_threads(instances, folder, *flags):
+def compile_threads(instances, folder, flags=ROUNDED):
     """A library with the instances, as a path."""
     host, source, library = folder / "host.cpp", folder / "threads.cpp", folder / "threads.so"
     host.write_text(HOST_FUNCTIONS)

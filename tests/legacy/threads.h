@@ -25,6 +25,10 @@ extern float hostExp(float), hostLog(float), hostPow(float, float), hostDivide(f
 #define __powf hostPow
 #define __fdividef hostDivide
 
+// As in the strict build, nothing is fused.
+inline float __fmaf_rn(float a, float b, float c) { return a * b + c; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+
 namespace threads {
 
 using Entry = void (*)(const char* arguments);
