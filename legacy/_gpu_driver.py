@@ -34,6 +34,7 @@ class CudaDriver:
         card = cuda.Device(index)
         context = card.retain_primary_context()
         context.push()
+        atexit.register(context.detach)    # else PyCUDA would give it up as a context of its own
         atexit.register(context.pop)
         self._cuda, self._cublas, self._context = cuda, cublas, context
         self._stream = cuda.Stream()
