@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from alexnet_rosetta.harness import engines
 from alexnet_rosetta.harness.cli import cli
+from alexnet_rosetta.harness.engines.meant import AsMeant
 from alexnet_rosetta.harness.engines.mutant import Mutation
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.faults import catalogue, check, examine, random_nets
@@ -47,6 +48,14 @@ def test_faults_are_found_where_they_are(port, name):
     outcome = examine.examine(FAULTS[name], port, seed=0)
     assert outcome.ok
     assert FAULTS[name].places <= set(outcome.found)
+
+
+@pytest.mark.parametrize(
+    "name", ["tree-path", "sparse-group", "rand-max", "cnorm-constant", "super-mean", "passes-momentum"]
+)
+def test_faults_are_found_in_the_engine_of_2012(name):
+    """Without its own defects; some of these faults are among them."""
+    assert examine.examine(FAULTS[name], AsMeant(engines.find("legacy-cpu")), seed=0).ok
 
 
 def test_any_engine_can_be_faulty():
