@@ -64,6 +64,8 @@ def test_an_engine_without_the_switch_is_refused():
         parse(["href-overwrites=on"], [find_engine("reference")])
     with pytest.raises(Unsupported, match="blur-last-tap"):
         parse(["port:blur-last-tap=on"], [find_engine("port")])
+    with pytest.raises(Unsupported, match="engine torch has no switch for the quirk gradient-ascent"):
+        parse(["gradient-ascent=off"], [find_engine("torch")])
 
 
 def test_settings_are_for_all_engines_or_for_one():
