@@ -8,11 +8,11 @@ For every weight matrix and bias: add a step to one element, run the network for
 Forward differences with such steps are coarse: where rectified units or maxima switch within a step the rule fails for
 right gradients too. So three things are ours. A tensor that fails is tried again with half the step, up to `HALVINGS`
 times. If it fails with every step, the errors e(h) decide. Rounding of the cost in float32 makes errors of R/h, and R
-is seen with the smallest steps; where R/h is below 2 %, a wrong gradient is as far off with the step h as with 2h, while
+is seen with the smallest steps. Where R/h is below 2 %, a wrong gradient is as far off with the step h as with 2h;
 
     ‖e(h)‖ <= ‖e(2h) - e(h)‖ + R/h
 
-says that the size of the step or rounding is all that is seen. One such step, or none where R/h is below 2 %, and the
+says that the size of the step or rounding is all that is seen. One such step, or none with R/h below 2 %, and the
 check is inconclusive. And unless told otherwise, a sample of the elements is moved, not all of them.
 
 cost.tica reports another number than what its gradient follows, so its coefficient is taken as 0.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from ..sweep import STEPS
 from ..table import attributed, decisive
-from ..verdicts import FAILS, summarise
+from ..verdicts import summarise
 
 # How a pair can end, from best to worst, and the exit code that it stands for.
 CODES = {
@@ -116,8 +116,3 @@ def exit_code(outcomes):
     """That of the worst pair; 3 of none."""
     worst = max((one.status for one in outcomes), key=list(CODES).index, default="not compared")
     return CODES[worst]
-
-
-def failures(rows):
-    """How many tensors of some rows fail."""
-    return sum(found.status in FAILS for _, found in decisive(rows))
