@@ -20,9 +20,10 @@ from alexnet_rosetta.harness.golden import files
 from alexnet_rosetta.legacy import _call, cudaconv, quirks, use_isa
 from alexnet_rosetta.legacy._call import col, row
 
-pytestmark = pytest.mark.skipif(
-    shutil.which(os.environ.get("CXX", "g++").split()[0]) is None, reason="no C++ compiler"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++").split()[0]) is None, reason="no C++ compiler"),
+]
 GOLDEN = Path(__file__).parents[1] / "golden"
 BOTH_WAYS = pytest.mark.parametrize("backwards", [False, True], ids=["ascending", "descending"])
 
