@@ -212,8 +212,9 @@ def check_grads(ctx, net, **options):
 def check_layers(ctx, folder, only, load_only, out, **options):
     """Load every pair of layer files in DIR, build it and run all its passes in every engine.
 
-    Derived values are compared with DIR/expected.json.gz, where there is one. Exit code 0: everything agrees; 1: a
-    value or tensor differs; 2: a file was refused, or is too large for this machine; 3: something was not compared.
+    Derived values are compared with DIR/expected.json.gz, where there is one. Exit code 0: all agree, or
+    differ where a quirk explains it; 1: a value or tensor differs; 2: a file was refused, or is too large for this
+    machine; 3: something was not compared.
     """
     from .run import Options
 
