@@ -105,6 +105,24 @@ def test_a_difference_is_found(tmp_path, monkeypatch):
     assert result.output.splitlines()[-1].startswith("0 of 1 pairs agree, 1 different. 73 of 74 tensors agree")
 
 
+def test_a_difference_that_a_quirk_explains_is_none(tmp_path, monkeypatch):
+    class OtherSign(ReferenceSession):
+        """The gradient of the cost, not of minus the cost."""
+
+        def run_backward(self, layer, acts_grad, *more):
+            grads = super().run_backward(layer, acts_grad, *more)
+            return [-grad for grad in grads] if layer.name == "probs" else grads
+
+    double(monkeypatch, OtherSign)
+    write_net(tmp_path)
+    result = check(tmp_path, engine="double")
+    assert result.exit_code == 0
+    assert "explained by quirk gradient-ascent" in result.output
+    sentence = result.output.splitlines()[-1]
+    assert sentence.startswith("0 of 1 pairs agree, 1 but for what quirks explain.")
+    assert "no difference is unexplained" in sentence
+
+
 def test_what_was_not_compared_is_no_pass(tmp_path, monkeypatch):
     write_net(tmp_path)
     double(monkeypatch, NoPooling)
