@@ -6,7 +6,7 @@ from .net_builder import Tensor
 
 CLASSES = (2, 5, 10, 17)
 BOUNDED = {"neuron": "tanh[4,0.25]"}
-"""For logits of probabilities that may have other readers than their cost: a gradient divided by 0 is infinite."""
+"""For logits of probabilities whose logarithm is taken, or that something is divided by: 0 would make it infinite."""
 
 
 def main(b):
@@ -77,7 +77,7 @@ def tica(b):
 def sets(b):
     """Sets of classes, with energies of their own."""
     classes = b.integer(4, 17)
-    energies = _head(b, classes)
+    energies = _head(b, classes, BOUNDED)
     keys = {"setSize": b.integer(1, classes - 1), "threads": b.integer(1, 3)}
     _cost(b, "cost.msm", [Tensor(b.labels, 1), energies], coeff=_coeff(b), **keys)
 
