@@ -26,8 +26,8 @@ public:
     void copyWithin(float* to, const float* from, std::size_t elements) override;
     void forget(float* data, std::size_t elements) override;
     bool sharesHostMemory() const override { return false; }
-    void gemm(char transA, char transB, int m, int n, int k, float alpha, const float* a, int lda,
-              const float* b, int ldb, float beta, float* c, int ldc) override;
+    void gemm(char transA, char transB, int m, int n, int k, float alpha, const float* a, int lda, const float* b,
+              int ldb, float beta, float* c, int ldc) override;
 
 protected:
     void run(LaunchRecord& record) override;

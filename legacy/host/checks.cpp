@@ -6,18 +6,18 @@
 #include "nvmatrix.h"
 
 void requireRowMajor(const char* entry, const char* argument, const Matrix& matrix) {
-    require(!matrix.isTrans(), text(entry, ": ", argument, " has the wrong order"), "row-major (C order)", "column-major",
-            "pass numpy.ascontiguousarray(...)");
+    require(!matrix.isTrans(), text(entry, ": ", argument, " has the wrong order"), "row-major (C order)",
+            "column-major", "pass numpy.ascontiguousarray(...)");
 }
 
 void requireColumnMajor(const char* entry, const char* argument, const Matrix& matrix) {
-    require(matrix.isTrans(), text(entry, ": ", argument, " has the wrong order"), "column-major (Fortran order)", "row-major",
-            "pass numpy.asfortranarray(...)");
+    require(matrix.isTrans(), text(entry, ": ", argument, " has the wrong order"), "column-major (Fortran order)",
+            "row-major", "pass numpy.asfortranarray(...)");
 }
 
 void requireContiguous(const char* entry, const char* argument, const Matrix& matrix) {
-    require(matrix.isContiguous(), text(entry, ": ", argument, " must be contiguous"), text("stride ", matrix.leadingDim()),
-            text("stride ", matrix.stride()), "pass a copy instead of a view");
+    require(matrix.isContiguous(), text(entry, ": ", argument, " must be contiguous"),
+            text("stride ", matrix.leadingDim()), text("stride ", matrix.stride()), "pass a copy instead of a view");
 }
 
 void requireSameShape(const char* entry, const char* argument, const Matrix& matrix, const Matrix& model) {
@@ -44,7 +44,8 @@ int imageSide(const char* entry, const char* argument, const Matrix& images, int
     requireRowMajor(entry, argument, images);
     if (!strideAllowed) requireContiguous(entry, argument, images);
     const int pixels = images.rows() / maps, side = static_cast<int>(std::sqrt(static_cast<double>(pixels)));
-    require(side > 0 && images.cols() > 0 && side * side * maps == images.rows(), text(entry, ": ", argument, " has the wrong shape"),
+    require(side > 0 && images.cols() > 0 && side * side * maps == images.rows(),
+            text(entry, ": ", argument, " has the wrong shape"),
             text("(", maps, " maps * S*S pixels, images) for square maps"), images.shape());
     return side;
 }

@@ -36,7 +36,8 @@ void ConvGeometry::deriveFilterSize(const Matrix& filters) {
             text("rows = ", sets, " (", conv ? "" : "modules * ", "filter channels) * S*S for a square S x S filter"),
             filters.shape(),
             sets > 0 && filters.cols() % sets == 0 && filters.cols() > filters.rows()
-                ? "this looks transposed; filters are (filterChannels*filterPixels, numFilters)" : "");
+                ? "this looks transposed; filters are (filterChannels*filterPixels, numFilters)"
+                : "");
 }
 
 void ConvGeometry::requireCommon() const {
@@ -85,8 +86,6 @@ void ConvGeometry::requirePlain(const char* argument, const Matrix& matrix, bool
 void ConvGeometry::prepareTarget(Matrix& targets, int rows, int cols, float scaleTargets) const {
     requirePlain("targets", targets);
     product({rows, cols});
-    if (scaleTargets == 0)
-        targets.resize(rows, cols);
-    else
-        requireShape("targets", targets, rows, cols);
+    if (scaleTargets == 0) targets.resize(rows, cols);
+    else requireShape("targets", targets, rows, cols);
 }

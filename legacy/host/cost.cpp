@@ -12,8 +12,8 @@ namespace {
 void requireLabels(const char* entry, const Matrix& labels, int numCases) {
     requireRowMajor(entry, "labels", labels);
     requireContiguous(entry, "labels", labels);
-    require(labels.size() == numCases, text(entry, ": labels have the wrong shape"), text("one label per case, ", numCases),
-            labels.shape());
+    require(labels.size() == numCases, text(entry, ": labels have the wrong shape"),
+            text("one label per case, ", numCases), labels.shape());
 }
 
 // Class indices must be classes: the kernels use them as addresses. One look at the labels from the host.
@@ -21,7 +21,8 @@ void requireClasses(const char* entry, const Matrix& labels, int numOut) {
     std::vector<float> values(labels.size());
     labels.device().copyOut(values.data(), labels.data(), values.size());
     for (float value : values)
-        require(value > -1 && value < numOut, text(entry, ": a label is no class"), text("0 to ", numOut - 1), text(value));
+        require(value > -1 && value < numOut, text(entry, ": a label is no class"), text("0 to ", numOut - 1),
+                text(value));
 }
 
 void requireProbs(const char* entry, const char* argument, const Matrix& probs) {
@@ -33,7 +34,8 @@ void requireProbs(const char* entry, const char* argument, const Matrix& probs) 
 void prepareTarget(const char* entry, Matrix& target, const Matrix& model, bool add) {
     if (!add) return target.resize(model);
     requireSameShape(entry, "target", target, model);
-    require(target.isTrans() == model.isTrans(), text(entry, ": target"), "the storage order of the gradient", "the other one");
+    require(target.isTrans() == model.isTrans(), text(entry, ": target"), "the storage order of the gradient",
+            "the other one");
     requireContiguous(entry, "target", target);
 }
 
@@ -44,12 +46,14 @@ void launchCost(Device& device, const Kernel& kernel, int numCases, std::vector<
 
 // Gradient kernels: one thread per class and case.
 void launchGradient(Device& device, const Kernel& kernel, int numCases, int numOut, std::vector<Arg> args) {
-    device.launch(kernel, {divUp(numCases, 32), divUp(numOut, 4)}, {32, 4}, 0, "one class and case per thread", std::move(args));
+    device.launch(kernel, {divUp(numCases, 32), divUp(numOut, 4)}, {32, 4}, 0, "one class and case per thread",
+                  std::move(args));
 }
 
 }  // namespace
 
-void computeLogregCost(Device& device, const Matrix& labels, const Matrix& probs, Matrix& labelLogProbs, Matrix& correctProbs) {
+void computeLogregCost(Device& device, const Matrix& labels, const Matrix& probs, Matrix& labelLogProbs,
+                       Matrix& correctProbs) {
     const char* entry = "computeLogregCost";
     const int numCases = probs.cols(), numOut = probs.rows();
     requireProbs(entry, "probs", probs);
@@ -59,12 +63,14 @@ void computeLogregCost(Device& device, const Matrix& labels, const Matrix& probs
     max(probs, 0, maxProbs);
     resizeTarget(entry, labelLogProbs, probs, 1, numCases);
     resizeTarget(entry, correctProbs, probs, 1, numCases);
-    launchCost(device, PLAIN_INSTANCE(kLogregCost), numCases,
-               {probs.data(), labels.data(), maxProbs.data(), labelLogProbs.data(), correctProbs.data(), numCases, numOut});
+    launchCost(
+        device, PLAIN_INSTANCE(kLogregCost), numCases,
+        {probs.data(), labels.data(), maxProbs.data(), labelLogProbs.data(), correctProbs.data(), numCases, numOut});
 }
 
 void computeMultiSoftmaxCost(Device& device, const Matrix& labels, const Matrix& probs, const Matrix& energies,
-                             Matrix& labelLogProbs, Matrix& correctProbs, Matrix& top5Probs, int setSize, bool useEnergies) {
+                             Matrix& labelLogProbs, Matrix& correctProbs, Matrix& top5Probs, int setSize,
+                             bool useEnergies) {
     const char* entry = "computeMultiSoftmaxCost";
     const int numCases = probs.cols(), numOut = probs.rows();
     requireProbs(entry, "probs", probs);
@@ -79,11 +85,14 @@ void computeMultiSoftmaxCost(Device& device, const Matrix& labels, const Matrix&
     for (Matrix* result : {&labelLogProbs, &correctProbs, &top5Probs}) resizeTarget(entry, *result, probs, 1, numCases);
     std::vector<Arg> args{probs.data(), labels.data()};
     if (useEnergies) args.push_back(energies.data());
-    args.insert(args.end(), {maxValues.data(), labelLogProbs.data(), correctProbs.data(), top5Probs.data(), setSize, numCases, numOut});
-    launchCost(device, useEnergies ? PLAIN_INSTANCE(kMultiSoftmaxCost_engs) : PLAIN_INSTANCE(kMultiSoftmaxCost), numCases, args);
+    args.insert(args.end(), {maxValues.data(), labelLogProbs.data(), correctProbs.data(), top5Probs.data(), setSize,
+                             numCases, numOut});
+    launchCost(device, useEnergies ? PLAIN_INSTANCE(kMultiSoftmaxCost_engs) : PLAIN_INSTANCE(kMultiSoftmaxCost),
+               numCases, args);
 }
 
-void computeCrossEntCost(Device& device, const Matrix& labels, const Matrix& probs, Matrix& labelLogProbs, Matrix& correctProbs) {
+void computeCrossEntCost(Device& device, const Matrix& labels, const Matrix& probs, Matrix& labelLogProbs,
+                         Matrix& correctProbs) {
     const char* entry = "computeCrossEntCost";
     const int numCases = probs.cols(), numOut = probs.rows();
     requireProbs(entry, "probs", probs);
@@ -93,11 +102,13 @@ void computeCrossEntCost(Device& device, const Matrix& labels, const Matrix& pro
     max(probs, 0, maxProbs);
     resizeTarget(entry, labelLogProbs, probs, 1, numCases);
     resizeTarget(entry, correctProbs, probs, 1, numCases);
-    launchCost(device, PLAIN_INSTANCE(kCrossEntCost), numCases,
-               {probs.data(), labels.data(), maxProbs.data(), labelLogProbs.data(), correctProbs.data(), numCases, numOut});
+    launchCost(
+        device, PLAIN_INSTANCE(kCrossEntCost), numCases,
+        {probs.data(), labels.data(), maxProbs.data(), labelLogProbs.data(), correctProbs.data(), numCases, numOut});
 }
 
-void computeLogregGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add, float coeff) {
+void computeLogregGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add,
+                       float coeff) {
     const char* entry = "computeLogregGrad";
     requireProbs(entry, "probs", probs);
     requireLabels(entry, labels, probs.cols());
@@ -108,7 +119,8 @@ void computeLogregGrad(Device& device, const Matrix& labels, const Matrix& probs
     });
 }
 
-void computeCrossEntGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add, float coeff) {
+void computeCrossEntGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add,
+                         float coeff) {
     const char* entry = "computeCrossEntGrad";
     requireProbs(entry, "probs", probs);
     requireProbs(entry, "labels", labels);
@@ -134,7 +146,8 @@ void computeSoftmaxGrad(Device& device, const Matrix& acts, const Matrix& actsGr
     });
 }
 
-void computeLogregSoftmaxGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add, float coeff) {
+void computeLogregSoftmaxGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add,
+                              float coeff) {
     const char* entry = "computeLogregSoftmaxGrad";
     requireColumnMajor(entry, "probs", probs);
     requireContiguous(entry, "probs", probs);
@@ -160,14 +173,15 @@ void computeCrossEntSoftmaxGrad(Device& device, const Matrix& labels, const Matr
     });
 }
 
-void computeEltwiseMaxGrad(Device& device, const Matrix& actGrad, const Matrix& input, const Matrix& output, Matrix& target,
-                           bool add) {
+void computeEltwiseMaxGrad(Device& device, const Matrix& actGrad, const Matrix& input, const Matrix& output,
+                           Matrix& target, bool add) {
     const char* entry = "computeEltwiseMaxGrad";
     requireContiguous(entry, "actGrad", actGrad);
     for (const Matrix* other : {&input, &output}) {
         requireContiguous(entry, "input or output", *other);
         requireSameShape(entry, "input or output", *other, actGrad);
-        require(other->isTrans() == actGrad.isTrans(), text(entry, ": storage order"), "the same for all operands", "both");
+        require(other->isTrans() == actGrad.isTrans(), text(entry, ": storage order"), "the same for all operands",
+                "both");
     }
     prepareTarget(entry, target, actGrad, add);
     const int elements = static_cast<int>(actGrad.size());
@@ -197,19 +211,23 @@ EntryFunction gradient(GradientFunction function) {
 const Entry entries[] = {
     {"computeLogregCost", cost(computeLogregCost)},
     {"computeCrossEntCost", cost(computeCrossEntCost)},
-    {"computeMultiSoftmaxCost", [](Device& device, Arguments& a) {
-        computeMultiSoftmaxCost(device, a.matrix("labels"), a.matrix("probs"), a.matrix("energies"), a.matrix("labelLogProbs"),
-                                a.matrix("correctProbs"), a.matrix("top5Probs"), a.integer("setSize"), a.flag("useEnergies"));
-    }},
+    {"computeMultiSoftmaxCost",
+     [](Device& device, Arguments& a) {
+         computeMultiSoftmaxCost(device, a.matrix("labels"), a.matrix("probs"), a.matrix("energies"),
+                                 a.matrix("labelLogProbs"), a.matrix("correctProbs"), a.matrix("top5Probs"),
+                                 a.integer("setSize"), a.flag("useEnergies"));
+     }},
     {"computeLogregGrad", gradient(computeLogregGrad)},
     {"computeCrossEntGrad", gradient(computeCrossEntGrad)},
     {"computeLogregSoftmaxGrad", gradient(computeLogregSoftmaxGrad)},
     {"computeCrossEntSoftmaxGrad", gradient(computeCrossEntSoftmaxGrad)},
-    {"computeSoftmaxGrad", [](Device& device, Arguments& a) {
-        computeSoftmaxGrad(device, a.matrix("acts"), a.matrix("actsGrad"), a.matrix("target"), a.flag("add"));
-    }},
+    {"computeSoftmaxGrad",
+     [](Device& device, Arguments& a) {
+         computeSoftmaxGrad(device, a.matrix("acts"), a.matrix("actsGrad"), a.matrix("target"), a.flag("add"));
+     }},
     {"computeEltwiseMaxGrad", [](Device& device, Arguments& a) {
-        computeEltwiseMaxGrad(device, a.matrix("actGrad"), a.matrix("input"), a.matrix("output"), a.matrix("target"), a.flag("add"));
-    }}};
+         computeEltwiseMaxGrad(device, a.matrix("actGrad"), a.matrix("input"), a.matrix("output"), a.matrix("target"),
+                               a.flag("add"));
+     }}};
 
 }  // namespace

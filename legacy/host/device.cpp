@@ -98,13 +98,9 @@ CpuDevice::~CpuDevice() {
     for (const auto& [bytes, data] : idle) std::free(data);
 }
 
-void CpuDevice::copyIn(float* device, const float* host, std::size_t elements) {
-    copyWithin(device, host, elements);
-}
+void CpuDevice::copyIn(float* device, const float* host, std::size_t elements) { copyWithin(device, host, elements); }
 
-void CpuDevice::copyOut(float* host, const float* device, std::size_t elements) {
-    copyWithin(host, device, elements);
-}
+void CpuDevice::copyOut(float* host, const float* device, std::size_t elements) { copyWithin(host, device, elements); }
 
 void CpuDevice::copyWithin(float* to, const float* from, std::size_t elements) {
     if (elements) std::memcpy(to, from, elements * sizeof(float));

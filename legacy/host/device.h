@@ -58,8 +58,8 @@ public:
     void copyIn(float* device, const float* host, std::size_t elements) override;
     void copyOut(float* host, const float* device, std::size_t elements) override;
     void copyWithin(float* to, const float* from, std::size_t elements) override;
-    void gemm(char transA, char transB, int m, int n, int k, float alpha, const float* a, int lda,
-              const float* b, int ldb, float beta, float* c, int ldc) override;
+    void gemm(char transA, char transB, int m, int n, int k, float alpha, const float* a, int lda, const float* b,
+              int ldb, float beta, float* c, int ldc) override;
 
 protected:
     void run(LaunchRecord& record) override;

@@ -13,10 +13,8 @@ using Flag = std::integral_constant<bool, value>;
 template <int first, int... others, typename Function>
 void choose(int value, Function function) {
     if (value == first) return function(Int<first>{});
-    if constexpr (sizeof...(others) > 0)
-        return choose<others...>(value, function);
-    else
-        throw std::logic_error("choose: no such instance");
+    if constexpr (sizeof...(others) > 0) return choose<others...>(value, function);
+    else throw std::logic_error("choose: no such instance");
 }
 
 template <typename Function>
@@ -31,7 +29,9 @@ inline int divUp(int a, int b) { return (a + b - 1) / b; }
 // the batch; only the smallest can need bounds checks.
 struct ImageClass {
     explicit ImageClass(int numImages)
-        : perThread(numImages % 128 == 0 ? 4 : numImages % 64 == 0 ? 2 : 1),
+        : perThread(numImages % 128 == 0  ? 4
+                    : numImages % 64 == 0 ? 2
+                                          : 1),
           perBlock(32 * perThread),
           check(numImages % perBlock != 0),
           blocks(divUp(numImages, perBlock)) {}

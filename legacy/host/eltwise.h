@@ -43,8 +43,9 @@ void binarySameOrder(const Matrix& a, const Matrix& b, Matrix& target, float p =
             "element-wise operation: operands differ in storage order", "all row-major or all column-major", "both");
     if (a.empty()) return;
     const int width = target.leadingDim(), height = target.followingDim();
-    a.device().launch(TYPES_INSTANCE(kEltwiseBinaryOp, (Op)), grid(width, height, 32, 8), {32, 8}, 0, "same storage order",
-                      {a.data(), b.data(), target.data(), height, width, a.stride(), b.stride(), target.stride(), p, q});
+    a.device().launch(
+        TYPES_INSTANCE(kEltwiseBinaryOp, (Op)), grid(width, height, 32, 8), {32, 8}, 0, "same storage order",
+        {a.data(), b.data(), target.data(), height, width, a.stride(), b.stride(), target.stride(), p, q});
 }
 
 // target = op(a, b)
@@ -58,8 +59,8 @@ void binary(const Matrix& a, const Matrix& b, Matrix& target, float p = 0, float
     const int width = target.leadingDim(), height = target.followingDim();
     const bool reverse = aDiffers && !bDiffers;
     const Matrix &first = reverse ? b : a, &second = reverse ? a : b;
-    const std::vector<Arg> args{first.data(), second.data(), target.data(), height, width, first.stride(),
-                                second.stride(), target.stride(), p, q};
+    const std::vector<Arg> args{first.data(),   second.data(),   target.data(),   height, width,
+                                first.stride(), second.stride(), target.stride(), p,      q};
     const auto go = [&](const Kernel& kernel, const char* rule) {
         a.device().launch(kernel, grid(width, height, 32, 8), {32, 8}, 4 * 32 * 33, rule, args);
     };
@@ -68,8 +69,7 @@ void binary(const Matrix& a, const Matrix& b, Matrix& target, float p = 0, float
             go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, true, false), "target in the other storage order");
         else if (reverse)
             go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, false, true), "a in the other storage order");
-        else
-            go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, false, false), "b in the other storage order");
+        else go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, false, false), "b in the other storage order");
     });
 }
 
@@ -84,7 +84,8 @@ void ternary(const Matrix& a, const Matrix& b, const Matrix& c, Matrix& target, 
     if (a.empty()) return;
     if (target.isTrans() != a.isTrans()) target.setTrans(a.isTrans());
     const int width = target.leadingDim(), height = target.followingDim();
-    a.device().launch(TYPES_INSTANCE(kEltwiseTernaryOp, (Op)), grid(width, height, 32, 8), {32, 8}, 0, "same storage order",
+    a.device().launch(TYPES_INSTANCE(kEltwiseTernaryOp, (Op)), grid(width, height, 32, 8), {32, 8}, 0,
+                      "same storage order",
                       {a.data(), b.data(), c.data(), target.data(), height, width, a.stride(), b.stride(), c.stride(),
                        target.stride(), p, q});
 }
@@ -110,9 +111,11 @@ void vector(const Matrix& a, const Matrix& vec, Matrix& target, float p = 0, flo
     // In 2012 a row vector over a matrix of one row was taken for a column vector: its first value for all.
     const bool alike = a.sameDims(vec) && !a.device().quirks.on(Quirk::OneRowVectors);
     if (!alike && (a.isTrans() ? vec.cols() == a.cols() : vec.rows() == a.rows()))
-        a.device().launch(TYPES_INSTANCE(kColVectorOp, (Op)), blocks, {64, 4}, 4 * 4, "one value per stored vector", args);
+        a.device().launch(TYPES_INSTANCE(kColVectorOp, (Op)), blocks, {64, 4}, 4 * 4, "one value per stored vector",
+                          args);
     else
-        a.device().launch(TYPES_INSTANCE(kRowVectorOp, (Op)), blocks, {64, 4}, 4 * 64, "one value per position along the stored vectors", args);
+        a.device().launch(TYPES_INSTANCE(kRowVectorOp, (Op)), blocks, {64, 4}, 4 * 64,
+                          "one value per position along the stored vectors", args);
 }
 
 // The row path of section 9.4: every stored vector of length width gives one result.
@@ -126,28 +129,36 @@ void aggregateRows(const Matrix& a, Matrix& target, float p, float q) {
         const auto go = [&](const Kernel& kernel, int threadsX, const char* rule) {
             a.device().launch(kernel, blocks, {threadsX, 8}, 4 * 8 * threadsX, rule, args);
         };
-        if (width > 64) return go(TYPES_INSTANCE(kAggShortRows2, (Agg, Op)), 32, "16384 vectors or more, longer than 64");
+        if (width > 64)
+            return go(TYPES_INSTANCE(kAggShortRows2, (Agg, Op)), 32, "16384 vectors or more, longer than 64");
         if (width <= 16)
             return choose<4, 8, 12, 16>(divUp(width, 4) * 4, [&](auto threads) {
-                go(TYPES_INSTANCE(kAggShortRows, (Agg, Op), 1, threads), threads, "16384 vectors or more, of 16 or fewer");
+                go(TYPES_INSTANCE(kAggShortRows, (Agg, Op), 1, threads), threads,
+                   "16384 vectors or more, of 16 or fewer");
             });
         return choose<2, 3, 4>(width <= 32 ? 2 : divUp(width, 16), [&](auto loops) {
             go(TYPES_INSTANCE(kAggShortRows, (Agg, Op), loops, 32), 32, "16384 vectors or more, of 17 to 64");
         });
     }
     if (width >= 512)
-        return a.device().launch(TYPES_INSTANCE(kAggRows_wholerow_nosync, (Agg, Op)), {1, std::min(1024, height)}, {256, 1},
-                                 4 * 256, "fewer than 16384 vectors, of 512 or more", args);
-    choose<32, 64, 128, 256>(width <= 64 ? 32 : width <= 128 ? 64 : width <= 256 ? 128 : 256, [&](auto threads) {
-        a.device().launch(TYPES_INSTANCE(kAggRows, (Agg, Op), threads), {1, height}, {threads, 1}, 8 * threads,
-                          "fewer than 16384 vectors, shorter than 512", {a.data(), target.data(), width, p, q});
-    });
+        return a.device().launch(TYPES_INSTANCE(kAggRows_wholerow_nosync, (Agg, Op)), {1, std::min(1024, height)},
+                                 {256, 1}, 4 * 256, "fewer than 16384 vectors, of 512 or more", args);
+    choose<32, 64, 128, 256>(
+        width <= 64    ? 32
+        : width <= 128 ? 64
+        : width <= 256 ? 128
+                       : 256,
+        [&](auto threads) {
+            a.device().launch(TYPES_INSTANCE(kAggRows, (Agg, Op), threads), {1, height}, {threads, 1}, 8 * threads,
+                              "fewer than 16384 vectors, shorter than 512", {a.data(), target.data(), width, p, q});
+        });
 }
 
 // target = op(target, aggregate of a along axis); target becomes 1 x cols (axis 0) or rows x 1 (axis 1).
 template <typename Agg, typename Op>
 void aggregate(const Matrix& a, int axis, Matrix& target, float p = 0, float q = 0) {
-    require(a.isContiguous(), "reduction: the matrix must be contiguous", text("stride ", a.leadingDim()), text("stride ", a.stride()));
+    require(a.isContiguous(), "reduction: the matrix must be contiguous", text("stride ", a.leadingDim()),
+            text("stride ", a.stride()));
     const int rows = axis == 0 ? 1 : a.rows(), cols = axis == 0 ? a.cols() : 1;
     if (!target.data()) target = Matrix(a.device(), rows, cols, a.isTrans());
     target.resize(rows, cols);

@@ -21,7 +21,7 @@ struct Refused : std::invalid_argument {
                                      hint.empty() ? "" : "\n  hint:     ", hint)) {}
 };
 
-inline void require(bool condition, const std::string& what, const std::string& expected,
-                    const std::string& actual, const std::string& hint = "") {
+inline void require(bool condition, const std::string& what, const std::string& expected, const std::string& actual,
+                    const std::string& hint = "") {
     if (!condition) throw Refused(what, expected, actual, hint);
 }

@@ -7,7 +7,7 @@
 namespace {
 
 std::string rule(const ConvGeometry& g, const ImageClass& images) {
-    const std::string kernel = g.sparse             ? "connectivity table: sparse_random kernel"
+    const std::string kernel = g.sparse              ? "connectivity table: sparse_random kernel"
                                : g.numImgColors <= 3 ? text(g.numImgColors, " channels: colour kernel")
                                                      : "more than 3 channels: grouped kernel";
     const bool wide = g.filtersPerGroup() % 32 == 0;
@@ -24,8 +24,8 @@ void launch(Device& device, const ConvGeometry& g, const Matrix& images, const M
     const int shared = 4 * 4 * colors * (4 * filtersPerThread + imageClass.perBlock) + (g.sparse ? 4 * colors : 0);
     std::vector<Arg> args{images.data(), filters.data(), targets.data()};
     if (g.sparse) args.push_back(colorIndices);
-    for (int value : {g.numImages, g.numFilters, g.imgSizeY, g.imgSizeX, g.filterSize, g.paddingStart,
-                      g.moduleStride, g.numModulesY, g.numModulesX, g.imgStride})
+    for (int value : {g.numImages, g.numFilters, g.imgSizeY, g.imgSizeX, g.filterSize, g.paddingStart, g.moduleStride,
+                      g.numModulesY, g.numModulesX, g.imgStride})
         args.push_back(value);
     if (g.sparse || g.numImgColors > 3) {
         args.push_back(g.sparse ? g.numFilterColors : g.numImgColors);
@@ -39,10 +39,8 @@ void launch(Device& device, const ConvGeometry& g, const Matrix& images, const M
                 const auto go = [&](const Kernel& kernel) {
                     device.launch(kernel, grid, block, shared, rule(g, imageClass), args);
                 };
-                if (g.sparse)
-                    go(INSTANCE(filterActs_YxX_sparse_random, 4, 32, ipt, fpt, 2, scale, check));
-                else if (g.numImgColors > 3)
-                    go(INSTANCE(filterActs_YxX_sparse, 4, 32, ipt, fpt, 2, scale, check));
+                if (g.sparse) go(INSTANCE(filterActs_YxX_sparse_random, 4, 32, ipt, fpt, 2, scale, check));
+                else if (g.numImgColors > 3) go(INSTANCE(filterActs_YxX_sparse, 4, 32, ipt, fpt, 2, scale, check));
                 else
                     choose<1, 2, 3>(g.numImgColors, [&](auto numColors) {
                         go(INSTANCE(filterActs_YxX_color, 4, 32, ipt, fpt, numColors, scale, check));

@@ -23,10 +23,8 @@ Matrix& GradientSum::total() {
         if (!part.started) continue;
         Matrix packed(own.sum.device(), 0, 0);
         convQuantizeHalf(own.sum.device(), part.sum, packed);
-        if (own.started)
-            own.sum.makeExclusive();
-        else
-            own.sum.renew(part.sum.rows(), part.sum.cols());
+        if (own.started) own.sum.makeExclusive();
+        else own.sum.renew(part.sum.rows(), part.sum.cols());
         const int elements = static_cast<int>(part.sum.size());
         convDequantizeHalf(own.sum.device(), packed, own.sum, elements, own.started ? 1.0f : 0.0f);
         own.started = true;

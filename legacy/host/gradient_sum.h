@@ -20,10 +20,8 @@ public:
     template <typename Contribute>
     void add(int rows, int cols, int from, Contribute contribute) {
         Part& part = from == here ? own : abroad.try_emplace(from, Part{Matrix(own.sum.device(), 0, 0)}).first->second;
-        if (part.started)
-            part.sum.makeExclusive();
-        else
-            part.sum.renew(rows, cols);
+        if (part.started) part.sum.makeExclusive();
+        else part.sum.renew(rows, cols);
         contribute(part.started ? 1.0f : 0.0f, part.sum);
         part.started = true;
     }

@@ -14,15 +14,16 @@ int channelsOf(const char* entry, const char* argument, const Matrix& images, in
     requirePositive(entry, "imgSize", imgSize);
     const int channels = images.rows() / imgSize / imgSize;
     require(channels > 0 && imageSide(entry, argument, images, channels, strideAllowed) == imgSize,
-            text(entry, ": ", argument, " has the wrong shape"), text("rows = channels * ", imgSize, " * ", imgSize), images.shape());
+            text(entry, ": ", argument, " has the wrong shape"), text("rows = channels * ", imgSize, " * ", imgSize),
+            images.shape());
     return channels;
 }
 
 // Three colours of any number of pixels, rows may be strided; returns the pixels.
 int rgbPixels(const char* entry, const Matrix& images) {
     requireRowMajor(entry, "images", images);
-    require(images.rows() > 0 && images.rows() % 3 == 0 && images.cols() > 0, text(entry, ": images have the wrong shape"),
-            "(3 * pixels, images)", images.shape());
+    require(images.rows() > 0 && images.rows() % 3 == 0 && images.cols() > 0,
+            text(entry, ": images have the wrong shape"), "(3 * pixels, images)", images.shape());
     return images.rows() / 3;
 }
 
@@ -57,7 +58,8 @@ struct Nails {
         choose<1, 2>(channelsPerThread, [&](auto cpt) {
             chooseImages<1>(imageClass, [&](auto ipt, auto check) {
                 device.launch(INSTANCE(kBedOfNails, 4, 32, ipt, cpt, check),
-                              {imageClass.blocks * outputsX(), divUp(numChannels, 4 * channelsPerThread) * outputsX()}, {32, 4}, 0,
+                              {imageClass.blocks * outputsX(), divUp(numChannels, 4 * channelsPerThread) * outputsX()},
+                              {32, 4}, 0,
                               text("channels mod 8: ", channelsPerThread, " per thread; ", imageClass.rule()),
                               {images, outputs, reverse, imgSize, numChannels, numImages, startX, strideX, outputsX(),
                                scaleTargets, scaleOutput});
@@ -68,42 +70,46 @@ struct Nails {
 
 }  // namespace
 
-void convGaussianBlur(Device& device, const Matrix& images, const Matrix& filter, Matrix& target, bool horiz, int numChannels,
-                      float scaleTargets, float scaleOutputs) {
+void convGaussianBlur(Device& device, const Matrix& images, const Matrix& filter, Matrix& target, bool horiz,
+                      int numChannels, float scaleTargets, float scaleOutputs) {
     const char* entry = "convGaussianBlur";
     const int imgSize = imageSide(entry, "images", images, numChannels, true), radius = filter.cols() / 2;
     requireRowMajor(entry, "filter", filter);
-    require(filter.rows() == 1 && filter.cols() == 2 * radius + 1 && radius >= 1 && radius <= 4, text(entry, ": filter"),
-            "(1, 2*radius + 1) with radius 1 to 4", filter.shape());
-    require(imgSize >= 2 * radius + 1, text(entry, ": image smaller than the filter"), text("side of ", 2 * radius + 1, " or more"),
-            text(imgSize));
+    require(filter.rows() == 1 && filter.cols() == 2 * radius + 1 && radius >= 1 && radius <= 4,
+            text(entry, ": filter"), "(1, 2*radius + 1) with radius 1 to 4", filter.shape());
+    require(imgSize >= 2 * radius + 1, text(entry, ": image smaller than the filter"),
+            text("side of ", 2 * radius + 1, " or more"), text(imgSize));
     prepareTarget(entry, target, images, images.rows(), scaleTargets);
     choose<1, 2, 3, 4>(radius, [&](auto radius) {
-        device.launch(INSTANCE(kGaussianBlur, 4, 32, radius), {divUp(images.cols(), 32), divUp(numChannels * imgSize, 4)}, {32, 4},
-                      4 * 2 * radius, text("radius ", static_cast<int>(radius)),
-                      {images.data(), filter.data(), target.data(), imgSize, images.cols(), numChannels, images.stride(), horiz,
-                       device.quirks.on(Quirk::BlurLastTap), scaleTargets, scaleOutputs});
+        device.launch(INSTANCE(kGaussianBlur, 4, 32, radius),
+                      {divUp(images.cols(), 32), divUp(numChannels * imgSize, 4)}, {32, 4}, 4 * 2 * radius,
+                      text("radius ", static_cast<int>(radius)),
+                      {images.data(), filter.data(), target.data(), imgSize, images.cols(), numChannels,
+                       images.stride(), horiz, device.quirks.on(Quirk::BlurLastTap), scaleTargets, scaleOutputs});
     });
 }
 
-void convBedOfNails(Device& device, const Matrix& images, Matrix& target, int numChannels, int imgSize, int startX, int strideX,
-                    float scaleTargets, float scaleOutput) {
+void convBedOfNails(Device& device, const Matrix& images, Matrix& target, int numChannels, int imgSize, int startX,
+                    int strideX, float scaleTargets, float scaleOutput) {
     const Nails nails{device, "convBedOfNails", numChannels, imgSize, startX, strideX, images.cols()};
     nails.requireSamples();
-    require(imageSide(nails.entry, "images", images, numChannels) == imgSize, text(nails.entry, ": images have the wrong shape"),
+    require(imageSide(nails.entry, "images", images, numChannels) == imgSize,
+            text(nails.entry, ": images have the wrong shape"),
             text("(", numChannels, " * ", imgSize, " * ", imgSize, ", images)"), images.shape());
-    prepareTarget(nails.entry, target, images, static_cast<long>(numChannels) * nails.outputsX() * nails.outputsX(), scaleTargets);
+    prepareTarget(nails.entry, target, images, static_cast<long>(numChannels) * nails.outputsX() * nails.outputsX(),
+                  scaleTargets);
     nails.launch(images.data(), target.data(), false, scaleTargets, scaleOutput);
 }
 
-void convBedOfNailsUndo(Device& device, const Matrix& actsGrad, Matrix& target, int numChannels, int imgSize, int startX,
-                        int strideX, float scaleTargets, float scaleOutput) {
+void convBedOfNailsUndo(Device& device, const Matrix& actsGrad, Matrix& target, int numChannels, int imgSize,
+                        int startX, int strideX, float scaleTargets, float scaleOutput) {
     const Nails nails{device, "convBedOfNailsUndo", numChannels, imgSize, startX, strideX, actsGrad.cols()};
     nails.requireSamples();
     requireRowMajor(nails.entry, "actsGrad", actsGrad);
     requireContiguous(nails.entry, "actsGrad", actsGrad);
     requireShape(nails.entry, "actsGrad", actsGrad, numChannels * nails.outputsX() * nails.outputsX(), nails.numImages);
-    require(scaleTargets == 0 || imgSize == 1 || !device.quirks.on(Quirk::NailsUndoNeverAdds), text(nails.entry, ": scaleTargets"), "0", text(scaleTargets),
+    require(scaleTargets == 0 || imgSize == 1 || !device.quirks.on(Quirk::NailsUndoNeverAdds),
+            text(nails.entry, ": scaleTargets"), "0", text(scaleTargets),
             "the original compared the target with the size of the outputs and always failed");
     prepareTarget(nails.entry, target, actsGrad, static_cast<long>(numChannels) * imgSize * imgSize, scaleTargets);
     if (scaleTargets == 0) fill(target, 0);
@@ -122,8 +128,10 @@ void convResizeBilinear(Device& device, const Matrix& images, Matrix& target, in
     const float centerScale = static_cast<float>(imgSize * 0.5 - tgtSize * 0.5 * scale);
     const float last = device.quirks.on(Quirk::ResizeClamp) ? imgSize - 1.01f : imgSize - 1.0f;
     chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-        device.launch(INSTANCE(kResizeBilinear, ipt, check), {imageClass.blocks, channels * chunks * chunks}, {32, 16}, 0, imageClass.rule(),
-                      {images.data(), target.data(), imgSize, tgtSize, images.cols(), images.stride(), scale, centerScale, last});
+        device.launch(
+            INSTANCE(kResizeBilinear, ipt, check), {imageClass.blocks, channels * chunks * chunks}, {32, 16}, 0,
+            imageClass.rule(),
+            {images.data(), target.data(), imgSize, tgtSize, images.cols(), images.stride(), scale, centerScale, last});
     });
 }
 
@@ -131,13 +139,15 @@ void convCrop(Device& device, const Matrix& images, Matrix& target, int imgSize,
     const char* entry = "convCrop";
     const int channels = channelsOf(entry, "imgs", images, imgSize, true);
     requirePositive(entry, "tgtSize", tgtSize);
-    require(startY >= 0 && startX >= 0 && tgtSize <= imgSize && startY <= imgSize - tgtSize && startX <= imgSize - tgtSize,
-            text(entry, ": window"), text("inside the ", imgSize, " x ", imgSize, " image"),
-            text(tgtSize, " x ", tgtSize, " at (", startY, ", ", startX, ")"));
+    require(
+        startY >= 0 && startX >= 0 && tgtSize <= imgSize && startY <= imgSize - tgtSize && startX <= imgSize - tgtSize,
+        text(entry, ": window"), text("inside the ", imgSize, " x ", imgSize, " image"),
+        text(tgtSize, " x ", tgtSize, " at (", startY, ", ", startX, ")"));
     resizeTarget(entry, target, images, static_cast<long>(channels) * tgtSize * tgtSize, images.cols());
     const ImageClass imageClass(images.cols());
     chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-        device.launch(INSTANCE(kCrop, ipt, check), {imageClass.blocks, channels * divUp(tgtSize * tgtSize, 4)}, {32, 4}, 0, imageClass.rule(),
+        device.launch(INSTANCE(kCrop, ipt, check), {imageClass.blocks, channels * divUp(tgtSize * tgtSize, 4)}, {32, 4},
+                      0, imageClass.rule(),
                       {images.data(), target.data(), images.cols(), images.stride(), imgSize, tgtSize, startY, startX});
     });
 }
@@ -148,7 +158,8 @@ void convRGBToYUV(Device& device, const Matrix& images, Matrix& target) {
     resizeTarget(entry, target, images, images.rows(), images.cols());
     const ImageClass imageClass(images.cols());
     chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-        device.launch(INSTANCE(kRGBToYUV, ipt, check), {imageClass.blocks, divUp(pixels, 4)}, {32, 4}, 0, imageClass.rule(),
+        device.launch(INSTANCE(kRGBToYUV, ipt, check), {imageClass.blocks, divUp(pixels, 4)}, {32, 4}, 0,
+                      imageClass.rule(),
                       {images.data(), target.data(), pixels, images.cols(), images.stride(),
                        !device.quirks.on(Quirk::YuvCoefficients)});
     });
@@ -162,7 +173,8 @@ void convRGBToLAB(Device& device, const Matrix& images, Matrix& target, bool cen
     const float exponent = device.quirks.on(Quirk::LabExponent) ? 0.3333f : 1.0f / 3;
     choose(center, [&](auto center) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(INSTANCE(kRGBToLAB, ipt, check, center), {imageClass.blocks, divUp(pixels, 4)}, {32, 4}, 0, imageClass.rule(),
+            device.launch(INSTANCE(kRGBToLAB, ipt, check, center), {imageClass.blocks, divUp(pixels, 4)}, {32, 4}, 0,
+                          imageClass.rule(),
                           {images.data(), target.data(), pixels, images.cols(), images.stride(), exponent});
         });
     });
@@ -177,8 +189,8 @@ void convReflectHorizontal(Device& device, const Matrix& images, Matrix& targets
     const ImageClass imageClass(images.cols());
     choose<1, 2, 3>(colors, [&](auto colors) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(INSTANCE(kReflectH, colors, ipt, check), {imageClass.blocks, divUp(imgSize * imgSize, 4)}, {32, 4}, 0,
-                          imageClass.rule(), {images.data(), targets.data(), imgSize, images.cols()});
+            device.launch(INSTANCE(kReflectH, colors, ipt, check), {imageClass.blocks, divUp(imgSize * imgSize, 4)},
+                          {32, 4}, 0, imageClass.rule(), {images.data(), targets.data(), imgSize, images.cols()});
         });
     });
 }
@@ -186,31 +198,40 @@ void convReflectHorizontal(Device& device, const Matrix& images, Matrix& targets
 namespace {
 
 const Entry entries[] = {
-    {"convGaussianBlur", [](Device& device, Arguments& a) {
-        convGaussianBlur(device, a.matrix("images"), a.matrix("filter"), a.matrix("target"), a.flag("horiz"), a.integer("numChannels"),
-                         a.real("scaleTargets"), a.real("scaleOutputs"));
-    }},
-    {"convBedOfNails", [](Device& device, Arguments& a) {
-        convBedOfNails(device, a.matrix("images"), a.matrix("target"), a.integer("numChannels"), a.integer("imgSize"),
-                       a.integer("startX"), a.integer("strideX"), a.real("scaleTargets"), a.real("scaleOutput"));
-    }},
-    {"convBedOfNailsUndo", [](Device& device, Arguments& a) {
-        convBedOfNailsUndo(device, a.matrix("actsGrad"), a.matrix("target"), a.integer("numChannels"), a.integer("imgSize"),
-                           a.integer("startX"), a.integer("strideX"), a.real("scaleTargets"), a.real("scaleOutput"));
-    }},
-    {"convResizeBilinear", [](Device& device, Arguments& a) {
-        convResizeBilinear(device, a.matrix("images"), a.matrix("target"), a.integer("imgSize"), a.integer("tgtSize"), a.real("scale"));
-    }},
-    {"convCrop", [](Device& device, Arguments& a) {
-        convCrop(device, a.matrix("imgs"), a.matrix("target"), a.integer("imgSize"), a.integer("tgtSize"), a.integer("startY"),
-                 a.integer("startX"));
-    }},
-    {"convRGBToYUV", [](Device& device, Arguments& a) { convRGBToYUV(device, a.matrix("images"), a.matrix("target")); }},
-    {"convRGBToLAB", [](Device& device, Arguments& a) {
-        convRGBToLAB(device, a.matrix("images"), a.matrix("target"), a.flag("center"));
-    }},
+    {"convGaussianBlur",
+     [](Device& device, Arguments& a) {
+         convGaussianBlur(device, a.matrix("images"), a.matrix("filter"), a.matrix("target"), a.flag("horiz"),
+                          a.integer("numChannels"), a.real("scaleTargets"), a.real("scaleOutputs"));
+     }},
+    {"convBedOfNails",
+     [](Device& device, Arguments& a) {
+         convBedOfNails(device, a.matrix("images"), a.matrix("target"), a.integer("numChannels"), a.integer("imgSize"),
+                        a.integer("startX"), a.integer("strideX"), a.real("scaleTargets"), a.real("scaleOutput"));
+     }},
+    {"convBedOfNailsUndo",
+     [](Device& device, Arguments& a) {
+         convBedOfNailsUndo(device, a.matrix("actsGrad"), a.matrix("target"), a.integer("numChannels"),
+                            a.integer("imgSize"), a.integer("startX"), a.integer("strideX"), a.real("scaleTargets"),
+                            a.real("scaleOutput"));
+     }},
+    {"convResizeBilinear",
+     [](Device& device, Arguments& a) {
+         convResizeBilinear(device, a.matrix("images"), a.matrix("target"), a.integer("imgSize"), a.integer("tgtSize"),
+                            a.real("scale"));
+     }},
+    {"convCrop",
+     [](Device& device, Arguments& a) {
+         convCrop(device, a.matrix("imgs"), a.matrix("target"), a.integer("imgSize"), a.integer("tgtSize"),
+                  a.integer("startY"), a.integer("startX"));
+     }},
+    {"convRGBToYUV",
+     [](Device& device, Arguments& a) { convRGBToYUV(device, a.matrix("images"), a.matrix("target")); }},
+    {"convRGBToLAB",
+     [](Device& device, Arguments& a) {
+         convRGBToLAB(device, a.matrix("images"), a.matrix("target"), a.flag("center"));
+     }},
     {"convReflectHorizontal", [](Device& device, Arguments& a) {
-        convReflectHorizontal(device, a.matrix("images"), a.matrix("targets"), a.integer("imgSize"));
-    }}};
+         convReflectHorizontal(device, a.matrix("images"), a.matrix("targets"), a.integer("imgSize"));
+     }}};
 
 }  // namespace

@@ -3,12 +3,12 @@
 #include "matrix.h"
 
 // One direction of a separable blur. target may be images.
-void convGaussianBlur(Device& device, const Matrix& images, const Matrix& filter, Matrix& target, bool horiz, int numChannels,
-                      float scaleTargets = 0, float scaleOutputs = 1);
-void convBedOfNails(Device& device, const Matrix& images, Matrix& target, int numChannels, int imgSize, int startX, int strideX,
-                    float scaleTargets = 0, float scaleOutput = 1);
-void convBedOfNailsUndo(Device& device, const Matrix& actsGrad, Matrix& target, int numChannels, int imgSize, int startX,
-                        int strideX, float scaleTargets = 0, float scaleOutput = 1);
+void convGaussianBlur(Device& device, const Matrix& images, const Matrix& filter, Matrix& target, bool horiz,
+                      int numChannels, float scaleTargets = 0, float scaleOutputs = 1);
+void convBedOfNails(Device& device, const Matrix& images, Matrix& target, int numChannels, int imgSize, int startX,
+                    int strideX, float scaleTargets = 0, float scaleOutput = 1);
+void convBedOfNailsUndo(Device& device, const Matrix& actsGrad, Matrix& target, int numChannels, int imgSize,
+                        int startX, int strideX, float scaleTargets = 0, float scaleOutput = 1);
 void convResizeBilinear(Device& device, const Matrix& images, Matrix& target, int imgSize, int tgtSize, float scale);
 void convCrop(Device& device, const Matrix& images, Matrix& target, int imgSize, int tgtSize, int startY, int startX);
 void convRGBToYUV(Device& device, const Matrix& images, Matrix& target);

@@ -48,9 +48,8 @@ void launchRegions(const ConvGeometry& g, const Choice& choice, const ImageClass
                 else go(INSTANCE(img_acts_mediumcolor, ipt, cpt, scale, check, conv));
             });
         else
-            choose<1, 2, 3>(choice.colorsPerThread, [&](auto numColors) {
-                go(INSTANCE(img_acts_color, ipt, numColors, scale, check, conv));
-            });
+            choose<1, 2, 3>(choice.colorsPerThread,
+                            [&](auto numColors) { go(INSTANCE(img_acts_color, ipt, numColors, scale, check, conv)); });
     });
 }
 

@@ -25,12 +25,9 @@ struct Arg {
 
     template <typename T>
     T as() const {
-        if constexpr (std::is_pointer_v<T>)
-            return static_cast<T>(const_cast<void*>(pointer));
-        else if constexpr (std::is_same_v<T, int> || std::is_same_v<T, unsigned>)
-            return static_cast<T>(integer);
-        else if constexpr (std::is_same_v<T, float>)
-            return real;
+        if constexpr (std::is_pointer_v<T>) return static_cast<T>(const_cast<void*>(pointer));
+        else if constexpr (std::is_same_v<T, int> || std::is_same_v<T, unsigned>) return static_cast<T>(integer);
+        else if constexpr (std::is_same_v<T, float>) return real;
         else {
             static_assert(std::is_same_v<T, bool>, "kernel arguments are pointers, int, float or bool");
             return flag;
@@ -73,7 +70,9 @@ struct Kernel {
 inline std::string templateArgument(bool value) { return value ? "true" : "false"; }
 inline std::string templateArgument(int value) { return std::to_string(value); }
 template <typename T, T value>
-std::string templateArgument(std::integral_constant<T, value>) { return templateArgument(value); }
+std::string templateArgument(std::integral_constant<T, value>) {
+    return templateArgument(value);
+}
 
 template <typename... Values>
 std::string instanceName(const std::string& name, const std::string& type, Values... values) {
@@ -93,18 +92,25 @@ std::string typeNames() {
 //   TYPED_INSTANCE(kLocalPool, MaxPooler, 4, 32, …)   first template argument is a type
 //   TYPES_INSTANCE(kAggRows, (agg::Sum, binary::Second), 64)      type arguments in brackets, then values if any
 //   PLAIN_INSTANCE(kLogregCost)                       not a template
-#define INSTANCE(kernel, ...)                                                             \
-    Kernel{instanceName(#kernel, "", __VA_ARGS__), &Invoke<&kernel<__VA_ARGS__>>::run,    \
-           Invoke<&kernel<__VA_ARGS__>>::arity}
-#define TYPED_INSTANCE(kernel, Type, ...)                                                                  \
-    Kernel{instanceName(#kernel, Type::kernelName(), __VA_ARGS__), &Invoke<&kernel<Type, __VA_ARGS__>>::run, \
-           Invoke<&kernel<Type, __VA_ARGS__>>::arity}
+#define INSTANCE(kernel, ...)                                                       \
+    Kernel {                                                                        \
+        instanceName(#kernel, "", __VA_ARGS__), &Invoke<&kernel<__VA_ARGS__>>::run, \
+            Invoke<&kernel<__VA_ARGS__>>::arity                                     \
+    }
+#define TYPED_INSTANCE(kernel, Type, ...)                                                                 \
+    Kernel {                                                                                              \
+        instanceName(#kernel, Type::kernelName(), __VA_ARGS__), &Invoke<&kernel<Type, __VA_ARGS__>>::run, \
+            Invoke<&kernel<Type, __VA_ARGS__>>::arity                                                     \
+    }
 #define WITHOUT_BRACKETS(...) __VA_ARGS__
-#define TYPES_INSTANCE(kernel, TYPES, ...)                                                       \
-    Kernel{instanceName(#kernel, typeNames<WITHOUT_BRACKETS TYPES>() __VA_OPT__(, ) __VA_ARGS__),       \
-           &Invoke<&kernel<WITHOUT_BRACKETS TYPES __VA_OPT__(, ) __VA_ARGS__>>::run,                    \
-           Invoke<&kernel<WITHOUT_BRACKETS TYPES __VA_OPT__(, ) __VA_ARGS__>>::arity}
-#define PLAIN_INSTANCE(kernel) Kernel{#kernel, &Invoke<&kernel>::run, Invoke<&kernel>::arity}
+#define TYPES_INSTANCE(kernel, TYPES, ...)                                                     \
+    Kernel {                                                                                   \
+        instanceName(#kernel, typeNames<WITHOUT_BRACKETS TYPES>() __VA_OPT__(, ) __VA_ARGS__), \
+            &Invoke<&kernel<WITHOUT_BRACKETS TYPES __VA_OPT__(, ) __VA_ARGS__>>::run,          \
+            Invoke<&kernel<WITHOUT_BRACKETS TYPES __VA_OPT__(, ) __VA_ARGS__>>::arity          \
+    }
+#define PLAIN_INSTANCE(kernel) \
+    Kernel { #kernel, &Invoke<&kernel>::run, Invoke<&kernel>::arity }
 
 struct LaunchRecord {
     std::string kernel;

@@ -20,9 +20,17 @@ bool isHalf(const LayerDict& dict, const char* quantiser) {
 }  // namespace
 
 Layer::Layer(Device& device, const LayerDict& dict)
-    : name(dict.word("name")), type(dict.word("type")), outputs(dict.integer("outputs")), acts(device, 0, 0),
-      device(device), mask(device, 0, 0), gpu(std::max(0, static_cast<int>(dict.numberOr(0, "gpu")))),
-      halfActs(isHalf(dict, "quantF")), halfGrads(isHalf(dict, "quantB")), actsGrad(device), rounded(device, 0, 0) {
+    : name(dict.word("name")),
+      type(dict.word("type")),
+      outputs(dict.integer("outputs")),
+      acts(device, 0, 0),
+      device(device),
+      mask(device, 0, 0),
+      gpu(std::max(0, static_cast<int>(dict.numberOr(0, "gpu")))),
+      halfActs(isHalf(dict, "quantF")),
+      halfGrads(isHalf(dict, "quantB")),
+      actsGrad(device),
+      rounded(device, 0, 0) {
     for (std::size_t i = 0; i < dict.list("inputs").size(); ++i) inputsGrad.emplace_back(device, 0, 0);
 }
 

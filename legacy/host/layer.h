@@ -44,7 +44,7 @@ public:
     // target ← scaleTargets * target + this layer's contribution to the gradient of its input i.
     void contribute(const Matrix* given, int i, float scaleTargets, Matrix& target);
     virtual void update(const TrainingStep&) {}
-    virtual void release();            // all but the parameters
+    virtual void release(); // all but the parameters
 
     // A named tensor, null where there is none now; index -1 for names without one.
     virtual Matrix* tensor(const std::string& tensorName, int i);
@@ -57,11 +57,11 @@ public:
     virtual bool learns() const { return false; }
     // Takes what other layers, above this one in the file, or the layer itself lend to it.
     virtual void share(const LayerDict&, const LayerMap&) {}
-    virtual void connected() {}        // called when the graph is complete
+    virtual void connected() {} // called when the graph is complete
     virtual std::string neuronType() const { return ""; }
-    void setMask(const Matrix* given);                 // what is random in the next forward pass; null: nothing
-    virtual void setNormals(std::vector<double> values);          // of noisy learning rates, until the next ones
-    virtual void setConnections(int i, const std::vector<int>& channels);      // of a sparse input
+    void setMask(const Matrix* given); // what is random in the next forward pass; null: nothing
+    virtual void setNormals(std::vector<double> values); // of noisy learning rates, until the next ones
+    virtual void setConnections(int i, const std::vector<int>& channels); // of a sparse input
 
     // Do as several devices did: to layers on other devices (gpu) than this one outputs cross, and the sums of their
     // gradients cross back, in half precision where quantF and quantB say so (network spec 11).
@@ -75,7 +75,7 @@ protected:
     Device& device;
     PassType passType = PassType::Train;
     std::vector<double> costs;
-    Matrix mask;                       // see randomness
+    Matrix mask; // see randomness
 
     // What the layer's randomness is called, in words, where it has some: it comes from outside, as the mask.
     virtual const char* randomness() const { return nullptr; }
@@ -85,7 +85,7 @@ protected:
     virtual void fpropActs(int i, float scaleTargets) = 0;
     virtual void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) = 0;
     virtual void bpropParameters(const Matrix&, const TrainingStep&) {}
-    virtual bool startsGradient() const { return false; }      // needs no gradient from above: costs
+    virtual bool startsGradient() const { return false; } // needs no gradient from above: costs
     virtual bool sendsGradient(int i) const { return prev[i]->gradConsumer; }
 
 private:
@@ -93,7 +93,7 @@ private:
     const bool halfActs, halfGrads;
     std::vector<Matrix> fed, inputsGrad;
     GradientSum actsGrad;
-    Matrix rounded;                    // the acts as other devices see them
+    Matrix rounded; // the acts as other devices see them
     int numCases = 0;
     void checkInputs();
     void sendAbroad();

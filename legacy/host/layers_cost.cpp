@@ -32,10 +32,8 @@ protected:
 
     void bpropActs(const Matrix& v, int, float scaleTargets, Matrix& target) override {
         Matrix dx = target.transposed();
-        if (cost)
-            cost->bpropJoined(acts.transposed(), scaleTargets == 1, dx);
-        else
-            computeSoftmaxGrad(device, acts.transposed(), v.transposed(), dx, scaleTargets == 1);
+        if (cost) cost->bpropJoined(acts.transposed(), scaleTargets == 1, dx);
+        else computeSoftmaxGrad(device, acts.transposed(), v.transposed(), dx, scaleTargets == 1);
     }
 
     bool startsGradient() const override { return cost; }
@@ -50,8 +48,12 @@ private:
 class LogregCost : public CostLayer {
 public:
     LogregCost(Device& device, const LayerDict& dict)
-        : CostLayer(device, dict), topk(static_cast<int>(dict.numberOr(1, "topk"))), logProbs(device, 0, 0),
-          correct(device, 0, 0), correctTopK(device, 0, 0), average(device, 0, 0) {}
+        : CostLayer(device, dict),
+          topk(static_cast<int>(dict.numberOr(1, "topk"))),
+          logProbs(device, 0, 0),
+          correct(device, 0, 0),
+          correctTopK(device, 0, 0),
+          average(device, 0, 0) {}
 
     void connected() override {
         CostLayer::connected();
@@ -67,10 +69,8 @@ public:
 protected:
     void fpropActs(int i, float) override {
         if (i != 1) return;
-        if (!isView(passType))
-            report(input(1));
-        else if (addView(input(1)))
-            report(average);
+        if (!isView(passType)) report(input(1));
+        else if (addView(input(1))) report(average);
     }
 
     void bpropActs(const Matrix&, int, float scaleTargets, Matrix& target) override {
@@ -83,10 +83,8 @@ private:
     int views = 0;
 
     void report(const Matrix& probs) {
-        if (topk == 1)
-            computeLogregCost(device, input(0), probs, logProbs, correct);
-        else
-            computeMultiSoftmaxCost(device, input(0), probs, probs, logProbs, correct, correctTopK, topk, false);
+        if (topk == 1) computeLogregCost(device, input(0), probs, logProbs, correct);
+        else computeMultiSoftmaxCost(device, input(0), probs, probs, logProbs, correct, correctTopK, topk, false);
         const double errors = cases() - sumAll(correct);
         costs = {-sumAll(logProbs), errors, topk == 1 ? errors : cases() - sumAll(correctTopK)};
     }
@@ -97,10 +95,8 @@ private:
         require(first || (views > 0 && average.sameDims(probs)), "there is no first view of these cases",
                 "pass types first_view, middle_view ..., last_view", text(views, " views before, ", average.shape()));
         views = first ? 1 : views + 1;
-        if (first)
-            copyTo(probs, average);
-        else
-            add(average, probs, 1, 1, average);
+        if (first) copyTo(probs, average);
+        else add(average, probs, 1, 1, average);
         if (passType != PassType::LastView) return false;
         scale(average, 1.0f / views, average);
         views = 0;
@@ -157,7 +153,8 @@ protected:
 
     void bpropActs(const Matrix&, int, float scaleTargets, Matrix& target) override {
         const float sign = device.quirks.on(Quirk::Crossent2Sign) ? 1 : -1;
-        eltwise::gradient<binary::BinaryLogLikelihoodGradient>(input(0), input(1), target, scaleTargets == 1, coeff, sign);
+        eltwise::gradient<binary::BinaryLogLikelihoodGradient>(input(0), input(1), target, scaleTargets == 1, coeff,
+                                                               sign);
     }
 
 private:
@@ -169,8 +166,13 @@ private:
 class MultiSoftmaxCost : public CostLayer {
 public:
     MultiSoftmaxCost(Device& device, const LayerDict& dict)
-        : CostLayer(device, dict), setSize(dict.integer("setSize")), threads(dict.integer("threads")),
-          marginals(device, 0, 0), logProbs(device, 0, 0), correct(device, 0, 0), correctTopK(device, 0, 0) {}
+        : CostLayer(device, dict),
+          setSize(dict.integer("setSize")),
+          threads(dict.integer("threads")),
+          marginals(device, 0, 0),
+          logProbs(device, 0, 0),
+          correct(device, 0, 0),
+          correctTopK(device, 0, 0) {}
 
 protected:
     void fpropActs(int i, float) override {

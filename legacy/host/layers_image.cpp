@@ -8,9 +8,14 @@ namespace {
 class PoolLayer : public Layer {
 public:
     PoolLayer(Device& device, const LayerDict& dict)
-        : Layer(device, dict), channels(dict.integer("channels")), sizeX(dict.integer("sizeX")),
-          start(dict.integer("start")), stride(dict.integer("stride")), outputsX(dict.integer("outputsX")),
-          imgSize(dict.integer("imgSize")), random(dict.word("pool") == "rand" && !dict.numberOr(0, "doMax")),
+        : Layer(device, dict),
+          channels(dict.integer("channels")),
+          sizeX(dict.integer("sizeX")),
+          start(dict.integer("start")),
+          stride(dict.integer("stride")),
+          outputsX(dict.integer("outputsX")),
+          imgSize(dict.integer("imgSize")),
+          random(dict.word("pool") == "rand" && !dict.numberOr(0, "doMax")),
           pooler(poolerOf(dict.word("pool"))) {}
 
 protected:
@@ -29,11 +34,11 @@ protected:
     void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
         if (wholeWindows()) {
             if (scaleTargets == 0) target.fillZero();
-            convLocalAvgUndo(device, v, target, sizeX, start, stride, outputsX, imgSize, true, scaleTargets, share(), 2014);
+            convLocalAvgUndo(device, v, target, sizeX, start, stride, outputsX, imgSize, true, scaleTargets, share(),
+                             2014);
         } else if (pooler == Pool::Avg)
             convLocalAvgUndo(device, v, target, sizeX, start, stride, outputsX, imgSize, false, scaleTargets, 1);
-        else
-            convLocalMaxUndo(device, input(i), v, acts, target, sizeX, start, stride, outputsX, scaleTargets, 1);
+        else convLocalMaxUndo(device, input(i), v, acts, target, sizeX, start, stride, outputsX, scaleTargets, 1);
     }
 
 private:

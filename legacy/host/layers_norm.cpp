@@ -14,8 +14,11 @@ namespace {
 class NormLayer : public EltwiseLayer {
 public:
     NormLayer(Device& device, const LayerDict& dict)
-        : EltwiseLayer(device, dict), channels(dict.integer("channels")), size(dict.integer("size")),
-          scale(static_cast<float>(dict.number("scale"))), pow(static_cast<float>(dict.number("pow"))),
+        : EltwiseLayer(device, dict),
+          channels(dict.integer("channels")),
+          size(dict.integer("size")),
+          scale(static_cast<float>(dict.number("scale"))),
+          pow(static_cast<float>(dict.number("pow"))),
           denoms(device, 0, 0) {}
 
     void release() override {
@@ -80,7 +83,9 @@ public:
 protected:
     void normalise() override { convResponseNorm(device, input(0), denoms, acts, channels, size, scale, pow); }
 
-    void undo(const Matrix& v, float scaleTargets, Matrix& target) override { undoOf(input(0), v, scaleTargets, target); }
+    void undo(const Matrix& v, float scaleTargets, Matrix& target) override {
+        undoOf(input(0), v, scaleTargets, target);
+    }
 
     // x: what is squared in the denominators. Windows of 6 or more read the target even where nothing is to be added
     // (quirk norm-undo-add-inverted).

@@ -79,7 +79,10 @@ private:
 class TicaCost : public CostLayer {
 public:
     TicaCost(Device& device, const LayerDict& dict)
-        : CostLayer(device, dict), channels(dict.integer("channels")), sizeX(dict.integer("sizeX")), ticas(device, 0, 0) {}
+        : CostLayer(device, dict),
+          channels(dict.integer("channels")),
+          sizeX(dict.integer("sizeX")),
+          ticas(device, 0, 0) {}
 
 protected:
     bool hasLabels() const override { return false; }

@@ -12,8 +12,11 @@ namespace {
 class NailbedLayer : public Layer {
 public:
     NailbedLayer(Device& device, const LayerDict& dict)
-        : Layer(device, dict), channels(dict.integer("channels")), imgSize(dict.integer("imgSize")),
-          start(dict.integer("start")), stride(dict.integer("stride")) {}
+        : Layer(device, dict),
+          channels(dict.integer("channels")),
+          imgSize(dict.integer("imgSize")),
+          start(dict.integer("start")),
+          stride(dict.integer("stride")) {}
 
 protected:
     void fpropActs(int i, float) override {
@@ -36,7 +39,9 @@ private:
 class BlurLayer : public EltwiseLayer {
 public:
     BlurLayer(Device& device, const LayerDict& dict)
-        : EltwiseLayer(device, dict), channels(dict.integer("channels")), filter(device, 1, dict.integer("filterSize")) {
+        : EltwiseLayer(device, dict),
+          channels(dict.integer("channels")),
+          filter(device, 1, dict.integer("filterSize")) {
         const double stdev = dict.number("stdev");
         const int size = filter.cols();
         std::vector<double> taps;
@@ -72,7 +77,8 @@ private:
 // href: every image left-right.
 class ReflectionLayer : public EltwiseLayer {
 public:
-    ReflectionLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict), imgSize(dict.integer("imgSize")) {}
+    ReflectionLayer(Device& device, const LayerDict& dict)
+        : EltwiseLayer(device, dict), imgSize(dict.integer("imgSize")) {}
 
 protected:
     void fpropActs(int i, float) override { convReflectHorizontal(device, input(i), acts, imgSize); }
@@ -93,7 +99,9 @@ private:
 class ResizeLayer : public ConstantLayer {
 public:
     ResizeLayer(Device& device, const LayerDict& dict)
-        : ConstantLayer(device, dict), imgSize(dict.integer("imgSize")), tgtSize(dict.integer("tgtSize")),
+        : ConstantLayer(device, dict),
+          imgSize(dict.integer("imgSize")),
+          tgtSize(dict.integer("tgtSize")),
           scale(static_cast<float>(dict.number("scale"))) {}
 
 protected:
@@ -109,8 +117,11 @@ private:
 class RandomScaleLayer : public ConstantLayer {
 public:
     RandomScaleLayer(Device& device, const LayerDict& dict)
-        : ConstantLayer(device, dict), imgSize(dict.integer("imgSize")), tgtSize(dict.integer("tgtSize")),
-          maxScale(dict.number("maxScale")), scaled(device, 0, 0) {}
+        : ConstantLayer(device, dict),
+          imgSize(dict.integer("imgSize")),
+          tgtSize(dict.integer("tgtSize")),
+          maxScale(dict.number("maxScale")),
+          scaled(device, 0, 0) {}
 
     void release() override {
         ConstantLayer::release();
@@ -126,12 +137,9 @@ protected:
 
     void fpropActs(int i, float) override {
         const int middle = (imgSize - tgtSize) / 2;
-        if (isView(passType) && input(i).rows() == outputs)
-            copyTo(input(i), acts);
-        else if (passType != PassType::Train)
-            convCrop(device, input(i), acts, imgSize, tgtSize, middle, middle);
-        else
-            scaleAndCrop(input(i));
+        if (isView(passType) && input(i).rows() == outputs) copyTo(input(i), acts);
+        else if (passType != PassType::Train) convCrop(device, input(i), acts, imgSize, tgtSize, middle, middle);
+        else scaleAndCrop(input(i));
     }
 
 private:

@@ -62,10 +62,8 @@ protected:
     void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
         const Matrix y = acts.transposed();
         Matrix dx = target.transposed();
-        if (cost)
-            cost->bpropJoined(y, scaleTargets > 0, dx);
-        else
-            neuronInputGrad(device, neuron, v.transposed(), input(i).transposed(), y, dx, scaleTargets > 0);
+        if (cost) cost->bpropJoined(y, scaleTargets > 0, dx);
+        else neuronInputGrad(device, neuron, v.transposed(), input(i).transposed(), y, dx, scaleTargets > 0);
     }
 
     bool startsGradient() const override { return cost; }
@@ -79,7 +77,8 @@ private:
 class DropoutLayer : public EltwiseLayer {
 public:
     DropoutLayer(Device& device, const LayerDict& dict)
-        : EltwiseLayer(device, dict), keep(static_cast<float>(dict.number("keep"))),
+        : EltwiseLayer(device, dict),
+          keep(static_cast<float>(dict.number("keep"))),
           enable(dict.numberOr(1, "enable") != 0) {}
 
 protected:
@@ -96,16 +95,13 @@ protected:
     }
 
     void bpropActs(const Matrix& v, int, float scaleTargets, Matrix& target) override {
-        if (!masked())
-            add(target, v, scaleTargets, factor(), target);
+        if (!masked()) add(target, v, scaleTargets, factor(), target);
         else if (inverted()) {
             Matrix fresh(device, 0, 0);
             eltwiseMult(v, mask, fresh);
             add(target, fresh, scaleTargets, 1 / keep, target);
-        } else if (scaleTargets == 0)
-            eltwiseMult(v, mask, target);
-        else
-            eltwiseMultAdd(v, mask, target);
+        } else if (scaleTargets == 0) eltwiseMult(v, mask, target);
+        else eltwiseMultAdd(v, mask, target);
     }
 
 private:
@@ -178,10 +174,8 @@ public:
 
 protected:
     void fpropActs(int i, float) override {
-        if (i == 1)
-            applyMax(input(1), input(0), acts);
-        else if (i > 1)
-            applyMax(acts, input(i), acts);
+        if (i == 1) applyMax(input(1), input(0), acts);
+        else if (i > 1) applyMax(acts, input(i), acts);
     }
 
     void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {

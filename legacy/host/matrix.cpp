@@ -64,10 +64,8 @@ void Matrix::reshape(int rows, int cols) {
 }
 
 void Matrix::renew(int rows, int cols) {
-    if (isView() || owned.use_count() > 1)
-        *this = Matrix(*device_, rows, cols, trans);
-    else
-        resize(rows, cols);
+    if (isView() || owned.use_count() > 1) *this = Matrix(*device_, rows, cols, trans);
+    else resize(rows, cols);
     device_->forget(data_, size());
 }
 

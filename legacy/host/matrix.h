@@ -40,7 +40,10 @@ public:
     void makeExclusive();                              // contents are kept
     Matrix transposed() const;                         // a relabelled view: dims swapped, flag flipped
     Matrix rowsView(int first, int count);             // rows first .. first+count-1 of a contiguous row-major matrix
-    void setTrans(bool value) { trans = value; rowStride = leadingDim(); }
+    void setTrans(bool value) {
+        trans = value;
+        rowStride = leadingDim();
+    }
     void fillZero();                                   // through the device
     void copyFrom(const Matrix& source);               // same storage order, becomes the same shape
 

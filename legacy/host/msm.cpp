@@ -16,7 +16,8 @@ double logAdd(double x, double y, bool shortCuts) {
     const double high = std::max(x, y), difference = high - std::min(x, y);
     if (high <= none) return none;
     if (!shortCuts) return high + std::log1p(std::exp(-difference));
-    return difference > 15 ? high : high + (difference > 5 ? std::exp(-difference) : std::log(1 + std::exp(-difference)));
+    return difference > 15 ? high
+                           : high + (difference > 5 ? std::exp(-difference) : std::log(1 + std::exp(-difference)));
 }
 
 // One case: energies e[0], e[step] ... of `classes` classes become marginals. The class `fixed` is in every set; -1: none.
@@ -56,7 +57,8 @@ void marginalsOfCase(float* e, long step, int classes, int setSize, int fixed, b
 
 }  // namespace
 
-Matrix computeMultiSoftmaxMarginals(Device& device, const Matrix& energies, const Matrix* labels, int setSize, int threads) {
+Matrix computeMultiSoftmaxMarginals(Device& device, const Matrix& energies, const Matrix* labels, int setSize,
+                                    int threads) {
     const int classes = energies.rows(), cases = energies.cols();
     require(setSize >= 1 && setSize < classes, "setSize", text("1 to ", classes - 1), text(setSize));
     require(threads >= 1 && threads <= 32, "threads", "1 to 32", text(threads));

@@ -93,9 +93,10 @@ Matrix Network::sumGrad(const std::string& name, const std::vector<Contribution>
             require(part.input >= 0 && part.input < static_cast<int>(consumer.prev.size()) &&
                         consumer.prev[part.input] == &layer,
                     text("input ", part.input, " is not ", name), "an input that reads that layer", text(part.input));
-            sum.add(layer.outputs, consumer.cases(), layer.sendsFrom(consumer), [&](float scaleTargets, Matrix& target) {
-                consumer.contribute(part.given ? &part.actsGrad : nullptr, part.input, scaleTargets, target);
-            });
+            sum.add(layer.outputs, consumer.cases(), layer.sendsFrom(consumer),
+                    [&](float scaleTargets, Matrix& target) {
+                        consumer.contribute(part.given ? &part.actsGrad : nullptr, part.input, scaleTargets, target);
+                    });
         });
     }
     return sum.total();

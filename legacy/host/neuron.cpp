@@ -58,8 +58,10 @@ Neuron neuronOf(const NeuronSpec& spec, int generation, const Quirks& quirks = {
     require(spec.type != "abstanh", "neuron abstanh does not exist", "tanh, or abs above tanh", spec.type,
             "the parsers of all generations have a class for it, but it is not registered, and no engine computes it");
     const auto found = neurons().find(spec.type);
-    require(found != neurons().end(), "unknown neuron", "relu, nrelu, brelu, softrelu, abs, logistic, tanh, square, sqrt, "
-            "linear, ident, drelu or log", spec.type);
+    require(found != neurons().end(), "unknown neuron",
+            "relu, nrelu, brelu, softrelu, abs, logistic, tanh, square, sqrt, "
+            "linear, ident, drelu or log",
+            spec.type);
     Neuron neuron = found->second;
     require(generation >= neuron.since && generation <= neuron.until, text("neuron ", spec.type, ": generation"),
             text(neuron.since, " to ", neuron.until), text(generation));
@@ -70,22 +72,22 @@ Neuron neuronOf(const NeuronSpec& spec, int generation, const Quirks& quirks = {
         return neuron;
     }
     if (spec.type == "softrelu" && quirks.on(Quirk::SoftreluGradientAtOutput, generation == 2011))
-        neuron.fromInputs = false;                                                      // the formula is still that of inputs
+        neuron.fromInputs = false; // the formula is still that of inputs
     if (spec.type == "softrelu" && generation == 2014)
         neuron = {neuron.activate, inputGrad<binary::SoftReluGradient2014>};
     if (spec.type == "tanh" && generation == 2011) neuron.gradient = inputGrad<binary::TanhGradient2011>;
     return neuron;
 }
 
-}  // namespace
+} // namespace
 
 void requireNeuron(const NeuronSpec& spec, int generation) { neuronOf(spec, generation); }
 
 void neuronActivate(Device& device, const NeuronSpec& spec, const Matrix& inputs, Matrix& outputs, int generation) {
     const Neuron neuron = neuronOf(spec, generation, device.quirks);
     const bool inPlace = inputs.data() == outputs.data() && !inputs.empty();
-    require(!neuron.distinct || !inPlace, text("neuron ", spec.type, ": outputs overwrite the inputs"), "separate matrices",
-            "the same matrix", "its gradient needs the inputs");
+    require(!neuron.distinct || !inPlace, text("neuron ", spec.type, ": outputs overwrite the inputs"),
+            "separate matrices", "the same matrix", "its gradient needs the inputs");
     if (spec.type == "ident" && inPlace) return;
     neuron.activate(inputs, outputs, spec.a, spec.b);
 }
@@ -103,8 +105,8 @@ void noisyRelu(Device& device, const Matrix& inputs, const Matrix& normals, Matr
     neuronActivate(device, relu, outputs, outputs);
 }
 
-void neuronInputGrad(Device& device, const NeuronSpec& spec, const Matrix& actsGrad, const Matrix& inputs, const Matrix& outputs,
-                     Matrix& target, bool add, int generation) {
+void neuronInputGrad(Device& device, const NeuronSpec& spec, const Matrix& actsGrad, const Matrix& inputs,
+                     const Matrix& outputs, Matrix& target, bool add, int generation) {
     const Neuron neuron = neuronOf(spec, generation, device.quirks);
     neuron.gradient(actsGrad, neuron.fromInputs ? inputs : outputs, target, add, spec.a, spec.b);
 }
@@ -112,11 +114,12 @@ void neuronInputGrad(Device& device, const NeuronSpec& spec, const Matrix& actsG
 namespace {
 
 const Entry entries[] = {{"neuron", [](Device& device, Arguments& a) {
-    const NeuronSpec spec{a.word("type"), a.real("a"), a.real("b")};
-    const Matrix& inputs = a.matrix("inputs");
-    Matrix& outputs = a.matrix("outputs");
-    neuronActivate(device, spec, inputs, outputs, a.generation);
-    neuronInputGrad(device, spec, a.matrix("actsGrad"), inputs, outputs, a.matrix("target"), a.flag("add"), a.generation);
-}}};
+                              const NeuronSpec spec{a.word("type"), a.real("a"), a.real("b")};
+                              const Matrix& inputs = a.matrix("inputs");
+                              Matrix& outputs = a.matrix("outputs");
+                              neuronActivate(device, spec, inputs, outputs, a.generation);
+                              neuronInputGrad(device, spec, a.matrix("actsGrad"), inputs, outputs, a.matrix("target"),
+                                              a.flag("add"), a.generation);
+                          }}};
 
-}  // namespace
+} // namespace

@@ -26,12 +26,13 @@ struct Cases {
 std::string bounds(const Cases& cases) { return cases.check ? ", bounds checked" : ""; }
 
 // acts = -2 addScale powScale outGrads acts / denoms.
-void undoPrelims(Device& device, const Matrix& outGrads, const Matrix& denoms, Matrix& acts, float addScale, float powScale,
-                 int generation) {
+void undoPrelims(Device& device, const Matrix& outGrads, const Matrix& denoms, Matrix& acts, float addScale,
+                 float powScale, int generation) {
     const int elements = static_cast<int>(acts.size());
     const std::vector<Arg> args{acts.data(), denoms.data(), outGrads.data(), elements, -2 * addScale * powScale};
     if (generation == 2014)
-        device.launch(INSTANCE(kRNormUndoPrelims, 128, 8), divUp(elements, 128 * 8), 128, 0, "8 elements per thread", args);
+        device.launch(INSTANCE(kRNormUndoPrelims, 128, 8), divUp(elements, 128 * 8), 128, 0, "8 elements per thread",
+                      args);
     else
         device.launch(INSTANCE(kRNormUndoPrelims, 128, 4), std::min(512, divUp(elements, 128 * 4)), 128, 0,
                       "4 elements per thread, at most 512 blocks", args);
@@ -50,7 +51,8 @@ void convContrastNorm(Device& device, const Matrix& images, const Matrix& meanDi
     const int imgSize = imageSide(entry, "images", images, numFilters), numImages = images.cols();
     requirePlain(entry, "meanDiffs", meanDiffs, images);
     requirePositive(entry, "sizeX", sizeX);
-    require(numFilters % 16 == 0 || numFilters <= 8, text(entry, ": number of maps"), "1 to 8 or a multiple of 16", text(numFilters));
+    require(numFilters % 16 == 0 || numFilters <= 8, text(entry, ": number of maps"), "1 to 8 or a multiple of 16",
+            text(numFilters));
     resizeTarget(entry, denoms, images, images.rows(), numImages);
     resizeTarget(entry, target, images, images.rows(), numImages);
     std::vector<Arg> args{images.data(), meanDiffs.data(), denoms.data(), target.data(), imgSize};
@@ -62,7 +64,8 @@ void convContrastNorm(Device& device, const Matrix& images, const Matrix& meanDi
         const Cases cases(numImages, 64);
         const int patches = divUp(imgSize, 4);
         choose(cases.check, [&](auto check) {
-            device.launch(INSTANCE(kCNorm2, 8, 8, 4, check), {patches * cases.blocks, patches * numFilters / 4}, {8, 16}, 4 * 4 * 64,
+            device.launch(INSTANCE(kCNorm2, 8, 8, 4, check), {patches * cases.blocks, patches * numFilters / 4},
+                          {8, 16}, 4 * 4 * 64,
                           "window of 6 or more, maps mod 4 == 0: 4x4 pixels per block" + bounds(cases), args);
         });
         return;
@@ -81,9 +84,9 @@ void convContrastNorm(Device& device, const Matrix& images, const Matrix& meanDi
     });
 }
 
-void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& denoms, const Matrix& inputs, Matrix& acts,
-                          Matrix& target, int numFilters, int sizeX, float addScale, float powScale, float scaleTargets,
-                          float scaleOutput, int generation) {
+void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& denoms, const Matrix& inputs,
+                          Matrix& acts, Matrix& target, int numFilters, int sizeX, float addScale, float powScale,
+                          float scaleTargets, float scaleOutput, int generation) {
     const char* entry = "convResponseNormUndo";
     const int imgSize = imageSide(entry, "outGrads", outGrads, numFilters), numImages = outGrads.cols();
     requireMultiple(entry, "number of maps", numFilters, 16);
@@ -93,18 +96,21 @@ void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& 
     requirePlain(entry, "acts", acts, outGrads);
     undoPrelims(device, outGrads, denoms, acts, addScale, powScale, generation);
     resizeTarget(entry, target, outGrads, outGrads.rows(), numImages);
-    const std::vector<Arg> args{outGrads.data(), denoms.data(), inputs.data(), acts.data(), target.data(), imgSize, numFilters,
-                                numImages, sizeX, powScale, scaleTargets, scaleOutput};
+    const std::vector<Arg> args{outGrads.data(), denoms.data(), inputs.data(), acts.data(), target.data(), imgSize,
+                                numFilters,      numImages,     sizeX,         powScale,    scaleTargets,  scaleOutput};
     const bool accumulate = addsToTarget(device, target, scaleTargets, scaleOutput);
 
     if (sizeX >= 6) {
         const int perThread = numImages % 128 == 0 ? 8 : numImages % 64 == 0 ? 4 : 2, patches = divUp(imgSize, 4);
         const Cases cases(numImages, 16 * perThread);
-        const bool inverted = device.quirks.on(Quirk::NormUndoAddInverted);        // by the historical host code (pool-norm H1)
+        const bool inverted =
+            device.quirks.on(Quirk::NormUndoAddInverted);        // by the historical host code (pool-norm H1)
         const auto go = [&](auto ipt, auto add, auto check) {
-            device.launch(INSTANCE(kRNormUndo2, 16, ipt, 4, add, check), {patches * cases.blocks, patches * numFilters / 4}, {16, 16},
-                          4 * 4 * 16 * perThread, text("window of 6 or more: 4x4 pixels per block, ", perThread,
-                          " images per thread", bounds(cases), inverted ? "; the add flag is inverted, as it was" : ""), args);
+            device.launch(INSTANCE(kRNormUndo2, 16, ipt, 4, add, check),
+                          {patches * cases.blocks, patches * numFilters / 4}, {16, 16}, 4 * 4 * 16 * perThread,
+                          text("window of 6 or more: 4x4 pixels per block, ", perThread, " images per thread",
+                               bounds(cases), inverted ? "; the add flag is inverted, as it was" : ""),
+                          args);
         };
         return choose(accumulate != inverted, [&](auto add) {
             if (perThread == 8) return go(Int<8>{}, add, Flag<false>{});
@@ -120,7 +126,8 @@ void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& 
     };
     choose(cases.check, [&](auto check) {
         if (generation == 2014) {
-            perThread == 4 ? go(INSTANCE(kRNormUndo, 4, 32, 4, 2, false)) : go(INSTANCE(kRNormUndo, 4, 32, 1, 2, check));
+            perThread == 4 ? go(INSTANCE(kRNormUndo, 4, 32, 4, 2, false))
+                           : go(INSTANCE(kRNormUndo, 4, 32, 1, 2, check));
             return scaleOverwritten(device, target, scaleTargets, scaleOutput);
         }
         choose(accumulate, [&](auto add) {
@@ -132,8 +139,8 @@ void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& 
 
 void convResponseNormCrossMap(Device& device, const Matrix& images, Matrix& denoms, Matrix& target, int numFilters,
                               int sizeF, float addScale, float powScale, float minDiv, bool blocked, int generation) {
-    convContrastNormCrossMap(device, images, images, denoms, target, numFilters, sizeF, addScale, powScale, minDiv, blocked,
-                             generation);
+    convContrastNormCrossMap(device, images, images, denoms, target, numFilters, sizeF, addScale, powScale, minDiv,
+                             blocked, generation);
 }
 
 namespace {
@@ -151,9 +158,9 @@ std::string crossMapRule(const Cases& cases, bool blocked) {
 
 }  // namespace
 
-void convContrastNormCrossMap(Device& device, const Matrix& images, const Matrix& meanDiffs, Matrix& denoms, Matrix& target,
-                              int numFilters, int sizeF, float addScale, float powScale, float minDiv, bool blocked,
-                              int generation) {
+void convContrastNormCrossMap(Device& device, const Matrix& images, const Matrix& meanDiffs, Matrix& denoms,
+                              Matrix& target, int numFilters, int sizeF, float addScale, float powScale, float minDiv,
+                              bool blocked, int generation) {
     const char* entry = "convContrastNormCrossMap";
     const int imgSize = crossMapSide(entry, "images", images, numFilters, sizeF), numImages = images.cols();
     requirePlain(entry, "meanDiffs", meanDiffs, images);
@@ -163,17 +170,17 @@ void convContrastNormCrossMap(Device& device, const Matrix& images, const Matrix
     const Cases cases(numImages, 128);
     choose(cases.check, [&](auto check) {
         choose(blocked, [&](auto blocked) {
-            device.launch(INSTANCE(kFCNorm, 4, 32, 4, check, blocked), {cases.blocks * imgSize, numFilters / 4 * imgSize}, {32, 4},
-                          0, crossMapRule(cases, blocked),
-                          {images.data(), meanDiffs.data(), stored, target.data(), imgSize, numFilters, numImages, sizeF,
-                           addScale, powScale, minDiv});
+            device.launch(INSTANCE(kFCNorm, 4, 32, 4, check, blocked),
+                          {cases.blocks * imgSize, numFilters / 4 * imgSize}, {32, 4}, 0, crossMapRule(cases, blocked),
+                          {images.data(), meanDiffs.data(), stored, target.data(), imgSize, numFilters, numImages,
+                           sizeF, addScale, powScale, minDiv});
         });
     });
 }
 
 void convResponseNormCrossMapUndo(Device& device, const Matrix& outGrads, const Matrix& denoms, const Matrix& inputs,
-                                  Matrix& acts, Matrix& target, int numFilters, int sizeF, float addScale, float powScale,
-                                  bool blocked, float scaleTargets, float scaleOutput) {
+                                  Matrix& acts, Matrix& target, int numFilters, int sizeF, float addScale,
+                                  float powScale, bool blocked, float scaleTargets, float scaleOutput) {
     const char* entry = "convResponseNormCrossMapUndo";
     const int imgSize = crossMapSide(entry, "outGrads", outGrads, numFilters, sizeF), numImages = outGrads.cols();
     requirePlain(entry, "denoms", denoms, outGrads);
@@ -186,17 +193,18 @@ void convResponseNormCrossMapUndo(Device& device, const Matrix& outGrads, const 
         choose(cases.check, [&](auto check) {
             choose(blocked, [&](auto blocked) {
                 device.launch(INSTANCE(kFRNormUndo, 4, 32, 4, add, check, blocked),
-                              {cases.blocks * imgSize, numFilters / 4 * imgSize}, {32, 4}, 0, crossMapRule(cases, blocked),
-                              {outGrads.data(), denoms.data(), inputs.data(), acts.data(), target.data(), imgSize, numFilters,
-                               numImages, sizeF, powScale, scaleTargets, scaleOutput});
+                              {cases.blocks * imgSize, numFilters / 4 * imgSize}, {32, 4}, 0,
+                              crossMapRule(cases, blocked),
+                              {outGrads.data(), denoms.data(), inputs.data(), acts.data(), target.data(), imgSize,
+                               numFilters, numImages, sizeF, powScale, scaleTargets, scaleOutput});
             });
         });
     });
 }
 
 void convResponseNormCrossMapUndo2(Device& device, const Matrix& outGrads, const Matrix& inputs, const Matrix& acts,
-                                   Matrix& target, int numFilters, int sizeF, float addScale, float powScale, float minDiv,
-                                   bool blocked, float scaleTargets, float scaleOutput) {
+                                   Matrix& target, int numFilters, int sizeF, float addScale, float powScale,
+                                   float minDiv, bool blocked, float scaleTargets, float scaleOutput) {
     const char* entry = "convResponseNormCrossMapUndo";
     const int imgSize = crossMapSide(entry, "outGrads", outGrads, numFilters, sizeF), numImages = outGrads.cols();
     requirePlain(entry, "inputs", inputs, outGrads);
@@ -208,9 +216,10 @@ void convResponseNormCrossMapUndo2(Device& device, const Matrix& outGrads, const
         choose(cases.check, [&](auto check) {
             choose(blocked, [&](auto blocked) {
                 device.launch(INSTANCE(kFRNormUndo2, 4, 32, 4, add, check, blocked),
-                              {cases.blocks * imgSize, numFilters / 4 * imgSize}, {32, 4}, 0, crossMapRule(cases, blocked),
-                              {outGrads.data(), inputs.data(), acts.data(), target.data(), imgSize, numFilters, numImages,
-                               sizeF, addScale, powScale, minDiv, scaleTargets, scaleOutput});
+                              {cases.blocks * imgSize, numFilters / 4 * imgSize}, {32, 4}, 0,
+                              crossMapRule(cases, blocked),
+                              {outGrads.data(), inputs.data(), acts.data(), target.data(), imgSize, numFilters,
+                               numImages, sizeF, addScale, powScale, minDiv, scaleTargets, scaleOutput});
             });
         });
     });
@@ -221,7 +230,8 @@ namespace {
 // The constant of the denominator: an argument from 2012 on across maps, from 2014 on within maps.
 float minDivOf(Arguments& a, const char* entry, int since) {
     const float minDiv = a.real("minDiv");
-    require(minDiv == 1 || a.generation >= since, text(entry, ": minDiv"), text("1 before generation ", since), text(minDiv));
+    require(minDiv == 1 || a.generation >= since, text(entry, ": minDiv"), text("1 before generation ", since),
+            text(minDiv));
     return minDiv;
 }
 
@@ -245,9 +255,9 @@ EntryFunction crossMap(const char* entry, const char* meanDiffs) {
     return [=](Device& device, Arguments& a) {
         Matrix none;
         convContrastNormCrossMap(device, a.matrix("images"), a.matrix(meanDiffs),
-                                 a.generation == 2014 ? none : a.matrix("denoms"), a.matrix("target"), a.integer("numFilters"),
-                                 a.integer("sizeF"), a.real("addScale"), a.real("powScale"), minDivOf(a, entry, 2012),
-                                 a.flag("blocked"), a.generation);
+                                 a.generation == 2014 ? none : a.matrix("denoms"), a.matrix("target"),
+                                 a.integer("numFilters"), a.integer("sizeF"), a.real("addScale"), a.real("powScale"),
+                                 minDivOf(a, entry, 2012), a.flag("blocked"), a.generation);
     };
 }
 
@@ -255,22 +265,21 @@ void crossMapUndo(Device& device, Arguments& a) {
     const int numFilters = a.integer("numFilters"), sizeF = a.integer("sizeF");
     const float addScale = a.real("addScale"), powScale = a.real("powScale");
     if (a.generation == 2014)
-        convResponseNormCrossMapUndo2(device, a.matrix("outGrads"), a.matrix("inputs"), a.matrix("acts"), a.matrix("target"),
-                                      numFilters, sizeF, addScale, powScale, a.real("minDiv"), a.flag("blocked"),
-                                      a.real("scaleTargets"), a.real("scaleOutput"));
+        convResponseNormCrossMapUndo2(device, a.matrix("outGrads"), a.matrix("inputs"), a.matrix("acts"),
+                                      a.matrix("target"), numFilters, sizeF, addScale, powScale, a.real("minDiv"),
+                                      a.flag("blocked"), a.real("scaleTargets"), a.real("scaleOutput"));
     else
-        convResponseNormCrossMapUndo(device, a.matrix("outGrads"), a.matrix("denoms"), a.matrix("inputs"), a.matrix("acts"),
-                                     a.matrix("target"), numFilters, sizeF, addScale, powScale, a.flag("blocked"),
-                                     a.real("scaleTargets"), a.real("scaleOutput"));
+        convResponseNormCrossMapUndo(device, a.matrix("outGrads"), a.matrix("denoms"), a.matrix("inputs"),
+                                     a.matrix("acts"), a.matrix("target"), numFilters, sizeF, addScale, powScale,
+                                     a.flag("blocked"), a.real("scaleTargets"), a.real("scaleOutput"));
 }
 
-const Entry entries[] = {
-    {"convResponseNorm", sameMap("convResponseNorm", "images")},
-    {"convContrastNorm", sameMap("convContrastNorm", "meanDiffs")},
-    {"convResponseNormUndo", sameMapUndo("inputs")},
-    {"convContrastNormUndo", sameMapUndo("meanDiffs")},
-    {"convResponseNormCrossMap", crossMap("convResponseNormCrossMap", "images")},
-    {"convContrastNormCrossMap", crossMap("convContrastNormCrossMap", "meanDiffs")},
-    {"convResponseNormCrossMapUndo", crossMapUndo}};
+const Entry entries[] = {{"convResponseNorm", sameMap("convResponseNorm", "images")},
+                         {"convContrastNorm", sameMap("convContrastNorm", "meanDiffs")},
+                         {"convResponseNormUndo", sameMapUndo("inputs")},
+                         {"convContrastNormUndo", sameMapUndo("meanDiffs")},
+                         {"convResponseNormCrossMap", crossMap("convResponseNormCrossMap", "images")},
+                         {"convContrastNormCrossMap", crossMap("convContrastNormCrossMap", "meanDiffs")},
+                         {"convResponseNormCrossMapUndo", crossMapUndo}};
 
 }  // namespace

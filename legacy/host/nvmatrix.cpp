@@ -14,12 +14,9 @@ void scale(const Matrix& a, float s, Matrix& target) {
 }
 
 void add(const Matrix& a, const Matrix& b, float scaleA, float scaleB, Matrix& target) {
-    if (scaleA == 0)
-        scale(b, scaleB, target);
-    else if (scaleA == 1 && scaleB == 1)
-        eltwise::binary<binary::Add>(a, b, target);
-    else
-        eltwise::binary<binary::WeightedAdd>(a, b, target, scaleA, scaleB);
+    if (scaleA == 0) scale(b, scaleB, target);
+    else if (scaleA == 1 && scaleB == 1) eltwise::binary<binary::Add>(a, b, target);
+    else eltwise::binary<binary::WeightedAdd>(a, b, target, scaleA, scaleB);
 }
 
 void eltwiseMult(const Matrix& a, const Matrix& b, Matrix& target) { eltwise::binary<binary::Multiply>(a, b, target); }
@@ -55,10 +52,8 @@ void sum(const Matrix& a, int axis, Matrix& target) { eltwise::aggregate<agg::Su
 void max(const Matrix& a, int axis, Matrix& target) { eltwise::aggregate<agg::Max, binary::Second>(a, axis, target); }
 
 void addSum(const Matrix& a, int axis, float scaleThis, float scaleSum, Matrix& target) {
-    if (scaleThis == 0)
-        eltwise::aggregate<agg::Sum, binary::SecondScaled>(a, axis, target, scaleSum);
-    else
-        eltwise::aggregate<agg::Sum, binary::WeightedAdd>(a, axis, target, scaleThis, scaleSum);
+    if (scaleThis == 0) eltwise::aggregate<agg::Sum, binary::SecondScaled>(a, axis, target, scaleSum);
+    else eltwise::aggregate<agg::Sum, binary::WeightedAdd>(a, axis, target, scaleThis, scaleSum);
 }
 
 namespace {
@@ -81,11 +76,13 @@ double sumOnHost(const Matrix& a) {
 }  // namespace
 
 double sumAll(const Matrix& a) {
-    require(a.isContiguous(), "sum: the matrix must be contiguous", text("stride ", a.leadingDim()), text("stride ", a.stride()));
+    require(a.isContiguous(), "sum: the matrix must be contiguous", text("stride ", a.leadingDim()),
+            text("stride ", a.stride()));
     if (a.size() <= hostSize) return sumOnHost(a);
     const int columns = totalColumns(a.size()), blocks = divUp(columns, 512);
     Matrix partial(a.device(), 1, blocks);
-    a.device().launch(TYPES_INSTANCE(kTotalAgg, (agg::Sum)), blocks, 512, 4 * 512, "one partial sum per block, 512 threads",
+    a.device().launch(TYPES_INSTANCE(kTotalAgg, (agg::Sum)), blocks, 512, 4 * 512,
+                      "one partial sum per block, 512 threads",
                       {a.data(), partial.data(), columns, static_cast<int>(a.size())});
     return sumAll(partial);
 }

@@ -7,13 +7,13 @@
 #include "matrix.h"
 
 void fill(Matrix& target, float value);
-void copyTo(const Matrix& a, Matrix& target);                                         // turns the storage order if it must
-void scale(const Matrix& a, float s, Matrix& target);                                 // s a
-void add(const Matrix& a, const Matrix& b, float scaleA, float scaleB, Matrix& target);   // scaleA 0: a is not read
+void copyTo(const Matrix& a, Matrix& target); // turns the storage order if it must
+void scale(const Matrix& a, float s, Matrix& target); // s a
+void add(const Matrix& a, const Matrix& b, float scaleA, float scaleB, Matrix& target); // scaleA 0: a is not read
 void eltwiseMult(const Matrix& a, const Matrix& b, Matrix& target);
-void eltwiseMultAdd(const Matrix& a, const Matrix& b, Matrix& target);                // target + a b
+void eltwiseMultAdd(const Matrix& a, const Matrix& b, Matrix& target); // target + a b
 void eltwiseDivide(const Matrix& a, const Matrix& b, Matrix& target);
-void applyMax(const Matrix& a, const Matrix& b, Matrix& target);                      // a > b ? a : b
+void applyMax(const Matrix& a, const Matrix& b, Matrix& target); // a > b ? a : b
 void addScalar(const Matrix& a, float s, Matrix& target);
 void squareRoot(const Matrix& a, Matrix& target);
 void expInto(const Matrix& a, Matrix& target);
@@ -26,7 +26,8 @@ void eltwiseDivideByVector(const Matrix& a, const Matrix& vec, Matrix& target);
 // Along axis 0 (results 1 x cols) or 1 (rows x 1).
 void sum(const Matrix& a, int axis, Matrix& target);
 void max(const Matrix& a, int axis, Matrix& target);
-void addSum(const Matrix& a, int axis, float scaleThis, float scaleSum, Matrix& target);  // scaleThis 0: target is not read
+void addSum(const Matrix& a, int axis, float scaleThis, float scaleSum,
+            Matrix& target); // scaleThis 0: target is not read
 
 // Partial sums on the device, the last few thousand in order on the host, all in float.
 double sumAll(const Matrix& a);

@@ -38,24 +38,26 @@ const Entry entries[] = {
     {"NVMatrix::sum", reduction(sum)},
     {"NVMatrix::max", reduction(max)},
     {"NVMatrix::scale", [](Device&, Arguments& a) { scale(a.matrix("a"), a.real("s"), a.matrix("target")); }},
-    {"NVMatrix::add", [](Device&, Arguments& a) {
-        add(a.matrix("a"), a.matrix("b"), a.real("scaleA"), a.real("scaleB"), a.matrix("target"));
-    }},
-    {"NVMatrix::addVector", [](Device&, Arguments& a) {
-        addVector(a.matrix("a"), a.matrix("b"), a.real("scaleVec"), a.matrix("target"));
-    }},
-    {"NVMatrix::addSum", [](Device&, Arguments& a) {
-        addSum(a.matrix("a"), a.integer("axis"), a.real("scaleThis"), a.real("scaleSum"), a.matrix("target"));
-    }},
-    {"NVMatrix::addProduct", [](Device&, Arguments& a) {
-        addProduct(a.matrix("a"), a.matrix("b"), a.real("scaleThis"), a.real("scaleAB"), a.matrix("target"));
-    }},
+    {"NVMatrix::add",
+     [](Device&, Arguments& a) {
+         add(a.matrix("a"), a.matrix("b"), a.real("scaleA"), a.real("scaleB"), a.matrix("target"));
+     }},
+    {"NVMatrix::addVector",
+     [](Device&, Arguments& a) { addVector(a.matrix("a"), a.matrix("b"), a.real("scaleVec"), a.matrix("target")); }},
+    {"NVMatrix::addSum",
+     [](Device&, Arguments& a) {
+         addSum(a.matrix("a"), a.integer("axis"), a.real("scaleThis"), a.real("scaleSum"), a.matrix("target"));
+     }},
+    {"NVMatrix::addProduct",
+     [](Device&, Arguments& a) {
+         addProduct(a.matrix("a"), a.matrix("b"), a.real("scaleThis"), a.real("scaleAB"), a.matrix("target"));
+     }},
     {"NVMatrix::sumAll", [](Device&, Arguments& a) { store(sumAll(a.matrix("a")), a.matrix("target")); }},
-    {"NVMatrix::dotProduct", [](Device&, Arguments& a) {
-        store(dotProduct(a.matrix("a"), a.matrix("b")), a.matrix("target"));
-    }},
+    {"NVMatrix::dotProduct",
+     [](Device&, Arguments& a) { store(dotProduct(a.matrix("a"), a.matrix("b")), a.matrix("target")); }},
     {"NVMatrix::updateWeights", [](Device&, Arguments& a) {
-        updateWeights(a.matrix("weights"), a.matrix("inc"), a.matrix("grad"), a.real("epsilon"), a.real("mom"), a.real("wc"));
-    }}};
+         updateWeights(a.matrix("weights"), a.matrix("inc"), a.matrix("grad"), a.real("epsilon"), a.real("mom"),
+                       a.real("wc"));
+     }}};
 
 }  // namespace

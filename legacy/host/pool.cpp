@@ -28,7 +28,8 @@ struct PoolGeometry {
     // For the backward direction: the tiles of the kernels, windows without gaps.
     void requireUndo(const Matrix& gradients) const {
         requireMultiple(entry, "number of maps", numFilters, 16);
-        require(strideX <= subsX, text(entry, ": gaps between windows"), text("strideX <= subsX = ", subsX), text(strideX));
+        require(strideX <= subsX, text(entry, ": gaps between windows"), text("strideX <= subsX = ", subsX),
+                text(strideX));
         require(gradients.rows() == numFilters * outputs(), text(entry, ": gradients have the wrong shape"),
                 text("(", numFilters, " maps * ", outputs(), " outputs, images)"), gradients.shape());
     }
@@ -42,13 +43,14 @@ int mapsOf(const char* entry, const Matrix& gradients, int outputsX) {
 }
 
 // Not of 2012: of equal pixels the first in a window gets all of its gradient.
-void firstMaxUndo(Device& device, const PoolGeometry& g, const Matrix& images, const Matrix& maxGrads, const Matrix& maxActs,
-                  Matrix& target, bool adds, float scaleTargets, float scaleOutput) {
+void firstMaxUndo(Device& device, const PoolGeometry& g, const Matrix& images, const Matrix& maxGrads,
+                  const Matrix& maxActs, Matrix& target, bool adds, float scaleTargets, float scaleOutput) {
     choose(adds, [&](auto add) {
-        device.launch(INSTANCE(kLocalFirstMaxUndo, 4, 32, add), {divUp(g.numImages, 32) * g.imgSize, divUp(g.numFilters, 4) * g.imgSize},
-                      {32, 4}, 0, "ties go to the first pixel of a window, which 2012 did not do",
-                      {images.data(), maxGrads.data(), maxActs.data(), target.data(), g.imgSize, g.numFilters, g.numImages,
-                       g.subsX, g.startX, g.strideX, g.outputsX, scaleTargets, scaleOutput});
+        device.launch(INSTANCE(kLocalFirstMaxUndo, 4, 32, add),
+                      {divUp(g.numImages, 32) * g.imgSize, divUp(g.numFilters, 4) * g.imgSize}, {32, 4}, 0,
+                      "ties go to the first pixel of a window, which 2012 did not do",
+                      {images.data(), maxGrads.data(), maxActs.data(), target.data(), g.imgSize, g.numFilters,
+                       g.numImages, g.subsX, g.startX, g.strideX, g.outputsX, scaleTargets, scaleOutput});
     });
 }
 
@@ -60,14 +62,14 @@ void poolLargeWindows(Device& device, const PoolGeometry& g, const Matrix& image
     const Dim3 grid(divUp(g.outputsX, 4) * imgBlocks, divUp(g.outputsX, 4) * g.numFilters / filtersPerThread);
     choose<1, 2, 3, 4>(filtersPerThread, [&](auto fpt) {
         const auto go = [&](const Kernel& kernel) {
-            device.launch(kernel, grid, {8, 16}, 4 * fpt * 8 * perThread,
-                          text("stride 1, windows of 6 or more: 4x4 outputs per block; ", perThread, " images, ", filtersPerThread, " maps per thread"),
-                          {images.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX, g.outputsX});
+            device.launch(
+                kernel, grid, {8, 16}, 4 * fpt * 8 * perThread,
+                text("stride 1, windows of 6 or more: 4x4 outputs per block; ", perThread, " images, ",
+                     filtersPerThread, " maps per thread"),
+                {images.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX, g.outputsX});
         };
-        if (perThread == 8)
-            go(TYPED_INSTANCE(kLocalPool2, Pooler, 8, 8, fpt, false));
-        else
-            choose(checkCaseBounds, [&](auto check) { go(TYPED_INSTANCE(kLocalPool2, Pooler, 8, 4, fpt, check)); });
+        if (perThread == 8) go(TYPED_INSTANCE(kLocalPool2, Pooler, 8, 8, fpt, false));
+        else choose(checkCaseBounds, [&](auto check) { go(TYPED_INSTANCE(kLocalPool2, Pooler, 8, 4, fpt, check)); });
     });
 }
 
@@ -98,21 +100,20 @@ template <typename Pooler>
 void pool(Device& device, const PoolGeometry& g, const Matrix& images, Matrix& target, int generation) {
     if (g.strideX == 1 && g.subsX >= 6 && (generation != 2014 || g.outputsX > 1))
         poolLargeWindows<Pooler>(device, g, images, target);
-    else if (generation == 2014)
-        poolWindows<Pooler, 4, 16>(device, g, images, target);
-    else
-        poolWindows<Pooler, 2, 8>(device, g, images, target);
+    else if (generation == 2014) poolWindows<Pooler, 4, 16>(device, g, images, target);
+    else poolWindows<Pooler, 2, 8>(device, g, images, target);
 }
 
 }  // namespace
 
-void convLocalPool(Device& device, const Matrix& images, Matrix& target, int numFilters, int subsX, int startX, int strideX,
-                   int outputsX, Pool pooler, int generation) {
+void convLocalPool(Device& device, const Matrix& images, Matrix& target, int numFilters, int subsX, int startX,
+                   int strideX, int outputsX, Pool pooler, int generation) {
     const char* entry = "convLocalPool";
     const int imgSize = imageSide(entry, "images", images, numFilters);
     const PoolGeometry g{entry, numFilters, images.cols(), imgSize, subsX, startX, strideX, outputsX};
     g.requireWindows();
-    require(pooler != Pool::Sum || generation == 2014, "convLocalPool: sum pooling", "generation 2014", text(generation));
+    require(pooler != Pool::Sum || generation == 2014, "convLocalPool: sum pooling", "generation 2014",
+            text(generation));
     resizeTarget(entry, target, images, numFilters * g.outputs(), g.numImages);
     if (pooler == Pool::Max) return pool<MaxPooler>(device, g, images, target, generation);
     if (pooler == Pool::MaxAbs) return pool<MaxAbsPooler>(device, g, images, target, generation);
@@ -133,13 +134,14 @@ void convLocalRandomPool(Device& device, const Matrix& images, const Matrix& uni
     resizeTarget(entry, target, images, numFilters * g.outputs(), g.numImages);
     overWindows<2, 8>(g, [&](auto ipt, auto fpt, auto check, Dim3 grid, const std::string& rule) {
         device.launch(INSTANCE(kLocalRandomPool, 4, 32, ipt, fpt, check), grid, {32, 4}, 0, rule,
-                      {images.data(), uniforms.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX,
-                       g.strideX, g.outputsX});
+                      {images.data(), uniforms.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX,
+                       g.startX, g.strideX, g.outputsX});
     });
 }
 
-void convLocalMaxUndo(Device& device, const Matrix& images, const Matrix& maxGrads, const Matrix& maxActs, Matrix& target,
-                      int subsX, int startX, int strideX, int outputsX, float scaleTargets, float scaleOutput) {
+void convLocalMaxUndo(Device& device, const Matrix& images, const Matrix& maxGrads, const Matrix& maxActs,
+                      Matrix& target, int subsX, int startX, int strideX, int outputsX, float scaleTargets,
+                      float scaleOutput) {
     const char* entry = "convLocalMaxUndo";
     const int numFilters = mapsOf(entry, maxGrads, outputsX), imgSize = imageSide(entry, "images", images, numFilters);
     const PoolGeometry g{entry, numFilters, images.cols(), imgSize, subsX, startX, strideX, outputsX};
@@ -152,13 +154,15 @@ void convLocalMaxUndo(Device& device, const Matrix& images, const Matrix& maxGra
     resizeTarget(entry, target, images, images.rows(), images.cols());
     const ImageClass imageClass(g.numImages);
     const bool adds = addsToTarget(device, target, scaleTargets, scaleOutput);
-    if (!device.quirks.on(Quirk::MaxTiesFull)) return firstMaxUndo(device, g, images, maxGrads, maxActs, target, adds, scaleTargets, scaleOutput);
+    if (!device.quirks.on(Quirk::MaxTiesFull))
+        return firstMaxUndo(device, g, images, maxGrads, maxActs, target, adds, scaleTargets, scaleOutput);
     choose(adds, [&](auto add) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(INSTANCE(kLocalMaxUndo, 4, 32, ipt, 2, add, check), {imageClass.blocks * imgSize, numFilters / 8 * imgSize},
-                          {32, 4}, 4 * 8 * imageClass.perBlock, imageClass.rule(),
-                          {images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters, g.numImages,
-                           subsX, startX, strideX, outputsX, scaleTargets, scaleOutput});
+            device.launch(INSTANCE(kLocalMaxUndo, 4, 32, ipt, 2, add, check),
+                          {imageClass.blocks * imgSize, numFilters / 8 * imgSize}, {32, 4}, 4 * 8 * imageClass.perBlock,
+                          imageClass.rule(),
+                          {images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters,
+                           g.numImages, subsX, startX, strideX, outputsX, scaleTargets, scaleOutput});
         });
     });
 }
@@ -177,7 +181,8 @@ void convLocalAvgUndo(Device& device, const Matrix& avgGrads, Matrix& target, in
     choose(addsToTarget(device, target, scaleTargets, scaleOutput), [&](auto add) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
             const auto go = [&](const Kernel& kernel) {
-                device.launch(kernel, {imageClass.blocks * imgSize, numFilters / 16 * imgSize}, {32, 4}, 0, imageClass.rule(),
+                device.launch(kernel, {imageClass.blocks * imgSize, numFilters / 16 * imgSize}, {32, 4}, 0,
+                              imageClass.rule(),
                               {avgGrads.data(), target.data(), imgSize, numFilters, g.numImages, subsX, startX, strideX,
                                outputsX, scaleTargets, scaleOutput});
             };
@@ -198,15 +203,19 @@ void convPoolCrossMap(Device& device, const Matrix& images, Matrix& target, int 
     require(imageSide(entry, "images", images, numFilters) == imgSize, "convPoolCrossMap: images have the wrong shape",
             text("rows = maps * ", imgSize, " * ", imgSize), images.shape());
     require(startF <= 0, "convPoolCrossMap: startF", "<= 0", text(startF));
-    require(stride <= poolSize, "convPoolCrossMap: gaps between windows", text("stride <= poolSize = ", poolSize), text(stride));
-    require(startF + (numOutputs - 1L) * stride + poolSize >= numFilters, "convPoolCrossMap: the windows do not reach the last map",
-            text("startF + (numOutputs-1)*stride + poolSize >= ", numFilters), text(startF + (numOutputs - 1L) * stride + poolSize));
+    require(stride <= poolSize, "convPoolCrossMap: gaps between windows", text("stride <= poolSize = ", poolSize),
+            text(stride));
+    require(startF + (numOutputs - 1L) * stride + poolSize >= numFilters,
+            "convPoolCrossMap: the windows do not reach the last map",
+            text("startF + (numOutputs-1)*stride + poolSize >= ", numFilters),
+            text(startF + (numOutputs - 1L) * stride + poolSize));
     resizeTarget(entry, target, images, static_cast<long>(numOutputs) * imgSize * imgSize, images.cols());
     const ImageClass imageClass(images.cols());
     chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-        device.launch(TYPED_INSTANCE(kPoolCrossMap, MaxPooler, 4, 32, ipt, check),
-                      {imgSize * imageClass.blocks, imgSize * divUp(numOutputs, 4)}, {32, 4}, 0, imageClass.rule(),
-                      {images.data(), target.data(), imgSize, numFilters, images.cols(), startF, poolSize, numOutputs, stride});
+        device.launch(
+            TYPED_INSTANCE(kPoolCrossMap, MaxPooler, 4, 32, ipt, check),
+            {imgSize * imageClass.blocks, imgSize * divUp(numOutputs, 4)}, {32, 4}, 0, imageClass.rule(),
+            {images.data(), target.data(), imgSize, numFilters, images.cols(), startF, poolSize, numOutputs, stride});
     });
 }
 
@@ -218,7 +227,8 @@ void convCrossMapMaxPoolUndo(Device& device, const Matrix& images, const Matrix&
     requirePositive(entry, "poolSize", poolSize);
     requirePositive(entry, "stride", stride);
     const int pixels = imgSize * imgSize, numFilters = images.rows() / pixels, numOutputs = maxGrads.rows() / pixels;
-    require(imageSide(entry, "images", images, numFilters) == imgSize && imageSide(entry, "maxGrads", maxGrads, numOutputs) == imgSize,
+    require(imageSide(entry, "images", images, numFilters) == imgSize &&
+                imageSide(entry, "maxGrads", maxGrads, numOutputs) == imgSize,
             "convCrossMapMaxPoolUndo: wrong shape", text("rows = maps * ", imgSize, " * ", imgSize),
             text("images ", images.shape(), ", maxGrads ", maxGrads.shape()));
     require(startF <= 0 && stride <= poolSize, "convCrossMapMaxPoolUndo: windows", "startF <= 0 and stride <= poolSize",
@@ -233,9 +243,9 @@ void convCrossMapMaxPoolUndo(Device& device, const Matrix& images, const Matrix&
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
             device.launch(INSTANCE(kCrossMapMaxPoolUndo, 4, 32, ipt, add, check),
                           {imgSize * imageClass.blocks, imgSize * divUp(numFilters, 4)}, {32, 4}, 0, imageClass.rule(),
-                          {images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters, images.cols(),
-                           startF, poolSize, numOutputs, stride, device.quirks.on(Quirk::CmpoolUndoTruncation), scaleTargets,
-                           scaleOutputs});
+                          {images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters,
+                           images.cols(), startF, poolSize, numOutputs, stride,
+                           device.quirks.on(Quirk::CmpoolUndoTruncation), scaleTargets, scaleOutputs});
         });
     });
     scaleOverwritten(device, target, scaleTargets, scaleOutputs);
@@ -253,33 +263,39 @@ Pool poolerOf(Arguments& a) {
 }
 
 const Entry entries[] = {
-    {"convLocalPool", [](Device& device, Arguments& a) {
-        convLocalPool(device, a.matrix("images"), a.matrix("target"), a.integer("numFilters"), a.integer("subsX"),
-                      a.integer("startX"), a.integer("strideX"), a.integer("outputsX"), poolerOf(a), a.generation);
-    }},
-    {"convLocalRandomPool", [](Device& device, Arguments& a) {
-        convLocalRandomPool(device, a.matrix("images"), a.matrix("uniforms"), a.matrix("target"), a.integer("numFilters"),
-                            a.integer("subsX"), a.integer("startX"), a.integer("strideX"), a.integer("outputsX"));
-    }},
-    {"convLocalMaxUndo", [](Device& device, Arguments& a) {
-        convLocalMaxUndo(device, a.matrix("images"), a.matrix("maxGrads"), a.matrix("maxActs"), a.matrix("target"),
-                         a.integer("subsX"), a.integer("startX"), a.integer("strideX"), a.integer("outputsX"),
-                         a.real("scaleTargets"), a.real("scaleOutput"));
-    }},
-    {"convLocalAvgUndo", [](Device& device, Arguments& a) {
-        convLocalAvgUndo(device, a.matrix("avgGrads"), a.matrix("target"), a.integer("subsX"), a.integer("startX"),
-                         a.integer("strideX"), a.integer("outputsX"), a.integer("imgSize"), a.flag("sum"),
-                         a.real("scaleTargets"), a.real("scaleOutput"), a.generation);
-    }},
-    {"convPoolCrossMap", [](Device& device, Arguments& a) {
-        require(poolerOf(a) == Pool::Max, "convPoolCrossMap: pooler", "Max", a.word("pooler"));
-        convPoolCrossMap(device, a.matrix("images"), a.matrix("target"), a.integer("startF"), a.integer("poolSize"),
-                         a.integer("numOutputs"), a.integer("stride"), a.integer("imgSize"));
-    }},
+    {"convLocalPool",
+     [](Device& device, Arguments& a) {
+         convLocalPool(device, a.matrix("images"), a.matrix("target"), a.integer("numFilters"), a.integer("subsX"),
+                       a.integer("startX"), a.integer("strideX"), a.integer("outputsX"), poolerOf(a), a.generation);
+     }},
+    {"convLocalRandomPool",
+     [](Device& device, Arguments& a) {
+         convLocalRandomPool(device, a.matrix("images"), a.matrix("uniforms"), a.matrix("target"),
+                             a.integer("numFilters"), a.integer("subsX"), a.integer("startX"), a.integer("strideX"),
+                             a.integer("outputsX"));
+     }},
+    {"convLocalMaxUndo",
+     [](Device& device, Arguments& a) {
+         convLocalMaxUndo(device, a.matrix("images"), a.matrix("maxGrads"), a.matrix("maxActs"), a.matrix("target"),
+                          a.integer("subsX"), a.integer("startX"), a.integer("strideX"), a.integer("outputsX"),
+                          a.real("scaleTargets"), a.real("scaleOutput"));
+     }},
+    {"convLocalAvgUndo",
+     [](Device& device, Arguments& a) {
+         convLocalAvgUndo(device, a.matrix("avgGrads"), a.matrix("target"), a.integer("subsX"), a.integer("startX"),
+                          a.integer("strideX"), a.integer("outputsX"), a.integer("imgSize"), a.flag("sum"),
+                          a.real("scaleTargets"), a.real("scaleOutput"), a.generation);
+     }},
+    {"convPoolCrossMap",
+     [](Device& device, Arguments& a) {
+         require(poolerOf(a) == Pool::Max, "convPoolCrossMap: pooler", "Max", a.word("pooler"));
+         convPoolCrossMap(device, a.matrix("images"), a.matrix("target"), a.integer("startF"), a.integer("poolSize"),
+                          a.integer("numOutputs"), a.integer("stride"), a.integer("imgSize"));
+     }},
     {"convCrossMapMaxPoolUndo", [](Device& device, Arguments& a) {
-        convCrossMapMaxPoolUndo(device, a.matrix("images"), a.matrix("maxGrads"), a.matrix("maxActs"), a.matrix("target"),
-                                a.integer("imgSize"), a.integer("startF"), a.integer("poolSize"), a.integer("stride"),
-                                a.real("scaleTargets"), a.real("scaleOutputs"));
-    }}};
+         convCrossMapMaxPoolUndo(device, a.matrix("images"), a.matrix("maxGrads"), a.matrix("maxActs"),
+                                 a.matrix("target"), a.integer("imgSize"), a.integer("startF"), a.integer("poolSize"),
+                                 a.integer("stride"), a.real("scaleTargets"), a.real("scaleOutputs"));
+     }}};
 
 }  // namespace

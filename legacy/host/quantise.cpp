@@ -35,7 +35,8 @@ void convDequantizeHalf(Device& device, const Matrix& quantized, Matrix& target,
 namespace {
 
 const Entry entries[] = {
-    {"convQuantizeHalf", [](Device& device, Arguments& a) { convQuantizeHalf(device, a.matrix("src"), a.matrix("target")); }},
+    {"convQuantizeHalf",
+     [](Device& device, Arguments& a) { convQuantizeHalf(device, a.matrix("src"), a.matrix("target")); }},
     {"convDequantizeHalf", [](Device& device, Arguments& a) {
          convDequantizeHalf(device, a.matrix("quantized"), a.matrix("target"), a.integer("numElements"),
                             a.real("scaleTarget"), a.real("scaleOutput"));

@@ -13,8 +13,7 @@ int prepare(const char* entry, const Matrix& images, Matrix& target, int numFilt
     const int imgSize = imageSide(entry, "images", images, numFilters);
     require(numFilters % 16 == 0, text(entry, ": number of maps"), "a multiple of 16", text(numFilters));
     require(sizeX > 0 && sizeX < 6, text(entry, ": sizeX"), "1 to 5", text(sizeX));
-    if (scaleTarget == 0)
-        resizeTarget(entry, target, images, images.rows(), images.cols());
+    if (scaleTarget == 0) resizeTarget(entry, target, images, images.rows(), images.cols());
     else {
         requireRowMajor(entry, "target", target);
         requireContiguous(entry, "target", target);
@@ -35,8 +34,9 @@ void convTICA(Device& device, const Matrix& images, Matrix& target, int numFilte
               float scaleOutput) {
     const int imgSize = prepare("convTICA", images, target, numFilters, sizeX, scaleTarget);
     choose(images.cols() % 128 != 0, [&](auto check) {
-        device.launch(INSTANCE(kTICA_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4}, 0, rule,
-                      {images.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, scaleTarget, scaleOutput});
+        device.launch(
+            INSTANCE(kTICA_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4}, 0, rule,
+            {images.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, scaleTarget, scaleOutput});
     });
 }
 
@@ -48,7 +48,8 @@ void convTICAGrad(Device& device, const Matrix& images, const Matrix& ticas, Mat
     requireSameShape("convTICAGrad", "ticas", ticas, images);
     const int first = device.quirks.on(Quirk::TicaWindowNotMirrored) ? -(sizeX / 2) : sizeX / 2 - sizeX + 1;
     choose(images.cols() % 128 != 0, [&](auto check) {
-        device.launch(INSTANCE(kTICAGrad_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4}, 0, rule,
+        device.launch(INSTANCE(kTICAGrad_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4},
+                      0, rule,
                       {images.data(), ticas.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, first,
                        device.quirks.on(Quirk::TicaAccumulateRoot), scaleTarget, scaleOutput});
     });
@@ -63,7 +64,10 @@ void normalizeLocalWeights(Device& device, Matrix& weights, int numModules, floa
     requirePositive(entry, "numModules", numModules);
     require(weights.rows() > 0 && weights.rows() % numModules == 0, text(entry, ": weights have the wrong shape"),
             text("rows = ", numModules, " modules * weights per filter"), weights.shape());
-    const int filtersPerThread = numFilters % 128 == 0 ? 4 : numFilters % 64 == 0 ? 2 : 1, width = numFilters % 32 == 0 ? 32 : 16;
+    const int filtersPerThread = numFilters % 128 == 0  ? 4
+                                 : numFilters % 64 == 0 ? 2
+                                                        : 1,
+              width = numFilters % 32 == 0 ? 32 : 16;
     const auto go = [&](const Kernel& kernel) {
         const int height = 128 / width;
         device.launch(kernel, {numFilters / (width * filtersPerThread), divUp(numModules, height)}, {width, height}, 0,
@@ -78,16 +82,18 @@ void normalizeLocalWeights(Device& device, Matrix& weights, int numModules, floa
 namespace {
 
 const Entry entries[] = {
-    {"convTICA", [](Device& device, Arguments& a) {
-        convTICA(device, a.matrix("images"), a.matrix("target"), a.integer("numFilters"), a.integer("sizeX"), a.real("scaleTarget"),
-                 a.real("scaleOutput"));
-    }},
-    {"convTICAGrad", [](Device& device, Arguments& a) {
-        convTICAGrad(device, a.matrix("images"), a.matrix("ticas"), a.matrix("target"), a.integer("numFilters"), a.integer("sizeX"),
-                     a.real("scaleTarget"), a.real("scaleOutput"));
-    }},
+    {"convTICA",
+     [](Device& device, Arguments& a) {
+         convTICA(device, a.matrix("images"), a.matrix("target"), a.integer("numFilters"), a.integer("sizeX"),
+                  a.real("scaleTarget"), a.real("scaleOutput"));
+     }},
+    {"convTICAGrad",
+     [](Device& device, Arguments& a) {
+         convTICAGrad(device, a.matrix("images"), a.matrix("ticas"), a.matrix("target"), a.integer("numFilters"),
+                      a.integer("sizeX"), a.real("scaleTarget"), a.real("scaleOutput"));
+     }},
     {"normalizeLocalWeights", [](Device& device, Arguments& a) {
-        normalizeLocalWeights(device, a.matrix("weights"), a.integer("numModules"), a.real("norm"));
-    }}};
+         normalizeLocalWeights(device, a.matrix("weights"), a.integer("numModules"), a.real("norm"));
+     }}};
 
 }  // namespace

@@ -14,8 +14,12 @@ struct Choice {
           blockX(wide ? 32 : 16),
           blockY(128 / blockX),
           filtersPerThread(!color && g.filtersPerGroup() % 32 == 0 ? 2 : 1),
-          colors(color ? g.numImgColors : g.numFilterColors % 8 == 0 ? 8 : 4),
-          pixelsPerThread(!color ? 1 : wide ? (colors == 1 ? 8 : 5) : (colors == 1 ? 5 : 2)) {}
+          colors(color                        ? g.numImgColors
+                 : g.numFilterColors % 8 == 0 ? 8
+                                              : 4),
+          pixelsPerThread(!color ? 1
+                          : wide ? (colors == 1 ? 8 : 5)
+                                 : (colors == 1 ? 5 : 2)) {}
     bool color, wide;
     int blockX, blockY, filtersPerThread, colors, pixelsPerThread;
 
@@ -25,8 +29,9 @@ struct Choice {
     std::string rule(const ConvGeometry& g, bool check) const {
         const std::string tile = text("a block is ", filtersPerBlock(), " filters, ", pixelsPerBlock(),
                                       " filter pixels and ", colors, " channels");
-        const std::string kernel = color ? text(colors, " channels: colour kernel")
-            : text("channels per filter mod 8 ", colors == 8 ? "==" : "!=", " 0: many-channel kernel");
+        const std::string kernel =
+            color ? text(colors, " channels: colour kernel")
+                  : text("channels per filter mod 8 ", colors == 8 ? "==" : "!=", " 0: many-channel kernel");
         return text(kernel, g.sparse ? " with connectivity table; " : "; ", "filters per group ", g.filtersPerGroup(),
                     ": ", tile, check ? "; N mod 32 != 0: bounds checked" : "");
     }
@@ -57,8 +62,7 @@ void launchMany(const ConvGeometry& g, const Choice& choice, bool scaled, bool c
                     constexpr Int<128 / blockX> blockY;
                     if (g.sparse)
                         go(INSTANCE(conv_weight_acts_mc_mf_rand, blockY, blockX, fpt, cpt, Int<32>{}, scale, check));
-                    else
-                        go(INSTANCE(conv_weight_acts_mc_mf, blockY, blockX, fpt, cpt, Int<32>{}, scale, check));
+                    else go(INSTANCE(conv_weight_acts_mc_mf, blockY, blockX, fpt, cpt, Int<32>{}, scale, check));
                 });
             });
         });
@@ -145,8 +149,16 @@ EntryFunction entry(const char* name, bool conv, bool sparse) {
         const bool brief = sparse && a.words.count("overload") && a.word("overload") == "short";
         const bool rotated = brief && device.quirks.on(Quirk::SparseShortOverloads);
         weightActs(device, g, a.matrix("images"), a.matrix("hidActs"), a.matrix("targets"),
-                   !conv ? 1 : brief ? 0 : a.integer("partialSum"), sparse ? a.table("colorIndices") : nullptr,
-                   rotated ? 1 : brief ? 0 : a.real("scaleTargets"), rotated ? 0 : brief ? 1 : a.real("scaleOutput"));
+                   !conv   ? 1
+                   : brief ? 0
+                           : a.integer("partialSum"),
+                   sparse ? a.table("colorIndices") : nullptr,
+                   rotated ? 1
+                   : brief ? 0
+                           : a.real("scaleTargets"),
+                   rotated ? 0
+                   : brief ? 1
+                           : a.real("scaleOutput"));
     };
 }
 

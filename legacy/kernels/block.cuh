@@ -48,10 +48,9 @@ struct Block {
     for (int row = FLAT_THREAD / (COLS); row < (ROWS); row += (THREAD_COUNT) / (COLS))
 #define STAGE_COLS(COLS) if (const int col = FLAT_THREAD % (COLS); true)
 
-// A loop over strips of a thread's outputs: unrolled where they are registers of a thread; a loop on
-// the host, where the outputs of one strip are to stay in vector registers.
+// A loop over a thread's outputs, or strips of them: unrolled where they are registers; a loop on
+// the host, where one strip is to stay in vector registers.
 #define UNROLL_ON_GPU UNROLL
-#define STRIPS UNROLL_ON_GPU
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
@@ -108,7 +107,6 @@ struct TurnedTile {
 #define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) for (int row = 0; row < (ROWS); ++row)
 #define STAGE_COLS(COLS) INDEPENDENT for (int col = 0; col < (COLS); ++col)
 #define UNROLL_ON_GPU
-#define STRIPS UNROLL_ON_GPU
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {

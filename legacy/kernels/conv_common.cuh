@@ -53,8 +53,8 @@ template <int B_Y, int B_X, int rows, int columns, int steps, int stripSteps, ty
 PHASE multiplyTile(Products& prod, const RowTile rowTile, const ColumnTile columnTile, const Active active) {
     constexpr int strip = stripRows(rows, columns, stripSteps);
     static_assert(steps % stripSteps == 0, "whole strips");
-    STRIPS for (int row = 0; row < rows; row += strip)
-        STRIPS for (int step = 0; step < steps; step += stripSteps)
+    UNROLL_ON_GPU for (int row = 0; row < rows; row += strip)
+        UNROLL_ON_GPU for (int step = 0; step < steps; step += stripSteps)
             THREAD_ROWS(B_Y) if (active(ty)) THREAD_COLS(B_X) {
                 float sums[strip * columns];
                 UNROLL for (int o = 0; o < strip * columns; ++o) sums[o] = prod(tid, row * columns + o);
