@@ -13,7 +13,7 @@ from typing import Any
 from . import grammar, rates
 from .ini import ConfigError, read_ini, read_source
 from .keys import DataFacts, Draft, Tolerance, Tree, text
-from .layer_types import LAYER_TYPES, NEURON
+from .layer_types import LAYER_TYPES, LAYER_TYPES_OF_2014, NEURON
 
 __all__ = ["ConfigError", "LayerSpec", "NetworkSpec", "Tolerance", "Tree", "load_network", "read_sections"]
 
@@ -209,10 +209,10 @@ def _define(draft, earlier):
     option = draft.section.find("type")
     draft.check(option is not None, "is missing", "type", expected="a line type=... in this section")
     near = difflib.get_close_matches(option.text[:40], LAYER_TYPES, 1)
-    draft.check(
-        option.text in LAYER_TYPES, "is no layer type", "type", actual=option.text,
-        hint=f"did you mean {near[0]}?" if near else "the types are " + ", ".join(LAYER_TYPES),
-    )  # fmt: skip
+    hint = f"did you mean {near[0]}?" if near else "the types are " + ", ".join(LAYER_TYPES)
+    later = LAYER_TYPES_OF_2014.get(option.text)
+    draft.check(later is None, "is a layer type of cuda-convnet2 (2014) only", "type", actual=option.text, hint=later)
+    draft.check(option.text in LAYER_TYPES, "is no layer type", "type", actual=option.text, hint=hint)
     draft.type = option.text
     row = LAYER_TYPES[draft.type]
     acts, inputs, own = row.uses

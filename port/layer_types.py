@@ -357,3 +357,16 @@ LAYER_TYPES = {
     "cost.gsum2": LayerType(cost(first_is_single), params=(COEFF,), **TWO),
     "cost.tica": LayerType(derive_tica, (CHANNELS, integer("sizeX", low=1)), params=(COEFF,), needs_params=True),
 }  # fmt: skip
+
+# Types that the release of 2012 does not have, and what comes near.
+LAYER_TYPES_OF_2014 = {
+    "sfc": "an fc layer for each part, and concat, compute the same",
+    "sum": "an fc layer whose weights are 0 and 1 computes the same",
+    "cmpool": "convPoolCrossMap of legacy.cudaconv is its kernel; no layer of 2012 calls it",
+    "crop": "crop the data",
+    "pass": "take the layer out, and name its input where it was named",
+    "dropout": "hs is the dropout of 2012: it scales by keep in tests, not by 1/keep in training",
+    "dropout2": "hs, with the same keys, computes the same",
+    "cost.bce": "cost.crossent2 is its forerunner",
+    "cost.dce": "no cost of 2012 is near",
+}

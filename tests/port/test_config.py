@@ -388,3 +388,12 @@ def test_alexnet_is_the_papers():
     assert [spec[f"conv{n}b"]["modules"] % spec[f"conv{n}b"]["partialSum"] for n in range(1, 6)] == [0] * 5
     norm = spec["rnorm1a"]
     assert (norm["scale"], norm["pow"], norm["minDiv"]) == (1e-4, 0.75, 2)
+
+
+LATER = ["sfc", "sum", "cmpool", "crop", "pass", "dropout", "dropout2", "cost.bce", "cost.dce"]
+
+
+@pytest.mark.parametrize("later", LATER)
+def test_layer_types_of_2014_are_told_apart(later):
+    with pytest.raises(ConfigError, match=r"layer type of cuda-convnet2 \(2014\) only"):
+        one(f"type={later}")
