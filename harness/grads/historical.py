@@ -13,7 +13,8 @@ is seen with the smallest steps. Where R/h is below 2 %, a wrong gradient is as 
     ‖e(h)‖ <= ‖e(2h) - e(h)‖ + R/h
 
 says that the size of the step or rounding is all that is seen. One such step, or none with R/h below 2 %, and the
-check is inconclusive. And unless told otherwise, a sample of the elements is moved, not all of them.
+check is inconclusive. And unless told otherwise, a sample of the elements is moved, not all of them. Where the
+gradient of all these is 0, the rise is held against 2 % itself, and a rise of 0 is inconclusive.
 
 cost.tica reports another number than what its gradient follows, so its coefficient is taken as 0.
 """
@@ -79,12 +80,13 @@ class Checker:
         grads = self.session.read(layer.name, (increment if direct else gradient)(tensor))
         where = self._sample(layer, tensor, grads.shape, elements)
         analytic = -np.array([grads[place] for place in where], np.float64) / self.cases
-        size, first = np.linalg.norm(analytic), STEPS[layer.type][index(tensor) is None]
+        size, first = np.linalg.norm(analytic) or 1.0, STEPS[layer.type][index(tensor) is None]
         steps, errors = [first / 2**k for k in range(HALVINGS + 1)], []
         for step in steps:
             errors.append((self._numeric(layer, tensor, where, step) - analytic) / size)
             if np.linalg.norm(errors[-1]) < THRESHOLD:
-                return Ratio("agrees", float(np.linalg.norm(errors[-1])), step)
+                status = "agrees" if analytic.any() else "inconclusive"
+                return Ratio(status, float(np.linalg.norm(errors[-1])), step)
         best = int(np.argmin(np.linalg.norm(errors, axis=1)))
         return Ratio(_failed(steps, errors), float(np.linalg.norm(errors[best])), steps[best])
 
