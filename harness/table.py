@@ -151,7 +151,7 @@ def by_step(rows):
 
 
 def step_lines(rows):
-    """One plain dictionary per layer and pass: worst verdict, largest share, seconds per engine and their ratio."""
+    """A plain dictionary per layer and pass: worst verdict, quirks, largest share, seconds by engine, their ratio."""
     lines = []
     for (mode, layer, kind, step), group in by_step(rows).items():
         seconds = {engine: value for row in group for engine, value in row.seconds.items()}
@@ -163,12 +163,21 @@ def step_lines(rows):
                 "pass": step,
                 "tensors": len(group),
                 "verdict": _group_status([row.status() for row in group]),
+                "quirk": _group_quirks(group),
                 "share": max(found.share for row in group for found in row.findings.values()),
                 **{f"seconds {engine}": value for engine, value in seconds.items()},
                 "ratio": ratio(seconds),
             }
         )
     return lines
+
+
+def _group_quirks(group):
+    """Names of the quirks that explain all that differs in these rows; "" if something is unexplained."""
+    failed = [row for row in group if any(found.fails for found in row.counted().values())]
+    if not all(row.explained() for row in failed):
+        return ""
+    return ", ".join(dict.fromkeys(name for row in failed for quirks in row.quirk.values() for name in quirks))
 
 
 def total_seconds(rows, mode="isolated"):

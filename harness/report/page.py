@@ -61,7 +61,7 @@ def counts(rows):
 def step_line(line, engines):
     """One line of the layer table."""
     return line | {
-        "mark": display.MARKS.get(line["verdict"], display.FAILED),
+        "mark": display.EXPLAINED if line["quirk"] else display.MARKS.get(line["verdict"], display.FAILED),
         "seconds": [line.get(f"seconds {engine}") for engine in engines],
     }
 
