@@ -89,3 +89,15 @@ void ConvGeometry::prepareTarget(Matrix& targets, int rows, int cols, float scal
     if (scaleTargets == 0) targets.resize(rows, cols);
     else requireShape("targets", targets, rows, cols);
 }
+
+ConvGeometry readGeometry(Arguments& arguments, const char* entry, bool conv, bool sparse) {
+    ConvGeometry g{entry, conv, sparse};
+    g.imgSizeY = arguments.integer("imgSizeY");
+    g.numModulesY = arguments.integer("numModulesY");
+    g.paddingStart = arguments.integer("paddingStart");
+    g.moduleStride = arguments.integer("moduleStride");
+    g.numImgColors = arguments.integer("numImgColors");
+    g.numGroups = arguments.integer("numGroups");
+    if (sparse) g.numFilterColors = arguments.integer("numFilterColors");
+    return g;
+}

@@ -3,6 +3,7 @@
 #include <initializer_list>
 
 #include "dispatch.h"
+#include "entry.h"
 #include "matrix.h"
 
 struct ConvGeometry {
@@ -34,6 +35,9 @@ struct ConvGeometry {
     // Scale 0: resize and never read; else the target must have its shape already.
     void prepareTarget(Matrix& targets, int rows, int cols, float scaleTargets) const;
 };
+
+// What the arguments of every convolution entry point say; each reads the rest of its own.
+ConvGeometry readGeometry(Arguments& arguments, const char* entry, bool conv, bool sparse);
 
 void filterActs(Device& device, ConvGeometry geometry, const Matrix& images, const Matrix& filters, Matrix& targets,
                 const int* colorIndices = nullptr, float scaleTargets = 0, float scaleOutput = 1);

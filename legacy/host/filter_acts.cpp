@@ -77,15 +77,8 @@ namespace {
 
 EntryFunction entry(const char* name, bool conv, bool sparse) {
     return [=](Device& device, Arguments& a) {
-        ConvGeometry g{name, conv, sparse};
-        g.imgSizeY = a.integer("imgSizeY");
-        g.numModulesY = a.integer("numModulesY");
+        ConvGeometry g = readGeometry(a, name, conv, sparse);
         g.numModulesX = a.integer("numModulesX");
-        g.paddingStart = a.integer("paddingStart");
-        g.moduleStride = a.integer("moduleStride");
-        g.numImgColors = a.integer("numImgColors");
-        g.numGroups = a.integer("numGroups");
-        if (sparse) g.numFilterColors = a.integer("numFilterColors");
         filterActs(device, g, a.matrix("images"), a.matrix("filters"), a.matrix("targets"),
                    sparse ? a.table("colorIndices") : nullptr, a.real("scaleTargets"), a.real("scaleOutput"));
     };

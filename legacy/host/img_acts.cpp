@@ -118,15 +118,8 @@ namespace {
 
 EntryFunction entry(const char* name, bool conv, bool sparse) {
     return [=](Device& device, Arguments& a) {
-        ConvGeometry g{name, conv, sparse};
-        g.imgSizeY = a.integer("imgSizeY");
+        ConvGeometry g = readGeometry(a, name, conv, sparse);
         g.imgSizeX = a.integer("imgSizeX");
-        g.numModulesY = a.integer("numModulesY");
-        g.paddingStart = a.integer("paddingStart");
-        g.moduleStride = a.integer("moduleStride");
-        g.numImgColors = a.integer("numImgColors");
-        g.numGroups = a.integer("numGroups");
-        if (sparse) g.numFilterColors = a.integer("numFilterColors");
         imgActs(device, g, a.matrix("hidActs"), a.matrix("filters"), a.matrix("targets"),
                 sparse ? a.table("colorIndices") : nullptr, a.real("scaleTargets"), a.real("scaleOutput"));
     };

@@ -134,16 +134,9 @@ namespace {
 
 EntryFunction entry(const char* name, bool conv, bool sparse) {
     return [=](Device& device, Arguments& a) {
-        ConvGeometry g{name, conv, sparse};
-        g.imgSizeY = a.integer("imgSizeY");
-        g.numModulesY = a.integer("numModulesY");
+        ConvGeometry g = readGeometry(a, name, conv, sparse);
         g.numModulesX = a.integer("numModulesX");
         g.filterSize = a.integer("filterSize");
-        g.paddingStart = a.integer("paddingStart");
-        g.moduleStride = a.integer("moduleStride");
-        g.numImgColors = a.integer("numImgColors");
-        g.numGroups = a.integer("numGroups");
-        if (sparse) g.numFilterColors = a.integer("numFilterColors");
         // The overloads of the table-driven entry points without scales pass on (partialSum, 1, 0): the target is
         // needed and comes back as it was (conv-kernels 7.8).
         const bool brief = sparse && a.words.count("overload") && a.word("overload") == "short";
