@@ -9,7 +9,7 @@ BUILD_NEEDS := "setuptools>=77" "cython>=3.1" "numpy>=2.0" "scipy>=1.13"
 NATIVE := setup.py pyproject.toml $(wildcard legacy/*.p?? legacy/kernels/* legacy/host/* port/*.pyx port/*.h port/*.pxd)
 RUNS ?= runs
 
-.PHONY: compare test build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs golden-check sanitize portable clean
+.PHONY: compare test build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs golden-check fuzz sanitize portable clean
 
 build: $(VENV)/installed
 
@@ -32,6 +32,14 @@ test: build
 
 golden-check: build
 	$(BIN)/rosetta check golden tests/golden
+
+# Hostile input until something breaks: make fuzz FUZZ_SECONDS=3600 FUZZ_SEED=7, seconds for each fuzzer.
+FUZZERS := entry_points
+FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 0
+fuzz: build
+	@for name in $(FUZZERS); do echo $$name; \
+	$(BIN)/python -m tests.fuzz.$$name --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) || exit 1; done
 
 # Seconds of a training step, layer by layer, engines interleaved.
 bench: build
