@@ -32,12 +32,15 @@ class Comparison:
         The HTML report in it.
     status : str
         ``complete``, or ``interrupted`` by the user.
+    allow : tuple of str
+        Statuses of tensors that were not compared, or not decided, with which the exit code is 0 all the same.
     """
 
     table: list
     record: Path | None = None
     report: Path | None = None
     status: str = "complete"
+    allow: tuple = ()
 
     @property
     def sentence(self):
@@ -49,8 +52,8 @@ class Comparison:
 
     @property
     def exit_code(self):
-        """0: all equivalent; 1: a local difference; 3: nothing compared."""
-        return exit_code(found for _, found in decisive(self.table))
+        """0: all agree; 1: a local difference or failure; 3: something was not compared, or not decided."""
+        return exit_code((found for _, found in decisive(self.table)), self.allow)
 
     @property
     def rows(self):
@@ -81,8 +84,8 @@ def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **option
     keep : bool
         Store whole tensors in the record.
     **options
-        ``params, weights, input, batch, seed, mode, passes, threads, quirks, progress, update_every``: see
-        `run.Options`.
+        ``params, weights, input, batch, seed, mode, passes, threads, quirks, rules, progress, update_every, quantise,
+        allow``: see `run.Options`.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **option
     >>> found.exit_code
     0
     """
-    lists = {name: tuple(options.pop(name, getattr(run.Options, name))) for name in ("passes", "quirks")}
+    lists = {name: tuple(options.pop(name, getattr(run.Options, name))) for name in ("passes", "quirks", "allow")}
     return execute(run.Options(net, engines=tuple(engines), **lists, **options), out=out, keep=keep)
 
 
@@ -110,7 +113,7 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
     """
     begin = perf_counter()
     writer = Writer(out) if out is not None else None
-    comparison, arrays, costs = Comparison([]), {}, {}
+    comparison, arrays, costs = Comparison([], allow=options.allow), {}, {}
     try:
         work = prepare(options)
         work.kept = _keeper(work, arrays, costs, writer if keep else None)

@@ -10,6 +10,7 @@ from .errors import RosettaError, Unsupported
 from .networks import RULES
 from .run import MODES
 from .sweep import STEPS
+from .verdicts import UNDECIDED
 
 INTERRUPTED = 130
 
@@ -87,6 +88,12 @@ def _rules(command):
     return click.option("--rule", "rules", multiple=True, type=click.Choice(RULES), help=text)(command)
 
 
+def _allow(command):
+    """Give a command the option --allow."""
+    text = "Exit with 0, not 3, though something is so; may be repeated."
+    return click.option("--allow", multiple=True, type=click.Choice(UNDECIDED), help=text)(command)
+
+
 @cli.command()
 @click.argument("net")
 @click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
@@ -108,6 +115,7 @@ def _rules(command):
               help="Round what goes between devices to half precision where the layer file says so.")
 @_rules
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
+@_allow
 @click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder of the record [runs/NET].")
 @click.pass_context
@@ -115,7 +123,7 @@ def compare(ctx, net, input_, keep, out, **options):
     """Run NET through several engines and judge every tensor of every layer.
 
     NET is a shipped name (see 'rosetta list') or a layer-definition file of your own. Exit code 0: everything agrees;
-    1: something differs; 2: bad input; 3: nothing could be compared.
+    1: something differs; 2: bad input; 3: something was not compared, or not decided.
     """
     from .run import Options
     from .terminal import run_compare
@@ -173,9 +181,13 @@ def check():
 @click.option("--only", metavar="NAME", multiple=True, help="A fault; may be repeated. By default all.")
 @click.option("--nets", default=200, show_default=True, type=click.IntRange(0), help="Random networks without a fault.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all values and networks.")
+@_allow
 @click.pass_context
 def check_faults(ctx, **options):
-    """Inject known faults into the engines and see that each is reported where it is, and nothing else is."""
+    """Inject known faults into the engines and see that each is reported where it is, and nothing else is.
+
+    Exit code 0: so it is; 1: it is not; 3: an engine, a fault or a tensor was left out.
+    """
     ctx.exit(_check("faults").run(click.echo, **options))
 
 
@@ -187,13 +199,14 @@ def check_faults(ctx, **options):
 @click.option("--elements", default=8, show_default=True, type=click.IntRange(0),
               help="Elements of a tensor that the check of 2012 moves; 0: all.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
+@_allow
 @click.pass_context
 def check_grads(ctx, net, **options):
     """Hold every gradient of NET against differences of what it is the gradient of.
 
     Reference and port: a difference along a random direction in float64, for every input and parameter of every layer.
     Legacy: the check of 2012, element by element in float32. Exit code 0: all agree; 1: a gradient is wrong; 3:
-    nothing was decided.
+    one was not decided.
     """
     ctx.exit(_check("grads").run(click.echo, net, **options))
 
@@ -207,6 +220,7 @@ def check_grads(ctx, net, **options):
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @_rules
+@_allow
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for a record of every pair.")
 @click.pass_context
 def check_layers(ctx, folder, only, load_only, out, **options):
@@ -225,7 +239,10 @@ def check_layers(ctx, folder, only, load_only, out, **options):
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.pass_context
 def check_golden(ctx, folder):
-    """Hold the engine of 2012 against the recorded outputs in DIR."""
+    """Hold the engine of 2012 against the recorded outputs in DIR; calls that were refused must be refused again.
+
+    Exit code 0: all is as recorded; 1: something is not.
+    """
     ctx.exit(_check("golden").run(folder, click.echo))
 
 

@@ -15,6 +15,7 @@ MARKS = {
 }
 FAILED = "!"
 COLOURS = {"=": "green", "~": "green", "?": "yellow", "-": "yellow", "!": "bold red", "*": "magenta", ">": "cyan"}
+SENTENCE_COLOURS = {0: "bold green", 1: "bold red", 3: "bold yellow"}
 LEGEND = (
     "= same bits as the reference   ~ within what rounding allows   ! different   * different, explained by a quirk   "
     "> inherited difference   ? inconclusive   - not compared"

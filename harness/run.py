@@ -13,6 +13,7 @@ from .quirks import find
 from .quirks.settings import parse
 from .stream import CHUNK_BYTES
 from .sweep import STEPS, Sweep
+from .verdicts import UNDECIDED
 from .workload import Workload
 
 MODES = ("isolated", "propagated")
@@ -37,6 +38,7 @@ class Options:
     progress: float = 0.0
     update_every: int = 1
     quantise: bool = False
+    allow: tuple = ()
 
     def __post_init__(self):
         if self.batch < 1:
@@ -49,6 +51,9 @@ class Options:
         wrong = [rule for rule in self.rules if rule not in networks.RULES]
         if wrong:
             raise BadInput(f"there is no reading rule {', '.join(wrong)!r}", hint=f"rules: {', '.join(networks.RULES)}")
+        wrong = [status for status in self.allow if status not in UNDECIDED]
+        if wrong:
+            raise BadInput(f"{', '.join(wrong)!r} cannot be allowed", hint=f"--allow takes {', '.join(UNDECIDED)}")
         if len(set(self.engines)) < max(1, len(self.engines)):
             raise BadInput("engines must be given, each once", hint="for example --engines legacy-cpu,port")
         if not 0 <= self.progress <= 1 or self.update_every < 1:

@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from . import api, display, run
-from .table import total_seconds
+from .table import decisive, total_seconds
+from .verdicts import exit_code
 
 
 class Printer:
@@ -77,5 +78,5 @@ def run_compare(options, out, keep):
     if totals:
         printer.print("seconds in layers: " + ", ".join(f"{name} {value:.2f}" for name, value in totals.items()))
     printer.print(f"record {out}, report {found.report}")
-    printer.print(found.sentence, "bold")
+    printer.print(found.sentence, display.SENTENCE_COLOURS[exit_code(result for _, result in decisive(found.table))])
     return found

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 
 # From best to worst.  The first two agree, the next three say nothing, the rest fail.
 AGREES = ("identical", "equivalent")
-UNDECIDED = ("unsupported", "unavailable", "inconclusive")
+NOT_COMPARED = ("unsupported", "unavailable")
+UNDECIDED = (*NOT_COMPARED, "inconclusive")
 FAILS = ("different", "nonfinite", "dtype", "shape", "missing")
 SEVERITY = AGREES + UNDECIDED + FAILS
 
@@ -93,16 +94,22 @@ def worst_status(statuses):
     return max(statuses, key=SEVERITY.index, default="")
 
 
-def exit_code(findings):
-    """0: all that was compared agrees; 1: something differs; 3: nothing was decided.
+def exit_code(findings, allow=()):
+    """0: everything agrees; 1: something fails; 3: something was not decided.
 
-    What is unsupported, unavailable or inconclusive neither passes nor fails: with nothing else the code is 3.
     Bad input, code 2, is an exception (`errors.RosettaError`) and never gets here.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+    allow : sequence of str
+        Statuses of `UNDECIDED` that may be among them; where nothing agrees the code is 3 all the same.
     """
     findings = list(findings)
     if any(finding.fails for finding in findings):
         return 1
-    return 0 if any(finding.agrees for finding in findings) else 3
+    passed = all(finding.agrees or finding.status in allow for finding in findings)
+    return 0 if passed and any(finding.agrees for finding in findings) else 3
 
 
 def summarise(rows):
@@ -114,13 +121,12 @@ def summarise(rows):
         A name for each tensor ("port conv1a acts"), and what was found.
     """
     rows = list(rows)
-    counts = Counter(finding.status for _, finding in rows)
+    counts = Counter("not compared" if finding.status in NOT_COMPARED else finding.status for _, finding in rows)
     agree = [(name, finding) for name, finding in rows if finding.agrees]
-    compared = len(agree) + counts["inconclusive"] + sum(counts[status] for status in FAILS)
-    if not compared:
-        return f"Nothing was compared{_tally(counts, UNDECIDED)}."
-    sentence = f"{len(agree)} of {compared} tensors agree{_bit_for_bit(len(agree), counts)}"
-    sentence += _tally(counts, (*reversed(FAILS), *reversed(UNDECIDED)))
+    if counts["not compared"] == len(rows):
+        return "Nothing was compared."
+    sentence = f"{len(agree)} of {len(rows)} tensors agree{_bit_for_bit(len(agree), counts)}"
+    sentence += _tally(counts, (*reversed(FAILS), "inconclusive", "not compared"))
     return f"{sentence}{_closest_call(agree)}{_first_failure(rows)}."
 
 

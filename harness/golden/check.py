@@ -61,7 +61,7 @@ def check_cases(cases, engine):
 
 
 def check_case(case, engine):
-    """(verdict, reason) of one case: ``bit for bit``, ``within the bound``, ``refused`` or ``not as recorded``."""
+    """(verdict, reason) of one case: bit for bit, within the bound, refused as recorded, or not as recorded."""
     outcome = engine.call(case.entry, case.arguments())
     return judge(case, outcome, lambda name, actual: check_output(case, name, actual, engine))
 
@@ -69,8 +69,9 @@ def check_case(case, engine):
 def judge(case, outcome, check):
     """(verdict, reason) of what a call gave; ``check(name, output)`` gives that of one output."""
     if case.refused or outcome.refusal:
-        agreed = case.refused and outcome.refusal
-        return ("refused", "") if agreed else ("not as recorded", outcome.refusal or "the original refused this call")
+        if case.refused and outcome.refusal:
+            return "refused as recorded", ""
+        return "not as recorded", outcome.refusal or "the original refused this call"
     launched = [launch for launch in outcome.launches if not any(word in launch[0] for word in PRIMITIVES)]
     if case.entry != "neuron" and launched != case.launches():
         return "not as recorded", f"launches {launched}, recorded {case.launches()}"

@@ -48,10 +48,10 @@ def compare_net(job, found, net, batch, kind):
         job.check_time()
 
     options = Options(net, engines=engines, input=kind, batch=batch, threads=job.threads)
-    result = api.execute(options, on_row=on_row)
-    if result.exit_code == 3:
+    api.execute(options, on_row=on_row)
+    if not rows:
         job.problems.append(f"{net}: nothing was compared")
-    job.problems.extend(f"{net}: {name} is {finding.status}" for name, finding in decisive(rows) if finding.fails)
+    job.problems.extend(f"{net}: {name} is {finding.status}" for name, finding in decisive(rows) if not finding.agrees)
 
 
 def flat(row):

@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from ..verdicts import UNDECIDED
+
 MARKS = {
     "agrees": "✓",
     "by design": "≈",
@@ -72,7 +74,9 @@ def sentence(rows):
     return f"{counts['agrees']} of {checked} gradients agree with differences{more}."
 
 
-def exit_code(rows):
-    """1 if a gradient is wrong, 3 if nothing was decided, else 0."""
+def exit_code(rows, allow=()):
+    """1 if a gradient is wrong, 3 if one was not decided (but for statuses in ``allow``) or none agrees, else 0."""
     statuses = {row.status for row in rows}
-    return 1 if "different" in statuses else 0 if "agrees" in statuses else 3
+    if "different" in statuses:
+        return 1
+    return 3 if (statuses - set(allow)) & set(UNDECIDED) or "agrees" not in statuses else 0

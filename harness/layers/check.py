@@ -14,7 +14,7 @@ from ..errors import BadInput, TooLarge, Unsupported
 from ..table import decisive, total_seconds
 from ..verdicts import summarise
 from . import derived, pairs
-from .outcome import Outcome, exit_code, sentence, table
+from .outcome import Outcome, sentence, table, worst_code
 
 SHOWN = 5
 INITIALISERS = ("initWFunc", "initBFunc", "initCFunc")
@@ -57,7 +57,7 @@ def run(folder, echo, options, only=(), load_only=False, out=None):
     for line in table(outcomes) if outcomes else ():
         echo(line)
     echo(sentence(outcomes, load_only))
-    return exit_code(outcomes)
+    return worst_code(outcomes)
 
 
 def _check(pair, echo, options, load_only, out):
@@ -146,12 +146,13 @@ def _run(network, outcome, echo, options, out):
     else:
         printer.flush()
         outcome.rows = found.table
-        outcome.judge()
+        outcome.judge(options.allow)
         if found.status == "interrupted":
             outcome.status = "interrupted"
         echo(f"  {summarise(decisive(found.table))}")
     for engine, reason in refusals.items():
-        outcome.at_least("not compared")
+        if Unsupported.status not in options.allow:
+            outcome.at_least("not compared")
         echo(f"  {engine} cannot build it: {reason}")
 
 

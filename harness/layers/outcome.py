@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from ..sweep import STEPS
 from ..table import attributed, decisive
-from ..verdicts import summarise
+from ..verdicts import exit_code, summarise
 
 # How a pair can end, from best to worst, and the exit code that it stands for.
 CODES = {
@@ -54,13 +54,14 @@ class Outcome:
         """Take a status if it is worse than the one so far."""
         self.status = max(self.status, status, key=list(CODES).index)
 
-    def judge(self):
-        """Take the status that the rows stand for."""
+    def judge(self, allow=()):
+        """Take the status that the rows stand for, where statuses in ``allow`` need not have been compared."""
         findings = [found for row in self.rows for found in row.counted().values()]
         failed = [row for row in self.rows if any(found.fails for found in row.counted().values())]
         if failed:
             self.at_least("explained" if all(row.explained() for row in failed) else "different")
-        if not findings or any(found.reason for found in findings):
+        rest = [found for found in findings if not found.fails]
+        if not findings or (rest and exit_code(rest, allow)):
             self.at_least("not compared")
         elif self.status == "loaded":
             self.status = "agrees"
@@ -112,7 +113,7 @@ def sentence(outcomes, load_only=False):
     return " ".join(filter(None, [f"{good} of {len(outcomes)} pairs {what}{bad}.", *more]))
 
 
-def exit_code(outcomes):
+def worst_code(outcomes):
     """That of the worst pair; 3 of none."""
     worst = max((one.status for one in outcomes), key=list(CODES).index, default="not compared")
     return CODES[worst]

@@ -95,6 +95,17 @@ def test_propagated_differences_that_are_inherited_are_no_failure(rosetta, tmp_p
     assert "each engine now feeds itself" in result.output
 
 
+def test_what_was_not_compared_is_exit_code_3(rosetta, tmp_path, monkeypatch):
+    double(monkeypatch, NoPooling)
+    result = compare(rosetta, tmp_path, "--out", "run", engine="double")
+    assert result.exit_code == 3
+    assert result.output.splitlines()[-1].startswith("35 of 37 tensors agree")
+    assert 'class="sentence open"' in (tmp_path / "run" / "report.html").read_text()
+    result = compare(rosetta, tmp_path, "--allow", "unsupported", "--out", "run", engine="double")
+    assert result.exit_code == 0
+    assert 'class="sentence open"' in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_nothing_compared_is_exit_code_3(rosetta, tmp_path, monkeypatch):
     class Nothing(NoPooling):
         def forward(self, layer, inputs=None, mask=None):

@@ -14,6 +14,7 @@ from alexnet_rosetta.harness.engines.mutant import Mutation
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.faults import catalogue, check, examine, random_nets
 from alexnet_rosetta.harness.faults.fault import miscomputed, on_result
+from alexnet_rosetta.harness.verdicts import Finding
 from alexnet_rosetta.port import grammar
 from alexnet_rosetta.port.layer_types import LAYER_TYPES
 
@@ -99,7 +100,18 @@ def test_an_engine_that_refuses_a_fault_was_not_run(monkeypatch):
     lines = []
     check._tell(outcome, lines.append)
     assert lines[0].startswith("-")
-    assert not check._summary("picky", [outcome], lines.append)
+    assert check._summary("picky", [outcome], lines.append) == 3
+    found = [outcome, replace(outcome, reason="", found=dict.fromkeys(outcome.fault.places, Finding("different")))]
+    assert check._summary("picky", found, lines.append) == 3
+    assert lines[-1].endswith("1 of 1 faults reported at the right layer and pass, and nowhere else; 1 were refused.")
+    assert check._summary("picky", found, lines.append, allow=("unsupported",)) == 0
+    assert check._summary("picky", [replace(outcome, reason="")], lines.append, allow=("unsupported",)) == 1
+
+
+def test_an_engine_that_is_not_there_was_not_checked(monkeypatch):
+    monkeypatch.setattr(engines.find("legacy-cpu").__class__, "probe", lambda self: (False, "not built"))
+    assert rosetta("--only", "norm-k", "--nets", 0).exit_code == 3
+    assert rosetta("--only", "norm-k", "--nets", 0, "--allow", "unavailable").exit_code == 0
 
 
 def test_what_a_wrong_result_does_to_the_engine_is_undone(port):
@@ -140,7 +152,7 @@ def test_a_wrong_engine_fails_the_random_networks(port, monkeypatch, tmp_path):
             return session
 
     lines = []
-    assert not check._random_nets(1, [Bent()], 3, tmp_path, lines.append)
+    assert check._random_nets(1, [Bent()], 3, tmp_path, lines.append) == 1
     assert (tmp_path / "net-3.cfg").is_file()
     assert any("rosetta compare" in line for line in lines)
 

@@ -20,7 +20,9 @@ def found(*statuses):
     ("statuses", "code"),
     [
         (["identical", "equivalent"], 0),
-        (["equivalent", "unsupported", "inconclusive", "unavailable"], 0),
+        (["equivalent", "unsupported"], 3),
+        (["equivalent", "unavailable"], 3),
+        (["identical", "inconclusive"], 3),
         (["identical", "different"], 1),
         (["identical", "missing"], 1),
         (["nonfinite"], 1),
@@ -31,6 +33,19 @@ def found(*statuses):
 )
 def test_exit_codes(statuses, code):
     assert exit_code(found(*statuses)) == code
+
+
+@pytest.mark.parametrize(
+    ("statuses", "allow", "code"),
+    [
+        (["equivalent", "unsupported"], ["unsupported"], 0),
+        (["equivalent", "unsupported", "inconclusive"], ["unsupported"], 3),
+        (["equivalent", "unsupported", "different"], ["unsupported"], 1),
+        (["unsupported"], ["unsupported"], 3),
+    ],
+)
+def test_what_is_allowed_not_to_be_compared(statuses, allow, code):
+    assert exit_code(found(*statuses), allow) == code
 
 
 def test_every_status_either_agrees_fails_or_decides_nothing():
@@ -51,20 +66,22 @@ def test_the_closing_sentence():
         ("port fc weights_grad[0]", Finding("unsupported")),
     ]
     assert summarise(rows) == (
-        "2 of 2 tensors agree, 1 of them bit for bit, 1 unsupported; "
+        "2 of 3 tensors agree, 1 of them bit for bit, 1 not compared; "
         "the closest call, port conv2 acts, used 0.12 of what rounding allows."
     )
     rows.append(("port conv3 acts", Finding("different", share=7.0)))
     rows.append(("port conv3 inputs_grad[0]", Finding("missing")))
     assert summarise(rows) == (
-        "2 of 4 tensors agree, 1 of them bit for bit, 1 missing, 1 different, 1 unsupported; "
+        "2 of 5 tensors agree, 1 of them bit for bit, 1 missing, 1 different, 1 not compared; "
         "the closest call, port conv2 acts, used 0.12 of what rounding allows; the first to differ is port conv3 acts."
     )
 
 
 def test_the_closing_sentence_without_differences_or_comparisons():
     assert summarise([("a", Finding("identical"))]) == "1 of 1 tensors agree, all bit for bit."
-    assert summarise([("a", Finding("unavailable"))]) == "Nothing was compared, 1 unavailable."
+    rows = [("a", Finding("identical")), ("b", Finding("inconclusive")), ("c", Finding("unavailable"))]
+    assert summarise(rows) == "1 of 3 tensors agree, all bit for bit, 1 inconclusive, 1 not compared."
+    assert summarise(rows[2:]) == "Nothing was compared."
     assert summarise([]) == "Nothing was compared."
 
 
