@@ -75,7 +75,7 @@ class Lines:
             "bound used": _share(row),
             "distance": _distance(row),
             "worst at": _index(worst.worst),
-            "ULP": _count(max(found.ulps for found in row.findings.values())),
+            "ULP": ulps(row),
             "bitwise": _bitwise(row),
         }
         if first_of_step and row.seconds:
@@ -112,7 +112,7 @@ def explanations(row):
         elif found.fails and found.worst is not None:
             worst = found.worst
             yield (
-                f"  {engine}: {found.outside + found.nonfinite} of {found.elements} elements outside the bound; at "
+                f"  {engine}: {found.outside} of {found.elements} elements outside the bound; at "
                 f"{_index(worst)} {worst.actual:.9g}, reference {worst.reference:.9g}, allowed ±{worst.bound:.2g}"
             )
 
@@ -124,8 +124,12 @@ def _share(row):
     return f"{share:.0%}" if share >= 0.01 else f"{share:.1g}" if share else "0"
 
 
-def _count(number):
-    return str(number) if number < 10**6 else f"{number:.0e}"
+def ulps(row):
+    """The largest distance in units in the last place; ``sign`` where an engine has a sign wrong."""
+    if any(found.signs for found in row.findings.values()):
+        return "sign"
+    largest = max(found.ulps for found in row.findings.values())
+    return str(largest) if largest < 10**6 else f"{largest:.0e}"
 
 
 def _distance(row):

@@ -25,18 +25,14 @@ class Verdict:
     ----------
     shape : tuple of int
         Of the whole tensor; one or two axes.
-    ordered : callable, optional
-        `ordered(index) -> float32` evaluates one element in float32 in the engine's declared order of summation.  It
-        is asked about elements outside the bound for errors that do not conspire but inside the deterministic one,
-        n u M; where it gives the engine's bits the element is accepted, and counted as ordered.
     """
 
-    def __init__(self, shape, ordered=None):
-        self.shape, self._ordered_value = tuple(shape), ordered
+    def __init__(self, shape):
+        self.shape = tuple(shape)
         self._elements = self._differing = self._loose = 0
-        self._excess = self._confirmed = self._nonfinite = 0
+        self._outside = self._nonfinite = 0
         self._share, self._at, self._worst = -1.0, None, None
-        self._ulps = 0
+        self._ulps = self._signs = 0
         self._bound_squares = self._reference_squares = 0.0
         self._histogram = np.zeros(HISTOGRAM_BINS, np.int64)
 
@@ -59,33 +55,32 @@ class Verdict:
                 expected=f"{reference.value.shape} within {self.shape}",
                 actual=f"{shape} at {origin}",
             )
-        parts = (reference.value, actual, reference.magnitude, reference.terms)
+        parts = (reference.value, actual, reference.magnitude, reference.slope(), reference.floor())
         parts = [_as_matrix(np.broadcast_to(part, shape)) for part in parts]
-        slope, floor = (_as_matrix(np.broadcast_to(part, shape)) for part in (reference.slope(), reference.floor()))
         rows, columns = parts[0].shape
         wide = max(1, min(columns, _BLOCK))
         high = max(1, _BLOCK // wide)
         for top in range(0, rows, high):
             for left in range(0, columns, wide):
                 at = slice(top, top + high), slice(left, left + wide)
-                block = _Block(*(part[at] for part in (*parts, slope, floor)))
+                block = _Block(*(part[at] for part in parts))
                 row, column = origin if len(origin) == 2 else (0, *origin)
                 self._take(block, (row + top, column + left))
 
     def _take(self, block, offset):
         self._elements += block.share.size
         self._differing += int(np.count_nonzero(block.differs))
+        self._outside += int(np.count_nonzero(block.share > 1))
         self._nonfinite += int(block.nonfinite)
         self._loose += int(block.loose())
         self._bound_squares += _squares(block.bound)
         self._reference_squares += _squares(block.reference)
-        self._ulps = max(self._ulps, block.ulps())
+        ulps, signs = block.ulps()
+        self._ulps, self._signs = max(self._ulps, ulps), self._signs + signs
         self._histogram += block.histogram()
         largest = float(block.share.max(initial=0.0))
         if largest >= max(self._share, 0.0):
             self._remember(block, largest, offset)
-        if largest > 1:
-            self._judge_excess(block, offset)
 
     def _remember(self, block, share, offset):
         """Keep the worst element, the first in the tensor's order among equals, so that chunks do not matter."""
@@ -95,22 +90,6 @@ class Verdict:
             self._share, self._at = share, at
             values = block.actual[row, column], block.expected[row, column], block.bound[row, column]
             self._worst = Worst(at[-len(self.shape) :], *map(float, values))
-
-    def _judge_excess(self, block, offset):
-        """Count what is outside, and ask for a second opinion where errors may have conspired.
-
-        One element that stays outside decides the tensor, so from there on nobody is asked.
-        """
-        undecided = self._ordered_value is not None and self._confirmed == self._excess
-        self._excess += int(np.count_nonzero(block.share > 1))
-        if not undecided:
-            return
-        for row, column in np.argwhere((block.share > 1) & block.may_conspire()):
-            at = int(row) + offset[0], int(column) + offset[1]
-            value = np.float32(self._ordered_value(at[-len(self.shape) :]))
-            if not bitwise_equal(value, np.float32(block.actual[row, column])):
-                return
-            self._confirmed += 1
 
     def finish(self):
         """The finding on the whole tensor.
@@ -133,9 +112,9 @@ class Verdict:
             share=max(self._share, 0.0),
             worst=self._worst,
             ulps=self._ulps,
+            signs=self._signs,
             differing=self._differing,
-            outside=self._excess if self._outside() else 0,
-            ordered=0 if self._outside() else self._confirmed,
+            outside=self._outside,
             nonfinite=self._nonfinite,
             loose=self._loose / max(1, elements),
             bound_norm=self._bound_squares**0.5,
@@ -143,13 +122,10 @@ class Verdict:
             histogram=tuple(self._histogram.tolist()),
         )
 
-    def _outside(self):
-        return self._confirmed < self._excess
-
     def _status(self):
         if self._nonfinite:
             return "nonfinite"
-        if self._outside():
+        if self._outside:
             return "different"
         if not self._differing:
             return "identical"
@@ -161,9 +137,9 @@ class Verdict:
 class _Block:
     """A piece of a tensor small enough for the cache, with everything the verdict needs about its elements."""
 
-    def __init__(self, reference, actual, magnitude, terms, slope, floor):
+    def __init__(self, reference, actual, magnitude, slope, floor):
         self.reference = self.expected = reference
-        self.actual, self.magnitude, self.terms, self.floor = actual, magnitude, terms, floor
+        self.actual = actual
         rounded, single = _single(reference), _single(actual)
         self.differs = rounded != single
         self._keys = rounded, single
@@ -204,22 +180,26 @@ class _Block:
         self._keys = tuple(np.where(irregular | overflow, np.float32(0), key) for key in self._keys)
         return error
 
-    def may_conspire(self):
-        """Which elements are still inside the deterministic bound n u M."""
-        limit = self.terms * ROUNDOFF * np.asarray(self.magnitude, np.float64) + self.floor
-        with np.errstate(invalid="ignore"):
-            return np.abs(np.subtract(self.actual, self.expected, dtype=np.float64)) <= limit
-
     def loose(self):
         """How many bounds exceed the value they belong to."""
-        return np.count_nonzero(self.bound > np.abs(self.reference))
+        return np.count_nonzero(self._bound_exceeds_value())
 
     def ulps(self):
-        """Largest distance in units in the last place of float32."""
+        """Largest distance in units in the last place of float32, and how many signs are wrong.
+
+        Where the bound exceeds the value, even the sign is left open, and the distance says nothing; between numbers
+        of different sign it counts all the numbers next to zero.
+        """
         if not self.differs.any():
-            return 0
-        ranks = [_rank(key) for key in self._keys]
-        return int(np.abs(np.subtract(*ranks, dtype=np.int64)).max(initial=0))
+            return 0, 0
+        told = self.differs & ~self._bound_exceeds_value()
+        expected, actual = (_rank(key)[told] for key in self._keys)
+        same = np.sign(expected) == np.sign(actual)
+        apart = np.abs(np.subtract(expected, actual, dtype=np.int64))[same]
+        return int(apart.max(initial=0)), int(np.count_nonzero(~same))
+
+    def _bound_exceeds_value(self):
+        return self.bound > np.abs(self.reference)
 
     def histogram(self):
         """Elements per power of two of the share."""
@@ -229,7 +209,7 @@ class _Block:
         return np.concatenate(([exponents[0], ends[0]], exponents[low + 1 : high], [ends[1]]))
 
 
-def judge(reference, actual, ordered=None, dtype=np.float32):
+def judge(reference, actual, dtype=np.float32):
     """Judge a whole tensor at once.
 
     Parameters
@@ -238,15 +218,13 @@ def judge(reference, actual, ordered=None, dtype=np.float32):
         What it should be.
     actual : ndarray or None
         What an engine delivered; None if it delivered nothing.
-    ordered : callable, optional
-        See `Verdict`.
     dtype : dtype
         What it should be of; float64 for costs.
     """
     refused = refuse(actual, reference.value.shape, dtype)
     if refused:
         return refused
-    verdict = Verdict(reference.value.shape, ordered)
+    verdict = Verdict(reference.value.shape)
     verdict.add(reference, actual)
     return verdict.finish()
 

@@ -1,6 +1,6 @@
 """The rows of a comparison: one tensor of one layer and pass, with what was found about each engine."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 from .verdicts import FAILS, Finding, Worst, worst_status
 
@@ -112,10 +112,10 @@ class Row:
             "worst_reference": worst and worst.reference,
             "worst_bound": worst and worst.bound,
             "ulps": found.ulps,
+            "signs": found.signs,
             "elements": found.elements,
             "differing": found.differing,
             "outside": found.outside,
-            "ordered": found.ordered,
             "nonfinite": found.nonfinite,
             "loose": found.loose,
             "relative_error": distance.get("norm"),
@@ -204,8 +204,10 @@ def _group_status(statuses):
 
 
 def _finding(values):
-    worst = values["worst"]
+    """A Finding of plain values; what a record of an earlier version knows besides is left out."""
+    worst, known = values["worst"], {item.name for item in fields(Finding)}
     if worst:
         worst = Worst(tuple(worst["index"]), *(float(worst[name]) for name in ("actual", "reference", "bound")))
     numbers = {name: float(values[name]) for name in ("share", "loose", "bound_norm", "reference_norm")}
+    values = {name: value for name, value in values.items() if name in known}
     return Finding(**values | numbers | {"worst": worst, "histogram": tuple(values["histogram"])})

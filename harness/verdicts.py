@@ -42,13 +42,16 @@ class Finding:
     worst : Worst or None
         Where that was.
     ulps : int
-        Largest distance to the reference rounded to float32, in units in the last place.
+        Largest distance to the reference rounded to float32, in units in the last place, among elements of the same
+        sign whose bound does not exceed their value.
     differing : int
         Elements whose bits differ from the reference rounded to float32.
-    outside, ordered : int
-        Elements outside the bound; elements outside it that a float32 evaluation in the engine's order confirmed.
+    outside : int
+        Elements outside the bound, those of `nonfinite` among them.
     nonfinite : int
         Elements that are NaN or infinite where the reference is not, or the other way round.
+    signs : int
+        Elements that have another sign (-, 0 or +) than the reference, though their bound does not exceed their value.
     loose : float
         Share of elements whose bound exceeds their value.
     bound_norm, reference_norm : float
@@ -66,8 +69,8 @@ class Finding:
     ulps: int = 0
     differing: int = 0
     outside: int = 0
-    ordered: int = 0
     nonfinite: int = 0
+    signs: int = 0
     loose: float = 0.0
     bound_norm: float = 0.0
     reference_norm: float = 0.0

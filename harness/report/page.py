@@ -74,7 +74,7 @@ def tensor_line(row):
         "row": row,
         "verdict": display.verdict(row),
         "share": worst[1].share,
-        "ulps": max(found.ulps for found in row.findings.values()),
+        "ulps": display.ulps(row),
         "loose": max(found.loose for found in row.findings.values()),
         "worst": worst[1].worst,
         "engine": worst[0],

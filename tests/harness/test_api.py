@@ -1,13 +1,18 @@
 import subprocess
 import sys
+from dataclasses import fields
 
 import numpy as np
 import pytest
 from small_nets import write_net
 
 from alexnet_rosetta import harness
-from alexnet_rosetta.harness import api, machine
+from alexnet_rosetta.harness import api, machine, run
 from alexnet_rosetta.harness.errors import BadInput
+
+
+def test_every_option_of_a_comparison_is_named():
+    assert all(option.name in harness.compare.__doc__ for option in fields(run.Options))
 
 
 def test_compare_gives_frames(tmp_path):

@@ -34,6 +34,18 @@ def test_what_is_written_is_read_back(tmp_path):
     assert np.array_equal(found.arrays["filters.conv1"], arrays["filters.conv1"])
 
 
+def test_a_record_made_before_still_opens(tmp_path):
+    """Findings once had a count of elements "ordered", and none of wrong signs."""
+    folder = record.Writer(tmp_path / "run").finish(ABOUT, some_rows(), {})
+    whole = json.loads((folder / "record.json").read_text())
+    for row in whole["rows"]:
+        for found in row["findings"].values():
+            found["ordered"] = 0
+            del found["signs"]
+    (folder / "record.json").write_text(json.dumps(whole))
+    assert repr(record.read(folder).rows) == repr(some_rows())
+
+
 def test_json_is_strict_and_csv_has_a_line_for_each_engine(tmp_path):
     folder = record.Writer(tmp_path / "run").finish(ABOUT, some_rows(), {})
     json.loads((folder / "record.json").read_text(), parse_constant=pytest.fail)
