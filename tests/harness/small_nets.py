@@ -162,6 +162,21 @@ class Transposed(ReferenceSession):
         return found.T if (layer, tensor) == ("fc2", "acts") else found
 
 
+class Double(ReferenceSession):
+    """Hands fc1's acts out in float64."""
+
+    def read(self, layer, tensor):
+        found = super().read(layer, tensor)
+        return found.astype(np.float64) if (layer, tensor) == ("fc1", "acts") else found
+
+
+class Clock(ReferenceSession):
+    """Says that a forward step takes one second, a backward step two, an update three."""
+
+    def seconds(self, layer, step):
+        return {"forward": 1.0, "backward": 2.0, "update": 3.0}[step]
+
+
 class Forgetful(ReferenceSession):
     """Has no bias gradients to show."""
 

@@ -1,8 +1,11 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from rule_nets import DEFINITION, PARAMS
 from small_nets import DEFINITION as DEFINITION_OF_SMALL
-from small_nets import write_net
+from small_nets import PARAMS as PARAMS_OF_SMALL
+from small_nets import WEIGHTS, write_net
 
 from alexnet_rosetta.harness import names, networks, parameters
 from alexnet_rosetta.harness.errors import BadInput
@@ -23,6 +26,19 @@ def test_shapes_names_and_repetition(network):
     for layer, tensors in values.items():
         assert all(np.array_equal(array, again[layer][name]) for name, array in tensors.items())
         assert all(array.dtype == np.float32 for array in tensors.values())
+
+
+def test_no_two_arrays_are_drawn_alike(tmp_path):
+    """Shapes are made equal, so that a stream that two arrays share would show."""
+    alike = DEFINITION_OF_SMALL.replace("outputs=12", "outputs=10").replace("inputs=pool1", "inputs=pool1,pool1")
+    alike = alike.replace("outputs=10\ninitW=0.1\n", "outputs=10\ninitW=0.1,0.1\n")
+    two = PARAMS_OF_SMALL.replace("[fc1]\n" + WEIGHTS, "[fc1]\n" + PARAMS_OF_SMALL.split("[fc2]\n")[1].split("\n\n")[0])
+    values = parameters.make(networks.load(write_net(tmp_path, alike, two)), seed=3)
+    drawn = [array for tensors in values.values() for name, array in tensors.items() if name != "biases"]
+    shapes = [array.shape for array in drawn]
+    assert max(map(shapes.count, shapes)) >= 4
+    standard = [array.ravel()[:10] / array.ravel()[0] for array in drawn]
+    assert all(not np.allclose(a, b) for a, b in combinations(standard, 2))
 
 
 def test_biases_are_constant_and_weights_as_wide_as_asked(network):

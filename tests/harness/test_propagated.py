@@ -1,5 +1,7 @@
+import pytest
 from small_nets import BentFilter, workload
 
+from alexnet_rosetta.harness import stream
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.propagated import isolated_counterparts
 from alexnet_rosetta.harness.run import rows
@@ -38,6 +40,15 @@ def test_a_fault_is_local_and_what_follows_inherited(tmp_path):
     assert found["conv1", "forward", "acts"].origin == {"BentFilter": "local"}
     assert found["conv1_neuron", "forward", "acts"].origin == {"BentFilter": "inherited"}
     assert exit_code(finding for _, finding in decisive(every)) == 1
+
+
+def test_distances_are_those_of_all_chunks(tmp_path, monkeypatch):
+    whole = propagated(workload(tmp_path, BentFilter))
+    monkeypatch.setattr(stream, "CHUNK_BYTES", 1)
+    for key, row in propagated(workload(tmp_path, BentFilter)).items():
+        wanted = whole[key].distances["BentFilter"]
+        assert row.distances["BentFilter"] == pytest.approx(wanted, rel=1e-9), key
+    assert whole["conv1", "forward", "acts"].distances["BentFilter"]["largest"] > 1
 
 
 def test_distances_are_relative_norms(tmp_path):

@@ -34,6 +34,21 @@ def test_sums_of_products(seed, terms, scale_a, scale_b):
     assert accepts(wide["biases"], add_up(w, rng)[None])
 
 
+@pytest.mark.parametrize("kind", ["conv", "local", "fc"])
+def test_the_bound_of_one_element_worked_out_by_hand(kind):
+    """8 sqrt(n) u (sum |a||b| + |bias|): no wider than magnitudes in float32 need to be rounded up, no narrower."""
+    rng = np.random.default_rng(5)
+    if kind == "fc":
+        spec, rows, filters, biases = specs.fc([75], 4), 75, (75, 4), (1, 4)
+    else:
+        spec = specs.conv([(3, 5, 5, 1, 0, 1)], 4, kind=kind)
+        rows, filters, biases = 75, (75, 4), (4, 1)
+    x, w, b = numbers(rng, (rows, 2), 1.0), numbers(rng, filters, 1.0), numbers(rng, biases, 1.0)
+    found = reference.op(spec).forward([x], {"weights": [w], "biases": b})
+    magnitude = np.abs(w[:, 2].astype(float)) @ np.abs(x[:, 1].astype(float)) + abs(float(b.ravel()[2]))
+    assert found.bound()[2, 1] == pytest.approx(8 * np.sqrt(76) * 2.0**-24 * magnitude, rel=1e-4)
+
+
 @settings(max_examples=60)
 @given(SEEDS, st.sampled_from(["avg", "max"]), st.integers(1, 4), st.integers(1, 3))
 def test_pooling(seed, kind, size, stride):

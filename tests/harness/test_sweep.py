@@ -4,6 +4,8 @@ from small_nets import (
     PARAMS,
     WEIGHTS,
     BentFilter,
+    Clock,
+    Double,
     Forgetful,
     LostImage,
     NoPooling,
@@ -51,6 +53,7 @@ def test_every_tensor_of_every_pass_has_a_row(tmp_path):
         (LostImage, {("fc1", "backward", "weights_inc[0]")}, "different"),
         (NoPooling, {("pool1", "forward", "acts"), ("pool1", "backward", "inputs_grad[0]")}, "unsupported"),
         (Transposed, {("fc2", "forward", "acts")}, "shape"),
+        (Double, {("fc1", "forward", "acts")}, "dtype"),
         (Forgetful, {(name, "backward", "biases_grad") for name in ("conv1", "fc1", "fc2")}, "missing"),
     ],
 )
@@ -100,6 +103,13 @@ def test_the_worst_element_is_the_bent_one(tmp_path):
     assert worst.index == (17, 3)
     assert worst.actual == 3
     assert first.findings["BentFilter"].outside == 1
+
+
+def test_seconds_are_those_of_the_step(tmp_path):
+    found = list(rows(workload(tmp_path, Clock), "isolated"))
+    for row in found:
+        assert row.seconds in ({}, {"Clock": {"forward": 1.0, "backward": 2.0, "update": 3.0}[row.step]})
+    assert {row.step for row in found if row.seconds} == {"forward", "backward", "update"}
 
 
 def test_engines_are_compared_bit_by_bit_with_each_other(tmp_path):
