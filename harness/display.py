@@ -2,7 +2,7 @@
 
 from math import inf
 
-from .table import ratio
+from .table import looks_like, ratio
 
 EXPLAINED = "*"
 MARKS = {
@@ -107,6 +107,8 @@ def explanations(row):
     for engine, found in row.counted().items():
         if row.quirk.get(engine):
             yield f"  {engine}: {found.status}: explained by quirk {' with '.join(row.quirk[engine])}"
+        elif row.resembles.get(engine):
+            yield f"  {engine}: {found.status}: {looks_like(*row.resembles[engine])}"
         elif found.reason:
             yield f"  {engine}: {found.status}: {found.reason}"
         elif found.fails and found.worst is not None:

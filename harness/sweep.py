@@ -100,7 +100,7 @@ class Sweep:
         self.work.kept(stream)
         row = self.work.settle(Row.of(stream, seconds))
         if self._attribution and stream.rerun:
-            row.quirk = self._attribution.explain(stream, row.findings)
+            row.quirk, row.resembles = self._attribution.explain(stream, row.findings)
         if not self.own_feed:
             self._trace(row)
         return row

@@ -29,6 +29,8 @@ class Row:
         that of a sum over consumers one of which sends a wrong gradient.
     quirk : dict of str to tuple of str
         By engine, the quirks that explain its difference.
+    resembles : dict of str to tuple of str
+        By engine, the quirk that an unexplained difference looks like: see `attribution`.
     """
 
     layer: str
@@ -43,6 +45,7 @@ class Row:
     distances: dict = field(default_factory=dict)
     origin: dict = field(default_factory=dict)
     quirk: dict = field(default_factory=dict)
+    resembles: dict = field(default_factory=dict)
 
     def to_dict(self):
         """A plain dictionary, as it stands in a record."""
@@ -52,8 +55,10 @@ class Row:
     def from_dict(cls, values):
         """The row of a plain dictionary."""
         findings = {name: _finding(found) for name, found in values["findings"].items()}
-        quirk = {name: tuple(quirks) for name, quirks in values.get("quirk", {}).items()}
-        return cls(**values | {"findings": findings, "shape": tuple(values["shape"]), "quirk": quirk})
+        named = {
+            key: {name: tuple(quirks) for name, quirks in values.get(key, {}).items()} for key in ("quirk", "resembles")
+        }
+        return cls(**values | named | {"findings": findings, "shape": tuple(values["shape"])})
 
     @classmethod
     def of(cls, stream, seconds):
@@ -106,6 +111,7 @@ class Row:
             "verdict": found.status,
             "origin": self.origin.get(engine, ""),
             "quirk": " ".join(self.quirk.get(engine, ())),
+            "resembles": " ".join(self.resembles.get(engine, ())),
             "share": found.share,
             "worst_index": " ".join(map(str, worst.index)) if worst else "",
             "worst_actual": worst and worst.actual,
@@ -131,8 +137,12 @@ def decisive(rows):
 
 
 def attributed(rows):
-    """A sentence about differences that quirks explain; "" where none does."""
+    """Sentences about differences that quirks explain, and about those that only look like one; "" without any."""
     failed = [(row, name) for row in rows for name, found in row.counted().items() if found.fails]
+    return " ".join(filter(None, (_explained(failed), _resembling(failed))))
+
+
+def _explained(failed):
     causes = [row.quirk[name] for row, name in failed if name in row.quirk]
     if not causes:
         return ""
@@ -140,6 +150,19 @@ def attributed(rows):
     left = len(failed) - len(causes)
     rest = "no difference is unexplained" if not left else f"{left} unexplained"
     return f"Explained by quirks: {len(causes)} of {len(failed)} differences ({names}); {rest}."
+
+
+def _resembling(failed):
+    alike = [(row.name(name), *row.resembles[name]) for row, name in failed if name in row.resembles]
+    if not alike:
+        return ""
+    more = f" ({len(alike) - 1} more likewise)" if len(alike) > 1 else ""
+    return f"{alike[0][0]} {looks_like(alike[0][1])}{more}."
+
+
+def looks_like(quirk):
+    """What is said of a difference that a switch hides, but does not explain."""
+    return f"vanishes if {quirk} is turned, but {quirk} stands as the reference does: a fault that looks like {quirk}"
 
 
 def by_step(rows):

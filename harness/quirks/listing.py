@@ -64,9 +64,10 @@ rosetta compare zoo --quirk legacy-cpu:cnorm-ignores-means=off   # turn a switch
 rosetta compare alexnet --quirk port:lrn-alpha-over-size=off     # see what a convention does
 ```
 
-Where a tensor is `different`, the comparison turns each switch that touches the layer, runs the layer's step again
-from the same values and judges again. If the difference vanishes, the row says which quirk explains it. The exit code
-is 1 all the same; the closing sentence tells explained differences from others.
+Where a tensor is `different`, the comparison turns each switch that touches the layer and stands otherwise than the
+reference computes, runs the layer's step again from the same values and judges again. If the difference vanishes, the
+row says which quirk explains it. The exit code is 1 all the same; the closing sentence tells explained differences from
+others. What vanishes only when a switch is turned away from the reference looks like that quirk, and stays unexplained.
 
 In Python: `legacy.Network(layers, quirks={"href-overwrites": False})`, `with legacy.quirks(blur_last_tap=False):`
 around calls of `legacy.cudaconv`, and `port.Network(spec, quirks={"href-overwrites": True})`.

@@ -126,8 +126,8 @@ def test_a_fault_is_explained_by_no_quirk(tmp_path):
     assert not any(row.quirk for row in failed)
 
 
-def test_an_engine_of_another_convention_is_found_out(tmp_path):
-    """It has no switch of its own: the switch on the values it is given tells."""
+def test_an_engine_that_descends_looks_like_one_of_another_convention(tmp_path):
+    """It is given costs to be ascended, as the reference is: a wrong sign is a fault, whatever it looks like."""
 
     class Cost(ReferenceSession):
         def run_backward(self, layer, acts_grad, wanted, progress):
@@ -136,7 +136,9 @@ def test_an_engine_of_another_convention_is_found_out(tmp_path):
 
     work = workload(tmp_path, Cost)
     work.explains = True
-    assert [row.quirk for row in Sweep(work).rows() if row.quirk] == [{"Cost": ("gradient-ascent",)}]
+    (row,) = (row for row in Sweep(work).rows() if row.findings["Cost"].fails)
+    assert (row.quirk, row.resembles) == ({}, {"Cost": ("gradient-ascent",)})
+    assert not row.explained()
 
 
 def test_nothing_is_opened_while_nothing_differs(tmp_path):
