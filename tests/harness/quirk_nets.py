@@ -210,7 +210,7 @@ DROPOUT = "type=hs\nkeep=0.75"
 CASES = {
     "norm-undo-add-inverted": beside("type=rnorm\nchannels=16\nsize=7", LRN),
     "local-norm-block-offset": Case(LOCAL, {"top": RATES + "wball=0.01"}, below=DATA),
-    "crossent2-sign": Case(above=ABOVE + TARGETS + CROSSENT2, params={"cross": "coeff=0.5"}),
+    "crossent2-sign": Case(above=ABOVE + TARGETS + CROSSENT2, params={"cross": "coeff=0.01"}),
     "tica-accumulate-root": Case(TICA.format(3) + Case.layers, ANOTHER_COST),
     "tica-window-not-mirrored": Case(TICA.format(4) + Case.layers, ANOTHER_COST),
     "cnorm-ignores-means": after(f"type=cnorm\n{NORM}", params=LRN),
