@@ -20,6 +20,8 @@ __all__ = ["ConfigError", "LayerSpec", "NetworkSpec", "Tolerance", "Tree", "load
 DEFAULT_QUANTISER = MappingProxyType({"type": "default", "params": {}})
 QUANTISERS = tuple(text(key, DEFAULT_QUANTISER, grammar.read_quantiser) for key in ("quantF", "quantB"))
 MAX_INPUTS = 1024
+MAX_NAME = 100  # bytes: names of layers are parts of file names
+MAX_WARNINGS = 100
 OBSOLETE = {
     "sched": "is ignored, as in the release; write schedW and schedB, or read with the option sched",
     "wcnorm": "is obsolete and ignored; the release has wcNormMin and wcNormMax",
@@ -183,6 +185,8 @@ def load_network(
     if strict_2012:
         _require_none(tolerances, drafts)
     layers = tuple(_freeze(draft) for draft in drafts.values())
+    if len(warnings) > MAX_WARNINGS:
+        warnings[MAX_WARNINGS:] = [f"{len(warnings) - MAX_WARNINGS} more notes on these files are left out"]
     return NetworkSpec(layers, params is not None, tuple(warnings), tuple(tolerances))
 
 
@@ -204,8 +208,10 @@ def _define(draft, earlier):
     """Parse one section of the definition file."""
     draft.name = draft.section.name
     draft.earlier = earlier
-    bad = "," in draft.name or "[" in draft.name or draft.name != draft.name.strip()
-    draft.check(not bad, "is no layer name", expected="no comma, bracket or blank at its ends")
+    draft.check(
+        _is_name(draft.name), "is no layer name", actual=draft.name,
+        expected=f"at most {MAX_NAME} bytes of printable characters, no comma, bracket, slash or blank at its ends",
+    )  # fmt: skip
     option = draft.section.find("type")
     draft.check(option is not None, "is missing", "type", expected="a line type=... in this section")
     near = difflib.get_close_matches(option.text[:40], LAYER_TYPES, 1)
@@ -227,6 +233,12 @@ def _define(draft, earlier):
     row.derive(draft)
     _warn_unknown(draft, draft.section, ["type", "inputs", "neuron", "gpu", *(key.name for key in row.keys)])
     return draft
+
+
+def _is_name(name):
+    """Whether a layer can be called so: names are printed, listed in ``inputs`` and made parts of file names."""
+    right = name.isprintable() and name == name.strip() and name not in (".", "..")
+    return right and not set(name) & set(",[/\\") and len(name.encode()) <= MAX_NAME
 
 
 def _connect(draft, row):

@@ -10,6 +10,8 @@ import re
 
 MAX_INT = 2**31
 MAX_DIGITS = 64
+SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104  # the normal numbers of float32
+MAX_STEPS = 10**6
 
 TRUE, FALSE = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
 _INT = re.compile(r"[+-]?[0-9]{1,18}")
@@ -63,11 +65,17 @@ def read_int(text):
 
 
 def read_float(text):
-    """A finite number."""
+    """A number that float32 can hold: 0, or a normal one."""
     value = float(text) if len(text) <= MAX_DIGITS and _FLOAT.fullmatch(text) else math.nan
-    if not math.isfinite(value):
-        raise ValueError("a finite number")
+    if value != 0 and not SMALLEST <= abs(value) <= LARGEST:
+        raise ValueError("a number that float32 can hold, 0 or 1.2e-38 to 3.4e38 in size")
     return value
+
+
+def large_numbers(value):
+    """The numbers in what a reader returned whose squares float32 cannot hold."""
+    numbers = value["params"].values() if isinstance(value, dict) else (value,)
+    return [number for number in numbers if isinstance(number, float) and number * number > LARGEST]
 
 
 def read_bool(text):
@@ -191,8 +199,8 @@ def _check_schedule(params):
         raise ValueError("a tgtFactor above 0")
     if params.get("noiseStdev", 0) < 0:
         raise ValueError("a noiseStdev of at least 0")
-    if params.get("numSteps", 0) < 0:
-        raise ValueError("a numSteps of at least 0")
+    if not 0 <= params.get("numSteps", 0) <= MAX_STEPS:
+        raise ValueError(f"a numSteps of 0 to {MAX_STEPS}")
 
 
 def read_quantiser(text):

@@ -17,8 +17,18 @@ _HEADER = re.compile(r"\[([^\[\]]+)\]")
 
 def shorten(value):
     """``repr`` of a value, cut to a length that fits in a one-line message."""
-    text = repr(value)
+    return brief(repr(value))
+
+
+def brief(text):
+    """The text, cut to a length that fits in a one-line message."""
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def visible(text):
+    """The text on one line; what is no printable character is written as an escape, as in Python's ``repr``."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 class ConfigError(ValueError):
@@ -48,8 +58,7 @@ class ConfigError(ValueError):
             parts.append(f"actual {shorten(actual)}")
         if hint is not None:
             parts.append(f"hint: {hint}")
-        message = place(file, line, layer, key) + "; ".join(parts)
-        super().__init__(" ".join(message.split()))
+        super().__init__(visible(place(file, line, layer, key) + "; ".join(parts)))
 
 
 def place(file, line, layer, key):
@@ -58,9 +67,9 @@ def place(file, line, layer, key):
     if file is not None:
         text += f"{file}:{line}: " if line is not None else f"{file}: "
     if layer is not None:
-        text += f"[{layer if len(layer) <= SHOWN else layer[: SHOWN - 3] + '...'}] "
+        text += f"[{brief(layer)}] "
     if key is not None:
-        text += f"{key}: "
+        text += f"{brief(key)}: "
     return text
 
 
@@ -143,7 +152,7 @@ class _Reader:
             self.section, self.options = None, self.defaults
             return
         if name in self.sections:
-            self.warn(number, f"[{name}] occurs again; its options are added to the first one's")
+            self.warn(number, f"[{brief(name)}] occurs again; its options are added to the first one's")
         else:
             self.sections[name] = Section(self.file, name, number, inherited=self.defaults)
         self.section = self.sections[name]
@@ -163,12 +172,12 @@ class _Reader:
         text = text.strip(WHITE)
         if name in self.options:
             where = "DEFAULT" if self.section is None else self.section.name
-            self.warn(number, f"[{where}] {name} is given again; the last one counts")
+            self.warn(number, f"[{brief(where)}] {brief(name)} is given again; the last one counts")
         self.last = self.options[name] = Option(["" if text == '""' else text], number)
 
     def warn(self, number, text):
         """Record a warning about a line."""
-        self.warnings.append(f"{self.file}:{number}: {text}")
+        self.warnings.append(visible(f"{self.file}:{number}: {text}"))
 
 
 def read_ini(text, file="<text>", salvage=False):

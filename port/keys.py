@@ -208,6 +208,9 @@ class Draft:
             )
         if (key.low is not None and value < key.low) or (key.high is not None and value > key.high):
             raise section.error(f"{which}is out of range", key.name, expected=_range(key), actual=value)
+        for large in grammar.large_numbers(value):
+            text = section.error(f"{which}is so large that results may be beyond float32", key.name, actual=large)
+            self.warnings.append(str(text))
         if key.read is grammar.read_listed_bool and piece.lower() not in ("true", "1", "false", "0"):
             text = section.error(f"{which}counts as false", key.name, expected="true, 1, false or 0", actual=piece)
             self.warnings.append(str(text))

@@ -135,6 +135,9 @@ def finish_pool(draft):
         draft.values["doMax"] = draft.value(flag("doMax", False), draft.params)
 
 
+POWERS = 1000  # for larger ones no first-order error model holds (docs/verdict.md)
+
+
 def derive_norm(draft):
     """rnorm and cnorm: windows over pixels; the oldest files write sizeX for size (16.1)."""
     same_image(draft)
@@ -163,7 +166,23 @@ def finish_norm(draft):
         draft.values[key.name] = draft.value(key, home)
         if home is draft.section:
             draft.tolerate("oldest norm", key.name, draft[key.name])
+    bounded(draft, "pow", -POWERS, POWERS)
+    draft.advise(draft["pow"] >= 0, "is negative: what is to be divided is multiplied", "pow", actual=draft["pow"])
+    draft.check(
+        draft["scale"] >= 0, "is out of range", "scale", expected="at least 0, or a denominator may vanish",
+        actual=draft["scale"],
+    )  # fmt: skip
+    if draft.type == "cmrnorm" and draft.params is not None:
+        _check_least_denominator(draft)
     draft.values["scale"] /= draft["size"] if draft.type == "cmrnorm" else draft["size"] ** 2
+
+
+def _check_least_denominator(draft):
+    """minDiv, the denominator where all inputs are 0: itself and its power are numbers."""
+    least, power = draft["minDiv"], draft["pow"]
+    draft.check(least > 0, "is out of range", "minDiv", expected="above 0", actual=least)
+    right = -power * math.log2(least) < 127
+    draft.check(right, f"to the power of {-power} is beyond float32", "minDiv", expected="nearer to 1", actual=least)
 
 
 def derive_concat(draft):
@@ -190,6 +209,7 @@ def finish_eltsum(draft):
 def derive_nailbed(draft):
     """Every stride-th pixel, centred."""
     image_shape(draft)
+    bounded(draft, "stride", 1, draft["imgSize"])
     outputs, start = geometry.nailbed(draft["imgSize"], draft["stride"])
     draft.values |= {"outputsX": outputs, "start": start}
     draft.set_outputs(draft["channels"] * outputs**2)
@@ -275,6 +295,7 @@ def derive_tica(draft):
     """Topographic ICA cost on square images."""
     draft.values["outputs"] = 0
     image_shape(draft)
+    bounded(draft, "sizeX", 1, draft["imgSize"])
 
 
 def finish_logreg(draft):
@@ -282,10 +303,16 @@ def finish_logreg(draft):
     bounded(draft, "topk", 1, draft["numInputs"][1])
 
 
+MAX_SETS = 2**24  # classes times classes in a set: what a case takes in steps and in numbers of 8 bytes
+
+
 def finish_msm(draft):
     """Set size within the number of energies."""
     draft.values["numOut"] = draft["numInputs"][1]
     bounded(draft, "setSize", 1, draft["numOut"] - 1)
+    steps = draft["numOut"] * draft["setSize"]
+    draft.check(steps <= MAX_SETS, "times the number of classes is too large", "setSize",
+                expected=f"at most {MAX_SETS}", actual=steps)  # fmt: skip
 
 
 CHANNELS = integer("channels", low=1)

@@ -73,7 +73,7 @@ def update(values, inc, grads=None, *, eps=0.0, mom=0.0, decay=0.0, step=1.0, de
     eps, mom : float
         ε and μ for the gradient.
     decay : float
-        λε; 0 for biases.
+        λε; 0 for biases. Weights decay only where this is above 0, as in the release.
     step : float
         Factor on Δ where W moves: the rate, where Δ holds gradients.
     decoupled : bool
@@ -88,7 +88,7 @@ def update(values, inc, grads=None, *, eps=0.0, mom=0.0, decay=0.0, step=1.0, de
         if g:
             d *= mom
             d += np.multiply(g[0], eps, out=term)
-        if decay:
+        if decay > 0:
             decaying = w if decoupled else d
             decaying -= np.multiply(w, decay, out=term)
         w += d if step == 1 else np.multiply(d, step, out=term)

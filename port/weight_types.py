@@ -38,6 +38,9 @@ WEIGHT_PARAMS = (
 CONV_PARAMS = (*WEIGHT_PARAMS, number("wcNormMax", 0.0, each=True), number("wcNormMin", 0.0, each=True))
 
 
+MAX_NODES = 2**16 - 1  # of a class tree: the release numbers them with 16 bits
+
+
 def derive_fc(draft):
     """Shapes of a fully-connected layer."""
     draft.set_outputs(draft["outputs"])
@@ -67,6 +70,8 @@ def derive_treefc(draft):
 def _check_tree(draft, tree):
     """Every node is reached from the root exactly once, and the leaves are numbered 0 to C-1."""
     nodes = range(len(tree.children))
+    draft.check(len(nodes) <= MAX_NODES, "the class tree is too large", expected=f"at most {MAX_NODES} nodes",
+                actual=len(nodes))  # fmt: skip
     seen, stack = set(), [tree.root]
     while stack:
         node = stack.pop()
@@ -146,6 +151,14 @@ def _modules(draft, i, side):
     """Output side for input i."""
     size, padding = draft["filterSize"][i], draft["padding"][i]
     draft.check(
+        padding < side + size, f"entry {i} is out of range", "padding",
+        expected=f"0 to {side + size - 1}, less than image and filter together", actual=padding,
+    )  # fmt: skip
+    draft.check(
+        draft["stride"][i] <= side + 2 * padding, f"entry {i} is out of range", "stride",
+        expected=f"1 to {side + 2 * padding}, the padded image", actual=draft["stride"][i],
+    )  # fmt: skip
+    draft.check(
         size <= side + 2 * padding, f"filter {i} is larger than its padded image", "filterSize",
         expected=f"at most {side + 2 * padding}", actual=size,
     )  # fmt: skip
@@ -218,6 +231,20 @@ def _weight_sources(draft):
     }
 
 
+def _check_rates(draft):
+    """What the solver multiplies before it looks at a gradient has to be a number of float32 too."""
+    for ball in draft["wballNormed"]:
+        draft.check(abs(ball) <= grammar.LARGEST, "times the filter's weights is beyond float32", "wball", actual=ball)
+    rates = [(draft["epsB"], 0.0, "epsB", "schedB")]
+    rates += [(eps, decay, "epsW", "schedW") for eps, decay in zip(draft["epsW"], draft["wc"], strict=True)]
+    for eps, decay, key, schedule in rates:
+        params = draft[schedule]["params"]
+        largest = eps * max(1, 1 / params.get("tgtFactor", 1)) * (1 + 8 * params.get("noiseStdev", 0))
+        for rate in (largest, largest * decay):
+            right = abs(rate) <= grammar.LARGEST
+            draft.check(right, "with its schedule, noise and decay is beyond float32", key, actual=rate)
+
+
 def _weight_source(draft, i, piece):
     """Check one entry and return (layer name, index)."""
     try:
@@ -252,6 +279,7 @@ def finish_params(draft):
         value = draft[key]
         lowest = min(value) if isinstance(value, tuple) else value
         draft.advise(lowest >= 0, "is negative", key, actual=lowest)
+    _check_rates(draft)
     for low, high in zip(draft.values.get("wcNormMin", ()), draft.values.get("wcNormMax", ()), strict=True):
         draft.check(low <= high, "is above wcNormMax", "wcNormMin", expected=f"at most {high}", actual=low)
     sources = zip(draft["weightSourceLayers"], draft["weightSourceMatrixIndices"], strict=True)

@@ -9,8 +9,13 @@ depends on X too: of the second term, dU, each position also takes from those th
 
     dX = V D^−β + dU − Σ_mirrored window dU / (positions in the window)
 
-Error model (s: numbers in the window): forward n = s + 6, M = |Y| (1 + β), because D is a sum of positive numbers
-and the power multiplies its relative error by β.  Backward n = s + 8, M = |V D^−β| + 2αβ |U| Σ |V Y / D|.
+Error model (s: numbers in the window): forward n = s + 6, M = |Y| max(1 + |β|, l), because D is a sum of positive
+numbers and the power multiplies its relative error by β.  Backward n = s + 8, M = b |V D^−β| + 2α|β| |U| Σ b |V Y / D|
+with b = max(1, |β|, l): up to β = 1 the factor 8 of the bound has room for the power, beyond it the error grows as β
+does.  l = |β ln D| / 8 is for powers computed as exp(−β ln D), whose exponent is rounded twice; it matters from
+D = 40,000 on for β = 0.75.  All that is first order in |β| 8 √n u, which is 0.002 for β = 1000 and s = 9; layer files
+allow no larger powers.  A power next to nothing may be flushed to zero before it is multiplied, which costs 2**-126
+times the other factors.
 In cnorm U cancels, with errors in proportion to W = |X| + mean |X|; W then takes the place of |U|, and
 κ = 2α Σ|U| W / D is what its errors add to the relative error of D.
 
@@ -19,7 +24,7 @@ Source: network specification, 6.7 to 6.9; pooling and normalisation specificati
 
 import numpy as np
 
-from .bounded import Bounded, planes
+from .bounded import ROUNDOFF, SMALLEST_NORMAL, Bounded, planes
 from .windows import Windows
 
 
@@ -36,8 +41,10 @@ class ResponseNorm:
     def forward(self, inputs, params=None, *, pass_type="train", mask=None):
         """Outputs like the input, (channels * pixels, N)."""
         x = planes(np.asarray(inputs[0], np.float64), self.channels)
-        y = x * self._denominators(x) ** -self.beta
-        return _flat(y, np.abs(y) * (1 + self.beta), self._in_window() + 6)
+        d = self._denominators(x)
+        y = x * d**-self.beta
+        condition = np.maximum(1 + abs(self.beta), self._exponents(d))
+        return _flat(y, np.abs(y) * condition + _flushed(x), self._in_window() + 6)
 
     def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
         """Gradient of the input."""
@@ -48,8 +55,19 @@ class ResponseNorm:
         shared = direct * x / d  # V Y / D
         factor = 2 * self.alpha * self.beta
         value = direct - factor * x * self._sum(shared, mirrored=True)
-        magnitude = np.abs(direct) + factor * np.abs(x) * self._sum(np.abs(shared), mirrored=True)
+        through_d = abs(factor) * np.abs(x)
+        power = self._power_condition(d)
+        magnitude = np.abs(direct) * power + through_d * self._sum(np.abs(shared) * power, mirrored=True)
+        magnitude += _flushed(v) + _flushed(through_d) * self._in_window()
         return _flat(value, magnitude, self._in_window() + 8)
+
+    def _power_condition(self, d):
+        """b."""
+        return np.maximum(max(1.0, abs(self.beta)), self._exponents(d))
+
+    def _exponents(self, d):
+        """l."""
+        return np.abs(self.beta * np.log(d)) / 8
 
     def _denominators(self, u):
         return self.min_div + self.alpha * self._sum(u * u)
@@ -72,7 +90,8 @@ class ContrastNorm(ResponseNorm):
         u, w = self._differences(x)
         d = self._denominators(u)
         y = x * d**-self.beta
-        return _flat(y, np.abs(y) * (1 + self.beta * (1 + self._amplified(u, w, d))), 2 * self._in_window() + 6)
+        condition = np.maximum(1 + abs(self.beta), self._exponents(d)) + abs(self.beta) * self._amplified(u, w, d)
+        return _flat(y, np.abs(y) * condition + _flushed(x), 2 * self._in_window() + 6)
 
     def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
         """Gradient of the input."""
@@ -86,9 +105,12 @@ class ContrastNorm(ResponseNorm):
         shared = direct * x / d
         factor = 2 * self.alpha * self.beta
         du = -factor * u * self._sum(shared, mirrored=True)
-        spread = factor * w * self._sum(np.abs(shared) * (1 + (1 + self.beta) * kappa), mirrored=True)
+        power, beta = self._power_condition(d), abs(self.beta)
+        spread = abs(factor) * w * self._sum(np.abs(shared) * (power + (1 + beta) * kappa), mirrored=True)
+        spread += _flushed(abs(factor) * w) * self._in_window()
         value = direct + du - self._sum(du / inside, mirrored=True)
-        magnitude = np.abs(direct) * (1 + self.beta * kappa) + spread + self._sum(spread / inside, mirrored=True)
+        magnitude = np.abs(direct) * (power + beta * kappa) + _flushed(v)
+        magnitude += spread + self._sum(spread / inside, mirrored=True)
         return _flat(value, magnitude, 3 * self._in_window() + 8)
 
     def _differences(self, x):
@@ -105,14 +127,12 @@ class ContrastNorm(ResponseNorm):
 
 def window_sum(x, size, axis, mirrored):
     """Sum over the clipped window along one axis, by shifting."""
-    low = -(size // 2)
-    shifts = range(-low - size + 1, -low + 1) if mirrored else range(low, low + size)
+    low = size // 2 - size + 1 if mirrored else -(size // 2)
     total = np.zeros_like(x)
     into, of = np.moveaxis(total, axis, 0), np.moveaxis(x, axis, 0)
-    for shift in shifts:
+    for shift in range(max(low, 1 - len(of)), min(low + size, len(of))):
         start, stop = max(0, -shift), min(len(of), len(of) - shift)
-        if start < stop:
-            into[start:stop] += of[start + shift : stop + shift]
+        into[start:stop] += of[start + shift : stop + shift]
     return total
 
 
@@ -122,6 +142,11 @@ def _block_sum(x, size, axis, mirrored):
     for start in range(0, len(x), size):
         total[start : start + size] = x[start : start + size].sum(0)
     return total
+
+
+def _flushed(factor):
+    """The magnitude that stands for a power flushed to zero before it is multiplied with `factor`."""
+    return np.abs(factor) * (SMALLEST_NORMAL / (8 * ROUNDOFF))
 
 
 def _flat(value, magnitude, terms):

@@ -1,4 +1,4 @@
-"""The update rule:  Δ ← μ Δ + ε G - λ ε W,   W ← W + Δ.
+"""The update rule:  Δ ← μ Δ + ε G - λ ε W,   W ← W + Δ,   the decay -λ ε W only where λ > 0.
 
 Convolutions and all biases keep G = (Σ over cases) / B and use it here (gradient G given).  Fully connected and
 local layers had μ Δ + (ε / B) Σ put into Δ by the backward pass (`accumulate`), so that the update only decays and
@@ -20,6 +20,8 @@ M, |W| once more, and |W| times the relative M of the root.
 
 Source: network specification, 8.1 to 8.6 and 9; A² in place of the historical A.
 """
+
+from bisect import bisect_left
 
 import numpy as np
 
@@ -54,11 +56,11 @@ def scheduled(schedule, base, progress):
     steps = schedule["params"]["numSteps"]
     if steps <= 1:
         return base / target
-    rates = [base * target ** (-i / (steps - 1)) for i in range(steps)]
-    i = next(i for i in range(steps) if progress <= (i + 1) / steps)
+    i = bisect_left(range(steps), progress, key=lambda i: (i + 1) / steps)
+    rate, before = (base * target ** (-j / (steps - 1)) for j in (i, i - 1))
     if kind == "jdexp" and i > 0 and 0.2 < progress < 0.9 and progress > (i + 0.5) / steps:
-        return (rates[i] * rates[i - 1]) ** 0.5
-    return rates[i]
+        return (rate * before) ** 0.5
+    return rate
 
 
 def update(param, inc, grad=None, *, eps, mom, wc=0.0):
@@ -69,7 +71,7 @@ def update(param, inc, grad=None, *, eps, mom, wc=0.0):
     param, inc, grad : ndarray or None
         W, Δ and G; without G, Δ already holds its gradient.
     eps, mom, wc : float
-        ε, μ and λ; biases do not decay.  ε and λ may also be one for each column.
+        ε, μ and λ; biases do not decay.  ε may also be one for each column.
 
     Returns
     -------
@@ -78,10 +80,16 @@ def update(param, inc, grad=None, *, eps, mom, wc=0.0):
     """
     if not np.all(np.greater(eps, 0)):
         return Bounded(param), Bounded(inc)
-    parts = [inc] if grad is None else [np.multiply(inc, mom, dtype=np.float64), eps * np.asarray(grad, np.float64)]
-    if grad is None and not np.any(wc):
-        return _stepped(param, parts, eps, wc)[0], Bounded(inc)
-    return _stepped(param, parts, eps, wc)
+    wc = max(wc, 0.0)
+    if grad is None:
+        new, new_inc = stepped(param, [inc], eps * wc)
+        return new, new_inc if wc else Bounded(inc)
+    return stepped(param, momentum_and_gradient(inc, grad, eps, mom), eps * wc)
+
+
+def momentum_and_gradient(inc, grad, eps, mom):
+    """The first two parts of Δ: μ Δ and ε G."""
+    return [np.multiply(inc, mom, dtype=np.float64), eps * np.asarray(grad, np.float64)]
 
 
 def spread_step(param, inc, grad, *, eps, mom, wc=0.0, super_eps, mean=0.0, square=0.0):
@@ -91,14 +99,15 @@ def spread_step(param, inc, grad, *, eps, mom, wc=0.0, super_eps, mean=0.0, squa
     spread = square - mean**2 + super_eps
     step = eps * g / np.sqrt(spread)
     condition = 1 + (square + mean**2 + super_eps) / (2 * spread)
-    return _stepped(param, [np.multiply(inc, 0.9, dtype=np.float64), step], eps, wc, np.abs(step) * condition, 10)
+    parts = [np.multiply(inc, 0.9, dtype=np.float64), step]
+    return stepped(param, parts, eps * max(wc, 0.0), np.abs(step) * condition, 10)
 
 
-def _stepped(param, parts, eps, wc, more=0.0, terms=_TERMS):
-    """W and Δ after Δ = the parts - λεW; `more` is added to their magnitudes."""
+def stepped(param, parts, decay, more=0.0, terms=_TERMS):
+    """W and Δ after Δ = the parts - `decay` W; `more` is added to their magnitudes."""
     w = np.asarray(param, np.float64)
-    if np.any(wc):
-        parts = [*parts, -(wc * eps) * w]
+    if np.any(decay):
+        parts = [*parts, -decay * w]
     delta = sum(np.asarray(part, np.float64) for part in parts)
     size = sum(np.abs(part, dtype=np.float64) for part in parts) + more
     return Bounded(w + delta, np.abs(w) + size, terms), Bounded(delta, size, terms)

@@ -55,8 +55,10 @@ class TreeFullyConnected:
         return x @ (self.under.astype(v.dtype) @ v).T
 
     def update(self, param, inc, grad, *, eps, mom, wc=0.0):
-        """One step of the offsets; biases learn like all others."""
-        new = solver.update(param, inc, grad, eps=eps / self.leaves, mom=mom, wc=wc / self.leaves)
+        """One step of the offsets, which decay whatever the sign of λ; biases learn like all others."""
+        eps = eps / self.leaves
+        parts = solver.momentum_and_gradient(inc, grad, eps, mom)
+        new = solver.stepped(param, parts, eps * (wc / self.leaves))
         return tuple(Bounded(found.value, found.magnitude, found.terms + 2) for found in new)
 
     def _of_classes(self, weights):

@@ -73,43 +73,48 @@ def test_pooling(seed, kind, size, stride):
     assert accepts(op.inputs_grad(0, [flat], v.reshape(-1, 3)), dx.reshape(98, 3))
 
 
-@settings(max_examples=60)
-@given(SEEDS, st.integers(2, 6), st.sampled_from([1e-4, 1e-2, 1.0]), SCALES, st.booleans())
-def test_response_norm(seed, size, alpha, scale, blocked):
+POWERS = st.sampled_from([0.75, 0.75, 0.75, 31.0, 300.0, -0.75, -2.0])
+
+
+@settings(max_examples=200)
+@given(SEEDS, st.integers(2, 6), st.sampled_from([1e-4, 1e-2, 1.0]), SCALES, st.booleans(), POWERS)
+def test_response_norm(seed, size, alpha, scale, blocked, beta):
     rng = np.random.default_rng(seed)
-    spec = specs.norm("cmrnorm", 8, size, scale=alpha, blocked=blocked)
+    spec = specs.norm("cmrnorm", 8, size, scale=alpha, blocked=blocked, power=beta)
     op = reference.op(spec)
     x, v = numbers(rng, (8, 9), scale, 0), numbers(rng, (8, 9), scale)
     starts = [f // size * size if blocked else f - size // 2 for f in range(8)]
     members = [range(max(0, s), min(8, s + size)) for s in starts]
     d = np.array([F(2) + F(alpha) * add_up(x[list(m)] ** 2, rng) for m in members])
-    power = np.exp(F(-0.75) * np.log(d)) if rng.random() < 0.5 else d ** F(-0.75)
+    power = np.exp(F(-beta) * np.log(d)) if rng.random() < 0.5 else d ** F(-beta)
     y = x * power
     assert accepts(op.forward([x]), y)
-    q = F(-2 * alpha * 0.75) * v * y / d
+    q = F(-2 * alpha * beta) * v * y / d
     held_by = [[j for j in range(8) if f in members[j]] for f in range(8)]
     dx = np.array([x[f] * add_up(q[held_by[f]], rng) for f in range(8)]) + v * power
     assert accepts(op.inputs_grad(0, [x], v), dx)
 
 
-@settings(max_examples=60)
-@given(SEEDS, st.integers(2, 4), st.sampled_from([1e-2, 1.0]), st.sampled_from([1e-2, 1.0, 30.0]), st.booleans())
-def test_contrast_norm(seed, size, alpha, scale, offset):
+@settings(max_examples=200)
+@given(
+    SEEDS, st.integers(2, 4), st.sampled_from([1e-2, 1.0]), st.sampled_from([1e-2, 1.0, 30.0]), st.booleans(), POWERS
+)
+def test_contrast_norm(seed, size, alpha, scale, offset, beta):
     rng = np.random.default_rng(seed)
-    op = reference.op(specs.norm("cnorm", 1, size, scale=alpha))
+    op = reference.op(specs.norm("cnorm", 1, size, scale=alpha, power=beta))
     x, v = numbers(rng, (36, 2), scale, 0) + F(offset * scale * 10), numbers(rng, (36, 2), scale)
     spans = [range(max(0, p - size // 2), min(6, p - size // 2 + size)) for p in range(6)]
     windows = [[6 * r + c for r in spans[y] for c in spans[x]] for y in range(6) for x in range(6)]
     u = x - np.array([add_up(x[w], rng) / F(len(w)) for w in windows])
     d = np.array([F(1) + F(alpha) * add_up(u[w] ** 2, rng) for w in windows])
-    y = x * d ** F(-0.75)
+    y = x * d ** F(-beta)
     assert accepts(op.forward([x]), y)
-    q = F(-2 * alpha * 0.75) * v * y / d
+    q = F(-2 * alpha * beta) * v * y / d
     held_by = [[j for j in range(36) if i in windows[j]] for i in range(36)]
     du = np.array([u[i] * add_up(q[held_by[i]], rng) for i in range(36)])
     of_means = du / F([[len(w)] for w in windows])
     dx = du - np.array([add_up(of_means[held], rng) for held in held_by])
-    assert accepts(op.inputs_grad(0, [x], v), dx + v * d ** F(-0.75))
+    assert accepts(op.inputs_grad(0, [x], v), dx + v * d ** F(-beta))
 
 
 @settings(max_examples=60)

@@ -47,6 +47,34 @@ def test_schedules(kind):
     np.testing.assert_allclose(found, np.multiply(wanted, 3), rtol=2**-48)
 
 
+@pytest.mark.parametrize("kind", ["dexp", "jdexp"])
+@pytest.mark.parametrize("steps", [2, 3, 7, 10])
+def test_stairs_are_those_of_the_whole_list(kind, steps):
+    rates = [0.5 * 100 ** (-i / (steps - 1)) for i in range(steps)]
+    schedule = {"type": kind, "params": {"tgtFactor": 100.0, "numSteps": steps}}
+    for progress in np.linspace(0, 1, 211):
+        i = next(i for i in range(steps) if progress <= (i + 1) / steps)
+        halfway = kind == "jdexp" and i > 0 and 0.2 < progress < 0.9 and progress > (i + 0.5) / steps
+        expected = (rates[i] * rates[i - 1]) ** 0.5 if halfway else rates[i]
+        assert reference.scheduled(schedule, 0.5, progress) == expected
+
+
+def test_a_schedule_of_a_thousand_million_steps_takes_no_time():
+    schedule = {"type": "dexp", "params": {"tgtFactor": 100.0, "numSteps": 2**30}}
+    assert reference.scheduled(schedule, 1.0, 0.5) == 100.0 ** (-(2**29 - 1) / (2**30 - 1))
+
+
+@pytest.mark.parametrize("grad", [None, np.ones((2, 2), np.float32)])
+def test_negative_weight_decay_is_none(grad):
+    w, inc = np.full((2, 2), 3, np.float32), np.ones((2, 2), np.float32)
+    constants = {"eps": 0.5, "mom": 0.25}
+    new, plain = (reference.update(w, inc, grad, **constants, wc=wc) for wc in (-1.0, 0.0))
+    assert [np.array_equal(a.value, b.value) for a, b in zip(new, plain, strict=True)] == [True, True]
+    if grad is not None:
+        new, plain = (reference.spread_step(w, inc, grad, **constants, wc=wc, super_eps=0.1) for wc in (-1.0, 0.0))
+        assert [np.array_equal(a.value, b.value) for a, b in zip(new, plain, strict=True)] == [True, True]
+
+
 def test_a_schedule_with_one_step_is_at_its_target():
     schedule = {"type": "dexp", "params": {"tgtFactor": 8, "numSteps": 1}}
     assert [reference.scheduled(schedule, 4, p) for p in (0, 0.5, 1)] == [0.5] * 3

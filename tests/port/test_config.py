@@ -247,6 +247,9 @@ def test_specs_are_read_only_and_dicts_are_copies():
         (CONV, RATES.replace("=.1", "=-.1"), "epsW: is negative"),
         (CONV, f"{RATES}[nobody]\na=1", "[nobody] matches no layer"),
         ("type=cmrnorm\n" + NORM, "scale=1\npow=1", "channels: the historical kernels"),
+        ("type=rnorm\n" + NORM, "scale=1\npow=-.75", "pow: is negative"),
+        (CONV + "initB=-1e30", RATES, "initB: is so large that results may be beyond float32; actual -1e+30"),
+        ("type=neuron\nneuron=linear[1,1e20]", "", "neuron: is so large"),
     ],
 )
 def test_warnings(layer, params, part):
@@ -291,7 +294,16 @@ BAD_LAYERS = [
     ("initWFunc", CONV + "initWFunc=os.system(ls)"),
     ("initWFunc", CONV + "initWFunc=initw.makew()"),
     (None, CONV + "filters=1000000000"),
-    (None, CONV + "padding=1000000000"),
+    (None, CONV + "padding=20\nfilterSize=5\nfilters=1000000"),
+    ("padding", CONV + "padding=21"),
+    ("padding", CONV + "padding=1000000000"),
+    ("stride", CONV + "padding=1\nstride=19"),
+    ("stride", "type=nailbed\nchannels=3\nstride=17"),
+    ("initW", CONV + "initW=3.5e38"),
+    ("initW", CONV + "initW=1e-39"),
+    ("initB", CONV + "initB=-1e308"),
+    ("coeffs", "type=eltsum\ncoeffs=1e308"),
+    ("neuron", "type=softmax\nneuron=tanh[1e308,1]"),
     ("outputs", "type=fc\ninitW=1\noutputs=0"),
     ("outputs", "type=fc\ninitW=1\noutputs=99999999999999999999"),
     (None, "type=fc\ninitW=1\noutputs=2147483647"),
@@ -311,6 +323,8 @@ BAD_LAYERS = [
     ("inputs", "type=cost.logreg\ninputs=labels,data"),
     ("inputs", "type=cost.gsum2\ninputs=data,data"),
     ("channels", "type=cost.tica\nchannels=5\nsizeX=2"),
+    ("sizeX", "type=cost.tica\nchannels=3\nsizeX=17"),
+    ("sizeX", "type=cost.tica\nchannels=3\nsizeX=2147483646"),
 ]
 
 
@@ -342,6 +356,23 @@ def test_bad_layers(key, layer):
         ("schedW", CONV, RATES + "schedW=exp[0]"),
         ("schedB", CONV, RATES + "schedB=dexp[2,-1,3]"),
         ("schedB", CONV, RATES + "schedB=cosine[1]"),
+        ("schedW", CONV, RATES + "schedW=jdexp[tgtFactor=10,noiseStdev=.1,numSteps=2147483647]"),
+        ("schedB", CONV, RATES + "schedB=dexp[tgtFactor=10,noiseStdev=.1,numSteps=1000001]"),
+        ("schedW", CONV, RATES + "schedW=exp[tgtFactor=1e308,noiseStdev=0]"),
+        ("epsW", CONV, RATES + "epsW=1e308"),
+        ("epsW", CONV, RATES + "epsW=1e20\nwc=-1e20"),
+        ("epsW", CONV, RATES + "epsW=1\nschedW=exp[tgtFactor=2,noiseStdev=1e38]"),
+        ("epsB", CONV, RATES + "epsB=1e20\nschedB=linear[tgtFactor=1e-20,noiseStdev=0]"),
+        ("momW", CONV, RATES + "momW=3.5e38"),
+        ("wc", CONV, RATES + "wc=-1e308"),
+        ("wball", CONV, RATES + "wball=1e37"),
+        ("pow", "type=cmrnorm\n" + NORM, "scale=1\npow=1e308"),
+        ("pow", "type=rnorm\n" + NORM, "scale=1\npow=7.5e9"),
+        ("pow", "type=cnorm\n" + NORM, "scale=1\npow=-1001"),
+        ("scale", "type=rnorm\n" + NORM, "scale=-1\npow=1"),
+        ("minDiv", "type=cmrnorm\n" + NORM, "scale=1\npow=1\nminDiv=0"),
+        ("minDiv", "type=cmrnorm\n" + NORM, "scale=1\npow=1\nminDiv=-2"),
+        ("minDiv", "type=cmrnorm\n" + NORM, "scale=1\npow=100\nminDiv=0.25"),
         ("wcNormMin", CONV, RATES + "wcNormMin=2\nwcNormMax=1"),
         ("quantF", CONV, RATES + "quantF=int8"),
         ("scale", "type=cmrnorm\n" + NORM, "pow=1"),
@@ -354,6 +385,52 @@ def test_bad_parameters(key, layer, params):
         one(layer, params)
     assert caught.value.layer == "x"
     assert caught.value.key == key or "%" in str(caught.value)
+
+
+NAMES = ["..", ".", "a/b", "/abs", "../../trav", "a\\b", "x\x1bcy", "nul\0", "\x9b2J", "\u202egpj", "é" * 51, "n" * 101]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_are_refused_are_not_printed_raw(name):
+    text = DATA + f"[{name}]\ntype=softmax\ninputs=data\n{name}=1\n"
+    with pytest.raises(ConfigError, match="is no layer name") as caught:
+        load_network(text, PARAMS)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def test_names_and_keys_of_no_meaning_are_not_printed_raw():
+    odd = "\x1bcé\x07" + "n" * 200
+    params = f"{PARAMS}[{odd}]\n{odd}=1\n{odd}=2\n[{odd}]\n"
+    warnings = load_network(DATA + f"{odd}=1\n" + TOP.format(below="data"), params).warnings
+    assert len(warnings) == 4
+    for warning in warnings:
+        assert "\\x1bcé\\x07n" in warning
+        assert warning.isprintable()
+        assert len(warning) < 300
+
+
+def test_names_may_have_accents_dollars_and_formulas():
+    names = ["é" * 50, "$\\alpha$".replace("\\", ""), "=1+1", "<b>", "a b", "conv-1_x.y"]
+    text = "".join(f"[{name}]\ntype=softmax\ninputs=data\n" for name in names)
+    spec = network(f"{text}[x]\ntype=concat\ninputs={','.join(names)}\n", below="x")
+    assert [layer.name for layer in spec][2 : 2 + len(names)] == names
+
+
+def test_notes_are_not_without_number():
+    warnings = network(params="[nobody]\n" * 300).warnings
+    assert len(warnings) == 101
+    assert warnings[-1] == "200 more notes on these files are left out"
+
+
+def test_large_sets_and_trees_are_refused():
+    msm = "[x]\ntype=cost.msm\ninputs=labels,data\n"
+    data = DATA.replace("768", "5000")
+    with pytest.raises(ConfigError, match="setSize: times the number of classes is too large"):
+        load_network(data + msm + TOP.format(below="data"), PARAMS + "[x]\ncoeff=1\nsetSize=4000\nthreads=1\n")
+    tree = Tree((*[()] * 60_000, *((i,) for i in range(6_000))), 66_000)
+    with pytest.raises(ConfigError, match="the class tree is too large; expected at most 65535 nodes"):
+        one("type=treefc\ninitW=1", RATES, tree=tree)
 
 
 def test_bad_networks():
