@@ -11,6 +11,11 @@ def gradient(tensor):
     return tensor.replace("weights", "weights_grad").replace("biases", "biases_grad")
 
 
+def is_parameter(tensor):
+    """Whether a tensor is a parameter, its momentum buffer or its gradient."""
+    return tensor.startswith(("weights", "biases"))
+
+
 def index(tensor):
     """Input index of a weights tensor: ``weights[1]`` → 1; None for biases."""
     return int(tensor.split("[")[1][:-1]) if "[" in tensor else None

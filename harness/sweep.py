@@ -10,6 +10,7 @@ them is done.
 """
 
 from . import backward, forward, update
+from .afterwards import Afterwards
 from .attribution import Attribution
 from .errors import BadInput, Unsupported
 from .networks import plain
@@ -55,6 +56,7 @@ class Sweep:
         self.acts, self.acts_grad, self.gradients = {}, {}, {}
         self.problems, self._wrong = {}, set()
         self._attribution = Attribution(work) if work.explains and not own_feed else None
+        self._afterwards = Afterwards(work)
         self.sessions = work.open_sessions()
         self._awaited = self._readers()
 
@@ -64,6 +66,9 @@ class Sweep:
             for row in STEPS[name](self):
                 if name in self.work.passes:
                     yield row
+            yield from self._afterwards.changed(self.sessions, name)
+        yield from self._afterwards.touched(self.sessions, self.passes[-1])
+        yield from self._afterwards.odd_seconds()
 
     def inputs_of(self, layer):
         """The reference's tensors that feed a layer: list of float32 (rows, N), those from other devices rounded."""
@@ -80,6 +85,7 @@ class Sweep:
         for name, session in self.sessions.items():
             if self._problem(name, layer, step):
                 continue
+            self._afterwards.begins(name, layer, step)
             try:
                 action(session)
             except Unsupported as error:
@@ -97,6 +103,8 @@ class Sweep:
         for name, session in self.sessions.items():
             if timed and not self._problem(name, stream.layer, stream.step):
                 seconds[name] = session.seconds(stream.layer.name, stream.step)
+                self._afterwards.took(name, stream.layer, stream.step, seconds[name])
+        self._afterwards.judged(stream)
         self.work.kept(stream)
         row = self.work.settle(Row.of(stream, seconds))
         if self._attribution and stream.rerun:
