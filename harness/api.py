@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import isqrt
 from pathlib import Path
 from time import perf_counter
 
@@ -18,7 +19,7 @@ from .verdicts import exit_code, summarise
 PICTURES = 32
 
 
-@dataclass
+@dataclass(repr=False)
 class Comparison:
     """What a comparison found.
 
@@ -41,6 +42,16 @@ class Comparison:
     report: Path | None = None
     status: str = "complete"
     allow: tuple = ()
+
+    def __repr__(self):
+        """The sentence: what a prompt, and an assertion that fails, should show."""
+        return self.sentence
+
+    def _repr_html_(self):
+        """The sentence, the numbers and the layer table, as a notebook shows them."""
+        from .report.page import fragment
+
+        return fragment(self)
 
     @property
     def sentence(self):
@@ -84,8 +95,8 @@ def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **option
     keep : bool
         Store whole tensors in the record.
     **options
-        ``params, weights, input, batch, seed, mode, passes, threads, quirks, rules, progress, update_every, quantise,
-        allow``: see `run.Options`.
+        The fields of `Options`: ``params, weights, input, batch, seed, mode, passes, threads, quirks, rules,
+        progress, update_every, quantise, allow``.
 
     Returns
     -------
@@ -127,6 +138,7 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
         if writer is not None:
             facts = {"status": comparison.status, "sentence": comparison.sentence, "seconds": perf_counter() - begin}
             about = facts | describe(options, work) | {"totals": total_seconds(comparison.table), "costs": costs}
+            about["kernels"] = kernels(work.sessions)
             comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
             comparison.report = report.write(comparison.record)
     finally:
@@ -147,7 +159,8 @@ def describe(options, work):
             "parameters": network.parameter_count(),
             "files": [{"name": str(path), "sha256": sha256(path.read_bytes()).hexdigest()} for path in files],
             "layers": [
-                {"name": x.name, "type": x.type, "inputs": x.inputs, "outputs": x.outputs} for x in network.layers
+                {"name": x.name, "type": x.type, "inputs": x.inputs, "outputs": x.outputs, "shape": shape,
+                 "gpu": x.get("gpu", 0)} for x, shape in zip(network.layers, shapes(network), strict=True)
             ],
             "warnings": network.spec.warnings,
         },
@@ -157,6 +170,32 @@ def describe(options, work):
         "inputs": {"kind": work.inputs.kind, "cases": work.batch, "sha256": work.inputs.hashes()},
         "captions": work.inputs.captions[:PICTURES],
     }
+
+
+def shapes(network):
+    """What one case of each layer is: (channels, rows, columns) of pictures, (values,) of others."""
+    found = {}
+    for layer in network.layers:
+        before = found[layer.inputs[0]] if layer.inputs else ()
+        side = layer.get("modulesX") or layer.get("outputsX") or (before[1] if len(before) == 3 else 0)
+        maps, rest = divmod(layer.outputs, side**2) if side else (0, 1)
+        if layer.type == "data":
+            side = isqrt(layer.outputs // 3)
+            maps, rest = 3, layer.outputs != 3 * side**2 or side < 2
+        flat = layer.type in ("fc", "treefc", "softmax") or rest or not maps
+        found[layer.name] = (layer.outputs,) if flat else (maps, side, side)
+    return list(found.values())
+
+
+def kernels(sessions):
+    """Of sessions that record their launches, by engine, layer and pass: the kernels, in order, each once."""
+    found = {}
+    for name, session in sessions.items():
+        for launch in session.launches() if hasattr(session, "launches") else ():
+            own = found.setdefault(name, {}).setdefault(launch["layer"], {}).setdefault(launch["pass"], [])
+            if launch["kernel"] not in own:
+                own.append(launch["kernel"])
+    return found
 
 
 def first_filters(network):

@@ -1,5 +1,9 @@
 """The command ``rosetta``."""
 
+import codecs
+import os
+import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +17,8 @@ from .sweep import STEPS
 from .verdicts import UNDECIDED
 
 INTERRUPTED = 130
+NOBODY_READS = 141
+"""The exit codes of a program that the signals of Ctrl-C and of a closed pipe end."""
 
 FIRST_STEPS = """\
 AlexNet's engine of 2012 beside a modern port, compared layer by layer. Five commands to start with:
@@ -34,8 +40,12 @@ class Rosetta(click.Group):
         """Run a command; 2 is the exit code of bad input."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except BrokenPipeError:
+            with suppress(OSError):  # what is still in the buffer goes nowhere, without a word
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(NOBODY_READS)
         except KeyboardInterrupt:
             click.echo("rosetta: interrupted", err=True)
             ctx.exit(INTERRUPTED)
@@ -275,8 +285,21 @@ def _check(name):
         raise Unsupported(f"check {name} is not part of this build", hint="see 'rosetta check --help'") from error
 
 
+ASCII = {"✓": "+", "✗": "-", "≤": "<=", "±": "+-", "×": "x", "…": "...", "–": "-", "→": "->", "‖": "||"}
+"""What a terminal shows that cannot show these; a question mark for all others."""
+
+
+def _in_ascii(error):
+    """What to print in the place of characters that the terminal's encoding lacks."""
+    return "".join(ASCII.get(character, "?") for character in error.object[error.start : error.end]), error.end
+
+
 def main():
     """Entry point of the console script."""
+    codecs.register_error("rosetta", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="rosetta")
     cli(prog_name="rosetta")
 
 

@@ -12,7 +12,7 @@ from .quirks import LEDGER
 
 def listing():
     """Lines about networks, engines and inputs."""
-    yield "networks"
+    yield f"networks    NAME.cfg and NAME-params.cfg in {networks.SHIPPED}"
     for name in networks.shipped():
         spec = networks.load(name).spec
         yield f"  {name:<10}{len(spec.layers):>4} layers {spec.parameter_count:>12,} parameters   {_comment(name)}"

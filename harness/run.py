@@ -21,7 +21,48 @@ MODES = ("isolated", "propagated")
 
 @dataclass(frozen=True)
 class Options:
-    """What a comparison is asked for; the fields are the options of ``rosetta compare``."""
+    """What a comparison is asked for; the fields are the options of ``rosetta compare``.
+
+    Attributes
+    ----------
+    net : str
+        A shipped network, or the path of a layer-definition file.
+    params : str or None
+        The layer-parameter file; None: the one beside the definition.
+    weights : str or None
+        An npz file of weights and biases; None: they are drawn.
+    engines : tuple of str
+        Names of engines.
+    input : str
+        ``photos``, ``random``, ``exact`` or an npz file.
+    batch : int
+        Number of cases.
+    seed : int
+        Of everything that is drawn.
+    mode : str
+        ``isolated`` or ``propagated``.
+    passes : tuple of str
+        Of ``forward``, ``backward``, ``update``.
+    threads : int or None
+        Threads of the engines; None: all processors.
+    quirks : tuple of str
+        Switches, ``[ENGINE:]NAME=on`` or ``off``.
+    rules : tuple of str
+        How layer files may be read besides: ``strict-2012``, ``salvage``, ``sched``.
+    progress : float
+        Share of the training that is done, 0 to 1, for the learning rates.
+    update_every : int
+        Backward passes per update.
+    quantise : bool
+        Round what goes between devices to half precision where the layer file says so.
+    allow : tuple of str
+        Of ``unsupported``, ``unavailable``, ``inconclusive``: what does not count against the run.
+
+    Raises
+    ------
+    errors.BadInput
+        A value that is none of these.
+    """
 
     net: str
     params: str | None = None
@@ -124,13 +165,15 @@ def rows(work, mode):
 def step_count(work, mode):
     """Number of (layer, pass) steps of a run, for progress bars."""
     graph = work.network.graph
-    order = [layer.name for layer in graph.backward_order()]
-    counts = {
-        "forward": sum(layer.type != "data" for layer in work.network.layers),
-        "backward": len(order),
-        "update": sum("weightShapes" in graph.layers[name] for name in order),
-    }
-    return sum(counts[name] for name in work.passes) * (2 if mode == "propagated" else 1)
+    order = graph.backward_order()
+    weighted = {layer.name for layer in order if "weightShapes" in layer}
+    forward = sum(layer.type != "data" for layer in work.network.layers)
+    isolated = {"forward": forward, "backward": len(order), "update": len(weighted)}
+    # Engines that feed themselves are asked for gradients of outputs and of parameters alone.
+    fed = {layer.inputs[i] for layer in order for i in graph.wanted_inputs(layer)}
+    own_feed = isolated | {"backward": len(fed | weighted)}
+    return sum(sum(counts[name] for name in work.passes)
+               for counts in ([isolated, own_feed] if mode == "propagated" else [isolated]))  # fmt: skip
 
 
 def memory_needed(network, batch, count):

@@ -8,6 +8,14 @@ from .table import decisive, total_seconds
 from .verdicts import exit_code
 
 
+class Terminal(Console):
+    """A console that leaves it to the command what happens when nobody reads on."""
+
+    def on_broken_pipe(self):
+        """Raise what the system raised; rich would end the program with the exit code of a difference."""
+        raise BrokenPipeError
+
+
 class Printer:
     """Prints rows as they come.
 
@@ -21,6 +29,7 @@ class Printer:
     def __init__(self, console, mode):
         self.console, self.mode = console, mode
         self.progress, self._step = None, None
+        self._done = set()
 
     def started(self, work):
         """Headline and column names."""
@@ -51,9 +60,10 @@ class Printer:
         self.print(self._lines.row(row, step != self._step), display.COLOURS[mark])
         for text in display.explanations(row):
             self.print(text)
-        if self.progress is not None and step != self._step:
-            self.progress.update(self._task, advance=1, description=f"{row.step} {row.layer}")
         self._step = step
+        self._done.add(step)
+        if self.progress is not None:
+            self.progress.update(self._task, completed=len(self._done), description=f"{row.step} {row.layer}")
 
     def stop(self):
         """Take the progress bar away."""
@@ -67,7 +77,7 @@ class Printer:
 
 def run_compare(options, out, keep):
     """Compare, print, record, report; returns the `api.Comparison`."""
-    printer = Printer(Console(), options.mode)
+    printer = Printer(Terminal(), options.mode)
     try:
         found = api.execute(options, out, keep, printer.started, printer.row)
     finally:

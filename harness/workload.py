@@ -34,6 +34,8 @@ class Workload:
         By engine, switches of quirks that are not where the engine has them.
     explains : bool
         Whether differences are traced to quirks.
+    sessions : dict of str to Session
+        By engine, those that were opened last.
     """
 
     network: Any
@@ -47,6 +49,7 @@ class Workload:
     refusals: dict | None = None
     settings: dict = field(default_factory=dict)
     explains: bool = False
+    sessions: dict = field(default_factory=dict)
     pass_type = "train"
 
     @property
@@ -95,6 +98,7 @@ class Workload:
                 self.refusals[engine.name] = str(error)
         if self.refusals and not sessions:
             raise Unsupported("no engine can build this network")
+        self.sessions = sessions
         return sessions
 
     def _open(self, engine):

@@ -16,6 +16,10 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def __dir__():
+    return sorted({*globals(), *__all__})
+
+
 def build_info():
     """Facts of the loaded build: isa, best_isa, compiler, openmp, threads."""
     from ._call import _module, default_threads

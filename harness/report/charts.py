@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+from markupsafe import escape
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -59,12 +60,19 @@ def share_chart(rows, engines):
     return _svg(draw, "share", (10, 4.2))
 
 
+def _times(rows):
+    """Seconds by layer, engine and pass."""
+    return {
+        (layer, engine, step): seconds
+        for (_, layer, _, step), group in by_step(rows).items()
+        for row in group
+        for engine, seconds in row.seconds.items()
+    }
+
+
 def time_chart(rows, engines):
     """Seconds per layer and engine; forward, backward and update stacked."""
-    times = {}
-    for (_, layer, _, step), group in by_step(rows).items():
-        for engine, seconds in {e: s for row in group for e, s in row.seconds.items()}.items():
-            times[layer, engine, step] = seconds
+    times = _times(rows)
     layers = list(dict.fromkeys(layer for layer, _, _ in times))
     height = 0.8 / max(1, len(engines))
 
@@ -87,9 +95,14 @@ def time_chart(rows, engines):
     return _svg(draw, "time", (10, 1 + 0.2 * len(layers)))
 
 
+def _histograms(rows, engines):
+    return {engine: np.sum([row.findings[engine].histogram for row in rows], axis=0) for engine in engines}
+
+
 def histogram_chart(rows, engines):
     """Elements of all tensors by share of their bound, in powers of two."""
-    totals = {engine: np.sum([row.findings[engine].histogram for row in rows], axis=0) for engine in engines}
+    totals = _histograms(rows, engines)
+    used = [k for counts in totals.values() for k in np.flatnonzero(counts[1:] > 1e-4 * counts.sum())]
     exponents = np.arange(LOWEST_EXPONENT, HIGHEST_EXPONENT + 1)
 
     def draw(figure):
@@ -99,7 +112,7 @@ def histogram_chart(rows, engines):
             label = f"{engine} ({shares[0]:.1%} without any error)"
             axes.stairs(shares[1:], np.append(exponents, HIGHEST_EXPONENT + 1), color=COLOURS[k], lw=1.5, label=label)
         axes.axvline(0, color="#d62728", lw=1, ls="--")
-        axes.set_xlim(LOWEST_EXPONENT, 3)
+        axes.set_xlim(LOWEST_EXPONENT + min(used, default=0), 3)
         axes.set_xlabel("log₂ of the share of its bound that an element used")
         axes.set_ylabel("share of all elements")
         axes.legend(loc="upper left", fontsize=8)
@@ -123,6 +136,67 @@ def depth_chart(rows, engines):
         axes.legend(fontsize=8)
 
     return _svg(draw, "depth", (10, 4.2))
+
+
+def shares_in_figures(rows, engines):
+    """The tensor that came closest to its bound, of each engine."""
+    closest = {name: max(rows, key=lambda row, name=name: row.findings[name].share) for name in engines}
+    return _list(
+        f"{name} used at most {row.findings[name].share:.3g} of a bound, in {row.layer} {row.step} {row.tensor}"
+        for name, row in closest.items()
+    )
+
+
+def histograms_in_figures(rows, engines):
+    """How many elements had no error, and how many more than half of their bound, of each engine."""
+    half = -LOWEST_EXPONENT  # the bin of 2**-1 to 1
+    return _list(
+        f"{name}: {counts[0] / max(1, counts.sum()):.1%} of {counts.sum():,} elements without any error, "
+        f"{counts[half:].sum():,} used more than half of their bound"
+        for name, counts in _histograms(rows, engines).items()
+    )
+
+
+def depth_in_figures(rows, engines):
+    """The largest and the last relative distance of each engine."""
+    found = {
+        name: [row.distances[name]["norm"] for row in rows if name in row.distances] for name in engines
+    }
+    return _list(
+        f"{name}: at most {max(norms):.2g}, at the end {norms[-1]:.2g}" for name, norms in found.items() if norms
+    )
+
+
+def times_in_figures(rows, engines):
+    """The slowest layers of each engine."""
+    times = _times(rows)
+    parts = []
+    for name in engines:
+        own = {}
+        for (layer, engine, _), seconds in times.items():
+            if engine == name:
+                own[layer] = own.get(layer, 0.0) + seconds
+        slowest = sorted(own, key=own.get, reverse=True)[:3]
+        parts.append(f"{name}, slowest layers: " + ", ".join(f"{layer} {own[layer]:.3g} s" for layer in slowest))
+    return _list(parts)
+
+
+IN_FIGURES = {
+    share_chart: shares_in_figures,
+    histogram_chart: histograms_in_figures,
+    depth_chart: depth_in_figures,
+    time_chart: times_in_figures,
+}
+"""What each chart shows, in words and figures, for readers who do not see it."""
+
+
+def labelled(svg, text):
+    """The SVG as one picture with a text alternative."""
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(text)}" ', 1)
+
+
+def _list(parts):
+    return "; ".join(parts) + "."
 
 
 def _svg(draw, name, size):

@@ -2,40 +2,70 @@
 
 from collections import Counter
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+from types import MappingProxyType
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import display
 from ..table import decisive, step_lines, total_seconds
 from ..verdicts import AGREES, FAILS, exit_code
-from . import charts, images
+from . import charts, drawing, images, words
 
 HERE = Path(__file__).parent
+TONES = {"green": "good", "yellow": "open", "bold red": "bad", "magenta": "bad", "cyan": "open"}
+"""Class in the style sheet by the colour that a mark has in a terminal."""
 
 
 def render(record):
     """The page as text."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((HERE / "report.html").read_text(encoding="utf-8"))
-    return template.render(facts(record))
+    return _template("report.html").render(facts(record))
+
+
+def fragment(comparison):
+    """Sentence, numbers and layer table of an `api.Comparison`, to stand in somebody else's page."""
+    rows = comparison.table
+    engines = list(dict.fromkeys(name for row in rows for name in row.findings))
+    return _template("fragment.html").render(
+        sentence=comparison.sentence,
+        counts=counts(rows),
+        totals=total_seconds(rows),
+        steps=[step_line(line, engines) for line in step_lines(rows)],
+        engines=engines,
+        kernels_of="",
+        propagated=any(row.mode == "propagated" for row in rows),
+    )
+
+
+def _template(name):
+    loader = FileSystemLoader(HERE)
+    settings = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    return Environment(loader=loader, autoescape=True, **settings).get_template(name)
 
 
 def facts(record):
     """The names that the template uses."""
     about, rows = record.about, record.rows
     engines = list(about["engines"])
+    launched = next(iter(about.get("kernels", {}).items()), ("", {}))
+    layers = about["network"]["layers"]
     isolated = [row for row in rows if row.mode == "isolated"]
     propagated = [row for row in rows if row.mode == "propagated"]
     return {
         "about": about,
+        "introduction": list(words.about_the_run(about)),
+        "command": words.command(about["options"]),
+        "drawing": drawing.network(layers) if layers and all("shape" in layer for layer in layers) else "",
+        "kernels_of": launched[0],
+        "addresses": addresses(),
         "created": datetime.fromisoformat(about["created"]).strftime("%d %B %Y, %H:%M UTC"),
         "engines": engines,
         "code": exit_code(found for _, found in decisive(rows)),
         "counts": counts(rows),
         "totals": total_seconds(rows),
-        "steps": [step_line(line, engines) for line in step_lines(rows)],
+        "steps": [step_line(line, engines, launched[1]) for line in step_lines(rows)],
         "tensors": [tensor_line(row) for row in rows],
         "charts": chart_list(isolated, propagated, engines),
         "pictures": list(zip(images.thumbnails(record.arrays.get("pictures", ())), about["captions"], strict=False)),
@@ -58,10 +88,13 @@ def counts(rows):
     }
 
 
-def step_line(line, engines):
-    """One line of the layer table."""
+def step_line(line, engines, kernels=MappingProxyType({})):
+    """One line of the layer table; ``kernels`` are those launched, by layer and pass."""
+    mark = display.EXPLAINED if line["quirk"] else display.MARKS.get(line["verdict"], display.FAILED)
     return line | {
-        "mark": display.EXPLAINED if line["quirk"] else display.MARKS.get(line["verdict"], display.FAILED),
+        "mark": mark,
+        "tone": TONES[display.COLOURS[mark]],
+        "kernels": kernels.get(line["layer"], {}).get(line["pass"], []),
         "seconds": [line.get(f"seconds {engine}") for engine in engines],
     }
 
@@ -69,8 +102,10 @@ def step_line(line, engines):
 def tensor_line(row):
     """One line of the tensor table."""
     worst = max(row.findings.items(), key=lambda item: item[1].share)
+    mark = display.mark(row)
     return {
-        "mark": display.mark(row),
+        "mark": mark,
+        "tone": TONES[display.COLOURS[mark]],
         "row": row,
         "verdict": display.verdict(row),
         "share": worst[1].share,
@@ -85,16 +120,30 @@ def tensor_line(row):
 
 
 def chart_list(isolated, propagated, engines):
-    """(title, what it shows, SVG) of the charts that the rows have something for."""
+    """(title, what it shows, the same in figures, SVG) of the charts that the rows have something for."""
     found = []
+
+    def add(title, text, chart, rows):
+        figures = charts.IN_FIGURES[chart](rows, engines)
+        found.append((title, text, figures, Markup(charts.labelled(chart(rows, engines), f"{title}. {figures}"))))
+
     if any(finding.elements for row in isolated for finding in row.findings.values()):
-        found.append(("Errors", SHARE_TEXT, Markup(charts.share_chart(isolated, engines))))
-        found.append(("Distribution", HISTOGRAM_TEXT, Markup(charts.histogram_chart(isolated, engines))))
+        add("Errors", SHARE_TEXT, charts.share_chart, isolated)
+        add("Distribution", HISTOGRAM_TEXT, charts.histogram_chart, isolated)
     if any(row.distances for row in propagated):
-        found.append(("Drift", DEPTH_TEXT, Markup(charts.depth_chart(propagated, engines))))
+        add("Drift", DEPTH_TEXT, charts.depth_chart, propagated)
     if any(row.seconds for row in isolated):
-        found.append(("Time", TIME_TEXT, Markup(charts.time_chart(isolated, engines))))
+        add("Time", TIME_TEXT, charts.time_chart, isolated)
     return found
+
+
+def addresses():
+    """(what, address) of the pages that the package names as its own: source, documentation."""
+    try:
+        named = metadata("alexnet-rosetta").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return []
+    return [tuple(part.strip() for part in text.split(",", 1)) for text in named]
 
 
 def filter_pictures(arrays):

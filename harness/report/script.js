@@ -22,9 +22,25 @@ function withNotes(body) {
   return groups;
 }
 
+// A span, since browsers leave buttons out of the headers that they repeat on paper.
+function buttonIn(head) {
+  const button = document.createElement("span");
+  button.setAttribute("role", "button");
+  button.tabIndex = 0;
+  button.append(...head.childNodes);
+  if (!button.textContent.trim()) button.setAttribute("aria-label", "mark");
+  head.append(button);
+  button.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    button.click();
+  });
+  return button;
+}
+
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, column) => head.addEventListener("click", () => {
+  heads.forEach((head, column) => buttonIn(head).addEventListener("click", () => {
     const descending = head.getAttribute("aria-sort") === "ascending";
     heads.forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", descending ? "descending" : "ascending");

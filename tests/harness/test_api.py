@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -48,6 +49,10 @@ def test_options_are_checked():
         harness.compare("tiny", bacth=4)
 
 
+def test_every_option_is_documented():
+    assert re.findall(r"^    (\w+) : ", run.Options.__doc__, re.MULTILINE) == [x.name for x in fields(run.Options)]
+
+
 def test_first_filters_are_those_that_look_at_colours():
     from alexnet_rosetta.harness import networks
 
@@ -59,6 +64,28 @@ def test_importing_the_harness_loads_nothing_heavy():
     for module in ("", ".cli", ".api", ".run"):
         code = f"import sys, alexnet_rosetta.harness{module}; print([m for m in {heavy} if m in sys.modules])"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_prompt_shows_the_sentence(tmp_path):
+    found = harness.compare(write_net(tmp_path), engines=["reference"], input="random", batch=4)
+    assert repr(found) == found.sentence
+
+
+def test_a_notebook_shows_sentence_numbers_and_layers(tmp_path):
+    found = harness.compare(write_net(tmp_path), engines=["reference"], input="random", batch=4)
+    found.table[0].layer = "<script>"
+    text = found._repr_html_()
+    assert f"<b>{found.sentence}</b>" in text
+    assert "<li><b>37</b> tensors agree</li>" in text
+    assert text.count("<tr class=") == len(found.layers)
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize("room", ["harness", "legacy", "port"])
+def test_dir_shows_what_is_loaded_on_first_use(room):
+    code = f"from alexnet_rosetta import {room} as room; print({{*room.__all__}} - {{*dir(room)}})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_unknown_names_are_attribute_errors():

@@ -1,5 +1,9 @@
+import io
 import json
+import os
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,8 +11,10 @@ import pytest
 from click.testing import CliRunner
 from small_nets import DEFINITION, BentFilter, Faulty, NoPooling, write_net
 
-from alexnet_rosetta.harness import cli, display, engines, machine, networks, run
+from alexnet_rosetta.harness import cli, display, engines, machine, networks, run, terminal
 from alexnet_rosetta.harness.errors import Unsupported
+
+ROSETTA = [sys.executable, "-m", "alexnet_rosetta.harness.cli"]
 
 
 @pytest.fixture
@@ -45,7 +51,7 @@ def test_bare_rosetta_names_five_commands(rosetta):
 def test_list(rosetta):
     result = rosetta("list")
     assert result.exit_code == 0
-    for word in (*networks.shipped(), *engines.BUILT_IN, "photos", "astronaut", "60,965,224"):
+    for word in (*networks.shipped(), *engines.BUILT_IN, "photos", "astronaut", "60,965,224", str(networks.SHIPPED)):
         assert word in result.output
 
 
@@ -225,6 +231,40 @@ def test_a_bug_is_not_taken_for_a_difference(rosetta, tmp_path, monkeypatch):
 
     double(monkeypatch, Broken)
     assert "internal error: ZeroDivisionError: oops" in one_line_error(compare(rosetta, tmp_path, engine="double"))
+
+
+@pytest.mark.parametrize("net", ["tiny", "zoo"])
+@pytest.mark.parametrize("mode", run.MODES)
+@pytest.mark.parametrize("passes", [("forward",), ("forward", "backward", "update")])
+def test_the_progress_bar_is_full_at_the_end_and_not_before(net, mode, passes):
+    work = run.prepare(run.Options(net, engines=("reference",), input="random", batch=4, mode=mode, passes=passes))
+    printer = terminal.Printer(terminal.Terminal(file=io.StringIO(), force_terminal=True, width=80), mode)
+    printer.started(work)
+    (bar,) = printer.progress.tasks
+    for row in run.rows(work, mode):
+        assert bar.completed < bar.total or row.step == printer._step[2]
+        printer.row(row)
+    printer.stop()
+    assert bar.completed == bar.total
+
+
+@pytest.mark.parametrize("command", ["compare", "list"])
+def test_who_closes_the_pipe_is_told_of_no_difference(tmp_path, command):
+    """`rosetta compare ... | head -1` must not end with the exit code of a difference."""
+    net = [write_net(tmp_path), "--engines", "reference", "--input", "random", "--batch", "4", "--out", "run"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([*ROSETTA, command, *(net if command == "compare" else ())],
+                           stdout=writing, stderr=subprocess.PIPE, cwd=tmp_path)  # fmt: skip
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (cli.NOBODY_READS, b"")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_terminal_that_lacks_letters(tmp_path):
+    ended = subprocess.run([*ROSETTA, "doctor"], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"})
+    assert ended.returncode == 0
+    assert b"\n+ reference" in ended.stdout
 
 
 def test_narrow_terminals_get_fewer_columns():

@@ -1,14 +1,22 @@
 import re
+import shlex
+from dataclasses import asdict
 from html.parser import HTMLParser
+from itertools import combinations
+from math import prod
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from small_nets import BentFilter, Faulty, write_net
 
-from alexnet_rosetta.harness import api, record
+from alexnet_rosetta.harness import api, cli, networks, record, terminal
 from alexnet_rosetta.harness.errors import BadInput
-from alexnet_rosetta.harness.report import images, page, write
+from alexnet_rosetta.harness.report import drawing, images, page, words, write
+from alexnet_rosetta.harness.run import Options
 
+NAMES_OF_SVG = tuple(f"http{s}://{host}" for s in ("", "s") for host in
+                     ("www.w3.org", "purl.org", "creativecommons.org", "matplotlib.org"))  # fmt: skip
 VOID = {"meta", "link", "img", "br", "input"}
 
 
@@ -23,7 +31,9 @@ class Balance(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
         self.fetched += [
-            value for name, value in attrs if name in ("src", "href") and value[:1] != "#" and tag != "use"
+            value
+            for name, value in attrs
+            if name in ("src", "href") and value[:1] != "#" and tag != "use" and (tag, name) != ("a", "href")
         ]
 
     def handle_startendtag(self, tag, attrs):
@@ -56,7 +66,8 @@ def test_the_page_is_whole_offline_and_says_it_all(folder):
     assert parser.wrong == []
     assert parser.open == []
     assert all(address.startswith("data:") for address in parser.fetched)
-    assert not re.search(r"https?://(?!www\.w3\.org|purl\.org|creativecommons\.org|matplotlib\.org)", text)
+    named = [address for _, address in page.addresses()]
+    assert not [x for x in re.findall(r"https?://[^\"'< ]*", text) if not x.startswith((*NAMES_OF_SVG, *named))]
     words = " ".join(parser.text)
     for word in (
         "How to read this",
@@ -67,7 +78,8 @@ def test_the_page_is_whole_offline_and_says_it_all(folder):
         "the first to differ is",
     ):
         assert word in words + text
-    assert text.count("<svg") == 4
+    assert len(re.findall(r'<svg [^>]*role="img" aria-label="[^"]{40}', text)) == text.count("<svg") == 5
+    assert "title=" not in text                                         # tooltips reach neither keyboard nor paper
 
 
 def test_names_from_files_cannot_become_markup(tmp_path):
@@ -78,6 +90,86 @@ def test_names_from_files_cannot_become_markup(tmp_path):
     text = page.render(broken)
     assert "<script>alert" not in text
     assert "<b>bold" not in text
+
+
+def test_the_page_says_what_is_compared(tmp_path):
+    weights = tmp_path / "w.npz"
+    found = api.compare("tiny", engines=["reference", "port"], batch=4, input="random", passes=("forward",), seed=7,
+                        quirks=("port:norm-undo-add-inverted=on",), out=tmp_path / "run")  # fmt: skip
+    told = record.read(found.record)
+    text = page.render(told)
+    assert "port is its modern Python port" in text
+    assert "Weights are random" in text
+    assert "The engine of 2012 is no copy" not in text                  # nothing of it took part
+    told.about["options"]["weights"] = str(weights)
+    told.about["engines"] = {"legacy-cpu": "isa v4", "mine": "of my own"}
+    words_about = " ".join(words.about_the_run(told.about))
+    assert "legacy-cpu is the C++ and CUDA engine of 2012" in words_about
+    assert "The engine of 2012 is no copy" in words_about
+    assert "mine is an engine of another package" in words_about
+    assert f"Weights come from {weights}" in words_about
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options("tiny"),
+        Options("my net.cfg", params="p.cfg", weights="w.npz", engines=("reference", "port"), input="random", batch=4,
+                seed=3, mode="propagated", passes=("forward",), threads=1, quirks=("a=on", "port:b=off"),
+                rules=("sched", "salvage"), progress=0.5),
+        Options("tiny", update_every=2, quantise=True, allow=("unsupported", "inconclusive")),
+    ],
+    ids=["plain", "many", "rest"],
+)  # fmt: skip
+def test_the_command_has_the_options_of_the_run(options, monkeypatch):
+    given = []
+    monkeypatch.setattr(terminal, "run_compare", lambda found, *_: given.append(found) or api.Comparison([]))
+    _, *arguments = shlex.split(words.command(asdict(options)))
+    CliRunner().invoke(cli.cli, arguments, catch_exceptions=False)
+    assert given == [options]
+
+
+def test_the_kernel_of_each_step_stands_in_its_line(tmp_path):
+    pytest.importorskip("alexnet_rosetta.legacy")
+    found = api.compare("tiny", engines=["legacy-cpu"], batch=32, input="random", threads=1, out=tmp_path / "run")
+    kernels = record.read(found.record).about["kernels"]["legacy-cpu"]
+    assert kernels["conv2b"]["forward"][0].startswith("filterActs_YxX_sparse<")
+    text = found.report.read_text()
+    (line,) = re.findall(r"<td>conv2b</td><td>forward</td>.*?</tr>", text.split("<table")[1], re.DOTALL)
+    assert kernels["conv2b"]["forward"][0].replace("<", "&lt;").replace(">", "&gt;") in line
+
+
+def test_shapes_of_pictures_and_of_values():
+    network = networks.load("alexnet")
+    found = dict(zip((layer.name for layer in network.layers), api.shapes(network), strict=True))
+    assert found["data"] == (3, 224, 224)
+    assert found["labels"] == (1,)
+    assert found["conv1a"] == found["conv1a_neuron"] == (48, 55, 55)
+    assert found["pool1b"] == (48, 27, 27)
+    assert found["fc1000"] == (1000,)
+    assert all(prod(shape) == layer.outputs for shape, layer in zip(found.values(), network.layers, strict=True))
+
+
+def test_the_drawing_has_every_layer_once_and_no_box_upon_another(tmp_path):
+    for name in networks.shipped():
+        network = networks.load(name)
+        layers = [{"name": x.name, "type": x.type, "inputs": x.inputs, "shape": shape, "gpu": x.get("gpu", 0)}
+                  for x, shape in zip(network.layers, api.shapes(network), strict=True)]  # fmt: skip
+        boxes, home = drawing._boxes(layers)
+        assert sorted(layer["name"] for box in boxes for layer in box.layers) == sorted(home)
+        svg = drawing.network(layers)
+        places = [tuple(map(int, found)) for found in re.findall(
+            r'<rect x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', svg)]  # fmt: skip
+        assert len(places) == len(boxes)
+        for (x, y, w, h), (x2, y2, w2, h2) in combinations(places, 2):
+            assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
+
+
+def test_names_in_the_drawing_are_escaped():
+    svg = drawing.network([{"name": "<b>", "type": "data", "inputs": (), "shape": (1,)},
+                           {"name": '"a', "type": "fc", "inputs": ("<b>",), "shape": (2,)}])  # fmt: skip
+    assert "<b>" not in svg
+    assert '"a' not in svg
 
 
 def test_a_cost_may_be_infinite(tmp_path):

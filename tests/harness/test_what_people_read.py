@@ -57,14 +57,14 @@ TERMINAL = [
 """The words of each row's line, without the spaces between columns."""
 
 HTML = [
-    ["~", "equivalent", "0.25", "5, 1", "3", "0.0 %", "2 differ"],
-    ["!", "different", "12", "3, 1", "sign", "50.0 %", "12 differ"],
-    ["?", "inconclusive", "0.5", "1, 1", "1", "100.0 %", ""],
-    ["*", "different", "inf", "0, 1", "sign", "0.0 %", "1 differ"],
-    [">", "inherited", "12", "3, 1", "sign", "50.0 %", "12 differ"],
-    ["!", "local", "inf", "4, 1", "3", "0.0 %", "4 differ"],
+    ["~", "equivalent", "0.25", "b", "5, 1", "1.5", "1.25", "1", "3", "0.0 %", "2 differ"],
+    ["!", "different", "12", "b", "3, 1", "-11", "1", "1", "sign", "50.0 %", "12 differ"],
+    ["?", "inconclusive", "0.5", "b", "1, 1", "0.1", "0.2", "0.2", "1", "100.0 %", ""],
+    ["*", "different", "inf", "a", "0, 1", "0", "2", "0", "sign", "0.0 %", "1 differ"],
+    [">", "inherited", "12", "a", "3, 1", "-11", "1", "1", "sign", "50.0 %", "12 differ"],
+    ["!", "local", "inf", "b", "4, 1", "nan", "3", "0.5", "3", "0.0 %", "4 differ"],
 ]
-"""The cells of each row in the table of all tensors, but for its name and shape."""
+"""The cells of each row in the table of all tensors, but for its name, type and shape."""
 
 NOTES = [
     [],
@@ -78,12 +78,12 @@ NOTES = [
 """What is said below each row, in the terminal and in the report."""
 
 STEPS = [
-    ["~", "conv1", "conv", "forward", "isolated", "1", "equivalent", "0.25", "1.0000", "4.0000", "0.25"],
-    ["!", "conv1", "conv", "backward", "isolated", "1", "different", "12", "2.0000", "5.0000", "0.40"],
-    ["?", "fc1", "fc", "backward", "isolated", "1", "inconclusive", "0.5", "", "0.5000", ""],
-    ["*", "conv1", "conv", "update", "isolated", "1", "different: ties, ceil", "inf", "3.0000", "6.0000", "0.50"],
-    [">", "conv1", "conv", "forward", "propagated", "1", "inherited", "12", "", "", ""],
-    ["!", "fc1", "fc", "forward", "propagated", "1", "nonfinite", "inf", "", "", ""],
+    ["~", "conv1", "forward", "isolated", "equivalent", "0.25", "conv", "1", "1.0000", "4.0000", "0.25"],
+    ["!", "conv1", "backward", "isolated", "different", "12", "conv", "1", "2.0000", "5.0000", "0.40"],
+    ["?", "fc1", "backward", "isolated", "inconclusive", "0.5", "fc", "1", "", "0.5000", ""],
+    ["*", "conv1", "update", "isolated", "different: ties, ceil", "inf", "conv", "1", "3.0000", "6.0000", "0.50"],
+    [">", "conv1", "forward", "propagated", "inherited", "12", "conv", "1", "", "", ""],
+    ["!", "fc1", "forward", "propagated", "nonfinite", "inf", "fc", "1", "", "", ""],
 ]
 """The cells of the layer table."""
 
@@ -110,7 +110,7 @@ ABOUT = {
     "sentence": "What it all comes to.",
     "seconds": 30.0,
     "created": "2012-09-30T12:00:00+00:00",
-    "options": {"mode": "propagated", "passes": ("forward", "backward", "update")},
+    "options": {"net": "small", "mode": "propagated", "passes": ("forward", "backward", "update")},
     "network": {"name": "small", "parameters": 18, "files": [], "layers": [], "warnings": []},
     "engines": {"a": "an engine", "b": "another"},
     "quirks": {},
@@ -206,9 +206,9 @@ def test_results_csv(folder, at):
 def test_report(tables, at):
     assert tables.rows["layers"][1 + at] == STEPS[at]
     body = [cells for cells in tables.rows["tensors"][1:] if len(cells) > 2]
-    row, (mark, *rest) = ROWS[at], HTML[at]
+    row, (mark, verdict, share, *rest) = ROWS[at], HTML[at]
     step = row.step if row.mode == "isolated" else f"{row.step} (own feed)"
-    assert body[at] == [mark, row.layer, row.type, step, row.tensor, "6×2", *rest]
+    assert body[at] == [mark, row.layer, step, row.tensor, verdict, share, row.type, "6×2", *rest]
     notes, seen = {}, -1
     for cells in tables.rows["tensors"][1:]:
         seen += len(cells) > 2
