@@ -10,7 +10,6 @@ from zlib import crc32
 import numpy as np
 
 from . import parameters
-from .errors import Unsupported
 from .judge import bitwise_equal
 from .names import is_parameter
 from .table import Row
@@ -96,12 +95,13 @@ class Afterwards:
 
 
 def _read(sessions, layer, tensor):
-    """Yield engine and tensor, where an engine has it."""
+    """Yield engine and tensor, where an engine hands it out; what others raised, the tensor's own row has said."""
     for name, session in sessions.items():
         try:
-            yield name, session.read(layer, tensor)
-        except (KeyError, Unsupported):
+            found = session.read(layer, tensor)
+        except Exception:
             continue
+        yield name, found
 
 
 def _bits(array):

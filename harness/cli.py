@@ -1,6 +1,7 @@
 """The command ``rosetta``."""
 
 import codecs
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -36,9 +37,17 @@ Each command explains itself with --help.
 class Rosetta(click.Group):
     """A group whose commands end errors with one line and the exit code they stand for."""
 
+    def parse_args(self, ctx, args):
+        """Take ``--debug`` wherever it stands."""
+        end = args.index("--") if "--" in args else len(args)
+        found = ["--debug"] if "--debug" in args[:end] else []
+        return super().parse_args(ctx, found + [arg for arg in args[:end] if arg != "--debug"] + args[end:])
+
     def invoke(self, ctx):
         """Run a command; 2 is the exit code of bad input."""
         try:
+            logging.basicConfig(format="%(message)s")
+            logging.getLogger(__package__).setLevel(logging.DEBUG if ctx.params.get("debug") else logging.WARNING)
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -59,7 +68,7 @@ class Rosetta(click.Group):
 
 
 @click.group(cls=Rosetta, invoke_without_command=True)
-@click.option("--debug", is_flag=True, help="Show a traceback with errors.")
+@click.option("--debug", is_flag=True, help="Show tracebacks with errors; may stand anywhere.")
 @click.pass_context
 def cli(ctx, debug):
     """Compare the AlexNet engine of 2012 with a modern port, layer by layer."""

@@ -4,7 +4,6 @@ import re
 from itertools import takewhile
 
 from . import engines, machine, networks
-from .errors import RosettaError
 from .inputs import KINDS
 from .photos import PHOTOGRAPHS
 from .quirks import LEDGER
@@ -18,8 +17,8 @@ def listing():
         yield f"  {name:<10}{len(spec.layers):>4} layers {spec.parameter_count:>12,} parameters   {_comment(name)}"
     yield "engines"
     for name in engines.registered():
-        available, reason = _probe(name)
-        yield f"  {name:<20}{'available' if available else 'unavailable':<13}{reason}"
+        engine, reason = engines.probe(name)
+        yield f"  {name:<20}{'available' if engine else 'unavailable':<13}{reason}"
     yield f"inputs      {', '.join(KINDS)}, or an npz file with an array for each data layer"
     yield f"photographs {', '.join(PHOTOGRAPHS)}"
     yield f"quirks      {len(LEDGER)} with a switch: 'rosetta list quirks'"
@@ -35,9 +34,9 @@ def diagnosis():
     yield f"system      {facts['system']}, Python {facts['python']}"
     yield f"packages    {', '.join(f'{name} {found}' for name, found in facts['packages'].items())}"
     for name in engines.registered():
-        available, reason = _probe(name)
-        yield f"{'✓' if available else '✗'} {name:<20}{reason}"
-        if not available:
+        engine, reason = engines.probe(name)
+        yield f"{'✓' if engine else '✗'} {name:<20}{reason}"
+        if engine is None:
             yield from (f"{'':22}{line}" for line in _also_missing(name, reason))
 
 
@@ -45,15 +44,8 @@ def _also_missing(name, reason):
     """What else an engine lacks, a line for each thing; most say it all in their reason."""
     try:
         return [line for line in getattr(engines.find(name), "missing", list)() if line != reason]
-    except (ImportError, RosettaError):
+    except Exception:
         return []
-
-
-def _probe(name):
-    try:
-        return engines.find(name).probe()
-    except (ImportError, RosettaError) as error:
-        return False, str(error)
 
 
 def _comment(name):

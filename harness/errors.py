@@ -1,5 +1,8 @@
 """What can go wrong in a comparison, said in one line: what, expected, actual, hint."""
 
+from pathlib import Path
+from traceback import extract_tb
+
 
 class RosettaError(Exception):
     """Base of all errors that a user can do something about.
@@ -60,6 +63,13 @@ class Unsupported(RosettaError, NotImplementedError):
     """
 
     status = "unsupported"
+
+
+def told(error):
+    """An exception that was not expected, in one line: its type, its text, and the line that raised it."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+    frames = extract_tb(error.__traceback__)
+    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
 
 
 class NothingCompared(RosettaError):

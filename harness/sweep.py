@@ -9,10 +9,13 @@ once the engines' slices have been judged; only values rounded to float32 are ke
 them is done.
 """
 
+import logging
+from contextlib import contextmanager
+
 from . import backward, forward, update
 from .afterwards import Afterwards
 from .attribution import Attribution
-from .errors import BadInput, Unsupported
+from .errors import BadInput, Unsupported, told
 from .networks import plain
 from .quantise import half
 from .reference import UnsupportedLayer, op
@@ -20,6 +23,7 @@ from .stream import TensorStream
 from .table import Row
 from .verdicts import Finding
 
+LOG = logging.getLogger(__name__)
 STEPS = {"forward": forward.rows, "backward": backward.rows, "update": update.rows}
 
 
@@ -54,7 +58,7 @@ class Sweep:
             if layer.type != "data"
         }
         self.acts, self.acts_grad, self.gradients = {}, {}, {}
-        self.problems, self._wrong = {}, set()
+        self.problems, self._stopped, self._wrong = {}, {}, set()
         self._attribution = Attribution(work) if work.explains and not own_feed else None
         self._afterwards = Afterwards(work)
         self.sessions = work.open_sessions()
@@ -88,8 +92,11 @@ class Sweep:
             self._afterwards.begins(name, layer, step)
             try:
                 action(session)
-            except Unsupported as error:
-                self.problems[name, layer.name, step] = Finding(error.status, reason=str(error))
+            except Exception as error:
+                self.problems[name, layer.name, step] = found = _problem_of(error, layer, step)
+                if self.own_feed:
+                    reason = f"{layer.name} {step}, which comes before, is {found.status}"
+                    self._stopped[name] = Finding("unavailable", reason=reason)
 
     def stream(self, layer, step, tensor, shape, fetch=None):
         """A TensorStream over the engines' versions of one tensor, got by ``fetch(session)``."""
@@ -102,8 +109,9 @@ class Sweep:
         seconds = {}
         for name, session in self.sessions.items():
             if timed and not self._problem(name, stream.layer, stream.step):
-                seconds[name] = session.seconds(stream.layer.name, stream.step)
-                self._afterwards.took(name, stream.layer, stream.step, seconds[name])
+                with _harmless(stream.layer, stream.step):
+                    seconds[name] = session.seconds(stream.layer.name, stream.step)
+                    self._afterwards.took(name, stream.layer, stream.step, seconds[name])
         self._afterwards.judged(stream)
         self.work.kept(stream)
         row = self.work.settle(Row.of(stream, seconds))
@@ -123,15 +131,16 @@ class Sweep:
             row.origin = {name: "inherited" for name in failed if any((*key, name) in self._wrong for key in sent)}
 
     def _problem(self, engine, layer, step):
-        return self.problems.get((engine, layer.name, step)) or self.problems.get((engine, layer.name, "forward"))
+        found = self.problems.get((engine, layer.name, step)) or self.problems.get((engine, layer.name, "forward"))
+        return found or self._stopped.get(engine)
 
     def _fetch(self, engine, layer, step, fetch):
         try:
             return self._problem(engine, layer, step) or fetch(self.sessions[engine])
         except KeyError:
             return Finding("missing", reason="the engine has no such tensor")
-        except Unsupported as error:
-            return Finding(error.status, reason=str(error))
+        except Exception as error:
+            return _problem_of(error, layer, step)
 
     # Memory
 
@@ -141,7 +150,8 @@ class Sweep:
         self.acts_grad.pop(name, None)
         if not self.own_feed:
             for session in self.sessions.values():
-                session.release(name)
+                with _harmless(layer, "release"):
+                    session.release(name)
         for source in layer.inputs:
             self._awaited[source].discard(name)
             if not self._awaited[source]:
@@ -159,6 +169,25 @@ class Sweep:
         self._backward = {layer.name for layer in self.graph.backward_order()}
         self._units = {name: cost for name, cost in self.graph.fused.items() if name in self._backward}
         return {name: {consumer for consumer, _ in pairs} for name, pairs in self.graph.consumers.items()}
+
+
+@contextmanager
+def _harmless(layer, step):
+    """For verbs of an engine that say nothing about values: what they raise is only logged."""
+    try:
+        yield
+    except Exception as error:
+        _problem_of(error, layer, step)
+
+
+def _problem_of(error, layer, step):
+    """The Finding for a step in which an engine raised; what it does not do is no failure."""
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, Unsupported):
+        return Finding(error.status, reason=str(error))
+    LOG.debug("%s %s", layer.name, step, exc_info=error)
+    return Finding("failed", reason=f"{layer.name} {step}: {told(error)}")
 
 
 def _formulas(layer, values):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 AGREES = ("identical", "equivalent")
 NOT_COMPARED = ("unsupported", "unavailable")
 UNDECIDED = (*NOT_COMPARED, "inconclusive")
-FAILS = ("different", "nonfinite", "dtype", "shape", "missing")
+FAILS = ("different", "nonfinite", "dtype", "shape", "missing", "failed")
 SEVERITY = AGREES + UNDECIDED + FAILS
 
 # The share of the bound is counted in powers of two: bin 0 holds 0, bin i the interval [2**e, 2**(e+1)) with
@@ -152,5 +152,7 @@ def _closest_call(agree):
 
 
 def _first_failure(rows):
-    name = next((name for name, finding in rows if finding.fails), "")
-    return f"; the first to differ is {name}" if name else ""
+    for name, finding in rows:
+        if finding.fails:
+            return f"; the first to {'fail' if finding.status == 'failed' else 'differ'} is {name}"
+    return ""

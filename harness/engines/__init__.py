@@ -3,7 +3,7 @@
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from ..errors import BadInput, EngineUnavailable
+from ..errors import BadInput, EngineUnavailable, RosettaError, told
 
 BUILT_IN = {
     "legacy-cpu": ("legacy", "LegacyCpu"),
@@ -33,13 +33,27 @@ def find(name):
     raise BadInput(f"no engine is called {name!r}", hint=f"engines: {', '.join(registered())}")
 
 
+def probe(name):
+    """(engine, "what it says of itself") of that name if it can run here, else (None, "why not").
+
+    Whatever another package's engine raises is a reason. BadInput if there is no engine of that name.
+    """
+    try:
+        engine = find(name)
+        works, reason = engine.probe()
+    except BadInput:
+        raise
+    except Exception as error:
+        return None, str(error) if isinstance(error, ImportError | RosettaError) else told(error)
+    return engine if works else None, reason
+
+
 def available(names):
     """The engines of these names, each able to run here; EngineUnavailable naming the first that is not."""
     engines = []
     for name in names:
-        engine = find(name)
-        ok, reason = engine.probe()
-        if not ok:
+        engine, reason = probe(name)
+        if engine is None:
             raise EngineUnavailable(
                 f"engine {name} is unavailable: {reason}", hint="see 'rosetta doctor', choose --engines"
             )

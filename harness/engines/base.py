@@ -13,7 +13,8 @@ the cases. Gradients are those of *minus* the cost (training ascends), parameter
 On a graphics card ``seconds`` are those of the card's events, and two more verbs are looked for: ``copy_seconds(layer,
 step)`` of a session, the seconds of the copies between host and card, and ``peak()`` of an engine, a `peaks.Peak`.
 
-An engine that cannot do a step raises `errors.Unsupported`, which says why; its tensors are then reported so.
+An engine that cannot do a step raises `errors.Unsupported`, which says why; its tensors are then reported so. Whatever
+else it raises in a step makes the tensors ``failed``, and the run goes on; in ``probe`` it makes it unavailable.
 """
 
 from typing import Protocol, runtime_checkable

@@ -154,6 +154,20 @@ class NoPooling(ReferenceSession):
         return super().run_forward(layer, inputs, mask)
 
 
+class Raising(ReferenceSession):
+    """Fails in its own way: while it pools, and when fc2's bias gradient is read."""
+
+    def run_forward(self, layer, inputs, mask):
+        if layer.type == "pool":
+            raise ValueError("boom")
+        return super().run_forward(layer, inputs, mask)
+
+    def read(self, layer, tensor):
+        if (layer, tensor) == ("fc2", "biases_grad"):
+            raise IndexError("no such row")
+        return super().read(layer, tensor)
+
+
 class Transposed(ReferenceSession):
     """Hands fc2's acts out the wrong way round."""
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from small_nets import DEFINITION, BentFilter, Faulty, NoPooling, write_net
+from small_nets import DEFINITION, BentFilter, Faulty, NoPooling, Raising, write_net
 
 from alexnet_rosetta.harness import cli, display, engines, machine, networks, run, terminal
 from alexnet_rosetta.harness.errors import Unsupported
@@ -218,19 +218,72 @@ def test_ctrl_c_keeps_the_finished_layers(rosetta, tmp_path, monkeypatch):
     assert rosetta("report", "runs/small").exit_code == 0
 
 
-def test_debug_shows_the_traceback(rosetta):
-    result = rosetta("--debug", "compare", "alexnett")
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_debug_shows_the_traceback(rosetta, at):
+    args = ["compare", "alexnett"]
+    result = rosetta(*args[:at], "--debug", *args[at:])
     assert result.exception is not None
     assert type(result.exception).__name__ == "BadInput"
 
 
-def test_a_bug_is_not_taken_for_a_difference(rosetta, tmp_path, monkeypatch):
-    class Broken(BentFilter):
-        def run_forward(self, layer, inputs, mask):
-            raise ZeroDivisionError("oops")
+def test_debug_shows_the_traceback_of_an_engine(rosetta, tmp_path, monkeypatch, caplog):
+    double(monkeypatch, Raising)
+    compare(rosetta, tmp_path, engine="double")
+    assert caplog.text == ""
+    assert compare(rosetta, tmp_path, "--debug", engine="double").exit_code == 1
+    assert 'raise ValueError("boom")' in caplog.text
 
-    double(monkeypatch, Broken)
-    assert "internal error: ZeroDivisionError: oops" in one_line_error(compare(rosetta, tmp_path, engine="double"))
+
+def test_an_engine_that_raises_fails_and_the_run_goes_on(rosetta, tmp_path, monkeypatch):
+    double(monkeypatch, Raising)
+    result = compare(rosetta, tmp_path, engine="reference,double")
+    assert result.exit_code == 1
+    assert "  Raising: failed: pool1 forward: ValueError: boom (small_nets.py:" in result.output
+    sentence = result.output.splitlines()[-1]
+    assert sentence.startswith("71 of 74 tensors agree")
+    assert ", 3 failed" in sentence
+    assert sentence.endswith("the first to fail is Raising pool1 forward acts.")
+    assert json.loads((tmp_path / "runs" / "small" / "record.json").read_text())["status"] == "complete"
+    page = (tmp_path / "runs" / "small" / "report.html").read_text()
+    assert 'class="sentence bad"' in page
+    assert "ValueError: boom" in page
+
+
+def test_a_bug_of_the_harness_is_not_taken_for_a_difference(rosetta, tmp_path, monkeypatch):
+    def broken(*args):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(run.inputs, "make", broken)
+    assert "internal error: ZeroDivisionError: oops" in one_line_error(compare(rosetta, tmp_path))
+
+
+class Libraryless(Faulty):
+    """An engine of another package that fails when it is asked whether it can run."""
+
+    def probe(self):
+        raise OSError("libmine.so is missing")
+
+
+def raise_import_error():
+    raise ImportError("no package of that name")
+
+
+@pytest.mark.parametrize(
+    ("load", "reason"),
+    [
+        (lambda: lambda: Libraryless(BentFilter), "OSError: libmine.so is missing"),
+        (lambda: BentFilter, "TypeError: "),
+        (raise_import_error, "no package of that name"),
+    ],
+)
+def test_an_engine_that_fails_when_it_is_asked_is_unavailable(rosetta, tmp_path, monkeypatch, load, reason):
+    point = SimpleNamespace(name="mine", load=load)
+    monkeypatch.setattr(engines, "entry_points", lambda group: [point])
+    for command, line in (("list", r"  mine +unavailable +"), ("doctor", r"✗ mine +")):
+        result = rosetta(command)
+        assert result.exit_code == 0
+        assert re.search(line + re.escape(reason), result.output)
+    assert f"engine mine is unavailable: {reason}" in one_line_error(compare(rosetta, tmp_path, engine="mine"))
 
 
 @pytest.mark.parametrize("net", ["tiny", "zoo"])

@@ -1,12 +1,12 @@
 import pytest
-from small_nets import BentFilter, workload
+from small_nets import BentFilter, NoPooling, Raising, workload
 
 from alexnet_rosetta.harness import stream
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.propagated import isolated_counterparts
 from alexnet_rosetta.harness.run import rows
 from alexnet_rosetta.harness.table import decisive
-from alexnet_rosetta.harness.verdicts import exit_code
+from alexnet_rosetta.harness.verdicts import Finding, exit_code
 
 
 class OneUlp(ReferenceSession):
@@ -40,6 +40,20 @@ def test_a_fault_is_local_and_what_follows_inherited(tmp_path):
     assert found["conv1", "forward", "acts"].origin == {"BentFilter": "local"}
     assert found["conv1_neuron", "forward", "acts"].origin == {"BentFilter": "inherited"}
     assert exit_code(finding for _, finding in decisive(every)) == 1
+
+
+@pytest.mark.parametrize(("session", "status"), [(Raising, "failed"), (NoPooling, "unsupported")])
+def test_nothing_is_fed_from_a_layer_that_gave_nothing(tmp_path, session, status):
+    """There is something to compare only until pool1."""
+    every = [row for row in rows(workload(tmp_path, session), "propagated") if row.mode == "propagated"]
+    found = [(row.layer, row.findings[session.__name__]) for row in every]
+    assert [(layer, finding.status) for layer, finding in found[:3]] == [
+        ("conv1", "identical"),
+        ("conv1_neuron", "identical"),
+        ("pool1", status),
+    ]
+    after = {finding for layer, finding in found[3:] if layer != "pool1"}
+    assert after == {Finding("unavailable", reason=f"pool1 forward, which comes before, is {status}")}
 
 
 def test_distances_are_those_of_all_chunks(tmp_path, monkeypatch):

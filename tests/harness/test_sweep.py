@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from small_nets import (
@@ -9,6 +11,7 @@ from small_nets import (
     Forgetful,
     LostImage,
     NoPooling,
+    Raising,
     Transposed,
     WrongAbove,
     workload,
@@ -54,6 +57,11 @@ def test_every_tensor_of_every_pass_has_a_row(tmp_path):
         (NoPooling, {("pool1", "forward", "acts"), ("pool1", "backward", "inputs_grad[0]")}, "unsupported"),
         (Transposed, {("fc2", "forward", "acts")}, "shape"),
         (Double, {("fc1", "forward", "acts")}, "dtype"),
+        (
+            Raising,
+            {("pool1", "forward", "acts"), ("pool1", "backward", "inputs_grad[0]"), ("fc2", "backward", "biases_grad")},
+            "failed",
+        ),
         (Forgetful, {(name, "backward", "biases_grad") for name in ("conv1", "fc1", "fc2")}, "missing"),
     ],
 )
@@ -61,6 +69,37 @@ def test_a_fault_shows_where_it_is_and_nowhere_else(tmp_path, session, where, st
     found = statuses(workload(tmp_path, session))
     assert {key for key, value in found.items() if value == status} == where
     assert {value for key, value in found.items() if key not in where} <= {"identical", "equivalent"}
+
+
+def test_what_an_engine_raised_is_told_with_layer_pass_and_place(tmp_path):
+    found = {
+        (row.layer, row.tensor): row.findings["Raising"].reason for row in rows(workload(tmp_path, Raising), "isolated")
+    }
+    assert re.fullmatch(r"pool1 forward: ValueError: boom \(small_nets\.py:\d+\)", found["pool1", "acts"])
+    assert found["pool1", "inputs_grad[0]"] == found["pool1", "acts"]
+    assert found["fc2", "biases_grad"].startswith("fc2 backward: IndexError: no such row (small_nets.py:")
+
+
+def test_verbs_that_say_nothing_about_values_may_fail(tmp_path):
+    class Careless(ReferenceSession):
+        def seconds(self, layer, step):
+            raise OSError("no clock")
+
+        def release(self, layer):
+            raise OSError("never")
+
+    found = list(rows(workload(tmp_path, Careless), "isolated"))
+    assert len(found) == 37
+    assert all(not row.seconds and row.findings["Careless"].agrees for row in found)
+
+
+def test_memory_that_runs_out_ends_the_run(tmp_path):
+    class Greedy(ReferenceSession):
+        def run_forward(self, layer, inputs, mask):
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        list(rows(workload(tmp_path, Greedy), "isolated"))
 
 
 def test_a_sum_inherits_the_difference_of_a_consumer(tmp_path):
