@@ -225,7 +225,16 @@ def test_tiles_and_banner(tables):
 
 @pytest.mark.parametrize(
     ("chosen", "banner"),
-    [([0], "good"), ([0, 2], "open"), ([1], "bad"), ([0, 3], "bad"), ([2], "open"), ([0, 4], "good"), ([0, 5], "bad"), ([4], "good")],
+    [
+        ([0], "good"),
+        ([0, 2], "open"),
+        ([1], "bad"),
+        ([0, 3], "bad"),
+        ([2], "open"),
+        ([0, 4], "good"),
+        ([0, 5], "bad"),
+        ([4], "good"),
+    ],
 )
 def test_the_banner_is_the_exit_code(folder, chosen, banner):
     found = record.read(folder)
