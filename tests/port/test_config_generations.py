@@ -38,13 +38,22 @@ def test_rates_of_2014(rate, base, schedule):
 
 
 def test_rates_of_2014_per_input_and_with_their_norm_bound():
-    _, fc = read("epsW=exp[base=.1;tgtFactor=9],exp[base=.2;tgtFactor=9]")
+    _, fc = read("epsW=exp[base=.1;tgtFactor=9] , exp[base=.2;tgtFactor=9]")
     assert (fc["epsW"], fc["schedW"]["params"]["tgtFactor"]) == ((0.1, 0.2), 9)
     assert fc["wballNormed"] == (2, 2)
     assert read()[1]["wballNormed"] == (96, 96)
     assert read("epsW=exp[base=.1;tgtFactor=9]")[1]["epsW"] == (0.1, 0.1)
     with pytest.raises(ConfigError, match=r"\[fc\] epsW: the inputs have unequal schedules"):
         read("epsW=exp[base=.1;tgtFactor=9],const[base=.2]")
+
+
+def test_rates_of_2014_that_are_refused_say_where():
+    with pytest.raises(ConfigError, match=r":7: \[fc\] epsB: has a schedule, and there is schedB too"):
+        read("epsB=const[base=.5]\nschedB=exp[tgtFactor=2]")
+    with pytest.raises(ConfigError, match=r":8: \[fc\] schedB: cannot be read; expected a tgtFactor above 0"):
+        read("momB=.8\nepsB=exp[base=.1;tgtFactor=-1]")
+    with pytest.raises(ConfigError, match=r":8: \[fc\] epsW: has the wrong number of entries"):
+        read("momB=.8\nepsW=const[base=.1],const[base=.1],const[base=.1]")
 
 
 def test_sched_is_ignored_unless_told():
