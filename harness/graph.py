@@ -1,4 +1,4 @@
-"""Who feeds whom, and which layers take part in the backward pass (network specification, section 2)."""
+"""Who feeds whom, and which layers take part in the backward pass (network-and-solver 2)."""
 
 from .labels import READERS
 from .names import index

@@ -1,7 +1,7 @@
 """Decides whether an engine's tensor equals the reference, given how far rounding may have moved it.
 
 `Verdict` takes a tensor in chunks, any chunks, and says in the end what the whole is.  Nothing here has a typed
-tolerance: each element brings its own bound (reference/bounded.py; design, section 5).
+tolerance: each element brings its own bound (reference/bounded.py; docs/verdict.md).
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The solver's facts about a layer: what learns, at which rate, by which route (network specification, 8 and 9)."""
+"""The solver's facts about a layer: what learns, at which rate, by which route (network-and-solver 8 and 9)."""
 
 from .names import index
 from .networks import parameter_shapes
@@ -25,7 +25,7 @@ def base_rate(layer, tensor):
 
 
 def rate(layer, tensor, progress, normal=0.0):
-    """The learning rate ε at a point of the training (network specification, section 9).
+    """The learning rate ε at a point of the training (network-and-solver 9).
 
     Noise multiplies the rate by 1 + noiseStdev |z|. A class tree learns at a constant rate.
     """
@@ -66,7 +66,7 @@ def super_eps(layer):
 
 
 def updates_directly(layer, tensor):
-    """True for weights without a gradient matrix (network specification 8.2, the direct route)."""
+    """True for weights without a gradient matrix (network-and-solver 8.2, the direct route)."""
     return layer.type in ("fc", "local") and index(tensor) is not None and not super_eps(layer) > 0
 
 

@@ -17,7 +17,7 @@ MOMENTUM_SCALE = 0.01
 def make(network, seed, weights_file=None):
     """Parameters for all layers that have some.
 
-    Weights are N(0, initW²), biases initB (config specification 13.1), momentum buffers small normals, so that the
+    Weights are N(0, initW²), biases initB (config-format 13.1), momentum buffers small normals, so that the
     term μΔ of the update is never zero; every array has its own stream. The offsets of a class tree's inner nodes are
     normals too, as they would be after some training, so that paths matter. Sparse connections are permutations of the
     channels, one after the other (section 12).
@@ -43,7 +43,7 @@ def make(network, seed, weights_file=None):
 
 
 def require_none_from_checkpoint(network):
-    """Refuse a network of which a layer wants its weights from an earlier checkpoint (config specification 13.2)."""
+    """Refuse a network of which a layer wants its weights from an earlier checkpoint (config-format 13.2)."""
     for layer in network.layers:
         for key in ("initWFunc", "initBFunc", "initCFunc"):
             if layer.get(key):

@@ -7,7 +7,7 @@ with a border of b pixels on each side of the S-pixel crop (S = 224: pictures of
 * mirrored the crop, not the picture,
 * subtracted the central S×S window of the mean picture, whatever the offset
 
-(data specification, 3.1 to 3.3). Here a *picture* is a square of a photograph, at a random place and with a side of
+(data-checkpoints-tools 3.1 to 3.3). Here a *picture* is a square of a photograph, at a random place and with a side of
 60 to 100 % of the photograph's shorter side, resampled to S + 2b pixels; the mean picture is the average of 8 such
 pictures of each photograph, drawn apart from those that are shown to the network.
 """

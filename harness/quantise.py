@@ -1,4 +1,4 @@
-"""Half precision between devices, as several GPUs had it (network specification, 11.1 and 11.2).
+"""Half precision between devices, as several GPUs had it (network-and-solver 11.1 and 11.2).
 
 Where the quantiser ``quantF`` of a layer is ``half``, layers on other devices (``gpu``) see its output rounded; where
 ``quantB`` is, what each other device sends back is summed there and rounded before it is added to the rest.

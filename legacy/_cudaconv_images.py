@@ -73,7 +73,7 @@ def convBedOfNailsUndo(actsGrad, target=None, *, numChannels, imgSize, startX, s
 
     Notes
     -----
-    Specification: pool-norm 3.2, 12.1 (H7).
+    Specification: pool-norm 3.2, H7.
     """
     return call("convBedOfNailsUndo", [row("actsGrad", actsGrad)], [row("target", target)],
                 {"numChannels": numChannels, "imgSize": imgSize, "startX": startX, "strideX": strideX,
@@ -221,7 +221,7 @@ def convTICAGrad(images, ticas, target=None, *, numFilters, sizeX, scaleTarget=0
 
     Notes
     -----
-    Specification: pool-norm 5, 12.1 (H9).
+    Specification: pool-norm 5, H9.
     """
     return call("convTICAGrad", [row("images", images), row("ticas", ticas)], [row("target", target)],
                 {"numFilters": numFilters, "sizeX": sizeX, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
@@ -241,7 +241,7 @@ def normalizeLocalWeights(weights, *, numModules, norm, generation=2012, device=
 
     Notes
     -----
-    Specification: pool-norm 4.1; 12.1 (H2) repaired.
+    Specification: pool-norm 4.1; H2 is repaired.
     """
     return call("normalizeLocalWeights", [], [row("weights", weights)], {"numModules": numModules, "norm": norm},
                 generation=generation, device=device)

@@ -149,7 +149,7 @@ def convCrossMapMaxPoolUndo(images, maxGrads, maxActs, target=None, *, imgSize, 
 
     Notes
     -----
-    Specification: pool-norm 1.5, 12.1 (H5 repaired, H6 kept).
+    Specification: pool-norm 1.5, H5 repaired, H6 kept.
     """
     return call("convCrossMapMaxPoolUndo", [row("images", images), row("maxGrads", maxGrads), row("maxActs", maxActs)],
                 [row("target", target)],

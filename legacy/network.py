@@ -61,7 +61,7 @@ class Network:
     layers are stored row-major, those of fc and treefc layers column-major. A matrix that layers share
     (``weightSourceLayers``, ``weightSourceMatrixIndices``) is one, whichever of them it is addressed by; its owner
     updates it. A treefc layer has the key ``tree``: the children of every node, leaves first.
-    Source: network-and-solver specification.
+    Source: network-and-solver 1 to 13.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Layers that put several inputs together: sum, maximum, concatenation. Network specification 6.11-6.13."""
+"""Layers that put several inputs together: sum, maximum, concatenation. Source: network-and-solver 6.11-6.13."""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 """The configuration language of the 2012 engine: two layer files to a checked network with all its sizes.
 
 ``load_network`` reads a layer-definition file and a layer-parameter file, as the AlexNet release did, with the
-tolerant rules of the config-format specification, section 18. Nothing named in a file is ever imported or executed.
+tolerant rules of config-format 18. Nothing named in a file is ever imported or executed.
 """
 
 import difflib

@@ -1,6 +1,6 @@
 """Convolution on (channels, y, x, images) arrays: forward, image gradient, filter gradient, bias gradient.
 
-Source of the formulas: network specification 6.3. Letters: C channels, K = C/groups, F filters, S filter side, I image
+Source of the formulas: network-and-solver 6.3. Letters: C channels, K = C/groups, F filters, S filter side, I image
 side, M = 1 + ceil((2 padding + I - S)/stride) modules per side (the last window may stick out right and bottom; pixels
 outside the image are 0), N images. With y = stride my - padding + p and x = stride mx - padding + q::
 

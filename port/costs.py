@@ -1,4 +1,4 @@
-"""Softmax and the costs, but for cost.msm (msm.py). Network specification 6.10, 7.
+"""Softmax and the costs, but for cost.msm (msm.py). Source: network-and-solver 6.10, 7.
 
 Matrices are (classes, N), one column per image; labels are N class indices, targets have a value per class. Costs are
 sums over the images in float64. Gradients are those of minus the cost, since training ascends.

@@ -1,4 +1,4 @@
-"""Dropout (layer type hs). Network specification 6.14: nothing is rescaled in training; otherwise everything is."""
+"""Dropout (layer type hs). In training nothing is rescaled, otherwise all is. Source: network-and-solver 6.14."""
 
 from .checks import floats, shaped
 

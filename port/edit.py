@@ -1,4 +1,4 @@
-"""Two changes to a finished model: convolutions made local, shared weights made private (config-format section 14).
+"""Two changes to a finished model: convolutions made local, shared weights made private (config-format 14).
 
 Each comes as a function on specifications, and as one on networks, which takes the parameters along. The new model
 computes the same function as the old one.

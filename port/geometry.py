@@ -1,4 +1,4 @@
-"""Sizes derived from other sizes: pure integer arithmetic, as in the config-format specification, section 6."""
+"""Sizes derived from other sizes: pure integer arithmetic, as in config-format 6."""
 
 from math import isqrt
 

@@ -2,7 +2,7 @@
 
 Every reader takes the stripped text of an option and returns its value, or raises ``ValueError`` whose message says
 what was expected; the caller knows file, line and key and turns it into a ConfigError. Section numbers are those of
-the config-format specification.
+the chapter config-format of the specification.
 """
 
 import math
@@ -194,7 +194,7 @@ def _schedule_form(name, order):
 
 
 def _check_schedule(params):
-    """The values for which the formulas of network-and-solver section 9 are defined."""
+    """The values for which the formulas of network-and-solver 9 are defined."""
     if params.get("tgtFactor", 1) <= 0:
         raise ValueError("a tgtFactor above 0")
     if params.get("noiseStdev", 0) < 0:

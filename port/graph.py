@@ -1,4 +1,4 @@
-"""The layer graph: who feeds whom, who learns (network-and-solver specification, sections 2 and 7)."""
+"""The layer graph: who feeds whom, who learns (network-and-solver 2 and 7)."""
 
 
 class Graph:

@@ -1,4 +1,4 @@
-"""Fixed operations on images: samples, blur, mirror, scale, crop, colours. Network specification 6.15, 6.16.
+"""Fixed operations on images: samples, blur, mirror, scale, crop, colours. Source: network-and-solver 6.15, 6.16.
 
 Arrays are (channels, y, x, images) in float32 or float64; S is the side of the images, T that of the result. Resizing,
 cropping and colours have no gradient: they may only stand below all weights.
@@ -178,7 +178,7 @@ def rgb_to_yuv(images, coefficients=YUV):
 def rgb_to_lab(images, *, center=False, power=1 / 3):
     """Red, green, blue in 0 ... 1 to L, a, b; (3, S, S, N) to the same shape.
 
-    The white point is left out on purpose (network specification 6.15).
+    The white point is left out on purpose (network-and-solver 6.15).
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
 """The INI dialect of the layer files: that of Python 2.7's SafeConfigParser.
 
-Python 3's configparser reads another language, so the reader is written out here, rule by rule (config-format
-specification, section 2). Interpolation is the one thing left out: no layer file uses it, and a ``%`` in a value that
-is looked up is an error.
+Python 3's configparser reads another language, so the reader is written out here, rule by rule (config-format 2).
+Interpolation is left out: no layer file uses it, and a ``%`` in a value that is looked up is an error.
 """
 
 import re

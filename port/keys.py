@@ -70,7 +70,7 @@ class Tree:
 
 TOLERANCES = {
     "device": "gpu is missing or inherited from a data layer: device 0 (18, rule 3)",
-    "replicas": "gpu is a list, of replicas: one of them computes the same (16.3; network specification 11.4)",
+    "replicas": "gpu is a list, of replicas: one of them computes the same (16.3; network-and-solver 11.4)",
     "oldest norm": "sizeX, or scale and pow, in the definition of a norm layer (16.1)",
     "schedule": "the arguments of a schedule are given by position (9.2)",
     "rates of 2014": "epsW or epsB is a schedule; wball is then not multiplied by the weights per filter (9.4, 16.3)",

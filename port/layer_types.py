@@ -1,4 +1,4 @@
-"""The layer types as a table: keys, derived values and parameters of each (config-format sections 6 and 7).
+"""The layer types as a table: keys, derived values and parameters of each (config-format 6 and 7).
 
 A row is all the parser knows of a type; ``derive`` turns the values of a draft into the derived ones and checks them.
 """

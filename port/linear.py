@@ -1,4 +1,4 @@
-"""Fully connected layers. Network specification 6.2, 8.2.
+"""Fully connected layers. Source: network-and-solver 6.2, 8.2.
 
 Matrices: inputs (I, N), weights (I, O), acts and gradients (O, N), biases (1, O); I inputs, O outputs, N images.
 Weights may lie in memory in C or Fortran order and are never copied.

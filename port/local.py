@@ -1,6 +1,6 @@
 """Locally connected layers on (channels, y, x, images) arrays: convolution with filters of its own for every module.
 
-Source of the formulas: network specification 6.4. Letters as in conv.py: C channels, K = C/groups, F filters, S filter
+Source of the formulas: network-and-solver 6.4. Letters as in conv.py: C channels, K = C/groups, F filters, S filter
 side, I image side, M modules per side, N images. One output row at a time: the patches of its M modules form a stack of
 matrices, and for each module and group F/groups x N = (F/groups x KSS)(KSS x N).
 """

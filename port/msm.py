@@ -1,4 +1,4 @@
-"""cost.msm, multi-softmax: a distribution over sets of classes. Network specification, section 13.
+"""cost.msm, multi-softmax: a distribution over sets of classes. Source: network-and-solver 13.
 
 A set S of exactly K classes has the probability Π exp(e_i) / Z over its members, Z being the sum over all sets of K.
 Everything is computed in float64, in log space, class after class for all images at once, in O(classes * K) steps.

@@ -1,4 +1,4 @@
-"""Networks: the passes over the layers (network-and-solver specification, sections 2, 8 and 11).
+"""Networks: the passes over the layers (network-and-solver 2, 8 and 11).
 
 The objective is minus the weighted sum of the costs. All gradients are gradients of the objective, and weights move
 along them.
@@ -292,7 +292,7 @@ class Network:
 
 
 def half(array):
-    """Rounded to IEEE half precision, to nearest even; beyond 65504 infinite (network specification 11.2)."""
+    """Rounded to IEEE half precision, to nearest even; beyond 65504 infinite (network-and-solver 11.2)."""
     with np.errstate(over="ignore"):
         return array.astype(np.float16).astype(array.dtype)
 

@@ -1,4 +1,4 @@
-"""Neurons: elementwise functions and their gradients. Network specification 6.5, legacy specification 8.
+"""Neurons: elementwise functions and their gradients. Source: network-and-solver 6.5, pool-norm 8.
 
 Each kind of neuron is a pair of functions of its own; the two public ones look it up. Comparisons are factors of 0 or
 1, so infinite and NaN gradients are not masked.

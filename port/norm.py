@@ -1,4 +1,4 @@
-"""Response normalisation across channels and over pixels, contrast normalisation. Network specification 6.7-6.9.
+"""Response normalisation across channels and over pixels, contrast normalisation. Source: network-and-solver 6.7-6.9.
 
 Across channels, with the window of channel f running from f - size//2 to f - size//2 + size - 1, clipped (blocked: the
 channels of the block of `size` that f belongs to)::

@@ -1,4 +1,4 @@
-"""One trained array with all that belongs to it, and how gradients collect in it (network specification, section 8).
+"""One trained array with all that belongs to it, and how gradients collect in it (network-and-solver 8).
 
 Weights that layers share are one `Parameter` in the lists of all of them.
 """

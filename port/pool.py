@@ -1,6 +1,6 @@
 """Pooling over square windows of each channel: maximum, largest value, average, random element.
 
-Network specification 6.6.
+Source: network-and-solver 6.6.
 
 Output (oy, ox) covers rows start + stride oy ... + size - 1 (columns alike), clipped to the image. Arrays are
 (channels, y, x, images) in float32 or float64; letters: I image side, O outputs per side.

@@ -1,4 +1,4 @@
-"""Learning rates as other generations wrote them, brought into the form of 2012 (config-format specification, 9).
+"""Learning rates as other generations wrote them, brought into the form of 2012 (config-format 9).
 
 What is rewritten is the text of options, before a layer reads them.
 """

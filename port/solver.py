@@ -1,4 +1,4 @@
-"""Learning-rate schedules, the update rule and the norm constraints (network-and-solver specification, 8 and 9).
+"""Learning-rate schedules, the update rule and the norm constraints (network-and-solver 8 and 9).
 
 Signs are historical: gradients are those of minus the cost, and weights move along them.
 """

@@ -1,4 +1,4 @@
-"""Sparse connectivity: which channels each filter group sees. Config-format specification, section 12.
+"""Sparse connectivity: which channels each filter group sees. Source: config-format 12.
 
 A table lists the channels of group 0, then those of group 1 and so on, as many for each; it is made of whole
 permutations of all channels, so that every channel is used equally often (``overSample`` times). Gathering the

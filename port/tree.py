@@ -1,4 +1,4 @@
-"""Fully connected layers over a class tree (treefc). Network specification, section 12.
+"""Fully connected layers over a class tree (treefc). Source: network-and-solver 12.
 
 Every node of the tree has an offset vector, a column of ``offsets`` (I, nodes); the weights of a node are the sum of
 the offsets on the path from the root. Leaves are the nodes 0 ... classes-1. What is below then belongs to linear.py:

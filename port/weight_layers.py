@@ -49,7 +49,7 @@ class Weighted(Layer):
     biases_grad = property(lambda self: self.bias.grad, lambda self, array: setattr(self.bias, "grad", array))
 
     def share(self, i, parameter):
-        """Use another layer's matrix for input i (network specification 8.3)."""
+        """Use another layer's matrix for input i (network-and-solver 8.3)."""
         self.parameters[i], self.owned[i] = parameter, False
 
     def learns(self, i):
@@ -57,7 +57,7 @@ class Weighted(Layer):
         return self.spec["epsW"][i] > 0 and self.parameters[i].base > 0
 
     def initialise(self, rng):
-        """Own weights N(0, initW²), biases initB, Δ = 0 (config-format specification 13.1).
+        """Own weights N(0, initW²), biases initB, Δ = 0 (config-format 13.1).
 
         The normals are drawn in double precision in row-major order.
         """

@@ -1,4 +1,4 @@
-"""Keys and derived values of the layers with weights: fc, treefc, conv, local (config-format sections 6, 7, 11, 12)."""
+"""Keys and derived values of the layers with weights: fc, treefc, conv, local (config-format 6, 7, 11, 12)."""
 
 from . import geometry, grammar
 from .keys import Tree, flag, integer, number, text

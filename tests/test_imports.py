@@ -1,4 +1,4 @@
-"""Who may import whom (design, section 1): the rooms, inside the harness, and what is imported only when it is used."""
+"""Who may import whom (docs/architecture.md): rooms, parts of the harness, and what is imported only when used."""
 
 import ast
 from pathlib import Path

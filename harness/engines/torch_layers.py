@@ -86,7 +86,7 @@ class Layer:
 
 
 class Weighted(Layer):
-    """A layer with weights and biases and the historical update rule (network specification 8.2)."""
+    """A layer with weights and biases and the historical update rule (network-and-solver 8.2)."""
 
     def rates(self, name):
         """(ε, μ, λ) of a parameter."""

@@ -65,14 +65,14 @@ def _tica(unit):
     return outputs
 
 
-_NO_GRADIENT = "passes none on, and may stand below all weights only (config-format specification, 6)"
+_NO_GRADIENT = "passes none on, and may stand below all weights only (config-format 6)"
 
 _APPROXIMATE = {
     "nrelu": Approximation(
-        "the noise counts as a constant, though it grows with the input (network specification, 6.5 and 10)",
+        "the noise counts as a constant, though it grows with the input (network-and-solver 6.5 and 10)",
         _noisy_relu,
     ),
     "cost.tica": Approximation(
-        "that of the sum of √E, while the sum of 1/(0.001 + √E) is reported (network specification, 7.7 and 10)", _tica
+        "that of the sum of √E, while the sum of 1/(0.001 + √E) is reported (network-and-solver 7.7 and 10)", _tica
     ),
 }

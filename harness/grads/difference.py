@@ -152,5 +152,5 @@ def _norm(x):
 
 
 def _of_sum(terms):
-    """How far rounding may take a sum in float64 (design, section 5)."""
+    """How far rounding may take a sum in float64 (docs/verdict.md)."""
     return 8 * sqrt(np.size(terms)) * ROUNDOFF * float(np.sum(np.abs(terms)))

@@ -1,4 +1,4 @@
-"""The gradient check of 2012, on the engine of 2012, in float32 (network specification, 10).
+"""The gradient check of 2012, on the engine of 2012, in float32 (network-and-solver 10).
 
 For every weight matrix and bias: add a step to one element, run the network forward, and compare the rise of the cost,
 (C - C0) / (N h), with minus the gradient of a gradient-checking pass, divided by N. A tensor passes if

@@ -3,7 +3,7 @@
 A record ``expected.json.gz`` in the folder names its pairs. All other files are paired by their names: ``layers-X.cfg``
 with ``layer-params-X.cfg``, ``X.cfg`` with ``X-params.cfg``; a parameter file that has no definition of its own name
 goes with the definition whose name begins like its own (``layer-params-X-anything.cfg``), or with the one that its
-comments name ("def file X"; config-format specification, section 17).
+comments name ("def file X"; config-format 17).
 """
 
 import gzip

@@ -32,7 +32,7 @@ CONVENTIONS = (
         "the scale of a normalisation is divided by the size of its window",
         "The parser divides scale by size (cmrnorm) or size² (rnorm, cnorm): the file's 1e-4 is an effective 2e-5. "
         "The paper's formula, and some frameworks, have no division. Off: the file's value as it is.",
-        "network-and-solver 6.7, 6.8, 15; pool-norm-elementwise 2.1",
+        "network-and-solver 6.7, 6.8, 15; pool-norm 2.1",
         *_NORMS,
     ),
     _values(
@@ -40,7 +40,7 @@ CONVENTIONS = (
         "the constant of the normalisation's denominator is minDiv",
         "D = minDiv + alpha sum of squares; the 2012 networks say 2, as the paper's k. The code of 2011 has the "
         "constant 1, which is also what several frameworks take unless told. Off: 1.",
-        "network-and-solver 6.8; pool-norm-elementwise 2.1, 12.4",
+        "network-and-solver 6.8; pool-norm 2.1, 12.4",
         "cmrnorm",
     ),
     _values(
@@ -60,7 +60,7 @@ CONVENTIONS = (
         "outputsX = ceil((imgSize - start - sizeX)/stride) + 1, windows clipped at the border. Frameworks round down "
         "unless told, which drops the last row and column: 32 pixels, 3/2 give 16 here and 15 there. Off: where "
         "that changes the number of outputs the tensors have another shape, and are reported so.",
-        "config-format 6 (pool); pool-norm-elementwise 1.1",
+        "config-format 6 (pool); pool-norm 1.1",
         "pool",
         needs_isolation=True,
     ),
@@ -113,7 +113,7 @@ CONVENTIONS = (
         "The gradient of pooling and of the elementwise maximum compares values with the maximum. Frameworks pick "
         "one: off, the first in scan order (pooling), the first input (eltmax). Ties are common above relu, where "
         "windows are all zero.",
-        "network-and-solver 6.6, 6.13, 16; pool-norm-elementwise 1.2, 7.6",
+        "network-and-solver 6.6, 6.13, 16; pool-norm 1.2, 7.6",
         "pool",
         "eltmax",
     ),
@@ -121,7 +121,7 @@ CONVENTIONS = (
         "avg-pool-clipped-area",
         "average pooling divides by the pixels inside the image",
         "Windows that stick out have fewer. Frameworks that count padding divide by sizeX² everywhere: off.",
-        "network-and-solver 6.6; pool-norm-elementwise 1.1",
+        "network-and-solver 6.6; pool-norm 1.1",
         "pool",
     ),
     _both(
@@ -160,14 +160,14 @@ CONVENTIONS = (
         "softrelu is the identity above 4",
         "log(1 + e^x) up to 4, x above: a jump of 0.018, and slope 1. Off: log(1 + e^x) everywhere, in a form that "
         "cannot overflow.",
-        "network-and-solver 6.5, 16; pool-norm-elementwise 8",
+        "network-and-solver 6.5, 16; pool-norm 8",
         "neuron",
     ),
     _both(
         "abs-slope-at-zero",
         "the slope of abs at 0 is -1",
         "Frameworks take 0: off. The slopes of relu and brelu at their kinks are 0 everywhere.",
-        "network-and-solver 6.5; pool-norm-elementwise 8",
+        "network-and-solver 6.5; pool-norm 8",
         "neuron",
     ),
     _both(
@@ -175,7 +175,7 @@ CONVENTIONS = (
         "rgb2yuv has the coefficients of high-definition television",
         "Y = .2126 R + .7152 G + .0722 B and so on (BT.709). Image libraries mostly take those of BT.601, "
         "Y = .299 R + .587 G + .114 B: off.",
-        "network-and-solver 6.15; pool-norm-elementwise 3.5",
+        "network-and-solver 6.15; pool-norm 3.5",
         "rgb2yuv",
     ),
     _both(
@@ -183,7 +183,7 @@ CONVENTIONS = (
         "the noise of nrelu has the activation as its standard deviation",
         "The stated intent is a variance equal to the activation, as in the literature on noisy rectifiers; the noise "
         "is there in tests too. Off: the standard deviation is the root of the activation.",
-        "network-and-solver 6.5; pool-norm-elementwise 8",
+        "network-and-solver 6.5; pool-norm 8",
         "neuron",
     ),
 )

@@ -19,7 +19,7 @@ DEFECTS = (
         "consumers and a rnorm or cnorm layer with size >= 6 is not the first of them, what the others sent before is "
         "lost; the plain call reads the target and multiplies it by 0, so that NaN in fresh memory survives. Off: the "
         "flag is passed as it is for smaller windows.",
-        "pool-norm-elementwise 2.4, 12.1 H1; golden README 10",
+        "pool-norm 2.4, H1; recorded-kernels Q10",
         "rnorm",
         "cnorm",
     ),
@@ -30,7 +30,7 @@ DEFECTS = (
         "384, 512 ... filters the last ones are never bounded, and a middle range is handled by two blocks (here: one "
         "after the other, since a race has no result to reproduce). 64, 128 and numbers with one filter per thread "
         "are right. Off: every filter is bounded once.",
-        "pool-norm-elementwise 4.1, 12.1 H2",
+        "pool-norm 4.1, H2",
         "local",
     ),
     _both(
@@ -38,7 +38,7 @@ DEFECTS = (
         "the separate gradient of cost.crossent2 adds where it should subtract",
         "Where the cost does not go backward in one step with a logistic neuron below it, its gradient is "
         "coeff (t/y + (1-t)/(1-y)). Off: coeff (t/y - (1-t)/(1-y)), the derivative.",
-        "network-and-solver 7.3; pool-norm-elementwise 12.1 H10",
+        "network-and-solver 7.3; pool-norm H10",
         "cost.crossent2",
     ),
     _both(
@@ -46,7 +46,7 @@ DEFECTS = (
         "the gradient of cost.tica takes a root where it is added",
         "With scaleTarget 0 the gradient is -x times the window's sum of reciprocals; where it is added to an earlier "
         "contribution, -x times the root of that sum. Off: no root.",
-        "network-and-solver 7.7; pool-norm-elementwise 5, 12.1 H9",
+        "network-and-solver 7.7; pool-norm 5, H9",
         "cost.tica",
     ),
     _both(
@@ -54,7 +54,7 @@ DEFECTS = (
         "the gradient of cost.tica sums over the wrong window for even sizes",
         "The gradient of a pixel sums over its own window, not over the windows that hold the pixel. The two differ "
         "for even sizeX only. Off: the mirrored window.",
-        "network-and-solver 7.7; pool-norm-elementwise 5, 12.1 H9",
+        "network-and-solver 7.7; pool-norm 5, H9",
         "cost.tica",
     ),
     _both(
@@ -63,7 +63,7 @@ DEFECTS = (
         "Backward is the response-norm gradient with the differences U in the place of the images, as if the means "
         "were constants. Off: the contribution of U is also passed back through the averages, which makes it the "
         "derivative of the forward pass.",
-        "network-and-solver 6.9; pool-norm-elementwise 2.3, 2.4",
+        "network-and-solver 6.9; pool-norm 2.3, 2.4",
         "cnorm",
     ),
     _both(
@@ -90,7 +90,7 @@ DEFECTS = (
         "the gradient of a mirror layer replaces earlier contributions",
         "The backward step of href calls the mirroring operation, which knows no scales: it overwrites. Wrong if the "
         "input has another consumer that went first. Off: added.",
-        "network-and-solver 6.15; pool-norm-elementwise 3.7, 12.1 H16",
+        "network-and-solver 6.15; pool-norm 3.7, H16",
         "href",
     ),
     _both(
@@ -99,7 +99,7 @@ DEFECTS = (
         "Vectors are broadcast over matrices by their shape, columns first, so that a row vector over a single row is "
         "taken for a column. With filters of one weight (one channel, 1 x 1) wball scales all of them like the "
         "first, and cost.gsum2 over a single value gates all cases like the first. Off: every column has its own.",
-        "pool-norm-elementwise 9.3",
+        "pool-norm 9.3",
         "conv",
         "cost.gsum2",
     ),
@@ -109,7 +109,7 @@ DEFECTS = (
         "Source coordinates are clamped to imgSize - 1.01, so that the four pixels around always exist. The last row "
         "and column are then never reached: a resize by 1 gives 0.99 of the last pixel and 0.01 of the one before. "
         "Off: clamped to imgSize - 1.",
-        "network-and-solver 6.15; pool-norm-elementwise 3.3",
+        "network-and-solver 6.15; pool-norm 3.3",
         "resize",
         "rscale",
     ),
@@ -117,7 +117,7 @@ DEFECTS = (
         "lab-exponent",
         "LAB takes the power 0.3333 for the cube root",
         "In the part above 0.0088564517; it does not quite meet the linear part below. Off: 1/3.",
-        "network-and-solver 6.15; pool-norm-elementwise 3.6",
+        "network-and-solver 6.15; pool-norm 3.6",
         "rgb2lab",
     ),
     _both(
@@ -125,7 +125,7 @@ DEFECTS = (
         "cost.msm adds logarithms with short cuts",
         "log(e^a + e^b) is taken as the larger one where they are more than 15 apart, and as the larger one plus "
         "e^-d where d, their distance, is more than 5: off by up to 2e-5. Off: exact to rounding.",
-        "network-and-solver 13; pool-norm-elementwise 7.9",
+        "network-and-solver 13; pool-norm 7.9",
         "cost.msm",
     ),
     _both(
@@ -133,7 +133,7 @@ DEFECTS = (
         "the slope of softrelu is taken at the output",
         "The 2011 code evaluates e^x/(1+e^x) at the output in the place of the input: too large a gradient. The "
         "release of 2012 has it right, so a network leaves it off; the entry point with generation=2011 has it on.",
-        "pool-norm-elementwise 8, 12.1 H3; golden README 30",
+        "pool-norm 8, H3; recorded-kernels Q30",
         "neuron",
         legacy=False,
     ),
@@ -153,7 +153,7 @@ DEFECTS = (
         "convWeightActsSparse and localWeightActsSparse without scales shift their arguments: they run with "
         "(partialSum, scaleTargets, scaleOutput) = (0, 1, 0) and (1, 1, 0), which adds nothing. Off: 0, 0, 1 and 1, 0, "
         "1, the gradient.",
-        "conv-kernels 2.7, 2.8, 7.8; golden README 7",
+        "conv-kernels 2.7, 2.8, 7.8; recorded-kernels Q7",
     ),
     _entry_points(
         "cmpool-undo-truncation",
@@ -161,7 +161,7 @@ DEFECTS = (
         "The first output over map f is max(0, (f - startF - poolSize)/stride + 1) with C division, which rounds "
         "towards zero: with stride > 1 the maps with 0 < startF + poolSize - f < stride get nothing from output 0. "
         "Off: rounded down.",
-        "pool-norm-elementwise 1.5, 12.1 H6; golden README 26",
+        "pool-norm 1.5, H6; recorded-kernels Q26",
     ),
     _entry_points(
         "nails-start-ignored",
@@ -169,34 +169,34 @@ DEFECTS = (
         "The outputs per side are ceil(imgSize/stride) wherever it starts; the last samples then wrap into the next "
         "row or map and beyond the buffer, and the gradient writes there. Calls that would do so are refused. No "
         "layer file leads there: the parser centres the samples. Off: ceil((imgSize - startX)/stride) outputs.",
-        "pool-norm-elementwise 3.2; golden README 20",
+        "pool-norm 3.2; recorded-kernels Q20",
     ),
     _entry_points(
         "nails-undo-never-adds",
         "the bed-of-nails gradient refuses a target to add to",
         "With scaleTargets other than 0 it compares the image with the number of outputs, and always fails. Off: "
         "target = scaleTargets target + scaleOutput gradient.",
-        "pool-norm-elementwise 3.2, 12.1 H7; golden README 20",
+        "pool-norm 3.2, H7; recorded-kernels Q20",
     ),
     _entry_points(
         "blur-last-tap",
         "blur never reads the last tap of its filter",
         "Pixels right of the first ones are weighted by the mirrored filter, and tap 0 stands in for the last tap: "
         "only symmetric filters give a blur. Layers make symmetric ones. Off: a correlation with all taps.",
-        "pool-norm-elementwise 3.1; golden README 19",
+        "pool-norm 3.1; recorded-kernels Q19",
     ),
     _entry_points(
         "undo-pair-test",
         "pooling and norm gradients read a target that counts for nothing",
         "They overwrite only for scaleTargets 0 with scaleOutput 1. With another scaleOutput they compute 0 target + "
         "scaleOutput gradient: NaN where the target is not finite. Off: a target scaled by 0 is not read.",
-        "pool-norm-elementwise 0.3; golden README 9",
+        "pool-norm 0.3; recorded-kernels Q9",
     ),
     _entry_points(
         "undo-2014-ignores-scale",
         "two gradients of 2014 ignore scaleOutput where they overwrite",
         "The cross-map max-pooling gradient and the same-map norm gradient with windows under 6 apply scaleOutput "
         "only where they add to the target. Off: always.",
-        "pool-norm-elementwise 0.3, 12.1 H18; golden README 26",
+        "pool-norm 0.3, H18; recorded-kernels Q26",
     ),
 )

@@ -41,7 +41,7 @@ class Bounded:
     terms: np.ndarray | int = 0
 
     def bound(self):
-        """Allowed absolute error of every element (design, section 5)."""
+        """Allowed absolute error of every element (docs/verdict.md)."""
         arithmetic = (np.asarray(self.magnitude) > 0) | (self.value != 0)
         return self.slope() * self.magnitude + self.floor() * arithmetic
 

@@ -1,7 +1,7 @@
 """Layers that put inputs together: concatenation, weighted sum, element-wise maximum.
 
 Error model: concatenation and maximum copy.  The weighted sum of k inputs is a sum of products, n = k; its gradient
-one product.  Source: network specification, 6.11 to 6.13.
+one product.  Source: network-and-solver 6.11 to 6.13.
 """
 
 import numpy as np

@@ -12,7 +12,7 @@ Error model: each of the three is a sum of products, so M is the same formula ov
 of products: K + 1 forward, filters × modules over the pixel + 1 for the images, and for a weight the modules whose
 tap falls inside the image, × N.
 
-Source: network specification, 6.3 and 6.4.
+Source: network-and-solver 6.3 and 6.4.
 """
 
 from functools import partial

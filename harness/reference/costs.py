@@ -16,7 +16,7 @@ what multiplies it.  For the logarithms n counts what is
 added and M = Σ |t| max(|log p|, 1), since near p = 1 a fast logarithm is accurate absolutely, not relatively.  Counts
 are exact.
 
-Source: network specification, 3, 6.10, 7.1 to 7.3; pooling and normalisation specification, 7.
+Source: network-and-solver 3, 6.10, 7.1 to 7.3; pool-norm 7.
 """
 
 import numpy as np

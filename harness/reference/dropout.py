@@ -1,7 +1,7 @@
 """Dropout as in 2012 (`hs`): training multiplies by a 0/1 mask and nothing else; every other pass scales by `keep`.
 
 Error model: the mask makes copies; `keep` costs one rounding unless it is a power of two.
-Source: network specification, 6.14.
+Source: network-and-solver 6.14.
 """
 
 from .bounded import Bounded, scaled_copy

@@ -16,7 +16,7 @@ n = 2 size + 6.  Resizing interpolates three times, where M is all pixels around
 roundings of numbers of the size t scale + |(S - T scale) / 2|, which the pixels around translate into M.  The matrices
 are sums of three products.  For h(x) = x^(1/3) or its linear piece, see `_cube_root`.
 
-Source: network specification, 6.15 and 6.16; pooling and normalisation specification, 3.
+Source: network-and-solver 6.15 and 6.16; pool-norm 3.
 """
 
 import numpy as np

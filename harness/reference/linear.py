@@ -1,7 +1,7 @@
 """Fully connected layers:  Y = sum over inputs  W_iᵀ X_i  + b,   dX_i = W_i V,   dW_i = X_i Vᵀ,   db = sum of V.
 
 Error model: sums of products; n = K + 1 forward (K the length of all inputs), outputs + 1 for an input, N for the
-parameters.  Source: network specification, 6.2.
+parameters.  Source: network-and-solver 6.2.
 """
 
 from . import solver

@@ -11,7 +11,7 @@ Error model: logarithms are sums of energies and of log counts, n = 2 classes + 
 λ = Σ m|e| + |log Z| + log of the number of sets; the exponential turns them into a relative error of m:
 M = m (1 + |e_i| + λ), with energies below their maximum.
 
-Source: network specification, 7.8 and 13.  Logarithms are added exactly; the historical short cuts, off by up to 2e-5,
+Source: network-and-solver 7.8 and 13.  Logarithms are added exactly; the historical short cuts, off by up to 2e-5,
 are the quirk msm-log-shortcuts of the ledger.
 """
 

@@ -7,7 +7,7 @@ roundings n, and take for M the result times the condition of the *formula that 
     s = 1/(1+e^-x)  absolute error s (1 + (1-s)|x|)
     tanh          is computed as 2 s(2x) - 1, which cancels near 0: absolute error 1 + 2 s (1 + (1-s)|2x|)
 
-Source: network specification, 6.5; pooling and normalisation specification, 8.
+Source: network-and-solver 6.5; pool-norm 8.
 """
 
 import numpy as np

@@ -19,7 +19,7 @@ times the other factors.
 In cnorm U cancels, with errors in proportion to W = |X| + mean |X|; W then takes the place of |U|, and
 κ = 2α Σ|U| W / D is what its errors add to the relative error of D.
 
-Source: network specification, 6.7 to 6.9; pooling and normalisation specification, 2.
+Source: network-and-solver 6.7 to 6.9; pool-norm 2.
 """
 
 import numpy as np

@@ -14,7 +14,7 @@ of a pixel's share, rounding (n = pixels in the window) may take the neighbour: 
 is a sum of products (with 0, 1 or 1 / pixels): n = pixels in the window for the average, n = windows over the pixel for
 all gradients.
 
-Source: network specification, 6.6; pooling specification, 1.1 to 1.4.
+Source: network-and-solver 6.6; pool-norm 1.1 to 1.4.
 """
 
 import numpy as np

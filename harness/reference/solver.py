@@ -18,7 +18,7 @@ sum over cases brings its own n and M.  Under the root, Q and A² may cancel: |�
 The constraints divide by a root, whose relative error is that of its K squares: n grows by K + 3, and M is the limited
 M, |W| once more, and |W| times the relative M of the root.
 
-Source: network specification, 8.1 to 8.6 and 9; A² in place of the historical A.
+Source: network-and-solver 8.1 to 8.6 and 9; A² in place of the historical A.
 """
 
 from bisect import bisect_left

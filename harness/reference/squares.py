@@ -10,7 +10,7 @@ Error model: sums of squares have no cancellation, so M is the sum itself, n the
 rounded difference of given numbers.  log(1 + d²) is off by 1 + log(1 + d²), absolutely.  √ halves the relative error
 of E and A keeps it: n = window + 6 and M = A.
 
-Source: network specification, 3 and 7.4 to 7.7.  tica's windows are mirrored in the gradient, as a derivative's must
+Source: network-and-solver 3 and 7.4 to 7.7.  tica's windows are mirrored in the gradient, as a derivative's must
 be, which matters for even sizes alone.
 """
 

@@ -10,7 +10,7 @@ classes:
 Error model: sums of products; to the n of a fully connected layer come the nodes on a path (forward and dX) or the
 leaves under a node (dW), and to that of the update two divisions.
 
-Source: network specification, 12.  The learning rate is constant.
+Source: network-and-solver 12.  The learning rate is constant.
 """
 
 import numpy as np

@@ -4,7 +4,7 @@
 
 #include "matrix.h"
 
-// Contributions from another device are summed on their own, and that sum crosses in half precision (network spec 11.1).
+// Contributions from another device are summed on their own; that sum crosses in half precision (network-and-solver 11.1).
 class GradientSum {
 public:
     explicit GradientSum(Device& device) : own{Matrix(device, 0, 0)} {}

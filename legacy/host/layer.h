@@ -1,4 +1,4 @@
-// A layer of the network: its state between passes, and the protocol of the passes (network spec 2).
+// A layer of the network: its state between passes, and the protocol of the passes (network-and-solver 2).
 //
 // Activity matrices are outputs x cases, row-major. Layers that work on units (fc, neuron, softmax) look at them
 // through the transposed label, cases x outputs column-major, as in 2012: the same memory.
@@ -64,7 +64,7 @@ public:
     virtual void setConnections(int i, const std::vector<int>& channels); // of a sparse input
 
     // Do as several devices did: to layers on other devices (gpu) than this one outputs cross, and the sums of their
-    // gradients cross back, in half precision where quantF and quantB say so (network spec 11).
+    // gradients cross back, in half precision where quantF and quantB say so (network-and-solver 11).
     bool quantised = false;
     // The device from which a reader's gradients cross in half precision, else GradientSum::here.
     int sendsFrom(const Layer& reader) const;

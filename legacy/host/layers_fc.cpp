@@ -40,7 +40,7 @@ protected:
 };
 
 // An offset w per node of a tree, a column of the weights; the weights of an output are the sum of the offsets on the
-// path from the root to its leaf (network spec 12). Leaves are the first nodes. The rate is constant, without
+// path from the root to its leaf (network-and-solver 12). Leaves are the first nodes. The rate is constant, without
 // constraints:   Δ ← μ Δ + (ε/n)(G - (λ/n) w),  with n the number of leaves under the node.
 class TreeFcLayer : public FcLayer {
 public:

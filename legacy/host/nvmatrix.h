@@ -41,5 +41,5 @@ void addProduct(const Matrix& a, const Matrix& b, float scaleThis, float scaleAB
 void limitNorms(Matrix& weights, float norm);
 void limitContrast(Matrix& weights, float low, float high);
 
-// inc = mom inc + epsilon grad, then - wc epsilon weights if wc > 0, then weights += inc (network spec 8.2).
+// inc = mom inc + epsilon grad, then - wc epsilon weights if wc > 0, then weights += inc (network-and-solver 8.2).
 void updateWeights(Matrix& weights, Matrix& inc, const Matrix& grad, float epsilon, float mom, float wc);

@@ -92,7 +92,7 @@ void Weights::update(double gradRate, double decayRate) {
 }
 
 // A ← μ A + (1 - μ) G,  Q ← μ Q + (1 - μ) G²,  Δ ← 0.9 Δ + ε G / √(Q - A² + superEps); in 2012 A in the place of A², which
-// may give NaN (network spec 8.6).
+// may give NaN (network-and-solver 8.6).
 void Weights::addSuperStep(float rate) {
     constexpr float momentum = 0.9f;   // μ is for the averages alone
     for (Matrix* average : {&mean, &square})

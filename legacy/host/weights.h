@@ -1,4 +1,4 @@
-// A weight matrix (or a bias) with what trains it: gradient, momentum buffer, learning rate (network spec 8, 9).
+// A weight matrix (or a bias) with what trains it: gradient, momentum buffer, learning rate (network-and-solver 8, 9).
 //
 //   Δ ← μ Δ + ε G;   Δ ← Δ - λ ε W;   W ← W + Δ        (gradients are of minus the cost: training ascends)
 #pragma once

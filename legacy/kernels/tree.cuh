@@ -1,4 +1,4 @@
-// Sums along the paths of a class tree (network spec 12). offsets (nodes, inputs), inputs fastest: a thread per input.
+// Sums along the paths of a class tree (network-and-solver 12). offsets (nodes, inputs), inputs fastest: one thread each.
 //
 // order: the nodes from the root down; parents: the parent of each of them, in the same order.
 #pragma once

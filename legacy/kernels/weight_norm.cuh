@@ -2,8 +2,8 @@
 //
 // weights (M, W, F): M modules, W weights per filter, filters fastest. One module per ty.
 //
-// Specification: pool-norm 4.1. The original left filtersPerThread out of a block's first filter (H2): with 192 or more
-// filters some were never normalised, and others by several blocks, which raced. With `overlap` a filter is normalised as
+// Specification: pool-norm 4.1. The original left filtersPerThread out of a block's first filter (pool-norm H2): with 192 or
+// more filters some were never normalised, and others by several blocks, which raced. With `overlap` a filter is normalised as
 // often as there were blocks that reached it, one time after the other; else once.
 #pragma once
 #include "fastmath.cuh"

@@ -31,7 +31,7 @@ def test_a_filter_without_contrast_is_left_alone():
     assert np.array_equal(limited.value, w)
 
 
-SCHEDULES = {  # network specification 17.4: at progress 0, .2, .25, .5, .75, .9, 1
+SCHEDULES = {  # network-and-solver 17: at progress 0, .2, .25, .5, .75, .9, 1
     "default": ({}, [1, 1, 1, 1, 1, 1, 1]),
     "linear": ({"tgtFactor": 4}, [1, 0.85, 0.8125, 0.625, 0.4375, 0.325, 0.25]),
     "exp": ({"tgtFactor": 16}, [1, 16**-0.2, 0.5, 0.25, 0.125, 16**-0.9, 0.0625]),

@@ -125,7 +125,7 @@ def same_bits(a, b):
 
 
 def assert_within(actual, value, terms, magnitude):
-    """|actual - value| <= 8 sqrt(terms) u magnitude for every element (design, section 5)."""
+    """|actual - value| <= 8 sqrt(terms) u magnitude for every element (docs/verdict.md)."""
     assert actual.shape == np.shape(value)
     bound = 8 * np.sqrt(terms) * 2.0**-24 * np.broadcast_to(magnitude, actual.shape)
     error = np.abs(actual - np.asarray(value, np.float64))

@@ -202,7 +202,7 @@ def smooth_layers():
 
 
 def test_gradient_check():
-    """The historical check (specification 10): forward differences in float32, relative error below 2 %."""
+    """The historical check (network-and-solver 10): forward differences in float32, relative error below 2 %."""
     layers = smooth_layers()
     net, n = Network(layers, threads=1), 8
     net.logging = False

@@ -1,4 +1,4 @@
-"""The INI dialect, rule by rule (config-format specification, section 2)."""
+"""The INI dialect, rule by rule (config-format 2)."""
 
 import pytest
 

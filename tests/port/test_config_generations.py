@@ -1,4 +1,4 @@
-"""Reading rules for files of other generations, and switches between them (config-format specification, 9, 16, 18)."""
+"""Reading rules for files of other generations, and switches between them (config-format 9, 16, 18)."""
 
 import pytest
 

@@ -7,7 +7,7 @@ from op_checks import assert_gradient, assert_within
 from alexnet_rosetta.port import tree
 from alexnet_rosetta.port.keys import Tree
 
-# network specification, section 12
+# network-and-solver 12
 CHILDREN = (*[()] * 10, (0, 1, 2), (3, 4, 5), (6, 7), (8, 9), (10, 11), (12, 13), (14, 15))
 SHAPE = tree.TreeShape(Tree(CHILDREN, 16))
 PATHS = [(16, 14, 10, 0), (16, 14, 10, 1), (16, 14, 10, 2), (16, 14, 11, 3), (16, 14, 11, 4), (16, 14, 11, 5),

@@ -1,4 +1,4 @@
-"""Schedules, update rule, constraints (network-and-solver specification, sections 8 and 9)."""
+"""Schedules, update rule, constraints (network-and-solver 8 and 9)."""
 
 import math
 
