@@ -47,6 +47,7 @@ LEVELS = {
     "table": 8,
     "engines": 9,
     "workload": 9,
+    "afterwards": 10,
     "attribution": 10,
     "exact_workload": 10,
     "forward": 10,
