@@ -11,10 +11,11 @@ import numpy as np
 
 from . import engines as engine_table
 from . import machine, report, run
+from .errors import TooLarge
 from .quirks.settings import switches
 from .record import Writer
-from .table import attributed, decisive, step_lines, total_seconds
-from .verdicts import exit_code, summarise
+from .table import decisive, sentence, step_lines, total_seconds
+from .verdicts import exit_code
 
 PICTURES = 32
 
@@ -35,6 +36,8 @@ class Comparison:
         ``complete``, or ``interrupted`` by the user.
     allow : tuple of str
         Statuses of tensors that were not compared, or not decided, with which the exit code is 0 all the same.
+    note : str
+        What is missing in the record, and why; else "".
     """
 
     table: list
@@ -42,6 +45,7 @@ class Comparison:
     report: Path | None = None
     status: str = "complete"
     allow: tuple = ()
+    note: str = ""
 
     def __repr__(self):
         """The sentence: what a prompt, and an assertion that fails, should show."""
@@ -56,10 +60,7 @@ class Comparison:
     @property
     def sentence(self):
         """The one plain sentence that a run ends in."""
-        feeding = (row for row in self.table if row.mode == "propagated")
-        inherited = sum(list(row.origin.values()).count("inherited") for row in feeding)
-        more = f"Engines that feed themselves inherited {inherited} differences." if inherited else ""
-        return " ".join(filter(None, (summarise(decisive(self.table)), attributed(self.table), more)))
+        return sentence(self.table)
 
     @property
     def exit_code(self):
@@ -120,31 +121,51 @@ def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **option
 def execute(options, out=None, keep=False, started=lambda work: None, on_row=lambda row: None, prepare=run.prepare):
     """Run a comparison, calling ``started(work)`` once and ``on_row(row)`` for each row; Ctrl-C ends it early.
 
-    ``prepare(options)`` makes the Workload.
+    ``prepare(options)`` makes the Workload. Whatever ends the run, the rows that were finished are in the record.
     """
     begin = perf_counter()
     writer = Writer(out) if out is not None else None
-    comparison, arrays, costs = Comparison([], allow=options.allow), {}, {}
+    comparison, arrays, costs, failure = Comparison([], allow=options.allow), {}, {}, None
     try:
         work = prepare(options)
         work.kept = _keeper(work, arrays, costs, writer if keep else None)
+        about = describe(options, work) if writer is not None else {}
+        if writer is not None:
+            writer.begin(about)
         started(work)
         try:
             for row in run.rows(work, options.mode):
+                if writer is not None:
+                    writer.add(row)
                 comparison.table.append(row)
                 on_row(row)
-        except KeyboardInterrupt:
+        except BaseException as error:
             comparison.status = "interrupted"
-        if writer is not None:
-            facts = {"status": comparison.status, "sentence": comparison.sentence, "seconds": perf_counter() - begin}
-            about = facts | describe(options, work) | {"totals": total_seconds(comparison.table), "costs": costs}
+            failure = _ending(error, comparison.table)
+        if writer is not None and (comparison.table or failure is None):
+            comparison.note = writer.problem
+            facts = {"status": comparison.status, "note": comparison.note, "sentence": comparison.sentence}
+            facts["seconds"] = perf_counter() - begin
+            about = facts | about | {"totals": total_seconds(comparison.table), "costs": costs}
             about["kernels"] = kernels(work.sessions)
             comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
             comparison.report = report.write(comparison.record)
     finally:
         if writer is not None:
             writer.discard()
+    if failure is not None:
+        raise failure
     return comparison
+
+
+def _ending(error, rows):
+    """What to raise when the rows that were finished are safe, for what ended a run: None for Ctrl-C."""
+    if isinstance(error, KeyboardInterrupt):
+        return None
+    if isinstance(error, MemoryError):
+        after = f" after {rows[-1].layer} {rows[-1].step}" if rows else ""
+        return TooLarge(f"there was not enough memory{after}", hint="choose a smaller --batch")
+    return error
 
 
 def describe(options, work):
@@ -215,11 +236,9 @@ def _keeper(work, arrays, costs, writer):
         if stream.tensor == "cost":
             costs.setdefault(stream.layer.name, stream.reference.tolist())
         if writer is not None:
-            name = f"{stream.layer.name}.{stream.step}.{stream.tensor}"
-            writer.keep(f"{name}.reference", stream.reference)
-            for engine, found in stream.found.items():
+            for whose, found in {"reference": stream.reference, **stream.found}.items():
                 if isinstance(found, np.ndarray):
-                    writer.keep(f"{name}.{engine}", found)
+                    writer.keep(stream.layer.name, stream.step, stream.tensor, whose, found)
 
     return keep
 

@@ -3,6 +3,7 @@
 import codecs
 import logging
 import os
+import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from .display import printable
 from .engines import DEFAULT
 from .errors import RosettaError, Unsupported
 from .networks import RULES
@@ -56,15 +58,19 @@ class Rosetta(click.Group):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(NOBODY_READS)
         except KeyboardInterrupt:
-            click.echo("rosetta: interrupted", err=True)
+            _say("rosetta: interrupted", err=True)
             ctx.exit(INTERRUPTED)
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
             expected = isinstance(error, RosettaError) or hasattr(error, "hint")
             text = str(error) if expected else f"internal error: {type(error).__name__}: {error}; --debug shows more"
-            click.echo(f"rosetta: {' '.join(text.split())}", err=True)
+            _say(f"rosetta: {' '.join(text.split())}", err=True)
             ctx.exit(getattr(error, "exit_code", 2))
+
+
+def _say(text, err=False):
+    click.echo(printable(text), err=err)
 
 
 @click.group(cls=Rosetta, invoke_without_command=True)
@@ -85,7 +91,7 @@ def list_command(what, markdown):
     from .quirks import listing
 
     for line in listing.page() if markdown else listing.lines() if what == "quirks" else doctor.listing():
-        click.echo(line)
+        _say(line)
 
 
 @cli.command("doctor")
@@ -94,7 +100,7 @@ def doctor_command():
     from . import doctor
 
     for line in doctor.diagnosis():
-        click.echo(line)
+        _say(line)
 
 
 def _names(ctx, param, value):
@@ -156,9 +162,13 @@ def compare(ctx, net, input_, keep, out, **options):
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="HTML file [report.html in the record].")
 def report(record, out):
     """Write the HTML report of a RECORD again."""
+    from .record import recover
     from .report import write
 
-    click.echo(f"report: {write(record, out)}")
+    note = recover(record)
+    _say(f"report: {write(record, out)}")
+    if note:
+        _say(f"note: {note}")
 
 
 @cli.command()
@@ -171,7 +181,7 @@ def study(net, layer, params, batch):
     from .study import lines
 
     for line in lines(net, layer, params, batch):
-        click.echo(line)
+        _say(line)
 
 
 @cli.command()
@@ -188,7 +198,7 @@ def bench(net, params, engines, batch, threads, repeat):
 
     options = Options(net, params=params, engines=engines, input="random", batch=batch, threads=threads)
     for line in bench_table.lines(options, repeat):
-        click.echo(line)
+        _say(line)
 
 
 @cli.group()
@@ -207,7 +217,7 @@ def check_faults(ctx, **options):
 
     Exit code 0: so it is; 1: it is not; 3: an engine, a fault or a tensor was left out.
     """
-    ctx.exit(_check("faults").run(click.echo, **options))
+    ctx.exit(_check("faults").run(_say, **options))
 
 
 @check.command("grads")
@@ -227,7 +237,7 @@ def check_grads(ctx, net, **options):
     Legacy: the check of 2012, element by element in float32. Exit code 0: all agree; 1: a gradient is wrong; 3:
     one was not decided.
     """
-    ctx.exit(_check("grads").run(click.echo, net, **options))
+    ctx.exit(_check("grads").run(_say, net, **options))
 
 
 @check.command("layers")
@@ -251,7 +261,7 @@ def check_layers(ctx, folder, only, load_only, out, **options):
     """
     from .run import Options
 
-    ctx.exit(_check("layers").run(folder, click.echo, Options("", **options), only, load_only, out))
+    ctx.exit(_check("layers").run(folder, _say, Options("", **options), only, load_only, out))
 
 
 @check.command("golden")
@@ -262,7 +272,7 @@ def check_golden(ctx, folder):
 
     Exit code 0: all is as recorded; 1: something is not.
     """
-    ctx.exit(_check("golden").run(folder, click.echo))
+    ctx.exit(_check("golden").run(folder, _say))
 
 
 @check.command("gpu")
@@ -283,7 +293,7 @@ def check_gpu(ctx, out, only, time_limit, device, **settings):
     Exit code 0: all parts passed; 1: one did not, or was not finished; 3: there is no card.
     """
     check = _check("gpu_check")
-    ctx.exit(check.run(out, click.echo, only or tuple(check.PARTS), time_limit, device, check.Settings(**settings)))
+    ctx.exit(check.run(out, _say, only or tuple(check.PARTS), time_limit, device, check.Settings(**settings)))
 
 
 def _check(name):
@@ -304,11 +314,14 @@ def _in_ascii(error):
 
 
 def main():
-    """Entry point of the console script."""
+    """Entry point of the console script: SIGTERM, and the end of a terminal, count as Ctrl-C."""
     codecs.register_error("rosetta", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="rosetta")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     cli(prog_name="rosetta")
 
 

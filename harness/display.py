@@ -92,6 +92,11 @@ class Lines:
         return " ".join(parts).rstrip()
 
 
+def printable(text):
+    """Text for a terminal: control characters, which names in files may hold, as escapes such as ``\\x1b``."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def mark(row):
     """One character: how the worst engine did."""
     return EXPLAINED if row.explained() else MARKS.get(row.status(), FAILED)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from . import exact, labels, photos
+from .archive import Archive
 from .draws import generator
 from .errors import BadInput
 
@@ -98,15 +99,25 @@ def _photographs(network, images, data, batch, seed):
     return Inputs(data, "photos", shown, names)
 
 
+def cases(network, kind, batch):
+    """Number of cases that `make` will give: for a file, what it says about itself before it is read."""
+    return batch if kind in KINDS else _of_file(network, Path(kind))[1]
+
+
+def _of_file(network, path):
+    """The Archive of a file with one array for each data layer, and its number of cases."""
+    archive = Archive(path, f"--input takes {', '.join(KINDS)} or an npz file with one array per data layer")
+    layers = [layer.name for layer in network.layers if layer.type == "data"]
+    _same_names(path, archive.headers, layers)
+    deciding = next(iter([*labels.kinds(network.graph), *layers]))  # labels are seldom mistaken for their transpose
+    return archive, (archive.headers[deciding].shape or (0,))[-1]
+
+
 def _from_file(network, path):
-    arrays = read_npz(path, f"--input takes {', '.join(KINDS)} or an npz file with one array per data layer")
-    layers = {layer.name: layer for layer in network.layers if layer.type == "data"}
-    _same_names(path, arrays, layers)
-    of_costs = labels.kinds(network.graph)
-    deciding = next(iter([*of_costs, *layers]))  # labels are seldom mistaken for their transpose
-    batch = arrays[deciding].shape[-1] if arrays[deciding].ndim else 0
-    data = {name: check(path, name, arrays[name], (layer.outputs, batch)) for name, layer in layers.items()}
-    for name, kind in of_costs.items():
+    archive, batch = _of_file(network, path)
+    shapes = {layer.name: (layer.outputs, batch) for layer in network.layers if layer.type == "data"}
+    data = load(archive, shapes)
+    for name, kind in labels.kinds(network.graph).items():
         hint = labels.complaint(network.graph, name, kind, data[name])
         if hint:
             what = "class label" if kind == "classes" else kind.removesuffix("s")
@@ -114,34 +125,45 @@ def _from_file(network, path):
     return Inputs(data, path.name)
 
 
-def read_npz(path, hint):
-    """All arrays of an npz file, without pickle; BadInput if that is not what it is."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, AttributeError, TypeError, EOFError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else f"not a readable npz file ({error})"
-        raise BadInput(f"{path}: {reason}", hint=hint) from error
+def load(archive, shapes):
+    """Arrays of an Archive, if they are what the engines take: float32, of those shapes, C-contiguous, finite.
+
+    Parameters
+    ----------
+    archive : archive.Archive
+    shapes : dict of str to tuple of int
+
+    Returns
+    -------
+    dict of str to ndarray
+    """
+    for name, shape in shapes.items():
+        _check_header(archive.path, name, archive.headers[name], shape)
+    arrays = archive.load(shapes, largest=sum(archive.headers[name].nbytes for name in shapes))
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            index = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+            raise BadInput(
+                f"{archive.path}: array {name} has the wrong values",
+                expected="finite numbers",
+                actual=f"{array[index]} at {index}",
+                hint="replace NaN and infinity",
+            )
+    return arrays
 
 
-def check(path, name, array, shape):
-    """The array, if it is what the engines take: float32, that shape, C-contiguous, finite."""
-
+def _check_header(path, name, header, shape):
     def refuse(what, expected, actual, hint):
         raise BadInput(f"{path}: array {name} has the wrong {what}", expected=expected, actual=actual, hint=hint)
 
-    if array.shape != shape:
-        transposed = array.shape == shape[::-1]
+    if header.shape != shape:
+        transposed = header.shape == shape[::-1]
         hint = "this looks transposed; cases are columns" if transposed else "(values per case, cases)"
-        refuse("shape", shape, array.shape, hint)
-    if array.dtype != np.float32:
-        refuse("dtype", "float32", array.dtype, "convert with .astype(numpy.float32)")
-    if not array.flags.c_contiguous:
+        refuse("shape", shape, header.shape, hint)
+    if header.dtype != np.float32:
+        refuse("dtype", "float32", header.dtype, "convert with .astype(numpy.float32)")
+    if header.fortran:
         refuse("memory order", "C-contiguous", "Fortran order", "store numpy.ascontiguousarray(array)")
-    if not np.isfinite(array).all():
-        index = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
-        refuse("values", "finite numbers", f"{array[index]} at {index}", "replace NaN and infinity")
-    return array
 
 
 def _same_names(path, arrays, wanted):

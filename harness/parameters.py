@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .archive import Archive
 from .draws import generator
 from .errors import BadInput
-from .inputs import check, read_npz
+from .inputs import load
 from .names import increment, index
 from .networks import parameter_shapes, sparse_inputs
 
@@ -113,17 +114,20 @@ def _normal(scale, shape, seed, *key):
 
 
 def _load(network, path, values):
-    arrays = read_npz(path, "--weights takes an npz file with arrays such as 'conv1.weights[0]' and 'conv1.biases'")
+    archive = Archive(path, "--weights takes an npz file with arrays such as 'conv1.weights[0]' and 'conv1.biases'")
     wanted = _of_file(network)
-    missing, unknown = sorted(set(wanted) - set(arrays)), sorted(set(arrays) - set(wanted))
+    missing, unknown = sorted(set(wanted) - set(archive.headers)), sorted(set(archive.headers) - set(wanted))
     if missing or unknown:
         name, what = (missing[0], "is missing") if missing else (unknown[0], "is no parameter of this network")
         raise BadInput(f"{path}: array {name} {what}", hint=f"one array for each of: {', '.join(wanted)}")
+    tables = {key for key, (_, tensor) in wanted.items() if tensor.startswith("filterConns")}
+    shapes = {key: parameter_shapes(layer)[tensor] for key, (layer, tensor) in wanted.items() if key not in tables}
+    arrays = load(archive, shapes)
     for key, (layer, tensor) in wanted.items():
-        if tensor.startswith("filterConns"):
-            values[layer.name][tensor] = _checked_connections(path, key, arrays[key], layer, index(tensor))
+        if key in tables:
+            values[layer.name][tensor] = _connections_of(archive, key, layer, index(tensor))
         else:
-            values[layer.name][tensor] = check(path, key, arrays[key], parameter_shapes(layer)[tensor])
+            values[layer.name][tensor] = arrays[key]
 
 
 def _of_file(network):
@@ -140,14 +144,16 @@ def _of_file(network):
     return wanted
 
 
-def _checked_connections(path, key, table, layer, i):
+def _connections_of(archive, key, layer, i):
     channels, over = layer["channels"][i], layer["overSample"][i]
-    right = table.shape == (over * channels,) and np.issubdtype(table.dtype, np.integer)
+    header = archive.headers[key]
+    right = header.shape == (over * channels,) and np.issubdtype(header.dtype, np.integer)
+    table = archive.load([key])[key] if right else None
     if not right or not np.array_equal(np.sort(table.reshape(over, channels)), [range(channels)] * over):
         raise BadInput(
-            f"{path}: array {key} has no such connections",
+            f"{archive.path}: array {key} has no such connections",
             expected=f"integers, {over} permutation(s) of 0 ... {channels - 1}, one after the other",
-            actual=f"{table.dtype} {table.shape}",
+            actual=f"{header.dtype} {header.shape}",
             hint="group k of the filters sees the channels from entry k*filterChannels on",
         )
     return table

@@ -141,7 +141,7 @@ def workload(network, options):
     threads = options.threads or machine.processors()
     settings = parse(options.quirks, chosen)
     check_mode(settings, options.mode)
-    check_memory(network, options.batch, len(chosen))
+    check_memory(network, inputs.cases(network, options.input, options.batch), len(chosen))
     minibatch = inputs.make(network, options.input, options.batch, options.seed)
     values = parameters.make(network, options.seed, options.weights)
     tape = Tape(options.seed)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field, fields
 
-from .verdicts import FAILS, Finding, Worst, worst_status
+from .verdicts import FAILS, Finding, Worst, summarise, worst_status
 
 
 @dataclass
@@ -163,6 +163,14 @@ def _resembling(failed):
 def looks_like(quirk):
     """What is said of a difference that a switch hides, but does not explain."""
     return f"vanishes if {quirk} is turned, but {quirk} stands as the reference does: a fault that looks like {quirk}"
+
+
+def sentence(rows):
+    """The one plain sentence that a run ends in."""
+    feeding = (row for row in rows if row.mode == "propagated")
+    inherited = sum(list(row.origin.values()).count("inherited") for row in feeding)
+    more = f"Engines that feed themselves inherited {inherited} differences." if inherited else ""
+    return " ".join(filter(None, (summarise(decisive(rows)), attributed(rows), more)))
 
 
 def by_step(rows):

@@ -1,9 +1,13 @@
 """`rosetta compare`: rows while they are found, a progress bar on a terminal, the closing sentence, the record."""
 
+import os
+import sys
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from . import api, display, run
+from .errors import BadInput
 from .table import decisive, total_seconds
 from .verdicts import exit_code
 
@@ -24,10 +28,15 @@ class Printer:
     console : rich.console.Console
     mode : str
         The mode of the run.
+
+    Attributes
+    ----------
+    lost : OSError or None
+        Why nothing more is printed. A run goes on without its screen, for the sake of its record.
     """
 
     def __init__(self, console, mode):
-        self.console, self.mode = console, mode
+        self.console, self.mode, self.lost = console, mode, None
         self.progress, self._step = None, None
         self._done = set()
 
@@ -71,22 +80,35 @@ class Printer:
             self.progress.stop()
 
     def print(self, text, style=None):
-        """One line, uncut."""
-        self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        """One line, uncut; control characters as escapes."""
+        try:
+            self.console.print(
+                display.printable(text), style=style, markup=False, highlight=False, soft_wrap=True
+            )
+        except OSError as error:
+            self.lost, self.console.quiet = error, True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be flushed
 
 
 def run_compare(options, out, keep):
     """Compare, print, record, report; returns the `api.Comparison`."""
-    printer = Printer(Terminal(), options.mode)
+    console = Terminal()
+    printer = Printer(console if console.width > 0 else Terminal(width=80), options.mode)  # COLUMNS=0
     try:
         found = api.execute(options, out, keep, printer.started, printer.row)
     finally:
         printer.stop()
     if found.status == "interrupted":
         printer.print("interrupted: the layers that were finished are in the record")
+    if found.note:
+        printer.print(f"note: {found.note}")
     totals = total_seconds(found.table)
     if totals:
         printer.print("seconds in layers: " + ", ".join(f"{name} {value:.2f}" for name, value in totals.items()))
     printer.print(f"record {out}, report {found.report}")
     printer.print(found.sentence, display.SENTENCE_COLOURS[exit_code(result for _, result in decisive(found.table))])
+    if isinstance(printer.lost, BrokenPipeError):
+        raise printer.lost
+    if printer.lost is not None:
+        raise BadInput(f"standard output cannot be written: {printer.lost.strerror}", hint=f"the record {out} is whole")
     return found

@@ -22,8 +22,10 @@ OUTSIDE = {
 # harness: errors <- records <- judgement <- running <- reporting and command line.
 LEVELS = {
     "errors": 0,
+    "files": 0,
     "names": 0,
     "dataset": 0,
+    "archive": 1,
     "verdicts": 1,
     "reference": 2,
     "judge": 3,

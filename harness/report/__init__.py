@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from .. import files
 from ..errors import BadInput
-from ..record import read
+from ..record import read, reading
 
 
 def write(folder, out=None):
-    """Write the report of a record.
+    """Write the report of a record; an earlier report stays until the new one is whole.
 
     Parameters
     ----------
@@ -27,11 +28,11 @@ def write(folder, out=None):
     """
     from .page import render
 
-    record = read(folder)
+    with reading(folder):
+        page = render(read(folder)).encode("utf-8", "backslashreplace")
     path = Path(out) if out is not None else Path(folder) / "report.html"
-    page = render(record)
     try:
-        path.write_text(page, encoding="utf-8")
+        files.write(path, page)
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}", hint="choose another file with --out") from error
     return path

@@ -15,6 +15,7 @@ INK = "#010203"
 MARKERS = {"forward": "o", "backward": "s", "update": "^"}
 STYLE = {
     "svg.fonttype": "none",
+    "text.parse_math": False,           # a layer may be called $x$
     "font.size": 9,
     "text.color": INK,
     "axes.edgecolor": INK,

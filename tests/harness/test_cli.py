@@ -2,8 +2,11 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from small_nets import DEFINITION, BentFilter, Faulty, NoPooling, Raising, write_net
 
-from alexnet_rosetta.harness import cli, display, engines, machine, networks, run, terminal
+from alexnet_rosetta.harness import cli, display, engines, machine, networks, read_record, run, terminal
 from alexnet_rosetta.harness.errors import Unsupported
 
 ROSETTA = [sys.executable, "-m", "alexnet_rosetta.harness.cli"]
@@ -126,8 +129,9 @@ def test_nothing_compared_is_exit_code_3(rosetta, tmp_path, monkeypatch):
 
 def test_keep_stores_tensors(rosetta, tmp_path):
     compare(rosetta, tmp_path, "--keep", "--out", "kept")
-    acts = np.load(tmp_path / "kept" / "tensors" / "fc1.forward.acts.reference.npy")
-    assert acts.shape == (12, 4)
+    index = [json.loads(line) for line in (tmp_path / "kept" / "tensors" / "index.jsonl").read_text().splitlines()]
+    (file,) = [x["file"] for x in index if (x["layer"], x["tensor"], x["of"]) == ("fc1", "acts", "reference")]
+    assert np.load(tmp_path / "kept" / "tensors" / file).shape == (12, 4)
 
 
 def test_report_can_be_written_again(rosetta, tmp_path):
@@ -216,6 +220,93 @@ def test_ctrl_c_keeps_the_finished_layers(rosetta, tmp_path, monkeypatch):
     assert about["status"] == "interrupted"
     assert [row["layer"] for row in about["rows"]] == ["conv1", "conv1_neuron", "pool1"]
     assert rosetta("report", "runs/small").exit_code == 0
+
+
+class Waiting(BentFilter):
+    """An engine that says when it is at fc1, and then takes long."""
+
+    def run_forward(self, layer, inputs, mask):
+        if layer.name == "fc1":
+            print("at fc1", file=sys.stderr, flush=True)
+            time.sleep(60)
+        return super().run_forward(layer, inputs, mask)
+
+
+def command(tmp_path, *args, session="BentFilter", **how):
+    """The command in a process of its own, with an engine called `double`."""
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import small_nets, test_cli
+from alexnet_rosetta.harness import cli, engines
+real = engines.find
+engines.find = lambda name: small_nets.Faulty(test_cli.{session}) if name == "double" else real(name)
+cli.main()
+"""
+    words = ["compare", write_net(tmp_path), "--engines", "double", "--input", "random", "--batch", 4, *args]
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path} | how
+    return subprocess.Popen([sys.executable, "-c", program, *map(str, words)], **how)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_whatever_ends_a_run_leaves_its_rows(rosetta, tmp_path, number):
+    with command(tmp_path, "--out", "run", session="Waiting") as process:
+        assert process.stderr.readline() == "at fc1\n"
+        process.send_signal(number)
+        output, _ = process.communicate()
+    assert process.returncode == (-9 if number == signal.SIGKILL else cli.INTERRUPTED)
+    assert "pool1" in output or number == signal.SIGKILL
+    result = rosetta("report", "run")
+    assert result.exit_code == 0
+    about = read_record(tmp_path / "run")
+    assert about.about["status"] == "interrupted"
+    assert [row.layer for row in about.rows] == ["conv1", "conv1_neuron", "pool1"]
+    assert "The run was interrupted" in (tmp_path / "run" / "report.html").read_text()
+    assert ("was ended early" in result.output) == (number == signal.SIGKILL)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_closed_pipe_does_not_end_a_run(tmp_path):
+    with command(tmp_path, "--out", "run") as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == cli.NOBODY_READS
+    assert read_record(tmp_path / "run").about["status"] == "complete"
+
+
+def test_a_full_screen_does_not_end_a_run(tmp_path):
+    with open("/dev/full", "w") as full, command(tmp_path, "--out", "run", stdout=full) as process:
+        assert "standard output cannot be written: No space left" in process.stderr.read()
+    assert process.returncode == 2
+    assert read_record(tmp_path / "run").about["status"] == "complete"
+
+
+def test_no_columns_are_eighty(tmp_path):
+    with command(tmp_path, env=os.environ | {"COLUMNS": "0"}) as process:
+        assert "conv1" in process.stdout.read()
+
+
+@pytest.mark.parametrize("error", [MemoryError, OSError, ZeroDivisionError])
+def test_rows_before_an_error_are_in_the_record(rosetta, tmp_path, monkeypatch, error):
+    real = run.rows
+
+    def falling(*args):
+        for k, row in enumerate(real(*args)):
+            if k == 3:
+                raise error("oops")
+            yield row
+
+    monkeypatch.setattr(run, "rows", falling)
+    line = one_line_error(compare(rosetta, tmp_path))
+    assert ("not enough memory after pool1 forward" in line) == (error is MemoryError)
+    found = read_record(tmp_path / "runs" / "small")
+    assert found.about["status"] == "interrupted"
+    assert len(found.rows) == 3
+
+
+def test_control_characters_do_not_reach_the_terminal(rosetta):
+    assert r"\x1bcy" in one_line_error(rosetta("compare", "x\x1bcy.cfg"))
+    assert display.printable("a\tb\u202eé\udc80 c") == "a\\tb\\u202eé\\udc80 c"
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
@@ -311,7 +402,7 @@ def test_who_closes_the_pipe_is_told_of_no_difference(tmp_path, command):
                            stdout=writing, stderr=subprocess.PIPE, cwd=tmp_path)  # fmt: skip
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (cli.NOBODY_READS, b"")
-    assert not (tmp_path / "run").exists()
+    assert command == "list" or read_record(tmp_path / "run").about["status"] == "complete"
 
 
 def test_a_terminal_that_lacks_letters(tmp_path):

@@ -1,10 +1,14 @@
 import csv
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from alexnet_rosetta.harness import record
+from alexnet_rosetta.harness import files, record
 from alexnet_rosetta.harness.errors import BadInput, RecordError
 from alexnet_rosetta.harness.table import Row
 from alexnet_rosetta.harness.verdicts import Finding, Worst
@@ -60,23 +64,30 @@ def test_json_is_strict_and_csv_has_a_line_for_each_engine(tmp_path):
 
 def test_nothing_appears_before_the_end(tmp_path):
     writer = record.Writer(tmp_path / "run")
-    writer.keep("conv1.forward.acts.port", np.zeros(3, np.float32))
+    writer.keep("conv1", "forward", "acts", "port", np.zeros(3, np.float32))
     assert not (tmp_path / "run").exists()
     writer.discard()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_kept_tensors_are_plain_npy(tmp_path):
+@pytest.mark.parametrize("layer", ["conv1", "../../../trav", "/elsewhere/abs", "a/b", "..", "n" * 300, "nul\0", "ü\n"])
+def test_kept_tensors_are_numbered_whatever_their_layer_is_called(tmp_path, layer):
     writer = record.Writer(tmp_path / "run")
-    writer.keep("conv1.forward.acts.port", np.arange(3, dtype=np.float32))
+    for whose in ("reference", "port"):
+        writer.keep(layer, "forward", "acts", whose, np.arange(3, dtype=np.float32))
     folder = writer.finish(ABOUT, [], {})
-    assert np.load(folder / "tensors" / "conv1.forward.acts.port.npy", allow_pickle=False).tolist() == [0, 1, 2]
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    index = [json.loads(line) for line in (folder / "tensors" / "index.jsonl").read_text().splitlines()]
+    assert index[1] == {"file": "00001.npy", "layer": layer, "pass": "forward", "tensor": "acts", "of": "port"}
+    assert np.load(folder / "tensors" / index[1]["file"], allow_pickle=False).tolist() == [0, 1, 2]
+    assert tree(tmp_path) == [
+        "run", "run/arrays.npz", "run/record.json", "run/results.csv", "run/tensors", "run/tensors/00000.npy",
+        "run/tensors/00001.npy", "run/tensors/index.jsonl"
+    ]  # fmt: skip
 
 
 def test_an_earlier_record_is_replaced_whole(tmp_path):
     first = record.Writer(tmp_path / "run")
-    first.keep("old", np.zeros(1))
+    first.keep("old", "forward", "acts", "port", np.zeros(1))
     first.finish(ABOUT, [], {})
     record.Writer(tmp_path / "run").finish(ABOUT, some_rows(), {})
     assert not (tmp_path / "run" / "tensors").exists()
@@ -84,12 +95,209 @@ def test_an_earlier_record_is_replaced_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path):
-    (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(BadInput, match=r"exists and is no record.*hint"):
-        record.Writer(tmp_path)
-    with pytest.raises(BadInput, match=r"exists and is no record"):
-        record.Writer(tmp_path / "thesis.tex")
+def tree(folder):
+    """Every path below a folder."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def earlier_record(folder):
+    """A record in a folder, with a kept tensor."""
+    writer = record.Writer(folder)
+    writer.keep("fc", "forward", "acts", "port", np.zeros(1))
+    return writer.finish(ABOUT, some_rows(), {})
+
+
+def a_thesis(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("years of work")
+
+
+def a_record_of_others(tmp_path):
+    (tmp_path / "run" / "src").mkdir(parents=True)
+    (tmp_path / "run" / "src" / "main.c").write_text("x")
+    (tmp_path / "run" / "record.json").write_text('{"my": 1}')
+
+
+def only_a_record_of_others(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "record.json").write_text('{"my": 1}')
+
+
+def a_thesis_beside_a_record(tmp_path):
+    (earlier_record(tmp_path / "run") / "thesis.txt").write_text("years of work")
+
+
+def a_thesis_among_the_tensors(tmp_path):
+    (earlier_record(tmp_path / "run") / "tensors" / "thesis.npy").write_text("years of work")
+
+
+def a_link_in_a_record(tmp_path):
+    (earlier_record(tmp_path / "run") / "results.csv").unlink()
+    (tmp_path / "run" / "results.csv").symlink_to(tmp_path / "elsewhere")
+
+
+def a_link_to_a_record(tmp_path):
+    earlier_record(tmp_path / "real")
+    (tmp_path / "run").symlink_to("real")
+
+
+def a_link_to_nothing(tmp_path):
+    (tmp_path / "run").symlink_to("nowhere")
+
+
+def a_file(tmp_path):
+    (tmp_path / "run").write_text("years of work")
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (a_thesis, "holds 'thesis.tex'"),
+        (a_record_of_others, "holds 'src'"),
+        (only_a_record_of_others, "record.json is not ours"),
+        (a_thesis_beside_a_record, "holds 'thesis.txt'"),
+        (a_thesis_among_the_tensors, "holds 'tensors/thesis.npy'"),
+        (a_link_in_a_record, "holds 'results.csv'"),
+        (a_link_to_a_record, "is a link"),
+        (a_link_to_nothing, "is a link"),
+        (a_file, "is no folder"),
+    ],
+)
+def test_what_is_no_record_is_left_alone(tmp_path, make, why):
+    make(tmp_path)
+    before = tree(tmp_path)
+    with pytest.raises(BadInput, match=rf"exists and is no record: .*{why}.*hint"):
+        record.Writer(tmp_path / "run")
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("inside", [".", "tensors"])
+def test_the_working_folder_is_not_replaced(tmp_path, monkeypatch, inside):
+    monkeypatch.chdir(earlier_record(tmp_path / "run") / inside)
+    with pytest.raises(BadInput, match="is the working folder or holds it"):
+        record.Writer(tmp_path / "run")
+
+
+def test_a_file_that_came_during_the_run_is_left_alone_and_the_rows_too(tmp_path):
+    earlier_record(tmp_path / "run")
+    writer = record.Writer(tmp_path / "run")
+    writer.begin(ABOUT)
+    writer.add(some_rows()[0])
+    (tmp_path / "run" / "thesis.txt").write_text("years of work")
+    with pytest.raises(BadInput, match=r"thesis.txt"):
+        writer.finish(ABOUT, some_rows(), {})
+    assert (tmp_path / "run" / "thesis.txt").read_text() == "years of work"
+    assert "a later run was ended early" in record.recover(tmp_path / "run")
+
+
+def killed(folder, rows=2):
+    """The draft of a process that is gone, with some rows; returns where it is."""
+    program = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_record import ABOUT, record, some_rows
+writer = record.Writer({str(folder)!r})
+writer.begin(ABOUT)
+for row in some_rows()[:{rows}]:
+    writer.add(row)
+writer.keep("fc", "forward", "acts", "port", __import__("numpy").zeros(1))
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    (draft,) = folder.parent.glob(f".{folder.name}.*.part")
+    return draft
+
+
+def test_rows_of_a_killed_run_are_read(tmp_path):
+    draft = killed(tmp_path / "run")
+    with open(draft / "rows.jsonl", "a") as rows:
+        rows.write('{"elapsed": 1, "row": {"layer": "cut sho')
+    assert "was ended early" in record.recover(tmp_path / "run")
+    found = record.read(tmp_path / "run")
+    assert found.about["status"] == "interrupted"
+    assert found.about["sentence"].startswith("1 of 3 tensors agree")
+    assert repr(found.rows) == repr(some_rows())
+    assert "was ended early" in record.recover(tmp_path / "run")
+    record.Writer(tmp_path / "run").finish(ABOUT, [], {})
+    assert tree(tmp_path) == ["run", "run/arrays.npz", "run/record.json", "run/results.csv"]
+
+
+def test_an_earlier_record_is_not_lost_to_a_killed_run(tmp_path):
+    earlier_record(tmp_path / "run")
+    draft = killed(tmp_path / "run", rows=1)
+    assert str(draft) in record.recover(tmp_path / "run")
+    assert len(record.read(tmp_path / "run").rows) == 2
+    assert len(record.read(draft).rows) == 1
+    earlier_record(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert record.recover(tmp_path / "run") == ""
+
+
+def test_drafts_of_the_living_and_of_strangers_stay(tmp_path):
+    living = record.Writer(tmp_path / "run")
+    strange = tmp_path / f".run.{2**30}.part"
+    strange.mkdir()
+    (strange / "thesis.txt").write_text("years of work")
+    before = tree(tmp_path)
+    with pytest.raises(BadInput, match="cannot be written"):
+        record.Writer(tmp_path / "run")     # of the same process, which has one draft for a folder
+    assert tree(tmp_path) == before
+    with pytest.raises(RecordError, match="is being written"):
+        record.recover(tmp_path / "run")
+    living.discard()
+    assert tree(tmp_path) == [strange.name, f"{strange.name}/thesis.txt"]
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_a_replacement_that_was_cut_short_leaves_a_record(tmp_path, monkeypatch, can):
+    """At every step of `place`, the name has a record or the next call brings one back."""
+    if not can:
+        monkeypatch.setattr(files, "exchange", lambda one, other: False)
+    real, seen = os.rename, []
+
+    def rename(source, target):
+        seen.append((tmp_path / "run" / "record.json").exists())
+        real(source, target)
+        seen.append((tmp_path / "run" / "record.json").exists())
+
+    earlier_record(tmp_path / "run")
+    monkeypatch.setattr(os, "rename", rename)
+    earlier_record(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    if can:
+        assert all(seen)
+    monkeypatch.setattr(os, "rename", real)
+    os.rename(tmp_path / "run", tmp_path / f".run.{2**30}.old")
+    record.Writer(tmp_path / "run").discard()
+    assert tree(tmp_path)[0] == "run"
+    assert len(record.read(tmp_path / "run").rows) == 2
+
+
+def test_a_disk_too_full_for_tensors_keeps_the_record(tmp_path, monkeypatch):
+    writer = record.Writer(tmp_path / "run")
+    real, calls = np.save, []
+
+    def save(*args, **kwargs):
+        calls.append(args)
+        if len(calls) > 1:
+            raise OSError("2048 requested and 2016 written")
+        real(*args, **kwargs)
+
+    monkeypatch.setattr(np, "save", save)
+    for whose in ("reference", "port", "other"):
+        writer.keep("fc", "forward", "acts", whose, np.zeros(3))
+    assert writer.problem == "whole tensors were not kept: 2048 requested and 2016 written"
+    assert len(calls) == 2
+    assert not (writer.finish(ABOUT, some_rows(), {}) / "tensors").exists()
+
+
+def test_no_cell_is_a_formula(tmp_path):
+    row = some_rows()[0]
+    row.layer = "=cmd|'/C calc'!A0"
+    folder = record.Writer(tmp_path / "run").finish(ABOUT, [row], {})
+    line = next(csv.DictReader((folder / "results.csv").read_text().splitlines()))
+    assert line["layer"] == "'=cmd|'/C calc'!A0"
 
 
 def test_an_unwritable_place_is_named(tmp_path):
@@ -108,6 +316,10 @@ def test_an_empty_folder_may_be_used(tmp_path):
     [
         (None, "cannot be read"),
         ("{", "cannot be read"),
+        ("[" * 200_000, "RecursionError"),
+        ('{"format": "alexnet-rosetta record", "version": true, "rows": []}', "another version"),
+        ('{"format": "alexnet-rosetta record", "version": 1}', "KeyError: 'rows'"),
+        ('{"format": "alexnet-rosetta record", "version": 1, "rows": [3]}', "cannot be read"),
         ("[]", "no comparison record"),
         ('{"format": "alexnet-rosetta record", "version": 99}', "another version"),
     ],

@@ -1,5 +1,9 @@
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from dataclasses import asdict
 from html.parser import HTMLParser
 from itertools import combinations
@@ -11,7 +15,7 @@ from click.testing import CliRunner
 from small_nets import BentFilter, Faulty, write_net
 
 from alexnet_rosetta.harness import api, cli, networks, record, terminal
-from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.errors import BadInput, RecordError
 from alexnet_rosetta.harness.report import drawing, images, page, words, write
 from alexnet_rosetta.harness.run import Options
 
@@ -170,6 +174,52 @@ def test_names_in_the_drawing_are_escaped():
                            {"name": '"a', "type": "fc", "inputs": ("<b>",), "shape": (2,)}])  # fmt: skip
     assert "<b>" not in svg
     assert '"a' not in svg
+
+
+def test_a_name_is_no_formula_for_the_charts(tmp_path):
+    found = record.read(api.compare(write_net(tmp_path), engines=["reference"], batch=4, out=tmp_path / "run").record)
+    for row in found.rows:
+        row.layer = r"[$\nosuchmacro{$]"
+    assert page.render(found).count(r"[$\nosuchmacro{$]</text>") == 2
+
+
+def test_a_report_that_cannot_be_finished_leaves_the_earlier_one(folder):
+    before = (folder / "report.html").read_bytes()
+    program = f"""
+import resource, signal
+from alexnet_rosetta.harness.report import write
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+write({str(folder)!r})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "report.html cannot be written: File too large" in done.stderr
+    assert (folder / "report.html").read_bytes() == before
+    assert not list(folder.glob(".*"))
+
+
+def test_a_report_may_go_into_a_pipe(folder, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        write(folder, pipe)
+        assert reader.communicate()[0] == (folder / "report.html").read_bytes()
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"rows": [3]}, {"engines": 3}, {"inputs": {}}, {"created": "now"}, {"costs": None}, {"sentence": "\ud800"}],
+)
+def test_a_damaged_record_is_named(folder, damage):
+    about = json.loads((folder / "record.json").read_text())
+    (folder / "record.json").write_text(json.dumps(about | damage))
+    if "sentence" in damage:
+        write(folder)
+        assert r"\ud800" in (folder / "report.html").read_text()
+        return
+    with pytest.raises(RecordError, match=re.escape(str(folder))):
+        write(folder)
 
 
 def test_a_cost_may_be_infinite(tmp_path):

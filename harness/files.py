@@ -1,0 +1,140 @@
+"""Files and folders that appear whole or not at all, whatever ends the process that makes them.
+
+What is being made stands beside its place under a hidden name, ``.NAME.PID.part``, until one rename puts it there. A
+draft that a dead process left is known by its lock, which ends with the process.
+"""
+
+import ctypes
+import fcntl
+import os
+import re
+import signal
+import threading
+from contextlib import contextmanager, suppress
+from errno import EEXIST, ENOTEMPTY
+from pathlib import Path
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask a process to end."""
+
+
+def write(path, data):
+    """Write a file beside its place and rename it; what was there before stays until then.
+
+    Parameters
+    ----------
+    path : path
+        A link is followed. What is no plain file, such as a pipe, is written to as it is.
+    data : bytes
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; the earlier one is as it was.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    for old in drafts(path):
+        if not alive(old):
+            old.unlink(missing_ok=True)
+    draft = draft_of(path)
+    try:
+        draft.write_bytes(data)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def draft_of(path):
+    """Where this process makes what shall stand at ``path``."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def drafts(path, kind="part"):
+    """What processes made, or are making, for ``path``, the newest first."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.\d+\.{kind}")
+    with suppress(OSError):
+        found = [(entry.stat(follow_symlinks=False).st_mtime, Path(entry.path)) for entry in os.scandir(path.parent)
+                 if name.fullmatch(entry.name)]  # fmt: skip
+        return [draft for _, draft in sorted(found, reverse=True)]
+    return []
+
+
+def alive(draft):
+    """Whether the process that a draft is named after is there, another one than this."""
+    pid = int(draft.name.split(".")[-2])
+    try:
+        os.kill(pid, 0)
+    except OverflowError:
+        return False
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return pid != os.getpid()
+
+
+def lock(file, wait=False):
+    """Lock an open file as long as it is open; False if somebody else has it locked, or it cannot be known."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
+
+
+def place(draft, folder):
+    """Put a finished folder in its place, in the place of another one if there is one.
+
+    There is no moment without a folder of that name, where the system can exchange two names in one step (Linux, on
+    most file systems); elsewhere the earlier one is ``.NAME.PID.old`` for a moment.
+
+    Returns
+    -------
+    Path or None
+        Where the earlier folder is now.
+    """
+    try:
+        os.rename(draft, folder)        # also over an empty folder
+    except OSError as error:
+        if error.errno not in (ENOTEMPTY, EEXIST):
+            raise
+        if exchange(draft, folder):
+            return draft
+        aside = draft.with_suffix(".old")
+        os.rename(folder, aside)
+        try:
+            os.rename(draft, folder)
+        except OSError:
+            os.rename(aside, folder)
+            raise
+        return aside
+    return None
+
+
+def exchange(one, other):
+    """Exchange two names in one step; False where the system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    return rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
+
+
+@contextmanager
+def uninterrupted():
+    """Hold Ctrl-C and requests to end back until the block is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    late, before = [], {}
+    try:
+        for number in ENDING:
+            before[number] = signal.signal(number, lambda number, frame: late.append(number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for number in late:
+            os.kill(os.getpid(), number)
