@@ -68,8 +68,9 @@ lint: build
 	$(BIN)/clang-format --dry-run --Werror legacy/host/*.cpp legacy/host/*.h
 
 docs: build
-	$(BIN)/pip install --quiet --disable-pip-version-check "sphinx>=8" "myst-parser>=4" "numpydoc>=1.8"
+	$(BIN)/pip install --quiet --disable-pip-version-check "sphinx>=8" "myst-parser>=4" "latex2mathml>=3.77"
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
+	! grep -rlE '(src|<link[^>]*href)="(https?:)?//' docs/_build/html --include='*.html'   # nothing is fetched
 
 # The kernel tests under the address and undefined-behaviour sanitizers (strict module, own build folder).
 sanitize: build

@@ -181,7 +181,8 @@ def describe(options, work):
             "files": [{"name": str(path), "sha256": sha256(path.read_bytes()).hexdigest()} for path in files],
             "layers": [
                 {"name": x.name, "type": x.type, "inputs": x.inputs, "outputs": x.outputs, "shape": shape,
-                 "gpu": x.get("gpu", 0)} for x, shape in zip(network.layers, shapes(network), strict=True)
+                 "gpu": x.get("gpu", 0), "variant": variant(x)}
+                for x, shape in zip(network.layers, shapes(network), strict=True)
             ],
             "warnings": network.spec.warnings,
         },
@@ -191,6 +192,11 @@ def describe(options, work):
         "inputs": {"kind": work.inputs.kind, "cases": work.batch, "sha256": work.inputs.hashes()},
         "captions": work.inputs.captions[:PICTURES],
     }
+
+
+def variant(layer):
+    """The kind of a neuron or pool; "" of all other layers."""
+    return layer["neuron"]["type"] if layer.type == "neuron" else layer["pool"] if layer.type == "pool" else ""
 
 
 def shapes(network):

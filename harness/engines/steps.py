@@ -13,7 +13,7 @@ class StepSession:
 
     Parameters
     ----------
-    network : Network
+    network : networks.Network
 
     Notes
     -----

@@ -1,20 +1,35 @@
 """The ledger as text: `rosetta list quirks`, and the page of the guide."""
 
+import re
 from textwrap import wrap
 
 from . import CONVENTIONS, DEFECTS
 
+BAR = "\\|"
 HEADINGS = {
     "Defects": (DEFECTS, "on reproduces the historical code, off computes what was meant, as the reference does"),
     "Conventions": (CONVENTIONS, "on does what the engine of 2012 did, as the reference does, off what others do"),
 }
+
+ORDER = ("conv", "local", "fc", "treefc", "pool", "rnorm", "cnorm", "cmrnorm", "neuron", "eltmax", "hs", "softmax",
+         "cost", "resize", "rscale", "href", "rgb2yuv", "rgb2lab")  # fmt: skip
+"""Layer types in the order in which the pages name quirks, by the first type that a quirk touches."""
+
+
+def ordered(quirks):
+    """Quirks from the convolutions to the costs; those of entry points alone come last."""
+
+    def place(quirk):
+        return min((ORDER.index(layer.partition(".")[0]) for layer in quirk.layers), default=len(ORDER))
+
+    return sorted(quirks, key=place)
 
 
 def lines(width=100):
     """Lines for a terminal."""
     for heading, (quirks, about) in HEADINGS.items():
         yield f"{heading}: {about}"
-        for quirk in quirks:
+        for quirk in ordered(quirks):
             yield ""
             yield f"  {quirk.name}   [{positions(quirk)}]"
             yield f"    {quirk.title}"
@@ -28,14 +43,24 @@ def page():
     """Lines of docs/quirks.md."""
     yield from PREFACE.strip().splitlines()
     for heading, (quirks, about) in HEADINGS.items():
-        yield from ("", f"## {heading}", "", f"Switch: {about}.")
-        for quirk in quirks:
+        yield from ("", f"## {heading}", "", f"Switch: {about}.", "")
+        yield from ("| quirk | what it is | layers |", "|---|---|---|")
+        for quirk in ordered(quirks):
+            touched = ", ".join(quirk.layers) or "entry points only"
+            yield f"| [{quirk.name}](#{quirk.name}) | {quirk.title.replace('|', BAR)} | {touched} |"
+        for quirk in ordered(quirks):
             yield from ("", f"### {quirk.name}", "", f"*{quirk.title[0].upper()}{quirk.title[1:]}.*", "")
             yield from wrap(quirk.text, 118, break_on_hyphens=False, break_long_words=False)
             yield from (
                 "",
-                f"{reach(quirk)[0].upper()}{reach(quirk)[1:]}. Defaults: {positions(quirk)}. Source: {quirk.source}.",
+                f"{reach(quirk)[0].upper()}{reach(quirk)[1:]}. Defaults: {positions(quirk)}. "
+                f"Source: {linked(quirk.source)}.",
             )
+
+
+def linked(source):
+    """Sections of the specification, with a link to each chapter."""
+    return re.sub(r"\b[a-z]+(-[a-z]+)+\b", r"[\g<0>](specification/\g<0>.md)", source)
 
 
 def positions(quirk):
@@ -72,5 +97,6 @@ others. What vanishes only when a switch is turned away from the reference looks
 In Python: `legacy.Network(layers, quirks={"href-overwrites": False})`, `with legacy.quirks(blur_last_tap=False):`
 around calls of `legacy.cudaconv`, and `port.Network(spec, quirks={"href-overwrites": True})`.
 
-This page is written by `rosetta list quirks --markdown`.
+Quirks stand in the order of the layers that they touch, from convolutions to costs; sources are sections of
+[the specification](specification/index.md). This page is written by `rosetta list quirks --markdown`.
 """

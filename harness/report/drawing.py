@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
-LETTER, LINE, GAP = 7.2, 15, 34
+LETTER, LINE, GAP = 7.4, 15, 34
 BEGIN_A_BOX = ("data", "conv", "fc", "local", "treefc", "concat", "eltsum", "eltmax")
 
 
@@ -97,8 +97,9 @@ def _lines(layers):
     """The name of the first layer; then type, and size where there is a new one, of each."""
     lines, before = [layers[0]["name"]], None
     for layer in layers:
-        size = "×".join(map(str, layer["shape"]))
-        lines.append(layer["type"] + (f" {size}" if size and size != before else ""))
+        size = "" if layer["type"].startswith("cost.") else "×".join(map(str, layer["shape"]))
+        kind = layer["type"] if layer["type"] != "neuron" else layer["variant"]
+        lines.append(kind + (f" {size}" if size and size != before else ""))
         before = size
     return lines
 

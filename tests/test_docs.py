@@ -1,0 +1,116 @@
+"""What the pages of the guide say is true: their code runs, and their tables have what there is."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alexnet_rosetta.harness import api, machine, run
+from alexnet_rosetta.harness.table import Row
+from alexnet_rosetta.harness.verdicts import Finding
+
+PAGES = Path(__file__).parents[1] / "docs"
+
+
+def blocks(page, language):
+    text = (PAGES / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def keys(page, heading):
+    """The names in the first column of the table under a heading."""
+    text = (PAGES / page).read_text(encoding="utf-8")
+    section = re.split(r"^#+ ", text.split(f"# {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
+@pytest.fixture
+def own_engine(tmp_path):
+    """The engine of the page, installed as the page says; runs `rosetta`."""
+    (tmp_path / "my_engine.py").write_text(blocks("own-engine.md", "python")[0])
+    project = tomllib.loads(blocks("own-engine.md", "toml")[0])["project"]
+    installed = tmp_path / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    installed.mkdir()
+    facts = {"Metadata-Version": "2.1", "Name": project["name"], "Version": project["version"]}
+    (installed / "METADATA").write_text("".join(f"{key}: {value}\n" for key, value in facts.items()))
+    points = [f"[{group}]\n" + "\n".join(f"{name} = {place}" for name, place in named.items())
+              for group, named in project["entry-points"].items()]  # fmt: skip
+    (installed / "entry_points.txt").write_text("\n".join(points))
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from alexnet_rosetta.harness.cli import main; main()"
+    return lambda arguments: subprocess.run(
+        [sys.executable, "-c", code, *shlex.split(arguments)], cwd=tmp_path, capture_output=True, text=True
+    )
+
+
+def test_the_engine_of_the_page_is_found_and_agrees(own_engine):
+    assert re.search(r"✓ mine +NumPy .*forward only", own_engine("doctor").stdout)
+    (command,) = re.findall(r"rosetta (compare .*)", blocks("own-engine.md", "sh")[0])
+    ended = own_engine(f"{command} --threads 1")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    sentence = ended.stdout.splitlines()[-1]
+    assert re.match(r"(\d+) of \1 tensors agree", sentence)
+
+
+def test_a_mistake_in_the_engine_of_the_page_is_found_where_it_is(own_engine, tmp_path):
+    file = tmp_path / "my_engine.py"
+    assert file.read_text().count('+ layer["size"]') == 1
+    file.write_text(file.read_text().replace('+ layer["size"]', '+ layer["channels"]'))
+    ended = own_engine("compare cifar --engines mine --passes forward --batch 8 --threads 1")
+    assert ended.returncode == 1
+    assert "the first to differ is mine rnorm1 forward acts" in ended.stdout
+
+
+def test_the_judge_of_the_page():
+    found, printed = {}, []
+    found["print"] = lambda *values: printed.append(values)
+    for block in blocks("own-arrays.md", "python"):
+        exec(compile(block, "own-arrays.md", "exec"), found)
+    assert [values[0] for values in printed] == ["equivalent", "different", "different"]
+    assert printed[1][1:] == (1, found["wrong"].worst)
+    assert found["wrong"].worst.index == (17, 3)
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("record") / "run"
+    api.compare("cifar", engines=["port"], batch=4, threads=1, keep=True, mode="propagated", out=folder)
+    return folder
+
+
+def test_every_field_of_the_record_is_on_its_page(record):
+    about = json.loads((record / "record.json").read_text(encoding="utf-8"))
+    row = about["rows"][0]
+    (finding,) = row["findings"].values()
+    assert keys("record.md", "record.json") == list(about)
+    assert keys("record.md", "network") == list(about["network"])
+    assert sorted(keys("record.md", "environment")) == sorted(about["environment"])
+    assert sorted(keys("record.md", "rows")) == sorted(row) == sorted(x.name for x in fields(Row))
+    assert sorted(keys("record.md", "findings")) == sorted(finding) == sorted(x.name for x in fields(Finding))
+    text = (PAGES / "record.md").read_text(encoding="utf-8")
+    inner = [about["inputs"], about["network"]["layers"][0], about["network"]["files"][0], finding["worst"]]
+    assert [name for part in inner for name in part if f"`{name}`" not in text] == []
+    assert set(about["options"]) == {x.name for x in fields(run.Options)}
+    assert set(about["environment"]) == set(machine.environment(1))
+
+
+def test_every_column_of_the_results_is_on_its_page(record):
+    columns = (record / "results.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert sorted(keys("record.md", "results.csv")) == sorted(columns)
+
+
+def test_every_file_of_the_record_is_on_its_page(record):
+    named = {name.strip("/") for name in keys("record.md", "The record")}
+    assert {path.name for path in record.iterdir()} <= named
+    arrays = set(np.load(record / "arrays.npz").files)
+    kinds = {re.sub(r"\..*", "", name) for name in arrays}
+    text = (PAGES / "record.md").read_text(encoding="utf-8")
+    assert all(f"`{kind}" in text for kind in kinds)
+    assert (record / "tensors" / "conv1.forward.acts.port.npy").is_file()
