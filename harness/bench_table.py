@@ -1,6 +1,7 @@
 """The tables of `rosetta bench`: seconds; what of the machine's peak they use; a model of the GTX 580; 2012."""
 
 from . import bench, peaks
+from .table import ratio, ratio_name
 from .work_counts import Work, count
 
 MODEL = "model, not a measurement: the least time on one GTX 580"
@@ -28,13 +29,16 @@ def seconds_table(found):
     names, options = found.options.engines, found.options
     yield (f"{options.net}, batch {options.batch}, {found.repeat} steps each, interleaved: "
            "median seconds (quartile distance)")  # fmt: skip
-    yield f"{'layer':14} {'pass':8} " + " ".join(f"{name:>22}" for name in names) + f" {'ratio':>8}"
+    if len(names) == 2:
+        yield (f"{ratio_name(names)}: seconds of the first over those of the second; - where one is below a "
+               "millisecond, or they differ by less than they spread")  # fmt: skip
+    yield f"{'layer':14} {'pass':8} " + " ".join(f"{name:>22}" for name in names) + f" {ratio_name(names)}".rstrip()
     for layer, step in found.steps():
-        yield f"{layer:14} {step:8} " + _cells([found.timings.get((layer, step, name)) for name in names])
+        yield f"{layer:14} {step:8} " + _cells(names, [found.timings.get((layer, step, name)) for name in names])
     for step in (*bench.PASSES, "all"):
-        yield f"{'total':14} {step:8} " + _cells([found.total(name, step) for name in names])
+        yield f"{'total':14} {step:8} " + _cells(names, [found.total(name, step) for name in names])
     if found.copies:
-        yield f"{'host-device':14} {'copies':8} " + _cells([found.copies.get(name) for name in names])
+        yield f"{'host-device':14} {'copies':8} " + _cells(names, [found.copies.get(name) for name in names])
     rates = [found.images_per_second(name) for name in names]
     yield f"{'images/s':14} {'':8} " + " ".join(f"{rate:22.1f}" for rate in rates)
 
@@ -110,9 +114,10 @@ def _derivation():
     return f"{epochs} epochs of {images / 1e6:.1f} million images in {peaks.DAYS[0]} to {peaks.DAYS[1]} days"
 
 
-def _cells(timings):
-    """Seconds of each engine, and the ratio of the last engine but the first: how often the first fits into it."""
+def _cells(names, timings):
+    """Seconds of each engine, and of two their `table.ratio`; none that the spread could have made."""
     cells = [f"{'-':>22}" if t is None else f"{t.seconds:11.6f} ({t.spread:8.6f})" for t in timings]
-    first, last = timings[0], timings[-1]
-    ratio = f"{last.seconds / first.seconds:8.2f}" if first and last and first.seconds > 0 else f"{'-':>8}"
-    return " ".join(cells) + " " + ratio
+    seconds = {name: t.seconds for name, t in zip(names, timings, strict=True) if t}
+    found = ratio(seconds, noise=sum(t.spread for t in timings if t))
+    last = ("-" if found is None else f"{found:.2f}").rjust(len(ratio_name(names))) if ratio_name(names) else ""
+    return " ".join([*cells, last]).rstrip()

@@ -13,7 +13,7 @@ import click
 
 from .display import printable
 from .engines import DEFAULT
-from .errors import RosettaError, Unsupported
+from .errors import RosettaError, Unsupported, one_line
 from .networks import RULES
 from .run import MODES
 from .sweep import STEPS
@@ -65,7 +65,7 @@ class Rosetta(click.Group):
                 raise
             expected = isinstance(error, RosettaError) or hasattr(error, "hint")
             text = str(error) if expected else f"internal error: {type(error).__name__}: {error}; --debug shows more"
-            _say(f"rosetta: {' '.join(text.split())}", err=True)
+            _say(f"rosetta: {one_line(text)}", err=True)
             ctx.exit(getattr(error, "exit_code", 2))
 
 

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from .table import looks_like, ratio
+from .table import looks_like, ratio, ratio_name
 
 EXPLAINED = "*"
 MARKS = {
@@ -52,10 +52,12 @@ class Lines:
             "ULP": 6,
             "bitwise": 9,
             **{f"{engine} s": max(8, len(engine) + 2) for engine in engines},
-            "ratio": 6,
         }
-        for name in ("type", "worst at", "bitwise", "ULP", "ratio"):
-            if width is not None and sum(self.columns.values()) + len(self.columns) > width:
+        self.ratio = ratio_name(engines)
+        if self.ratio:
+            self.columns[self.ratio] = max(6, len(self.ratio))
+        for name in ("type", "worst at", "bitwise", "ULP", self.ratio):
+            if name in self.columns and width is not None and sum(self.columns.values()) + len(self.columns) > width:
                 del self.columns[name]
 
     def header(self):
@@ -64,7 +66,7 @@ class Lines:
 
     def row(self, row, first_of_step):
         """One tensor; seconds stand only in the first line of a layer's step."""
-        worst = max(row.findings.values(), key=lambda found: found.share)
+        _, worst = row.telling()
         cells = {
             " ": mark(row),
             "layer": row.layer,
@@ -72,7 +74,7 @@ class Lines:
             "pass": row.step,
             "tensor": row.tensor,
             "verdict": verdict(row),
-            "bound used": _share(row),
+            "bound used": _share(worst),
             "distance": _distance(row),
             "worst at": _index(worst.worst),
             "ULP": ulps(row),
@@ -80,11 +82,11 @@ class Lines:
         }
         if first_of_step and row.seconds:
             cells |= {f"{engine} s": f"{value:.4f}" for engine, value in row.seconds.items()}
-            cells["ratio"] = "" if ratio(row.seconds) is None else f"{ratio(row.seconds):.2f}"
+            cells[self.ratio] = "" if ratio(row.seconds) is None else f"{ratio(row.seconds):.2f}"
         return self._line(cells)
 
     def _line(self, cells):
-        right = {"bound used", "distance", "ULP", "ratio", *(f"{engine} s" for engine in self.engines)}
+        right = {"bound used", "distance", "ULP", self.ratio, *(f"{engine} s" for engine in self.engines)}
         parts = [
             cells.get(name, "").rjust(width) if name in right else cells.get(name, "").ljust(width)
             for name, width in self.columns.items()
@@ -124,15 +126,19 @@ def explanations(row):
             )
 
 
-def _share(row):
-    share = max(found.share for found in row.findings.values())
+def _share(found):
+    share = found.share
+    if not found.elements:
+        return ""
     if share > 1:
         return f"{share:.3g} x" if share < inf else "any"
     return f"{share:.0%}" if share >= 0.01 else f"{share:.1g}" if share else "0"
 
 
 def ulps(row):
-    """The largest distance in units in the last place; ``sign`` where an engine has a sign wrong."""
+    """The largest distance in units in the last place; ``sign`` where an engine has a sign wrong, "" of nothing."""
+    if not row.telling()[1].elements:
+        return ""
     if any(found.signs for found in row.findings.values()):
         return "sign"
     largest = max(found.ulps for found in row.findings.values())

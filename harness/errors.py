@@ -65,9 +65,14 @@ class Unsupported(RosettaError, NotImplementedError):
     status = "unsupported"
 
 
+def one_line(text):
+    """A text of several lines in one, with semicolons for their ends."""
+    return "; ".join(" ".join(line.split()) for line in str(text).splitlines() if line.strip())
+
+
 def told(error):
     """An exception that was not expected, in one line: its type, its text, and the line that raised it."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+    text = f"{type(error).__name__}: {one_line(error)}".rstrip(": ")
     frames = extract_tb(error.__traceback__)
     return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
 

@@ -2,7 +2,10 @@
 
 from dataclasses import asdict, dataclass, field, fields
 
-from .verdicts import FAILS, Finding, Worst, summarise, worst_status
+from .verdicts import FAILS, NOT_COMPARED, Finding, Worst, summarise, worst_status
+
+SHORTEST = 1e-3
+"""Seconds below which a time says more about clocks and waking threads than about a layer."""
 
 
 @dataclass
@@ -83,6 +86,13 @@ class Row:
     def name(self, engine):
         """What a sentence calls this tensor of an engine."""
         return f"{engine} {self.layer} {self.step} {self.tensor}"
+
+    def telling(self):
+        """(engine, Finding): of those that gave the row its status, the one that used most of its bound."""
+        own = self.findings if self.status() == "inherited" else self.counted()
+        worst = worst_status(found.status for found in own.values())
+        found = {engine: found for engine, found in own.items() if found.status == worst}
+        return max(found.items(), key=lambda item: item[1].share)
 
     def status(self):
         """The most severe status; ``inherited`` where all that differs is inherited."""
@@ -186,6 +196,7 @@ def step_lines(rows):
     lines = []
     for (mode, layer, kind, step), group in by_step(rows).items():
         seconds = {engine: value for row in group for engine, value in row.seconds.items()}
+        status = _group_status([row.status() for row in group])
         lines.append(
             {
                 "mode": mode,
@@ -193,9 +204,11 @@ def step_lines(rows):
                 "type": kind,
                 "pass": step,
                 "tensors": len(group),
-                "verdict": _group_status([row.status() for row in group]),
+                "verdict": status,
                 "quirk": _group_quirks(group),
-                "share": max(found.share for row in group for found in row.findings.values()),
+                "share": None
+                if status in NOT_COMPARED
+                else max(found.share for row in group for found in row.findings.values()),
                 **{f"seconds {engine}": value for engine, value in seconds.items()},
                 "ratio": ratio(seconds),
             }
@@ -212,21 +225,42 @@ def _group_quirks(group):
 
 
 def total_seconds(rows, mode="isolated"):
-    """Seconds of all steps, by engine."""
-    totals = {}
-    for (group_mode, *_), group in by_step(rows).items():
-        if group_mode == mode:
-            for engine, value in {e: v for row in group for e, v in row.seconds.items()}.items():
-                totals[engine] = totals.get(engine, 0.0) + value
-    return totals
+    """By engine, the seconds of the steps that all of them did."""
+    steps = [
+        {engine: value for row in group for engine, value in row.seconds.items()}
+        for (group_mode, *_), group in by_step(rows).items()
+        if group_mode == mode
+    ]
+    names = dict.fromkeys(name for row in rows for name in row.findings)
+    timed = [name for name in names if any(name in seconds for seconds in steps)]
+    shared = [seconds for seconds in steps if timed and seconds.keys() >= set(timed)]
+    return {name: sum(seconds[name] for seconds in shared) for name in timed}
 
 
-def ratio(seconds):
-    """Seconds of the first engine over those of the second; None unless there are two."""
-    if len(seconds) != 2:
+def ratio_name(engines):
+    """``first/second``, what `ratio` is called; "" unless there are two engines."""
+    return "/".join(engines) if len(engines) == 2 else ""
+
+
+def ratio(seconds, noise=0.0):
+    """Seconds of the first engine over those of the second.
+
+    Parameters
+    ----------
+    seconds : dict of str to float
+        By engine.
+    noise : float
+        Seconds by which repeated measurements spread.
+
+    Returns
+    -------
+    float or None
+        None unless there are two engines, where a time is below `SHORTEST`, or the two differ by less than the noise.
+    """
+    if len(seconds) != 2 or min(seconds.values()) < SHORTEST:
         return None
     first, second = seconds.values()
-    return first / second if second else None
+    return first / second if abs(first - second) >= noise else None
 
 
 def _group_status(statuses):

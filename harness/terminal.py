@@ -20,6 +20,11 @@ class Terminal(Console):
         raise BrokenPipeError
 
 
+def threads(number):
+    """A number of threads in words."""
+    return f"{number} thread{'s' if number > 1 else ''}"
+
+
 class Printer:
     """Prints rows as they come.
 
@@ -48,7 +53,7 @@ class Printer:
         count = work.network.spec.parameter_count
         self.print(
             f"{work.network.name}: {len(work.network.layers)} layers, {count:,} parameters, {work.batch} cases "
-            f"({work.inputs.kind}), {' and '.join(names)} against the float64 reference, {work.threads} threads"
+            f"({work.inputs.kind}), {' and '.join(names)} against the float64 reference, {threads(work.threads)}"
         )
         for warning in work.network.spec.warnings:
             self.print(f"note: {warning}")
@@ -104,7 +109,9 @@ def run_compare(options, out, keep):
         printer.print(f"note: {found.note}")
     totals = total_seconds(found.table)
     if totals:
-        printer.print("seconds in layers: " + ", ".join(f"{name} {value:.2f}" for name, value in totals.items()))
+        left_out = any(row.seconds and row.seconds.keys() != totals.keys() for row in found.table)
+        where = "in layers that all engines ran" if left_out else "in layers"
+        printer.print(f"seconds {where}: " + ", ".join(f"{name} {value:.2f}" for name, value in totals.items()))
     printer.print(f"record {out}, report {found.report}")
     printer.print(found.sentence, display.SENTENCE_COLOURS[exit_code(result for _, result in decisive(found.table))])
     if isinstance(printer.lost, BrokenPipeError):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..errors import Unsupported
+from ..errors import Unsupported, one_line
 from ..networks import plain
 from .card import card_peak
 
@@ -23,7 +23,7 @@ class LegacyCpu:
             return False, f"not built ({error}); run 'pip install -e .' or 'make build'"
         except ValueError as error:
             return False, " ".join(str(error).split())
-        return True, ", ".join(f"{key} {value}" for key, value in info.items())
+        return True, ", ".join(f"{key} {value}" for key, value in info.items() if key != "threads")
 
     def open(self, network, threads):
         """A session on the CPU device."""
@@ -143,7 +143,7 @@ def _translated(call, *args, **kwargs):
     try:
         return call(*args, **kwargs)
     except Refused as error:
-        raise Unsupported(" ".join(str(error).split())) from error
+        raise Unsupported(one_line(error)) from error
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class EntryPoints:
             with use_isa(self.isa), launch_log() as log:
                 outputs = getattr(cudaconv, entry)(**arguments, device=self.device)
         except Refused as error:
-            return Outcome(refusal=" ".join(str(error).split()))
+            return Outcome(refusal=one_line(error))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         return Outcome(outputs, [(r["kernel"], r["grid"], r["block"]) for r in log], records=log)
 

@@ -101,18 +101,18 @@ def step_line(line, engines, kernels=MappingProxyType({})):
 
 def tensor_line(row):
     """One line of the tensor table."""
-    worst = max(row.findings.items(), key=lambda item: item[1].share)
+    engine, worst = row.telling()
     mark = display.mark(row)
     return {
         "mark": mark,
         "tone": TONES[display.COLOURS[mark]],
         "row": row,
         "verdict": display.verdict(row),
-        "share": worst[1].share,
+        "share": worst.share if worst.elements else None,
         "ulps": display.ulps(row),
         "loose": max(found.loose for found in row.findings.values()),
-        "worst": worst[1].worst,
-        "engine": worst[0],
+        "worst": worst.worst,
+        "engine": engine,
         "bitwise": "; ".join("same" if not n else f"{n:,} differ" for n in row.bitwise.values()),
         "elements": max(found.elements for found in row.findings.values()),
         "notes": list(display.explanations(row)),

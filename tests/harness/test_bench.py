@@ -66,6 +66,21 @@ def test_copies_between_host_and_card_are_counted_apart(card):
     assert any(line.startswith("host-device") for line in bench_table.seconds_table(found))
 
 
+def test_a_ratio_is_the_first_over_the_second_and_outside_the_noise():
+    def line(*timings, names=("one", "two")):
+        keys = {("conv1", "forward", name): bench.Timing(*timing) for name, timing in zip(names, timings, strict=True)}
+        network = SimpleNamespace(name="net")
+        found = bench.Measurement(Options("tiny", engines=names), network, 5, keys, {}, {})
+        lines = list(bench_table.seconds_table(found))
+        (heading,), (conv1,) = ([line for line in lines if line.startswith(word)] for word in ("layer", "conv1"))
+        return heading.split()[-1], conv1.split()[-1]
+
+    assert line((0.3, 0.01), (0.1, 0.01)) == ("one/two", "3.00")
+    assert line((0.3, 0.15), (0.1, 0.1)) == ("one/two", "-")
+    assert line((3e-4, 0.0), (1e-1, 0.0)) == ("one/two", "-")
+    assert line((0.3, 0.01), (0.1, 0.01), (0.1, 0.01), names=("a", "b", "c")) == ("c", "(0.010000)")
+
+
 def test_shares_of_the_peak_and_the_labelled_model(card):
     found = bench.measure(Options("cifar", engines=("card", "port"), input="random", batch=4, threads=1), repeat=1)
     assert set(found.peaks) == {"card"}

@@ -417,6 +417,17 @@ def test_narrow_terminals_get_fewer_columns():
     assert len(wide.header()) > 110
     assert len(narrow.header()) <= 80
     assert "verdict" in narrow.header()
+    assert wide.header().endswith(" a/b")
+    assert "/" not in display.Lines(layers, ["a"]).header() + display.Lines(layers, ["a", "b", "c"]).header()
+
+
+def test_a_row_that_was_not_compared_shows_nothing_of_the_other_engine(rosetta, tmp_path, monkeypatch):
+    double(monkeypatch, NoPooling)
+    result = compare(rosetta, tmp_path, engine="reference,double")
+    (line, _) = [line for line in result.output.splitlines() if line.startswith("- pool1 ")]
+    assert line.split()[:6] == ["-", "pool1", "pool", "forward", "acts", "unsupported"]
+    assert len(line.split()) == 7  # and the other's seconds
+    assert "seconds in layers that all engines ran: reference" in result.output
 
 
 @pytest.mark.parametrize(("args", "given"), [(("faults",), 1), (("golden", "some/folder"), 2)])

@@ -119,5 +119,5 @@ def test_what_the_legacy_engine_refuses_is_unsupported(monkeypatch):
         def forward(self, layer, inputs, mask, pass_type):
             raise Refused("convFilterActs: 12 filters\n  expected: a multiple of 16")
 
-    with pytest.raises(Unsupported, match="12 filters expected: a multiple of 16"):
+    with pytest.raises(Unsupported, match="12 filters; expected: a multiple of 16"):
         LegacySession(Network()).forward("conv1", [])

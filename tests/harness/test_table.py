@@ -1,6 +1,6 @@
 import pytest
 
-from alexnet_rosetta.harness.table import Row, by_step, decisive, ratio, step_lines, total_seconds
+from alexnet_rosetta.harness.table import Row, by_step, decisive, ratio, ratio_name, step_lines, total_seconds
 from alexnet_rosetta.harness.verdicts import Finding
 
 
@@ -28,7 +28,33 @@ def test_the_worst_of_a_step_counts():
 def test_ratio_needs_two_engines():
     assert ratio({"a": 3.0, "b": 1.5}) == 2.0
     assert ratio({"a": 3.0}) is None
+    assert ratio({"a": 3.0, "b": 1.5, "c": 1.0}) is None
+    assert (ratio_name(["a", "b"]), ratio_name(["a"]), ratio_name(["a", "b", "c"])) == ("a/b", "", "")
+
+
+def test_there_is_no_ratio_of_times_that_say_nothing():
     assert ratio({"a": 3.0, "b": 0.0}) is None
+    assert ratio({"a": 9e-4, "b": 2.0}) is None
+    assert ratio({"a": 1e-3, "b": 2e-3}) == 0.5
+    assert ratio({"a": 3.0, "b": 2.0}, noise=0.9) == 1.5
+    assert ratio({"a": 2.0, "b": 3.0}, noise=1.1) is None
+
+
+def test_a_row_shows_the_engine_that_decided_its_verdict():
+    found = row("x", {}, "unsupported", 0.0)
+    assert found.telling() == ("a", found.findings["a"])
+    both = Row("c", "conv", "forward", "acts", (1,), {"a": Finding("different", 4, 2.0), "b": Finding("shape")})
+    assert both.telling()[0] == "b"
+    inherited = row("x", {}, "different", 9.0, mode="propagated", origin={"a": "inherited", "b": "inherited"})
+    assert inherited.telling()[0] == "a"
+    assert step_lines([found])[0]["share"] is None
+
+
+def test_sums_of_seconds_are_over_the_same_steps():
+    rows = [Row("c", "conv", step, "x", (1,), {"a": 0, "b": 0}, {}, seconds) for step, seconds in
+            (("forward", {"b": 1.0}), ("backward", {"b": 2.0, "a": 3.0}), ("update", {"a": 4.0}))]  # fmt: skip
+    assert list(total_seconds(rows).items()) == [("a", 3.0), ("b", 2.0)]
+    assert total_seconds(rows[:1]) == {"b": 1.0}
 
 
 def test_inherited_differences_do_not_decide():
