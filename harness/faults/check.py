@@ -183,7 +183,8 @@ def _random_net(seed, able, out, echo):
     failed = [f"{name} is {finding.status}" for name, finding in found if finding.fails]
     if failed:
         path = write(net.text, Path(out), f"net-{seed}")
-        options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in net.options.items())
-        again = f"rosetta compare {path} --input random --seed {seed} {options}"
+        options = [f"--{name.replace('_', '-')} {value}" for name, value in net.options.items() if name != "quantise"]
+        options += ["--quantise"] if net.options["quantise"] else []
+        again = f"rosetta compare {path} --input random --seed {seed} {' '.join(options)}"
         echo(f"✗ net {seed}: {len(failed)} tensors fail, first {failed[0]}; again: {again}")
     return [(f"net {seed} {name}", finding) for name, finding in found]

@@ -30,6 +30,8 @@ class Tensor:
         There is a square below: another one would lead to numbers that float32 cannot hold.
     read : bool
         Some layer reads it.
+    device : int
+        Where the layer stands.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Tensor:
     learned: bool = True
     squared: bool = False
     read: bool = False
+    device: int = 0
 
     @property
     def units(self):
@@ -67,11 +70,14 @@ class Builder:
         Type, inputs, output and keys of the layers whose weights others may share.
     labels : str
         The layer with the classes of the cases.
+    devices : int
+        On how many devices the layers stand; what crosses may be rounded to half precision.
     """
 
     def __init__(self, random):
         self.random = random
         self.sections, self.tensors, self.weighted, self.labels = [], [], [], ""
+        self.devices = 1
 
     # Draws
 
@@ -108,6 +114,8 @@ class Builder:
         """Write a section; the name of its layer."""
         name = f"{kind.removeprefix('cost.')}{len(self.sections)}"
         sources = {"inputs": listed(inputs)} if inputs else {}
+        if inputs and self.devices > 1:
+            keys.setdefault("gpu", self.integer(0, self.devices - 1))
         lines = [f"{key}={value}" for key, value in {"type": kind, **sources, **keys}.items()]
         self.sections.append("\n".join([f"[{name}]", *lines, ""]))
         return name
@@ -117,12 +125,15 @@ class Builder:
         neuron = keys.get("neuron")
         if attach and self.chance(0.35):
             neuron = keys["neuron"] = self.neuron(inputs)
+        if inputs and self.devices > 1:
+            keys.setdefault("gpu", self.integer(0, self.devices - 1))
+            keys |= {key: "half" for key in ("quantF", "quantB") if attach and self.chance(0.4)}
         name = self.section(kind, [tensor.name for tensor in inputs], **keys)
         for tensor in inputs:
             tensor.read = True
         learned = "initW" in keys or any(tensor.learned for tensor in inputs)
         squared = neuron == "square" or any(tensor.squared for tensor in inputs)
-        found = Tensor(name, *shape, positive=neuron in POSITIVE, learned=learned, squared=squared)
+        found = Tensor(name, *shape, neuron in POSITIVE, learned, squared, device=keys.get("gpu", 0))
         self.tensors.append(found)
         return found
 

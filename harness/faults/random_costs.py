@@ -17,9 +17,11 @@ def main(b):
     classes = b.pick(CLASSES)
     unread = [tensor for tensor in b.tensors if not tensor.read] or [b.pick(b.tensors)]
     while True:
-        last = b.chance(0.75)
-        top = _top(b, unread, classes, {} if last else BOUNDED)
+        last, beside = b.chance(0.75), b.chance(0.1)
+        top = _top(b, unread, classes, BOUNDED if beside or not last else {})
         probs = b.add("softmax", [top], (classes, 1, False), attach=False)
+        if beside:
+            _another_reader(b, probs)
         b.section("cost.logreg", [b.labels, probs.name], coeff=_coeff(b), topk=b.integer(1, min(5, classes)))
         if last:
             return
@@ -30,7 +32,7 @@ def _top(b, inputs, classes, more):
     keys = b.learning([tensor.units for tensor in inputs]) | {"epsB": 0.02}
     if b.chance(0.8):
         return b.add("fc", inputs, (classes, 1, False), attach=False, outputs=classes, **keys, **more)
-    units = b.integer(4, 24)
+    units = b.integer(129, 160) if b.chance(0.2) else b.integer(4, 24)
     below = b.add("fc", inputs, (units, 1, False), outputs=units, **keys)
     keys = b.learning([units], ()) | {"tree": _tree(b, classes)}
     return b.add("treefc", [below], (classes, 1, False), attach=False, **keys, **more)
@@ -60,8 +62,8 @@ def squares(b):
 
 
 def gated_squares(b):
-    """Σ q x², with gates that are learned or not."""
-    values = _learned(b)
+    """Σ q x², with gates that are learned or not; sometimes of a single value."""
+    values = _head(b, 1) if b.chance(0.3) else _learned(b)
     gate = _head(b, 1) if b.chance(0.5) else _data(b, 1)
     _cost(b, "cost.gsum2", [gate, values], coeff=b.pick((0.02, 0.001)))
 
@@ -86,6 +88,8 @@ def distribution(b):
     """Cross entropy of a softmax with a distribution."""
     classes = b.pick(CLASSES)
     probs = b.add("softmax", [_head(b, classes, BOUNDED)], (classes, 1, False), attach=False)
+    if b.chance(0.4):
+        _another_reader(b, probs)
     _cost(b, "cost.crossent", [_data(b, classes), probs], coeff=_coeff(b))
 
 
@@ -94,12 +98,19 @@ def targets(b):
     units = b.integer(2, 12)
     values = b.add("neuron", [_head(b, units, BOUNDED)], (units, 1, False), attach=False, neuron="logistic")
     values.positive = True
+    if b.chance(0.4):
+        _another_reader(b, values)
     _cost(b, b.pick(("cost.crossent2", "cost.rflickr")), [_data(b, units), values], coeff=_coeff(b))
 
 
 def _head(b, units, more=MappingProxyType({})):
     source = _learned(b)
     return b.add("fc", [source], (units, 1, False), attach=False, outputs=units, **b.learning([source.units]), **more)
+
+
+def _another_reader(b, tensor):
+    """A second cost of what one cost reads: then that one's gradient is not one with that of the neuron below."""
+    _cost(b, "cost.sum2", [tensor], coeff=b.pick((0.02, 0.001)))
 
 
 def _learned(b):

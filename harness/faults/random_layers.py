@@ -68,7 +68,8 @@ def shared(b):
     kind, originals, output, fan_in, keys = b.pick(b.weighted)
     inputs = [b.tensor(lambda tensor, like=like: tensor.shape == like.shape) for like in originals]
     source = listed(f"{output.name}[{i}]" for i in range(len(inputs)))
-    b.add(kind, inputs, output.shape, weightSource=source, **keys, **b.learning(fan_in, ()))
+    where = {"gpu": output.device} if b.devices > 1 else {}
+    b.add(kind, inputs, output.shape, weightSource=source, **keys, **where, **b.learning(fan_in, ()))
 
 
 def fc(b):
@@ -140,7 +141,7 @@ def norm(b):
         keys = {"size": b.integer(1, min(6, source.size))}
     b.add(
         kind, [source], source.shape, channels=source.channels,
-        scale=b.pick((0.0001, 0.1, 1, 5)), pow=b.pick((0.5, 0.75, 1)), **keys,
+        scale=b.pick((0.0001, 0.1, 1, 5)), pow=b.pick((0.5, 0.6, 0.75, 1)), **keys,
     )  # fmt: skip
 
 
@@ -149,7 +150,7 @@ def nailbed(b):
     source = b.tensor(lambda tensor: tensor.image and tensor.size > 1)
     if source is None:
         return
-    stride = b.integer(2, 4)
+    stride = b.integer(2, min(4, source.size))
     side = -(-source.size // stride)
     b.add("nailbed", [source], (source.channels, side, True), channels=source.channels, stride=stride)
 

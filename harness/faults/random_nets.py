@@ -18,6 +18,8 @@ KINDS = (
 )  # fmt: skip
 BELOW = (*(layers.resize, layers.colours) * 2, layers.href, layers.blur, layers.nailbed)
 COSTS = (costs.squares, costs.gated_squares, costs.tica, costs.sets, costs.distribution, costs.targets)
+MANY_CASES = 0.05
+"""Share of networks with so many cases that a row of the port's patches can be more than one piece."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class RandomNet:
     ----------
     text : str
     options : dict
-        Number of cases (``batch``), ``progress`` of the training, passes per update (``update_every``).
+        Number of cases (``batch``), ``progress`` of the training, passes per update (``update_every``), and whether
+        what crosses between devices is rounded (``quantise``).
     """
 
     text: str
@@ -39,9 +42,13 @@ def random_net(seed):
     """The RandomNet of a seed."""
     random = generator(seed, "random network")
     b = Builder(random)
+    b.devices = 2 if b.chance(0.2) else 1
     text, batch = _network(b), b.pick((1, 2, 3, 5, 7, 9, 12, 31, 33))
+    if b.chance(MANY_CASES):
+        batch = 96
     progress = round(random.uniform(0.01, 0.99), 3) if b.chance(0.5) else 0.0
-    return RandomNet(text, {"batch": batch, "progress": progress, "update_every": b.pick((1, 1, 1, 2, 3))})
+    options = {"batch": batch, "progress": progress, "update_every": b.pick((1, 1, 1, 2, 3))}
+    return RandomNet(text, options | {"quantise": b.devices > 1})
 
 
 def _network(b):

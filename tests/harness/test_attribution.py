@@ -13,7 +13,12 @@ from alexnet_rosetta.harness.run import Options, prepare, rows
 HISTORICAL = {
     ("fc1_neuron", "backward", "acts_grad"): ("href-overwrites",),
     ("cnorm1", "backward", "inputs_grad[0]"): ("cnorm-ignores-means",),
+    ("conv4", "backward", "acts_grad"): ("conv-oversample-overwrites",),
     ("lab1", "forward", "acts"): ("lab-exponent",),
+    **{
+        ("fc2", "update", name): ("super-eps-mean-not-squared",)
+        for name in ("weights[0]", "weights[1]", "biases", "weights_inc[0]", "weights_inc[1]", "biases_inc")
+    },
 }
 """What differs in zoo in the engine of 2012, by what."""
 

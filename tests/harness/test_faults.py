@@ -1,5 +1,6 @@
 """The check of faults: that it finds what there is, fails where nothing shows, and leaves correct engines alone."""
 
+import itertools
 from collections import Counter, defaultdict
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ OF_EVERY_KIND = (
     "cost-coefficient",
 )  # fmt: skip
 
+WAYS = ("quantF", "quantB")
 IDENTITY = replace(FAULTS["norm-k"], name="nothing", mutation=Mutation("norm1", keys=lambda spec: {}))
 
 
@@ -163,17 +165,27 @@ def test_random_networks_are_drawn_from_their_seed():
 
 
 def test_random_networks_have_everything_and_suit_the_historical_kernels():
-    """All layer types, neurons, kinds of pooling and schedules of the port, sharing, sparse inputs and constraints."""
+    """All types of layers, neurons, pools and schedules, sharing, sparse inputs, constraints, two devices, sizes."""
     found = defaultdict(set)
     for seed in range(150):
         net = random_nets.random_net(seed)
         network = examine.workload(net.text, input="random", seed=seed, **net.options).network
         assert not [warning for warning in network.spec.warnings if "historical kernels" in warning]
+        found["batch"].add(net.options["batch"])
         found["readers"].add(max(len(pairs) for pairs in network.graph.consumers.values()))
         for layer in network.layers:
             found["types"].add(layer.type)
-            for key in ("groups", "weightSource", "randSparse", "wball", "wcNormMax"):
+            for key in ("groups", "weightSource", "randSparse", "wball", "wcNormMax", "overSample"):
                 found[key].update(layer.get(key, ()))
+            for key in ("pow", "superEps", "enable"):
+                found[key].add(layer.get(key))
+            fused = layer.name in network.graph.fused.values()
+            found["fused"].add((layer.type, fused))
+            found["crosses"].update(
+                (way, network.graph.crosses(source, layer.name, way)) for source in layer.inputs for way in WAYS
+            )
+            found["large trees"].add(layer.type == "treefc" and layer["numInputs"][0] > 128)
+            found["single values"].add(layer.type == "cost.gsum2" and layer["numInputs"] == (1, 1))
             if layer.type == "neuron":
                 found["neurons"].add(layer["neuron"]["type"])
             found["schedules"].update(layer[key]["type"] for key in ("schedW", "schedB") if layer.get(key))
@@ -185,6 +197,13 @@ def test_random_networks_have_everything_and_suit_the_historical_kernels():
     assert found["groups"] == {1, 2, 4}
     assert all(len(found[key]) > 1 for key in ("weightSource", "randSparse", "wball", "wcNormMax"))
     assert max(found["readers"]) > 2
+    assert 96 in found["batch"]
+    assert 0.6 in found["pow"]
+    assert {1, 2} <= found["overSample"]
+    assert all(len(found[key]) > 1 for key in ("superEps", "enable", "large trees", "single values"))
+    both = itertools.product(("cost.logreg", "cost.crossent", "cost.crossent2"), (False, True))
+    assert set(both) <= found["fused"]
+    assert found["crosses"] == set(itertools.product(WAYS, (False, True)))
 
 
 def test_faults_are_in_every_type_of_layer_at_least_two():

@@ -59,7 +59,7 @@ def noise(network, images):
     rng = np.random.default_rng(4)
     shape = {name: (layer.spec.outputs, images) for name, layer in network.layers.items()}
     return {
-        "rscale1": rng.random(4),
+        "rescaled1": rng.random(4),
         "conv3_neuron": rng.standard_normal(shape["conv3_neuron"]).astype(np.float32),
         "pool4": rng.random(shape["pool4"], np.float32),
         "hs1": rng.random(shape["hs1"]) < 0.5,
