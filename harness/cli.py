@@ -173,14 +173,17 @@ def report(record, out):
 
 @cli.command()
 @click.argument("net")
-@click.argument("layer")
-@click.option("--params", metavar="FILE")
-@click.option("--batch", default=128, show_default=True, type=click.IntRange(1))
+@click.argument("layer", required=False)
+@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
 def study(net, layer, params, batch):
-    """Show how the engine of 2012 runs one LAYER of NET: kernels, grids, the rules that chose them, and the source."""
-    from .study import lines
+    """Show how the engine of 2012 runs a LAYER of NET: kernels, grids, the rules that chose them, and the source.
 
-    for line in lines(net, layer, params, batch):
+    Without LAYER: the kernels of all layers.
+    """
+    from .study import lines, table
+
+    for line in lines(net, layer, params, batch) if layer else table(net, params, batch):
         _say(line)
 
 

@@ -1,57 +1,54 @@
-"""`rosetta study NET LAYER`: how the engine of 2012 runs one layer, and where to read it in both engines."""
+"""`rosetta study NET [LAYER]`: how the engine of 2012 runs a layer, and where to read it in both engines."""
 
 import re
+import sys
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from . import engines, labels, machine, networks, parameters
+from . import bench, engines, labels, machine, networks, parameters, run
 from .draws import Tape, generator
 from .errors import BadInput
 from .learning import learning
 from .work_counts import count
 
-# Where the port computes a layer type: file and functions, forward and backward.
-PORT = {
-    "conv": ("conv.py", ("conv_forward", "conv_backward_images", "conv_backward_filters", "conv_backward_biases")),
-    "fc": ("linear.py", ("fc_forward", "fc_backward_inputs", "fc_backward_weights", "fc_backward_biases")),
-    "local": ("local.py", ("local_forward", "local_backward_images", "local_backward_filters",
-                           "local_backward_biases")),
-    "treefc": ("tree.py", ("tree_weights", "tree_backward", "tree_update")),
-    "pool": ("pool.py", ("max_pool_forward", "maxabs_pool_forward", "rand_pool_choose", "rand_pool_forward",
-                         "max_pool_backward", "avg_pool_forward", "avg_pool_backward")),
-    "rnorm": ("norm.py", ("rnorm_forward", "rnorm_backward")),
-    "cnorm": ("norm.py", ("cnorm_forward", "cnorm_backward")),
-    "cmrnorm": ("norm.py", ("cmrnorm_forward", "cmrnorm_backward")),
-    "nailbed": ("image_ops.py", ("nailbed_forward", "nailbed_backward")),
-    "blur": ("image_ops.py", ("blur_filter", "blur")),
-    "href": ("image_ops.py", ("mirror",)),
-    "resize": ("image_ops.py", ("resize",)),
-    "rscale": ("image_ops.py", ("rscale_draw", "rscale", "crop")),
-    "rgb2yuv": ("image_ops.py", ("rgb_to_yuv",)),
-    "rgb2lab": ("image_ops.py", ("rgb_to_lab",)),
-    "neuron": ("neurons.py", ("neuron_forward", "neuron_backward")),
-    "hs": ("dropout.py", ("dropout_forward", "dropout_backward")),
-    "softmax": ("costs.py", ("softmax_forward", "softmax_backward", "softmax_logreg_backward")),
-    "cost.logreg": ("costs.py", ("logreg_cost", "logreg_backward")),
-    "cost.msm": ("msm.py", ("msm_cost", "msm_backward", "msm_marginals")),
-    "cost.crossent": ("costs.py", ("crossent_cost", "crossent_backward", "softmax_crossent_backward")),
-    "cost.crossent2": ("costs.py", ("crossent2_cost", "crossent2_backward", "logistic_crossent2_backward")),
-    "cost.rflickr": ("costs.py", ("rflickr_cost", "rflickr_backward")),
-    "cost.sum2": ("costs.py", ("sum2_cost", "sum2_backward")),
-    "cost.gsum2": ("costs.py", ("gsum2_cost", "gsum2_backward")),
-    "cost.tica": ("costs.py", ("tica_forward", "tica_backward")),
-    "concat": ("combine.py", ("concat_forward", "concat_backward")),
-    "eltsum": ("combine.py", ("eltsum_forward", "eltsum_backward")),
-    "eltmax": ("combine.py", ("eltmax_forward", "eltmax_backward")),
-}  # fmt: skip
-
 WORD = r"\b{}\b"
+SERVICES = ("checks", "geometry", "layer", "quirks", "threads")
+"""Modules of the port whose functions compute nothing."""
 
 
-def lines(net, name, params=None, batch=128):
-    """The text of the study, line by line.
+def table(net, params=None, batch=32):
+    """The kernels of every layer and pass of a training step, line by line, as the engine runs them.
+
+    Parameters
+    ----------
+    net : str
+        As for `networks.load`.
+    params : str, optional
+    batch : int
+    """
+    work = run.prepare(run.Options(net, params=params, engines=("legacy-cpu",), input="random", batch=batch))
+    (session,) = work.open_sessions().values()
+    width = max(len(layer.name) for layer in work.network.layers)
+    yield f"{net}: kernels of the engine of 2012, {batch} cases; seconds are of {_machine(work.threads)}"
+    yield f"{'layer':{width}} {'pass':8} {'seconds':>9}  kernels"
+    seen = 0
+    with threadpool_limits(work.threads):
+        for layer, step in bench.training_step(work, session):
+            launches = session.launches()
+            kernels = list(dict.fromkeys(launch["kernel"] for launch in launches[seen:]))
+            seen = len(launches)
+            start = f"{layer:{width}} {step:8} {session.seconds(layer, step):9.4f}"
+            for k, kernel in enumerate(kernels or ["none"]):
+                yield f"{start if not k else '':{width + 19}}  {kernel}"
+    yield f"rosetta study {net} LAYER shows one of them: grids, the rules that chose the kernels, and the source."
+
+
+def lines(net, name, params=None, batch=32):
+    """The text of the study of one layer, line by line.
 
     Parameters
     ----------
@@ -69,40 +66,86 @@ def lines(net, name, params=None, batch=128):
         raise BadInput(f"{net} has no layer {name!r} to study", hint=f"layers: {known}")
     layer = layers[name]
     (engine,) = engines.available(["legacy-cpu"])
-    launches = run_layer(engine, network, layer, batch)
+    session = engine.open(network, machine.processors())
+    run_layer(session, network, layer, batch)
+    launches = [launch for launch in session.launches() if launch["layer"] == layer.name]
     sizes = " + ".join(map(str, layer["numInputs"]))
     yield f"{name}: {layer.type}, {sizes} inputs, {layer.outputs} outputs, {batch} cases"
+    yield f"seconds are of {_machine(machine.processors())}, not of a GPU"
     for step in ("forward", "backward", "update"):
         own = [launch for launch in launches if launch["pass"] == step]
         if own:
             yield from _step_lines(step, own, count(network.graph, layer, step, batch))
-    yield from _port_lines(layer)
+    functions = port_functions(network, layer)
+    if functions:
+        yield from ("", "in the port")
+        width = max(map(len, functions))
+        yield from (f"  {function:{width}}  {place}" for function, place in functions.items())
 
 
-def run_layer(engine, network, layer, batch):
-    """Run one layer alone, forward, backward and update, on random numbers; returns its launch records."""
-    session = engine.open(network, machine.processors())
-    values = parameters.make(network, 0).get(layer.name, {})
-    for tensor, array in values.items():
+def run_layer(session, network, layer, batch, watch=nullcontext):
+    """Run one layer alone, forward, backward and update, on random numbers, each inside ``watch()``."""
+    graph, random = network.graph, generator(0, "study", layer.name)
+    for tensor, array in parameters.make(network, 0).get(layer.name, {}).items():
         session.write(layer.name, tensor, array)
-    random = generator(0, "study", layer.name)
     inputs = [_stand_in(network, layer, i, batch, random) for i in range(len(layer.inputs))]
-    graph = network.graph
-    session.forward(layer.name, inputs, Tape(0).mask(layer, batch))
-    if layer.name in {other.name for other in graph.backward_order()} and layer.name not in graph.fused:
-        is_cost = layer.type.startswith("cost.")
-        grad = None if is_cost else random.standard_normal((layer.outputs, batch), np.float32)
+    with watch():
+        session.forward(layer.name, inputs, Tape(0).mask(layer, batch))
+    if layer.name not in {other.name for other in graph.backward_order()}:
+        return
+    cost = graph.layers.get(graph.fused.get(layer.name))
+    grad = None if layer.type.startswith("cost.") else random.standard_normal((layer.outputs, batch), np.float32)
+    if cost is not None:  # one step with this layer: it takes the cost's labels, and no gradient
+        grad = None
+        session.forward(cost.name, [_stand_in(network, cost, i, batch, random) for i in range(len(cost.inputs))])
+    with watch():
         session.backward(layer.name, grad)
         if learning(graph, layer):
             session.update(layer.name)
-    return [launch for launch in session.launches() if launch["layer"] == layer.name]
+
+
+def port_functions(network, layer):
+    """The functions of the port that a layer calls, as they are called: {name: ``port/file:line``}.
+
+    The layer runs once, on 16 cases, under a tracer; shown are public functions of modules, not the methods of layers.
+    """
+    engine = engines.find("port")
+    if not engine.probe()[0]:
+        return {}
+    (folder,) = find_spec("alexnet_rosetta.port").submodule_search_locations
+    found = {}
+
+    def note(frame, event, argument):
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(folder) and code.co_qualname.isidentifier():
+            file = Path(code.co_filename).relative_to(folder)
+            if not code.co_name.startswith("_") and file.stem not in SERVICES:
+                found.setdefault(code.co_name, f"port/{file.as_posix()}:{code.co_firstlineno}")
+
+    @contextmanager
+    def watch():
+        before = sys.getprofile()
+        sys.setprofile(note)
+        try:
+            yield
+        finally:
+            sys.setprofile(before)
+
+    run_layer(engine.open(network, machine.processors()), network, layer, 16, watch)
+    return found
+
+
+def _machine(threads):
+    facts = machine.environment(threads)
+    return f"this machine's {facts['processor']}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _step_lines(step, launches, work):
     seconds = sum(launch["seconds"] for launch in launches)
     rate = f", {work.operations / seconds / 1e9:.1f} GFLOP/s" if seconds else ""
-    yield (f"\n{step}: {work.operations / 1e9:.2f} GFLOP, {work.bytes / 2**20:.1f} MiB to move at least, "
-           f"{seconds:.4f} s in kernels{rate}")  # fmt: skip
+    yield ""
+    yield (f"{step}: {work.operations / 1e9:.2f} GFLOP, {work.bytes / 2**20:.1f} MiB to move at least, "
+           f"{seconds:.4f} s in kernels here{rate}")  # fmt: skip
     for launch in launches:
         kernel, _, arguments = launch["kernel"].partition("<")
         yield f"  {kernel}"
@@ -122,17 +165,6 @@ def _resources(architecture, taken):
     local = f" + {taken.local} bytes local" if taken.local else ""
     spills = f" ({taken.spills} spilled)" if taken.spills else ""
     return f"{architecture} {taken.registers} registers{local}{spills}"
-
-
-def _port_lines(layer):
-    if layer.type not in PORT:
-        return
-    file, functions = PORT[layer.type]
-    yield "\nin the port"
-    for function in functions:
-        place = _find("port", file, WORD.format(f"def {function}"))
-        if place:
-            yield f"  {function}  {place}"
 
 
 def _find(room, pattern, expression):

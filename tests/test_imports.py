@@ -69,7 +69,7 @@ LEVELS = {
     "golden": 16,
     "grads": 16,
     "layers": 16,
-    "study": 16,
+    "study": 17,
     "doctor": 16,
     "terminal": 17,
     "cli": 19,

@@ -46,15 +46,10 @@ def legacy(monkeypatch):
     monkeypatch.setattr(engines, "available", lambda names: [Faulty(Launching)])
 
 
-@pytest.mark.parametrize("function", [(file, name) for file, names in study.PORT.values() for name in names])
-def test_the_functions_of_the_port_exist(function):
-    file, name = function
-    assert re.search(rf"^def {name}\(", (PORT / file).read_text(), re.MULTILINE)
-
-
 def test_a_launch_is_explained(legacy):
     result = CliRunner().invoke(cli.cli, ["study", "tiny", "conv2b", "--batch", "4"])
     assert result.exit_code == 0
+    assert "\\n" not in result.output
     for word in (
         "conv2b: conv, 1024 inputs, 2048 outputs, 4 cases",
         "forward: ",
@@ -64,7 +59,8 @@ def test_a_launch_is_explained(legacy):
         "template  4, true",
         "grid 3x2, block 32x4x1, 96 bytes shared",
         "because   N mod 128 == 0",
-        "conv_forward  port/conv.py:",
+        "conv_forward           port/conv.py:",
+        "seconds are of this machine's",
     ):
         assert word in result.output
 
@@ -74,8 +70,49 @@ def test_every_layer_can_be_studied(legacy, name):
     assert any("forward" in line for line in study.lines("tiny", name, batch=4))
 
 
-def test_the_port_has_a_place_for_every_layer_type():
-    assert set(study.PORT) == {layer.type for layer in networks.load("zoo").layers} - {"data"}
+def functions(net, name):
+    network = networks.load(net)
+    return study.port_functions(network, network.graph.layers[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("pool1", {"max_pool_forward", "max_pool_backward"}),
+        ("pool2", {"avg_pool_forward", "avg_pool_backward"}),
+        ("hs1", {"dropout_forward", "dropout_backward"}),
+        ("probs", {"softmax_forward", "softmax_logreg_backward", "label_positions"}),
+        ("logprob", {"logreg_cost", "label_positions", "rank_errors"}),
+        ("fc1", {"fc_forward", "fc_backward_inputs", "fc_backward_weights", "fc_backward_biases", "rate", "update",
+                 "bound_norms"}),
+    ],
+)  # fmt: skip
+def test_only_the_functions_that_a_layer_uses(name, wanted):
+    assert set(functions("tiny", name)) == wanted
+
+
+@pytest.mark.parametrize("name", [x.name for x in networks.load("zoo").layers if x.type != "data"])
+def test_the_place_of_a_function_is_its_definition(name):
+    found = functions("zoo", name)
+    assert found
+    for function, place in found.items():
+        file, line = place.removeprefix("port/").split(":")
+        assert (PORT / file).read_text().splitlines()[int(line) - 1].startswith((f"def {function}(", "@"))
+
+
+def test_the_table_has_every_layer_and_pass_with_its_kernels():
+    result = CliRunner().invoke(cli.cli, ["study", "tiny", "--batch", "16"])
+    assert result.exit_code == 0, result.output
+    head, _, *body, last = result.output.splitlines()
+    assert "16 cases; seconds are of this machine's" in head
+    assert "rosetta study tiny LAYER" in last
+    network = networks.load("tiny")
+    steps = [line.split()[:2] for line in body if line[0] != " "]
+    assert [name for name, step in steps if step == "forward"] == [x.name for x in network.layers if x.type != "data"]
+    assert [name for name, step in steps if step == "backward"] == [x.name for x in network.graph.backward_order()]
+    (conv,) = [line for line in body if line.startswith("conv2b ") and " forward " in line]
+    assert re.search(r" \d+\.\d{4}  filterActs_YxX_sparse<", conv)
+    assert any(line.strip().startswith("kColVectorOp<") for line in body)
 
 
 def test_the_source_of_a_kernel_is_its_definition():
