@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from . import grammar, rates
-from .ini import ConfigError, read_ini, read_source
+from .ini import MAX_WARNINGS, ConfigError, read_ini, read_source
 from .keys import DataFacts, Draft, Tolerance, Tree, text
 from .layer_types import LAYER_TYPES, LAYER_TYPES_OF_2014, NEURON
 
@@ -21,7 +21,6 @@ DEFAULT_QUANTISER = MappingProxyType({"type": "default", "params": {}})
 QUANTISERS = tuple(text(key, DEFAULT_QUANTISER, grammar.read_quantiser) for key in ("quantF", "quantB"))
 MAX_INPUTS = 1024
 MAX_NAME = 100  # bytes: names of layers are parts of file names
-MAX_WARNINGS = 100
 OBSOLETE = {
     "sched": "is ignored, as in the release; write schedW and schedB, or read with the option sched",
     "wcnorm": "is obsolete and ignored; the release has wcNormMin and wcNormMax",
@@ -214,11 +213,12 @@ def _define(draft, earlier):
     )  # fmt: skip
     option = draft.section.find("type")
     draft.check(option is not None, "is missing", "type", expected="a line type=... in this section")
-    near = difflib.get_close_matches(option.text[:40], LAYER_TYPES, 1)
-    hint = f"did you mean {near[0]}?" if near else "the types are " + ", ".join(LAYER_TYPES)
     later = LAYER_TYPES_OF_2014.get(option.text)
     draft.check(later is None, "is a layer type of cuda-convnet2 (2014) only", "type", actual=option.text, hint=later)
-    draft.check(option.text in LAYER_TYPES, "is no layer type", "type", actual=option.text, hint=hint)
+    if option.text not in LAYER_TYPES:
+        near = difflib.get_close_matches(option.text[:40], LAYER_TYPES, 1)
+        hint = f"did you mean {near[0]}?" if near else "the types are " + ", ".join(LAYER_TYPES)
+        raise draft.error("is no layer type", "type", actual=option.text, hint=hint)
     draft.type = option.text
     row = LAYER_TYPES[draft.type]
     acts, inputs, own = row.uses

@@ -10,6 +10,7 @@ from pathlib import Path
 
 WHITE = " \t\x0b\x0c"
 MAX_BYTES = 4 * 2**20
+MAX_WARNINGS = 100
 SHOWN = 60
 _HEADER = re.compile(r"\[([^\[\]]+)\]")
 
@@ -175,8 +176,9 @@ class _Reader:
         self.last = self.options[name] = Option(["" if text == '""' else text], number)
 
     def warn(self, number, text):
-        """Record a warning about a line."""
-        self.warnings.append(visible(f"{self.file}:{number}: {text}"))
+        """Record a warning about a line; what would not be shown is only counted."""
+        shown = len(self.warnings) < MAX_WARNINGS
+        self.warnings.append(visible(f"{self.file}:{number}: {text}") if shown else "")
 
 
 def read_ini(text, file="<text>", salvage=False):
