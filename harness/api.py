@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from math import isqrt
 from pathlib import Path
 from time import perf_counter
 
@@ -12,6 +11,7 @@ import numpy as np
 from . import engines as engine_table
 from . import machine, report, run
 from .errors import TooLarge
+from .places import shapes
 from .quirks.settings import switches
 from .record import Writer
 from .table import decisive, sentence, step_lines, total_seconds
@@ -170,7 +170,7 @@ def _ending(error, rows):
 
 def describe(options, work):
     """Everything about a run that is not a result."""
-    network = work.network
+    network, shape = work.network, shapes(work.network.layers)
     files = [path for path in (network.definition, network.params) if path]
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -180,9 +180,9 @@ def describe(options, work):
             "parameters": network.parameter_count(),
             "files": [{"name": str(path), "sha256": sha256(path.read_bytes()).hexdigest()} for path in files],
             "layers": [
-                {"name": x.name, "type": x.type, "inputs": x.inputs, "outputs": x.outputs, "shape": shape,
+                {"name": x.name, "type": x.type, "inputs": x.inputs, "outputs": x.outputs, "shape": shape[x.name],
                  "gpu": x.get("gpu", 0), "variant": variant(x)}
-                for x, shape in zip(network.layers, shapes(network), strict=True)
+                for x in network.layers
             ],
             "warnings": network.spec.warnings,
         },
@@ -197,21 +197,6 @@ def describe(options, work):
 def variant(layer):
     """The kind of a neuron or pool; "" of all other layers."""
     return layer["neuron"]["type"] if layer.type == "neuron" else layer["pool"] if layer.type == "pool" else ""
-
-
-def shapes(network):
-    """What one case of each layer is: (channels, rows, columns) of pictures, (values,) of others."""
-    found = {}
-    for layer in network.layers:
-        before = found[layer.inputs[0]] if layer.inputs else ()
-        side = layer.get("modulesX") or layer.get("outputsX") or (before[1] if len(before) == 3 else 0)
-        maps, rest = divmod(layer.outputs, side**2) if side else (0, 1)
-        if layer.type == "data":
-            side = isqrt(layer.outputs // 3)
-            maps, rest = 3, layer.outputs != 3 * side**2 or side < 2
-        flat = layer.type in ("fc", "treefc", "softmax") or rest or not maps
-        found[layer.name] = (layer.outputs,) if flat else (maps, side, side)
-    return list(found.values())
 
 
 def kernels(sessions):

@@ -20,6 +20,14 @@ LEGEND = (
     "= same bits as the reference   ~ within what rounding allows   ! different   * different, explained by a quirk   "
     "> inherited difference   ? inconclusive   - not compared"
 )
+COLUMNS = (
+    "bound used: share of what rounding allows; 3 x: three times that; bits: the same bits were asked for   "
+    "worst at: channel, y, x, image; of weights channel, y, x, filter"
+)
+DISTANCE = (
+    "distance: ‖engine - reference‖ / ‖reference‖   inherited: the layer is right when fed the reference's values   "
+    "local: it is not"
+)
 
 
 class Lines:
@@ -76,7 +84,7 @@ class Lines:
             "verdict": verdict(row),
             "bound used": _share(worst),
             "distance": _distance(row),
-            "worst at": _index(worst.worst),
+            "worst at": ",".join(map(str, row.place(worst.worst).values())),
             "ULP": ulps(row),
             "bitwise": _bitwise(row),
         }
@@ -122,7 +130,7 @@ def explanations(row):
             worst = found.worst
             yield (
                 f"  {engine}: {found.outside} of {found.elements} elements outside the bound; at "
-                f"{_index(worst)} {worst.actual:.9g}, reference {worst.reference:.9g}, allowed ±{worst.bound:.2g}"
+                f"{row.where(worst)}: {worst.actual:.9g}, reference {worst.reference:.9g}, allowed ±{worst.bound:.2g}"
             )
 
 
@@ -130,8 +138,10 @@ def _share(found):
     share = found.share
     if not found.elements:
         return ""
+    if share == inf:
+        return "bits"
     if share > 1:
-        return f"{share:.3g} x" if share < inf else "any"
+        return f"{share:.3g} x" if share < 1000 else f"{share:,.0f} x" if share < 1e6 else f"{share:.0e} x"
     return f"{share:.0%}" if share >= 0.01 else f"{share:.1g}" if share else "0"
 
 
@@ -147,10 +157,6 @@ def ulps(row):
 
 def _distance(row):
     return f"{max(found['norm'] for found in row.distances.values()):.1e}" if row.distances else ""
-
-
-def _index(worst):
-    return "" if worst is None else ",".join(map(str, worst.index))
 
 
 def _bitwise(row):

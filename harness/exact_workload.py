@@ -43,6 +43,7 @@ class ExactWorkload(Workload):
     def settle(self, row):
         """Turn `equivalent` into `different` where the tier asks for the same bits."""
         if exact.must_be_identical(self.network.spec[row.layer].to_dict(), row.tensor):
+            row.exact = True
             row.findings = {
                 name: replace(found, status="different", reason="the exact tier asks for the same bits")
                 if found.status in ("equivalent", "inconclusive")

@@ -17,6 +17,7 @@ from .afterwards import Afterwards
 from .attribution import Attribution
 from .errors import BadInput, Unsupported, told
 from .networks import plain
+from .places import axes
 from .quantise import half
 from .reference import UnsupportedLayer, op
 from .stream import TensorStream
@@ -114,7 +115,8 @@ class Sweep:
                     self._afterwards.took(name, stream.layer, stream.step, seconds[name])
         self._afterwards.judged(stream)
         self.work.kept(stream)
-        row = self.work.settle(Row.of(stream, seconds))
+        lie = axes(self.graph.layers, stream.layer, stream.tensor, stream.shape)
+        row = self.work.settle(Row.of(stream, seconds, lie))
         if self._attribution and stream.rerun:
             row.quirk, row.resembles = self._attribution.explain(stream, row.findings)
         if not self.own_feed:

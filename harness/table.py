@@ -1,8 +1,10 @@
 """The rows of a comparison: one tensor of one layer and pass, with what was found about each engine."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 
-from .verdicts import FAILS, NOT_COMPARED, Finding, Worst, summarise, worst_status
+from .places import place
+from .verdicts import AGREES, FAILS, NOT_COMPARED, Finding, Worst, summarise, worst_status
 
 SHORTEST = 1e-3
 """Seconds below which a time says more about clocks and waking threads than about a layer."""
@@ -17,6 +19,10 @@ class Row:
     layer, type, step, tensor : str
         ``step`` is the pass: forward, backward or update.
     shape : tuple of int
+    axes : dict of str to int
+        The axes along which its elements lie: see `places.axes`; empty in records made before there were any.
+    exact : bool
+        Whether the exact tier asks for the same bits.
     findings : dict of str to Finding
         By engine.
     bitwise : dict of str to int
@@ -49,6 +55,8 @@ class Row:
     origin: dict = field(default_factory=dict)
     quirk: dict = field(default_factory=dict)
     resembles: dict = field(default_factory=dict)
+    axes: dict = field(default_factory=dict)
+    exact: bool = False
 
     def to_dict(self):
         """A plain dictionary, as it stands in a record."""
@@ -64,7 +72,7 @@ class Row:
         return cls(**values | named | {"findings": findings, "shape": tuple(values["shape"])})
 
     @classmethod
-    def of(cls, stream, seconds):
+    def of(cls, stream, seconds, axes):
         """The row of a finished `stream.TensorStream`."""
         layer = stream.layer
         return cls(
@@ -77,6 +85,7 @@ class Row:
             stream.bitwise(),
             seconds,
             distances=stream.distances(),
+            axes=axes,
         )
 
     def counted(self):
@@ -98,6 +107,17 @@ class Row:
         """The most severe status; ``inherited`` where all that differs is inherited."""
         worst = worst_status(found.status for found in self.counted().values())
         return "inherited" if "inherited" in self.origin.values() and worst not in FAILS else worst
+
+    def place(self, worst):
+        """Where a `verdicts.Worst` is: dict of str to int, such as channel, y, x and image; {} of None."""
+        if worst is None:
+            return {}
+        axes = self.axes or dict(zip(("row", "column"), self.shape, strict=False))
+        return place(axes, self.shape, worst.index)
+
+    def where(self, worst):
+        """The same in words: ``channel 3, y 2, x 1, image 0``."""
+        return ", ".join(f"{axis} {at}" for axis, at in self.place(worst).items())
 
     def explained(self):
         """Whether quirks explain every difference that counts."""
@@ -123,7 +143,7 @@ class Row:
             "quirk": " ".join(self.quirk.get(engine, ())),
             "resembles": " ".join(self.resembles.get(engine, ())),
             "share": found.share,
-            "worst_index": " ".join(map(str, worst.index)) if worst else "",
+            "worst_at": self.where(worst),
             "worst_actual": worst and worst.actual,
             "worst_reference": worst and worst.reference,
             "worst_bound": worst and worst.bound,
@@ -152,6 +172,31 @@ def attributed(rows):
     return " ".join(filter(None, (_explained(failed), _resembling(failed))))
 
 
+def same_bits(rows):
+    """A sentence about the tensors of which the exact tier asks for the same bits; "" without any."""
+    found = [found.status == "identical" for row in rows if row.exact for found in row.findings.values()]
+    if not found:
+        return ""
+    which = f"{len(found)} tensors that must match bit for bit"
+    return f"All {which} do." if all(found) else f"{sum(found)} of the {which} do."
+
+
+def own_feed(rows):
+    """A sentence about the rows of engines that feed themselves; "" without any."""
+    origins = Counter(row.origin.get(name, found.status) for row in rows for name, found in row.findings.items())
+    if not origins:
+        return ""
+    agree = sum(origins[status] for status in AGREES)
+    inherited, local = origins["inherited"], origins["local"]
+    sentence = f"Where each engine feeds itself, {agree} of {origins.total()} tensors agree"
+    if inherited:
+        sentence += f", {inherited} differ by what earlier layers hand on"
+    if local:
+        sentence += f", {local} in layers that differ in isolation too"
+    others = origins.total() - agree - inherited - local
+    return f"{sentence}, {others} were not decided." if others else f"{sentence}."
+
+
 def _explained(failed):
     causes = [row.quirk[name] for row, name in failed if name in row.quirk]
     if not causes:
@@ -177,10 +222,9 @@ def looks_like(quirk):
 
 def sentence(rows):
     """The one plain sentence that a run ends in."""
-    feeding = (row for row in rows if row.mode == "propagated")
-    inherited = sum(list(row.origin.values()).count("inherited") for row in feeding)
-    more = f"Engines that feed themselves inherited {inherited} differences." if inherited else ""
-    return " ".join(filter(None, (summarise(decisive(rows)), attributed(rows), more)))
+    isolated, feeding = ([row for row in rows if row.mode == mode] for mode in ("isolated", "propagated"))
+    parts = summarise(decisive(isolated)), same_bits(isolated), attributed(isolated), own_feed(feeding)
+    return " ".join(filter(None, parts))
 
 
 def by_step(rows):

@@ -57,7 +57,8 @@ class Printer:
         )
         for warning in work.network.spec.warnings:
             self.print(f"note: {warning}")
-        self.print(display.LEGEND)
+        for text in (display.LEGEND, display.COLUMNS, *([display.DISTANCE] if self.mode == "propagated" else ())):
+            self.print(text)
         self.print(self._lines.header(), "bold")
         if self.console.is_terminal:
             bar = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))

@@ -41,6 +41,7 @@ LEVELS = {
     "inputs": 6,
     "learning": 6,
     "parameters": 7,
+    "places": 7,
     "quirks": 7,
     "rerun": 7,
     "work_counts": 7,

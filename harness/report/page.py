@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, metadata
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
@@ -94,9 +95,15 @@ def step_line(line, engines, kernels=MappingProxyType({})):
     return line | {
         "mark": mark,
         "tone": TONES[display.COLOURS[mark]],
+        "used": "" if line["share"] is None else used(line["share"]),
         "kernels": kernels.get(line["layer"], {}).get(line["pass"], []),
         "seconds": [line.get(f"seconds {engine}") for engine in engines],
     }
+
+
+def used(share):
+    """The share of the bound in figures; ``bits`` where the same bits were asked for, and are not there."""
+    return "bits" if share == inf else f"{share:.3g}"
 
 
 def tensor_line(row):
@@ -109,9 +116,11 @@ def tensor_line(row):
         "row": row,
         "verdict": display.verdict(row),
         "share": worst.share if worst.elements else None,
+        "used": used(worst.share) if worst.elements else "",
         "ulps": display.ulps(row),
         "loose": max(found.loose for found in row.findings.values()),
         "worst": worst.worst,
+        "place": row.where(worst.worst),
         "engine": engine,
         "bitwise": "; ".join("same" if not n else f"{n:,} differ" for n in row.bitwise.values()),
         "elements": max(found.elements for found in row.findings.values()),

@@ -94,7 +94,7 @@ def test_a_difference_is_exit_code_1_and_explained(rosetta, tmp_path, monkeypatc
     assert result.exit_code == 1
     (line,) = [line for line in result.output.splitlines() if line.startswith("! ")]
     assert "conv1" in line
-    assert "17,3" in line
+    assert "0,2,1,3" in line
     assert "1 of 4096 elements outside the bound; at 17,3 3, reference" in result.output
 
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from small_nets import BentFilter, Faulty, write_net
 
-from alexnet_rosetta.harness import api, cli, networks, record, terminal
+from alexnet_rosetta.harness import api, cli, networks, places, record, terminal
 from alexnet_rosetta.harness.errors import BadInput, RecordError
 from alexnet_rosetta.harness.report import drawing, images, page, words, write
 from alexnet_rosetta.harness.run import Options
@@ -145,7 +145,7 @@ def test_the_kernel_of_each_step_stands_in_its_line(tmp_path):
 
 def test_shapes_of_pictures_and_of_values():
     network = networks.load("alexnet")
-    found = dict(zip((layer.name for layer in network.layers), api.shapes(network), strict=True))
+    found = places.shapes(network.layers)
     assert found["data"] == (3, 224, 224)
     assert found["labels"] == (1,)
     assert found["conv1a"] == found["conv1a_neuron"] == (48, 55, 55)
@@ -158,14 +158,14 @@ def test_the_drawing_has_every_layer_once_and_no_box_upon_another(tmp_path):
     for name in networks.shipped():
         network = networks.load(name)
         layers = [{"name": x.name, "type": x.type, "inputs": x.inputs, "shape": shape, "variant": api.variant(x)}
-                  for x, shape in zip(network.layers, api.shapes(network), strict=True)]  # fmt: skip
+                  for x, shape in zip(network.layers, places.shapes(network.layers).values(), strict=True)]  # fmt: skip
         boxes, home = drawing._boxes(layers)
         assert sorted(layer["name"] for box in boxes for layer in box.layers) == sorted(home)
         svg = drawing.network(layers)
-        places = [tuple(map(int, found)) for found in re.findall(
+        corners = [tuple(map(int, found)) for found in re.findall(
             r'<rect x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', svg)]  # fmt: skip
-        assert len(places) == len(boxes)
-        for (x, y, w, h), (x2, y2, w2, h2) in combinations(places, 2):
+        assert len(corners) == len(boxes)
+        for (x, y, w, h), (x2, y2, w2, h2) in combinations(corners, 2):
             assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
 
 

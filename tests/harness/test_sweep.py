@@ -140,6 +140,7 @@ def test_the_worst_element_is_the_bent_one(tmp_path):
     first = next(rows(workload(tmp_path, BentFilter), "isolated"))
     worst = first.findings["BentFilter"].worst
     assert worst.index == (17, 3)
+    assert first.where(worst) == "channel 0, y 2, x 1, image 3"
     assert worst.actual == 3
     assert first.findings["BentFilter"].outside == 1
 

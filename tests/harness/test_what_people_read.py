@@ -1,6 +1,7 @@
 """A table of rows with known numbers, through the record, the terminal, results.csv, the report and its charts."""
 
 import csv
+from dataclasses import replace
 from html.parser import HTMLParser
 from math import inf
 from pathlib import Path
@@ -33,47 +34,50 @@ LOST = Finding("nonfinite", 12, inf, Worst((4, 1), float("nan"), 3.0, 0.5), 0, 2
 WIDE = Finding("inconclusive", 12, 0.5, Worst((1, 1), 0.1, 0.2, 0.2), 1, 4, loose=1.0)
 REFUSED = Finding("unsupported", reason="no such layer here")
 
+ACTS = {"channel": 3, "y": 1, "x": 2, "image": 2}
+WEIGHTS = {"channel": 1, "y": 3, "x": 2, "filter": 2}
 ROWS = [
-    Row("conv1", "conv", "forward", "acts", (6, 2), {"a": SAME, "b": NEAR}, {"a = b": 2}, {"a": 1.0, "b": 4.0}),
+    Row("conv1", "conv", "forward", "acts", (6, 2), {"a": SAME, "b": NEAR}, {"a = b": 2}, {"a": 1.0, "b": 4.0},
+        axes=ACTS),
     Row("conv1", "conv", "backward", "weights_grad[0]", (6, 2), {"a": FAR, "b": FARTHER}, {"a = b": 12},
-        {"a": 2.0, "b": 5.0}, quirk={"a": ("lrn",)}),
+        {"a": 2.0, "b": 5.0}, quirk={"a": ("lrn",)}, axes=WEIGHTS),
     Row("fc1", "fc", "backward", "biases_grad", (6, 2), {"a": REFUSED, "b": WIDE}, {}, {"b": 0.5}),
     Row("conv1", "conv", "update", "weights[0]", (6, 2), {"a": COPIED, "b": SAME}, {"a = b": 1}, {"a": 3.0, "b": 6.0},
-        quirk={"a": ("ties", "ceil")}),
+        quirk={"a": ("ties", "ceil")}, axes=WEIGHTS),
     Row("conv1", "conv", "forward", "acts", (6, 2), {"a": FARTHER, "b": SAME}, {"a = b": 12}, {}, "propagated",
-        {"a": {"norm": 0.5, "largest": 12.0}, "b": {"norm": 0.0, "largest": 0.0}}, {"a": "inherited"}),
+        {"a": {"norm": 0.5, "largest": 12.0}, "b": {"norm": 0.0, "largest": 0.0}}, {"a": "inherited"}, axes=ACTS),
     Row("fc1", "fc", "forward", "acts", (6, 2), {"a": NEAR, "b": LOST}, {"a = b": 4}, {}, "propagated",
         {"a": {"norm": 2e-7, "largest": 0.25}, "b": {"norm": 0.75, "largest": 9.0}}, {"b": "local"}),
 ]  # fmt: skip
 
 TERMINAL = [
-    "~ conv1 conv forward acts equivalent 25% 5,1 3 2 differ 1.0000 4.0000 0.25",
-    "! conv1 conv backward weights_grad[0] different 12 x 3,1 sign 12 differ 2.0000 5.0000 0.40",
+    "~ conv1 conv forward acts equivalent 25% 2,0,1,1 3 2 differ 1.0000 4.0000 0.25",
+    "! conv1 conv backward weights_grad[0] different 12 x 0,1,1,1 sign 12 differ 2.0000 5.0000 0.40",
     "? fc1 fc backward biases_grad inconclusive 50% 1,1 1 0.5000",
-    "* conv1 conv update weights[0] different any 0,1 sign 1 differ 3.0000 6.0000 0.50",
-    "> conv1 conv forward acts inherited 12 x 5.0e-01 3,1 sign 12 differ",
-    "! fc1 fc forward acts local any 7.5e-01 4,1 3 4 differ",
+    "* conv1 conv update weights[0] different bits 0,0,0,1 sign 1 differ 3.0000 6.0000 0.50",
+    "> conv1 conv forward acts inherited 12 x 5.0e-01 1,0,1,1 sign 12 differ",
+    "! fc1 fc forward acts local bits 7.5e-01 4,1 3 4 differ",
 ]
 """The words of each row's line, without the spaces between columns."""
 
 HTML = [
-    ["~", "equivalent", "0.25", "b", "5, 1", "1.5", "1.25", "1", "3", "0.0 %", "2 differ"],
-    ["!", "different", "12", "b", "3, 1", "-11", "1", "1", "sign", "50.0 %", "12 differ"],
-    ["?", "inconclusive", "0.5", "b", "1, 1", "0.1", "0.2", "0.2", "1", "100.0 %", ""],
-    ["*", "different", "inf", "a", "0, 1", "0", "2", "0", "sign", "0.0 %", "1 differ"],
-    [">", "inherited", "12", "a", "3, 1", "-11", "1", "1", "sign", "50.0 %", "12 differ"],
-    ["!", "local", "inf", "b", "4, 1", "nan", "3", "0.5", "3", "0.0 %", "4 differ"],
+    ["~", "equivalent", "0.25", "b", "channel 2, y 0, x 1, image 1", "1.5", "1.25", "1", "3", "0.0 %", "2 differ"],
+    ["!", "different", "12", "b", "channel 0, y 1, x 1, filter 1", "-11", "1", "1", "sign", "50.0 %", "12 differ"],
+    ["?", "inconclusive", "0.5", "b", "row 1, column 1", "0.1", "0.2", "0.2", "1", "100.0 %", ""],
+    ["*", "different", "bits", "a", "channel 0, y 0, x 0, filter 1", "0", "2", "0", "sign", "0.0 %", "1 differ"],
+    [">", "inherited", "12", "a", "channel 1, y 0, x 1, image 1", "-11", "1", "1", "sign", "50.0 %", "12 differ"],
+    ["!", "local", "bits", "b", "row 4, column 1", "nan", "3", "0.5", "3", "0.0 %", "4 differ"],
 ]
 """The cells of each row in the table of all tensors, but for its name, type and shape."""
 
 NOTES = [
     [],
     ["a: different: explained by quirk lrn",
-     "b: 3 of 12 elements outside the bound; at 3,1 -11, reference 1, allowed ±1"],
+     "b: 3 of 12 elements outside the bound; at channel 0, y 1, x 1, filter 1: -11, reference 1, allowed ±1"],
     ["a: unsupported: no such layer here"],
     ["a: different: explained by quirk ties with ceil"],
     [],
-    ["b: 2 of 12 elements outside the bound; at 4,1 nan, reference 3, allowed ±0.5"],
+    ["b: 2 of 12 elements outside the bound; at row 4, column 1: nan, reference 3, allowed ±0.5"],
 ]  # fmt: skip
 """What is said below each row, in the terminal and in the report."""
 
@@ -81,29 +85,29 @@ STEPS = [
     ["~", "conv1", "forward", "isolated", "equivalent", "0.25", "conv", "1", "1.0000", "4.0000", "0.25"],
     ["!", "conv1", "backward", "isolated", "different", "12", "conv", "1", "2.0000", "5.0000", "0.40"],
     ["?", "fc1", "backward", "isolated", "inconclusive", "0.5", "fc", "1", "", "0.5000", ""],
-    ["*", "conv1", "update", "isolated", "different: ties, ceil", "inf", "conv", "1", "3.0000", "6.0000", "0.50"],
+    ["*", "conv1", "update", "isolated", "different: ties, ceil", "bits", "conv", "1", "3.0000", "6.0000", "0.50"],
     [">", "conv1", "forward", "propagated", "inherited", "12", "conv", "1", "", "", ""],
-    ["!", "fc1", "forward", "propagated", "nonfinite", "inf", "fc", "1", "", "", ""],
+    ["!", "fc1", "forward", "propagated", "nonfinite", "bits", "fc", "1", "", "", ""],
 ]
 """The cells of the layer table."""
 
 CSV = {
-    0: {"a": ("identical", "", "", 0.0, None, None, None, 0, 0, 0, 1.0),
-        "b": ("equivalent", "", "", 0.25, 1.5, 1.25, 1.0, 3, 0, 0, 4.0)},
-    1: {"a": ("different", "", "lrn", 4.0, 5.0, 1.0, 1.0, 9, 0, 2, 2.0),
-        "b": ("different", "", "", 12.0, -11.0, 1.0, 1.0, 7, 1, 3, 5.0)},
-    2: {"a": ("unsupported", "", "", 0.0, None, None, None, 0, 0, 0, None),
-        "b": ("inconclusive", "", "", 0.5, 0.1, 0.2, 0.2, 1, 0, 0, 0.5)},
-    3: {"a": ("different", "", "ties ceil", inf, 0.0, 2.0, 0.0, 0, 1, 1, 3.0),
-        "b": ("identical", "", "", 0.0, None, None, None, 0, 0, 0, 6.0)},
-    4: {"a": ("different", "inherited", "", 12.0, -11.0, 1.0, 1.0, 7, 1, 3, None),
-        "b": ("identical", "", "", 0.0, None, None, None, 0, 0, 0, None)},
-    5: {"a": ("equivalent", "", "", 0.25, 1.5, 1.25, 1.0, 3, 0, 0, None),
-        "b": ("nonfinite", "local", "", inf, "nan", 3.0, 0.5, 0, 0, 2, None)},
+    0: {"a": ("identical", "", "", 0.0, None, None, None, None, 0, 0, 0, 1.0),
+        "b": ("equivalent", "", "", 0.25, "channel 2, y 0, x 1, image 1", 1.5, 1.25, 1.0, 3, 0, 0, 4.0)},
+    1: {"a": ("different", "", "lrn", 4.0, "channel 0, y 1, x 0, filter 0", 5.0, 1.0, 1.0, 9, 0, 2, 2.0),
+        "b": ("different", "", "", 12.0, "channel 0, y 1, x 1, filter 1", -11.0, 1.0, 1.0, 7, 1, 3, 5.0)},
+    2: {"a": ("unsupported", "", "", 0.0, None, None, None, None, 0, 0, 0, None),
+        "b": ("inconclusive", "", "", 0.5, "row 1, column 1", 0.1, 0.2, 0.2, 1, 0, 0, 0.5)},
+    3: {"a": ("different", "", "ties ceil", inf, "channel 0, y 0, x 0, filter 1", 0.0, 2.0, 0.0, 0, 1, 1, 3.0),
+        "b": ("identical", "", "", 0.0, None, None, None, None, 0, 0, 0, 6.0)},
+    4: {"a": ("different", "inherited", "", 12.0, "channel 1, y 0, x 1, image 1", -11.0, 1.0, 1.0, 7, 1, 3, None),
+        "b": ("identical", "", "", 0.0, None, None, None, None, 0, 0, 0, None)},
+    5: {"a": ("equivalent", "", "", 0.25, "row 5, column 1", 1.5, 1.25, 1.0, 3, 0, 0, None),
+        "b": ("nonfinite", "local", "", inf, "row 4, column 1", "nan", 3.0, 0.5, 0, 0, 2, None)},
 }  # fmt: skip
-"""By row and engine: verdict, origin, quirk, share, actual, reference, bound, ulps, signs, outside, seconds."""
-COLUMNS = ("verdict", "origin", "quirk", "share", "worst_actual", "worst_reference", "worst_bound", "ulps", "signs",
-           "outside", "seconds")  # fmt: skip
+"""By row and engine: verdict, origin, quirk, share, place, actual, reference, bound, ulps, signs, outside, seconds."""
+COLUMNS = ("verdict", "origin", "quirk", "share", "worst_at", "worst_actual", "worst_reference", "worst_bound", "ulps",
+           "signs", "outside", "seconds")  # fmt: skip
 
 ABOUT = {
     "status": "complete",
@@ -188,6 +192,24 @@ def test_the_legend_has_all_marks_and_stands_in_the_guide():
     assert display.LEGEND in guide.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (0.0, "0"),
+        (0.004, "0.004"),
+        (0.25, "25%"),
+        (3.14159, "3.14 x"),
+        (19_712.0, "19,712 x"),
+        (2.5e9, "2e+09 x"),
+        (inf, "bits"),
+    ],
+)
+def test_shares_of_the_bound_in_the_terminal(share, shown):
+    row = replace(ROWS[0], findings={"a": replace(NEAR, share=share)})
+    layers = [SimpleNamespace(name="conv1", type="conv")]
+    assert f" {shown} 2,0,1,1 " in " ".join(display.Lines(layers, ["a"]).row(row, True).split())
+
+
 @each_row
 def test_results_csv(folder, at):
     with open(folder / "results.csv", newline="") as file:
@@ -244,14 +266,22 @@ def test_the_banner_is_the_exit_code(folder, chosen, banner):
 
 
 def test_the_sentence():
-    sentence = Comparison(ROWS).sentence
-    assert sentence.startswith("5 of 11 tensors agree, 3 of them bit for bit")
-    for part in ("1 nonfinite", "3 different", "1 inconclusive", "1 not compared"):
-        assert part in sentence
-    assert "used 0.25 of what rounding allows" in sentence
-    assert "the first to differ is a conv1 backward weights_grad[0]" in sentence
-    assert "Explained by quirks: 2 of 4 differences (lrn, ties with ceil); 2 unexplained." in sentence
-    assert "inherited 1 differences" in sentence
+    assert Comparison(ROWS).sentence == (
+        "3 of 8 tensors agree, 2 of them bit for bit, 3 different, 1 inconclusive, 1 not compared; "
+        "the closest call, b conv1 forward acts, used 0.25 of what rounding allows; "
+        "the first to differ is a conv1 backward weights_grad[0]. "
+        "Explained by quirks: 2 of 3 differences (lrn, ties with ceil); 1 unexplained. "
+        "Where each engine feeds itself, 2 of 4 tensors agree, 1 differ by what earlier layers hand on, "
+        "1 in layers that differ in isolation too."
+    )
+
+
+def test_the_sentence_of_the_exact_tier():
+    exact = [replace(ROWS[0], exact=True), replace(ROWS[3], exact=True), ROWS[0]]
+    assert "2 of the 4 tensors that must match bit for bit do." in Comparison(exact).sentence
+    same = replace(ROWS[0], findings={"a": SAME, "b": SAME}, exact=True)
+    assert "All 2 tensors that must match bit for bit do." in Comparison([same, ROWS[0]]).sentence
+    assert "must match" not in Comparison(ROWS).sentence
 
 
 def test_one_engine_does_not_explain_the_other():
