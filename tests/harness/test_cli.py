@@ -95,7 +95,7 @@ def test_a_difference_is_exit_code_1_and_explained(rosetta, tmp_path, monkeypatc
     (line,) = [line for line in result.output.splitlines() if line.startswith("! ")]
     assert "conv1" in line
     assert "0,2,1,3" in line
-    assert "1 of 4096 elements outside the bound; at 17,3 3, reference" in result.output
+    assert "1 of 4096 elements outside the bound; at channel 0, y 2, x 1, image 3: 3, reference" in result.output
 
 
 def test_propagated_differences_that_are_inherited_are_no_failure(rosetta, tmp_path, monkeypatch):
