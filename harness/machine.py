@@ -3,10 +3,17 @@
 import contextlib
 import os
 import platform
+import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from .errors import BadInput
+
+MOST_THREADS = 1024
+"""More end in the thread libraries of the engines, without an error."""
+UNUSED = 2**28
+"""Bytes of address space that threads and libraries reserve, but do not use."""
 PACKAGES = ("alexnet-rosetta", "numpy", "scipy", "scikit-image", "pillow", "torch")
 
 
@@ -15,9 +22,29 @@ def processors():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads(given=None):
+    """Threads of a run: the number given, else that of ROSETTA_THREADS, else all processors.
+
+    Raises
+    ------
+    BadInput
+        That is no number from 1 to `MOST_THREADS`.
+    """
+    name, number = ("--threads", given) if given is not None else ("ROSETTA_THREADS", os.environ.get("ROSETTA_THREADS"))
+    if not number:
+        number = processors() if given is None else 0
+    if not str(number).isdecimal() or not 1 <= int(number) <= MOST_THREADS:
+        raise BadInput(f"{name} is no number of threads", expected=f"1 to {MOST_THREADS}", actual=repr(number),
+                       hint=f"this machine has {processors()} processors")  # fmt: skip
+    return int(number)
+
+
 def available_memory():
-    """Bytes that can still be taken without swapping, or None where the system does not say."""
-    free = [_meminfo("MemAvailable"), _control_group()]
+    """Bytes that can still be taken without swapping, or None where the system does not say.
+
+    What the control groups and the limits of this process (``ulimit``) leave counts too.
+    """
+    free = [_meminfo("MemAvailable"), *_control_groups(), *_limits()]
     return min((value for value in free if value is not None), default=None)
 
 
@@ -81,13 +108,26 @@ def _meminfo(key):
     return int(text.split()[0]) * 1024 if text else None
 
 
-def _control_group():
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-    except (OSError, ValueError):
-        return None
-    return None if limit == "max" else max(0, int(limit) - used)
+def _limits():
+    """Bytes that the limits of this process on address space and data leave."""
+    for limit, used, unused in ((resource.RLIMIT_AS, "VmSize", UNUSED), (resource.RLIMIT_DATA, "VmData", 0)):
+        most, text = resource.getrlimit(limit)[0], _field("/proc/self/status", used, ":")
+        if most != resource.RLIM_INFINITY and text:
+            yield max(0, most - int(text.split()[0]) * 1024 - unused)
+
+
+def _control_groups(root="/sys/fs/cgroup", own="/proc/self/cgroup"):
+    """Bytes that the control groups of this process leave, from its own to the outermost; caches can be given back."""
+    group = Path(_field(own, "0", "::") or "/")
+    for folder in (Path(root, *part.parts[1:]) for part in (group, *group.parents)):
+        try:
+            limit = (folder / "memory.max").read_text().strip()
+            used = int((folder / "memory.current").read_text())
+            used -= int(_field(folder / "memory.stat", "inactive_file", " "))
+        except (OSError, ValueError, TypeError):
+            continue
+        if limit != "max":
+            yield max(0, int(limit) - used)
 
 
 def _field(path, key, separator):

@@ -1,6 +1,7 @@
 """One comparison: check what was asked for, prepare the values, open the engines, sweep, yield rows."""
 
 from dataclasses import dataclass, replace
+from math import prod
 
 from threadpoolctl import threadpool_limits
 
@@ -11,12 +12,16 @@ from .exact_workload import ExactWorkload, check_batch, exact_network, exact_val
 from .propagated import propagated_rows
 from .quirks import find
 from .quirks.settings import parse
-from .stream import CHUNK_BYTES
+from .stream import CHUNK_BYTES, image_bytes
 from .sweep import STEPS, Sweep
 from .verdicts import UNDECIDED
 from .workload import Workload
 
 MODES = ("isolated", "propagated")
+EVALUATED, PROGRAMS = 4, 64 * 2**20
+"""Arrays of the size of a chunk, and bytes of the programs, in `memory_needed`: figures are in docs/reliability.md."""
+MOST_PASSES = 10_000
+"""Backward passes per update, each of which is run."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,11 @@ class Options:
             raise BadInput(f"{', '.join(wrong)!r} cannot be allowed", hint=f"--allow takes {', '.join(UNDECIDED)}")
         if len(set(self.engines)) < max(1, len(self.engines)):
             raise BadInput("engines must be given, each once", hint="for example --engines legacy-cpu,port")
-        if not 0 <= self.progress <= 1 or self.update_every < 1:
+        machine.threads(self.threads)
+        if not 0 <= self.progress <= 1 or not 1 <= self.update_every <= MOST_PASSES:
             raise BadInput(
                 "there is no such point of a training",
-                expected="--progress 0 to 1, --update-every 1 or more",
+                expected=f"--progress 0 to 1, --update-every 1 to {MOST_PASSES}",
                 actual=f"{self.progress}, {self.update_every}",
             )
         if self.update_every > 1 and self.mode != "isolated":
@@ -138,7 +144,7 @@ def workload(network, options):
     chosen = engines.available(options.engines)
     if options.input == "exact":
         check_batch(options.batch)
-    threads = options.threads or machine.processors()
+    threads = machine.threads(options.threads)
     settings = parse(options.quirks, chosen)
     check_mode(settings, options.mode)
     check_memory(network, inputs.cases(network, options.input, options.batch), len(chosen))
@@ -180,11 +186,24 @@ def memory_needed(network, batch, count):
     """Bytes that a comparison of ``count`` engines takes at most, roughly.
 
     Per engine its outputs, as much again for gradients and forward state, and weights, gradients, momentum; for the
-    reference the rounded outputs, the recorded parameters and momentum, the gradients; and the chunks in float64.
+    reference the rounded outputs, the recorded parameters and momentum, the gradients; what it evaluates in float64 at
+    a time; and what the programs take before there is a network.
     """
     acts = 4 * batch * sum(layer.outputs for layer in network.layers)
     values = 4 * network.spec.parameter_count
-    return count * (2 * acts + 3 * values) + acts + 3 * values + 8 * CHUNK_BYTES
+    return count * (2 * acts + 3 * values) + acts + 3 * values + EVALUATED * _evaluated(network, batch) + PROGRAMS
+
+
+def _evaluated(network, batch):
+    """Bytes of the largest chunk of images, or matrix and its bounds, that is evaluated in float64."""
+    layers = network.graph.layers
+    images = [
+        image_bytes(layer, (layers[name].outputs for name in layer.inputs))
+        for layer in network.layers
+        if layer.type != "data"
+    ]
+    matrices = [16 * prod(shape) for layer in network.layers for shape in networks.parameter_shapes(layer).values()]
+    return max(min(batch * max(images), max(CHUNK_BYTES, *images)), *matrices, 0)
 
 
 def check_mode(settings, mode):

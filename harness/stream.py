@@ -17,9 +17,13 @@ _POOL = ThreadPoolExecutor(thread_name_prefix="judge")
 def chunks(layer, inputs):
     """Slices of images, as many at a time as float64 evaluation of the layer may take in memory."""
     batch = inputs[0].shape[1]
-    per_image = 8 * (2 * sum(array.shape[0] for array in inputs) + 3 * layer.outputs)
-    step = max(1, CHUNK_BYTES // per_image)
+    step = max(1, CHUNK_BYTES // image_bytes(layer, (array.shape[0] for array in inputs)))
     return [slice(start, min(start + step, batch)) for start in range(0, batch, step)]
+
+
+def image_bytes(layer, rows):
+    """What a layer's evaluation in float64 takes for one image; ``rows`` are those of its inputs."""
+    return 8 * (2 * sum(rows) + 3 * layer.outputs)
 
 
 def columns(array, part):

@@ -12,6 +12,8 @@ from . import isa
 from .errors import Refused
 
 LIMIT = 2**31 - 1
+MOST_THREADS = 1024
+"""More end in the thread library, without an error."""
 GENERATIONS = (2011, 2012, 2014)
 _logs = []
 _chosen = []
@@ -39,7 +41,12 @@ def col(name, array):
 
 def default_threads():
     """Threads the kernels use unless told otherwise: ROSETTA_THREADS, or the processors this process may use."""
-    return int(os.environ.get("ROSETTA_THREADS") or len(os.sched_getaffinity(0)))
+    given = os.environ.get("ROSETTA_THREADS")
+    if not given:
+        return len(os.sched_getaffinity(0))
+    if not given.isdecimal() or not 1 <= int(given) <= MOST_THREADS:
+        raise Refused("ROSETTA_THREADS", f"a number from 1 to {MOST_THREADS}", given)
+    return int(given)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ by side, and kept. What is kept is found by content: kernel files, wrapper, comp
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -130,17 +131,31 @@ class Kernels:
             _write(self.folder / key, name)
 
     def _kept(self, kernel, kinds):
-        """The cubin of an instance if there is one: a small file under the instance's key names it."""
+        """The cubin of an instance if there is one: a small file under the instance's key names it.
+
+        Both must be ours, for the folder may be one that others write to, and the name must be one that we give.
+        """
+        entry = self.folder / self._key(kernel, kinds)
         try:
-            path = self.folder / (self.folder / self._key(kernel, kinds)).read_text(encoding="utf-8")
-        except FileNotFoundError:
+            name = entry.read_text(encoding="utf-8") if _is_ours(entry) else ""
+        except (OSError, ValueError):
             return None
-        return path if path.is_file() else None
+        path = self.folder / name
+        return path if re.fullmatch(r"[0-9a-f]{32}\.cubin", name) and _is_ours(path) else None
 
     def _key(self, kernel, kinds):
         parts = (cuda_source.fingerprint(), cuda_source.wrapper(kernel, kinds), compiler_version(self.compiler),
                  self.architecture, *FLAGS)  # fmt: skip
         return sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _is_ours(path):
+    """Whether a path is a plain file of this user or of root, and no link."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_uid in (0, os.getuid())
 
 
 def _weight(instance):

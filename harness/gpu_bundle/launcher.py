@@ -21,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ARCHIVE = Path(sys.argv[0]).absolute()
+MARK = "rosetta-gpu-bundle"             # a file in the environments that this program made, with what is in them
 
 
 def main(arguments):
@@ -32,15 +33,19 @@ def main(arguments):
     env = Path(option(arguments, "--env") or ARCHIVE.with_name("rosetta-gpu-env")).absolute()
     with zipfile.ZipFile(ARCHIVE) as archive:
         manifest = json.loads(archive.read("manifest.json"))
-    problem = unfit(manifest["python"], from_source)
+    problem = unfit(manifest["python"], from_source) or foreign(env)
     if problem:
         print(f"rosetta-gpu: {problem}", file=sys.stderr)
         return 2
     python = env / "bin" / "python"
-    mark = env / "installed"
+    mark = env / MARK
     digest = hashlib.sha256(ARCHIVE.read_bytes()).hexdigest()
     if not mark.is_file() or mark.read_text() != digest:
-        install(env, python, manifest["wheels"], from_source)
+        try:
+            install(env, python, manifest["wheels"], from_source)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"rosetta-gpu: {env} could not be filled: {error}", file=sys.stderr)
+            return 2
         mark.write_text(digest)
     if install_only:
         return 0
@@ -59,10 +64,21 @@ def unfit(wanted, from_source):
     return "" if present("numpy") else "NumPy is not installed for this Python"
 
 
+def foreign(env):
+    """Why a folder cannot become the environment, which empties it; "" if it is new, empty or one that we made."""
+    if not os.path.lexists(env):
+        return ""
+    if env.is_symlink() or not env.is_dir():
+        return f"{env} is no folder; --env takes a new one"
+    made = (env / MARK).is_file()
+    return "" if made or not any(env.iterdir()) else f"{env} holds files of others; --env takes a new or empty folder"
+
+
 def install(env, python, wheels, from_source):
     """Make the virtual environment and fill it."""
     print(f"installing into {env}", flush=True)
     venv.create(env, system_site_packages=True, with_pip=False, clear=True)
+    (env / MARK).write_text("unfinished")
     site = next(env.glob("lib/python3*/site-packages"))
     # A virtual environment made from one sees the system's packages, not those of the one it was made from.
     (site / "parent.pth").write_text("".join(f"{path}\n" for path in sys.path if path.endswith("-packages")))
@@ -83,7 +99,7 @@ def pycuda_source(bundle):
     """The source of PyCUDA, unpacked and told where the toolkit is."""
     (archive,) = (bundle / "sources").glob("pycuda-*.tar.gz")
     with tarfile.open(archive) as tar:
-        tar.extractall(bundle / "sources")
+        tar.extractall(bundle / "sources", filter="data")
     source = Path(str(archive)[: -len(".tar.gz")])
     toolkit = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "/usr/local/cuda"
     (source / "siteconf.py").write_text(f"CUDA_ROOT = {toolkit!r}\nCUDA_ENABLE_CURAND = False\n")

@@ -24,10 +24,12 @@ def write(folder, out=None):
     Raises
     ------
     errors.RosettaError
-        The record cannot be read, or the file cannot be written.
+        The record cannot be read, the page not be drawn, or the file not be written.
     """
-    from .page import render
-
+    try:
+        from .page import render
+    except ImportError as error:        # also where there is no memory for the libraries of the charts
+        raise BadInput(f"the report cannot be drawn: {error}", hint=f"later, 'rosetta report {folder}'") from error
     with reading(folder):
         page = render(read(folder)).encode("utf-8", "backslashreplace")
     path = Path(out) if out is not None else Path(folder) / "report.html"

@@ -151,6 +151,8 @@ def test_report_can_be_written_again(rosetta, tmp_path):
         (("tiny", "--engines", "reference,reference"), ("once",)),
         (("tiny", "--engines", "reference", "--passes", "sideways"), ("sideways", "forward, backward, update")),
         (("tiny", "--engines", "reference", "--input", "none.npz"), ("none.npz", "no such file")),
+        (("tiny", "--threads", "100000"), ("--threads", "1 to 1024", "100000")),
+        (("tiny", "--update-every", 10**12), ("--update-every 1 to 10000", "1000000000000")),
         (("tiny", "--engines", "reference", "--weights", "none.npz"), ("none.npz", "no such file")),
         (("tiny", "--engines", "reference", "--input", "exact", "--batch", "6"), ("power of two", "--batch 4")),
     ],

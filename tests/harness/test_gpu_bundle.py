@@ -201,6 +201,44 @@ def test_the_archive_installs_itself_once_and_runs_the_check(archive):
     assert second.stdout == f"check gpu --golden {env}/bundle/golden --steps 5\n"
 
 
+def test_the_folder_of_the_environment_is_emptied_only_if_it_is_one(archive, tmp_path):
+    thesis = tmp_path / "work" / "docs" / "thesis.txt"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("years of work")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "work")
+    for env in (tmp_path / "work", link, thesis):
+        refused = run_archive(archive, "--env", env, "--install-only")
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "--env takes a new" in refused.stderr
+    assert thesis.read_text() == "years of work"
+    assert launcher.foreign(tmp_path / "new") == ""
+    (tmp_path / "empty").mkdir()
+    assert run_archive(archive, "--env", tmp_path / "empty", "--install-only").returncode == 0
+    (tmp_path / "empty" / launcher.MARK).write_text("unfinished")
+    assert "installed alexnet_rosetta" in run_archive(archive, "--env", tmp_path / "empty", "--install-only").stdout
+
+
+def test_an_installation_that_fails_says_so_in_a_line(archive):
+    with ZipFile(archive, "a") as files:
+        manifest = json.loads(files.read("manifest.json"))
+    broken = archive.with_name("broken.pyz")
+    pack.write(broken, {"manifest.json": json.dumps(manifest).encode(), next(iter(manifest["wheels"])): b"no wheel"})
+    failed = run_archive(broken, "--install-only")
+    assert failed.returncode == 2
+    assert "Traceback" not in failed.stderr
+    assert "could not be filled" in failed.stderr
+
+
+def test_sources_cannot_leave_their_folder(tmp_path):
+    (tmp_path / "sources").mkdir()
+    with tarfile.open(tmp_path / "sources" / "pycuda-1.tar.gz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("../../outside"))
+    with pytest.raises(tarfile.FilterError):
+        launcher.pycuda_source(tmp_path)
+    assert not (tmp_path.parent / "outside").exists()
+
+
 def test_the_environment_sees_what_this_python_has(archive):
     run_archive(archive, "--install-only")
     python = archive.with_name("rosetta-gpu-env") / "bin" / "python"

@@ -66,6 +66,27 @@ def test_a_lost_cubin_is_made_again(compiler, tmp_path):
     assert compiler.calls() == 2
 
 
+def test_a_key_leads_only_to_what_is_ours(compiler, tmp_path, monkeypatch):
+    kernels = Kernels("sm_90", tmp_path / "cache", compiler("13.0"))
+    path = kernels.path(*INSTANCES[0])
+    (key,) = [entry for entry in path.parent.iterdir() if entry != path]
+    name = key.read_text()
+    elsewhere = tmp_path / f"{'0' * 32}.cubin"
+    elsewhere.write_text("another program")
+    for wrong in (str(elsewhere), f"../{elsewhere.name}", "", "\0", key.name):
+        key.write_text(wrong)
+        assert kernels._kept(*INSTANCES[0]) is None
+    key.write_text(name)
+    assert kernels._kept(*INSTANCES[0]) == path
+    path.unlink()
+    path.symlink_to(elsewhere)
+    assert kernels._kept(*INSTANCES[0]) is None
+    assert kernels.path(*INSTANCES[0]) == path
+    assert not path.is_symlink()
+    monkeypatch.setattr(os, "getuid", lambda: 10**6)            # of root, which this may be, files are ours
+    assert (kernels._kept(*INSTANCES[0]) is None) == (path.stat().st_uid != 0)
+
+
 def test_processes_that_compile_the_same_do_not_disturb_each_other(compiler, tmp_path):
     makers = [Kernels("sm_90", tmp_path / "cache", compiler("13.0"), workers=1) for _ in range(4)]
     threads = [threading.Thread(target=maker.prepare, args=(INSTANCES,)) for maker in makers]

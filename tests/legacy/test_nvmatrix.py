@@ -242,3 +242,10 @@ def test_shapes_that_do_not_fit_are_refused():
                   scaleAB=1)
     with pytest.raises(Refused, match="shape of the vector"):
         primitive("addVector", [_call.row("a", a), _call.row("b", b)], [_call.row("target", None)], scaleVec=1)
+
+
+@pytest.mark.parametrize("given", ["abc", "0", "-5", "100000"])
+def test_no_number_of_threads_is_refused(monkeypatch, given):
+    monkeypatch.setenv("ROSETTA_THREADS", given)
+    with pytest.raises(Refused, match="ROSETTA_THREADS\n  expected: a number from 1 to 1024"):
+        _call.default_threads()
