@@ -69,7 +69,7 @@ class Measurement:
         return self.options.batch / self.total(engine).seconds
 
 
-def measure(options, repeat=5):
+def measure(options, repeat=5, done=lambda total, what: None):
     """Time training steps.
 
     Parameters
@@ -77,18 +77,24 @@ def measure(options, repeat=5):
     options : run.Options
     repeat : int
         Timed steps for each engine, after one that is not.
+    done : callable
+        Called after every layer and pass with how many there will be, and what it was.
 
     Returns
     -------
     Measurement
     """
     work = run.prepare(options)
+    total = run.step_count(work, "isolated") * len(work.engines) * (repeat + 1)
     samples, copies = {}, {}
     with threadpool_limits(work.threads):
         sessions = work.open_sessions()
         for turn in range(repeat + 1):
             for name, session in sessions.items():
-                timed = [(key, session.seconds(*key)) for key in training_step(work, session)]
+                timed = []
+                for key in training_step(work, session):
+                    timed.append((key, session.seconds(*key)))
+                    done(total, f"{f'step {turn}' if turn else 'warm-up'} {name} {key[1]} {key[0]}")
                 if turn:
                     for key, seconds in timed:
                         samples.setdefault((*key, name), []).append(seconds)

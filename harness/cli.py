@@ -189,19 +189,18 @@ def study(net, layer, params, batch):
 
 @cli.command()
 @click.argument("net")
-@click.option("--params", metavar="FILE")
+@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
 @click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=_names, help="Engines to time.")
 @click.option("--batch", default=128, show_default=True, type=click.IntRange(1), help="Number of cases.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @click.option("--repeat", default=5, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
-def bench(net, params, engines, batch, threads, repeat):
-    """Time full training steps of NET, engines interleaved: seconds per layer and pass, and what they achieve."""
-    from . import bench_table
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Store it, as .json or .csv.")
+def bench(net, repeat, out, **options):
+    """Time full training steps of NET, engines interleaved: time per layer and pass, and what they achieve."""
     from .run import Options
+    from .terminal import run_bench
 
-    options = Options(net, params=params, engines=engines, input="random", batch=batch, threads=threads)
-    for line in bench_table.lines(options, repeat):
-        _say(line)
+    run_bench(Options(net, input="random", **options), repeat, out)
 
 
 @cli.group()

@@ -6,7 +6,7 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import api, display, run
+from . import api, bench, bench_table, display, run
 from .errors import BadInput
 from .table import decisive, total_seconds
 from .verdicts import exit_code
@@ -23,6 +23,15 @@ class Terminal(Console):
 def threads(number):
     """A number of threads in words."""
     return f"{number} thread{'s' if number > 1 else ''}"
+
+
+def bar(console, total=None):
+    """A progress bar that runs, and vanishes when it is stopped, and its only task."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+    task = progress.add_task("", total=total)
+    progress.start()
+    return progress, task
 
 
 class Printer:
@@ -61,10 +70,7 @@ class Printer:
             self.print(text)
         self.print(self._lines.header(), "bold")
         if self.console.is_terminal:
-            bar = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-            self.progress = Progress(*bar, TimeElapsedColumn(), console=self.console, transient=True)
-            self._task = self.progress.add_task("", total=run.step_count(work, self.mode))
-            self.progress.start()
+            self.progress, self._task = bar(self.console, run.step_count(work, self.mode))
 
     def row(self, row):
         """One line, and more where something is wrong."""
@@ -88,12 +94,40 @@ class Printer:
     def print(self, text, style=None):
         """One line, uncut; control characters as escapes."""
         try:
-            self.console.print(
-                display.printable(text), style=style, markup=False, highlight=False, soft_wrap=True
-            )
+            say(self.console, text, style)
         except OSError as error:
             self.lost, self.console.quiet = error, True
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be flushed
+
+
+def run_bench(options, repeat, out):
+    """Time, print the tables, store them; a bar on a terminal, which stays silent otherwise, shows how far it is."""
+    if out is not None:
+        bench_table.check_file(out)
+    console, progress = Terminal(), None
+    say(console, f"{options.net}: of each engine one step to warm up and {repeat} that are timed, in turn")
+    if console.is_terminal:
+        progress, task = bar(console)
+
+    def done(total, what):
+        if progress is not None:
+            progress.update(task, total=total, advance=1, description=what)
+
+    try:
+        found = bench.measure(options, repeat, done)
+    finally:
+        if progress is not None:
+            progress.stop()
+    for line in bench_table.lines(found):
+        say(console, line)
+    if out is not None:
+        bench_table.write(out, found)
+        say(console, f"stored in {out}")
+
+
+def say(console, text, style=None):
+    """Print one line, uncut; control characters as escapes."""
+    console.print(display.printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def run_compare(options, out, keep):

@@ -72,7 +72,7 @@ LEVELS = {
     "layers": 16,
     "study": 17,
     "doctor": 16,
-    "terminal": 17,
+    "terminal": 18,
     "cli": 19,
 }
 

@@ -15,7 +15,7 @@ def timing(job):
     found = bench.measure(options, job.settings.repeat)
     job.numbers |= {
         "network": net, "batch": options.batch, "repeat": found.repeat, "engines": names,
-        "layers": [line(found, *counted) for counted in bench_table.counted(found)],
+        "layers": bench_table.plain(found),
         "total_seconds": {name: {step: found.total(name, step).seconds for step in (*bench.PASSES, "all")}
                           for name in names},
         "copy_seconds": {name: copies.seconds for name, copies in found.copies.items()},
@@ -36,13 +36,3 @@ def available(job, name):
     if not ok:
         job.numbers.setdefault("unavailable", {})[name] = reason
     return ok
-
-
-def line(found, layer, step, work):
-    """One layer and pass."""
-    timings = {name: found.timings[layer, step, name] for name in found.options.engines
-               if (layer, step, name) in found.timings}  # fmt: skip
-    return {"layer": layer, "pass": step, "operations": work.operations, "bytes": work.bytes,
-            "model_seconds_gtx_580": work.seconds(peaks.GTX_580),
-            "seconds": {name: timing.seconds for name, timing in timings.items()},
-            "spread": {name: timing.spread for name, timing in timings.items()}}  # fmt: skip

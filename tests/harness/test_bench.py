@@ -1,12 +1,15 @@
 """Timing full training steps."""
 
+import csv
+import json
 import re
 import sys
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
-from alexnet_rosetta.harness import bench, bench_table, engines
+from alexnet_rosetta.harness import bench, bench_table, cli, engines, networks
 from alexnet_rosetta.harness.engines.reference import Reference, ReferenceSession
 from alexnet_rosetta.harness.engines.torch import CardClock
 from alexnet_rosetta.harness.peaks import Peak
@@ -78,7 +81,7 @@ def test_a_ratio_is_the_first_over_the_second_and_outside_the_noise():
     assert line((0.3, 0.01), (0.1, 0.01)) == ("one/two", "3.00")
     assert line((0.3, 0.15), (0.1, 0.1)) == ("one/two", "-")
     assert line((3e-4, 0.0), (1e-1, 0.0)) == ("one/two", "-")
-    assert line((0.3, 0.01), (0.1, 0.01), (0.1, 0.01), names=("a", "b", "c")) == ("c", "(0.010000)")
+    assert line((0.3, 0.01), (0.1, 0.01), (0.1, 0.01), names=("a", "b", "c")) == ("c", "(10)")
 
 
 def test_shares_of_the_peak_and_the_labelled_model(card):
@@ -106,6 +109,89 @@ def test_images_per_second_stand_beside_those_of_2012(card):
                               1, found.timings, {}, {})  # fmt: skip
     assert "208-250 images/s, from 90 epochs of 1.2 million images in 5 to 6 days" in "\n".join(
         bench_table.comparison_with_2012(paper))  # fmt: skip
+
+
+def measured(timings, engines=("legacy-cpu", "port"), net="alexnet", peaks=None):
+    """A Measurement with the same timings for every layer and pass."""
+    network = networks.load(net)
+    steps = [(layer.name, "forward") for layer in network.layers if layer.type != "data"]
+    steps += [(layer.name, "backward") for layer in network.graph.backward_order()]
+    found = {(*key, name): bench.Timing(*timings[k]) for key in steps for k, name in enumerate(engines)}
+    return bench.Measurement(Options(net, engines=engines, batch=128), network, 5, found, {}, peaks or {})
+
+
+@pytest.mark.parametrize("seconds", [1.234e-6, 0.01234, 12.34])
+def test_lines_of_two_engines_fit_an_ordinary_terminal(seconds):
+    found = measured([(seconds, seconds / 7), (2 * seconds, seconds / 3)])
+    lines = list(bench_table.lines(found))
+    assert max(map(len, lines)) < 100
+    tables = lines[3 : lines.index("")] + lines[lines.index("") + 1 : -4]
+    assert max(map(len, tables)) <= 84
+    body = [line for line in lines if " forward " in line]
+    assert not any(re.search(r"\.\d{4}|e[-+]", line) for line in body)
+
+
+def test_quartiles_further_apart_than_the_median_are_marked():
+    quiet, noisy = measured([(0.01, 0.009)] * 2), measured([(0.01, 0.009), (0.01, 0.011)])
+    assert not any("*" in line for line in bench_table.seconds_table(quiet))
+    (conv,) = [line for line in bench_table.seconds_table(noisy) if line.startswith("conv1a ") and "forward" in line]
+    assert "10.0 (9.0)  " in conv
+    assert "10.0 (11)*" in conv
+    assert list(bench_table.seconds_table(noisy))[-1].startswith("* ")
+
+
+def bench_command(folder, monkeypatch, *more):
+    monkeypatch.chdir(folder)
+    return CliRunner().invoke(cli.cli, ["bench", "tiny", "--engines", "reference,port", "--batch", "4", "--repeat", "2",
+                                        "--threads", "1", *more])  # fmt: skip
+
+
+def test_a_bench_is_stored_as_json_and_as_csv(tmp_path, monkeypatch):
+    assert bench_command(tmp_path, monkeypatch, "--out", "b.json").output.endswith("stored in b.json\n")
+    about = json.loads((tmp_path / "b.json").read_text())
+    assert (about["repeat"], about["options"]["batch"], about["environment"]["threads"]) == (2, 4, 1)
+    assert set(about["images_per_second"]) == {"reference", "port"}
+    (conv,) = [row for row in about["layers"] if (row["layer"], row["pass"]) == ("conv1", "forward")]
+    assert set(conv["seconds"]) == set(conv["spread"]) == {"reference", "port"}
+    assert bench_command(tmp_path, monkeypatch, "--out", "b.csv").exit_code == 0
+    with open(tmp_path / "b.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == sum(len(row["seconds"]) for row in about["layers"])
+    assert float(lines[0]["seconds"]) > 0
+    assert int(lines[0]["operations"]) == about["layers"][0]["operations"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.csv", "b.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("b.txt", ".json or .csv"), ("there.json", "exists"), ("no/b.json", "no folder no"), ("b", ".json or .csv")],
+)
+def test_a_file_that_cannot_be_stored_is_refused_before_anything_runs(tmp_path, monkeypatch, name, words):
+    (tmp_path / "there.json").write_text("mine")
+    monkeypatch.setattr(bench, "measure", lambda *_: pytest.fail("it ran"))
+    result = bench_command(tmp_path, monkeypatch, "--out", name)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert words in result.stderr
+    assert (tmp_path / "there.json").read_text() == "mine"
+
+
+def test_the_bar_of_a_bench_ends_full(monkeypatch):
+    told = []
+    bench.measure(Options("tiny", engines=("reference", "port"), input="random", batch=4, threads=1), 2,
+                  lambda total, what: told.append((total, what)))  # fmt: skip
+    assert {total for total, _ in told} == {len(told)}
+    assert told[0][1].startswith("warm-up reference forward ")
+    assert told[-1][1].startswith("step 2 port update ")
+
+
+def test_a_bench_says_at_once_what_it_does(tmp_path, monkeypatch):
+    def measure(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "measure", measure)
+    result = bench_command(tmp_path, monkeypatch)
+    assert result.exit_code == cli.INTERRUPTED
+    assert result.output.splitlines()[0] == "tiny: of each engine one step to warm up and 2 that are timed, in turn"
 
 
 def test_timing_of_samples_is_median_and_quartile_distance():
