@@ -214,7 +214,7 @@ CASES = {
     "tica-accumulate-root": Case(TICA.format(3) + Case.layers, ANOTHER_COST),
     "tica-window-not-mirrored": Case(TICA.format(4) + Case.layers, ANOTHER_COST),
     "cnorm-ignores-means": after(f"type=cnorm\n{NORM}", params=LRN),
-    "super-eps-mean-not-squared": Case(params={"fc9": RATES + "superEps=0.01"}),
+    "super-eps-mean-not-squared": Case(params={"fc9": RATES + "superEps=1"}),
     "conv-oversample-overwrites": Case(SPARSE, {"other": RATES}),
     "href-overwrites": Case(MIRROR, {"fc1": RATES}),
     "one-row-vectors": Case(ONE_WEIGHT, {"flat": RATES, "single": RATES + "wball=0.05"}),

@@ -121,3 +121,22 @@ def test_what_the_legacy_engine_refuses_is_unsupported(monkeypatch):
 
     with pytest.raises(Unsupported, match="12 filters; expected: a multiple of 16"):
         LegacySession(Network()).forward("conv1", [])
+
+
+COMPARED = {"tiny": (20, 43, 28), "cifar": (14, 20, 16), "zoo": (58, 91, 52), "alexnet": (45, 92, 74)}
+"""Rows of the shipped networks: forward, backward, update."""
+
+
+@pytest.mark.parametrize(
+    ("net", "passes"),
+    [
+        *((net, ("forward", "backward", "update")) for net in ("tiny", "cifar", "zoo")),
+        pytest.param("alexnet", ("forward",), marks=pytest.mark.slow),
+    ],
+)
+def test_shipped_engines_refuse_nothing_in_shipped_networks(net, passes):
+    found = harness.compare(net, engines=engines.DEFAULT, input="random", batch=2, passes=passes)
+    for engine in engines.DEFAULT:
+        compared = [row for row in found.table if row.findings[engine].status in ("identical", "equivalent", "different")]
+        assert [sum(row.step == step for row in compared) for step in passes] == list(COMPARED[net][: len(passes)])
+        assert len(compared) == len(found.table)

@@ -1,14 +1,21 @@
 """What every switch of the ledger does: in the position of the reference an engine agrees with it, in the other one it
 does not, and the comparison says which quirk it is."""
 
+import numpy as np
 import pytest
 from quirk_nets import CASES
 from small_nets import write_net
 
 from alexnet_rosetta.harness.api import compare
+from alexnet_rosetta.harness.judge import judge
 from alexnet_rosetta.harness.quirks import LEDGER
+from alexnet_rosetta.harness.reference import Bounded
+from alexnet_rosetta.harness.run import Options, prepare, rows
+from alexnet_rosetta.harness.verdicts import Finding
 
 ENGINES = {"legacy-cpu": "legacy", "port": "port"}
+LARGER = {("rate-in-momentum", f"{name}_inc{i}"): 100 for name, i in (("weights", "[0]"), ("biases", ""))}
+"""By how much the terms of a sum are larger where a switch is turned: one over the learning rate of the networks."""
 
 
 def test_every_quirk_that_a_layer_can_show_has_a_case():
@@ -35,6 +42,38 @@ def test_the_switch_makes_the_difference(tmp_path, case, engine):
     assert found.exit_code == 1
     failed = [row for row in found.table if row.findings[engine].fails]
     assert {row.quirk.get(engine) for row in failed} == {(name,)}, [(r.layer, r.tensor, r.quirk) for r in failed]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_engines_mean_the_same_by_a_switch(tmp_path, case):
+    """In the position of which the reference has no formula the engines are held against each other, in its bound.
+
+    Where the other formula gives larger values, or computes what the reference copies, those are the magnitude.
+    """
+    name = case.partition(",")[0]
+    net = write_net(tmp_path, *CASES[case].files())
+    others = [f"{other}=off" for other, quirk in LEDGER.items() if quirk.kind == "defect" and quirk.layers]
+    against = [*others, f"{name}={'off' if LEDGER[name].meant else 'on'}"]
+    work = prepare(Options(net, engines=tuple(ENGINES), input="random", batch=16, quirks=tuple(against)))
+    kept, latest = {}, {}
+
+    def keep(stream):
+        bounded = latest.pop((stream.layer.name, stream.tensor))
+        kept[stream.layer.name, stream.step, stream.tensor] = bounded, *stream.found.values()
+
+    work.inspect = lambda layer, tensor, bounded: latest.setdefault((layer.name, tensor), bounded)
+    work.kept = keep
+    changed = [row for row in rows(work, "isolated") if any(found.fails for found in row.findings.values())]
+    assert changed
+    for row in changed:
+        bounded, legacy, port = kept[row.layer, row.step, row.tensor]
+        if isinstance(legacy, Finding):
+            assert legacy == port
+            continue
+        magnitude = np.maximum(bounded.magnitude * LARGER.get((name, row.tensor), 1), abs(legacy))
+        terms = np.maximum(bounded.terms, 4)
+        found = judge(Bounded(legacy.astype(np.float64), magnitude, terms), port.astype(np.float32))
+        assert found.agrees, (row.layer, row.tensor, found)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
