@@ -31,7 +31,7 @@ class Verdict:
         self.shape = tuple(shape)
         self._elements = self._differing = self._loose = 0
         self._outside = self._nonfinite = 0
-        self._share, self._at, self._worst = -1.0, None, None
+        self._share, self._at, self._worst = 0.0, None, None
         self._ulps = self._signs = 0
         self._bound_squares = self._reference_squares = 0.0
         self._histogram = np.zeros(HISTOGRAM_BINS, np.int64)
@@ -79,7 +79,7 @@ class Verdict:
         self._ulps, self._signs = max(self._ulps, ulps), self._signs + signs
         self._histogram += block.histogram()
         largest = float(block.share.max(initial=0.0))
-        if largest >= max(self._share, 0.0):
+        if largest > 0 and largest >= self._share:
             self._remember(block, largest, offset)
 
     def _remember(self, block, share, offset):
@@ -109,7 +109,7 @@ class Verdict:
         return Finding(
             status=self._status(),
             elements=elements,
-            share=max(self._share, 0.0),
+            share=self._share,
             worst=self._worst,
             ulps=self._ulps,
             signs=self._signs,

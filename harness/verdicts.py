@@ -40,7 +40,7 @@ class Finding:
     share : float
         Largest |x - r| / bound; inf where bits had to match and did not.
     worst : Worst or None
-        Where that was.
+        Where that was; None where no element used any of its bound.
     ulps : int
         Largest distance to the reference rounded to float32, in units in the last place, among elements of the same
         sign whose bound does not exceed their value.
