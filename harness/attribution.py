@@ -113,7 +113,7 @@ class Attribution:
         """The tensor of a step that an engine does once more; None if it cannot."""
         try:
             return again.fetch(self._session(engine, again, settings))
-        except (NotImplementedError, KeyError):
+        except Exception:  # whatever stops it: then it is no explanation
             return None
 
     def _session(self, engine, again, settings):

@@ -94,6 +94,11 @@ class Graph:
             if source in self.wants_gradient and not _reads_constants(layer, i)
         ]
 
+    def sharing(self):
+        """Names of the layers that have a weight matrix in common with another one: set of str."""
+        lent = {layer.name: set(layer.get("weightSourceLayers", ())) - {""} for layer in self.layers.values()}
+        return set().union(*lent.values(), (name for name, lenders in lent.items() if lenders))
+
     def owner(self, layer, tensor):
         """The (layer name, tensor) that holds a parameter tensor of a layer: another one where weights are shared."""
         i, sources = index(tensor), layer.get("weightSourceLayers", ())

@@ -1,15 +1,15 @@
 """PyTorch as a witness: the same layers by its functional operations, with its autograd, on the CPU or a CUDA card.
 
 Its tensors are NCHW (in memory NHWC with the channels-last engine) and stay so from layer to layer; they are
-turned into historical matrices only where somebody reads them. What PyTorch does otherwise than 2012 is refused,
-but for ties in max pooling, which it gives to one pixel.
+turned into historical matrices only where somebody reads them. What PyTorch does otherwise than 2012 is refused, layer
+by layer, but for ties in max pooling, which it gives to one pixel, and the slope of abs at 0.
 """
 
 from time import perf_counter
 
 from ..errors import Unsupported
 from .card import card_peak
-from .torch_layers import LAYERS
+from .torch_layers import layer_of
 
 
 class Torch:
@@ -109,14 +109,15 @@ class TorchSession:
     def __init__(self, network, memory_format, device="cpu"):
         if network.progress > 0 or network.update_every > 1:
             raise Unsupported("the torch engine updates after every pass, at the rates of the beginning")
+        if network.quantise:
+            raise Unsupported("the torch engine rounds nothing between devices")
         self.graph, self.memory_format = network.graph, memory_format
         self.clock = CardClock() if device == "cuda" else WallClock()
         self._copies = {}
-        self.layers = {}
-        for name, spec in self.graph.layers.items():
-            if spec.type not in LAYERS:
-                raise Unsupported(f"layer {name}: torch engine has no {spec.type}", hint="choose other --engines")
-            self.layers[name] = LAYERS[spec.type](spec, memory_format, device)
+        self.layers = {
+            name: layer_of(spec, memory_format, device, shares=name in self.graph.sharing())
+            for name, spec in self.graph.layers.items()
+        }
         self._acts, self._acts_grad, self._inputs_grad, self._seconds = {}, {}, {}, {}
         self._isolated = set()
 
@@ -182,6 +183,9 @@ class TorchSession:
 
     def sum_grad(self, layer, parts):
         """The contributions of several consumers, added in order."""
+        for consumer, i, _ in parts:
+            if i not in self._inputs_grad.get(consumer, {}):
+                raise Unsupported(f"layer {consumer}, which reads {layer}, sends it no gradient in the torch engine")
         total = matrix(self._inputs_grad[parts[0][0]][parts[0][1]]).copy()
         for consumer, i, _ in parts[1:]:
             total += matrix(self._inputs_grad[consumer][i])

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ..errors import Unsupported
+from ..learning import has_noise, super_eps
 
 
 class Layer:
@@ -85,6 +86,33 @@ class Layer:
         return self.params, tensor
 
 
+class Absent(Layer):
+    """A layer that this engine does not have: whatever it is asked for is refused, but to take parameters.
+
+    Parameters
+    ----------
+    spec : port.config.LayerSpec
+    reason : str
+    """
+
+    device = "cpu"
+
+    def __init__(self, spec, reason):
+        self.spec, self.reason = spec, reason
+
+    def write(self, tensor, array):
+        """Nothing."""
+
+    def release(self):
+        """Nothing."""
+
+    def _refuse(self, *args):
+        raise Unsupported(self.reason)
+
+    native = native_grad = forward = backward = backward_fused = read = update = _refuse
+    labels = property(_refuse)
+
+
 class Weighted(Layer):
     """A layer with weights and biases and the historical update rule (network-and-solver 8.2)."""
 
@@ -99,6 +127,8 @@ class Weighted(Layer):
         """Δ ← μΔ + εG − λεW, W ← W + Δ; frozen at rates not above zero."""
         import torch
 
+        if any(bound > 0 for key in ("wballNormed", "wcNormMax") for bound in self.spec.get(key, ())):
+            raise Unsupported(f"layer {self.spec.name}: torch engine does not bound the norm of weights")
         with torch.no_grad():
             for name, weights in self.params.items():
                 eps, mom, decay = self.rates(name)
@@ -135,7 +165,7 @@ class Fc(Weighted):
         """Weights learn directly: Δ ← μΔ + εG."""
         if name == "biases":
             self.grads[name] = gradient
-        else:
+        elif self.rates(name)[0] > 0:
             eps, mom, _ = self.rates(name)
             self.incs[name].mul_(mom).add_(gradient, alpha=eps)
 
@@ -244,7 +274,7 @@ class Softmax(Layer):
         return inputs[0].flatten(1).softmax(1)
 
     def backward_fused(self, labels):
-        """[j = label] − p."""
+        """[j = label] − p; the coefficient of the cost is 1."""
         grad = -self._output.detach()
         grad[range(len(grad)), labels] += 1
         return [grad]
@@ -273,6 +303,10 @@ class Logreg(Layer):
 
     labels = None
 
+    def backward(self, grad, wanted):
+        """Refused: the softmax below does the work of both."""
+        raise Unsupported(f"layer {self.spec.name}: torch engine has no such cost but on its own softmax")
+
     def forward(self, inputs, mask=None):
         """Three sums over the cases; ties are not shared."""
         import torch
@@ -296,3 +330,35 @@ LAYERS = {
     "data": Layer, "conv": Conv, "fc": Fc, "pool": Pool, "cmrnorm": ResponseNorm, "neuron": Neuron, "hs": Dropout,
     "softmax": Softmax, "concat": Concat, "eltsum": EltSum, "cost.logreg": Logreg,
 }  # fmt: skip
+
+
+def layer_of(spec, memory_format, device, shares):
+    """The layer of a specification, or one that refuses all and says why.
+
+    Parameters
+    ----------
+    spec : port.config.LayerSpec
+    memory_format : torch.memory_format
+    device : str
+    shares : bool
+        Whether it has a matrix in common with another layer.
+    """
+    try:
+        if lacking := _lacking(spec, shares):
+            raise Unsupported(f"layer {spec.name}: torch engine has no {lacking}")
+        return LAYERS[spec.type](spec, memory_format, device)
+    except Unsupported as error:
+        return Absent(spec, str(error))
+
+
+def _lacking(spec, shares):
+    """What a layer asks for that no class of this module has; "" if there is nothing."""
+    if spec.type not in LAYERS:
+        return spec.type
+    if shares:
+        return "weights in common"
+    if super_eps(spec) > 0:
+        return "superEps"
+    if has_noise(spec):
+        return "noise in learning rates"
+    return "coefficient of a cost" if spec.type == "cost.logreg" and spec["coeff"] != 1 else ""

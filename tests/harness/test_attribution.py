@@ -120,3 +120,44 @@ def test_a_fault_in_the_branch_that_history_takes_is_no_quirk(tmp_path, engine, 
     assert {row.resembles.get(engine) for row in failed.values()} == {(quirk,)}
     assert f"a fault that looks like {quirk}" in found.sentence
     assert "no difference is unexplained" not in found.sentence
+
+
+class Copy:
+    """An engine without switches that computes like the port with one turned.
+
+    Parameters
+    ----------
+    quirk : str
+    factor : float
+        What all its gradients of inputs are multiplied with.
+    """
+
+    name = "copy"
+
+    def __init__(self, quirk, factor):
+        self.quirk, self.factor = quirk, np.float32(factor)
+
+    def probe(self):
+        """It is there."""
+        return True, ""
+
+    def open(self, network, threads):
+        """A session."""
+        session = engines.find("port").open(network, threads)
+        session.set_quirk(self.quirk, not LEDGER[self.quirk].meant)
+        read = session.read
+        session.read = lambda layer, tensor: read(layer, tensor) * (self.factor if tensor == "inputs_grad[0]" else 1)
+        return session
+
+
+@pytest.mark.parametrize("quirk", ["max-ties-full", "avg-pool-clipped-area", "decay-in-momentum", "abs-slope-at-zero"])
+def test_an_engine_without_switches_is_explained_by_a_copy_with_the_same_bits(tmp_path, quirk):
+    for factor in (1, 1.5):
+        work = prepare(Options(write_net(tmp_path, *CASES[quirk].files()), engines=("port",), input="random", batch=16))
+        work.engines = [Copy(quirk, factor)]
+        table = list(rows(work, "isolated"))
+        failed = [row for row in table if row.findings["copy"].fails and "copy" not in row.origin]
+        assert failed
+        for row in failed:
+            right = factor == 1 or row.tensor != "inputs_grad[0]"
+            assert row.quirk.get("copy") == ((quirk,) if right else None), (row.layer, row.tensor)
