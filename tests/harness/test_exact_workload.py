@@ -9,6 +9,7 @@ from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.reference import Bounded
 from alexnet_rosetta.harness.run import rows
+from alexnet_rosetta.harness.table import sentence
 
 
 class Rounding(ReferenceSession):
@@ -34,9 +35,13 @@ def test_all_is_eighths_and_powers_of_two(tmp_path):
 
 def test_what_must_be_exact_is(tmp_path):
     work = workload(tmp_path, input="exact")
-    for row in rows(work, "isolated"):
-        if exact.must_be_identical(work.network.spec[row.layer].to_dict(), row.tensor):
-            assert row.findings["reference"].status == "identical"
+    found = list(rows(work, "isolated"))
+    for row in found:
+        assert row.exact == exact.must_be_identical(work.network.spec[row.layer].to_dict(), row.tensor)
+        assert row.findings["reference"].status == "identical" or not row.exact
+    count = sum(row.exact for row in found)
+    assert 0 < count < len(found)
+    assert sentence(found).endswith(f" All {count} tensors that must match bit for bit do.")
 
 
 def test_one_unit_in_the_last_place_is_a_difference(tmp_path):
