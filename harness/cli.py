@@ -204,6 +204,21 @@ def bench(net, repeat, out, **options):
 
 
 @cli.group()
+def new():
+    """Write the first files of something of your own."""
+
+
+@new.command("net")
+@click.argument("name")
+def new_net(name):
+    """Write NAME.cfg and NAME-params.cfg, a small network that runs; files that exist stay as they are."""
+    from .new_net import write
+
+    definition, params = write(name)
+    click.echo(f"{definition}: the layers; {params}: learning rates. Try: rosetta compare {definition}")
+
+
+@cli.group()
 def check():
     """Check the harness and the engines themselves."""
 

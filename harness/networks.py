@@ -122,12 +122,17 @@ def altered(network, keys):
     return replace(network, spec=replace(network.spec, layers=layers))
 
 
+def noted(network, text):
+    """The network with one more thing to be said about it."""
+    return replace(network, spec=replace(network.spec, warnings=(*network.spec.warnings, text)))
+
+
 def shipped():
     """Names of the networks that come with the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.cfg") if not path.stem.endswith("-params"))
 
 
-def load(net, params=None, data=None, rules=()):
+def load(net, params=None, data=None, rules=(), forward_only=False):
     """The network of a shipped name, or of the user's own layer-definition file.
 
     Parameters
@@ -140,6 +145,8 @@ def load(net, params=None, data=None, rules=()):
         What the data provider would say; by default what can be told from the file, `dataset.of_file`.
     rules : sequence of str
         Of `RULES`.
+    forward_only : bool
+        Make up what only learning needs, learning rates above all, where the parameter file lacks it or is missing.
 
     Raises
     ------
@@ -164,5 +171,5 @@ def load(net, params=None, data=None, rules=()):
     facts = data or dataset.of_file(config.read_sections(definition, "salvage" in rules))
     told = {"data_dims": facts.dims, "num_classes": facts.classes, "tree": facts.tree and config.Tree(*facts.tree)}
     switched = {rule.replace("-", "_"): True for rule in rules}
-    spec = config.load_network(definition, params_file, **told, **switched)
+    spec = config.load_network(definition, params_file, **told, **switched, forward_only=forward_only)
     return Network(definition.stem, definition, params_file, spec)

@@ -129,7 +129,8 @@ def prepare(options):
     BadInput, port.config.ConfigError
         What is wrong, with a hint. Nothing was written, and no large memory taken.
     """
-    network = networks.load(options.net, options.params, rules=options.rules)
+    forward_only = options.passes == ("forward",)
+    network = networks.load(options.net, options.params, rules=options.rules, forward_only=forward_only)
     if options.weights is None:
         parameters.require_none_from_checkpoint(network)
     return workload(network, options)
@@ -139,7 +140,8 @@ def workload(network, options):
     """`prepare` for a network that was loaded already; ``net`` and ``params`` of the options are not used."""
     if not network.spec.has_params:
         raise BadInput(
-            f"{network.definition}: learning rates are missing", hint="give the layer-parameter file with --params"
+            f"{network.definition}: learning rates are missing",
+            hint="give the layer-parameter file with --params, or --passes forward, which needs none",
         )
     chosen = engines.available(options.engines)
     if options.input == "exact":
@@ -153,6 +155,9 @@ def workload(network, options):
     tape = Tape(options.seed)
     point = {"progress": options.progress, "update_every": options.update_every, "quantise": options.quantise}
     network = replace(network, **point, minibatch=minibatch.batch)
+    if options.batch not in (minibatch.batch, Options.batch):
+        note = f"{options.input} holds {minibatch.batch} cases: those are used, and --batch {options.batch} is not"
+        network = networks.noted(network, note)
     more = {"settings": settings, "explains": True}
     if options.input != "exact":
         return Workload(network, chosen, minibatch, values, tape, options.passes, threads, **more)

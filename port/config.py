@@ -11,14 +11,15 @@ from types import MappingProxyType
 from typing import Any
 
 from . import grammar, rates
-from .ini import MAX_WARNINGS, ConfigError, read_ini, read_source
-from .keys import DataFacts, Draft, Tolerance, Tree, text
+from .ini import MAX_WARNINGS, ConfigError, Section, read_ini, read_source
+from .keys import REQUIRED, DataFacts, Draft, Tolerance, Tree, text
 from .layer_types import LAYER_TYPES, LAYER_TYPES_OF_2014, NEURON
 
 __all__ = ["ConfigError", "LayerSpec", "NetworkSpec", "Tolerance", "Tree", "load_network", "read_sections"]
 
 DEFAULT_QUANTISER = MappingProxyType({"type": "default", "params": {}})
 QUANTISERS = tuple(text(key, DEFAULT_QUANTISER, grammar.read_quantiser) for key in ("quantF", "quantB"))
+FORWARD_DEFAULTS = MappingProxyType({"epsW": 0.0, "epsB": 0.0, "momW": 0.0, "momB": 0.0, "coeff": 1.0, "enable": True})
 MAX_INPUTS = 1024
 MAX_NAME = 100  # bytes: names of layers are parts of file names
 OBSOLETE = {
@@ -90,7 +91,7 @@ class NetworkSpec:
     layers : tuple of LayerSpec
         In definition order; a detached neuron layer stands right after its source.
     has_params : bool
-        A parameter file was read.
+        A parameter file was read, or its values were made up for forward passes.
     warnings : tuple of str
         What was accepted but looks odd, one line each.
     tolerances : tuple of Tolerance
@@ -136,6 +137,7 @@ def load_network(
     strict_2012=False,
     salvage=False,
     sched=False,
+    forward_only=False,
 ):
     """Read a layer-definition file and a layer-parameter file.
 
@@ -158,6 +160,8 @@ def load_network(
         Accept a file that begins with stray characters before its first header.
     sched : bool
         Take the key ``sched``, which the parser of 2012 ignored, for ``schedW`` and ``schedB`` where these are absent.
+    forward_only : bool
+        Take `FORWARD_DEFAULTS` for what the parameter file leaves out, or all of it if there is none.
 
     Returns
     -------
@@ -179,14 +183,14 @@ def load_network(
         drafts[section.name] = _define(Draft(section, facts, warnings, tolerances), drafts)
     drafts = _detach_neurons(drafts)
     _require_use(drafts)
-    if params is not None:
-        _add_params(drafts, params, warnings, salvage, sched)
+    if params is not None or forward_only:
+        _add_params(drafts, params, warnings, salvage, sched, forward_only)
     if strict_2012:
         _require_none(tolerances, drafts)
     layers = tuple(_freeze(draft) for draft in drafts.values())
     if len(warnings) > MAX_WARNINGS:
         warnings[MAX_WARNINGS:] = [f"{len(warnings) - MAX_WARNINGS} more notes on these files are left out"]
-    return NetworkSpec(layers, params is not None, tuple(warnings), tuple(tolerances))
+    return NetworkSpec(layers, params is not None or forward_only, tuple(warnings), tuple(tolerances))
 
 
 def read_sections(definition, salvage=False):
@@ -258,6 +262,7 @@ def _connect(draft, row):
         )  # fmt: skip
         draft.check(draft.earlier[name]["outputs"] > 0, f"{name} produces no output", "inputs", actual=option.text)
     draft.inputs = [draft.earlier[name] for name in names]
+    draft.assumed = any(source.assumed for source in draft.inputs)
     below = any(source.weights_below for source in draft.inputs)
     draft.check(row.gradient or not below, "passes no gradient and cannot stand above layers with weights", "type")
     draft.weights_below = row.weights or below
@@ -335,11 +340,13 @@ def _require_none(tolerances, drafts):
         raise drafts[found.layer].error(what, found.key, actual=found.value, hint="leave strict_2012 off")
 
 
-def _add_params(drafts, params, warnings, salvage, sched):
+def _add_params(drafts, params, warnings, salvage, sched, forward_only):
     """Read the parameter file and give every layer its section."""
-    contents, file = read_source(params)
+    contents, file = ("", "no parameter file") if params is None else read_source(params)
     sections, more = read_ini(contents, file, salvage)
     warnings += more
+    if forward_only:
+        _give_defaults(drafts, sections, file, warnings)
     for draft in drafts.values():
         row = LAYER_TYPES[draft.type]
         draft.params = sections.get(draft.name)
@@ -359,6 +366,20 @@ def _add_params(drafts, params, warnings, salvage, sched):
         draft.values |= {key.name: draft.value(key, home) if home else key.default for key in QUANTISERS}
     unmatched = [section for name, section in sections.items() if name not in drafts]
     warnings += [str(section.error("matches no layer and is ignored")) for section in unmatched]
+
+
+def _give_defaults(drafts, sections, file, warnings):
+    """Add what the forward pass can do without: sections and values that only learning or costs need."""
+    left_out = set()
+    for draft in drafts.values():
+        needed = {key.name for key in LAYER_TYPES[draft.type].params if key.default is REQUIRED}
+        if needed and needed <= set(FORWARD_DEFAULTS):
+            given = sections.setdefault(draft.name, Section(file, draft.name, None))
+            draft.defaults = FORWARD_DEFAULTS
+            left_out |= {key for key in needed if not given.find(key)}
+    if left_out:
+        taken = ", ".join(f"{key}={value:g}" for key, value in FORWARD_DEFAULTS.items() if key in left_out)
+        warnings.append(f"{file}: values that the forward pass does not need are missing; taken: {taken}")
 
 
 def _freeze(draft):

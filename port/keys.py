@@ -1,6 +1,6 @@
 """The keys of a layer section as data (name, type, default, range), and the layer while it is being parsed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,9 +109,28 @@ class DataFacts:
     tree: Tree | None = None
 
 
+SIZES = (
+    "channels",
+    "filterSize",
+    "padding",
+    "stride",
+    "sizeX",
+    "size",
+    "start",
+    "setSize",
+    "topk",
+    "tgtSize",
+    "inputs",
+)
+"""Keys whose values may be right, and still not fit a size that was assumed."""
+
+
 @dataclass
 class Draft:
-    """A layer while it is being parsed; `values` becomes the mapping of the LayerSpec."""
+    """A layer while it is being parsed; `values` becomes the mapping of the LayerSpec.
+
+    `assumed`: its size, or that of a layer below, was not given. `defaults`: values for required keys that are absent.
+    """
 
     section: Section
     facts: DataFacts
@@ -123,8 +142,10 @@ class Draft:
     earlier: dict[str, "Draft"] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     params: Section | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     tree: Tree | None = None
     weights_below: bool = False
+    assumed: bool = False
 
     def __getitem__(self, key):
         return self.values[key]
@@ -151,6 +172,8 @@ class Draft:
     def check(self, right, what, key=None, **facts):
         """Raise unless `right`."""
         if not right:
+            if self.assumed and key in SIZES:
+                facts = {"hint": "a data section has no dims=, so 150528 values per case were assumed"} | facts
             raise self.error(what, key, **facts)
 
     def advise(self, right, what, key=None, **facts):
@@ -178,9 +201,10 @@ class Draft:
         option = section.find(key.name)
         count = len(self.inputs)
         if option is None:
-            if key.default is REQUIRED:
+            default = self.defaults.get(key.name, key.default)
+            if default is REQUIRED:
                 raise section.error("is missing", key.name, expected=f"a line {key.name}=... in this section")
-            return (key.default,) * count if key.each else key.default
+            return (default,) * count if key.each else default
         if not key.each:
             return self.convert(key, option.text, section)
         pieces = [piece.strip() for piece in option.text.split(",")]

@@ -67,8 +67,11 @@ def derive_data(draft):
     dims = draft.facts.dims.get(index)
     if dims is None and draft.section.find("dims"):
         dims = draft.value(integer("dims", low=1), draft.section)
-    if dims is None:
-        dims = {0: 150528, 1: 1}.get(index)
+    if dims is None and index == 0:
+        dims, draft.assumed = 150528, True
+        draft.warn("is missing: 150528 values per case are assumed, images of 3 x 224 x 224", "dims")
+    if dims is None and index == 1:
+        dims = 1
     draft.check(
         dims is not None, f"the dimension of data matrix {index} is not known", "dataIdx",
         hint="write dims=... into the section or pass data_dims",
@@ -323,8 +326,9 @@ NORM_ALSO = ("sizeX", "scale", "pow")
 STATELESS = (False, False, False)
 WEIGHTED = {
     "params": weights.WEIGHT_PARAMS, "finish": weights.finish_params, "inputs": (1, None), "needs_params": True,
-    "uses": (False, True, True), "weights": True, "also": ("weightSource", "filterChannels"),
+    "uses": (False, True, True), "weights": True, "also": ("weightSource",),
 }  # fmt: skip
+FILTERED = WEIGHTED | {"also": ("weightSource", "filterChannels")}
 TWO = {"inputs": (2, 2), "needs_params": True}
 
 LAYER_TYPES = {
@@ -334,8 +338,8 @@ LAYER_TYPES = {
     "treefc": LayerType(
         weights.derive_treefc, weights.WEIGHT_KEYS, **WEIGHTED | {"inputs": (1, 1), "also": ("weightSource", "tree")}
     ),
-    "conv": LayerType(weights.derive_conv, weights.CONV_KEYS, **WEIGHTED | {"params": weights.CONV_PARAMS}),
-    "local": LayerType(weights.derive_local, weights.LOCAL_KEYS, **WEIGHTED),
+    "conv": LayerType(weights.derive_conv, weights.CONV_KEYS, **FILTERED | {"params": weights.CONV_PARAMS}),
+    "local": LayerType(weights.derive_local, weights.LOCAL_KEYS, **FILTERED),
     "pool": LayerType(
         derive_pool,
         (text("pool", one_of=("max", "maxabs", "avg", "rand")), CHANNELS, integer("sizeX"), integer("stride"),

@@ -72,6 +72,7 @@ LEVELS = {
     "layers": 16,
     "study": 17,
     "doctor": 16,
+    "new_net": 16,
     "terminal": 18,
     "cli": 19,
 }

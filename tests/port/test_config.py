@@ -211,6 +211,58 @@ def test_dimensions_of_the_data():
         load_network(without.replace("dataIdx=1", "dataIdx=2"), PARAMS)
 
 
+def test_dimensions_that_were_assumed_are_said():
+    fitting = DATA.replace("dims=768\n", "") + TOP.format(below="data")
+    (warning,) = load_network(fitting, PARAMS).warnings
+    assert "[data] dims: is missing: 150528 values per case are assumed" in warning
+    assert load_network(fitting, PARAMS, data_dims=[30, 1]).warnings == ()
+    assert load_network(fitting.replace("dataIdx=0", "dataIdx=0\ndims=3"), PARAMS).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        CONV.replace("channels=3", "channels=1"),
+        CONV.replace("filterSize=5", "filterSize=300"),
+        POOL.replace("channels=3", "channels=2"),
+        "type=softmax\n[y]\ntype=cost.tica\ninputs=x\nchannels=2\nsizeX=1\n",
+    ],
+)
+def test_dimensions_that_were_assumed_are_named_where_something_does_not_fit(layer):
+    hint = "hint: a data section has no dims=, so 150528 values per case were assumed"
+    for data in (DATA, DATA.replace("dims=768\n", "")):
+        text = data + f"[x]\ninputs=data\n{layer}\n" + TOP.format(below="x")
+        with pytest.raises(ConfigError) as error:
+            load_network(text, PARAMS + f"[x]\n{RATES}")
+        assert (hint in str(error.value)) == (data != DATA)
+
+
+def test_forward_passes_need_no_rates():
+    layers = f"[x]\ninputs=data\n{CONV}[h]\ntype=hs\ninputs=x\nkeep=.5\n"
+    text = DATA + layers + TOP.format(below="h")
+    spec = load_network(text, forward_only=True)
+    assert spec.has_params
+    assert (spec["x"]["epsW"], spec["fc"]["epsB"], spec["cost"]["coeff"], spec["h"]["enable"]) == ((0,), 0, 1, True)
+    assert spec.warnings == (
+        "no parameter file: values that the forward pass does not need are missing; "
+        "taken: epsW=0, epsB=0, momW=0, momB=0, coeff=1, enable=1",
+    )
+    given = load_network(text, f"[x]\nepsW=.5\n[fc]\n{RATES}[h]\nenable=0\n", forward_only=True)
+    assert (given["x"]["epsW"], given["x"]["momB"], given["fc"]["epsW"], given["h"]["enable"]) == (
+        (0.5,),
+        0,
+        (0.1,),
+        False,
+    )
+    assert [warning.endswith("taken: epsB=0, momW=0, momB=0, coeff=1") for warning in given.warnings] == [True]
+    with pytest.raises(ConfigError, match="epsB: is missing"):
+        load_network(text, "[x]\nepsW=.5\n")
+    with pytest.raises(ConfigError, match=r"\[n\] has no section in the parameter file"):
+        network(f"[n]\ntype=rnorm\ninputs=data\n{NORM}", below="n", forward_only=True)
+    whole = load_network(NETS / "tiny.cfg", NETS / "tiny-params.cfg", forward_only=True)
+    assert whole == load_network(NETS / "tiny.cfg", NETS / "tiny-params.cfg")
+
+
 def test_devices():
     net = load_network(DATA + TOP.format(below="data").replace("outputs=4", "outputs=4\ngpu=3"), PARAMS)
     assert [layer["gpu"] for layer in net] == [-1, -1, 3, 3, -1]
