@@ -38,6 +38,8 @@ class Comparison:
         Statuses of tensors that were not compared, or not decided, with which the exit code is 0 all the same.
     note : str
         What is missing in the record, and why; else "".
+    earlier : Path or None
+        Where the record is now that had the folder before.
     """
 
     table: list
@@ -46,6 +48,7 @@ class Comparison:
     status: str = "complete"
     allow: tuple = ()
     note: str = ""
+    earlier: Path | None = None
 
     def __repr__(self):
         """The sentence: what a prompt, and an assertion that fails, should show."""
@@ -149,6 +152,7 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
             about = facts | about | {"totals": total_seconds(comparison.table), "costs": costs}
             about["kernels"] = kernels(work.sessions)
             comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
+            comparison.earlier = writer.earlier
             comparison.report = report.write(comparison.record)
     finally:
         if writer is not None:

@@ -142,7 +142,8 @@ def _allow(command):
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @_allow
 @click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder of the record [runs/NET].")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), 
+              help="Folder of the record [runs/NET]; an earlier one there is renamed by its date.")
 @click.pass_context
 def compare(ctx, net, input_, keep, out, **options):
     """Run NET through several engines and judge every tensor of every layer.

@@ -15,6 +15,8 @@ import os
 import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -65,10 +67,12 @@ class Writer:
     Parameters
     ----------
     folder : path
-        Must not exist, or be empty, or hold an earlier record and nothing else, which is then replaced.
+        Must not exist, or be empty, or hold an earlier record and nothing else, which is then renamed by its date.
 
     Attributes
     ----------
+    earlier : Path or None
+        Where the earlier record of that name is when this one is finished.
     problem : str
         Why whole tensors are missing, if they are; else "".
 
@@ -80,7 +84,7 @@ class Writer:
 
     def __init__(self, folder):
         self.folder = Path(folder).absolute()
-        self.problem = ""
+        self.earlier, self.problem = None, ""
         self._begin, self._count, self._kept = perf_counter(), 0, 0
         self._draft = files.draft_of(self.folder)
         try:
@@ -148,7 +152,7 @@ class Writer:
                 _refuse_foreign(self.folder)
                 earlier = files.place(self._draft, self.folder)
                 if earlier is not None:
-                    _remove(earlier)
+                    self.earlier = _put_by(earlier, self.folder)
                 (self.folder / ROWS).unlink()
                 self._count = 0
         except OSError as error:
@@ -350,6 +354,18 @@ def _has_our_mark(folder):
     except (OSError, ValueError, RecursionError, RecordError):
         return False
     return isinstance(about, dict) and about.get("format") == FORMAT
+
+
+def _put_by(earlier, folder):
+    """Give an earlier record the name of its folder with the time of the record behind it; returns where it is."""
+    files_of_it = (earlier / name for name in ("record.json", ROWS))
+    written = next(path.stat().st_mtime for path in files_of_it if path.exists())
+    name = f"{folder.name}-{datetime.fromtimestamp(written, UTC):%Y-%m-%d-%H%M%S}"
+    place, others = folder.with_name(name), count(2)
+    while os.path.lexists(place):
+        place = folder.with_name(f"{name}-{next(others)}")
+    os.rename(earlier, place)
+    return place
 
 
 def _remove(folder):

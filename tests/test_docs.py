@@ -89,7 +89,7 @@ def test_every_field_of_the_record_is_on_its_page(record):
     about = json.loads((record / "record.json").read_text(encoding="utf-8"))
     row = about["rows"][0]
     (finding,) = row["findings"].values()
-    assert keys("record.md", "record.json") == list(about)
+    assert sorted(keys("record.md", "record.json")) == sorted(about)
     assert keys("record.md", "network") == list(about["network"])
     assert sorted(keys("record.md", "environment")) == sorted(about["environment"])
     assert sorted(keys("record.md", "rows")) == sorted(row) == sorted(x.name for x in fields(Row))
@@ -113,4 +113,14 @@ def test_every_file_of_the_record_is_on_its_page(record):
     kinds = {re.sub(r"\..*", "", name) for name in arrays}
     text = (PAGES / "record.md").read_text(encoding="utf-8")
     assert all(f"`{kind}" in text for kind in kinds)
-    assert (record / "tensors" / "conv1.forward.acts.port.npy").is_file()
+
+
+def test_the_reader_of_kept_tensors_on_the_page(record, monkeypatch, capsys):
+    (record.parent / "runs").mkdir()
+    (record.parent / "runs" / "kept").symlink_to(record)
+    monkeypatch.chdir(record.parent)
+    (code,) = blocks("record.md", "python")
+    exec(compile(code, "record.md", "exec"), {})
+    assert sorted({line.split()[0] for line in capsys.readouterr().out.splitlines()}) == ["port", "reference"]
+    entry = json.loads((record / "tensors" / "index.jsonl").read_text().splitlines()[0])
+    assert [name for name in entry if f"`{name}`" not in (PAGES / "record.md").read_text(encoding="utf-8")] == []

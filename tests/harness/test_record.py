@@ -86,14 +86,21 @@ def test_kept_tensors_are_numbered_whatever_their_layer_is_called(tmp_path, laye
     ]  # fmt: skip
 
 
-def test_an_earlier_record_is_replaced_whole(tmp_path):
+def test_an_earlier_record_is_kept_under_its_date(tmp_path):
     first = record.Writer(tmp_path / "run")
     first.keep("old", "forward", "acts", "port", np.zeros(1))
     first.finish(ABOUT, [], {})
-    record.Writer(tmp_path / "run").finish(ABOUT, some_rows(), {})
-    assert not (tmp_path / "run" / "tensors").exists()
-    assert len(record.read(tmp_path / "run").rows) == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert first.earlier is None
+    os.utime(tmp_path / "run" / "record.json", (1348999200, 1348999200))
+    for name in ("run-2012-09-30-100000", "run-2012-09-30-100000-2"):
+        writer = record.Writer(tmp_path / "run")
+        writer.finish(ABOUT, some_rows(), {})
+        assert writer.earlier == tmp_path / name
+        assert not (tmp_path / "run" / "tensors").exists()
+        assert len(record.read(tmp_path / "run").rows) == 2
+        os.utime(tmp_path / "run" / "record.json", (1348999200, 1348999200))
+    assert (tmp_path / "run-2012-09-30-100000" / "tensors" / "00000.npy").is_file()
+    assert [len(record.read(path).rows) for path in sorted(tmp_path.iterdir())] == [2, 0, 2]
 
 
 def tree(folder):
@@ -220,8 +227,11 @@ def test_rows_of_a_killed_run_are_read(tmp_path):
     assert found.about["sentence"].startswith("1 of 3 tensors agree")
     assert repr(found.rows) == repr(some_rows())
     assert "was ended early" in record.recover(tmp_path / "run")
-    record.Writer(tmp_path / "run").finish(ABOUT, [], {})
-    assert tree(tmp_path) == ["run", "run/arrays.npz", "run/record.json", "run/results.csv"]
+    writer = record.Writer(tmp_path / "run")
+    writer.finish(ABOUT, [], {})
+    assert tree(tmp_path / "run") == ["arrays.npz", "record.json", "results.csv"]
+    assert repr(record.read(writer.earlier).rows) == repr(some_rows())
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "run", writer.earlier]
 
 
 def test_an_earlier_record_is_not_lost_to_a_killed_run(tmp_path):
@@ -231,7 +241,7 @@ def test_an_earlier_record_is_not_lost_to_a_killed_run(tmp_path):
     assert len(record.read(tmp_path / "run").rows) == 2
     assert len(record.read(draft).rows) == 1
     earlier_record(tmp_path / "run")
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert len(list(tmp_path.iterdir())) == 2
     assert record.recover(tmp_path / "run") == ""
 
 
@@ -265,7 +275,7 @@ def test_a_replacement_that_was_cut_short_leaves_a_record(tmp_path, monkeypatch,
     earlier_record(tmp_path / "run")
     monkeypatch.setattr(os, "rename", rename)
     earlier_record(tmp_path / "run")
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert [len(record.read(path).rows) for path in tmp_path.iterdir()] == [2, 2]
     if can:
         assert all(seen)
     monkeypatch.setattr(os, "rename", real)
