@@ -20,14 +20,11 @@ LEGEND = (
     "= same bits as the reference   ~ within what rounding allows   ! different   * different, explained by a quirk   "
     "> inherited difference   ? inconclusive   - not compared"
 )
-COLUMNS = (
-    "bound used: share of what rounding allows; 3 x: three times that; bits: the same bits were asked for   "
-    "worst at: channel, y, x, image; of weights channel, y, x, filter"
-)
-DISTANCE = (
-    "distance: ‖engine - reference‖ / ‖reference‖   inherited: the layer is right when fed the reference's values   "
-    "local: it is not"
-)
+COLUMNS = {
+    "bound used": "share of what rounding allows; 3 x: three times that; bits: the same bits were asked for",
+    "worst at": "channel, y, x, image; of weights channel, y, x, filter",
+    "distance": "‖engine - reference‖ / ‖reference‖; inherited: right from the reference's values; local: not",
+}
 
 
 class Lines:
@@ -71,6 +68,10 @@ class Lines:
     def header(self):
         """The names of the columns."""
         return self._line({name: name for name in self.columns})
+
+    def reading(self):
+        """How to read the columns that are shown."""
+        return "   ".join(f"{name}: {text}" for name, text in COLUMNS.items() if name in self.columns)
 
     def row(self, row, first_of_step):
         """One tensor; seconds stand only in the first line of a layer's step."""

@@ -66,8 +66,8 @@ class Printer:
         )
         for warning in work.network.spec.warnings:
             self.print(f"note: {warning}")
-        for text in (display.LEGEND, display.COLUMNS, *([display.DISTANCE] if self.mode == "propagated" else ())):
-            self.print(text)
+        self.print(display.LEGEND)
+        self.print(self._lines.reading())
         self.print(self._lines.header(), "bold")
         if self.console.is_terminal:
             self.progress, self._task = bar(self.console, run.step_count(work, self.mode))

@@ -193,6 +193,20 @@ def test_the_legend_has_all_marks_and_stands_in_the_guide():
 
 
 @pytest.mark.parametrize(
+    ("mode", "width", "explained"),
+    [
+        ("isolated", None, ["bound used", "worst at"]),
+        ("propagated", None, ["bound used", "worst at", "distance"]),
+        ("propagated", 80, ["bound used", "distance"]),
+    ],
+)
+def test_the_columns_that_are_shown_are_explained(mode, width, explained):
+    lines = display.Lines([SimpleNamespace(name="conv1", type="conv")], ["a", "b"], mode, width)
+    assert [part.partition(":")[0] for part in lines.reading().split("   ")] == explained
+    assert all(name in lines.header() for name in explained)
+
+
+@pytest.mark.parametrize(
     ("share", "shown"),
     [
         (0.0, "0"),
