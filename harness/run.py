@@ -108,6 +108,7 @@ class Options:
                 "there is no such point of a training",
                 expected=f"--progress 0 to 1, --update-every 1 to {MOST_PASSES}",
                 actual=f"{self.progress}, {self.update_every}",
+                hint="--progress 0.5 is the middle of a training, --update-every 8 collects eight gradients",
             )
         if self.update_every > 1 and self.mode != "isolated":
             raise BadInput("engines that feed themselves update after every pass", hint="--mode isolated")
