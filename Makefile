@@ -9,7 +9,7 @@ BUILD_NEEDS := "setuptools>=77" "cython>=3.1" "numpy>=2.0" "scipy>=1.13"
 NATIVE := setup.py pyproject.toml $(wildcard legacy/*.p?? legacy/kernels/* legacy/host/* port/*.pyx port/*.h port/*.pxd)
 RUNS ?= runs
 
-.PHONY: compare test build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs golden-check fuzz sanitize portable clean
+.PHONY: compare test build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs golden-check fuzz fuzz-trained sanitize sanitized portable clean
 
 build: $(VENV)/installed
 
@@ -73,12 +73,19 @@ docs: build
 	! grep -rlE '(src|<link[^>]*href)="(https?:)?//' docs/_build/html --include='*.html'   # nothing is fetched
 
 # The kernel tests under the address and undefined-behaviour sanitizers (strict module, own build folder).
-sanitize: build
-	ROSETTA_SANITIZE=1 ROSETTA_BUILD=_strict,port $(BIN)/python setup.py --quiet build --build-base build/sanitize
-	LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libubsan.so)" \
+sanitize: sanitized
+	$(SANITIZED) -m pytest tests/legacy tests/harness/test_golden.py -m "not nvcc and not slow" -p no:cacheprovider
+
+# Bent layer files that are accepted, trained two steps in both engines under the sanitizers.
+TRAINED_NETS ?= 200
+fuzz-trained: sanitized
+	$(SANITIZED) -m tests.fuzz.trained_nets --count $(TRAINED_NETS) --seed $(FUZZ_SEED)
+
+SANITIZED = LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 ROSETTA_ISA=strict \
-	PYTHONPATH=$$(echo build/sanitize/lib.*) $(BIN)/python -m pytest tests/legacy tests/harness/test_golden.py \
-	-m "not nvcc and not slow" -p no:cacheprovider
+	PYTHONPATH=$$(echo build/sanitize/lib.*) $(BIN)/python
+sanitized: build
+	ROSETTA_SANITIZE=1 ROSETTA_BUILD=_strict,port $(BIN)/python setup.py --quiet build --build-base build/sanitize
 
 # The same sources for a machine that is no x86-64 and a compiler without OpenMP, as far as that shows here.
 portable: build

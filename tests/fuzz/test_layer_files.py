@@ -6,7 +6,7 @@ from alexnet_rosetta.harness import networks
 from alexnet_rosetta.port import config, ini
 from alexnet_rosetta.port.config import ConfigError
 
-from . import layer_files, runner
+from . import layer_files, runner, trained_nets
 
 SECONDS = 12
 
@@ -15,6 +15,12 @@ def test_damaged_layer_files():
     result = runner.run(layer_files.trial, seed=0, seconds=SECONDS, memory=layer_files.MEMORY)
     assert result.findings == []
     assert min(result.outcomes["accepted"], result.outcomes["refused"]) > 10
+
+
+def test_accepted_layer_files_can_be_trained():
+    result = runner.run(trained_nets.trial, seed=0, count=8, patience=trained_nets.PATIENCE)
+    assert result.findings == []
+    assert result.outcomes["trained"] > 0
 
 
 @pytest.mark.parametrize(
