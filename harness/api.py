@@ -137,6 +137,7 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
             writer.begin(about)
         started(work)
         try:
+            watch = machine.Watch(work.threads)
             for row in run.rows(work, options.mode):
                 if writer is not None:
                     writer.add(row)
@@ -145,8 +146,9 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
         except BaseException as error:
             comparison.status = "interrupted"
             failure = _ending(error, comparison.table)
+        problem = writer.problem if writer is not None else ""
+        comparison.note = "; ".join(filter(None, (watch.note(), problem)))
         if writer is not None and (comparison.table or failure is None):
-            comparison.note = writer.problem
             facts = {"status": comparison.status, "note": comparison.note, "sentence": comparison.sentence}
             facts["seconds"] = perf_counter() - begin
             about = facts | about | {"totals": total_seconds(comparison.table), "costs": costs}

@@ -11,7 +11,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from . import run
+from . import machine, run
 
 PASSES = ("forward", "backward", "update")
 
@@ -46,6 +46,8 @@ class Measurement:
         By engine that has them: seconds of all copies between host and card in a step, not part of ``timings``.
     peaks : dict of str to peaks.Peak
         By engine whose machine says what it can do at most.
+    note : str
+        Why the times say little, if they do (`machine.Watch.note`).
     """
 
     options: run.Options
@@ -54,6 +56,7 @@ class Measurement:
     timings: dict
     copies: dict
     peaks: dict
+    note: str = ""
 
     def total(self, engine, step="all"):
         """Sum over the layers of a pass, or of all passes."""
@@ -87,6 +90,7 @@ def measure(options, repeat=5, done=lambda total, what: None):
     work = run.prepare(options)
     total = run.step_count(work, "isolated") * len(work.engines) * (repeat + 1)
     samples, copies = {}, {}
+    watch = machine.Watch(work.threads)
     with threadpool_limits(work.threads):
         sessions = work.open_sessions()
         for turn in range(repeat + 1):
@@ -102,7 +106,8 @@ def measure(options, repeat=5, done=lambda total, what: None):
     timings = {key: Timing.of(values) for key, values in samples.items()}
     peaks = {engine.name: peak for engine in work.engines if (peak := getattr(engine, "peak", lambda: None)())}
     return Measurement(options, work.network, repeat, timings,
-                       {name: Timing.of(values) for name, values in copies.items() if any(values)}, peaks)  # fmt: skip
+                       {name: Timing.of(values) for name, values in copies.items() if any(values)}, peaks,
+                       watch.note())  # fmt: skip
 
 
 def copy_seconds(work, session, steps):

@@ -29,6 +29,8 @@ def seconds_table(found):
     names, options = found.options.engines, found.options
     yield (f"{options.net}, batch {options.batch}, {found.repeat} steps each, interleaved: "
            "median milliseconds (quartile distance)")  # fmt: skip
+    if found.note:
+        yield f"note: {found.note}"
     if len(names) == 2:
         yield f"{ratio_name(names)}: time of the first over that of the second; - where one is"
         yield "below a millisecond, or they differ by less than they spread"
@@ -119,6 +121,7 @@ def _json(found):
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "options": asdict(found.options),
         "repeat": found.repeat,
+        "note": found.note,
         "environment": machine.environment(threads),
         "layers": plain(found),
         "copy_seconds": {name: copies.seconds for name, copies in found.copies.items()},

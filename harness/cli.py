@@ -14,7 +14,7 @@ import click
 from .display import printable
 from .engines import DEFAULT
 from .errors import RosettaError, Unsupported, one_line
-from .networks import RULES
+from .networks import RULES, load
 from .run import MODES
 from .sweep import STEPS
 from .verdicts import UNDECIDED
@@ -85,12 +85,20 @@ def cli(ctx, debug):
 @cli.command("list")
 @click.argument("what", default="all", type=click.Choice(["all", "quirks"]))
 @click.option("--markdown", is_flag=True, help="The ledger of quirks as the page of the guide.")
-def list_command(what, markdown):
+@click.option("--net", help="With quirks: those that touch a layer of that network, and which.")
+@click.option("--params", metavar="FILE", help="Its layer-parameter file; by default X-params.cfg beside X.cfg.")
+def list_command(what, markdown, net, params):
     """List the networks, engines and inputs that come with the package; or its ledger of quirks."""
     from . import doctor
     from .quirks import listing
 
-    for line in listing.page() if markdown else listing.lines() if what == "quirks" else doctor.listing():
+    if net is not None and what == "quirks":
+        lines = listing.touching(load(net, params))
+    elif markdown:
+        lines = listing.page()
+    else:
+        lines = listing.lines() if what == "quirks" else doctor.listing()
+    for line in lines:
         _say(line)
 
 

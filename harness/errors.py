@@ -1,5 +1,6 @@
 """What can go wrong in a comparison, said in one line: what, expected, actual, hint."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from traceback import extract_tb
 
@@ -63,6 +64,12 @@ class Unsupported(RosettaError, NotImplementedError):
     """
 
     status = "unsupported"
+
+
+def meant(name, known, otherwise):
+    """A hint for a name that is not among those known: the nearest, then what else there is to say."""
+    near = get_close_matches(str(name), known, 1)
+    return f"did you mean {near[0]}? {otherwise}" if near else otherwise
 
 
 def one_line(text):

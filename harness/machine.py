@@ -7,6 +7,7 @@ import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from time import perf_counter
 
 from .errors import BadInput
 
@@ -86,6 +87,54 @@ def instruction_level():
         ("x86-64-v2", {"sse4_1", "sse4_2", "ssse3", "popcnt"}),
     )
     return next((name for name, needed in levels if needed <= flags), "x86-64-v1")
+
+
+class Watch:
+    """How much of the processors other programs take, from its making on.
+
+    Parameters
+    ----------
+    threads : int
+        Of the run that is being watched.
+    """
+
+    def __init__(self, threads):
+        self.threads = threads
+        self._begin = self._now()
+
+    def others(self):
+        """Processors that other programs took on average; None where the system does not say."""
+        wall, own, busy = (now - then for now, then in zip(self._now(), self._begin, strict=True))
+        return max(0.0, (busy - own) / wall) if busy == busy and wall > 0 else None
+
+    def note(self):
+        """Why the times of the run say little, in words; "" if they say something."""
+        found, own = [], processors()
+        if self.threads > own:
+            found.append(f"{self.threads} threads on {own} processors")
+        taken = self.others()
+        if taken is not None and taken > own / 8:
+            found.append(f"machine busy (load {os.getloadavg()[0]:.0f} on {own} processors, "
+                         f"other programs took {taken:.1f} of them)")  # fmt: skip
+        return f"{' and '.join(found)}: times are not comparable" if found else ""
+
+    @staticmethod
+    def _now():
+        """Seconds: of the clock, of this process on processors, and of these processors in use."""
+        used = os.times()
+        return perf_counter(), used.user + used.system, _busy_seconds()
+
+
+def _busy_seconds():
+    """Seconds that the processors of this process were in use, by whomever; NaN where the system does not say."""
+    try:
+        own = os.sched_getaffinity(0)
+        with open("/proc/stat", encoding="ascii") as lines:
+            fields = [line.split() for line in lines if line.startswith("cpu") and line[3].isdigit()]
+        ticks = [[int(x) for x in field[1:9]] for field in fields if int(field[0][3:]) in own]
+    except (AttributeError, OSError, ValueError):
+        return float("nan")
+    return sum(sum(row) - row[3] - row[4] for row in ticks) / os.sysconf("SC_CLK_TCK")  # all but idle and waiting
 
 
 def _version(package):

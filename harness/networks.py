@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from . import dataset
-from .errors import BadInput
+from .errors import BadInput, meant
 from .graph import Graph
 from .labels import READERS
 
@@ -160,7 +160,7 @@ def load(net, params=None, data=None, rules=(), forward_only=False):
     definition = SHIPPED / f"{net}.cfg" if net in shipped() else Path(net)
     if not definition.is_file():
         hint = f"shipped networks: {', '.join(shipped())}; anything else is the path of a layer-definition file"
-        raise BadInput(f"there is no network {net!r} and no file of that name", hint=hint)
+        raise BadInput(f"there is no network {net!r} and no file of that name", hint=meant(net, shipped(), hint))
     if params is None:
         beside = definition.with_name(f"{definition.stem}-params.cfg")
         params_file = beside if beside.is_file() else None

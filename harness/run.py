@@ -11,7 +11,8 @@ from .errors import BadInput, TooLarge
 from .exact_workload import ExactWorkload, check_batch, exact_network, exact_values
 from .propagated import propagated_rows
 from .quirks import find
-from .quirks.settings import parse
+from .quirks.settings import parse, quirk_of
+from .quirks.values import touched
 from .stream import CHUNK_BYTES, image_bytes
 from .sweep import STEPS, Sweep
 from .verdicts import UNDECIDED
@@ -159,6 +160,9 @@ def workload(network, options):
     if options.batch not in (minibatch.batch, Options.batch):
         note = f"{options.input} holds {minibatch.batch} cases: those are used, and --batch {options.batch} is not"
         network = networks.noted(network, note)
+    for text in options.quirks:
+        if not touched(network, quirk_of(text)):
+            network = networks.noted(network, f"--quirk {text} touches no layer of {network.name}")
     more = {"settings": settings, "explains": True}
     if options.input != "exact":
         return Workload(network, chosen, minibatch, values, tape, options.passes, threads, **more)

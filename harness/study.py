@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from . import bench, engines, labels, machine, networks, parameters, run
 from .draws import Tape, generator
-from .errors import BadInput
+from .errors import BadInput, meant
 from .learning import learning
 from .work_counts import count
 
@@ -62,8 +62,8 @@ def lines(net, name, params=None, batch=32):
     network = networks.load(net, params)
     layers = network.graph.layers
     if name not in layers or layers[name].type == "data":
-        known = ", ".join(other for other, spec in layers.items() if spec.type != "data")
-        raise BadInput(f"{net} has no layer {name!r} to study", hint=f"layers: {known}")
+        known = [other for other, spec in layers.items() if spec.type != "data"]
+        raise BadInput(f"{net} has no layer {name!r} to study", hint=meant(name, known, f"layers: {', '.join(known)}"))
     layer = layers[name]
     (engine,) = engines.available(["legacy-cpu"])
     session = engine.open(network, machine.processors())

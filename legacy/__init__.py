@@ -1,4 +1,11 @@
-"""The 2012 engine: CUDA kernels and C++ host code, wrapped with Cython."""
+"""The 2012 engine: CUDA kernels and C++ host code, wrapped with Cython.
+
+Importing sets ``OMP_WAIT_POLICY`` to ``passive`` unless it is set: see `alexnet_rosetta.port.threads`.
+"""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before an extension module loads the OpenMP library
 
 from ._call import launch_log, quirk_defaults, quirks, use_isa
 from .errors import Refused

@@ -3,10 +3,14 @@
 ``load_network`` reads layer files, ``Network`` runs them, ``conv_to_local`` and ``unshare_weights`` change a model; the
 operations themselves are in the family modules ``conv``, ``local``, ``sparse``, ``pool``, ``norm``, ``image_ops``,
 ``neurons``, ``linear``, ``tree``, ``dropout``, ``combine``, ``costs`` and ``msm``. Names are loaded on first use, so
-that reading layer files does not load the compiled modules.
+that reading layer files does not load the compiled modules. ``OMP_WAIT_POLICY`` is set to ``passive`` unless it is set:
+see ``threads``.
 """
 
+import os
 from importlib import import_module
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before an extension module loads the OpenMP library
 
 _HOME = {
     "ConfigError": "config",

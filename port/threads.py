@@ -3,6 +3,10 @@
 Loops over independent units run on OpenMP threads and call BLAS from there, so BLAS itself is held to one thread
 meanwhile: two layers of threads would only get into each other's way. The units do not depend on the number of
 threads, and neither do the results, bit for bit.
+
+Importing the package sets the environment variable ``OMP_WAIT_POLICY`` to ``passive``, unless it is set: threads that
+wait then sleep. Those that spin, as they do by default, keep the processor from the thread that they wait for as soon
+as another program wants it too.
 """
 
 import os

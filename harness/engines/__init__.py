@@ -3,7 +3,7 @@
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from ..errors import BadInput, EngineUnavailable, RosettaError, told
+from ..errors import BadInput, EngineUnavailable, RosettaError, meant, told
 
 BUILT_IN = {
     "legacy-cpu": ("legacy", "LegacyCpu"),
@@ -30,7 +30,8 @@ def find(name):
     for point in entry_points(group="rosetta.engines"):
         if point.name == name:
             return point.load()()
-    raise BadInput(f"no engine is called {name!r}", hint=f"engines: {', '.join(registered())}")
+    known = registered()
+    raise BadInput(f"no engine is called {name!r}", hint=meant(name, known, f"engines: {', '.join(known)}"))
 
 
 def probe(name):

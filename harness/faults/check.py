@@ -3,7 +3,6 @@
 import sys
 from collections import Counter
 from dataclasses import replace
-from difflib import get_close_matches
 from math import inf
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import click
 
 from .. import engines
 from ..engines.meant import AsMeant
-from ..errors import BadInput, EngineUnavailable, Unsupported
+from ..errors import BadInput, EngineUnavailable, Unsupported, meant
 from ..run import rows
 from ..sweep import STEPS
 from ..table import decisive
@@ -76,8 +75,7 @@ def _chosen(names):
     known = {fault.name: fault for fault in FAULTS}
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, 1) or list(known)
-            raise BadInput(f"no fault is called {name!r}", hint=f"faults: {', '.join(near)}")
+            raise BadInput(f"no fault is called {name!r}", hint=meant(name, known, f"there are {len(known)} faults"))
     return [known[name] for name in names] if names else list(FAULTS)
 
 

@@ -3,7 +3,7 @@
 from threadpoolctl import threadpool_limits
 
 from .. import networks
-from ..errors import BadInput
+from ..errors import BadInput, meant
 from ..run import check_memory
 from . import by_design, historical, legacy
 from .difference import Check
@@ -43,7 +43,8 @@ def run(echo, net, params=None, engines=ENGINES, batch=4, seed=0, elements=8, al
     """
     unknown = [name for name in engines if name not in ENGINES]
     if unknown or not engines:
-        raise BadInput(f"gradients of {', '.join(unknown)!r} are not checked", hint=f"engines: {', '.join(ENGINES)}")
+        hint = meant(", ".join(unknown), ENGINES, f"engines: {', '.join(ENGINES)}")
+        raise BadInput(f"gradients of {', '.join(unknown)!r} are not checked", hint=hint)
     network = learning_network(networks.load(net, params))
     check_memory(network, 2 * batch, 2)
     echo(f"{network.name}: {len(network.layers)} layers; {batch} cases in float64, {historical.CASES} in float32")

@@ -149,6 +149,8 @@ def _run(network, outcome, echo, options, out):
         outcome.judge(options.allow)
         if found.status == "interrupted":
             outcome.status = "interrupted"
+        if found.note:
+            echo(f"  note: {found.note}")
         echo(f"  {summarise(decisive(found.table))}")
     for engine, reason in refusals.items():
         if Unsupported.status not in options.allow:

@@ -1,6 +1,6 @@
 """The quirk ledger: what the engine of 2012 computes otherwise than meant, or otherwise than others, with switches."""
 
-from ..errors import BadInput
+from ..errors import BadInput, meant
 from .conventions import CONVENTIONS
 from .defects import DEFECTS
 from .quirk import Quirk
@@ -14,5 +14,5 @@ LEDGER = {quirk.name: quirk for quirk in (*DEFECTS, *CONVENTIONS)}
 def find(name):
     """The quirk of that name; BadInput if the ledger has none."""
     if name not in LEDGER:
-        raise BadInput(f"there is no quirk {name!r}", hint="'rosetta list quirks' names them all")
+        raise BadInput(f"there is no quirk {name!r}", hint=meant(name, LEDGER, "'rosetta list quirks' names them all"))
     return LEDGER[name]

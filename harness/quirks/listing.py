@@ -4,6 +4,7 @@ import re
 from textwrap import wrap
 
 from . import CONVENTIONS, DEFECTS
+from .values import touched
 
 BAR = "\\|"
 HEADINGS = {
@@ -37,6 +38,16 @@ def lines(width=100):
             yield f"      {reach(quirk)}; {quirk.source}"
         yield ""
     yield "rosetta compare NET --quirk NAME=on|off turns a switch in all engines, ENGINE:NAME=on|off in one."
+
+
+def touching(network):
+    """Lines about the quirks that touch a network: the layers, by quirk."""
+    found = {quirk: touched(network, quirk.name) for quirks, _ in HEADINGS.values() for quirk in ordered(quirks)}
+    yield f"{sum(map(bool, found.values()))} of {len(found)} quirks touch {network.name}"
+    for quirk, names in found.items():
+        if names:
+            yield f"  {quirk.name:<28}{quirk.title}"
+            yield from wrap(", ".join(names), 100, initial_indent=30 * " ", subsequent_indent=30 * " ")
 
 
 def page():
@@ -85,6 +96,7 @@ was meant, and so does the reference that both are judged by.
 
 ```sh
 rosetta list quirks                                              # this page
+rosetta list quirks --net alexnet                                # those that touch a layer of a network, and which
 rosetta compare zoo --quirk legacy-cpu:cnorm-ignores-means=off   # turn a switch in one engine
 rosetta compare alexnet --quirk port:lrn-alpha-over-size=off     # see what a convention does
 ```
@@ -93,6 +105,8 @@ Where a tensor is `different`, the comparison turns each switch that touches the
 reference computes, runs the layer's step again from the same values and judges again. If the difference vanishes, the
 row says which quirk explains it. The exit code is 1 all the same; the closing sentence tells explained differences from
 others. What vanishes only when a switch is turned away from the reference looks like that quirk, and stays unexplained.
+
+A switch that touches no layer of the network changes nothing, and the run says so.
 
 In Python: `legacy.Network(layers, quirks={"href-overwrites": False})`, `with legacy.quirks(blur_last_tap=False):`
 around calls of `legacy.cudaconv`, and `port.Network(spec, quirks={"href-overwrites": True})`.

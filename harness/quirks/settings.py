@@ -1,6 +1,6 @@
 """Positions of switches: what a user asks for, what an engine has, and sessions with them."""
 
-from ..errors import BadInput, Unsupported
+from ..errors import BadInput, Unsupported, meant
 from . import LEDGER, find
 from .values import rearranged, rewritten
 
@@ -16,6 +16,11 @@ def switches(engine):
     heedless = getattr(engine, "heedless", ())
     given = {name: True for name, quirk in LEDGER.items() if quirk.values and name not in heedless}
     return {**given, **getattr(engine, "quirks", dict)()}
+
+
+def quirk_of(text):
+    """The name in ``engine:name=off``."""
+    return text.rpartition(":")[2].partition("=")[0]
 
 
 def parse(texts, engines):
@@ -42,9 +47,9 @@ def parse(texts, engines):
     settings = {engine.name: {} for engine in engines}
     for text in texts:
         where, _, rest = text.rpartition(":")
-        name, _, position = rest.partition("=")
+        name, position = quirk_of(text), rest.partition("=")[2]
         if position not in POSITIONS or where not in ("", *settings):
-            hint = f"name=on, name=off, or ENGINE:name=off with one of {', '.join(settings)}"
+            hint = meant(where, settings, f"name=on, name=off, or ENGINE:name=off with one of {', '.join(settings)}")
             raise BadInput(f"--quirk {text} is no setting of a quirk", hint=hint)
         find(name)
         for engine in engines:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ..errors import Unsupported
+from ..learning import super_eps
 from ..networks import altered
 from . import LEDGER
 
@@ -22,6 +23,33 @@ def rewritten(network, settings):
         keys = {layer.name: REWRITES[name](layer) for layer in network.layers if layer.type in LEDGER[name].layers}
         network = altered(network, keys)
     return network
+
+
+def touched(network, name):
+    """Names of the layers of a network for which a switch makes a difference; empty if it does nothing there."""
+    layers = [layer for layer in network.layers if layer.type in LEDGER[name].layers]
+    if name in REWRITES:
+        changes = [(layer, _changed(layer, REWRITES[name])) for layer in layers]
+        return [layer.name for layer, changed in changes if changed]
+    if name == "norm-before-relu":
+        layers = [layer for layer in layers if reads_linear_convolution(layer, network.graph.layers)]
+    elif name == "pool-ceil":
+        layers = [layer for layer in layers if reshapes(layer)]
+    elif name in CONDITIONS:
+        layers = [layer for layer in layers if CONDITIONS[name](layer)]
+    return [layer.name for layer in layers]
+
+
+def kind(layer):
+    """What a neuron or pooling layer does; of any other its type."""
+    return layer["neuron"]["type"] if layer.type == "neuron" else layer.get("pool") or layer.type
+
+
+def _changed(layer, rewrite):
+    try:
+        return any(layer[key] != value for key, value in rewrite(layer).items())
+    except KeyError:  # a network without its learning rates
+        return True
 
 
 def rearranged(session, network, settings):
@@ -138,3 +166,19 @@ REWRITES = {
     "wcnorm-over-count": _deviations,
 }
 """What a layer's keys become with the switch off."""
+
+CONDITIONS = {
+    "abs-slope-at-zero": lambda layer: kind(layer) == "abs",
+    "avg-pool-clipped-area": lambda layer: kind(layer) == "avg",
+    "conv-oversample-overwrites": lambda layer: max(layer.get("overSample", (1,))) > 1,
+    "dropout-disabled-scales": lambda layer: not layer.get("enable", False),
+    "max-ties-full": lambda layer: kind(layer) in ("max", "eltmax"),
+    "norm-undo-add-inverted": lambda layer: layer["size"] >= 6,
+    "nrelu-noise-is-activation": lambda layer: kind(layer) == "nrelu",
+    "shared-fc-overwrites": lambda layer: any(layer.get("weightSourceLayers", ())),
+    "softrelu-cut": lambda layer: kind(layer) == "softrelu",
+    "softrelu-gradient-at-output": lambda layer: kind(layer) == "softrelu",
+    "super-eps-mean-not-squared": lambda layer: super_eps(layer) > 0,
+    "tica-window-not-mirrored": lambda layer: layer["sizeX"] % 2 == 0,
+}
+"""Which layers of its types a switch is about, where those are not all."""

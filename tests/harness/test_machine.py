@@ -1,5 +1,8 @@
+import os
+import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -68,3 +71,53 @@ def test_the_variable_is_the_number_of_threads(monkeypatch):
     assert machine.threads() == 7
     monkeypatch.setenv("ROSETTA_THREADS", "")
     assert machine.threads() == machine.processors()
+
+
+def stand_still(monkeypatch, load, *moments):
+    """The clock, the process and the processors say what they are told."""
+    given = iter(moments)
+    monkeypatch.setattr(machine.Watch, "_now", lambda self: next(given))
+    monkeypatch.setattr(machine, "processors", lambda: 2)
+    monkeypatch.setattr(machine.os, "getloadavg", lambda: (load, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("threads", "moments", "note"),
+    [
+        (2, [(10, 5, 100), (20, 20, 118)], "machine busy (load 8 on 2 processors, other programs took 0.3 of them): "
+         "times are not comparable"),
+        (2, [(10, 5, 100), (20, 20, 117)], ""),
+        (2, [(10, 5, float("nan")), (20, 20, float("nan"))], ""),
+        (3, [(10, 5, 100), (20, 20, 116)], "3 threads on 2 processors: times are not comparable"),
+    ],
+)  # fmt: skip
+def test_a_busy_machine_is_said(monkeypatch, threads, moments, note):
+    stand_still(monkeypatch, 8.3, *moments)
+    assert machine.Watch(threads).note() == note
+
+
+def test_what_other_programs_take_is_measured():
+    """One that does nothing but count, for a third of a second."""
+    if machine._busy_seconds() != machine._busy_seconds() or machine.processors() < 2:
+        pytest.skip("the system does not say")
+    watch, until = machine.Watch(1), time.perf_counter() + 0.5
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        while time.perf_counter() < until:
+            time.sleep(0.01)
+        taken = watch.others()
+        other.kill()
+    assert 0.3 < taken <= machine.processors() + 0.2
+
+
+@pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
+@pytest.mark.parametrize("module", ["legacy", "port.pool"])
+def test_threads_that_wait_sleep_unless_told_otherwise(given, policy, module):
+    """As the OpenMP library itself says when an extension module loads it."""
+    more = "; alexnet_rosetta.legacy.build_info()" if module == "legacy" else ""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    command = [sys.executable, "-c", f"import alexnet_rosetta.{module}{more}"]
+    told = kept | {"OMP_DISPLAY_ENV": "true"} | given
+    found = subprocess.run(command, env=told, capture_output=True, text=True, check=True).stderr
+    if "OMP_WAIT_POLICY" not in found:
+        pytest.skip("built without OpenMP")
+    assert re.findall(r"OMP_WAIT_POLICY *= *'(\w+)'", found) == [policy]

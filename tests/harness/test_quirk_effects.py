@@ -3,12 +3,16 @@ does not, and the comparison says which quirk it is."""
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from quirk_nets import CASES
 from small_nets import write_net
 
+from alexnet_rosetta.harness import networks
 from alexnet_rosetta.harness.api import compare
+from alexnet_rosetta.harness.cli import cli
 from alexnet_rosetta.harness.judge import judge
 from alexnet_rosetta.harness.quirks import LEDGER
+from alexnet_rosetta.harness.quirks.values import touched
 from alexnet_rosetta.harness.reference import Bounded
 from alexnet_rosetta.harness.run import Options, prepare, rows
 from alexnet_rosetta.harness.verdicts import Finding
@@ -74,6 +78,36 @@ def test_both_engines_mean_the_same_by_a_switch(tmp_path, case):
         terms = np.maximum(bounded.terms, 4)
         found = judge(Bounded(legacy.astype(np.float64), magnitude, terms), port.astype(np.float32))
         assert found.agrees, (row.layer, row.tensor, found)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_network_that_shows_a_quirk_is_touched_by_the_switch(tmp_path, case):
+    network = networks.load(write_net(tmp_path, *CASES[case].files()))
+    assert touched(network, case.partition(",")[0])
+
+
+def test_switches_that_touch_nothing():
+    """Its layers are relu, max pooling over windows that fit, and normalisation after them; nothing is shared."""
+    alexnet = networks.load("alexnet")
+    for name in ("norm-before-relu", "pool-ceil", "avg-pool-clipped-area", "softrelu-cut", "dropout-disabled-scales",
+                 "shared-fc-overwrites", "wball-times-size", "conv-oversample-overwrites"):  # fmt: skip
+        assert not touched(alexnet, name), name
+    assert touched(alexnet, "max-ties-full") == ["pool1a", "pool1b", "pool2a", "pool2b", "pool5a", "pool5b"]
+
+
+@pytest.mark.parametrize("quirk", ["port:softrelu-cut=off", "norm-before-relu=off"])
+def test_a_switch_that_touches_nothing_is_said(tmp_path, quirk):
+    options = Options(write_net(tmp_path), engines=("port",), input="random", batch=4, quirks=(quirk, "bias-rate=off"))
+    found = [note for note in prepare(options).network.spec.warnings if "--quirk" in str(note)]
+    assert list(map(str, found)) == [f"--quirk {quirk} touches no layer of small"]
+
+
+def test_the_list_of_what_touches_a_network():
+    lines = CliRunner().invoke(cli, ["list", "quirks", "--net", "alexnet"]).output.splitlines()
+    assert lines[0].endswith(f" of {len(LEDGER)} quirks touch alexnet")
+    at = next(i for i, line in enumerate(lines) if line.startswith("  conv-ceil-geometry "))
+    assert lines[at + 1].split() == ["conv1a,", "conv1b"]
+    assert not any("softrelu" in line for line in lines)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

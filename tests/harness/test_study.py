@@ -124,5 +124,5 @@ def test_the_source_of_a_kernel_is_its_definition():
 
 @pytest.mark.parametrize("name", ["conv9", "data"])
 def test_an_unknown_layer_names_the_others(legacy, name):
-    with pytest.raises(BadInput, match=r"hint: layers: conv1, "):
+    with pytest.raises(BadInput, match=r"layers: conv1, "):
         list(study.lines("tiny", name))
