@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -73,7 +74,17 @@ def _say(text, err=False):
     click.echo(printable(text), err=err)
 
 
+def _version(ctx, param, value):
+    if value:
+        from .machine import commit
+
+        _say(f"rosetta {version('alexnet-rosetta')}, commit {commit() or 'unknown'}")
+        ctx.exit()
+
+
 @click.group(cls=Rosetta, invoke_without_command=True)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+              help="Say which version and commit this is.")  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show tracebacks with errors; may stand anywhere.")
 @click.pass_context
 def cli(ctx, debug):

@@ -33,6 +33,7 @@ def diagnosis():
     yield f"memory      {memory}"
     yield f"system      {facts['system']}, Python {facts['python']}"
     yield f"packages    {', '.join(f'{name} {found}' for name, found in facts['packages'].items())}"
+    yield f"commit      {facts['commit'] or 'unknown'}"
     for name in engines.registered():
         engine, reason = engines.probe(name)
         yield f"{'✓' if engine else '✗'} {name:<20}{reason}"

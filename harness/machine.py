@@ -4,8 +4,10 @@ import contextlib
 import os
 import platform
 import resource
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 from pathlib import Path
 from time import perf_counter
 
@@ -73,7 +75,28 @@ def environment(threads):
         "system": platform.platform(),
         "python": sys.version.split()[0],
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "commit": commit(),
     }
+
+
+def commit():
+    """The commit of this project's sources as git describes it, ``-dirty`` if they were edited since; None if unknown.
+
+    A checkout asks git; elsewhere setup.py wrote the answer down when it built the package.
+    """
+    package = files("alexnet_rosetta.harness")
+    try:
+        if (package.parent / ".git").exists():
+            return described(package.parent)
+        return (package / "commit.txt").read_text(encoding="utf-8").strip() or None
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def described(checkout):
+    """What git says of the commit of a checkout; OSError without git, CalledProcessError if git refuses."""
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def instruction_level():

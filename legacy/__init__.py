@@ -16,6 +16,8 @@ __all__ = ["Network", "Refused", "build_info", "cudaconv", "gpu", "launch_log", 
 def __getattr__(name):
     from importlib import import_module
 
+    if name == "__version__":
+        return import_module("importlib.metadata").version("alexnet-rosetta")
     if name in ("cudaconv", "gpu"):
         return import_module(f".{name}", __name__)
     if name == "Network":

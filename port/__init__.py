@@ -30,6 +30,8 @@ __all__ = sorted(_HOME)
 
 
 def __getattr__(name):
+    if name == "__version__":
+        return import_module("importlib.metadata").version("alexnet-rosetta")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)

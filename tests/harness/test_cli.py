@@ -51,6 +51,13 @@ def test_bare_rosetta_names_five_commands(rosetta):
     assert sum(line.startswith("  rosetta ") for line in result.output.splitlines()) == 5
 
 
+def test_the_version_and_the_commit(rosetta, monkeypatch):
+    monkeypatch.setattr(machine, "commit", lambda: "0123abc")
+    result = rosetta("--version")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"rosetta \d+\.\d+\.\d+, commit 0123abc\n", result.output)
+
+
 def test_list(rosetta):
     result = rosetta("list")
     assert result.exit_code == 0

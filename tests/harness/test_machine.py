@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,24 @@ def test_the_environment_is_plain_and_complete():
     assert facts["threads"] == 2
     assert facts["packages"]["numpy"]
     assert facts["processor"]
+
+
+def test_the_commit_of_a_checkout_is_the_one_that_is_checked_out():
+    def revision(name):
+        command = ["git", "-C", Path(machine.__file__).parent, "rev-parse", name]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    if not revision("HEAD"):
+        pytest.skip("no checkout")
+    assert revision(machine.commit().removesuffix("-dirty")) == revision("HEAD")
+    assert machine.environment(1)["commit"] == machine.commit()
+
+
+def test_without_a_checkout_the_commit_is_what_the_build_wrote_down(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "files", lambda package: tmp_path)
+    assert machine.commit() is None
+    (tmp_path / "commit.txt").write_text("0123abc-dirty\n")
+    assert machine.commit() == "0123abc-dirty"
 
 
 def test_memory_grows_with_batch_and_engines():
