@@ -20,7 +20,7 @@ from .errors import Refused
 
 __all__ = ["CompileError", "GpuDevice", "MemoryFault", "debugging", "missing", "open_device", "probe"]
 
-INSTALL = "pip install 'alexnet-rosetta[gpu]'"
+INSTALL = "pip install -e '.[gpu]' in the source tree"
 
 
 def probe():

@@ -25,7 +25,7 @@ class Torch:
         try:
             import torch
         except ImportError:
-            return False, "not installed; pip install 'alexnet-rosetta[witness]'"
+            return False, "not installed; pip install -e '.[witness]' in the source tree"
         if self.device == "cuda" and not torch.cuda.is_available():
             return False, f"PyTorch {torch.__version__} {_why_no_card(torch)}"
         place = torch.cuda.get_device_name() if self.device == "cuda" else "the CPU"

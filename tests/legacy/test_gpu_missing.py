@@ -35,4 +35,4 @@ def test_no_compiler(monkeypatch):
 def test_no_pycuda(monkeypatch):
     gpu._pycuda.cache_clear()
     monkeypatch.setattr(gpu, "find_spec", lambda name: None)
-    assert "no PyCUDA: pip install 'alexnet-rosetta[gpu]'" in gpu.missing()
+    assert "no PyCUDA: pip install -e '.[gpu]' in the source tree" in gpu.missing()
