@@ -5,26 +5,34 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BUILD_NEEDS := "setuptools>=77" "cython>=3.1" "numpy>=2.0" "scipy>=1.13"
-NATIVE := setup.py pyproject.toml $(wildcard legacy/*.p?? legacy/kernels/* legacy/host/* port/*.pyx port/*.h port/*.pxd)
+NATIVE := setup.py CMakeLists.txt pyproject.toml $(wildcard legacy/*.p?? legacy/kernels/* legacy/host/* port/*.pyx port/*.h port/*.pxd)
 RUNS ?= runs
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+# $(call install,LIST): install a list of requirements that stands in pyproject.toml.
+install = $(BIN)/python -c "import tomllib; t = tomllib.load(open('pyproject.toml', 'rb')); print(*t$(1), sep='\n')" | $(PIP) install -r /dev/stdin
 
-.PHONY: compare test build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs golden-check fuzz fuzz-trained sanitize sanitized portable clean
+.PHONY: compare test build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs golden-check fuzz fuzz-trained sanitize sanitized portable archive-check clean
 
 build: $(VENV)/installed
 
-$(VENV)/python:
+$(VENV)/python: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check $(BUILD_NEEDS)
+	$(call install,['build-system']['requires'])
 	touch $@
 
 $(VENV)/installed: $(VENV)/python $(NATIVE)
 	@echo "building the extension modules, once per instruction set (about four minutes on two cores)"
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[test]"
+	$(PIP) install --no-build-isolation --editable ".[test]"
+	touch $@ $(VENV)/native
+
+$(VENV)/native: $(VENV)/python $(NATIVE)
+	@echo "building the extension modules for this processor (about two minutes on two cores)"
+	ROSETTA_BUILD=$${ROSETTA_BUILD-native,port} $(PIP) install --no-build-isolation --editable .
 	touch $@
 
-# AlexNet of 2012, batch 128, on photographs: legacy engine and port, forward, backward and one update.
-compare: build
+# AlexNet of 2012, batch 128, on photographs: legacy engine and port, forward, backward and one update. Builds for this
+# processor alone, unless all was built before.
+compare: $(if $(wildcard $(VENV)/installed),build,$(VENV)/native)
 	$(BIN)/rosetta compare alexnet --input photos --batch 128 --passes forward,backward,update --out $(RUNS)/alexnet
 
 test: build
@@ -61,14 +69,15 @@ gpu-wheels: build
 gpu-bundle: build
 	$(BIN)/python -m alexnet_rosetta.harness.gpu_bundle bundle
 
-lint: build
-	$(BIN)/pip install --quiet --disable-pip-version-check ".[dev]"
+lint: export PATH := $(CURDIR)/$(BIN):$(PATH)
+lint: $(VENV)/python
+	$(call install,['project']['optional-dependencies']['dev'])
 	$(BIN)/ruff check .
 	$(BIN)/cython-lint legacy port --max-line-length 120
 	$(BIN)/clang-format --dry-run --Werror legacy/host/*.cpp legacy/host/*.h
 
 docs: build
-	$(BIN)/pip install --quiet --disable-pip-version-check "sphinx>=8" "myst-parser>=4" "latex2mathml>=3.77"
+	$(call install,['project']['optional-dependencies']['docs'])
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 	! grep -rlE '(src|<link[^>]*href)="(https?:)?//' docs/_build/html --include='*.html'   # nothing is fetched
 
@@ -92,6 +101,16 @@ portable: build
 	CXX=$${CXX:-g++} ROSETTA_PORTABLE=1 ROSETTA_OPENMP=0 $(BIN)/python setup.py --quiet build --build-base build/portable
 	ROSETTA_ISA=baseline PYTHONPATH=$$(echo build/portable/lib.*) $(BIN)/python -m pytest tests/legacy tests/harness/test_golden.py \
 	-m "not nvcc and not slow" -p no:cacheprovider
+
+# The archive of the sources, a wheel from it (strict and this processor's instruction set), installed into an empty
+# environment and run in another folder.
+archive-check: $(VENV)/python
+	rm -rf build/archive
+	$(BIN)/python setup.py --quiet sdist --dist-dir build/archive
+	ROSETTA_BUILD=strict,native,port $(PIP) wheel --no-deps --wheel-dir build/archive build/archive/alexnet_rosetta-*.tar.gz
+	$(PYTHON) -m venv build/archive/env
+	build/archive/env/bin/pip install --quiet --disable-pip-version-check build/archive/alexnet_rosetta-*.whl
+	cd build/archive && env/bin/rosetta --version && env/bin/rosetta compare tiny --batch 8 && env/bin/rosetta check golden ../../tests/golden
 
 clean:
 	rm -rf build docs/_build $(VENV) legacy/*.so port/*.so legacy/_legacy_*.cpp port/_*.cpp *.egg-info

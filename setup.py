@@ -1,15 +1,10 @@
-"""Build of the extension modules; all other metadata is in pyproject.toml.
-
-The legacy engine is compiled once per instruction set, each into a module of
-its own (``alexnet_rosetta.legacy._legacy_v3`` ...), so that code for one
-processor can never be merged by the linker into a module for another. The
-module is chosen at import, see legacy/isa.py.
+"""Packages and extension modules; CMakeLists.txt says how the modules are built, pyproject.toml has all other metadata.
 
 Environment, for developers:
 
 ROSETTA_BUILD
-    Comma-separated list; only extensions whose name contains one of the words
-    are built (``ROSETTA_BUILD=port`` or ``ROSETTA_BUILD=_v4,strict``).
+    Comma-separated list; only modules whose name contains one of the words are built (``ROSETTA_BUILD=port`` or
+    ``ROSETTA_BUILD=_v4,port``). ``native`` stands for the best instruction set that this processor runs.
 ROSETTA_OPENMP
     ``0`` builds without OpenMP.
 ROSETTA_PORTABLE
@@ -18,184 +13,109 @@ ROSETTA_SANITIZE
     ``1`` adds the address and undefined-behaviour sanitizers.
 """
 
-import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from copy import copy
-from glob import glob
+import sysconfig
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
-from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 PACKAGE = "alexnet_rosetta"
+ROOMS = ("legacy", "port", "harness")
+ROOT = Path(__file__).parent.absolute()
 IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64") and os.environ.get("ROSETTA_PORTABLE") != "1"
-SANITIZE = os.environ.get("ROSETTA_SANITIZE") == "1"
-
-STORES_STAY = ["-fno-move-loop-stores", "-fno-tree-loop-im", "-O3"]     # the first that the compiler knows
-
-# Only convolutions are faster, by a tenth, with all of -O3; elsewhere the rest of it would take a third of the build.
-LOOPS_VECTORISED = ["-O2", "-ftree-loop-vectorize", "-ftree-slp-vectorize", "-fvect-cost-model=dynamic"]
-ALL_OF_O3 = {"filter_acts", "img_acts", "weight_acts", "_gemm", "_loops"}
-
-# Never fast-math: the order of every sum is the kernel's. The strict build does
-# not contract a*b+c; the others do, as nvcc does.
-STRICT = ["-ffp-contract=off"]
-CONTRACTED = ["-ffp-contract=fast"]
-if IS_X86_64:
-    ISA_FLAGS = {
-        "strict": ["-march=x86-64-v2", *STRICT],
-        "v3": ["-march=x86-64-v3", *CONTRACTED],
-        "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512", *CONTRACTED],
-    }
-else:
-    ISA_FLAGS = {"strict": STRICT, "baseline": CONTRACTED}
-
-
-def compiler_accepts(flags):
-    """True if the C++ compiler of this build compiles and links a program with these flags."""
-    compiler = os.environ.get("CXX", "g++").split()
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "probe.cpp")
-        source.write_text("int main() { return 0; }\n")
-        command = [*compiler, *flags, str(source), "-o", str(Path(folder, "probe"))]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def common_flags():
-    """Compile and link flags shared by all extensions.
-
-    Python's own flags contain -fwrapv; with it an int index may wrap, and loops over tx do not vectorise.
-    """
-    compile_flags = ["-std=c++17", "-fvisibility=hidden", "-fno-math-errno", "-fno-wrapv", "-g0"]
-    # g++ moves the sums of a loop around an INDEPENDENT one (kernels/block.cuh) out of it, and loses them.
-    compile_flags.append(next(flag for flag in STORES_STAY if compiler_accepts([flag])))
-    link_flags = []
-    if os.environ.get("ROSETTA_OPENMP") != "0" and compiler_accepts(["-fopenmp"]):
-        compile_flags.append("-fopenmp")
-        link_flags.append("-fopenmp")
-    if SANITIZE:
-        flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
-        compile_flags += [*flags, "-O1", "-g1"]
-        link_flags += flags
-    return compile_flags, link_flags
-
-
-def extensions():
-    """All extension modules, less those that ROSETTA_BUILD leaves out."""
-    compile_flags, link_flags = common_flags()
-    headers = sorted(glob("legacy/kernels/*.cuh") + glob("legacy/host/*.h") + glob("legacy/*.pxi"))
-    host_sources = sorted(glob("legacy/host/*.cpp"))
-    found = [
-        Extension(
-            f"{PACKAGE}.legacy._legacy_{isa}",
-            sources=[f"legacy/_legacy_{isa}.pyx", *host_sources],
-            depends=headers,
-            include_dirs=["legacy", np.get_include()],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), ("ROSETTA_ISA", f'"{isa}"')],
-            extra_compile_args=[*compile_flags, *flags],
-            extra_link_args=link_flags,
-            language="c++",
-        )
-        for isa, flags in ISA_FLAGS.items()
-    ]
-    port_flags = [flag for flag in compile_flags if flag != "-g0"]
-    found += [
-        Extension(
-            f"{PACKAGE}.port.{Path(source).stem}",
-            sources=[source],
-            depends=sorted(glob("port/*.pxd") + glob("port/*.h")),
-            include_dirs=["port", np.get_include()],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-            extra_compile_args=port_flags,
-            extra_link_args=link_flags,
-            language="c++",
-        )
-        for source in sorted(glob("port/_*.pyx"))
-    ]
-    wanted = [word for word in os.environ.get("ROSETTA_BUILD", "").split(",") if word]
-    return [ext for ext in found if not wanted or any(word in ext.name for word in wanted)]
+ISAS = ["strict", "v3", "v4"] if IS_X86_64 else ["strict", "baseline"]
+MODULES = ["legacy._processor", *(f"legacy._legacy_{isa}" for isa in ISAS),
+           *(f"port.{path.stem}" for path in sorted(ROOT.glob("port/_*.pyx")))]  # fmt: skip
+DATA = ["py.typed", "commit.txt", "*.pxi", "kernels/*", "host/*", "**/*.cfg", "**/*.html", "**/*.css", "**/*.js"]
 
 
 class BuildExt(build_ext):
-    """build_ext with an object folder per extension and set of flags, and parallel compilation of what changed."""
+    """Has CMake build the modules, in a folder that is kept, and takes them from there."""
 
-    def build_extension(self, ext):
-        own = copy(self)
-        flags = hashlib.sha256(repr((ext.extra_compile_args, ext.define_macros)).encode()).hexdigest()[:8]
-        own.build_temp = os.path.join("build", "objects", f"{ext.name}-{flags}")  # kept; pip's own is new every time
-        own.compiler = copy(self.compiler)
-        own.compiler.compile = compile_in_parallel(own.compiler)
-        build_ext.build_extension(own, ext)
-
-
-def compile_in_parallel(compiler):
-    """A replacement for ``compiler.compile``: sources of one extension side by side, unchanged ones left alone."""
-
-    usual = next(level for level in (LOOPS_VECTORISED, ["-O3"]) if compiler_accepts(level))
-
-    def compile_all(sources, output_dir=None, macros=None, include_dirs=None, debug=0,
-                    extra_preargs=None, extra_postargs=None, depends=None):  # fmt: skip
-        macros, objects, postargs, preargs, build = compiler._setup_compile(
-            output_dir, macros, include_dirs, sources, depends, extra_postargs
-        )
-        cc_args = compiler._get_cc_args(preargs, debug, extra_preargs)
-
-        def compile_one(obj):
-            if not up_to_date(obj):
-                source, ext = build[obj]
-                level = ["-O3"] if Path(source).stem in ALL_OF_O3 else usual
-                compiler._compile(obj, source, ext, cc_args, [*level, *postargs, "-MMD", "-MF", f"{obj}.d"], preargs)
-
-        largest_first = sorted((obj for obj in objects if obj in build), key=lambda obj: -expected_work(build[obj][0]))
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(compile_one, largest_first))
-        return objects
-
-    return compile_all
+    def build_extensions(self):
+        """Build the modules that ROSETTA_BUILD asks for, or all."""
+        kept = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}"     # setuptools' own is new every time
+        folder = kept if self.editable_mode else Path(self.build_temp).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {"CMAKE_MAKE_PROGRAM": program("ninja"), "Python_EXECUTABLE": sys.executable,
+                    "NUMPY_INCLUDE": np.get_include(), "ROSETTA_ISAS": ";".join(ISAS),
+                    "ROSETTA_OPENMP": os.environ.get("ROSETTA_OPENMP", "1"),
+                    "ROSETTA_SANITIZE": os.environ.get("ROSETTA_SANITIZE", "0")}  # fmt: skip
+        cmake(*other_compiler(folder), "-S", ROOT, "-B", folder, "-G", "Ninja",
+              *(f"-D{name}={value}" for name, value in settings.items()))  # fmt: skip
+        build = ("--build", folder, "--parallel", os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", os.cpu_count() or 1))
+        cmake(*build, "--target", "_processor")
+        words = [word for word in os.environ.get("ROSETTA_BUILD", "").split(",") if word]
+        if "native" in words:
+            words[words.index("native")] = f"_legacy_{best_isa(folder)}"
+        self.extensions = [ext for ext in self.extensions
+                           if not words or any(word in ext.name for word in ("_processor", *words))]  # fmt: skip
+        cmake(*build, "--target", *(name_of(ext) for ext in self.extensions))
+        for ext in self.extensions:
+            (built,) = (folder / "modules").glob(f"{name_of(ext)}.*")
+            target = Path(self.get_ext_fullpath(ext.name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)                 # a process may have it open
+            shutil.copyfile(built, target)
 
 
-def expected_work(source):
-    """Something that grows with the time a source takes to compile: kernels first, then by size."""
-    text = Path(source).read_text()
-    return text.count("INSTANCE(") * 1_000_000 + len(text)
+def other_compiler(folder):
+    """CMake's option to begin anew, if the folder was made with another compiler, which CMake would keep to."""
+    words, kept = repr([os.environ.get(name) for name in ("CXX", "CXXFLAGS", "LDFLAGS")]), folder / "compiler.txt"
+    other = kept.exists() and kept.read_text() != words
+    kept.write_text(words)
+    return ["--fresh"] if other else []
 
 
-def up_to_date(obj):
-    """True if an object file is newer than everything it was made from, as the compiler wrote it down."""
-    try:
-        made_from = Path(f"{obj}.d").read_text().replace("\\\n", " ").split(":", 1)[1].split()
-        return all(os.path.getmtime(source) < os.path.getmtime(obj) for source in made_from)
-    except OSError:
-        return False
+def program(name):
+    """The path of a program of the build requirements; they may be installed, or just be there."""
+    path = shutil.which(name, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
+    if path is None:
+        raise SystemExit(f"setup.py: no {name}; expected the build requirements of pyproject.toml: pip install {name}")
+    return path
 
 
-def main():
-    nets = ["nets/*.cfg"]
-    setup(
-        packages=[f"{PACKAGE}.legacy", f"{PACKAGE}.port", f"{PACKAGE}.harness",
-                  f"{PACKAGE}.harness.engines", f"{PACKAGE}.harness.faults", f"{PACKAGE}.harness.golden",
-                  f"{PACKAGE}.harness.gpu_bundle", f"{PACKAGE}.harness.gpu_check", f"{PACKAGE}.harness.grads",
-                  f"{PACKAGE}.harness.layers",
-                  f"{PACKAGE}.harness.quirks", f"{PACKAGE}.harness.reference", f"{PACKAGE}.harness.report"],
-        package_dir={f"{PACKAGE}.legacy": "legacy", f"{PACKAGE}.port": "port", f"{PACKAGE}.harness": "harness"},
-        package_data={
-            f"{PACKAGE}.legacy": ["kernels/*.cuh", "kernels/*.csv", "host/*.h", "host/*.cpp", "*.pxi", "py.typed"],
-            f"{PACKAGE}.port": ["py.typed"],
-            f"{PACKAGE}.harness": [*nets, "py.typed"],
-            f"{PACKAGE}.harness.report": ["*.html", "*.css", "*.js"],
-        },
-        ext_modules=cythonize(extensions(), language_level=3, annotate=False,
-                              compiler_directives={"boundscheck": False, "wraparound": False, "cdivision": True}),
-        cmdclass={"build_ext": BuildExt},
-    )
+def cmake(*arguments):
+    """Run CMake; ends the build, after what CMake has printed, if it fails."""
+    if code := subprocess.call([program("cmake"), *map(str, arguments)]):
+        raise SystemExit(code)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def name_of(ext):
+    """The last part of a module's name, which is that of its target in CMakeLists.txt."""
+    return ext.name.rpartition(".")[2]
+
+
+def best_isa(folder):
+    """The best instruction set that this processor runs, as the module says that was built for the question."""
+    (path,) = (folder / "modules").glob("_processor.*")
+    spec = spec_from_file_location("_processor", path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.best_isa()
+
+
+def write_commit():
+    """Write down the commit for machines without git or without the checkout; see harness/machine.py."""
+    if (ROOT / ".git").exists() and (git := shutil.which("git")):
+        command = [git, "-C", ROOT, "describe", "--always", "--dirty"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        (ROOT / "harness" / "commit.txt").write_text(found)
+
+
+write_commit()
+setup(
+    packages=[f"{PACKAGE}.{name}" for name in find_packages() if name.partition(".")[0] in ROOMS],
+    package_dir={f"{PACKAGE}.{room}": room for room in ROOMS},
+    package_data={"": DATA},
+    include_package_data=False,
+    ext_modules=[Extension(f"{PACKAGE}.{name}", []) for name in MODULES],
+    cmdclass={"build_ext": BuildExt},
+)

@@ -31,7 +31,7 @@ def instances():
     nm = shutil.which("nm")
     if not nm:
         raise Refused("the symbols of the engine cannot be listed", "nm on PATH", "none", "install binutils")
-    module = isa.load("strict").__file__
+    module = isa.load(isa.available()[0]).__file__
     lines = subprocess.run([nm, "-C", module], capture_output=True, text=True, check=True).stdout.splitlines()
     found = dict(_instance(match) for line in lines if (match := SYMBOL.search(line)))
     if not found:

@@ -32,11 +32,9 @@ def load(name=None):
     wanted = name or os.environ.get("ROSETTA_ISA") or ""
     if wanted and wanted not in NAMES:
         raise Refused("unknown instruction set", "one of " + ", ".join(NAMES), wanted)
-    strict = _module("strict")
-    best = strict.build_info()["best_isa"]
     if not wanted:
-        return next(m for isa in reversed(ORDER[: ORDER.index(best) + 1]) if (m := _module(isa)) is not None)
-    isa = NAMES[wanted]
+        return _module(available()[-1])
+    isa, best = NAMES[wanted], best_isa()
     if ORDER.index(isa) > ORDER.index(best):
         raise Refused("instruction set not available on this processor", f"at most {best}", wanted)
     module = _module(isa)
@@ -47,9 +45,18 @@ def load(name=None):
 
 
 def available():
-    """Names of the modules that were built and run on this processor: "strict" first, the best last."""
-    best = _module("strict").build_info()["best_isa"]
-    return [isa for isa in ORDER[: ORDER.index(best) + 1] if _module(isa) is not None]
+    """Names of the modules that were built and run on this processor, the best last; Refused if there is none."""
+    best = best_isa()
+    found = [isa for isa in ORDER[: ORDER.index(best) + 1] if _module(isa) is not None]
+    if not found:
+        raise Refused("no module was built that this processor runs", f"one for {best} or less", "none",
+                      "rebuild without ROSETTA_BUILD")
+    return found
+
+
+def best_isa():
+    """The best instruction set that this processor runs, whatever was built."""
+    return importlib.import_module("._processor", __package__).best_isa()
 
 
 def _module(isa):
@@ -57,6 +64,4 @@ def _module(isa):
     try:
         return importlib.import_module(f"._legacy_{isa}", __package__)
     except ModuleNotFoundError:
-        if isa == "strict":
-            raise
         return None

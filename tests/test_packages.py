@@ -1,13 +1,70 @@
-"""Every package of the source tree is named in setup.py, so that a plain install has it."""
+"""What the archive of the sources and the installed package hold, and how they are made."""
 
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+from importlib import import_module
 from pathlib import Path
 
+import pytest
+
+from alexnet_rosetta.harness.gpu_bundle import wheels
+
 ROOT = Path(__file__).parent.parent
+ROOMS = ("legacy", "port", "harness")
+NATIVE = {".pyx", ".pxd"}       # what is compiled is not needed afterwards; C++ and .pxi files are, for `rosetta study`
 
 
-def test_setup_names_every_package():
-    text = (ROOT / "setup.py").read_text(encoding="utf-8")
-    for room in ("legacy", "port", "harness"):
-        for folder in [path.parent for path in (ROOT / room).rglob("__init__.py")]:
-            name = ".".join(folder.relative_to(ROOT).parts)
-            assert f'f"{{PACKAGE}}.{name}"' in text, f"{name} is missing in setup.py"
+def tracked():
+    """The files that git knows, relative to the top."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("no checkout")
+    lines = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True).stdout
+    return {name for name in lines.splitlines() if (ROOT / name).exists()}
+
+
+def setup(*arguments):
+    subprocess.run([sys.executable, "setup.py", "--quiet", *map(str, arguments)], cwd=ROOT, check=True)
+
+
+def test_the_archive_has_every_file_and_no_other(tmp_path):
+    setup("egg_info", "--egg-base", tmp_path, "sdist", "--dist-dir", tmp_path)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        found = {name.partition("/")[2] for name in tar.getnames() if not tar.getmember(name).isdir()}
+    made = {"PKG-INFO", "setup.cfg", "harness/commit.txt"}
+    assert {name for name in found - made if ".egg-info/" not in name} == tracked()
+
+
+def test_the_package_has_every_file_of_the_rooms(tmp_path):
+    setup("egg_info", "--egg-base", tmp_path, "build_py", "--build-lib", tmp_path / "lib")
+    package = tmp_path / "lib" / "alexnet_rosetta"
+    found = {str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()} - {"harness/commit.txt"}
+    wanted = {name for name in tracked() if name.startswith(ROOMS) and Path(name).suffix not in NATIVE}
+    assert found == wanted - {"port/_loops.h"}
+
+
+def test_build_requirements_stand_once():
+    for path in (ROOT / "Makefile", ROOT / "harness" / "gpu_bundle" / "wheels.py"):
+        assert not re.search(r"\b(setuptools|cython|cmake|ninja)\s*[<>=]", path.read_text(encoding="utf-8")), path
+    needs = wheels.build_requirements(ROOT)
+    names = {re.match("[a-z]+", need)[0] for need in needs}
+    assert names == {"setuptools", "cython", "numpy", "scipy", "cmake", "ninja"}
+
+
+def test_setup_calls_and_replaces_nothing_private():
+    tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    used |= {name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert not [name for name in used if name.startswith("_")]
+
+
+def test_the_version_is_the_same_everywhere():
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {stated}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    for room in ROOMS:
+        assert import_module(f"alexnet_rosetta.{room}").__version__ == stated

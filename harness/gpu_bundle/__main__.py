@@ -17,7 +17,7 @@ def main(what="", folder="build/gpu"):
         raise SystemExit(USAGE)
     try:
         workshop = Workshop(folder)
-        workshop.make()
+        workshop.make(ROOT)
         if what == "bundle":
             pack.bundle(workshop, ROOT)
     except (BadInput, OSError) as error:

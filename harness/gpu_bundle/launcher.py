@@ -5,7 +5,7 @@
 Needed: Linux x86-64, an NVIDIA GPU with its driver, nvcc, Python 3.12 with NumPy and pip. The first run installs what
 is in this file into a virtual environment (default: rosetta-gpu-env beside it) on top of the packages that are here;
 later runs use it again. With --from-source PyCUDA and this project are compiled here, for another Python too (needs
-g++, setuptools and Cython; minutes). Then it runs `rosetta check gpu`, which writes evidence.json.
+g++, setuptools, Cython, CMake and Ninja; minutes). Then it runs `rosetta check gpu`, which writes evidence.json.
 """
 
 import hashlib

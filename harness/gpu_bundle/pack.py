@@ -19,7 +19,7 @@ from .wheels import ALWAYS, VERSION, distribution
 NAME = "rosetta-gpu.pyz"
 LIMIT = 60_000_000                      # bytes
 PROJECT = "alexnet_rosetta"
-SOURCES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "legacy", "port", "harness")
+SOURCES = ("setup.py", "CMakeLists.txt", "pyproject.toml", "README.md", "LICENSE", "legacy", "port", "harness")
 MADE = ("__pycache__", "*.so", "*.o", "_legacy_*.cpp", "_gemm.c*", "_loops.c*")
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 
 from ..errors import BadInput
@@ -23,7 +24,6 @@ IF_MISSING = (
     "pytools", "siphash24", "platformdirs", "mako", "markupsafe", "typing-extensions",
     "scipy>=1.13", "threadpoolctl>=3.5", "click>=8.1", "rich>=13.7", "markdown-it-py", "mdurl", "pygments",
 )  # fmt: skip
-BUILD_NEEDS = ("setuptools>=77", "wheel", "cython>=3.1", "numpy>=2.0", "scipy>=1.13")
 
 # Imports what the wheels are for, and makes a cubin through PyCUDA; the driver may be the stub.
 PROOF = """
@@ -64,15 +64,15 @@ class Workshop:
         )
         self.python = self.env / "bin" / "python"
 
-    def make(self, echo=print):
-        """Everything that is not there yet."""
+    def make(self, root, echo=print):
+        """Everything that is not there yet; `root` is the source tree, whose build requirements are installed."""
         toolkit = find_toolkit()
         for path in (self.wheels, self.sources):
             path.mkdir(parents=True, exist_ok=True)
         stub.build(toolkit / "include", self.stub)
         if not self.python.exists():
             run([find_python(), "-m", "venv", self.env])
-            self.pip("install", *BUILD_NEEDS)
+            self.pip("install", "wheel", *build_requirements(root))
         if not list(self.wheels.glob("pycuda-*.whl")):
             echo("building PyCUDA (two minutes)")
             self._build_pycuda(toolkit)
@@ -114,6 +114,11 @@ class Workshop:
         (source / "siteconf.py").write_text(settings, encoding="utf-8")
         self.pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", self.wheels, source,
                  env=self.environment())  # fmt: skip
+
+
+def build_requirements(root):
+    """What the build of this project needs, from the source tree's pyproject.toml."""
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
 
 
 def distribution(text):
