@@ -120,7 +120,7 @@ def _inputs_grad(sweep, layer, i, inputs, above, mask, part):
         inputs,
         above,
         sweep.work.params(layer),
-        pass_type=sweep.work.pass_type,
+        pass_type=sweep.work.kind,
         mask=columns(mask, part),
         **fused,
     )

@@ -15,6 +15,7 @@ import click
 from .display import printable
 from .engines import DEFAULT
 from .errors import RosettaError, Unsupported, one_line
+from .forward import PASS_TYPES
 from .networks import RULES, load
 from .run import MODES
 from .sweep import STEPS
@@ -149,6 +150,8 @@ def _allow(command):
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 @click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
 @click.option("--passes", default=",".join(STEPS), show_default=True, callback=_names, help="What to compare.")
+@click.option("--pass-type", default="train", show_default=True, type=click.Choice(list(PASS_TYPES)),
+              help="Forward pass of training, of a test, or of a test of three views.")  # fmt: skip
 @click.option("--progress", default=0.0, show_default=True, type=click.FloatRange(0, 1),
               help="Share of the training that is done, for the learning rates.")  # fmt: skip
 @click.option("--update-every", default=1, show_default=True, type=click.IntRange(1),

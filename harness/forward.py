@@ -1,47 +1,88 @@
-"""The forward pass of a sweep."""
+"""The forward pass of a sweep: of training, of a test, or of a test of several views of the same cases."""
+
+import numpy as np
 
 from .rerun import Rerun, run_forward
 from .stream import chunks, columns
 
+PASS_TYPES = {
+    "train": {"train": "forward"},
+    "test": {"test": "test"},
+    "views": {"first_view": "view 1", "middle_view": "view 2", "last_view": "view 3"},
+}
+"""By what a comparison is asked for, the passes that the engines run, and what their rows call them."""
+VIEWS = tuple(PASS_TYPES["views"])
+
 
 def rows(sweep):
-    """Yield the row of each layer's acts (of a cost layer: its cost), in topological order."""
-    for layer in sweep.work.network.layers:
-        if layer.type == "data":
-            _load(sweep, layer)
-        else:
-            yield _layer(sweep, layer)
-            if sweep.idle_after(layer.name, "forward"):
-                sweep.done(layer.name)
+    """Yield the row of each layer's acts (of a cost layer: its cost), in topological order, pass by pass."""
+    for kind, step in PASS_TYPES[sweep.work.pass_type].items():
+        sweep.begins(kind)
+        for layer in sweep.work.network.layers:
+            if layer.type == "data":
+                _load(sweep, layer, step)
+            else:
+                yield from _layer(sweep, layer, step)
+                if sweep.idle_after(layer.name, "forward"):
+                    sweep.done(layer.name)
 
 
-def _load(sweep, layer):
-    values = sweep.work.inputs.data[layer.name]
+def averaged(views, layer, inputs, kind):
+    """What a cost is of: over several views of its cases, the average of their probabilities (network-and-solver 7.1).
+
+    Parameters
+    ----------
+    views : dict of str to list of ndarray
+        Takes the probabilities of each view, by layer.
+    layer : LayerSpec
+    inputs : list of ndarray
+    kind : str
+        The pass.
+    """
+    if layer.type != "cost.logreg" or kind not in VIEWS:
+        return inputs
+    seen = [*(views[layer.name] if kind != VIEWS[0] else ()), inputs[1]]
+    views[layer.name] = seen
+    return [inputs[0], np.mean(seen, axis=0, dtype=np.float64).astype(np.float32)]
+
+
+def _load(sweep, layer, step):
+    values = _seen(sweep.work.inputs.data[layer.name], sweep.work.kind)
     sweep.acts[layer.name] = values
     if sweep.own_feed:
-        sweep.each(layer, "forward", lambda session: session.forward(layer.name, [values]))
+        sweep.each(layer, step, lambda session: session.forward(layer.name, [values]))
 
 
-def _layer(sweep, layer):
-    inputs, mask = sweep.inputs_of(layer), sweep.work.mask(layer)
+def _seen(values, kind):
+    """A view of the same cases: their values in another order, but labels as they are."""
+    if len(values) > 1 and kind in VIEWS[1:]:
+        values = values[::-1] if kind == VIEWS[1] else np.roll(values, len(values) // 2, axis=0)
+    return np.ascontiguousarray(values)
+
+
+def _layer(sweep, layer, step):
+    inputs, mask, kind = sweep.inputs_of(layer), sweep.work.mask(layer), sweep.work.kind
     fed = None if sweep.own_feed else inputs
-    sweep.each(layer, "forward", lambda session: session.forward(layer.name, fed, mask))
+    sweep.each(layer, step, lambda session: session.forward(layer.name, fed, mask))
     is_cost = layer.type.startswith("cost.")
+    inputs = averaged(sweep.views, layer, inputs, kind)
+    if layer.type == "cost.logreg" and kind in VIEWS[:-1]:
+        return  # its numbers come with the last view
     tensor, shape = ("cost", None) if is_cost else ("acts", (layer.outputs, sweep.work.batch))
-    stream = sweep.stream(layer, "forward", tensor, shape)
+    stream = sweep.stream(layer, step, tensor, shape)
     evaluated = _cost if is_cost else _acts
     for bounded, part in evaluated(sweep, layer, inputs, mask):
         stream.add(bounded, part)
     if not is_cost:
         sweep.acts[layer.name] = sweep.work.acts(layer, stream.reference)
     stream.rerun = Rerun(
-        ("forward", layer.name),
+        (step, layer.name),
         (layer,),
         lambda session: run_forward(session, sweep, layer, inputs),
         lambda session: session.read(layer.name, tensor),
         lambda: evaluated(sweep, layer, inputs, mask),
     )
-    return sweep.row(stream)
+    yield sweep.row(stream)
 
 
 def _acts(sweep, layer, inputs, mask):
@@ -58,6 +99,6 @@ def _evaluate(sweep, layer, inputs, mask, part):
     return sweep.ops[layer.name].forward(
         [array[:, part] for array in inputs],
         sweep.work.params(layer),
-        pass_type=sweep.work.pass_type,
+        pass_type=sweep.work.kind,
         mask=columns(mask, part),
     )

@@ -31,6 +31,8 @@ class Rerun:
 
 def run_forward(session, sweep, layer, inputs):
     """The forward step of a layer."""
+    if sweep.work.kind != "train":
+        session.set_pass_type(sweep.work.kind)
     session.forward(layer.name, inputs, sweep.work.mask(layer))
 
 

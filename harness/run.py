@@ -9,6 +9,7 @@ from . import engines, inputs, machine, networks, parameters
 from .draws import Tape
 from .errors import BadInput, TooLarge
 from .exact_workload import ExactWorkload, check_batch, exact_network, exact_values
+from .forward import PASS_TYPES
 from .propagated import propagated_rows
 from .quirks import find
 from .quirks.settings import parse, quirk_of
@@ -59,6 +60,8 @@ class Options:
         Share of the training that is done, 0 to 1, for the learning rates.
     update_every : int
         Backward passes per update.
+    pass_type : str
+        ``train``; ``test``, or ``views``, tests of three views of the same cases: then there is no backward pass.
     quantise : bool
         Round what goes between devices to half precision where the layer file says so.
     allow : tuple of str
@@ -84,6 +87,7 @@ class Options:
     rules: tuple = ()
     progress: float = 0.0
     update_every: int = 1
+    pass_type: str = "train"
     quantise: bool = False
     allow: tuple = ()
 
@@ -101,6 +105,12 @@ class Options:
         wrong = [status for status in self.allow if status not in UNDECIDED]
         if wrong:
             raise BadInput(f"{', '.join(wrong)!r} cannot be allowed", hint=f"--allow takes {', '.join(UNDECIDED)}")
+        if self.pass_type not in PASS_TYPES:
+            raise BadInput(f"there is no pass type {self.pass_type!r}", hint=f"pass types: {', '.join(PASS_TYPES)}")
+        if self.pass_type != "train":
+            if self.passes not in (tuple(STEPS), ("forward",)) or self.input == "exact":
+                raise BadInput("a test has one pass, forward, and no exact tier", hint="--passes forward")
+            object.__setattr__(self, "passes", ("forward",))
         if len(set(self.engines)) < max(1, len(self.engines)):
             raise BadInput("engines must be given, each once", hint="for example --engines legacy-cpu,port")
         machine.threads(self.threads)
@@ -163,7 +173,7 @@ def workload(network, options):
     for text in options.quirks:
         if not touched(network, quirk_of(text)):
             network = networks.noted(network, f"--quirk {text} touches no layer of {network.name}")
-    more = {"settings": settings, "explains": True}
+    more = {"settings": settings, "explains": True, "pass_type": options.pass_type}
     if options.input != "exact":
         return Workload(network, chosen, minibatch, values, tape, options.passes, threads, **more)
     values = exact_values(network, values, options.seed)
@@ -183,7 +193,7 @@ def step_count(work, mode):
     graph = work.network.graph
     order = graph.backward_order()
     weighted = {layer.name for layer in order if "weightShapes" in layer}
-    forward = sum(layer.type != "data" for layer in work.network.layers)
+    forward = sum(layer.type != "data" for layer in work.network.layers) * len(PASS_TYPES[work.pass_type])
     isolated = {"forward": forward, "backward": len(order), "update": len(weighted)}
     # Engines that feed themselves are asked for gradients of outputs and of parameters alone.
     fed = {layer.inputs[i] for layer in order for i in graph.wanted_inputs(layer)}

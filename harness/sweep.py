@@ -46,6 +46,8 @@ class Sweep:
         Their gradients, likewise.
     gradients : dict of str to dict of str to ndarray
         What the backward pass leaves for the update, by layer and tensor.
+    views : dict of str to list of ndarray
+        Probabilities of the views so far, by cost.
     """
 
     def __init__(self, work, own_feed=False):
@@ -58,7 +60,7 @@ class Sweep:
             for layer in work.network.layers
             if layer.type != "data"
         }
-        self.acts, self.acts_grad, self.gradients = {}, {}, {}
+        self.acts, self.acts_grad, self.gradients, self.views = {}, {}, {}, {}
         self.problems, self._stopped, self._wrong = {}, {}, set()
         self._attribution = Attribution(work) if work.explains and not own_feed else None
         self._afterwards = Afterwards(work)
@@ -82,6 +84,16 @@ class Sweep:
             half(self.acts[source]) if crosses(source, layer.name, "quantF") else self.acts[source]
             for source in layer.inputs
         ]
+
+    def begins(self, kind):
+        """A forward pass of all layers begins; engines that know training passes only are left out of others."""
+        self.work.kind = kind
+        self._awaited = self._readers()
+        for name, session in self.sessions.items() if kind != "train" else ():
+            if hasattr(session, "set_pass_type"):
+                session.set_pass_type(kind)
+            else:
+                self._stopped[name] = Finding("unsupported", reason="the engine knows training passes only")
 
     # Engines
 
@@ -111,7 +123,8 @@ class Sweep:
         for name, session in self.sessions.items():
             if timed and not self._problem(name, stream.layer, stream.step):
                 with _harmless(stream.layer, stream.step):
-                    seconds[name] = session.seconds(stream.layer.name, stream.step)
+                    step = stream.step if stream.step in STEPS else "forward"
+                    seconds[name] = session.seconds(stream.layer.name, step)
                     self._afterwards.took(name, stream.layer, stream.step, seconds[name])
         self._afterwards.judged(stream)
         self.work.kept(stream)

@@ -36,6 +36,10 @@ class Workload:
         Whether differences are traced to quirks.
     sessions : dict of str to Session
         By engine, those that were opened last.
+    pass_type : str
+        One of `forward.PASS_TYPES`: what the forward pass is.
+    kind : str
+        The pass of an engine that runs now.
     """
 
     network: Any
@@ -50,7 +54,8 @@ class Workload:
     settings: dict = field(default_factory=dict)
     explains: bool = False
     sessions: dict = field(default_factory=dict)
-    pass_type = "train"
+    pass_type: str = "train"
+    kind: str = "train"
 
     @property
     def batch(self):
@@ -65,7 +70,7 @@ class Workload:
 
     def mask(self, layer):
         """What is random in the forward pass of a layer (`Tape.mask`), None where nothing is."""
-        return self.tape.mask(layer, self.batch, self.pass_type)
+        return self.tape.mask(layer, self.batch, self.kind)
 
     def normals(self, layer):
         """The normals of a layer's learning rates (`Tape.normals`), None where they have no noise."""

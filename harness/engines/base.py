@@ -70,7 +70,9 @@ class Session(Protocol):
     def release(self, layer):
         """Free what the layer holds but its parameters."""
 
-    # Optional: set_quirk(name, on) turns one of the switches that the engine's ``quirks()`` lists.
+    # Optional: set_quirk(name, on) turns one of the switches that the engine's ``quirks()`` lists. set_pass_type(name)
+    # says what the next forward steps belong to: ``train``, as at first, ``test``, or, of several views of the same
+    # cases, ``first_view``, ``middle_view``, ``last_view``. A session without it takes part in training passes only.
 
 
 @runtime_checkable

@@ -82,6 +82,11 @@ class LegacySession:
 
     def __init__(self, network):
         self.network = network
+        self._pass_type = "train"
+
+    def set_pass_type(self, pass_type):
+        """What the next forward steps belong to."""
+        self._pass_type = pass_type
 
     def set_quirk(self, name, on):
         """Turn a switch."""
@@ -95,9 +100,9 @@ class LegacySession:
         """A tensor of a layer."""
         return self.network.read(layer, tensor)
 
-    def forward(self, layer, inputs=None, mask=None, pass_type="train"):
+    def forward(self, layer, inputs=None, mask=None):
         """One layer forward."""
-        _translated(self.network.forward, layer, inputs, mask, pass_type)
+        _translated(self.network.forward, layer, inputs, mask, self._pass_type)
 
     def backward(self, layer, acts_grad=None, progress=0.0):
         """One layer backward."""

@@ -95,7 +95,7 @@ class PortSession:
 
     def __init__(self, network):
         self.network = network
-        self._own_feed = set()
+        self._own_feed, self._pass_type = set(), "train"
         self._inputs_grad, self._normals = {}, {}
         specs = [layer.spec for layer in network.layers.values()]
         borrowing = {spec.name: set(spec.get("weightSourceLayers", ())) - {""} for spec in specs}
@@ -127,6 +127,10 @@ class PortSession:
             raise KeyError(tensor)
         return found
 
+    def set_pass_type(self, pass_type):
+        """What the next forward steps belong to."""
+        self._pass_type = pass_type
+
     def set_quirk(self, name, on):
         """Turn a switch."""
         self.network.set_quirk(name, on)
@@ -138,10 +142,10 @@ class PortSession:
             owner.feed(inputs[0])
         elif inputs is None:
             self._own_feed.add(layer)
-            _translated(self.network.forward_layer, layer, "train", mask)
+            _translated(self.network.forward_layer, layer, self._pass_type, mask)
         else:
             self._own_feed.discard(layer)
-            _translated(owner.forward, inputs, "train", mask)
+            _translated(owner.forward, inputs, self._pass_type, mask)
 
     def backward(self, layer, acts_grad=None, progress=0.0):
         """One layer backward."""

@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 
 from .. import reference
+from ..forward import averaged
 from ..learning import learning, normal, owned, rate, solver_constants, updates_directly
 from ..names import gradient, increment
 from ..networks import plain
@@ -36,7 +37,7 @@ class ReferenceSession(StepSession):
 
     def __init__(self, network):
         super().__init__(network)
-        self._made, self._state = {}, {}
+        self._made, self._state, self._views = {}, {}, {}
         held = Counter(self.graph.owner(layer, t) for layer in network.layers for t in learning(self.graph, layer))
         self._collecting = {owner for owner, layers in held.items() if layers * network.update_every > 1}
         self._passes = network.update_every
@@ -45,9 +46,11 @@ class ReferenceSession(StepSession):
     def run_forward(self, layer, inputs, mask):
         """The formula, chunk by chunk."""
         self._state[layer.name] = inputs, mask
-        op, params = self._op(layer), self._params(layer)
+        op, params, more = self._op(layer), self._params(layer), {"pass_type": self.pass_type}
+        inputs = averaged(self._views, layer, inputs, self.pass_type)
         found = [
-            op.forward([x[:, part] for x in inputs], params, mask=columns(mask, part)) for part in chunks(layer, inputs)
+            op.forward([x[:, part] for x in inputs], params, mask=columns(mask, part), **more)
+            for part in chunks(layer, inputs)
         ]
         if layer.type.startswith("cost."):
             return sum(found[1:], found[0]).value.astype(np.float64)

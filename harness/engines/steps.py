@@ -26,7 +26,11 @@ class StepSession:
         self.graph = network.graph
         self._tensors = {name: {} for name in self.graph.layers}
         self._received = {name: {} for name in self.graph.layers}  # gradients of its output, by device
-        self._seconds = {}
+        self._seconds, self.pass_type = {}, "train"
+
+    def set_pass_type(self, pass_type):
+        """What the next forward steps belong to."""
+        self.pass_type = pass_type
 
     def write(self, layer, tensor, array):
         """Set a tensor of a layer."""

@@ -8,6 +8,7 @@ by layer, but for ties in max pooling, which it gives to one pixel, and the slop
 from time import perf_counter
 
 from ..errors import Unsupported
+from ..forward import VIEWS
 from .card import card_peak
 from .torch_layers import layer_of
 
@@ -119,7 +120,11 @@ class TorchSession:
             for name, spec in self.graph.layers.items()
         }
         self._acts, self._acts_grad, self._inputs_grad, self._seconds = {}, {}, {}, {}
-        self._isolated = set()
+        self._isolated, self._pass_type = set(), "train"
+
+    def set_pass_type(self, pass_type):
+        """What the next forward steps belong to."""
+        self._pass_type = pass_type
 
     def write(self, layer, tensor, array):
         """Set a parameter tensor."""
@@ -140,6 +145,8 @@ class TorchSession:
         spec, own = self.graph.layers[layer], self.layers[layer]
         self._acts_grad.pop(layer, None)
         self._copies.pop((layer, "forward"), None)
+        if spec.type == "cost.logreg" and self._pass_type in VIEWS:
+            raise Unsupported(f"layer {layer}: torch engine averages no views")
         if spec.type == "data":
             self._acts[layer] = self._native(own, inputs[0])
             return

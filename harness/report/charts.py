@@ -12,7 +12,7 @@ from ..verdicts import HIGHEST_EXPONENT, LOWEST_EXPONENT
 
 COLOURS = ("#d9822b", "#2b8cbe", "#7a5195", "#2ca25f", "#c51b8a")
 INK = "#010203"
-MARKERS = {"forward": "o", "backward": "s", "update": "^"}
+MARKERS = {**dict.fromkeys(("forward", "test", "view 1", "view 2", "view 3"), "o"), "backward": "s", "update": "^"}
 STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,           # a layer may be called $x$
@@ -82,7 +82,8 @@ def time_chart(rows, engines):
         for k, engine in enumerate(engines):
             left = np.zeros(len(layers))
             at = np.arange(len(layers)) + (k - (len(engines) - 1) / 2) * height
-            for step, alpha in (("forward", 1.0), ("backward", 0.6), ("update", 0.3)):
+            for step in MARKERS:
+                alpha = {"backward": 0.6, "update": 0.3}.get(step, 1.0)
                 widths = np.array([times.get((layer, engine, step), 0.0) for layer in layers])
                 if widths.any():
                     axes.barh(at, widths, height, left, color=COLOURS[k], alpha=alpha, label=f"{engine} {step}")

@@ -123,7 +123,7 @@ def test_what_the_legacy_engine_refuses_is_unsupported(monkeypatch):
         LegacySession(Network()).forward("conv1", [])
 
 
-COMPARED = {"tiny": (20, 43, 28), "cifar": (14, 20, 16), "zoo": (58, 91, 52), "alexnet": (45, 92, 74)}
+COMPARED = {"tiny": (20, 43, 28), "cifar": (14, 20, 16), "zoo": (61, 95, 52), "alexnet": (45, 92, 74)}
 """Rows of the shipped networks: forward, backward, update."""
 
 
