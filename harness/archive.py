@@ -3,11 +3,13 @@
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 from numpy.lib import format as npy
 
+from .contents import recognised
 from .errors import BadInput
 
 LARGEST = 2**30
@@ -49,6 +51,10 @@ class Archive:
 
     def __init__(self, path, hint):
         self.path, self.hint, self.headers, self._members = path, hint, {}, {}
+        with self._reading():
+            found = recognised(Path(path))
+            if found is not None:
+                raise BadInput(f"{path} is {found[0]}, and no npz file", hint=found[1])
         with self._reading(), ZipFile(path) as archive:
             for info in archive.infolist():
                 name = info.filename.removesuffix(".npy")

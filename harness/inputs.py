@@ -29,12 +29,15 @@ class Inputs:
         (N, S, S, 3), what the network looks at, where that is a photograph.
     captions : list of str
         A name for each picture.
+    note : str
+        What was done to the photographs for the sake of the network; else "".
     """
 
     data: dict
     kind: str
     pictures: np.ndarray | None = None
     captions: list = field(default_factory=list)
+    note: str = ""
 
     @property
     def batch(self):
@@ -76,13 +79,17 @@ def make(network, kind, batch, seed):
 
 
 def _photographs(network, images, data, batch, seed):
-    """Add crops of photographs to what costs read; class labels then name the photograph."""
-    sizes = {layer.name: isqrt(layer.outputs // 3) for layer in images}
+    """Add crops of photographs to what costs read, grey where a layer wants one value a pixel.
+
+    Class labels then name the photograph.
+    """
+    grey = [layer.name for layer in images if layer.outputs == isqrt(layer.outputs) ** 2]
+    sizes = {layer.name: isqrt(layer.outputs // (1 if layer.name in grey else 3)) for layer in images}
     for layer in images:
-        if layer.outputs != 3 * sizes[layer.name] ** 2:
+        if layer.name not in grey and layer.outputs != 3 * sizes[layer.name] ** 2:
             raise BadInput(
-                f"layer {layer.name}: {layer.outputs} values per case are no square image of three colours",
-                hint="photographs need 3·S·S values (key dims of the data layer), or use --input random",
+                f"layer {layer.name}: {layer.outputs} values per case are no square image, in colours or grey",
+                hint="photographs need 3·S·S or S·S values (key dims of the data layer), or use --input random",
             )
     shown, names = None, []
     for layer in images:
@@ -90,13 +97,16 @@ def _photographs(network, images, data, batch, seed):
         data[layer.name], label, pictures = photos.crops(
             size, batch, network.classes() or len(photos.PHOTOGRAPHS), seed
         )
+        if layer.name in grey:
+            data[layer.name], pictures = photos.grey(data[layer.name], pictures)
         if shown is None:
             shown, names = pictures, [list(photos.PHOTOGRAPHS)[int(k)] for k in label[0]]
     for name, kind in labels.kinds(network.graph).items():
         if kind == "classes":
             count = min(labels.classes(network.graph, name), len(photos.PHOTOGRAPHS))
             data[name] = (np.arange(batch) % count)[None].astype(np.float32)
-    return Inputs(data, "photos", shown, names)
+    note = f"{', '.join(grey)}: photographs were made grey, since the layer has one value a pixel" if grey else ""
+    return Inputs(data, "photos", shown, names, note)
 
 
 def cases(network, kind, batch):

@@ -67,6 +67,17 @@ def crops(size, batch, classes, seed):
     return np.ascontiguousarray(data), labels[None].astype(np.float32), shown
 
 
+def grey(data, pictures):
+    """The same crops in grey: data (S·S, N), and pictures whose three colours are alike.
+
+    Grey is .299 red + .587 green + .114 blue, as television defined it (ITU-R BT.601).
+    """
+    weights = np.array([0.299, 0.587, 0.114])
+    values = np.tensordot(weights, data.reshape(3, -1, data.shape[1]), 1).astype(np.float32)
+    shown = np.round(pictures @ weights).astype(np.uint8)
+    return np.ascontiguousarray(values), np.repeat(shown[..., None], 3, axis=-1)
+
+
 def _open(name):
     from PIL import Image
 

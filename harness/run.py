@@ -173,6 +173,8 @@ def workload(network, options):
     for text in options.quirks:
         if not touched(network, quirk_of(text)):
             network = networks.noted(network, f"--quirk {text} touches no layer of {network.name}")
+    if minibatch.note:
+        network = networks.noted(network, minibatch.note)
     more = {"settings": settings, "explains": True, "pass_type": options.pass_type}
     if options.input != "exact":
         return Workload(network, chosen, minibatch, values, tape, options.passes, threads, **more)

@@ -25,6 +25,7 @@ LEVELS = {
     "files": 0,
     "names": 0,
     "dataset": 0,
+    "contents": 0,
     "archive": 1,
     "verdicts": 1,
     "reference": 2,

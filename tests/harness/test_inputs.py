@@ -1,8 +1,13 @@
+import json
+import pickle
+from zipfile import ZipFile
+
 import numpy as np
 import pytest
+from PIL import Image
 from small_nets import DEFINITION, PARAMS, write_net
 
-from alexnet_rosetta.harness import inputs, networks
+from alexnet_rosetta.harness import inputs, networks, parameters, run
 from alexnet_rosetta.harness.errors import BadInput
 
 
@@ -36,11 +41,69 @@ def test_photographs_come_with_pictures_and_names(network):
     assert found.data["labels"].tolist() == [[0, 1, 2, 3]]
 
 
-def test_photographs_need_colour_images(tmp_path):
-    flat = DEFINITION.replace("dims=192", "dims=64").replace("channels=3", "channels=1")
-    network = networks.load(write_net(tmp_path, flat))
-    with pytest.raises(BadInput, match=r"layer data: 64 values.*--input random"):
+def test_photographs_need_square_images(tmp_path):
+    network = networks.load(write_net(tmp_path, DEFINITION.replace("dims=192", "dims=128").replace(
+        "channels=3", "channels=2")))  # fmt: skip
+    with pytest.raises(BadInput, match=r"layer data: 128 values.*--input random"):
         inputs.make(network, "photos", 4, seed=0)
+
+
+def test_a_grey_network_sees_grey_photographs(tmp_path, network):
+    flat = DEFINITION.replace("dims=192", "dims=64").replace("channels=3", "channels=1")
+    grey = inputs.make(networks.load(write_net(tmp_path, flat)), "photos", 4, seed=0)
+    colours = inputs.make(network, "photos", 4, seed=0)
+    red, green, blue = colours.data["data"].astype(np.float64).reshape(3, 64, 4)
+    assert np.array_equal(grey.data["data"], (0.299 * red + 0.587 * green + 0.114 * blue).astype(np.float32))
+    assert grey.data["data"].flags.c_contiguous
+    assert (grey.pictures == grey.pictures[..., :1]).all()
+    assert np.abs(grey.pictures[..., 0] - colours.pictures @ [0.299, 0.587, 0.114]).max() <= 0.5
+    assert grey.note == "data: photographs were made grey, since the layer has one value a pixel"
+    assert colours.note == ""
+    work = run.prepare(run.Options(write_net(tmp_path, flat), engines=("reference",), batch=4))
+    assert grey.note in work.network.spec.warnings
+
+
+def picture(kind):
+    def save(path):
+        Image.new("RGB", (4, 4)).save(path, kind)
+
+    return save
+
+
+def checkpoint(path):
+    with ZipFile(path, "w") as archive:
+        archive.writestr("alexnet/data.pkl", b"\x80\x02}q")
+
+
+def safetensors(path):
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "what", "todo"),
+    [
+        ("cat.png", picture("PNG"), "a PNG picture", "store its pixels"),
+        ("cat.jpg", picture("JPEG"), "a JPEG picture", "store its pixels"),
+        ("cat.npz", picture("GIF"), "a GIF picture", "store its pixels"),
+        ("cat.bmp", picture("BMP"), "a BMP picture", "store its pixels"),
+        ("cat.webp", picture("WEBP"), "a WebP picture", "store its pixels"),
+        ("x.npy", lambda path: np.save(path, np.zeros(3)), "an npy file, one array without a name", "numpy.savez"),
+        ("x.pt", checkpoint, "a PyTorch checkpoint", "can run programs"),
+        ("x.pkl", lambda path: path.write_bytes(pickle.dumps({})), "a pickle, perhaps a", "can run programs"),
+        ("x.safetensors", safetensors, "a safetensors file", "store its arrays by name"),
+        ("x.h5", lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n"), "an HDF5 file", "store its arrays by name"),
+        ("x", lambda path: path.mkdir(), "a folder", "numpy.savez"),
+    ],
+)
+def test_other_files_are_called_what_they_are(tmp_path, network, name, make, what, todo):
+    make(tmp_path / name)
+    for read in (lambda path: inputs.make(network, path, 4, seed=0), lambda path: parameters.make(network, 0, path)):
+        with pytest.raises(BadInput) as error:
+            read(str(tmp_path / name))
+        assert f"{name} is {what}" in str(error.value)
+        assert ", and no npz file" in str(error.value)
+        assert todo in error.value.hint
 
 
 def good():
