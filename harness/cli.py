@@ -15,11 +15,11 @@ import click
 from .display import printable
 from .engines import DEFAULT
 from .errors import RosettaError, Unsupported, one_line
-from .forward import PASS_TYPES
 from .networks import RULES, load
 from .run import MODES
 from .sweep import STEPS
 from .verdicts import UNDECIDED
+from .views import PASS_TYPES
 
 INTERRUPTED = 130
 NOBODY_READS = 141

@@ -9,7 +9,6 @@ from . import engines, inputs, machine, networks, parameters
 from .draws import Tape
 from .errors import BadInput, TooLarge
 from .exact_workload import ExactWorkload, check_batch, exact_network, exact_values
-from .forward import PASS_TYPES
 from .propagated import propagated_rows
 from .quirks import find
 from .quirks.settings import parse, quirk_of
@@ -17,6 +16,7 @@ from .quirks.values import touched
 from .stream import CHUNK_BYTES, image_bytes
 from .sweep import STEPS, Sweep
 from .verdicts import UNDECIDED
+from .views import PASS_TYPES
 from .workload import Workload
 
 MODES = ("isolated", "propagated")

@@ -37,7 +37,7 @@ class Workload:
     sessions : dict of str to Session
         By engine, those that were opened last.
     pass_type : str
-        One of `forward.PASS_TYPES`: what the forward pass is.
+        One of `views.PASS_TYPES`: what the forward pass is.
     kind : str
         The pass of an engine that runs now.
     """

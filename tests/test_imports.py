@@ -35,6 +35,7 @@ LEVELS = {
     "labels": 3,
     "graph": 4,
     "draws": 4,
+    "views": 4,
     "machine": 4,
     "peaks": 4,
     "photos": 5,

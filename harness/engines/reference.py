@@ -9,12 +9,12 @@ from collections import Counter
 import numpy as np
 
 from .. import reference
-from ..forward import averaged
 from ..learning import learning, normal, owned, rate, solver_constants, updates_directly
 from ..names import gradient, increment
 from ..networks import plain
 from ..stream import chunks, columns
 from ..update import new_values
+from ..views import averaged
 from .steps import StepSession
 
 
