@@ -12,9 +12,6 @@ from numpy.lib import format as npy
 from .contents import recognised
 from .errors import BadInput
 
-LARGEST = 2**30
-"""Bytes of one archive that `Archive.load` reads unless told otherwise."""
-
 
 @dataclass(frozen=True)
 class Header:
@@ -68,7 +65,7 @@ class Archive:
                         raise ValueError(f"array {name!r} has another length than it says")
                 self.headers[name], self._members[name] = header, info
 
-    def load(self, names, largest=LARGEST):
+    def load(self, names, largest):
         """Read some arrays.
 
         Parameters

@@ -148,7 +148,7 @@ def _connections_of(archive, key, layer, i):
     channels, over = layer["channels"][i], layer["overSample"][i]
     header = archive.headers[key]
     right = header.shape == (over * channels,) and np.issubdtype(header.dtype, np.integer)
-    table = archive.load([key])[key] if right else None
+    table = archive.load([key], header.nbytes)[key] if right else None
     if not right or not np.array_equal(np.sort(table.reshape(over, channels)), [range(channels)] * over):
         raise BadInput(
             f"{archive.path}: array {key} has no such connections",

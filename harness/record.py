@@ -32,7 +32,7 @@ FORMAT = "alexnet-rosetta record"
 VERSION = 1
 ROWS = "rows.jsonl"
 LARGEST = 2**28
-"""Bytes of a record.json or rows.jsonl that are read; those of AlexNet have about one million."""
+"""Bytes of a record.json, rows.jsonl or arrays.npz, unpacked, that are read: a hundred times what AlexNet's have."""
 SHOWN = ("filters.", "filters_grad.", "mask.", "pictures")
 """How the names of arrays begin."""
 
@@ -276,7 +276,7 @@ def _rows_alone(folder):
 
 def _arrays(path):
     archive = Archive(path, "give the folder that 'rosetta compare' wrote")
-    return archive.load(name for name in archive.headers if name.startswith(SHOWN))
+    return archive.load((name for name in archive.headers if name.startswith(SHOWN)), LARGEST)
 
 
 def _is_unfinished(folder):
@@ -300,13 +300,15 @@ def _clear(folder):
     for old in files.drafts(folder, "old"):
         if not files.alive(old) and not _foreign(old):
             if folder.exists():
-                _remove(old)
+                _put_by(old, folder)
             else:
                 os.rename(old, folder)
     for draft in files.drafts(folder):
         if not _foreign(draft):
             with _abandoned(draft) as dead:
-                if dead:
+                if dead and (draft / "record.json").exists() and not (draft / ROWS).exists():
+                    _put_by(draft, folder)          # the earlier record, which was exchanged for the one in its place
+                elif dead:
                     _remove(draft)
 
 

@@ -77,6 +77,7 @@ LEVELS = {
     "new_net": 16,
     "terminal": 18,
     "cli": 19,
+    "__main__": 20,
 }
 
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))

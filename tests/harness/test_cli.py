@@ -278,6 +278,22 @@ def test_whatever_ends_a_run_leaves_its_rows(rosetta, tmp_path, number):
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_end_while_importing_is_no_traceback(number):
+    program = f"""
+import os, sys
+class Hook:
+    def find_spec(self, name, *more):
+        if name == "click":
+            os.kill(os.getpid(), {int(number)})
+sys.meta_path.insert(0, Hook())
+from alexnet_rosetta.harness.__main__ import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "rosetta: interrupted\n")
+
+
 def test_a_closed_pipe_does_not_end_a_run(tmp_path):
     with command(tmp_path, "--out", "run") as process:
         process.stdout.close()

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -283,6 +284,15 @@ def test_a_replacement_that_was_cut_short_leaves_a_record(tmp_path, monkeypatch,
     record.Writer(tmp_path / "run").discard()
     assert tree(tmp_path)[0] == "run"
     assert len(record.read(tmp_path / "run").rows) == 2
+
+
+@pytest.mark.parametrize("kind", ["part", "old"])
+def test_an_earlier_record_that_was_not_put_by_is_put_by(tmp_path, kind):
+    """The process died when the new record had its name, and the earlier one not yet that with the date."""
+    os.rename(earlier_record(tmp_path / "run"), tmp_path / f".run.{2**30}.{kind}")
+    earlier_record(tmp_path / "run")
+    assert [bool(re.fullmatch(r"run(-[-0-9]+)?", path.name)) for path in tmp_path.iterdir()] == [True, True]
+    assert all(len(record.read(path).rows) == 2 for path in tmp_path.iterdir())
 
 
 def test_a_disk_too_full_for_tensors_keeps_the_record(tmp_path, monkeypatch):
