@@ -159,7 +159,7 @@ def damage(d, data):
 def draw(rng):
     """(definition, parameters or None, reading rules): bytes of two files that belong together more or less."""
     d = Draw(rng)
-    definition, params = d.of(*seeds())
+    definition, params = d.of(*seeds()[: len(networks.shipped()) if d.odds(0.5) else None])
     if d.odds(0.03):
         params = d.of(*seeds())[1]
     for _ in range(d.of(0, 1, 1, 2, 4)):

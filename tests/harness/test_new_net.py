@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from small_nets import DEFINITION, PARAMS, write_net
 
-from alexnet_rosetta.harness import compare, networks, new_net
+from alexnet_rosetta.harness import cli, compare, networks, new_net
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.run import Options, prepare
 
@@ -16,6 +17,18 @@ def test_the_first_pair_runs_without_a_note(tmp_path):
     found = compare(str(definition), batch=2, input="random", threads=1)
     assert found.exit_code == 0
     assert {row.step for row in found.table} == {"forward", "backward", "update"}
+
+
+def test_the_command_says_what_to_do_next(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli.cli, ["new", "net", "mine"])
+    assert (done.exit_code, "rosetta compare mine.cfg" in done.output) == (0, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine-params.cfg", "mine.cfg"]
+    again = CliRunner().invoke(cli.cli, ["new", "net", "mine"])
+    assert (again.exit_code, again.stderr) == (
+        2,
+        "rosetta: mine.cfg exists; hint: choose another name; nothing was written\n",
+    )
 
 
 @pytest.mark.parametrize("there", ["mine.cfg", "mine-params.cfg"])
@@ -40,8 +53,9 @@ def test_forward_passes_without_a_parameter_file(tmp_path):
         prepare(Options(net, engines=("reference",), batch=2))
     work = prepare(Options(net, engines=("reference",), batch=2, passes=("forward",), input="random"))
     assert "values that the forward pass does not need are missing" in work.network.spec.warnings[0]
-    found = compare(net, engines=("reference",), batch=2, passes=("forward",), input="random")
+    found = compare(net, engines=("reference",), batch=2, passes=("forward",), input="random", out=tmp_path / "out")
     assert found.exit_code == 0
+    assert "Note: no parameter file: values that the forward pass" in found.report.read_text(encoding="utf-8")
 
 
 def test_a_batch_that_the_file_does_not_hold_is_said(tmp_path):
