@@ -124,6 +124,7 @@ initW=0.1
 type=eltsum
 inputs=single
 """
+ONE_VALUE = ABOVE + "".join(f"[{name}]\ntype=fc\ninputs=top\noutputs=1\ninitW=0.1\n" for name in ("gate", "value"))
 SPARSE = """
 [other]
 type=conv
@@ -218,6 +219,10 @@ CASES = {
     "conv-oversample-overwrites": Case(SPARSE, {"other": RATES}),
     "href-overwrites": Case(MIRROR, {"fc1": RATES}),
     "one-row-vectors": Case(ONE_WEIGHT, {"flat": RATES, "single": RATES + "wball=0.05"}),
+    "one-row-vectors, gsum2": Case(
+        above=ONE_VALUE + "[gated]\ntype=cost.gsum2\ninputs=gate,value\n",
+        params={"gate": RATES, "value": RATES, "gated": "coeff=0.1"},
+    ),
     "resize-clamp": pictures("type=resize\nscale=0.75"),
     "lab-exponent": pictures("type=rgb2lab"),
     "msm-log-shortcuts": Case(above=FEW + MSM, params={"sets": "coeff=1\nsetSize=1\nthreads=1"}),

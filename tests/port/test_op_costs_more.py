@@ -145,6 +145,8 @@ def test_msm_of_far_apart_energies():
     energies = np.array([[1e4], [0], [-1e4]], np.float32)
     assert msm.msm_marginals(energies, 2).ravel().tolist() == [1, 1, 0]
     assert msm.msm_marginals(energies, 1, [2]).ravel().tolist() == [0, 0, 1]
+    twins = np.array([[1e20], [1e20], [-1e20]], np.float32)  # only the distance to the largest can be exact
+    assert msm.msm_marginals(twins, 1).ravel().tolist() == [0.5, 0.5, 0]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
