@@ -65,6 +65,7 @@ class Checker:
 
     def __init__(self, network, session, values, data, seed):
         self.graph, self.session, self.values, self.data, self.seed = network.graph, session, values, data, seed
+        session.set_pass_type("gc")
         self.cases = next(iter(data.values())).shape[1]
         self.tape, self.costs = Tape(seed), [layer for layer in network.layers if is_cost(layer)]
         for layer, tensor, array in owned(network, values):
@@ -118,7 +119,7 @@ class Checker:
     def _forward(self, layers):
         for layer in layers:
             given = [self.data[layer.name]] if layer.type == "data" else None
-            self.session.forward(layer.name, given, self.tape.mask(layer, self.cases, "gc"), "gc")
+            self.session.forward(layer.name, given, self.tape.mask(layer, self.cases, "gc"))
 
     def _total(self):
         return sum(layer["coeff"] * float(self.session.read(layer.name, "cost")[0]) for layer in self.costs)
