@@ -118,6 +118,20 @@ def verdict(row):
     return "local" if "local" in row.origin.values() else row.status()
 
 
+class Told:
+    """Remembers why tensors were not compared, so that each reason is told once."""
+
+    def __init__(self):
+        self._reasons = set()
+
+    def news(self, row):
+        """The `explanations` of a row, but for reasons that an earlier row gave."""
+        lines = [text for text in explanations(row) if text not in self._reasons]
+        reasons = tuple(found.reason for found in row.counted().values() if found.reason)
+        self._reasons |= {text for text in lines if text.endswith(reasons)}
+        return lines
+
+
 def explanations(row):
     """Sentences about engines that failed or were not compared."""
     for engine, found in row.counted().items():

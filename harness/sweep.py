@@ -9,22 +9,20 @@ once the engines' slices have been judged; only values rounded to float32 are ke
 them is done.
 """
 
-import logging
 from contextlib import contextmanager
 
 from . import backward, forward, update
 from .afterwards import Afterwards
 from .attribution import Attribution
-from .errors import BadInput, Unsupported, told
+from .errors import BadInput
 from .networks import plain
 from .places import axes
 from .quantise import half
 from .reference import UnsupportedLayer, op
 from .stream import TensorStream
 from .table import Row
-from .verdicts import Finding
+from .verdicts import Finding, finding_of
 
-LOG = logging.getLogger(__name__)
 STEPS = {"forward": forward.rows, "backward": backward.rows, "update": update.rows}
 
 
@@ -64,7 +62,7 @@ class Sweep:
         self.problems, self._stopped, self._wrong = {}, {}, set()
         self._attribution = Attribution(work) if work.explains and not own_feed else None
         self._afterwards = Afterwards(work)
-        self.sessions = work.open_sessions()
+        self.sessions = work.open_sessions(self._stopped)
         self._awaited = self._readers()
 
     def rows(self):
@@ -106,7 +104,7 @@ class Sweep:
             try:
                 action(session)
             except Exception as error:
-                self.problems[name, layer.name, step] = found = _problem_of(error, layer, step)
+                self.problems[name, layer.name, step] = found = finding_of(error, f"{layer.name} {step}")
                 if self.own_feed:
                     reason = f"{layer.name} {step}, which comes before, is {found.status}"
                     self._stopped[name] = Finding("unavailable", reason=reason)
@@ -155,7 +153,7 @@ class Sweep:
         except KeyError:
             return Finding("missing", reason="the engine has no such tensor")
         except Exception as error:
-            return _problem_of(error, layer, step)
+            return finding_of(error, f"{layer.name} {step}")
 
     # Memory
 
@@ -192,17 +190,7 @@ def _harmless(layer, step):
     try:
         yield
     except Exception as error:
-        _problem_of(error, layer, step)
-
-
-def _problem_of(error, layer, step):
-    """The Finding for a step in which an engine raised; what it does not do is no failure."""
-    if isinstance(error, MemoryError):
-        raise error
-    if isinstance(error, Unsupported):
-        return Finding(error.status, reason=str(error))
-    LOG.debug("%s %s", layer.name, step, exc_info=error)
-    return Finding("failed", reason=f"{layer.name} {step}: {told(error)}")
+        finding_of(error, f"{layer.name} {step}")
 
 
 def _formulas(layer, values):

@@ -52,7 +52,7 @@ class Printer:
     def __init__(self, console, mode):
         self.console, self.mode, self.lost = console, mode, None
         self.progress, self._step = None, None
-        self._done = set()
+        self._done, self._told = set(), display.Told()
 
     def started(self, work):
         """Headline and column names."""
@@ -79,7 +79,7 @@ class Printer:
             self.print("each engine now feeds itself", "bold")
         mark = display.mark(row)
         self.print(self._lines.row(row, step != self._step), display.COLOURS[mark])
-        for text in display.explanations(row):
+        for text in self._told.news(row):
             self.print(text)
         self._step = step
         self._done.add(step)

@@ -1,7 +1,12 @@
 """What a comparison says about a tensor, how bad it is, and what a run says about all of them."""
 
+import logging
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+
+from .errors import Unsupported, told
+
+LOG = logging.getLogger(__name__)
 
 # From best to worst.  The first two agree, the next three say nothing, the rest fail.
 AGREES = ("identical", "equivalent")
@@ -90,6 +95,22 @@ class Finding:
     def to_dict(self):
         """Plain values, for a record."""
         return asdict(self)
+
+
+def finding_of(error, where):
+    """The Finding on a tensor where an engine raised an error; what an engine does not do is no failure.
+
+    Raises
+    ------
+    MemoryError
+        That is what it raised.
+    """
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, Unsupported):
+        return Finding(error.status, reason=str(error))
+    LOG.debug("%s", where, exc_info=error)
+    return Finding("failed", reason=f"{where}: {told(error)}")
 
 
 def worst_status(statuses):

@@ -6,10 +6,11 @@ from typing import Any
 
 from . import parameters
 from .draws import Tape
-from .errors import Unsupported
+from .errors import NothingCompared
 from .learning import has_noise
 from .networks import parameter_shapes
 from .quirks.settings import open_session
+from .verdicts import finding_of
 
 
 @dataclass
@@ -28,8 +29,6 @@ class Workload:
     threads : int
     kept : callable
         Called with each finished `stream.TensorStream`, for those who want the tensors themselves.
-    refusals : dict of str to str, or None
-        Takes by engine why it cannot build the network, and the others go on; None: one that cannot is an error.
     settings : dict of str to dict of str to bool
         By engine, switches of quirks that are not where the engine has them.
     explains : bool
@@ -50,7 +49,6 @@ class Workload:
     passes: tuple
     threads: int
     kept: Callable = lambda stream: None
-    refusals: dict | None = None
     settings: dict = field(default_factory=dict)
     explains: bool = False
     sessions: dict = field(default_factory=dict)
@@ -91,18 +89,31 @@ class Workload:
         """The last word on a row."""
         return row
 
-    def open_sessions(self):
-        """A session per engine, parameters written; Unsupported where one, or with `refusals` none, can build it."""
+    def open_sessions(self, broken=None):
+        """A session per engine, parameters written.
+
+        Parameters
+        ----------
+        broken : dict of str to Finding, optional
+            Takes what is to be said of the tensors of an engine that cannot be opened; its session is None. Without, or
+            where none can be opened, that is an error.
+
+        Raises
+        ------
+        errors.NothingCompared
+            No engine could be opened.
+        """
         sessions = {}
         for engine in self.engines:
             try:
                 sessions[engine.name] = self._open(engine)
-            except Unsupported as error:
-                if self.refusals is None:
+            except Exception as error:
+                if broken is None:
                     raise
-                self.refusals[engine.name] = str(error)
-        if self.refusals and not sessions:
-            raise Unsupported("no engine can build this network")
+                broken[engine.name], sessions[engine.name] = finding_of(error, "opening the network"), None
+        if broken and len(broken) == len(sessions):
+            reasons = "; ".join(f"{name}: {found.reason}" for name, found in broken.items())
+            raise NothingCompared(f"no engine can build this network: {reasons}")
         self.sessions = sessions
         return sessions
 

@@ -10,7 +10,7 @@ from time import perf_counter
 
 from .. import api, display, labels, machine, networks
 from .. import run as comparison
-from ..errors import BadInput, TooLarge, Unsupported
+from ..errors import BadInput, NothingCompared, TooLarge, Unsupported
 from ..table import decisive, total_seconds
 from ..verdicts import summarise
 from . import derived, pairs
@@ -130,17 +130,15 @@ def _compare_derived(pair, network, outcome, echo):
 
 def _run(network, outcome, echo, options, out):
     """Build and run a network in all engines, judge every tensor."""
-    refusals, printer = {}, _Printer(echo)
+    printer = _Printer(echo)
     options = replace(options, net=str(network.definition), params=network.params and str(network.params))
     options = replace(options, input=_kind(network))
     try:
-        found = api.execute(
-            options, out, on_row=printer.row, prepare=partial(_workload, network=network, refusals=refusals)
-        )
+        found = api.execute(options, out, on_row=printer.row, prepare=partial(comparison.workload, network))
     except (TooLarge, MemoryError) as error:
         outcome.at_least("too large")
         echo(f"  too large: {error or 'the memory of this machine was not enough'}")
-    except (BadInput, Unsupported) as error:
+    except (BadInput, Unsupported, NothingCompared) as error:
         outcome.at_least("not compared")
         echo(f"  not compared: {error}")
     else:
@@ -152,16 +150,6 @@ def _run(network, outcome, echo, options, out):
         if found.note:
             echo(f"  note: {found.note}")
         echo(f"  {summarise(decisive(found.table))}")
-    for engine, reason in refusals.items():
-        if Unsupported.status not in options.allow:
-            outcome.at_least("not compared")
-        echo(f"  {engine} cannot build it: {reason}")
-
-
-def _workload(options, network, refusals):
-    work = comparison.workload(network, options)
-    work.refusals = refusals
-    return work
 
 
 def _kind(network):
@@ -174,14 +162,14 @@ class _Printer:
     """A line for each pass of a network, and more for each tensor that fails or was not compared."""
 
     def __init__(self, echo):
-        self.echo, self.rows = echo, []
+        self.echo, self.rows, self._told = echo, [], display.Told()
 
     def row(self, row):
         """Take a row."""
         if self.rows and self.rows[-1].step != row.step:
             self.flush()
         self.rows.append(row)
-        for line in display.explanations(row):
+        for line in self._told.news(row):
             self.echo(f"  ! {row.layer} {row.step} {row.tensor}:{line}")
 
     def flush(self):

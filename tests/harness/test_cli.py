@@ -368,6 +368,28 @@ def test_an_engine_that_raises_fails_and_the_run_goes_on(rosetta, tmp_path, monk
     assert "ValueError: boom" in page
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        (Unsupported("too many layers"), 3, "unsupported: too many layers"),
+        (ValueError("boom"), 1, "failed: opening the network: ValueError: boom (test_cli.py:"),
+    ],
+)
+def test_an_engine_that_cannot_be_opened_has_its_rows(rosetta, tmp_path, monkeypatch, error, code, reason):
+    class Closed(BentFilter):
+        def __init__(self, network):
+            raise error
+
+    double(monkeypatch, Closed)
+    result = compare(rosetta, tmp_path, "--mode", "propagated", engine="double,reference")
+    assert result.exit_code == code
+    assert result.output.count(f"  Closed: {reason}") == 1
+    assert re.match(r"(\d+) of (\d+) tensors agree", result.output.splitlines()[-1].partition("judged.")[0])
+    result = compare(rosetta, tmp_path, engine="double")
+    assert result.exit_code == 3
+    assert "no engine can build this network: Closed: " in result.stderr
+
+
 def test_a_bug_of_the_harness_is_not_taken_for_a_difference(rosetta, tmp_path, monkeypatch):
     def broken(*args):
         raise ZeroDivisionError("oops")
