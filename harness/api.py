@@ -100,7 +100,7 @@ def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **option
         Store whole tensors in the record.
     **options
         The fields of `Options`: ``params, weights, input, batch, seed, mode, passes, threads, quirks, rules,
-        progress, update_every, quantise, allow``.
+        progress, update_every, quantise, allow, pass_type``.
 
     Returns
     -------
