@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import escape
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from ..table import by_step
 from ..verdicts import HIGHEST_EXPONENT, LOWEST_EXPONENT
@@ -51,6 +52,7 @@ def share_chart(rows, engines):
         axes.axhline(1, color="#d62728", lw=1, ls="--")
         axes.annotate("the bound", (len(layers) - 0.5, 1), ha="right", va="bottom", fontsize=8, color="#d62728")
         axes.set_yscale("log")
+        _plain_ticks(axes.yaxis)
         axes.set_ylim(floor / 1.5, max(2, axes.get_ylim()[1]))
         axes.set_ylabel("share of the bound used (bottom line: 0)")
         axes.set_xticks(range(len(layers)), layers, rotation=90)
@@ -132,6 +134,7 @@ def depth_chart(rows, engines):
             norms = [row.distances.get(engine, {}).get("norm", np.nan) for row in steps]
             axes.plot(norms, "o-", ms=3, lw=1, color=COLOURS[k], label=engine)
         axes.set_yscale("symlog", linthresh=1e-9)
+        _plain_ticks(axes.yaxis)
         axes.set_ylabel("relative distance ‖x − r‖ / ‖r‖")
         axes.set_xticks(range(len(steps)), [f"{row.layer} {row.tensor}" for row in steps], rotation=90, fontsize=7)
         axes.grid(axis="y", color="#88888844", lw=0.5)
@@ -199,6 +202,12 @@ def labelled(svg, text):
 
 def _list(parts):
     return "; ".join(parts) + "."
+
+
+def _plain_ticks(axis):
+    """Numbers on a logarithmic axis as text; names from files must not be formulas, so nothing is one."""
+    axis.set_major_formatter(lambda value, position: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _svg(draw, name, size):

@@ -98,8 +98,8 @@ def _lines(layers):
     lines, before = [layers[0]["name"]], None
     for layer in layers:
         size = "" if layer["type"].startswith("cost.") else "×".join(map(str, layer["shape"]))
-        kind = layer["type"] if layer["type"] != "neuron" else layer["variant"]
-        lines.append(kind + (f" {size}" if size and size != before else ""))
+        kind = layer.get("variant") if layer["type"] == "neuron" else None
+        lines.append((kind or layer["type"]) + (f" {size}" if size and size != before else ""))
         before = size
     return lines
 

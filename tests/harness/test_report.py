@@ -83,6 +83,7 @@ def test_the_page_is_whole_offline_and_says_it_all(folder):
     ):
         assert word in words + text
     assert len(re.findall(r'<svg [^>]*role="img" aria-label="[^"]{40}', text)) == text.count("<svg") == 5
+    assert "mathdefault" not in text                                    # ticks of logarithmic axes are numbers
     assert "title=" not in text                                         # tooltips reach neither keyboard nor paper
 
 
@@ -141,6 +142,21 @@ def test_the_kernel_of_each_step_stands_in_its_line(tmp_path):
     text = found.report.read_text()
     (line,) = re.findall(r"<td>conv2b</td><td>forward</td>.*?</tr>", text.split("<table")[1], re.DOTALL)
     assert kernels["conv2b"]["forward"][0].replace("<", "&lt;").replace(">", "&gt;") in line
+
+
+def test_a_record_of_before_has_a_report_too(tmp_path):
+    told = record.read(api.compare(write_net(tmp_path), engines=["reference"], batch=4, out=tmp_path / "run").record)
+    for layer in told.about["network"]["layers"]:
+        del layer["variant"]
+    assert "<b>37</b> tensors agree" in page.render(told)
+    for layer in told.about["network"]["layers"]:
+        del layer["shape"], layer["gpu"]
+    for name in ("kernels", "note"):
+        del told.about[name]
+    told.about["environment"].pop("commit", None)
+    text = page.render(told)
+    assert "<b>37</b> tensors agree" in text
+    assert "The network</h2>" not in text
 
 
 def test_shapes_of_pictures_and_of_values():
