@@ -59,6 +59,16 @@ def test_the_engine_of_the_page_is_found_and_agrees(own_engine):
     assert re.match(r"(\d+) of \1 tensors agree", sentence)
 
 
+def test_what_the_engine_of_the_page_lacks_is_not_compared_and_nothing_fails(own_engine):
+    ended = own_engine("compare cifar --engines mine --batch 8 --threads 1")
+    assert ended.returncode == 3
+    assert "this engine has no backward pass" in ended.stdout
+    assert "this engine has no update" in ended.stdout
+    sentence = ended.stdout.splitlines()[-1]
+    assert "not compared" in sentence
+    assert "failed" not in sentence
+
+
 def test_a_mistake_in_the_engine_of_the_page_is_found_where_it_is(own_engine, tmp_path):
     file = tmp_path / "my_engine.py"
     assert file.read_text().count('+ layer["size"]') == 1
