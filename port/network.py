@@ -164,6 +164,7 @@ class Network:
             layer.forget_gradients()  # of a pass that no update followed
         found = layer.forward([self._seen(source, name) for source in layer.spec.inputs], pass_type, noise)
         self._rounded.pop(name, None)
+        self._sent.pop(name, None)
         return found
 
     def backward(self, progress=0.0, normal=None):

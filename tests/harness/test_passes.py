@@ -117,15 +117,16 @@ def prepared(engine, **options):
     return work, work.open_sessions()[engine], work.open_sessions()[engine]
 
 
-def self_fed(work, session):
-    """Forward and backward pass, each layer fed by the engine itself; outputs and costs by layer."""
+def self_fed(work, session, backward=None):
+    """Forward and backward pass (of some layers), each fed by the engine itself; outputs and costs by layer."""
     found = {}
     for layer in work.network.layers:
         data = work.inputs.data.get(layer.name)
         session.forward(layer.name, None if data is None else [data], work.mask(layer))
         found[layer.name] = session.read(layer.name, output(layer)).copy()
     for layer in work.network.graph.backward_order():
-        session.backward(layer.name, None, work.network.progress)
+        if backward is None or layer.name in backward:
+            session.backward(layer.name, None, work.network.progress)
     return found
 
 
@@ -170,6 +171,22 @@ def test_engines_that_feed_themselves_do_as_if_they_were_fed(engine, quantise):
         fed.backward(layer.name, grads.get(layer.name), work.network.progress)
     assert not unlike(grads, {name: session.read(name, "acts_grad") for name in grads})
     assert not unlike(updated(work, session), updated(work, fed))
+
+
+@pytest.mark.parametrize("engine", engines.DEFAULT)
+def test_a_pass_that_was_broken_off_leaves_nothing(engine):
+    """Neither in the next pass nor after a release; one device has sent its gradient, and nobody has taken it."""
+    work, session, fresh = prepared(engine, quantise=True)
+    order = [layer.name for layer in work.network.graph.backward_order()]
+    self_fed(work, session, order[: order.index("conv2_neuron")])
+    for one in (session, fresh):
+        self_fed(work, one)
+    received = [name for name in order if work.network.graph.contributions(name)]
+    assert not unlike(*({name: one.read(name, "acts_grad") for name in received} for one in (session, fresh)))
+    for name in received:
+        session.release(name)
+        with pytest.raises(KeyError):
+            session.read(name, "acts_grad")
 
 
 @pytest.mark.parametrize("quantise", [False, True])

@@ -142,3 +142,37 @@ def test_sums_of_a_device_cross_as_one(tmp_path):
 def test_exact_inputs_are_refused():
     with pytest.raises(BadInput, match="nothing to round"):
         Options("zoo", input="exact", quantise=True)
+
+
+CROSSING = """
+[data]
+type=data
+dataIdx=0
+dims=2
+[low]
+type=eltsum
+inputs=data
+gpu=0
+[high]
+type=eltsum
+inputs=low
+gpu=1
+[cost]
+type=cost.sum2
+inputs=high
+gpu=1
+"""
+EDGES = [0, 2**-25, 2**-24, 2**-14, 1 + 2**-11, 1 + 2**-10, 65503, 65504, 65519.99, 65520, 65536, 3e38, np.inf]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_edges_of_half_precision(tmp_path, engine):
+    """Ties, denormals, the largest number and what rounds to infinity: every engine as the reference."""
+    net = write_net(tmp_path, CROSSING, "[low]\nquantF=half\nquantB=half\n[cost]\ncoeff=1\n", "edges")
+    work = prepare(Options(net, engines=(engine,), input="random", batch=len(EDGES), quantise=True))
+    session = work.open_sessions()[engine]
+    values = np.float32([EDGES, [-x for x in EDGES]])
+    for name in ("data", "low", "high"):
+        session.forward(name, [values] if name == "data" else None)
+    np.testing.assert_array_equal(session.read("low", "acts"), values)
+    np.testing.assert_array_equal(session.read("high", "acts"), half(values))
