@@ -5,13 +5,15 @@ the machine does touches all of them alike. Reported are medians and the spread 
 graphics card times its kernels with the card's events; copies between host and card are counted apart.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from statistics import median, quantiles
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from . import machine, run
+from .errors import NothingCompared
+from .verdicts import finding_of
 
 PASSES = ("forward", "backward", "update")
 
@@ -48,6 +50,8 @@ class Measurement:
         By engine whose machine says what it can do at most.
     note : str
         Why the times say little, if they do (`machine.Watch.note`).
+    broken : dict of str to Finding
+        By engine that could not run a step to its end, why; it is not among the engines of ``options``.
     """
 
     options: run.Options
@@ -57,6 +61,7 @@ class Measurement:
     copies: dict
     peaks: dict
     note: str = ""
+    broken: dict = field(default_factory=dict)
 
     def total(self, engine, step="all"):
         """Sum over the layers of a pass, or of all passes."""
@@ -86,28 +91,48 @@ def measure(options, repeat=5, done=lambda total, what: None):
     Returns
     -------
     Measurement
+
+    Raises
+    ------
+    NothingCompared
+        No engine could run a step to its end.
     """
     work = run.prepare(options)
     total = run.step_count(work, "isolated") * len(work.engines) * (repeat + 1)
     samples, copies = {}, {}
     watch = machine.Watch(work.threads)
+    broken = {}
     with threadpool_limits(work.threads):
-        sessions = work.open_sessions()
+        sessions = work.open_sessions(broken)
         for turn in range(repeat + 1):
             for name, session in sessions.items():
                 timed = []
-                for key in training_step(work, session):
-                    timed.append((key, session.seconds(*key)))
-                    done(total, f"{f'step {turn}' if turn else 'warm-up'} {name} {key[1]} {key[0]}")
-                if turn:
+                try:
+                    for key in training_step(work, session) if name not in broken else ():
+                        timed.append((key, session.seconds(*key)))
+                        done(total, f"{f'step {turn}' if turn else 'warm-up'} {name} {key[1]} {key[0]}")
+                except Exception as error:
+                    after = f"after {' '.join(timed[-1][0])}" if timed else "first step"
+                    broken[name] = finding_of(error, after)
+                if turn and name not in broken:
                     for key, seconds in timed:
                         samples.setdefault((*key, name), []).append(seconds)
                     copies.setdefault(name, []).append(copy_seconds(work, session, [key for key, _ in timed]))
+    whole = tuple(name for name in options.engines if name not in broken)
+    if not whole:
+        raise NothingCompared("no engine was timed: " + "; ".join(refusals(broken)))
+    samples = {key: values for key, values in samples.items() if key[2] in whole}
+    options = replace(options, engines=whole)
     timings = {key: Timing.of(values) for key, values in samples.items()}
     peaks = {engine.name: peak for engine in work.engines if (peak := getattr(engine, "peak", lambda: None)())}
     return Measurement(options, work.network, repeat, timings,
                        {name: Timing.of(values) for name, values in copies.items() if any(values)}, peaks,
-                       watch.note())  # fmt: skip
+                       watch.note(), broken)  # fmt: skip
+
+
+def refusals(broken):
+    """In words, engines that could not run a step to its end, and why."""
+    return [f"{name}: {found.status}: {found.reason}" for name, found in broken.items()]
 
 
 def copy_seconds(work, session, steps):

@@ -31,6 +31,8 @@ def seconds_table(found):
            "median milliseconds (quartile distance)")  # fmt: skip
     if found.note:
         yield f"note: {found.note}"
+    for text in bench.refusals(found.broken):
+        yield f"not timed: {text}"
     if len(names) == 2:
         yield f"{ratio_name(names)}: time of the first over that of the second; - where one is"
         yield "below a millisecond, or they differ by less than they spread"
@@ -122,6 +124,7 @@ def _json(found):
         "options": asdict(found.options),
         "repeat": found.repeat,
         "note": found.note,
+        "not_timed": bench.refusals(found.broken),
         "environment": machine.environment(threads),
         "layers": plain(found),
         "copy_seconds": {name: copies.seconds for name, copies in found.copies.items()},

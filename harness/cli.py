@@ -218,12 +218,16 @@ def study(net, layer, params, batch):
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @click.option("--repeat", default=5, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Store it, as .json or .csv.")
-def bench(net, repeat, out, **options):
-    """Time full training steps of NET, engines interleaved: time per layer and pass, and what they achieve."""
+@click.pass_context
+def bench(ctx, net, repeat, out, **options):
+    """Time full training steps of NET, engines interleaved: time per layer and pass, and what they achieve.
+
+    Exit code 0: all were timed; 1: an engine failed; 3: one could not run a step to its end.
+    """
     from .run import Options
     from .terminal import run_bench
 
-    run_bench(Options(net, input="random", **options), repeat, out)
+    ctx.exit(run_bench(Options(net, input="random", **options), repeat, out))
 
 
 @cli.group()

@@ -101,7 +101,10 @@ class Printer:
 
 
 def run_bench(options, repeat, out):
-    """Time, print the tables, store them; a bar on a terminal, which stays silent otherwise, shows how far it is."""
+    """Time, print the tables, store them; a bar on a terminal, which stays silent otherwise, shows how far it is.
+
+    Returns the exit code: 0; 1 if an engine failed; 3 if one could not run a step.
+    """
     if out is not None:
         bench_table.check_file(out)
     console, progress = Terminal(), None
@@ -123,6 +126,7 @@ def run_bench(options, repeat, out):
     if out is not None:
         bench_table.write(out, found)
         say(console, f"stored in {out}")
+    return exit_code(found.broken.values()) if found.broken else 0
 
 
 def say(console, text, style=None):

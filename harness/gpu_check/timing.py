@@ -13,6 +13,8 @@ def timing(job):
     net = job.settings.bench
     options = Options(net, engines=names, input="random", batch=job.settings.batches[net], threads=job.threads)
     found = bench.measure(options, job.settings.repeat)
+    job.problems.extend(f"not timed: {text}" for text in bench.refusals(found.broken))
+    names = found.options.engines
     job.numbers |= {
         "network": net, "batch": options.batch, "repeat": found.repeat, "engines": names,
         "layers": bench_table.plain(found),

@@ -107,8 +107,8 @@ def workload(folder, *sessions, **options):
 class Faulty:
     """An engine whose session is the given class."""
 
-    def __init__(self, session):
-        self.name, self.session = session.__name__, session
+    def __init__(self, session, name=None):
+        self.name, self.session = name or session.__name__, session
 
     def probe(self):
         """Always there."""

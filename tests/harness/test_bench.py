@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from small_nets import Faulty, NoPooling, Raising, write_net
 
 from alexnet_rosetta.harness import bench, bench_table, cli, engines, networks
 from alexnet_rosetta.harness.engines.reference import Reference, ReferenceSession
@@ -67,6 +68,27 @@ def test_copies_between_host_and_card_are_counted_apart(card):
     assert found.copies == {"card": bench.Timing(2.0, 0.0)}             # pictures and labels, each step
     assert found.total("card").seconds == pytest.approx(1e-3 * len(found.steps()))
     assert any(line.startswith("host-device") for line in bench_table.seconds_table(found))
+
+
+@pytest.mark.parametrize(
+    ("session", "code", "reason"),
+    [
+        (Raising, 1, "failed: after conv1_neuron forward: ValueError: boom (small_nets.py:"),
+        (NoPooling, 3, "unsupported: this engine has no pooling"),
+    ],
+)
+def test_an_engine_that_cannot_do_a_step_is_left_out(monkeypatch, tmp_path, session, code, reason):
+    find = engines.find
+    monkeypatch.setattr(engines, "find", lambda name: Faulty(session, name) if name == "double" else find(name))
+    command = ["bench", write_net(tmp_path), "--batch", "4", "--repeat", "1", "--engines"]
+    result = CliRunner().invoke(cli.cli, [*command, "double,reference"])
+    assert result.exit_code == code
+    assert f"not timed: double: {reason}" in result.output
+    (heading,) = [line for line in result.output.splitlines() if line.startswith("layer ") and "GFLOP" not in line]
+    assert heading.split() == ["layer", "pass", "reference"]
+    result = CliRunner().invoke(cli.cli, [*command, "double"])
+    assert result.exit_code == 3
+    assert f"no engine was timed: double: {reason}" in result.stderr
 
 
 def test_a_ratio_is_the_first_over_the_second_and_outside_the_noise():
