@@ -111,9 +111,10 @@ class Workload:
                 if broken is None:
                     raise
                 broken[engine.name], sessions[engine.name] = finding_of(error, "opening the network"), None
+                cause = error
         if broken and len(broken) == len(sessions):
             reasons = "; ".join(f"{name}: {found.reason}" for name, found in broken.items())
-            raise NothingCompared(f"no engine can build this network: {reasons}")
+            raise NothingCompared(f"no engine can build this network: {reasons}") from cause
         self.sessions = sessions
         return sessions
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..engines.mutant import Mutant
-from ..errors import Unsupported
+from ..errors import NothingCompared, Unsupported
 from ..run import Options, prepare, rows
 
 CASES = {"random": 6, "exact": 8}
@@ -106,5 +106,8 @@ def write(text, folder, name):
 
 def judged(work, engine):
     """{(layer, pass, tensor): Finding} of an engine on a workload, in isolated mode, but for inherited differences."""
-    found = rows(replace(work, engines=[engine]), "isolated")
+    try:
+        found = list(rows(replace(work, engines=[engine]), "isolated"))
+    except NothingCompared as error:
+        raise error.__cause__ from None
     return {(row.layer, row.step, row.tensor): finding for row in found for finding in row.counted().values()}
