@@ -107,9 +107,10 @@ portable: build
 archive-check: $(VENV)/python
 	rm -rf build/archive
 	$(BIN)/python setup.py --quiet sdist --dist-dir build/archive
-	ROSETTA_BUILD=strict,native,port $(PIP) wheel --no-deps --wheel-dir build/archive build/archive/alexnet_rosetta-*.tar.gz
+	tar -xzf build/archive/alexnet_rosetta-*.tar.gz -C build/archive
+	ROSETTA_BUILD=strict,native,port $(PIP) wheel --no-deps --wheel-dir build/archive ./build/archive/alexnet_rosetta-*/
 	$(PYTHON) -m venv build/archive/env
-	build/archive/env/bin/pip install --quiet --disable-pip-version-check build/archive/alexnet_rosetta-*.whl
+	build/archive/env/bin/pip install --quiet --disable-pip-version-check build/archive/*.whl
 	cd build/archive && env/bin/rosetta --version && env/bin/rosetta compare tiny --batch 8 && env/bin/rosetta check golden ../../tests/golden
 
 clean:
