@@ -99,8 +99,9 @@ def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **option
     keep : bool
         Store whole tensors in the record.
     **options
-        The fields of :class:`~alexnet_rosetta.harness.Options`: ``params, weights, input, batch, seed, mode, passes,
-        threads, quirks, rules, progress, update_every, quantise, allow, pass_type``.
+        The fields of :class:`~alexnet_rosetta.harness.Options`:
+        ``params, weights, input, batch, seed, mode, passes, threads, quirks, rules,
+        progress, update_every, quantise, allow, pass_type``.
 
     Returns
     -------
