@@ -19,6 +19,10 @@ class AsMeant:
         """As the engine."""
         return self.engine.probe()
 
+    def quirks(self):
+        """The switches of the engine, where they stand here."""
+        return {name: LEDGER[name].meant for name in self.engine.quirks()}
+
     def open(self, network, threads):
         """A session of the engine with its switches turned."""
         turned = {name: LEDGER[name].meant for name, on in switches(self.engine).items() if on != LEDGER[name].meant}

@@ -51,6 +51,8 @@ class Mutant:
     def __init__(self, engine, mutation):
         self.engine, self.mutation = engine, mutation
         self.name = f"{engine.name}+fault"
+        if hasattr(engine, "quirks"):
+            self.quirks = engine.quirks
 
     def probe(self):
         """As the correct engine."""
@@ -133,6 +135,7 @@ class MutantSession:
         self._results, self._written = mutation.results, mutation.written
         self._delivered = {}
         self.seconds, self.release = session.seconds, session.release
+        self.set_quirk = getattr(session, "set_quirk", None)
 
     def write(self, layer, tensor, array):
         """Set a tensor."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from alexnet_rosetta.harness import engines
+from alexnet_rosetta.harness import engines, run
 from alexnet_rosetta.harness.cli import cli
 from alexnet_rosetta.harness.engines.meant import AsMeant
 from alexnet_rosetta.harness.engines.mutant import Mutation
@@ -59,6 +59,18 @@ def test_faults_are_found_where_they_are(port, name):
 def test_faults_are_found_in_the_engine_of_2012(name):
     """Without its own defects; some of these faults are among them."""
     assert examine.examine(FAULTS[name], AsMeant(engines.find("legacy-cpu")), seed=0).ok
+
+
+@pytest.mark.parametrize("engine", engines.DEFAULT)
+def test_no_fault_is_explained_by_a_quirk(engine):
+    """Some of them are what a quirk does; but the switches of the engine stand as the reference does."""
+    for name in (*OF_EVERY_KIND, "sparse-group", "rand-max", "cnorm-constant", "super-mean"):
+        fault = FAULTS[name]
+        mutant = examine.Mutant(AsMeant(engines.find(engine)), fault.mutation)
+        work = replace(examine.scene(*fault.run, 0), engines=[mutant], explains=True)
+        found = list(run.rows(work, "isolated"))
+        assert any(row.findings[mutant.name].fails for row in found), name
+        assert not any(row.quirk for row in found), name
 
 
 def test_any_engine_can_be_faulty():
