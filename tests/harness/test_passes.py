@@ -221,6 +221,20 @@ def test_whole_passes_of_the_port_collect_gradients():
     assert not unlike(updated(work, session), learned(work, other))
 
 
+def test_whole_passes_of_the_port_forget_gradients_that_no_update_took():
+    """And those of a gradient check, which count for no update."""
+    work, session, other = prepared("port", update_every=2)
+    masks = {layer.name: mask for layer in work.network.layers if (mask := work.mask(layer)) is not None}
+    kinds = ["train", "train", "gc"], []
+    for one, before in zip((session.network, other.network), kinds, strict=True):
+        for kind in (*before, "train", "train"):
+            one.forward(work.inputs.data, kind, noise=masks)
+            one.backward(work.network.progress)
+        assert one.passes == len([*before, 0, 0]) - before.count("gc")
+    grads = {layer.spec.name: layer.biases_grad for layer in session.network.weighted}
+    assert not unlike(grads, {layer.spec.name: layer.biases_grad for layer in other.network.weighted})
+
+
 def test_views_of_a_whole_network_are_those_of_its_layers(tmp_path):
     work = prepare(Options(write_net(tmp_path), engines=("port",), input="random", batch=8))
     session, other = work.open_sessions()["port"], work.open_sessions()["port"]
