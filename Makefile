@@ -114,4 +114,4 @@ archive-check: $(VENV)/python
 	cd build/archive && env/bin/rosetta --version && env/bin/rosetta compare tiny --batch 8 && env/bin/rosetta check golden ../../tests/golden
 
 clean:
-	rm -rf build docs/_build $(VENV) legacy/*.so port/*.so legacy/_legacy_*.cpp port/_*.cpp *.egg-info
+	rm -rf build docs/_build $(VENV) harness/commit.txt legacy/*.so port/*.so legacy/_legacy_*.cpp port/_*.cpp *.egg-info
