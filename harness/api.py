@@ -132,6 +132,7 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
     comparison, arrays, costs, failure = Comparison([], allow=options.allow), {}, {}, None
     try:
         work = prepare(options)
+        work.logs = writer is not None
         work.kept = _keeper(work, arrays, costs, writer if keep else None)
         about = describe(options, work) if writer is not None else {}
         if writer is not None:

@@ -32,6 +32,7 @@ def table(net, params=None, batch=32):
     """
     work = run.prepare(run.Options(net, params=params, engines=("legacy-cpu",), input="random", batch=batch))
     (session,) = work.open_sessions().values()
+    session.record_launches()
     width = max(len(layer.name) for layer in work.network.layers)
     yield f"{net}: kernels of the engine of 2012, {batch} cases; seconds are of {_machine(work.threads)}"
     yield f"{'layer':{width}} {'pass':8} {'seconds':>9}  kernels"
@@ -67,6 +68,7 @@ def lines(net, name, params=None, batch=32):
     layer = layers[name]
     (engine,) = engines.available(["legacy-cpu"])
     session = engine.open(network, machine.processors())
+    session.record_launches()
     run_layer(session, network, layer, batch)
     launches = [launch for launch in session.launches() if launch["layer"] == layer.name]
     sizes = " + ".join(map(str, layer["numInputs"]))

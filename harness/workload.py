@@ -33,6 +33,8 @@ class Workload:
         By engine, switches of quirks that are not where the engine has them.
     explains : bool
         Whether differences are traced to quirks.
+    logs : bool
+        Whether sessions that can record their launches do so.
     sessions : dict of str to Session
         By engine, those that were opened last.
     pass_type : str
@@ -51,6 +53,7 @@ class Workload:
     kept: Callable = lambda stream: None
     settings: dict = field(default_factory=dict)
     explains: bool = False
+    logs: bool = False
     sessions: dict = field(default_factory=dict)
     pass_type: str = "train"
     kind: str = "train"
@@ -122,4 +125,6 @@ class Workload:
         session = open_session(engine, self.network, self.threads, self.settings.get(engine.name, {}))
         for layer, tensor, array in parameters.owned(self.network, self.values):
             session.write(layer, tensor, array)
+        if self.logs and hasattr(session, "record_launches"):
+            session.record_launches()
         return session

@@ -3,6 +3,7 @@
 
 cimport cython
 from libcpp cimport bool as cbool
+from libcpp.deque cimport deque
 from libcpp.map cimport map as cmap
 from libcpp.string cimport string
 from libcpp.vector cimport vector
@@ -64,16 +65,18 @@ cdef extern from "host/device.h":
 
     ctypedef void (*Sgemm)(char*, char*, int*, int*, int*, float*, float*, int*, float*, int*, float*, float*, int*)
 
+    ctypedef int (*Interrupted)() noexcept
+
     cdef cppclass Device:
-        cbool logging
-        vector[LaunchRecord] log
+        size_t logging
+        deque[LaunchRecord] log
         Quirks quirks
         cbool sharesHostMemory()
         void copyIn(float* device, const float* host, size_t elements) except + nogil
         void copyOut(float* host, const float* device, size_t elements) except + nogil
 
     cdef cppclass CpuDevice(Device):
-        CpuDevice(Sgemm, int threads)
+        CpuDevice(Sgemm, Interrupted, int threads)
 
 
 cdef extern from "host/matrix.h":
@@ -149,11 +152,11 @@ cdef list launch_dicts(Device* device):
 
 
 cdef Matrix host_matrix(Device& device, array, bint trans) except *:
-    """A checked float32 array, row-major with any row stride or column-major: a view, or a copy on the device."""
+    """A float32 array that `_call.matrix` has checked, row- or column-major with any stride: a view, or a copy."""
     cdef cnp.ndarray a = array
     cdef Py_ssize_t following = a.strides[1] if trans else a.strides[0]
-    cdef int count = a.shape[1] if trans else a.shape[0]
-    cdef int stride = 0 if count <= 1 else <int> (following // 4)
+    cdef Py_ssize_t count = a.shape[1] if trans else a.shape[0]
+    cdef int stride = 0 if count <= 1 or not a.size else <int> (following // 4)
     return Matrix.fromHost(device, <float*> a.data, <int> a.shape[0], <int> a.shape[1], trans, stride)
 
 
@@ -167,14 +170,15 @@ cdef object matrix_array(Matrix& m, Device& device):
 
 
 def call(str name, dict inputs, dict targets, dict scalars, dict tables, dict words, int generation, int threads,
-         device, dict quirks):
+         device, dict quirks, size_t logging):
     """Run an entry point on the CPU, or on a device implemented in Python (see `device_calls`).
 
     inputs: name -> (array, trans), read through views. targets: name -> (array or None, trans),
-    copied in (None: an empty matrix). Returns ({name: array of each target}, launch records).
+    copied in (None: an empty matrix). Returns ({name: array of each target}, the newest `logging` launch records).
     """
     cdef Home home = Home(threads, device)
     set_quirks(home.device, quirks)
+    home.device.logging = logging
     return call_on(home.device, name, inputs, targets, scalars, tables, words, generation)
 
 

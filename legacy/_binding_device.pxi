@@ -23,6 +23,15 @@ cdef extern from "host/callback_device.h":
         CallbackDevice(const DeviceCalls&)
 
 
+cdef extern from "Python.h":
+    int check_signals "PyErr_CheckSignals"() noexcept
+
+
+cdef int interrupted() noexcept with gil:
+    """What the CPU device asks between blocks: not 0 once a signal handler has raised, and then what it raised is set."""
+    return check_signals()
+
+
 cdef class Home:
     """Owns a device; whoever holds memory of it holds this."""
     cdef Device* device
@@ -31,7 +40,7 @@ cdef class Home:
     def __cinit__(self, int threads, implementation=None):
         self.implementation = implementation
         if implementation is None:
-            self.device = new CpuDevice(<Sgemm> sgemm, threads)
+            self.device = new CpuDevice(<Sgemm> sgemm, interrupted, threads)
         else:
             self.device = new CallbackDevice(device_calls(implementation))
 

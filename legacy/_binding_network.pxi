@@ -23,7 +23,7 @@ cdef extern from "host/layer.h":
 
     cdef cppclass CLayer "Layer":
         int outputs
-        Matrix* tensor(const string&, int) except +
+        Matrix tensor(const string&, int) except +
         Matrix* overwrite(const string&, int) except +
         const Matrix* likeness(const string&, int) except +
         const vector[double]& cost()
@@ -155,13 +155,12 @@ cdef class NetworkCore:
 
     def read(self, str layer, str tensor, int index):
         """A read-only view, or None: the engine never writes into memory that somebody looks at."""
-        cdef Matrix* found = self.network.at(layer.encode()).tensor(tensor.encode(), index)
-        if found == NULL:
-            return None
         cdef Buffer buffer = Buffer()
         buffer.home = self.home
-        buffer.matrix = found[0]
-        if found.isView():
+        buffer.matrix = self.network.at(layer.encode()).tensor(tensor.encode(), index)
+        if not buffer.matrix.size():
+            return None
+        if buffer.matrix.isView():
             buffer.lender = self.fed[layer]
         return buffer.array()
 
@@ -197,13 +196,9 @@ cdef class NetworkCore:
     def clear_launches(self):
         self.home.device.log.clear()
 
-    @property
-    def logging(self):
-        return self.home.device.logging
-
-    @logging.setter
-    def logging(self, bint value):
-        self.home.device.logging = value
+    def log(self, size_t most):
+        """Keep so many launch records from now on, the newest; 0: none."""
+        self.home.device.logging = most
 
 
 cdef LayerDict layer_dict(dict numbers, dict words):

@@ -3,6 +3,7 @@
 import math
 import os
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,9 +16,10 @@ LIMIT = 2**31 - 1
 MOST_THREADS = 1024
 """More end in the thread library, without an error."""
 GENERATIONS = (2011, 2012, 2014)
-_logs = []
-_chosen = []
-_turned = []
+MOST_LAUNCHES = 2**16                      # so many records a log keeps, the newest
+_logs = ContextVar("launch logs", default=())
+_chosen = ContextVar("extension module", default=None)
+_turned = ContextVar("quirks", default=())
 
 
 @dataclass(frozen=True)
@@ -43,46 +45,57 @@ def default_threads():
     """Threads the kernels use unless told otherwise: ROSETTA_THREADS, or the processors this process may use."""
     given = os.environ.get("ROSETTA_THREADS")
     if not given:
-        return len(os.sched_getaffinity(0))
-    if not given.isdecimal() or not 1 <= int(given) <= MOST_THREADS:
-        raise Refused("ROSETTA_THREADS", f"a number from 1 to {MOST_THREADS}", given)
-    return int(given)
+        return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    if not (given.isascii() and given.isdigit()):
+        raise Refused("ROSETTA_THREADS is no number of threads", f"1 to {MOST_THREADS}", repr(given))
+    return checked_threads("ROSETTA_THREADS", int(given))
+
+
+def checked_threads(asker, threads):
+    """A number of threads that OpenMP can start; Refused if it is none."""
+    if not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MOST_THREADS:
+        raise Refused(f"{asker}: number of threads", f"1 to {MOST_THREADS}", repr(threads),
+                      "no result of a kernel depends on it; more threads than processors gain nothing")
+    return int(threads)
 
 
 @contextmanager
 def launch_log():
-    """Collect the launch records of every entry point called inside the block.
+    """Collect the launch records of every entry point called inside the block, by this thread.
 
     Yields
     ------
     list of dict
-        One per launch: kernel, grid, block, shared_bytes, args, rule, seconds.
+        One per launch: kernel, grid, block, shared_bytes, args, rule, seconds. Of a call with more than
+        `MOST_LAUNCHES` the newest.
     """
     log = []
-    _logs.append(log)
+    before = _logs.set((*_logs.get(), log))
     try:
         yield log
     finally:
-        _logs.remove(log)
+        _logs.reset(before)
 
 
 def call(entry, inputs, targets, scalars, *, tables=(), words=None, generation=2012, device="cpu"):
     """Run an entry point; returns its target, or a tuple of them where there are several."""
-    if generation not in GENERATIONS:
-        raise Refused(f"{entry}: unknown generation", f"one of {GENERATIONS}", generation)
-    implementation = open_device(entry, device)
+    if not isinstance(generation, (int, np.integer)) or generation not in GENERATIONS:
+        raise Refused(f"{entry}: unknown generation", f"one of {GENERATIONS}", repr(generation))
+    implementation, logs = open_device(entry, device), _logs.get()
     given = {o.name: _checked(entry, o) for o in inputs}
-    wanted = {o.name: _checked(entry, o) if o.array is not None else (None, o.trans) for o in targets}
+    wanted = {o.name: _checked(entry, o, True) if o.array is not None else (None, o.trans) for o in targets}
+    numbers = {name: number(f"{entry}: {name}", value) for name, value in scalars.items()}
+    told = {name: _word(entry, name, word) for name, word in (words or {}).items()}
     if implementation is not None:
         implementation.forget_launches()
+        implementation.logging = bool(logs)
     try:
-        outputs, launches = _module().call(entry, given, wanted, _numbers(entry, scalars),
-                                           {name: _table(entry, name, table) for name, table in tables},
-                                           words or {}, generation, default_threads(), implementation, turned())
+        outputs, launches = _module().call(entry, given, wanted, numbers, dict(tables), told, int(generation),
+                                           default_threads(), implementation, turned(), MOST_LAUNCHES if logs else 0)
     except ValueError as error:
         raise Refused.from_text(str(error)) from None
     timed(launches, implementation)
-    for log in _logs:
+    for log in logs:
         log.extend(launches)
     results = tuple(outputs[o.name] for o in targets)
     return results if len(results) > 1 else results[0]
@@ -113,7 +126,7 @@ def timed(launches, device):
 
 @contextmanager
 def quirks(**positions):
-    """Turn switches for the entry points called inside the block.
+    """Turn switches for the entry points called inside the block, by this thread.
 
     Parameters
     ----------
@@ -129,11 +142,11 @@ def quirks(**positions):
     for name in found:
         if name not in quirk_defaults():
             raise Refused("there is no such quirk", ", ".join(quirk_defaults()), name)
-    _turned.append(found)
+    before = _turned.set((*_turned.get(), found))
     try:
         yield
     finally:
-        _turned.pop()
+        _turned.reset(before)
 
 
 def quirk_defaults():
@@ -146,21 +159,21 @@ def quirk_defaults():
 
 def turned():
     """Switches that `quirks` has turned for now; the innermost block wins."""
-    return {name: on for block in _turned for name, on in block.items()}
+    return {name: on for block in _turned.get() for name, on in block.items()}
 
 
 @contextmanager
 def use_isa(name):
-    """Run the entry points called inside the block on the build for an instruction set, a name of `isa.NAMES`."""
-    _chosen.append(isa.load(name))
+    """Use the build for an instruction set, a name of `isa.NAMES`, inside the block and in this thread."""
+    before = _chosen.set(isa.load(name))
     try:
         yield
     finally:
-        _chosen.pop()
+        _chosen.reset(before)
 
 
 def _module():
-    return _chosen[-1] if _chosen else _default_module()
+    return _chosen.get() or _default_module()
 
 
 @cache
@@ -168,20 +181,55 @@ def _default_module():
     return isa.load()
 
 
-def _checked(entry, operand):
-    """(array, trans) if dtype, dimensions and memory order are what the entry point takes."""
-    a = operand.array
-    if not isinstance(a, np.ndarray) or a.ndim != 2 or a.dtype != np.float32:
-        actual = f"{a.ndim}-D {a.dtype}" if isinstance(a, np.ndarray) else type(a).__name__
-        raise Refused(f"{entry}: {operand.name} has the wrong type", "2-D float32 array", actual,
+def matrix(what, array):
+    """The array, if the engine can look at its memory: 2-D float32, on addresses and of sizes that kernels can take."""
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype != np.float32:
+        actual = f"{array.ndim}-D {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise Refused(f"{what} has the wrong type", "2-D float32 array", actual,
                       "numpy.asarray(..., dtype=numpy.float32)")
+    if not array.flags.aligned:
+        raise Refused(f"{what} is not aligned", "addresses that are multiples of 4", f"address {array.ctypes.data}",
+                      "pass a copy")
+    extent = sum((n - 1) * abs(step) for n, step in zip(array.shape, array.strides, strict=True)) // 4
+    if max(array.shape) > LIMIT or (array.size and extent >= LIMIT):
+        raise Refused(f"{what} is too large", f"at most {LIMIT} elements (offsets are 32-bit)",
+                      f"shape {array.shape}, strides {array.strides}", "use a smaller batch")
+    return array
+
+
+def number(what, value):
+    """A finite number as a float; Refused if it is none."""
+    try:
+        if isinstance(value, (int, float, np.integer, np.floating, np.bool_)) and math.isfinite(value):
+            return float(value)
+    except OverflowError:
+        pass
+    raise Refused(f"{what} is not a finite number", "a number", short(value))
+
+
+def integer(what, value):
+    """An integer of 32 bits, perhaps given as a float; Refused if it is none."""
+    given = number(what, value)
+    if not given.is_integer() or abs(given) > LIMIT:
+        raise Refused(f"{what} is not an integer of 32 bits", "an integer below 2^31", short(value))
+    return int(given)
+
+
+def short(value):
+    """What somebody passed, in at most 60 letters."""
+    text = f"an integer of {value.bit_length()} bits" if isinstance(value, int) and abs(value) >= 2**64 else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _checked(entry, operand, contiguous=False):
+    """(array, trans) if dtype, dimensions and memory order are what the entry point takes."""
+    a, what = matrix(f"{entry}: {operand.name}", operand.array), f"{entry}: {operand.name}"
     if not _follows(a.T if operand.trans else a):
         order = "column-major (Fortran order)" if operand.trans else "row-major (C order)"
-        raise Refused(f"{entry}: {operand.name} has the wrong memory order", order, f"strides {a.strides}",
+        raise Refused(f"{what} has the wrong memory order", order, f"strides {a.strides}",
                       f"numpy.{'asfortranarray' if operand.trans else 'ascontiguousarray'}(...)")
-    if a.size and sum((n - 1) * step for n, step in zip(a.shape, a.strides, strict=True)) // 4 >= LIMIT:
-        raise Refused(f"{entry}: {operand.name} is too large", f"at most {LIMIT} elements (offsets are 32-bit)",
-                      f"shape {a.shape}, strides {a.strides}", "use a smaller batch")
+    if contiguous and not (a.flags.f_contiguous if operand.trans else a.flags.c_contiguous):
+        raise Refused(f"{what} must be contiguous", "no gaps between its rows", f"strides {a.strides}", "pass a copy")
     return a, operand.trans
 
 
@@ -191,15 +239,7 @@ def _follows(a):
     return (cols <= 1 or a.strides[1] == 4) and (rows <= 1 or (a.strides[0] % 4 == 0 and a.strides[0] >= 4 * cols))
 
 
-def _numbers(entry, scalars):
-    for name, value in scalars.items():
-        if not isinstance(value, (int, float, np.integer, np.floating, np.bool_)) or not math.isfinite(value):
-            raise Refused(f"{entry}: {name} is not a finite number", "a number", repr(value))
-    return {name: float(value) for name, value in scalars.items()}
-
-
-def _table(entry, name, table):
-    table = np.asarray(table)
-    if table.dtype != np.int32:
-        raise Refused(f"{entry}: {name} has the wrong type", "int32 array", table.dtype)
-    return np.ascontiguousarray(table)
+def _word(entry, name, word):
+    if not isinstance(word, str) or not word.isascii() or "\0" in word:
+        raise Refused(f"{entry}: {name} is no word", "a str of ASCII letters", short(word))
+    return word

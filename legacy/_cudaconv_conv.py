@@ -20,7 +20,7 @@ Specification: conv-kernels 2.
 
 import numpy as np
 
-from ._call import call, row
+from ._call import call, integer, row, short
 from .errors import Refused
 
 __all__ = ["convFilterActs", "convFilterActsSparse", "convImgActs", "convImgActsSparse", "convWeightActs",
@@ -195,15 +195,19 @@ def _run(entry, arguments, permutations=False):
 
 def _table(entry, table, permutations, *, numImgColors, numFilterColors, numGroups, **_):
     """A connectivity table whose entries are channels; with `permutations`, each of them once per sample."""
-    table = np.asarray(table)
+    sizes = {"numImgColors": numImgColors, "numFilterColors": numFilterColors, "numGroups": numGroups}
+    numImgColors, numFilterColors, numGroups = (integer(f"{entry}: {name}", size) for name, size in sizes.items())
+    if not isinstance(table, np.ndarray) or table.dtype != np.int32:
+        actual = table.dtype if isinstance(table, np.ndarray) else type(table).__name__
+        raise Refused(f"{entry}: colorIndices has the wrong type", "int32 array", actual)
     if table.shape != (numGroups, numFilterColors):
         raise Refused(f"{entry}: colorIndices has the wrong shape", (numGroups, numFilterColors), table.shape)
     if table.size and not 0 <= table.min() <= table.max() < numImgColors:
         raise Refused(f"{entry}: colorIndices names a channel that is not there", f"0 .. {numImgColors - 1}",
                       f"{table.min()} .. {table.max()}")
-    if permutations and table.size and table.size % numImgColors == 0:
+    if permutations and table.size and numImgColors > 0 and table.size % numImgColors == 0:
         samples = np.sort(table.reshape(-1, numImgColors), axis=1)
         if not (samples == np.arange(numImgColors)).all():
             raise Refused(f"{entry}: colorIndices is not made of permutations",
-                          f"every {numImgColors} entries name every channel once", table.tolist())
-    return table
+                          f"every {numImgColors} entries name every channel once", short(table.tolist()))
+    return np.require(table, requirements="CA")

@@ -4,6 +4,8 @@ Gradients are those of the objective, which training maximises. Probabilities ar
 and their plain gradients, (cases, classes) column-major - the same memory - for the gradients through softmax.
 """
 
+import numpy as np
+
 from ._call import call, col, row
 from .errors import Refused
 
@@ -189,7 +191,8 @@ def computeCrossEntSoftmaxGrad(labels, probs, target=None, *, add=False, coeff=1
 
 def _like(array):
     """The kind of operand for matrices stored as `array` is."""
-    return col if array.flags.f_contiguous and not array.flags.c_contiguous else row
+    turned = isinstance(array, np.ndarray) and array.flags.f_contiguous and not array.flags.c_contiguous
+    return col if turned else row
 
 
 def computeEltwiseMaxGrad(actGrad, input, output, target=None, *, add=False, generation=2012, device="cpu"):

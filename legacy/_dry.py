@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import numpy as np
 
+from ._call import MOST_LAUNCHES
 from .errors import Refused
 
 ALIGNMENT = 256
@@ -15,14 +16,14 @@ class DryDevice:
 
     Attributes
     ----------
+    logging : bool
+        Whether launches are counted; False at first.
     instances : dict of (str, str) to None
         Kernel string and argument kinds of all launches, in order of the first.
     """
 
-    logging = True
-
     def __init__(self):
-        self.instances, self._next, self._launches = {}, ALIGNMENT, 0
+        self.instances, self._next, self._launches, self.logging = {}, ALIGNMENT, 0, False
 
     def allocate(self, elements):
         """An address that nobody has."""
@@ -33,11 +34,11 @@ class DryDevice:
     def launch(self, launch):
         """Note the instance."""
         self.instances[launch.kernel, launch.kinds] = None
-        self._launches += 1
+        self._launches += self.logging
 
     def gemm(self, *arguments):
         """A matrix product."""
-        self._launches += 1
+        self._launches += self.logging
 
     def release(self, address):
         """Nothing to free."""
@@ -61,8 +62,8 @@ class DryDevice:
         return nullcontext()
 
     def launch_seconds(self):
-        """0 for each launch since `forget_launches`."""
-        return [0.0] * self._launches
+        """0 for each launch that was logged since `forget_launches`."""
+        return [0.0] * min(self._launches, MOST_LAUNCHES)
 
     def forget_launches(self):
         """Start counting again."""

@@ -1,10 +1,12 @@
 """The device of the C++ engine on a GPU: what the engine calls back (see `_binding_device.pxi`)."""
 
 import struct
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from . import cuda_source
+from ._call import MOST_LAUNCHES
 from ._gpu_memory import MemoryFault
 
 MAX_GRID = (2**31 - 1, 65535, 65535)       # blocks along x, y, z that one launch takes
@@ -42,14 +44,14 @@ class GpuDevice:
     Attributes
     ----------
     logging : bool
-        Whether `launch_seconds` are collected; True at first.
+        Whether `launch_seconds` are collected; False at first.
     """
 
     def __init__(self, driver, memory, kernels):
         self.driver, self.memory, self.kernels = driver, memory, kernels
-        self.debug, self.logging = memory.debug, True
+        self.debug, self.logging = memory.debug, False
         self._functions, self._steps, self._current = {}, {}, None
-        self._log, self._unresolved = [], []
+        self._log, self._unresolved = deque(maxlen=MOST_LAUNCHES), []
 
     def allocate(self, elements):
         """Address of zeros."""
@@ -117,7 +119,7 @@ class GpuDevice:
         return self._total(key, "copy")
 
     def launch_seconds(self):
-        """Seconds of every launch and matrix product since `forget_launches`, in order."""
+        """Seconds of every launch and matrix product that was logged since `forget_launches`, in order."""
         self._resolve()
         return [span.seconds for span in self._log]
 

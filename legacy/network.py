@@ -2,7 +2,8 @@
 
 import re
 from contextlib import nullcontext
-from functools import partial
+from functools import partial, wraps
+from threading import RLock
 
 import numpy as np
 
@@ -13,6 +14,17 @@ from .errors import Refused
 __all__ = ["Network"]
 
 PASS_TYPES = ("train", "test", "gc", "features", "first_view", "middle_view", "last_view")
+
+
+def _one_at_a_time(method):
+    """A method that waits while another thread is in one."""
+
+    @wraps(method)
+    def alone(self, *args, **kwargs):
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return alone
 
 
 class Network:
@@ -31,7 +43,7 @@ class Network:
     device : str
         ``"cpu"`` or ``"gpu"`` (see `legacy.gpu`).
     threads : int, optional
-        Threads of the kernels; the BLAS has its own. No result of a kernel depends on it.
+        Threads of the kernels, up to 1024; the BLAS has its own. No result of a kernel depends on it.
     update_every : int
         Backward passes per update of the weights (``wupdate_freq``).
     minibatch : int, optional
@@ -46,7 +58,7 @@ class Network:
     Attributes
     ----------
     logging : bool
-        Whether launches are recorded; True at first.
+        Whether launches are recorded; False at first.
 
     Raises
     ------
@@ -62,29 +74,35 @@ class Network:
     (``weightSourceLayers``, ``weightSourceMatrixIndices``) is one, whichever of them it is addressed by; its owner
     updates it. A treefc layer has the key ``tree``: the children of every node, leaves first.
     Source: network-and-solver 1 to 13.
+
+    Threads may share a network: a method waits while another thread is in one. Ctrl-C ends a step between two blocks of
+    a kernel, with KeyboardInterrupt: a forward step leaves its layer empty, a backward step or an update what it had
+    done so far. After ``os.fork`` the child works with one thread: those of OpenMP stay with the parent.
     """
 
     def __init__(
         self, layers, device="cpu", threads=None, *, update_every=1, minibatch=None, quantise=False, quirks=None
     ):
-        self._device = _call.open_device("Network", device)
-        if threads is not None and threads < 1:
-            raise Refused("Network: number of threads", "1 or more", threads)
-        if update_every < 1 or (update_every > 1 and not minibatch):
-            raise Refused("Network: update_every", "1, or more and the nominal size of a pass, minibatch", update_every)
-        self._types = {layer["name"]: layer["type"] for layer in layers}
+        self._device, self._lock, self._logging = _call.open_device("Network", device), RLock(), False
+        threads = _call.default_threads() if threads is None else _call.checked_threads("Network", threads)
+        every, nominal = (_call.integer(f"Network: {name}", value) for name, value in
+                          (("update_every", update_every), ("minibatch", minibatch or 0)))  # fmt: skip
+        if every < 1 or (every > 1 and nominal < 1):
+            raise Refused("Network: update_every", "1, or more and the nominal size of a pass, minibatch", every)
         entries = [_flat(layer) for layer in layers]
-        options = {"update_every": update_every, "minibatch": minibatch, "quantise": quantise, "quirks": quirks}
+        self._types = {words["name"][0]: words["type"][0] for _, words in entries}
+        options = {"update_every": every, "minibatch": nominal, "quantise": quantise, "quirks": quirks}
         self._planned, self._batches = partial(planned, layers, **options), set()
-        threads, turned = threads or _call.default_threads(), dict(quirks or {})
-        self._core = _translated(
-            _call._module().NetworkCore, entries, threads, update_every, minibatch or 0, quantise, self._device, turned
-        )
+        self._core = _translated(_call._module().NetworkCore, entries, threads, every, nominal, bool(quantise),
+                                 self._device, {str(name): bool(on) for name, on in dict(quirks or {}).items()})
+        self.logging = False
 
+    @_one_at_a_time
     def set_quirk(self, name, on):
         """Turn a switch of the quirk ledger; Refused if there is none of that name."""
-        _translated(self._core.set_quirk, name, on)
+        _translated(self._core.set_quirk, str(name), bool(on))
 
+    @_one_at_a_time
     def forward(self, layer, inputs=None, mask=None, pass_type="train"):
         """Run one layer forward.
 
@@ -109,14 +127,17 @@ class Network:
             What the engine of 2012 would have failed an assertion for; the text names the layer, which is then empty.
         """
         if pass_type not in PASS_TYPES:
-            raise Refused(f"layer {layer}: unknown pass type", " or ".join(PASS_TYPES), repr(pass_type))
+            raise Refused(f"layer {layer}: unknown pass type", " or ".join(PASS_TYPES), _call.short(pass_type))
+        if not isinstance(inputs, (list, tuple, type(None))):
+            raise Refused(f"layer {layer}: inputs", "a list of arrays", type(inputs).__name__)
         given = [_matrix(layer, f"input {i}", x) for i, x in enumerate(inputs or ())]
         if mask is not None:
-            mask = _matrix(layer, "mask", np.asarray(mask).astype(np.float32, order="C"))
+            mask = _matrix(layer, "mask", _numbers(layer, "mask", mask).astype(np.float32, order="C"))
         if given:
             self._prepare(given[0].shape[1])
         self._step("forward", layer, given, mask, pass_type)
 
+    @_one_at_a_time
     def backward(self, layer, acts_grad=None, progress=0.0):
         """Run one layer backward: gradients of its parameters, then of the inputs that want one.
 
@@ -139,8 +160,9 @@ class Network:
         owner with a base rate of 0 neither. In gc passes nothing is divided, and Δ is overwritten.
         """
         grad = None if acts_grad is None else _matrix(layer, "acts_grad", acts_grad)
-        self._step("backward", layer, grad, progress)
+        self._step("backward", layer, grad, _call.number(f"layer {layer}: progress", progress))
 
+    @_one_at_a_time
     def sum_grad(self, layer, parts):
         """The gradient of a layer's output, accumulated over its consumers as a backward pass does it.
 
@@ -157,11 +179,13 @@ class Network:
             The first contribution overwrites, the others add, in the order given.
         """
         checked = [
-            (self._known(name), i, None if grad is None else _matrix(name, "acts_grad", grad))
+            (self._known(name), _call.integer(f"layer {name}: input", i),
+             None if grad is None else _matrix(name, "acts_grad", grad))
             for name, i, grad in parts
         ]
         return _translated(self._core.sum_grad, self._known(layer), checked)
 
+    @_one_at_a_time
     def update(self, layer, progress=0.0):
         """Update what a layer owns: Δ ← μΔ + εG (but on the direct route), Δ ← Δ − λεW, W ← W + Δ.
 
@@ -179,8 +203,9 @@ class Network:
         bool
             Whether the update was due: with ``update_every`` > 1 only after that many backward passes of the layer.
         """
-        return self._step("update", layer, progress)
+        return self._step("update", layer, _call.number(f"layer {layer}: progress", progress))
 
+    @_one_at_a_time
     def read(self, layer, tensor):
         """A tensor of a layer, as a read-only array.
 
@@ -199,6 +224,7 @@ class Network:
             raise KeyError(f"layer {layer} has no {tensor}")
         return found
 
+    @_one_at_a_time
     def write(self, layer, tensor, array):
         """Set a parameter tensor to a copy of a float32 array.
 
@@ -213,19 +239,20 @@ class Network:
         """
         name, i = _address(tensor)
         if name == "filterConns" and i >= 0:
-            return _named(layer, self._core.set_connections, self._known(layer), i, np.asarray(array).tolist())
+            channels = _numbers(layer, tensor, array).ravel()
+            whole = [_call.integer(f"layer {layer}: {tensor}", channel) for channel in channels]
+            return _named(layer, self._core.set_connections, self._known(layer), i, whole)
         if tensor == "schedule_normals":
-            return _named(layer, self._core.set_normals, self._known(layer), np.ravel(array).tolist())
+            normals = _numbers(layer, tensor, array).ravel()
+            return _named(layer, self._core.set_normals, self._known(layer), normals.tolist())
         shape = self._core.shape(self._known(layer), name, i)
         what = f"layer {layer}: {tensor}"
         if shape is None:
             raise Refused(f"{what} cannot be written", "weights, biases, their _inc and _grad", self._types[layer])
-        array = np.asarray(array)
+        array = _numbers(layer, tensor, array)
         if array.dtype != np.float32 or array.shape != shape:
             raise Refused(f"{what} has the wrong shape or type", f"{shape} float32", f"{array.shape} {array.dtype}")
-        if not (np.isfinite(array.min()) and np.isfinite(array.max())):
-            raise Refused(f"{what} has values that are not finite", "finite numbers", "inf or nan")
-        self._core.write(layer, name, i, array)
+        self._core.write(layer, name, i, np.require(array, requirements="A"))
 
     def seconds(self, layer, step):
         """Seconds of the last ``forward``, ``backward`` or ``update`` of a layer; KeyError if it never ran.
@@ -243,20 +270,24 @@ class Network:
         """Seconds of the copies between host and GPU in the last such step of a layer; 0 on the CPU."""
         return 0.0 if self._device is None else self._device.copy_seconds(self._known(layer), step)
 
+    @_one_at_a_time
     def release(self, layer):
         """Free all that a layer holds but its parameters."""
         _translated(self._core.release, self._known(layer))
 
     @property
+    @_one_at_a_time
     def launches(self):
-        """Launch records since the last `clear_launches`: list of dict.
+        """Launch records since the last `clear_launches`, as far as ``logging`` was on: list of dict.
 
-        layer, pass, kernel (with its template arguments), grid, block, shared_bytes, args, rule, seconds.
+        No more than 65,536 are kept, the newest. Of each: layer, pass, kernel (with its template arguments), grid,
+        block, shared_bytes, args, rule, seconds.
         """
         launches = self._core.launches()
         _call.timed(launches, self._device)
         return launches
 
+    @_one_at_a_time
     def clear_launches(self):
         """Forget the launch records."""
         self._core.clear_launches()
@@ -265,13 +296,15 @@ class Network:
 
     @property
     def logging(self):
-        return self._core.logging
+        return self._logging
 
     @logging.setter
+    @_one_at_a_time
     def logging(self, value):
-        self._core.logging = value
+        self._logging = bool(value)
+        self._core.log(_call.MOST_LAUNCHES if value else 0)
         if self._device is not None:
-            self._device.logging = value
+            self._device.logging = self._logging
 
     def _prepare(self, batch):
         """Before the first pass of a batch size: a device that compiles kernels does all of them in one go."""
@@ -286,47 +319,69 @@ class Network:
             return _translated(run, self._known(layer), *args)
 
     def _known(self, layer):
-        if layer not in self._types:
-            raise Refused(f"there is no layer {layer!r}", "a layer of the network", hint=", ".join(self._types))
+        if not isinstance(layer, str) or layer not in self._types:
+            names = ", ".join(self._types)
+            raise Refused(f"there is no layer {_call.short(layer)}", "a layer of the network", hint=names)
         return layer
 
 
 def _flat(layer):
     """(numbers, words) of a layer dictionary, both key → list; nested names are joined with dots."""
+    if not isinstance(layer, dict) or not all(isinstance(layer.get(key), str) for key in ("name", "type")):
+        raise Refused("a layer is no dictionary with a name and a type", "what port.config makes", _call.short(layer))
     numbers, words = {}, {}
 
     def add(key, value):
-        if key == "tree":
-            parents = {child: node for node, children in enumerate(value) for child in children}
-            numbers["treeParents"] = [float(parents.get(node, -1)) for node in range(len(value))]
-        elif isinstance(value, dict):
+        what = f"layer {layer['name']}: {_call.short(key)}"
+        if isinstance(value, dict):
             for name, item in value.items():
                 add(f"{key}.{name}" if key else name, item)
-        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], (list, tuple)):
-            numbers[key] = [float(x) for row in value for x in row]
-        else:
-            values = value if isinstance(value, (list, tuple)) else [value]
-            if any(isinstance(x, str) for x in values):
-                words[key] = [str(x) for x in values]
-            elif values and all(isinstance(x, (int, float, np.number)) for x in values):
-                numbers[key] = [float(x) for x in values]
+            return
+        values = list(value) if isinstance(value, (list, tuple)) else [value]
+        if key == "tree":
+            numbers["treeParents"] = _parents(what, values)
+            return
+        if values and all(isinstance(item, (list, tuple)) for item in values):
+            values = [item for row in values for item in row]
+        if any(isinstance(item, str) for item in values):
+            words[key] = [item if isinstance(item, str) else str(_call.number(what, item)) for item in values]
+        elif values != [None] and values:
+            numbers[key] = [_call.number(what, item) for item in values]
 
     add("", layer)
     return numbers, words
 
 
+def _parents(what, tree):
+    """The parent of every node of a tree, -1 where there is none."""
+    if not all(isinstance(children, (list, tuple)) for children in tree):
+        raise Refused(f"{what} is no tree", "the list of its children for every node", _call.short(tree))
+    parents = {_call.integer(what, child): node for node, children in enumerate(tree) for child in children}
+    return [float(parents.get(node, -1)) for node in range(len(tree))]
+
+
+def _numbers(layer, what, values):
+    """What somebody wants to write, as an array of finite numbers."""
+    try:
+        array = np.asarray(values)
+    except ValueError:                     # lists of different lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "biuf" or not array.size:
+        raise Refused(f"layer {layer}: {what} is no array of numbers", "numbers", f"{array.dtype} {array.shape}")
+    if not (np.isfinite(array.min()) and np.isfinite(array.max())):
+        raise Refused(f"layer {layer}: {what} has values that are not finite", "finite numbers", "inf or nan")
+    return array
+
+
 def _matrix(layer, what, array):
     """The array as the engine reads it: 2-D float32, C-contiguous (a copy only if it was not)."""
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype != np.float32:
-        actual = f"{array.ndim}-D {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise Refused(f"layer {layer}: {what} has the wrong type", "2-D float32 array", actual)
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(_call.matrix(f"layer {layer}: {what}", array))
 
 
 def _address(tensor):
     """``weights_inc[1]`` → ("weights_inc", 1); ``biases`` → ("biases", -1)."""
-    match = re.fullmatch(r"(\w+)\[(\d+)\]", tensor)
-    return (match[1], int(match[2])) if match else (tensor, -1)
+    match = re.fullmatch(r"(\w+)\[(\d{1,9})\]", str(tensor))
+    return (match[1], int(match[2])) if match else (str(tensor), -1)
 
 
 def _named(layer, call, *args):

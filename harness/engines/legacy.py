@@ -124,13 +124,14 @@ class LegacySession:
         """Seconds of the copies between host and GPU in that step; 0 on the CPU."""
         return self.network.copy_seconds(layer, step)
 
-    def forget_launches(self):
-        """Record no launches from now on."""
-        self.network.logging = False
+    def record_launches(self):
+        """Record launches from now on."""
+        self.network.logging = True
 
     def launches(self):
-        """The launch records so far: dicts with layer, pass, kernel, grid, block, shared_bytes, args, seconds, rule.
+        """The launch records since `record_launches`.
 
+        Dicts with layer, pass, kernel, grid, block, shared_bytes, args, seconds, rule.
         ``resources`` is what the instance takes of a GPU: {architecture: registers, shared, local, spills}.
         """
         from alexnet_rosetta.legacy import resources

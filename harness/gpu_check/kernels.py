@@ -36,6 +36,7 @@ def launches_of_a_step(net, batch, threads):
     """The launch records of one training step on the CPU."""
     work = run.prepare(Options(net, engines=("legacy-cpu",), input="random", batch=batch, threads=threads))
     (session,) = work.open_sessions().values()
+    session.record_launches()
     try:
         for _ in bench.training_step(work, session):
             pass

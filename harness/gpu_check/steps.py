@@ -13,7 +13,6 @@ def steps(job):
     options = Options(NET, engines=(job.target.engine,), input="random", batch=BATCH, threads=job.threads)
     work = run.prepare(options)
     (session,) = work.open_sessions().values()
-    session.forget_launches()
     device = job.target.machine
     digests, memory = set(), []
     job.numbers |= {"network": NET, "batch": BATCH, "steps": 0, "different_results": 0, "memory_bytes": {}}

@@ -93,5 +93,4 @@ class Historical:
     def checker(self, settings):
         """A `historical.Checker` of a fresh session, with these positions of quirks."""
         session = open_session(self.engine, self.network, 1, settings)
-        session.forget_launches()
         return Checker(self.network, session, self.values, self.data, self.seed)

@@ -1,7 +1,6 @@
 #include "checks.h"
 
 #include <cmath>
-#include <limits>
 
 #include "nvmatrix.h"
 
@@ -34,6 +33,11 @@ void requirePositive(const char* entry, const char* argument, int value) {
     require(value > 0, text(entry, ": ", argument, " must be positive"), ">= 1", text(value));
 }
 
+void requireNear(const char* entry, const char* argument, long value) {
+    require(value > -farAway && value < farAway, text(entry, ": ", argument, " is too far away"),
+            text("magnitudes below ", farAway, " (offsets are 32-bit)"), text(value));
+}
+
 void requireMultiple(const char* entry, const char* argument, int value, int factor) {
     require(value > 0 && value % factor == 0, text(entry, ": ", argument), text("a multiple of ", factor), text(value),
             text("the historical kernel works on tiles of ", factor));
@@ -44,18 +48,18 @@ int imageSide(const char* entry, const char* argument, const Matrix& images, int
     requireRowMajor(entry, argument, images);
     if (!strideAllowed) requireContiguous(entry, argument, images);
     const int pixels = images.rows() / maps, side = static_cast<int>(std::sqrt(static_cast<double>(pixels)));
-    require(side > 0 && images.cols() > 0 && side * side * maps == images.rows(),
+    require(side > 0 && images.cols() > 0 && product(entry, {side, side, maps}) == images.rows(),
             text(entry, ": ", argument, " has the wrong shape"),
             text("(", maps, " maps * S*S pixels, images) for square maps"), images.shape());
     return side;
 }
 
-void resizeTarget(const char* entry, Matrix& target, const Matrix& like, long rows, int cols) {
-    require(rows > 0 && rows * cols <= std::numeric_limits<int>::max(), text(entry, ": size of the result"),
-            "at most 2^31 - 1 elements (offsets are 32-bit)", text(rows, " * ", cols), "use a smaller batch");
-    if (!target.data()) target = Matrix(like.device(), static_cast<int>(rows), cols);
+void resizeTarget(const char* entry, Matrix& target, const Matrix& like, int rows, int cols) {
+    requirePositive(entry, "rows of the result", rows);
+    product(entry, {rows, cols});
+    if (!target.data()) target = Matrix(like.device(), rows, cols);
     requireRowMajor(entry, "target", target);
-    target.resize(static_cast<int>(rows), cols);
+    target.resize(rows, cols);
     requireContiguous(entry, "target", target);
 }
 

@@ -1,6 +1,7 @@
 // Checks that the pooling, normalisation, image and cost entry points share.
 #pragma once
 #include "matrix.h"
+#include "sizes.h"
 
 void requireRowMajor(const char* entry, const char* argument, const Matrix& matrix);
 void requireColumnMajor(const char* entry, const char* argument, const Matrix& matrix);
@@ -8,13 +9,14 @@ void requireContiguous(const char* entry, const char* argument, const Matrix& ma
 void requireSameShape(const char* entry, const char* argument, const Matrix& matrix, const Matrix& model);
 void requireShape(const char* entry, const char* argument, const Matrix& matrix, int rows, int cols);
 void requirePositive(const char* entry, const char* argument, int value);
+void requireNear(const char* entry, const char* argument, long value);
 void requireMultiple(const char* entry, const char* argument, int value, int factor);
 
 // Row-major, contiguous, rows = maps * side * side; returns side.
 int imageSide(const char* entry, const char* argument, const Matrix& images, int maps, bool strideAllowed = false);
 
 // Gives the target rows x cols, row-major; a target without a device gets like's.
-void resizeTarget(const char* entry, Matrix& target, const Matrix& like, long rows, int cols);
+void resizeTarget(const char* entry, Matrix& target, const Matrix& like, int rows, int cols);
 
 // Whether a gradient kernel is to add to its target: unless scaleTargets is 0 and scaleOutput 1 (pool-norm 0.3). With the
 // quirk undo-pair-test off, a target that is scaled by 0 is emptied first, so that nothing in it matters.

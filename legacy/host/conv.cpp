@@ -1,17 +1,6 @@
 #include "conv.h"
 
 #include <cmath>
-#include <limits>
-
-int ConvGeometry::product(std::initializer_list<int> sizes) const {
-    long result = 1;
-    for (int size : sizes) {
-        result *= size;
-        require(result <= std::numeric_limits<int>::max(), text(entry, ": too many elements"),
-                "at most 2^31 - 1 (offsets are 32-bit)", text("more than ", result - 1));
-    }
-    return static_cast<int>(result);
-}
 
 void ConvGeometry::requirePositive(const char* name, int value) const {
     require(value > 0, text(entry, ": ", name, " must be positive"), ">= 1", text(value));
@@ -29,6 +18,7 @@ void ConvGeometry::requireSizes() const {
 }
 
 void ConvGeometry::deriveFilterSize(const Matrix& filters) {
+    requirePositive("numModulesX", numModulesX);
     const int sets = conv ? numFilterColors : product({numModulesY, numModulesX, numFilterColors});
     const int pixels = sets > 0 ? filters.rows() / sets : 0;
     filterSize = static_cast<int>(std::sqrt(static_cast<double>(pixels)));
@@ -41,29 +31,28 @@ void ConvGeometry::deriveFilterSize(const Matrix& filters) {
 }
 
 void ConvGeometry::requireCommon() const {
-    require(numFilters > 0 && numFilters % (16 * numGroups) == 0, text(entry, ": number of filters"),
-            text("a multiple of 16 per group (", 16 * numGroups, ")"), text(numFilters),
+    require(numFilters > 0 && numFilters % (16L * numGroups) == 0, text(entry, ": number of filters"),
+            text("a multiple of 16 per group (", 16L * numGroups, ")"), text(numFilters),
             "the historical kernels work on tiles of 16 filters");
+    // The kernels divide distances from paddingStart by moduleStride, and so toward zero: these are never negative.
     require(paddingStart <= 0, text(entry, ": paddingStart must not be positive"), "<= 0", text(paddingStart),
             "it is the coordinate of the first module: minus the padding");
     require(moduleStride <= filterSize, text(entry, ": gaps between modules"),
             text("moduleStride <= filterSize = ", filterSize), text(moduleStride));
-    constexpr long far = 1L << 30;
     const auto covered = [&](const char* axis, int modules, int size) {
         const long end = paddingStart + (modules - 1L) * moduleStride + filterSize;
         require(end >= size, text(entry, ": the modules do not reach the ", axis, " edge of the image"),
                 text("paddingStart + (numModules-1)*moduleStride + filterSize >= ", size), text(end),
                 "numModules = 1 + ceil((2*padding + imgSize - filterSize) / stride)");
-        require(paddingStart > -far && end < far, text(entry, ": windows too far from the image"),
-                text("coordinates below ", far, " (offsets are 32-bit)"), text(paddingStart, " .. ", end));
+        require(paddingStart > -farAway && end < farAway, text(entry, ": windows too far from the image"),
+                text("coordinates below ", farAway, " (offsets are 32-bit)"), text(paddingStart, " .. ", end));
     };
     requirePositive("the number of images", numImages);
-    requirePositive("numModulesX", numModulesX);
     covered("bottom", numModulesY, imgSizeY);
     covered("right", numModulesX, imgSizeX);
     if (!sparse) return;
     require(numGroups > 1, text(entry, ": sparse connectivity needs groups"), "numGroups > 1", text(numGroups));
-    require(numImgColors % numFilterColors == 0 && numGroups * numFilterColors % numImgColors == 0,
+    require(numImgColors % numFilterColors == 0 && product({numGroups, numFilterColors}) % numImgColors == 0,
             text(entry, ": connectivity table"),
             "numFilterColors divides numImgColors, and numImgColors divides numGroups*numFilterColors",
             text("numImgColors ", numImgColors, ", numFilterColors ", numFilterColors, ", numGroups ", numGroups));

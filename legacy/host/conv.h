@@ -1,7 +1,5 @@
 // The convolution entry points, and the geometry and checks they share (conv-kernels 2).
 #pragma once
-#include <initializer_list>
-
 #include "dispatch.h"
 #include "entry.h"
 #include "matrix.h"
@@ -14,14 +12,14 @@ struct ConvGeometry {
     int imgSizeY = 0, imgSizeX = 0, filterSize = 0, paddingStart = 0, moduleStride = 1;
     int numModulesY = 0, numModulesX = 0, imgStride = 0;
 
-    int imgPixels() const { return imgSizeY * imgSizeX; }
-    int filterPixels() const { return filterSize * filterSize; }
-    int numModules() const { return numModulesY * numModulesX; }
+    int imgPixels() const { return product({imgSizeY, imgSizeX}); }
+    int filterPixels() const { return product({filterSize, filterSize}); }
+    int numModules() const { return product({numModulesY, numModulesX}); }
     int filtersPerGroup() const { return numFilters / numGroups; }
-    int overSample() const { return numGroups * numFilterColors / numImgColors; }
+    int overSample() const { return product({numGroups, numFilterColors}) / numImgColors; }
 
     // A product of sizes; refused beyond the reach of 32-bit offsets (7.12).
-    int product(std::initializer_list<int> sizes) const;
+    int product(std::initializer_list<long> sizes) const { return ::product(entry, sizes); }
     void requirePositive(const char* name, int value) const;
     // Positive sizes, groups that divide; before anything is derived from them (7.20).
     void requireSizes() const;

@@ -6,8 +6,7 @@
 // Input 0 holds labels, targets or gates where there are two inputs.
 class CostLayer : public Layer {
 public:
-    CostLayer(Device& device, const LayerDict& dict)
-        : Layer(device, dict), coeff(static_cast<float>(dict.number("coeff"))) {}
+    CostLayer(Device& device, const LayerDict& dict) : Layer(device, dict), coeff(dict.real("coeff")) {}
 
     const float coeff;
     void connected() override;

@@ -1,6 +1,7 @@
 #include "device.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +13,7 @@
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
+#include <pthread.h>
 
 #include "errors.h"
 
@@ -45,7 +47,8 @@ void Device::keep(LaunchRecord& record) {
     if (!logging) return;
     record.layer = layer;
     record.pass = pass;
-    log.push_back(record);
+    while (log.size() >= logging) log.pop_front();
+    log.push_back(std::move(record));
 }
 
 void Device::keepProduct(char transA, char transB, int m, int n, int k, double seconds) {
@@ -108,6 +111,7 @@ void CpuDevice::copyWithin(float* to, const float* from, std::size_t elements) {
 
 void CpuDevice::gemm(char transA, char transB, int m, int n, int k, float alpha, const float* a, int lda,
                      const float* b, int ldb, float beta, float* c, int ldc) {
+    if (toStop()) throw std::runtime_error("interrupted");
     const auto start = std::chrono::steady_clock::now();
     sgemm(&transA, &transB, &m, &n, &k, &alpha, const_cast<float*>(a), &lda, const_cast<float*>(b), &ldb, &beta, c,
           &ldc);
@@ -121,15 +125,51 @@ static bool worthwhile(const LaunchRecord& record, long blocks) {
     return blocks >= 32 || (blocks > 1 && record.kernel.find("cts_") != std::string::npos);
 }
 
+namespace {
+
+bool forked = false;
+[[maybe_unused]] const int watched = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+
+bool isCaller() {
+#ifdef _OPENMP
+    return omp_get_thread_num() == 0;
+#else
+    return true;
+#endif
+}
+
+}  // namespace
+
+bool CpuDevice::toStop() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - asked < std::chrono::milliseconds(50)) return false;
+    asked = now;
+    return interrupted() != 0;
+}
+
 void CpuDevice::run(LaunchRecord& record) {
     const Dim3 grid = record.grid;
     const long blocks = static_cast<long>(grid.x) * grid.y * grid.z;
     const Arg* args = record.args.data();
-    [[maybe_unused]] const long chunk = std::max(1L, blocks / (threads * 64L));
-#pragma omp parallel for schedule(dynamic, chunk) num_threads(threads) if (worthwhile(record, blocks))
+    [[maybe_unused]] const int team = forked ? 1 : threads;
+    [[maybe_unused]] const long chunk = std::max(1L, blocks / (team * 64L));
+    std::atomic<bool> stop{toStop()};
+    long every = 1, left = 1;          // blocks of the calling thread from one look at the clock to the next
+    auto looked = asked;
+#pragma omp parallel for schedule(dynamic, chunk) num_threads(team) if (worthwhile(record, blocks))
     for (long b = 0; b < blocks; ++b) {
+        if (stop.load(std::memory_order_relaxed)) continue;
+        if (isCaller() && --left == 0) {
+            if (toStop()) stop = true;
+            const auto now = std::chrono::steady_clock::now();
+            if (now - looked < std::chrono::milliseconds(5)) every *= 2;
+            else every = std::max(1L, every / 2);
+            looked = now;
+            left = every;
+        }
         const int x = static_cast<int>(b % grid.x), y = static_cast<int>(b / grid.x % grid.y),
                   z = static_cast<int>(b / (static_cast<long>(grid.x) * grid.y));
         record.run(Block{x, y, z, grid.x, grid.y, grid.z}, args);
     }
+    if (stop) throw std::runtime_error("interrupted");
 }

@@ -1,6 +1,8 @@
 // What host code speaks to. It never names a machine.
 #pragma once
+#include <chrono>
 #include <cstddef>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <string>
@@ -31,9 +33,9 @@ public:
     void launch(const Kernel& kernel, Dim3 grid, Dim3 block, int sharedBytes, const std::string& rule,
                 std::vector<Arg> args);
 
-    // The log of launches is the legacy code path.
-    bool logging = true;
-    std::vector<LaunchRecord> log;
+    // The log of launches is the legacy code path: so many of them are kept, the newest. 0: none.
+    std::size_t logging = 0;
+    std::deque<LaunchRecord> log;
     std::string layer, pass;       // stamped on records
 
     // Whoever computes on a device asks it where they stand.
@@ -48,10 +50,17 @@ protected:
 // The signature of BLAS sgemm (Fortran convention), handed in by the binding.
 using Sgemm = void (*)(char*, char*, int*, int*, int*, float*, float*, int*, float*, int*, float*, float*, int*);
 
-// Blocks are independent: the CPU runs them with OpenMP, and no result depends on the number of threads.
+// Asks whether the user wants an end (Ctrl-C): 0, or another number after it has left its own account of that.
+using Interrupted = int (*)();
+
+// Blocks are independent: the CPU runs them with OpenMP, and no result depends on the number of threads. Between blocks
+// and between launches the device asks now and then whether it is to stop, and then throws: what a launch writes is half
+// written. OpenMP's threads do not survive a fork, and a team in the child would wait for them for ever: there blocks
+// run one after the other.
 class CpuDevice : public Device {
 public:
-    CpuDevice(Sgemm sgemm, int threads) : sgemm(sgemm), threads(threads) {}
+    CpuDevice(Sgemm sgemm, Interrupted interrupted, int threads)
+        : sgemm(sgemm), interrupted(interrupted), threads(threads) {}
     ~CpuDevice() override;
     float* allocate(std::size_t elements) override;
     void release(float* data) noexcept override;
@@ -66,7 +75,10 @@ protected:
 
 private:
     Sgemm sgemm;
+    Interrupted interrupted;
     int threads;
+    std::chrono::steady_clock::time_point asked{};
+    bool toStop();
 
     // Released memory is kept for the next matrix of that size: touching fresh memory costs more than most kernels.
     std::mutex guard;

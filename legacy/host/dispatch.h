@@ -2,7 +2,7 @@
 #pragma once
 #include <type_traits>
 
-#include "errors.h"
+#include "sizes.h"
 
 template <int value>
 using Int = std::integral_constant<int, value>;
@@ -23,16 +23,17 @@ void choose(bool value, Function function) {
     return function(Flag<false>{});
 }
 
-inline int divUp(int a, int b) { return (a + b - 1) / b; }
-
 // The image-count classes (conv-kernels 4.1, pool-norm 0.4): images per thread by divisibility of
-// the batch; only the smallest can need bounds checks.
+// the batch; only the smallest can need bounds checks. `blocks` is right for blocks of `across` threads along the images
+// with perThread images each, or of half the threads with twice the images: kernels take their width from here, and where
+// a kernel has its width built in (image_ops.cuh), it is this one.
 struct ImageClass {
+    static constexpr int across = 32;
     explicit ImageClass(int numImages)
         : perThread(numImages % 128 == 0  ? 4
                     : numImages % 64 == 0 ? 2
                                           : 1),
-          perBlock(32 * perThread),
+          perBlock(across * perThread),
           check(numImages % perBlock != 0),
           blocks(divUp(numImages, perBlock)) {}
     int perThread, perBlock;

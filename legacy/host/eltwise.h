@@ -103,6 +103,8 @@ template <typename Op>
 void vector(const Matrix& a, const Matrix& vec, Matrix& target, float p = 0, float q = 0) {
     require((vec.rows() == 1 && vec.cols() == a.cols()) || (vec.cols() == 1 && vec.rows() == a.rows()),
             "vector operation: shape of the vector", text("(1, ", a.cols(), ") or (", a.rows(), ", 1)"), vec.shape());
+    require(vec.isContiguous(), "vector operation: the vector must be contiguous", text("stride ", vec.leadingDim()),
+            text("stride ", vec.stride()));
     target.resize(a);
     if (a.empty()) return;
     const int width = a.leadingDim(), height = a.followingDim();

@@ -1,12 +1,11 @@
 // The historical entry points by name, with their arguments by name: what legacy.cudaconv calls.
 #pragma once
-#include <cmath>
 #include <functional>
-#include <limits>
 #include <map>
 #include <string>
 
 #include "matrix.h"
+#include "sizes.h"
 
 // Named arguments of one call.
 class Arguments {
@@ -18,13 +17,8 @@ public:
     int generation = 2012;                             // 2011, 2012 or 2014
 
     Matrix& matrix(const std::string& name) { return find(matrices, name); }
-    int integer(const std::string& name) {
-        const double value = find(scalars, name);
-        require(std::trunc(value) == value && std::abs(value) <= std::numeric_limits<int>::max(),
-                text(name, " is not an integer of 32 bits"), "an integer below 2^31", text(value));
-        return static_cast<int>(value);
-    }
-    float real(const std::string& name) { return static_cast<float>(find(scalars, name)); }
+    int integer(const std::string& name) { return narrow(name, find(scalars, name)); }
+    float real(const std::string& name) { return single(name, find(scalars, name)); }
     bool flag(const std::string& name) { return find(scalars, name) != 0; }
     const int* table(const std::string& name) { return find(indices, name); }
     const std::string& word(const std::string& name) { return find(words, name); }

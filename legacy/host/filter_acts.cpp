@@ -19,7 +19,8 @@ void launch(Device& device, const ConvGeometry& g, const Matrix& images, const M
             const int* colorIndices, float scaleTargets, float scaleOutput) {
     const ImageClass imageClass(g.numImages);
     const int filtersPerThread = g.filtersPerGroup() % 32 == 0 ? 8 : 4;
-    const Dim3 grid(imageClass.blocks, g.numModules() * g.numFilters / (4 * filtersPerThread)), block(32, 4);
+    const Dim3 grid(imageClass.blocks, g.numModules() * g.numFilters / (4 * filtersPerThread)),
+        block(ImageClass::across, 4);
     const int colors = g.sparse || g.numImgColors > 3 ? 2 : g.numImgColors;
     const int shared = 4 * 4 * colors * (4 * filtersPerThread + imageClass.perBlock) + (g.sparse ? 4 * colors : 0);
     std::vector<Arg> args{images.data(), filters.data(), targets.data()};
@@ -39,11 +40,13 @@ void launch(Device& device, const ConvGeometry& g, const Matrix& images, const M
                 const auto go = [&](const Kernel& kernel) {
                     device.launch(kernel, grid, block, shared, rule(g, imageClass), args);
                 };
-                if (g.sparse) go(INSTANCE(filterActs_YxX_sparse_random, 4, 32, ipt, fpt, 2, scale, check));
-                else if (g.numImgColors > 3) go(INSTANCE(filterActs_YxX_sparse, 4, 32, ipt, fpt, 2, scale, check));
+                if (g.sparse)
+                    go(INSTANCE(filterActs_YxX_sparse_random, 4, ImageClass::across, ipt, fpt, 2, scale, check));
+                else if (g.numImgColors > 3)
+                    go(INSTANCE(filterActs_YxX_sparse, 4, ImageClass::across, ipt, fpt, 2, scale, check));
                 else
                     choose<1, 2, 3>(g.numImgColors, [&](auto numColors) {
-                        go(INSTANCE(filterActs_YxX_color, 4, 32, ipt, fpt, numColors, scale, check));
+                        go(INSTANCE(filterActs_YxX_color, 4, ImageClass::across, ipt, fpt, numColors, scale, check));
                     });
             });
         });

@@ -18,17 +18,18 @@ bool GradientSum::empty() const {
     return none;
 }
 
-Matrix& GradientSum::total() {
-    for (auto& [device, part] : abroad) {
+Matrix GradientSum::total() const {
+    Device& device = own.sum.device();
+    bool started = own.started;
+    Matrix sum = started ? own.sum : Matrix(device, 0, 0);
+    for (const auto& [from, part] : abroad) {
         if (!part.started) continue;
-        Matrix packed(own.sum.device(), 0, 0);
-        convQuantizeHalf(own.sum.device(), part.sum, packed);
-        if (own.started) own.sum.makeExclusive();
-        else own.sum.renew(part.sum.rows(), part.sum.cols());
-        const int elements = static_cast<int>(part.sum.size());
-        convDequantizeHalf(own.sum.device(), packed, own.sum, elements, own.started ? 1.0f : 0.0f);
-        own.started = true;
-        part.started = false;
+        Matrix packed(device, 0, 0);
+        convQuantizeHalf(device, part.sum, packed);
+        if (started) sum.makeExclusive();
+        else sum = Matrix(device, part.sum.rows(), part.sum.cols());
+        convDequantizeHalf(device, packed, sum, static_cast<int>(sum.size()), started ? 1.0f : 0.0f);
+        started = true;
     }
-    return own.sum;
+    return sum;
 }

@@ -26,8 +26,8 @@ public:
         part.started = true;
     }
 
-    // Everything that has come.
-    Matrix& total();
+    // Everything that has come so far. More may come afterwards as if nobody had asked.
+    Matrix total() const;
 
 private:
     struct Part {

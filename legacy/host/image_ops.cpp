@@ -28,11 +28,11 @@ int rgbPixels(const char* entry, const Matrix& images) {
 }
 
 // A target that is added to must have its shape; one that is not, gets it.
-void prepareTarget(const char* entry, Matrix& target, const Matrix& images, long rows, float scaleTargets) {
+void prepareTarget(const char* entry, Matrix& target, const Matrix& images, int rows, float scaleTargets) {
     if (scaleTargets == 0) return resizeTarget(entry, target, images, rows, images.cols());
     requireRowMajor(entry, "target", target);
     requireContiguous(entry, "target", target);
-    requireShape(entry, "target", target, static_cast<int>(rows), images.cols());
+    requireShape(entry, "target", target, rows, images.cols());
 }
 
 struct Nails {
@@ -42,13 +42,15 @@ struct Nails {
     int outputsX() const {
         return divUp(device.quirks.on(Quirk::NailsStartIgnored) ? imgSize : imgSize - startX, strideX);
     }
+    int rowsOf(int side) const { return product(entry, {numChannels, side, side}); }
 
     void requireSamples() const {
         requirePositive(entry, "numChannels", numChannels);
         requirePositive(entry, "imgSize", imgSize);
         require(strideX > 1, text(entry, ": strideX"), "more than 1", text(strideX));
-        const long last = startX + (outputsX() - 1L) * strideX;
-        require(startX >= 0 && last < imgSize, text(entry, ": samples"), text("inside the image, 0 to ", imgSize - 1),
+        const bool inside = startX >= 0 && startX < imgSize;
+        const long last = inside ? startX + (outputsX() - 1L) * strideX : startX;
+        require(inside && last < imgSize, text(entry, ": samples"), text("inside the image, 0 to ", imgSize - 1),
                 text(startX, " to ", last), "start = (imgSize - stride*(outputs-1)) / 2");
     }
 
@@ -57,9 +59,9 @@ struct Nails {
         const int channelsPerThread = numChannels % 8 == 0 ? 2 : 1;
         choose<1, 2>(channelsPerThread, [&](auto cpt) {
             chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-                device.launch(INSTANCE(kBedOfNails, 4, 32, ipt, cpt, check),
+                device.launch(INSTANCE(kBedOfNails, 4, ImageClass::across, ipt, cpt, check),
                               {imageClass.blocks * outputsX(), divUp(numChannels, 4 * channelsPerThread) * outputsX()},
-                              {32, 4}, 0,
+                              {ImageClass::across, 4}, 0,
                               text("channels mod 8: ", channelsPerThread, " per thread; ", imageClass.rule()),
                               {images, outputs, reverse, imgSize, numChannels, numImages, startX, strideX, outputsX(),
                                scaleTargets, scaleOutput});
@@ -82,8 +84,8 @@ void convGaussianBlur(Device& device, const Matrix& images, const Matrix& filter
     prepareTarget(entry, target, images, images.rows(), scaleTargets);
     choose<1, 2, 3, 4>(radius, [&](auto radius) {
         device.launch(INSTANCE(kGaussianBlur, 4, 32, radius),
-                      {divUp(images.cols(), 32), divUp(numChannels * imgSize, 4)}, {32, 4}, 4 * 2 * radius,
-                      text("radius ", static_cast<int>(radius)),
+                      {divUp(images.cols(), 32), divUp(product(entry, {numChannels, imgSize}), 4)}, {32, 4},
+                      4 * 2 * radius, text("radius ", static_cast<int>(radius)),
                       {images.data(), filter.data(), target.data(), imgSize, images.cols(), numChannels,
                        images.stride(), horiz, device.quirks.on(Quirk::BlurLastTap), scaleTargets, scaleOutputs});
     });
@@ -96,8 +98,7 @@ void convBedOfNails(Device& device, const Matrix& images, Matrix& target, int nu
     require(imageSide(nails.entry, "images", images, numChannels) == imgSize,
             text(nails.entry, ": images have the wrong shape"),
             text("(", numChannels, " * ", imgSize, " * ", imgSize, ", images)"), images.shape());
-    prepareTarget(nails.entry, target, images, static_cast<long>(numChannels) * nails.outputsX() * nails.outputsX(),
-                  scaleTargets);
+    prepareTarget(nails.entry, target, images, nails.rowsOf(nails.outputsX()), scaleTargets);
     nails.launch(images.data(), target.data(), false, scaleTargets, scaleOutput);
 }
 
@@ -107,11 +108,11 @@ void convBedOfNailsUndo(Device& device, const Matrix& actsGrad, Matrix& target, 
     nails.requireSamples();
     requireRowMajor(nails.entry, "actsGrad", actsGrad);
     requireContiguous(nails.entry, "actsGrad", actsGrad);
-    requireShape(nails.entry, "actsGrad", actsGrad, numChannels * nails.outputsX() * nails.outputsX(), nails.numImages);
+    requireShape(nails.entry, "actsGrad", actsGrad, nails.rowsOf(nails.outputsX()), nails.numImages);
     require(scaleTargets == 0 || imgSize == 1 || !device.quirks.on(Quirk::NailsUndoNeverAdds),
             text(nails.entry, ": scaleTargets"), "0", text(scaleTargets),
             "the original compared the target with the size of the outputs and always failed");
-    prepareTarget(nails.entry, target, actsGrad, static_cast<long>(numChannels) * imgSize * imgSize, scaleTargets);
+    prepareTarget(nails.entry, target, actsGrad, nails.rowsOf(imgSize), scaleTargets);
     if (scaleTargets == 0) fill(target, 0);
     const bool adds = scaleTargets != 0 && !device.quirks.on(Quirk::NailsUndoNeverAdds);
     if (adds) scale(target, scaleTargets, target);             // the pixels between the nails too
@@ -123,14 +124,14 @@ void convResizeBilinear(Device& device, const Matrix& images, Matrix& target, in
     require(imgSize > 1, text(entry, ": imgSize"), "2 or more", text(imgSize));
     requirePositive(entry, "tgtSize", tgtSize);
     const int channels = channelsOf(entry, "images", images, imgSize, true), chunks = divUp(tgtSize, 4);
-    resizeTarget(entry, target, images, static_cast<long>(channels) * tgtSize * tgtSize, images.cols());
+    resizeTarget(entry, target, images, product(entry, {channels, tgtSize, tgtSize}), images.cols());
     const ImageClass imageClass(images.cols());
-    const float centerScale = static_cast<float>(imgSize * 0.5 - tgtSize * 0.5 * scale);
+    const float centerScale = single("imgSize/2 - tgtSize*scale/2", imgSize * 0.5 - tgtSize * 0.5 * scale);
     const float last = device.quirks.on(Quirk::ResizeClamp) ? imgSize - 1.01f : imgSize - 1.0f;
     chooseImages<1>(imageClass, [&](auto ipt, auto check) {
         device.launch(
-            INSTANCE(kResizeBilinear, ipt, check), {imageClass.blocks, channels * chunks * chunks}, {32, 16}, 0,
-            imageClass.rule(),
+            INSTANCE(kResizeBilinear, ipt, check), {imageClass.blocks, channels * chunks * chunks},
+            {ImageClass::across, 16}, 0, imageClass.rule(),
             {images.data(), target.data(), imgSize, tgtSize, images.cols(), images.stride(), scale, centerScale, last});
     });
 }
@@ -143,11 +144,12 @@ void convCrop(Device& device, const Matrix& images, Matrix& target, int imgSize,
         startY >= 0 && startX >= 0 && tgtSize <= imgSize && startY <= imgSize - tgtSize && startX <= imgSize - tgtSize,
         text(entry, ": window"), text("inside the ", imgSize, " x ", imgSize, " image"),
         text(tgtSize, " x ", tgtSize, " at (", startY, ", ", startX, ")"));
-    resizeTarget(entry, target, images, static_cast<long>(channels) * tgtSize * tgtSize, images.cols());
+    resizeTarget(entry, target, images, product(entry, {channels, tgtSize, tgtSize}), images.cols());
     const ImageClass imageClass(images.cols());
     chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-        device.launch(INSTANCE(kCrop, ipt, check), {imageClass.blocks, channels * divUp(tgtSize * tgtSize, 4)}, {32, 4},
-                      0, imageClass.rule(),
+        device.launch(INSTANCE(kCrop, ipt, check),
+                      {imageClass.blocks, channels * divUp(product(entry, {tgtSize, tgtSize}), 4)},
+                      {ImageClass::across, 4}, 0, imageClass.rule(),
                       {images.data(), target.data(), images.cols(), images.stride(), imgSize, tgtSize, startY, startX});
     });
 }
@@ -158,8 +160,8 @@ void convRGBToYUV(Device& device, const Matrix& images, Matrix& target) {
     resizeTarget(entry, target, images, images.rows(), images.cols());
     const ImageClass imageClass(images.cols());
     chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-        device.launch(INSTANCE(kRGBToYUV, ipt, check), {imageClass.blocks, divUp(pixels, 4)}, {32, 4}, 0,
-                      imageClass.rule(),
+        device.launch(INSTANCE(kRGBToYUV, ipt, check), {imageClass.blocks, divUp(pixels, 4)}, {ImageClass::across, 4},
+                      0, imageClass.rule(),
                       {images.data(), target.data(), pixels, images.cols(), images.stride(),
                        !device.quirks.on(Quirk::YuvCoefficients)});
     });
@@ -173,8 +175,8 @@ void convRGBToLAB(Device& device, const Matrix& images, Matrix& target, bool cen
     const float exponent = device.quirks.on(Quirk::LabExponent) ? 0.3333f : 1.0f / 3;
     choose(center, [&](auto center) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(INSTANCE(kRGBToLAB, ipt, check, center), {imageClass.blocks, divUp(pixels, 4)}, {32, 4}, 0,
-                          imageClass.rule(),
+            device.launch(INSTANCE(kRGBToLAB, ipt, check, center), {imageClass.blocks, divUp(pixels, 4)},
+                          {ImageClass::across, 4}, 0, imageClass.rule(),
                           {images.data(), target.data(), pixels, images.cols(), images.stride(), exponent});
         });
     });
@@ -189,8 +191,9 @@ void convReflectHorizontal(Device& device, const Matrix& images, Matrix& targets
     const ImageClass imageClass(images.cols());
     choose<1, 2, 3>(colors, [&](auto colors) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(INSTANCE(kReflectH, colors, ipt, check), {imageClass.blocks, divUp(imgSize * imgSize, 4)},
-                          {32, 4}, 0, imageClass.rule(), {images.data(), targets.data(), imgSize, images.cols()});
+            device.launch(INSTANCE(kReflectH, colors, ipt, check),
+                          {imageClass.blocks, divUp(product(entry, {imgSize, imgSize}), 4)}, {ImageClass::across, 4}, 0,
+                          imageClass.rule(), {images.data(), targets.data(), imgSize, images.cols()});
         });
     });
 }

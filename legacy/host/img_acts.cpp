@@ -32,8 +32,9 @@ template <typename Scale, typename Conv, typename Go>
 void launchMany(const ConvGeometry& g, const Choice& choice, const ImageClass& images, Scale scale, Conv conv, Go go) {
     choose<2, 4>(choice.colorsPerThread, [&](auto cpt) {
         chooseImages<1>(images, [&](auto ipt, auto check) {
-            if (g.sparse) go(INSTANCE(img_acts_manycolor_sparse_rand, 4, 32, ipt, cpt, scale, check, conv));
-            else go(INSTANCE(conv_img_acts_manycolor, 4, 32, ipt, cpt, scale, check, conv));
+            if (g.sparse)
+                go(INSTANCE(img_acts_manycolor_sparse_rand, 4, ImageClass::across, ipt, cpt, scale, check, conv));
+            else go(INSTANCE(conv_img_acts_manycolor, 4, ImageClass::across, ipt, cpt, scale, check, conv));
         });
     });
 }
@@ -59,7 +60,7 @@ void launch(Device& device, const ConvGeometry& g, const Matrix& hidActs, const 
     const Choice choice(g);
     const int places = choice.many ? g.imgPixels() : divUp(g.imgSizeY, 4) * divUp(g.imgSizeX, 4);
     const Dim3 grid(images.blocks * (g.numImgColors / choice.colorsPerBlock), g.overSample() * places);
-    const Dim3 block = choice.many ? Dim3(32, 4) : Dim3(16, 16);
+    const Dim3 block = choice.many ? Dim3(ImageClass::across, 4) : Dim3(ImageClass::across / 2, 16);
     const int shared = 4 * ((choice.many ? 1 : 16) * choice.colorsPerBlock * 17 + 16 * images.perBlock) +
                        (g.sparse ? 4 * choice.colorsPerBlock : 0);
     std::vector<Arg> args{hidActs.data(), filters.data(), targets.data()};

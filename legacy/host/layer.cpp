@@ -26,12 +26,16 @@ Layer::Layer(Device& device, const LayerDict& dict)
       acts(device, 0, 0),
       device(device),
       mask(device, 0, 0),
-      gpu(std::max(0, static_cast<int>(dict.numberOr(0, "gpu")))),
+      gpu(std::max(0, dict.integerOr(0, "gpu"))),
       halfActs(isHalf(dict, "quantF")),
       halfGrads(isHalf(dict, "quantB")),
       actsGrad(device),
       rounded(device, 0, 0) {
-    for (std::size_t i = 0; i < dict.list("inputs").size(); ++i) inputsGrad.emplace_back(device, 0, 0);
+    require(outputs >= 0, "outputs", "0 or more", text(outputs));
+    const std::size_t count = dict.list("inputs").size();
+    require((count == 0) == (type == "data"), "wrong number of inputs", "none for data layers, else 1 or more",
+            text(count));
+    for (std::size_t i = 0; i < count; ++i) inputsGrad.emplace_back(device, 0, 0);
 }
 
 void Layer::forward(std::vector<Matrix> given, PassType pass) {
@@ -75,7 +79,7 @@ Matrix Layer::outputGrad(const Matrix* given) {
             "a layer that was given its inputs must be given this too");
     require(given || !actsGrad.empty(), "no layer above has sent a gradient", "a backward pass of its consumers",
             "none");
-    const Matrix& v = given ? *given : actsGrad.total();
+    const Matrix v = given ? *given : actsGrad.total();
     require(v.rows() == outputs && v.cols() == numCases, "acts_grad has the wrong shape",
             text("(", outputs, ", ", numCases, ")"), v.shape(), numCases ? "" : "run the forward pass first");
     return v;
@@ -112,13 +116,12 @@ void Layer::release() {
     actsGrad.clear();
 }
 
-Matrix* Layer::tensor(const std::string& tensorName, int i) {
-    Matrix* found = nullptr;
-    if (tensorName == "acts" && i < 0) found = &acts;
-    if (tensorName == "mask" && i < 0) found = &mask;
-    if (tensorName == "acts_grad" && i < 0 && !actsGrad.empty()) found = &actsGrad.total();
-    if (tensorName == "inputs_grad" && i >= 0 && i < static_cast<int>(inputsGrad.size())) found = &inputsGrad[i];
-    return found && !found->empty() ? found : nullptr;
+Matrix Layer::tensor(const std::string& tensorName, int i) const {
+    if (tensorName == "acts" && i < 0) return acts;
+    if (tensorName == "mask" && i < 0) return mask;
+    if (tensorName == "acts_grad" && i < 0) return actsGrad.total();
+    if (tensorName == "inputs_grad" && i >= 0 && i < static_cast<int>(inputsGrad.size())) return inputsGrad[i];
+    return Matrix();
 }
 
 void Layer::setMask(const Matrix* given) {

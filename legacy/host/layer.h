@@ -46,8 +46,8 @@ public:
     virtual void update(const TrainingStep&) {}
     virtual void release(); // all but the parameters
 
-    // A named tensor, null where there is none now; index -1 for names without one.
-    virtual Matrix* tensor(const std::string& tensorName, int i);
+    // A named tensor, empty where there is none now; index -1 for names without one. Asking changes nothing.
+    virtual Matrix tensor(const std::string& tensorName, int i) const;
     // A parameter tensor ready to be overwritten, or what it looks like: shape and order. Null where there is none.
     virtual Matrix* overwrite(const std::string&, int) { return nullptr; }
     virtual const Matrix* likeness(const std::string&, int) { return nullptr; }

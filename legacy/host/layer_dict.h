@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "errors.h"
+#include "sizes.h"
 
 // Nested names are joined with dots: neuron.type, neuron.params.a, schedW.params.tgtFactor. A list of pairs
 // (weightShapes) is stored flat. Where a layer has one value per input, the index is the input's.
@@ -18,7 +18,14 @@ public:
     double numberOr(double otherwise, const std::string& key, int i = 0) const {
         return has(key) ? number(key, i) : otherwise;
     }
-    int integer(const std::string& key, int i = 0) const { return static_cast<int>(number(key, i)); }
+    float real(const std::string& key, int i = 0) const { return single(key, number(key, i)); }
+    float realOr(double otherwise, const std::string& key, int i = 0) const {
+        return single(key, numberOr(otherwise, key, i));
+    }
+    int integer(const std::string& key, int i = 0) const { return narrow(key, number(key, i)); }
+    int integerOr(int otherwise, const std::string& key, int i = 0) const {
+        return narrow(key, numberOr(otherwise, key, i));
+    }
     bool flag(const std::string& key, int i = 0) const { return number(key, i) != 0; }
     const std::string& word(const std::string& key, int i = 0) const { return at(words, key, i); }
     const std::vector<std::string>& list(const std::string& key) const {

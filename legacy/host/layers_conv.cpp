@@ -17,6 +17,8 @@ public:
           partialSum(conv ? dict.integer("partialSum") : 1),
           sharedBiases(conv && dict.flag("sharedBiases")),
           slabs(device, 0, 0) {
+        require(filters > 0 && modules > 0, "it has no filters or no modules", "1 or more of both",
+                text(filters, ", ", modules));
         for (int i = 0; i < static_cast<int>(dict.list("inputs").size()); ++i) {
             geometries.push_back(geometryOf(dict, i));
             tables.push_back(std::make_shared<IndexTable>());
@@ -92,7 +94,9 @@ private:
     std::vector<std::shared_ptr<IndexTable>> tables;
     Matrix slabs;
 
-    static int modulesOf(const LayerDict& dict) { return dict.integer("modulesX") * dict.integer("modulesX"); }
+    static int modulesOf(const LayerDict& dict) {
+        return product("modules", {dict.integer("modulesX"), dict.integer("modulesX")});
+    }
 
     static ConvGeometry geometryOf(const LayerDict& dict, int i) {
         ConvGeometry g;
@@ -114,7 +118,7 @@ private:
     // Permutations of all channels, one after the other (conv-kernels 1.9).
     static void checkConnections(const ConvGeometry& g, const std::vector<int>& channels) {
         const int all = g.numImgColors, count = static_cast<int>(channels.size());
-        bool right = count == all * g.overSample();
+        bool right = count == product(g.entry, {all, g.overSample()});
         std::vector<int> uses(all, 0);
         for (int k = 0; right && k < count; ++k)
             right = channels[k] >= 0 && channels[k] < all && uses[channels[k]]++ == k / all;

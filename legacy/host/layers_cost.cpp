@@ -49,7 +49,7 @@ class LogregCost : public CostLayer {
 public:
     LogregCost(Device& device, const LayerDict& dict)
         : CostLayer(device, dict),
-          topk(static_cast<int>(dict.numberOr(1, "topk"))),
+          topk(dict.integerOr(1, "topk")),
           logProbs(device, 0, 0),
           correct(device, 0, 0),
           correctTopK(device, 0, 0),

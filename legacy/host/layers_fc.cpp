@@ -46,7 +46,7 @@ class TreeFcLayer : public FcLayer {
 public:
     TreeFcLayer(Device& device, const LayerDict& dict)
         : FcLayer(device, constantRate(dict), Route::Gradient),
-          decay(static_cast<float>(dict.numberOr(0, "wc"))),
+          decay(dict.realOr(0, "wc")),
           nodes(dict.integer("weightShapes", 1)),
           pathSums(device, 0, 0, true) {
         readTree(dict);
@@ -96,6 +96,11 @@ private:
     }
 
     void readTree(const LayerDict& dict) {
+        const auto listed = dict.numbers.find("treeParents");
+        const std::size_t count = listed == dict.numbers.end() ? 0 : listed->second.size();
+        require(nodes >= outputs && static_cast<std::size_t>(nodes) == count, "the class tree does not fit",
+                text(outputs, " leaves or more, a column of the weights for each node"),
+                text(count, " nodes, ", nodes, " columns"));
         std::vector<int> above(nodes), down;
         std::vector<float> leaves(nodes, 0);
         for (int node = 0; node < nodes; ++node) above[node] = dict.integer("treeParents", node);

@@ -48,7 +48,7 @@ private:
 
     // Averages that count pixels outside the image too: not in 2012.
     bool wholeWindows() const { return pooler == Pool::Avg && !device.quirks.on(Quirk::AvgPoolClippedArea); }
-    float share() const { return 1.0f / (sizeX * sizeX); }
+    float share() const { return 1.0f / product("pool", {sizeX, sizeX}); }
 
     // rand with doMax is max; gradients of rand go to all pixels that equal the chosen one, as those of max do.
     static Pool poolerOf(const std::string& pool) {

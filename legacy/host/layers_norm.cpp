@@ -17,8 +17,8 @@ public:
         : EltwiseLayer(device, dict),
           channels(dict.integer("channels")),
           size(dict.integer("size")),
-          scale(static_cast<float>(dict.number("scale"))),
-          pow(static_cast<float>(dict.number("pow"))),
+          scale(dict.real("scale")),
+          pow(dict.real("pow")),
           denoms(device, 0, 0) {}
 
     void release() override {
@@ -26,8 +26,8 @@ public:
         denoms = Matrix(device, 0, 0);
     }
 
-    Matrix* tensor(const std::string& tensorName, int i) override {
-        return spent && tensorName == "acts" ? nullptr : EltwiseLayer::tensor(tensorName, i);
+    Matrix tensor(const std::string& tensorName, int i) const override {
+        return spent && tensorName == "acts" ? Matrix() : EltwiseLayer::tensor(tensorName, i);
     }
 
 protected:
@@ -59,7 +59,7 @@ private:
 class CrossMapNormLayer : public NormLayer {
 public:
     CrossMapNormLayer(Device& device, const LayerDict& dict)
-        : NormLayer(device, dict), minDiv(static_cast<float>(dict.number("minDiv"))), blocked(dict.flag("blocked")) {}
+        : NormLayer(device, dict), minDiv(dict.real("minDiv")), blocked(dict.flag("blocked")) {}
 
 protected:
     void normalise() override {

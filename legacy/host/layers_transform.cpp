@@ -39,9 +39,7 @@ private:
 class BlurLayer : public EltwiseLayer {
 public:
     BlurLayer(Device& device, const LayerDict& dict)
-        : EltwiseLayer(device, dict),
-          channels(dict.integer("channels")),
-          filter(device, 1, dict.integer("filterSize")) {
+        : EltwiseLayer(device, dict), channels(dict.integer("channels")), filter(device, 1, tapsOf(dict)) {
         const double stdev = dict.number("stdev");
         const int size = filter.cols();
         std::vector<double> taps;
@@ -66,6 +64,12 @@ protected:
 private:
     const int channels;
     Matrix filter;
+
+    static int tapsOf(const LayerDict& dict) {
+        const int taps = dict.integer("filterSize");
+        require(taps % 2 == 1 && taps >= 3 && taps <= 9, "filterSize", "3, 5, 7 or 9", text(taps));
+        return taps;
+    }
 
     // Along rows into `between`, then along columns into, or added to, the target.
     void blur(const Matrix& x, Matrix& between, float scaleTargets, Matrix& target) {
@@ -102,7 +106,7 @@ public:
         : ConstantLayer(device, dict),
           imgSize(dict.integer("imgSize")),
           tgtSize(dict.integer("tgtSize")),
-          scale(static_cast<float>(dict.number("scale"))) {}
+          scale(dict.real("scale")) {}
 
 protected:
     void fpropActs(int i, float) override { convResizeBilinear(device, input(i), acts, imgSize, tgtSize, scale); }
@@ -121,7 +125,11 @@ public:
           imgSize(dict.integer("imgSize")),
           tgtSize(dict.integer("tgtSize")),
           maxScale(dict.number("maxScale")),
-          scaled(device, 0, 0) {}
+          scaled(device, 0, 0) {
+        product("imgSize", {imgSize, imgSize});
+        require(tgtSize > 0 && tgtSize <= imgSize && maxScale >= 1, "sizes and scale",
+                text("tgtSize of 1 to ", imgSize, ", maxScale of 1 or more"), text(tgtSize, ", ", maxScale));
+    }
 
     void release() override {
         ConstantLayer::release();
@@ -151,6 +159,8 @@ private:
         requireMask(4, 1);
         float drawn[4];
         device.copyOut(drawn, mask.data(), 4);
+        for (const float number : drawn)
+            require(number >= 0 && number < 1, randomness(), "numbers in [0, 1)", text(number));
         const int size = tgtSize + drawnScale(drawn[0]), places = size - tgtSize + 1;
         const int top = static_cast<int>(static_cast<double>(drawn[2]) * places);
         const int left = static_cast<int>(static_cast<double>(drawn[3]) * places);

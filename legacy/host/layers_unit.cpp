@@ -36,8 +36,8 @@ class NeuronLayer : public EltwiseLayer {
 public:
     NeuronLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict) {
         neuron.type = dict.word("neuron.type");
-        neuron.a = static_cast<float>(dict.numberOr(1, "neuron.params.a"));
-        neuron.b = static_cast<float>(dict.numberOr(1, "neuron.params.b"));
+        neuron.a = dict.realOr(1, "neuron.params.a");
+        neuron.b = dict.realOr(1, "neuron.params.b");
         requireNeuron(neuron);
     }
 
@@ -77,9 +77,7 @@ private:
 class DropoutLayer : public EltwiseLayer {
 public:
     DropoutLayer(Device& device, const LayerDict& dict)
-        : EltwiseLayer(device, dict),
-          keep(static_cast<float>(dict.number("keep"))),
-          enable(dict.numberOr(1, "enable") != 0) {}
+        : EltwiseLayer(device, dict), keep(dict.real("keep")), enable(dict.numberOr(1, "enable") != 0) {}
 
 protected:
     const char* randomness() const override { return "the dropout mask, 0 and 1"; }
@@ -122,7 +120,7 @@ public:
     using Layer::Layer;
 
     void connected() override {
-        int rows = 0;
+        long rows = 0;
         for (const Layer* below : prev) rows += below->outputs;
         require(rows == outputs, "its inputs do not add up", text(outputs, " outputs"), text(rows));
     }
@@ -151,7 +149,7 @@ class EltwiseSumLayer : public EltwiseLayer {
 public:
     EltwiseSumLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict) {
         for (std::size_t i = 0; i < dict.list("inputs").size(); ++i)
-            coeffs.push_back(static_cast<float>(dict.number("coeffs", static_cast<int>(i))));
+            coeffs.push_back(dict.real("coeffs", static_cast<int>(i)));
     }
 
 protected:

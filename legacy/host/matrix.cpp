@@ -1,12 +1,13 @@
 #include "matrix.h"
 
-#include <limits>
 #include <vector>
+
+#include "sizes.h"
 
 Matrix::Matrix(Device& device, int rows, int cols, bool trans)
     : device_(&device), numRows(rows), numCols(cols), trans(trans) {
     rowStride = leadingDim();
-    allocate(size());
+    allocate(product("matrix", {rows, cols}));
 }
 
 Matrix Matrix::view(Device& device, float* data, int rows, int cols, bool trans, int stride) {
@@ -31,8 +32,7 @@ Matrix Matrix::fromHost(Device& device, float* data, int rows, int cols, bool tr
 }
 
 void Matrix::allocate(long elements) {
-    require(elements <= std::numeric_limits<int>::max(), "matrix too large",
-            "at most 2^31 - 1 elements (offsets are 32-bit)", shape(), "use a smaller batch");
+    product("matrix", {elements});
     Device* device = device_;
     owned.reset(device->allocate(elements), [device](float* data) { device->release(data); });
     data_ = owned.get();

@@ -23,7 +23,7 @@ double logAdd(double x, double y, bool shortCuts) {
 // One case: energies e[0], e[step] ... of `classes` classes become marginals. The class `fixed` is in every set; -1: none.
 // behind[i][s] is the logarithm of the sum over the sets of s classes among those from i on, before[s] among those before.
 void marginalsOfCase(float* e, long step, int classes, int setSize, int fixed, bool shortCuts) {
-    const int width = setSize + 1;
+    const long width = setSize + 1L;
     std::vector<float> behind(static_cast<std::size_t>(classes + 1) * width, none), before(width, none);
     behind[classes * width] = 0;
     for (int i = classes - 1; i >= 0; --i) {
@@ -67,7 +67,12 @@ Matrix computeMultiSoftmaxMarginals(Device& device, const Matrix& energies, cons
     addVector(energies, largest, -1, marginals);
     std::vector<float> values(energies.size()), fixed(cases, -1);
     device.copyOut(values.data(), marginals.data(), values.size());
-    if (labels) device.copyOut(fixed.data(), labels->data(), fixed.size());
+    if (labels) {
+        require(labels->size() == cases, "labels", text("one per case, ", cases), labels->shape());
+        device.copyOut(fixed.data(), labels->data(), fixed.size());
+        for (const float label : fixed)
+            require(label > -1 && label < classes, "a label is no class", text("0 to ", classes - 1), text(label));
+    }
     const int each = (cases + threads - 1) / threads;
     const bool shortCuts = device.quirks.on(Quirk::MsmLogShortcuts);
     std::vector<std::thread> workers;

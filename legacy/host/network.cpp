@@ -23,7 +23,9 @@ void named(const std::string& layer, Work work) {
 }  // namespace
 
 Network::Network(Device& device, const std::vector<LayerDict>& dicts, int updateEvery, int minibatch, bool quantise)
-    : device(device), updateEvery(updateEvery), minibatch(minibatch) {
+    : device(device),
+      updateEvery(updateEvery),
+      casesPerUpdate(updateEvery > 1 ? product("update_every * minibatch", {updateEvery, minibatch}) : 0) {
     for (const LayerDict& dict : dicts) connect(dict);
     for (auto& item : layers) item.second->quantised = quantise;
     for (auto& item : layers) named(item.first, [&] { item.second->connected(); });
@@ -73,7 +75,7 @@ void Network::forward(const std::string& name, std::vector<Matrix> given, const 
 
 void Network::backward(const std::string& name, const Matrix* actsGrad, double progress) {
     Layer& layer = at(name);
-    const TrainingStep now{progress, updateEvery > 1 ? updateEvery * minibatch : 0};
+    const TrainingStep now{progress, casesPerUpdate};
     step(layer, "backward", [&] { layer.backward(actsGrad, now); });
 }
 

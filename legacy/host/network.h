@@ -36,7 +36,7 @@ public:
 
 private:
     Device& device;
-    const int updateEvery, minibatch;
+    const int updateEvery, casesPerUpdate;             // 0: the cases of each pass
     LayerMap layers;
     std::map<std::pair<std::string, std::string>, double> times;
 

@@ -51,6 +51,7 @@ void convContrastNorm(Device& device, const Matrix& images, const Matrix& meanDi
     const int imgSize = imageSide(entry, "images", images, numFilters), numImages = images.cols();
     requirePlain(entry, "meanDiffs", meanDiffs, images);
     requirePositive(entry, "sizeX", sizeX);
+    requireNear(entry, "sizeX", sizeX);
     require(numFilters % 16 == 0 || numFilters <= 8, text(entry, ": number of maps"), "1 to 8 or a multiple of 16",
             text(numFilters));
     resizeTarget(entry, denoms, images, images.rows(), numImages);
@@ -91,6 +92,7 @@ void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& 
     const int imgSize = imageSide(entry, "outGrads", outGrads, numFilters), numImages = outGrads.cols();
     requireMultiple(entry, "number of maps", numFilters, 16);
     requirePositive(entry, "sizeX", sizeX);
+    requireNear(entry, "sizeX", sizeX);
     requirePlain(entry, "denoms", denoms, outGrads);
     requirePlain(entry, "inputs", inputs, outGrads);
     requirePlain(entry, "acts", acts, outGrads);

@@ -14,15 +14,22 @@ struct PoolGeometry {
     const char* entry;
     int numFilters, numImages, imgSize, subsX, startX, strideX, outputsX;
 
-    int imgPixels() const { return imgSize * imgSize; }
-    long outputs() const { return static_cast<long>(outputsX) * outputsX; }
+    int outputs() const { return product(entry, {outputsX, outputsX}); }
+    int rowsOfOutputs() const { return product(entry, {numFilters, outputsX, outputsX}); }
 
+    // The kernels divide distances from startX by strideX, and so toward zero: they ask first whether a window covers
+    // the pixel, and divide only distances of 0 or more. startX itself may have either sign. Windows may lie outside of
+    // the image, but no further than so that height times width, negative there, stays within 32 bits.
     void requireWindows() const {
         requirePositive(entry, "subsX", subsX);
         requirePositive(entry, "strideX", strideX);
         requirePositive(entry, "outputsX", outputsX);
-        const long end = startX + (outputsX + 4L) * strideX + subsX;
-        require(end == static_cast<int>(end), text(entry, ": last window"), "within 32-bit coordinates", text(end));
+        requireNear(entry, "startX", startX);
+        requireNear(entry, "the last window", (outputsX + 4L) * strideX + subsX);
+        constexpr long outside = 1L << 15;
+        const long before = -(static_cast<long>(startX) + subsX), behind = startX + (outputsX - 1L) * strideX - imgSize;
+        require(before < outside && behind < outside, text(entry, ": windows too far from the image"),
+                text("less than ", outside, " pixels outside"), text(before, " before, ", behind, " behind"));
     }
 
     // For the backward direction: the tiles of the kernels, windows without gaps.
@@ -30,7 +37,7 @@ struct PoolGeometry {
         requireMultiple(entry, "number of maps", numFilters, 16);
         require(strideX <= subsX, text(entry, ": gaps between windows"), text("strideX <= subsX = ", subsX),
                 text(strideX));
-        require(gradients.rows() == numFilters * outputs(), text(entry, ": gradients have the wrong shape"),
+        require(gradients.rows() == rowsOfOutputs(), text(entry, ": gradients have the wrong shape"),
                 text("(", numFilters, " maps * ", outputs(), " outputs, images)"), gradients.shape());
     }
 };
@@ -39,7 +46,7 @@ int mapsOf(const char* entry, const Matrix& gradients, int outputsX) {
     requirePositive(entry, "outputsX", outputsX);
     requireRowMajor(entry, "gradients", gradients);
     requireContiguous(entry, "gradients", gradients);
-    return static_cast<int>(gradients.rows() / (static_cast<long>(outputsX) * outputsX));
+    return gradients.rows() / product(entry, {outputsX, outputsX});
 }
 
 // Not of 2012: of equal pixels the first in a window gets all of its gradient.
@@ -90,7 +97,8 @@ void overWindows(const PoolGeometry& g, Launch launch) {
 template <typename Pooler, int manyFilters, int filtersFactor>
 void poolWindows(Device& device, const PoolGeometry& g, const Matrix& images, Matrix& target) {
     overWindows<manyFilters, filtersFactor>(g, [&](auto ipt, auto fpt, auto check, Dim3 grid, const std::string& rule) {
-        device.launch(TYPED_INSTANCE(kLocalPool, Pooler, 4, 32, ipt, fpt, check), grid, {32, 4}, 0, rule,
+        device.launch(TYPED_INSTANCE(kLocalPool, Pooler, 4, ImageClass::across, ipt, fpt, check), grid,
+                      {ImageClass::across, 4}, 0, rule,
                       {images.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX, g.strideX,
                        g.outputsX});
     });
@@ -114,7 +122,7 @@ void convLocalPool(Device& device, const Matrix& images, Matrix& target, int num
     g.requireWindows();
     require(pooler != Pool::Sum || generation == 2014, "convLocalPool: sum pooling", "generation 2014",
             text(generation));
-    resizeTarget(entry, target, images, numFilters * g.outputs(), g.numImages);
+    resizeTarget(entry, target, images, g.rowsOfOutputs(), g.numImages);
     if (pooler == Pool::Max) return pool<MaxPooler>(device, g, images, target, generation);
     if (pooler == Pool::MaxAbs) return pool<MaxAbsPooler>(device, g, images, target, generation);
     if (pooler == Pool::Sum) return pool<cc2::AvgPooler<true>>(device, g, images, target, generation);
@@ -130,10 +138,11 @@ void convLocalRandomPool(Device& device, const Matrix& images, const Matrix& uni
     g.requireWindows();
     requireRowMajor(entry, "uniforms", uniforms);
     requireContiguous(entry, "uniforms", uniforms);
-    requireShape(entry, "uniforms", uniforms, static_cast<int>(numFilters * g.outputs()), g.numImages);
-    resizeTarget(entry, target, images, numFilters * g.outputs(), g.numImages);
+    requireShape(entry, "uniforms", uniforms, g.rowsOfOutputs(), g.numImages);
+    resizeTarget(entry, target, images, g.rowsOfOutputs(), g.numImages);
     overWindows<2, 8>(g, [&](auto ipt, auto fpt, auto check, Dim3 grid, const std::string& rule) {
-        device.launch(INSTANCE(kLocalRandomPool, 4, 32, ipt, fpt, check), grid, {32, 4}, 0, rule,
+        device.launch(INSTANCE(kLocalRandomPool, 4, ImageClass::across, ipt, fpt, check), grid, {ImageClass::across, 4},
+                      0, rule,
                       {images.data(), uniforms.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX,
                        g.startX, g.strideX, g.outputsX});
     });
@@ -158,9 +167,9 @@ void convLocalMaxUndo(Device& device, const Matrix& images, const Matrix& maxGra
         return firstMaxUndo(device, g, images, maxGrads, maxActs, target, adds, scaleTargets, scaleOutput);
     choose(adds, [&](auto add) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(INSTANCE(kLocalMaxUndo, 4, 32, ipt, 2, add, check),
-                          {imageClass.blocks * imgSize, numFilters / 8 * imgSize}, {32, 4}, 4 * 8 * imageClass.perBlock,
-                          imageClass.rule(),
+            device.launch(INSTANCE(kLocalMaxUndo, 4, ImageClass::across, ipt, 2, add, check),
+                          {imageClass.blocks * imgSize, numFilters / 8 * imgSize}, {ImageClass::across, 4},
+                          4 * 8 * imageClass.perBlock, imageClass.rule(),
                           {images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters,
                            g.numImages, subsX, startX, strideX, outputsX, scaleTargets, scaleOutput});
         });
@@ -176,18 +185,18 @@ void convLocalAvgUndo(Device& device, const Matrix& avgGrads, Matrix& target, in
     const PoolGeometry g{entry, numFilters, avgGrads.cols(), imgSize, subsX, startX, strideX, outputsX};
     g.requireWindows();
     g.requireUndo(avgGrads);
-    resizeTarget(entry, target, avgGrads, static_cast<long>(numFilters) * imgSize * imgSize, g.numImages);
+    resizeTarget(entry, target, avgGrads, product(entry, {numFilters, imgSize, imgSize}), g.numImages);
     const ImageClass imageClass(g.numImages);
     choose(addsToTarget(device, target, scaleTargets, scaleOutput), [&](auto add) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
             const auto go = [&](const Kernel& kernel) {
-                device.launch(kernel, {imageClass.blocks * imgSize, numFilters / 16 * imgSize}, {32, 4}, 0,
-                              imageClass.rule(),
+                device.launch(kernel, {imageClass.blocks * imgSize, numFilters / 16 * imgSize}, {ImageClass::across, 4},
+                              0, imageClass.rule(),
                               {avgGrads.data(), target.data(), imgSize, numFilters, g.numImages, subsX, startX, strideX,
                                outputsX, scaleTargets, scaleOutput});
             };
-            if (generation != 2014) return go(INSTANCE(kLocalAvgUndo, 4, 32, ipt, 4, add, check));
-            choose(sum, [&](auto sum) { go(INSTANCE(kLocalAvgUndo, 4, 32, ipt, 4, sum, add, check)); });
+            if (generation != 2014) return go(INSTANCE(kLocalAvgUndo, 4, ImageClass::across, ipt, 4, add, check));
+            choose(sum, [&](auto sum) { go(INSTANCE(kLocalAvgUndo, 4, ImageClass::across, ipt, 4, sum, add, check)); });
         });
     });
 }
@@ -202,6 +211,8 @@ void convPoolCrossMap(Device& device, const Matrix& images, Matrix& target, int 
     const int numFilters = images.rows() / imgSize / imgSize;
     require(imageSide(entry, "images", images, numFilters) == imgSize, "convPoolCrossMap: images have the wrong shape",
             text("rows = maps * ", imgSize, " * ", imgSize), images.shape());
+    requireNear(entry, "startF", startF);
+    requireNear(entry, "the last window", startF + (numOutputs + 4L) * stride + poolSize);
     require(startF <= 0, "convPoolCrossMap: startF", "<= 0", text(startF));
     require(stride <= poolSize, "convPoolCrossMap: gaps between windows", text("stride <= poolSize = ", poolSize),
             text(stride));
@@ -209,12 +220,13 @@ void convPoolCrossMap(Device& device, const Matrix& images, Matrix& target, int 
             "convPoolCrossMap: the windows do not reach the last map",
             text("startF + (numOutputs-1)*stride + poolSize >= ", numFilters),
             text(startF + (numOutputs - 1L) * stride + poolSize));
-    resizeTarget(entry, target, images, static_cast<long>(numOutputs) * imgSize * imgSize, images.cols());
+    resizeTarget(entry, target, images, product(entry, {numOutputs, imgSize, imgSize}), images.cols());
     const ImageClass imageClass(images.cols());
     chooseImages<1>(imageClass, [&](auto ipt, auto check) {
         device.launch(
-            TYPED_INSTANCE(kPoolCrossMap, MaxPooler, 4, 32, ipt, check),
-            {imgSize * imageClass.blocks, imgSize * divUp(numOutputs, 4)}, {32, 4}, 0, imageClass.rule(),
+            TYPED_INSTANCE(kPoolCrossMap, MaxPooler, 4, ImageClass::across, ipt, check),
+            {imgSize * imageClass.blocks, imgSize * divUp(numOutputs, 4)}, {ImageClass::across, 4}, 0,
+            imageClass.rule(),
             {images.data(), target.data(), imgSize, numFilters, images.cols(), startF, poolSize, numOutputs, stride});
     });
 }
@@ -226,13 +238,16 @@ void convCrossMapMaxPoolUndo(Device& device, const Matrix& images, const Matrix&
     requirePositive(entry, "imgSize", imgSize);
     requirePositive(entry, "poolSize", poolSize);
     requirePositive(entry, "stride", stride);
-    const int pixels = imgSize * imgSize, numFilters = images.rows() / pixels, numOutputs = maxGrads.rows() / pixels;
+    const int pixels = product(entry, {imgSize, imgSize}), numFilters = images.rows() / pixels,
+              numOutputs = maxGrads.rows() / pixels;
     require(imageSide(entry, "images", images, numFilters) == imgSize &&
                 imageSide(entry, "maxGrads", maxGrads, numOutputs) == imgSize,
             "convCrossMapMaxPoolUndo: wrong shape", text("rows = maps * ", imgSize, " * ", imgSize),
             text("images ", images.shape(), ", maxGrads ", maxGrads.shape()));
     require(startF <= 0 && stride <= poolSize, "convCrossMapMaxPoolUndo: windows", "startF <= 0 and stride <= poolSize",
             text("startF ", startF, ", stride ", stride, ", poolSize ", poolSize));
+    requireNear(entry, "startF", startF);
+    requireNear(entry, "poolSize", poolSize);
     requireShape(entry, "maxGrads", maxGrads, maxGrads.rows(), images.cols());
     requireRowMajor(entry, "maxActs", maxActs);
     requireContiguous(entry, "maxActs", maxActs);
@@ -241,8 +256,9 @@ void convCrossMapMaxPoolUndo(Device& device, const Matrix& images, const Matrix&
     const ImageClass imageClass(images.cols());
     choose(scaleTargets != 0, [&](auto add) {
         chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(INSTANCE(kCrossMapMaxPoolUndo, 4, 32, ipt, add, check),
-                          {imgSize * imageClass.blocks, imgSize * divUp(numFilters, 4)}, {32, 4}, 0, imageClass.rule(),
+            device.launch(INSTANCE(kCrossMapMaxPoolUndo, 4, ImageClass::across, ipt, add, check),
+                          {imgSize * imageClass.blocks, imgSize * divUp(numFilters, 4)}, {ImageClass::across, 4}, 0,
+                          imageClass.rule(),
                           {images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters,
                            images.cols(), startF, poolSize, numOutputs, stride,
                            device.quirks.on(Quirk::CmpoolUndoTruncation), scaleTargets, scaleOutputs});

@@ -4,17 +4,17 @@ namespace {
 
 std::shared_ptr<Weights> makeBiases(Device& device, const LayerDict& dict, bool trans) {
     LearningRule rule{LearningRate(dict, "schedB", dict.number("epsB"))};
-    rule.mom = static_cast<float>(dict.number("momB"));
-    rule.superEps = static_cast<float>(dict.numberOr(0, "superEps"));
+    rule.mom = dict.real("momB");
+    rule.superEps = dict.realOr(0, "superEps");
     return std::make_shared<Weights>(device, dict.integer("biasShape", 0), dict.integer("biasShape", 1), trans, rule);
 }
 
 LearningRule weightRule(const LayerDict& dict, int i, bool direct, int banks) {
-    const auto value = [&](const char* key) { return static_cast<float>(dict.numberOr(0, key, i)); };
+    const auto value = [&](const char* key) { return dict.realOr(0, key, i); };
     LearningRule rule{LearningRate(dict, "schedW", dict.number("epsW", i))};
-    rule.mom = static_cast<float>(dict.number("momW", i));
+    rule.mom = dict.real("momW", i);
     rule.wc = value("wc");
-    rule.superEps = static_cast<float>(dict.numberOr(0, "superEps"));
+    rule.superEps = dict.realOr(0, "superEps");
     rule.direct = direct && !(rule.superEps > 0);
     rule.maxNorm = value("wballNormed");
     rule.minContrast = value("wcNormMin");
@@ -38,6 +38,8 @@ WeightLayer::WeightLayer(Device& device, const LayerDict& dict, bool trans, Rout
 
 void WeightLayer::share(const LayerDict& dict, const LayerMap& above) {
     const std::vector<std::string>& sources = dict.list("weightSourceLayers");
+    require(sources.size() <= matrices.size(), "too many weightSourceLayers", text("at most ", matrices.size()),
+            text(sources.size()));
     for (int i = 0; i < static_cast<int>(sources.size()); ++i) {
         if (sources[i].empty()) continue;
         const auto found = above.find(sources[i]);
@@ -109,21 +111,20 @@ double WeightLayer::rate(const LearningRate& schedule, const TrainingStep& step,
     return schedule.at(step.progress, normals.empty() ? 0 : normals[2 * i + use]);
 }
 
-Weights* WeightLayer::holder(const std::string& tensorName, int i) {
+Weights* WeightLayer::holder(const std::string& tensorName, int i) const {
     if (tensorName.compare(0, 6, "biases") == 0 && i < 0) return biases.get();
     const bool own = tensorName.compare(0, 7, "weights") == 0 && i >= 0 && i < static_cast<int>(matrices.size());
     return own ? matrices[i].get() : nullptr;
 }
 
-Matrix* WeightLayer::part(const std::string& tensorName, int i) {
+Matrix* WeightLayer::part(const std::string& tensorName, int i) const {
     Weights* const found = holder(tensorName, i);
     return found ? found->part(tensorName.substr(i < 0 ? 6 : 7)) : nullptr;
 }
 
-Matrix* WeightLayer::tensor(const std::string& tensorName, int i) {
-    Matrix* const found = part(tensorName, i);
-    if (!found) return Layer::tensor(tensorName, i);
-    return found->empty() ? nullptr : found;
+Matrix WeightLayer::tensor(const std::string& tensorName, int i) const {
+    const Matrix* const found = part(tensorName, i);
+    return found ? *found : Layer::tensor(tensorName, i);
 }
 
 const Matrix* WeightLayer::likeness(const std::string& tensorName, int i) {

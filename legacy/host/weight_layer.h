@@ -12,7 +12,7 @@ public:
     void share(const LayerDict& dict, const LayerMap& above) override;
     void forward(std::vector<Matrix> given, PassType passType) override;
     void update(const TrainingStep& step) override;
-    Matrix* tensor(const std::string& tensorName, int i) override;
+    Matrix tensor(const std::string& tensorName, int i) const override;
     Matrix* overwrite(const std::string& tensorName, int i) override;
     const Matrix* likeness(const std::string& tensorName, int i) override;
     void setNormals(std::vector<double> values) override;
@@ -39,6 +39,6 @@ private:
 
     bool learns(std::size_t i) const { return rates[i].base() > 0 && matrices[i]->learns(); }
     double rate(const LearningRate& schedule, const TrainingStep& step, std::size_t i, int use) const;
-    Weights* holder(const std::string& tensorName, int i);
-    Matrix* part(const std::string& tensorName, int i);
+    Weights* holder(const std::string& tensorName, int i) const;
+    Matrix* part(const std::string& tensorName, int i) const;
 };

@@ -1,5 +1,6 @@
 #include "weights.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "image_ops.h"
@@ -7,10 +8,10 @@
 
 LearningRate::LearningRate(const LayerDict& dict, const std::string& schedule, double base)
     : type(dict.has(schedule + ".type") ? dict.word(schedule + ".type") : "default"),
-      base_(static_cast<float>(base)),
+      base_(single("base learning rate", base)),
       target(dict.numberOr(1, schedule + ".params.tgtFactor")),
       noise(dict.numberOr(0, schedule + ".params.noiseStdev")),
-      steps(static_cast<int>(dict.numberOr(1, schedule + ".params.numSteps"))) {
+      steps(dict.integerOr(1, schedule + ".params.numSteps")) {
     bool known = false;
     for (const char* name : {"default", "const", "linear", "exp", "dexp", "jdexp"}) known |= type == name;
     require(known, text(schedule, ": unknown schedule"), "default, const, linear, exp, dexp or jdexp", type);
@@ -29,7 +30,7 @@ double LearningRate::at(double progress, double normal) const {
 double LearningRate::stairs(double progress) const {
     if (steps <= 1) return base_ / target;
     const auto level = [&](int i) { return base_ * std::pow(target, -static_cast<double>(i) / (steps - 1)); };
-    int i = 0;
+    int i = static_cast<int>(std::clamp(std::floor(progress * steps) - 2, 0.0, steps - 1.0));
     while (i < steps - 1 && progress > static_cast<double>(i + 1) / steps) ++i;
     const bool halfway = type == "jdexp" && i > 0 && progress > 0.2 && progress < 0.9 && progress > (i + 0.5) / steps;
     return halfway ? std::sqrt(level(i) * level(i - 1)) : level(i);

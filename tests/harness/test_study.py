@@ -19,6 +19,9 @@ class Launching(ReferenceSession):
         super().__init__(network)
         self.log = []
 
+    def record_launches(self):
+        self.log.clear()
+
     def launches(self):
         return self.log
 

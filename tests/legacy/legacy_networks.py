@@ -78,6 +78,7 @@ def shipped(name, batch, *, threads=2, seed=0):
     spec = load_network(NETS / f"{name}.cfg", NETS / f"{name}-params.cfg")
     layers = [layer.to_dict() for layer in spec.layers]
     net, rng = Network(layers, threads=threads), np.random.default_rng(seed)
+    net.logging = True
     for layer in layers:
         initialise(net, layer, rng)
     values = {"data": normal(rng, spec["data"].outputs, batch)}

@@ -45,6 +45,7 @@ class Steps:
         network = networks.load(name)
         self.layers = [networks.plain(layer) for layer in network.layers]
         self.net, self.batch = Network(self.layers, device=device, threads=1), batch
+        self.net.logging = True
         self.rng, self.refused = np.random.default_rng(7), []
         for layer, tensors in parameters.make(network, 0).items():
             for tensor, array in tensors.items():

@@ -40,6 +40,7 @@ def test_doctor_and_list(rosetta):
 def test_a_session_tells_seconds_copies_and_launches(rosetta):
     network = networks.load("tiny")
     session = engines.find("legacy-gpu").open(network, 1)
+    session.record_launches()
     name = next(layer.name for layer in network.layers if layer.type == "data")
     outputs = next(layer.outputs for layer in network.layers if layer.name == name)
     session.forward(name, [np.ones((outputs, 2), np.float32)])

@@ -26,6 +26,7 @@ def differences(work):
 def run(work):
     """A session after a forward and a backward pass in which the engine fed itself."""
     session, graph = work.open_sessions()[ENGINE], work.network.graph
+    session.record_launches()
     for layer in work.network.layers:
         data = work.inputs.data.get(layer.name)
         session.forward(layer.name, None if data is None else [data], work.mask(layer))

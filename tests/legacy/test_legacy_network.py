@@ -205,7 +205,6 @@ def test_gradient_check():
     """The historical check (network-and-solver 10): forward differences in float32, relative error below 2 %."""
     layers = smooth_layers()
     net, n = Network(layers, threads=1), 8
-    net.logging = False
     for layer in layers:
         initialise(net, layer, RNG)
     values = {"data": normal(RNG, 192, n), "labels": RNG.integers(0, 5, (1, n)).astype(np.float32)}

@@ -61,6 +61,7 @@ def primitive_launches():
 def tree_launches():
     """A class tree forward and backward."""
     net = network(treefc("tree", "a", 3, [[], [], [0, 1]]), a=3)
+    net.logging = True
     net.forward("tree", [np.ones((3, 4), np.float32)])
     net.backward("tree", np.ones((2, 4), np.float32))
     return net.launches
@@ -84,6 +85,7 @@ def cost_launches():
         for kind in ("crossent2", "rflickr")
     ]
     net = network(data("targets", 3), *layers, a=3)
+    net.logging = True
     for kind in ("crossent2", "rflickr"):
         net.forward(kind, [np.full((3, 4), 0.25, np.float32), np.full((3, 4), 0.5, np.float32)])
         net.backward(kind)
