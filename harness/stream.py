@@ -1,5 +1,6 @@
 """From chunks of the reference to findings: the place where running hands over to judging."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 
@@ -11,7 +12,17 @@ from .verdicts import Finding
 CHUNK_BYTES = 128 * 2**20
 SMALL = 2**16
 """Elements of a chunk that are judged sooner than they are handed to a thread."""
-_POOL = ThreadPoolExecutor(thread_name_prefix="judge")
+
+
+def _open_pool():
+    """Threads that judge; those of a parent do not survive a fork."""
+    global _POOL
+    _POOL = ThreadPoolExecutor(thread_name_prefix="judge")
+
+
+_open_pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open_pool)
 
 
 def chunks(layer, inputs):

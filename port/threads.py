@@ -20,12 +20,17 @@ from ._loops import has_openmp
 GRAIN = 2**19  # multiply-adds that are worth a thread
 VALUE = 8  # multiply-adds that take about as long as reading and writing a value
 
-_setting = {"threads": None}
+_setting = {"threads": None, "forked": False}
+if hasattr(os, "register_at_fork"):        # OpenMP's threads stay with the parent, and a child would wait for them
+    os.register_at_fork(after_in_child=lambda: _setting.update(forked=True))
 
 
 def get_threads():
-    """Number of threads in use; by default OMP_NUM_THREADS or the number of processors this process may run on."""
-    return _setting["threads"] or _default_threads()
+    """Number of threads in use; by default OMP_NUM_THREADS or the number of processors this process may run on.
+
+    In a process that ``os.fork`` has made it is one.
+    """
+    return 1 if _setting["forked"] else _setting["threads"] or _default_threads()
 
 
 def set_threads(threads):
