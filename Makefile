@@ -83,7 +83,7 @@ docs: build
 
 # The kernel tests under the address and undefined-behaviour sanitizers (strict module, own build folder).
 sanitize: sanitized
-	$(SANITIZED) -m pytest tests/legacy tests/harness/test_golden.py -m "not nvcc and not slow" -p no:cacheprovider
+	$(SANITIZED) -m pytest tests/legacy tests/fuzz/test_entry_points.py tests/harness/test_golden.py -m "not nvcc and not slow" -p no:cacheprovider
 
 # Bent layer files that are accepted, trained two steps in both engines under the sanitizers.
 TRAINED_NETS ?= 200

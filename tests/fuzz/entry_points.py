@@ -64,7 +64,8 @@ class Array:
             before = GUARD + shift
         whole = np.ndarray((outer, inner + wide), np.float32, owner, before)
         array = whole[:, :inner]
-        array[...] = self.values(rng, outer, inner)
+        with np.errstate(invalid="ignore"):
+            array[...] = self.values(rng, outer, inner)
         if order == "F":
             array = array.T
         if self.change == "strided":
@@ -74,7 +75,8 @@ class Array:
         elif self.change == "readonly":
             array.flags.writeable = False
         elif self.change == "float64":
-            array = array.astype([np.float64, np.int32, np.float16, np.complex64, bool][self.seed % 5])
+            with np.errstate(invalid="ignore", over="ignore"):
+                array = array.astype([np.float64, np.int32, np.float16, np.complex64, bool][self.seed % 5])
         elif self.change == "vector":
             array = array.reshape(-1)
         elif self.change == "cube":
@@ -88,7 +90,7 @@ class Array:
     def values(self, rng, rows, cols):
         """What stands in the array."""
         if self.kind == "labels":
-            return rng.integers(0, 4, (rows, cols))
+            return rng.integers(0, 4, (rows, cols)).astype(np.float32)
         if self.kind == "uniform":
             return rng.random((rows, cols))
         values = rng.standard_normal((rows, cols)).astype(np.float32)
@@ -339,6 +341,8 @@ def bend(d, arrays, keys):
         arrays[name] = replace(arrays[name], change=d.of(*CHANGES))
         return
     value = keys[name]
+    if not isinstance(value, (str, bool, int, float, np.ndarray)):
+        return                                                     # bent already
     if isinstance(value, str):
         keys[name] = d.of(*WORDS)
     elif isinstance(value, np.ndarray):
