@@ -21,13 +21,14 @@ from .entry_points import Draw
 ENGINES = ("legacy-cpu", "port")
 NETS = ("tiny", "zoo", "cifar")
 STEPS = 2
-VALUES, PRODUCTS = 2_000_000, 200_000_000  # of a network with all its cases
+VALUES, PRODUCTS = 600_000, 60_000_000  # of a network with all its cases
 PATIENCE = 120.0
 
 
 def small(network, batch):
     """Whether a step of the network is a matter of seconds."""
-    weights = [(layer.get("modules", 1), layer["weightShapes"]) for layer in network.layers if "weightShapes" in layer]
+    weighted = [layer for layer in network.layers if "weightShapes" in layer]
+    weights = [(layer["modules"] if layer.type == "conv" else 1, layer["weightShapes"]) for layer in weighted]
     products = sum(modules * prod(shape) for modules, shapes in weights for shape in shapes)
     windows = sum(layer.outputs * (layer.get("sizeX") or 1) ** 2 for layer in network.layers if layer.type == "pool")
     values = network.parameter_count() + batch * sum(layer.outputs for layer in network.layers)
