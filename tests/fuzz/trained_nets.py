@@ -21,7 +21,7 @@ from .entry_points import Draw
 ENGINES = ("legacy-cpu", "port")
 NETS = ("tiny", "zoo", "cifar")
 STEPS = 2
-VALUES, PRODUCTS = 600_000, 60_000_000  # of a network with all its cases
+VALUES, PRODUCTS = 1_000_000, 60_000_000  # of a network with all its cases
 PATIENCE = 120.0
 
 
