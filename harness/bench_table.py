@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from math import floor, log10
 
-from . import bench, machine, peaks
+from . import bench, files, machine, peaks
 from .errors import BadInput
 from .table import ratio, ratio_name
 from .work_counts import Work, count
@@ -105,12 +105,9 @@ def check_file(path):
 
 def write(path, found):
     """Store a `bench.Measurement` as the file's name says: JSON with all about the run, CSV with a line a timing."""
-    draft = path.with_name(f".{path.name}.part")
     try:
-        draft.write_text(WRITERS[path.suffix](found), encoding="utf-8")
-        draft.replace(path)
+        files.write(path, WRITERS[path.suffix](found).encode())
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise BadInput(f"{path} cannot be written: {error.strerror}", hint="choose another file with --out") from error
 
 

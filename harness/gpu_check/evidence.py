@@ -5,10 +5,10 @@ that is about the same card and the same build.
 """
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from .. import files
 from ..errors import BadInput
 
 FORMAT = "alexnet-rosetta gpu evidence"
@@ -47,14 +47,11 @@ class Evidence:
         """Add the findings of a part, in the place of earlier ones, and write the file."""
         self.parts[name] = part
         whole = {"format": FORMAT, "version": VERSION, **self.facts, "updated": now(), "parts": self.parts}
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        text = json.dumps(plain(whole), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
         try:
-            draft.write_text(json.dumps(plain(whole), indent=1, allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
-            os.replace(draft, self.path)
+            files.write(self.path, text.encode())
         except OSError as error:
             raise BadInput(f"{self.path} cannot be written: {error.strerror}", hint="choose another --out") from error
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def read(path):

@@ -213,7 +213,7 @@ def _plain_ticks(axis):
 def _svg(draw, name, size):
     from matplotlib import rc_context
 
-    with rc_context(STYLE | {"svg.hashsalt": name}):
+    with rc_context(STYLE | {"svg.hashsalt": name}), np.errstate(all="ignore"):
         figure = Figure(figsize=size, layout="constrained")
         canvas = FigureCanvasSVG(figure)
         draw(figure)

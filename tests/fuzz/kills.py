@@ -123,7 +123,9 @@ def main():
             whole[net], templates[net] = time.perf_counter() - begin, home / "run"
         for i in range(given.count):
             try:
-                outcomes[trial(random.Random(f"{given.seed} {i}"), whole, templates)] += 1
+                what = trial(random.Random(f"{given.seed} {i}"), whole, templates)
+                outcomes[what] += 1
+                print(f"kill {i}: {what}", flush=True)
             except AssertionError as error:
                 wrong.append(f"kill {i}: {error}")
                 print(wrong[-1], flush=True)

@@ -6,6 +6,7 @@ folder; in little time and memory.
 
 import json
 import re
+import time
 from functools import cache
 from html.parser import HTMLParser
 
@@ -14,9 +15,9 @@ from alexnet_rosetta.harness.errors import RecordError
 from alexnet_rosetta.harness.report import page, write
 
 from . import runner
-from .archives import TAKEN, bent, folder, small_nets
+from .archives import PATIENCE, TAKEN, bent, folder, small_nets
 
-PATIENCE = 10.0
+SECONDS = 10.0                             # of the processor, for a record that is reported
 CHARTS = 40                                # one trial of so many draws the charts, which take the most time
 NUMBERS = [0, -1, 1, 2**31, 2**63, 10**30, 10**5000, 0.5, -0.0, 1e308, float("nan"), float("inf"), True, False, None]
 TEXTS = ["", "different", "identical", "\x1b[2J", "\0", "a" * 10_000, "$\\frac{$", "é\u202e", "\ud800", "10", "inf",
@@ -151,7 +152,7 @@ def check(name, data, charts):
     if not charts:
         page.chart_list = lambda *_: []
     machine.reset_peak_memory()
-    before = machine.peak_memory()
+    before, begin = machine.peak_memory(), time.process_time()
     try:
         record.recover(home)
         write(home)
@@ -159,6 +160,7 @@ def check(name, data, charts):
         said = str(error)
     finally:
         page.chart_list = real
+    assert time.process_time() - begin < SECONDS, "too much time"
     assert machine.peak_memory() - before < TAKEN, "too much memory"
     if said is not None:
         assert str(home) in said, "the record is not named"
