@@ -3,11 +3,12 @@
 from itertools import product
 
 import dispatch_rules as rules
+import numpy as np
 import pytest
 from conv_calls import Layer, dry, values
 from worked_examples import EXAMPLES
 
-from alexnet_rosetta.legacy import Refused, _call, launch_log
+from alexnet_rosetta.legacy import Refused, _call, cudaconv, launch_log
 from alexnet_rosetta.legacy._dry import DryDevice
 
 BATCHES = (1, 16, 32, 48, 64, 96, 100, 128, 192, 200, 256, 384)
@@ -187,3 +188,16 @@ def test_reductions():
         assert reduction(height, width, axis=1) == [(kernel, (x, y), block)]
         assert reduction(height, width, axis=0) == [("kDumbAggCols<agg::Sum, binary::Second>",
                                                      (rules.ceil(width, 256), 1), (256, 1))]  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [3, 16])
+@pytest.mark.parametrize("filters", [32, 48])
+def test_the_rule_of_a_launch_says_what_was_launched(channels, filters):
+    """Filters per thread, in words and as the fourth template argument."""
+    images, weights = (np.ones((channels * rows, columns), np.float32) for rows, columns in ((36, 4), (9, filters)))
+    sizes = {"imgSizeY": 6, "numModulesY": 4, "numModulesX": 4, "paddingStart": 0, "moduleStride": 1}
+    with launch_log() as log:
+        cudaconv.convFilterActs(images, weights, **sizes, numImgColors=channels, numGroups=1)
+    (launch,) = log
+    per_thread = launch["kernel"].partition("<")[2].split(", ")[3]
+    assert f": {per_thread} filters per thread" in launch["rule"]
