@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
-LAST_WORDS = 5                             # seconds from an interrupt to the kill
+LAST_WORDS = 20                            # seconds from an interrupt to the kill
 
 
 @dataclass
