@@ -15,7 +15,7 @@ import numpy as np
 
 from . import _gemm
 from .checks import require, shaped, square
-from .geometry import ceil_div, conv_modules
+from .config.geometry import ceil_div, conv_modules
 from .threads import single_threaded_blas, threads_for
 
 FEWEST_TAP_CHANNELS = 16  # below, a product per tap has too little to sum up

@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from .grammar import read_weight_source
-from .ini import ConfigError
+from .config.grammar import read_weight_source
+from .config.ini import ConfigError
 from .network import Network
 
 

@@ -7,7 +7,7 @@ cropping and colours have no gradient: they may only stand below all weights.
 import numpy as np
 
 from .checks import require, square
-from .geometry import nailbed
+from .config.geometry import nailbed
 
 YUV = ((0.2126, 0.7152, 0.0722), (-0.09991, -0.33609, 0.436), (0.615, -0.55861, -0.05639))
 XYZ = ((0.49, 0.31, 0.2), (0.17697, 0.8124, 0.01063), (0.0, 0.01, 0.99))

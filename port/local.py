@@ -9,8 +9,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .checks import require, shaped, square
+from .config.geometry import conv_modules
 from .conv import conv_backward_biases
-from .geometry import conv_modules
 from .threads import single_threaded_blas
 
 

@@ -6,8 +6,8 @@ along them.
 
 import numpy as np
 
+from .config.ini import ConfigError
 from .graph import Graph
-from .ini import ConfigError
 from .layer import PASS_TYPES
 from .layers import LAYERS
 from .quirks import positions

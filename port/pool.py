@@ -1,21 +1,25 @@
-"""Pooling over square windows of each channel: maximum, largest value, average, random element.
+"""Pooling over square windows of each channel: maximum, largest magnitude, average, random pixel.
 
-Source: network-and-solver 6.6.
+Source: network-and-solver 6.6. The order of the functions is that of the kernels in legacy/kernels/pool.cuh: first all
+forward passes, then all gradients.
 
-Output (oy, ox) covers rows start + stride oy ... + size - 1 (columns alike), clipped to the image. Arrays are
-(channels, y, x, images) in float32 or float64; letters: I image side, O outputs per side.
+Output (oy, ox) covers the rows from start + stride oy to start + stride oy + size - 1 (columns alike), clipped to the
+image. Arrays are (channels, y, x, images) in float32 or float64; letters: I image side, O outputs per side.
+
+The loops ``max_pool_*`` and ``avg_pool_*`` of _loops.h do the work of the functions with the same name, a thread a
+channel; the other functions work in NumPy, one place of the window at a time (`_taps`).
 """
 
 import numpy as np
 
 from . import _loops
 from .checks import require, shaped, square
-from .geometry import pool_outputs
+from .config.geometry import pool_outputs
 from .threads import VALUE, threads_for
 
 
 def max_pool_forward(images, *, size, stride, start=0, outputs=None):
-    """Maximum of each window; smaller values than -2e38, NaN and empty windows come out as -2e38.
+    """Maximum of each window. A window that is empty, or has no value above -2e38, gives -2e38; a NaN never wins.
 
     Parameters
     ----------
@@ -43,51 +47,25 @@ def max_pool_forward(images, *, size, stride, start=0, outputs=None):
     return acts
 
 
-def max_pool_backward(images, acts, grads, *, size, stride, start=0):
-    """Gradient of `max_pool_forward`: every pixel equal to its window's maximum gets the window's whole gradient.
+def maxabs_pool_forward(images, *, size, stride, start=0, outputs=None):
+    """The value of largest magnitude in each window, with its sign; parameters as in `max_pool_forward`.
 
-    Parameters
-    ----------
-    images : ndarray, (C, I, I, N)
-    acts, grads : ndarray, (C, O, O, N)
-        Output of `max_pool_forward`, and its gradient.
-    size, stride, start : int
-        As there.
-
-    Returns
-    -------
-    ndarray, (C, I, I, N)
-        Pixels that no window covers get 0. The comparison is a factor 0 or 1: an infinite gradient leaves NaN behind.
+    The search starts from 0. Of equal magnitudes the last in scan order (rows from the top, each from left to right)
+    wins. The gradient is `max_pool_backward`, which compares values with their signs.
     """
-    images = square("max_pool_backward: images", images)
-    acts = square("max_pool_backward: acts", acts, like=images)
-    pool = _geometry("max_pool_backward", images.shape, size, stride, start, acts.shape[1])
-    _check_acts("max_pool_backward: acts", acts, images)
-    grads = shaped("max_pool_backward: grads", grads, acts.shape, images, "the shape of acts")
-    dimages = np.zeros_like(images)
-    _loops.max_pool_backward(pool, _rows(images), _rows(acts), _rows(grads), _rows(dimages), _threads(dimages))
-    return dimages
-
-
-def first_pool_backward(images, acts, grads, *, size, stride, start=0):
-    """As `max_pool_backward`, but of equal pixels only the first in scan order gets the gradient."""
-    images = square("first_pool_backward: images", images)
-    acts = square("first_pool_backward: acts", acts, like=images)
-    pool = _geometry("first_pool_backward", images.shape, size, stride, start, acts.shape[1])
-    _check_acts("first_pool_backward: acts", acts, images)
-    grads = shaped("first_pool_backward: grads", grads, acts.shape, images, "the shape of acts")
-    dimages, free = np.zeros_like(images), np.ones(acts.shape, bool)
+    images = square("maxabs_pool_forward: images", images)
+    pool = _geometry("maxabs_pool_forward", images.shape, size, stride, start, outputs)
+    acts = np.zeros((len(images), pool["O"], pool["O"], pool["N"]), images.dtype)
     for to, source, _ in _taps(pool):
-        hit = (images[source] == acts[to]) & free[to]
-        free[to] &= ~hit
-        dimages[source] += grads[to] * hit
-    return dimages
+        best, new = acts[to], images[source]
+        np.copyto(best, new, where=~(np.abs(best) > np.abs(new)))
+    return acts
 
 
 def avg_pool_forward(images, *, size, stride, start=0, outputs=None, whole=False):
-    """Sum of each window divided by the number of its pixels inside the image; parameters as `max_pool_forward`.
+    """Sum of each window divided by the number of its pixels inside the image; with `whole`, divided by size².
 
-    With `whole`, divided by size² everywhere.
+    The other parameters are those of `max_pool_forward`.
     """
     images = square("avg_pool_forward: images", images)
     pool = _geometry("avg_pool_forward", images.shape, size, stride, start, outputs)
@@ -104,54 +82,13 @@ def avg_pool_forward(images, *, size, stride, start=0, outputs=None, whole=False
     return acts * _share_inside(pool, images.dtype) if whole else acts
 
 
-def avg_pool_backward(grads, *, img_size, size, stride, start=0, whole=False):
-    """Gradient of `avg_pool_forward`: each pixel of a window gets the window's gradient divided by its clipped area.
-
-    Parameters
-    ----------
-    grads : ndarray, (C, O, O, N)
-    img_size : int
-        I.
-    size, stride, start : int
-        As in `max_pool_forward`.
-    whole : bool
-        As in `avg_pool_forward`.
-
-    Returns
-    -------
-    ndarray, (C, I, I, N)
-    """
-    grads = square("avg_pool_backward: grads", grads)
-    shape = (len(grads), img_size, img_size, grads.shape[3])
-    pool = _geometry("avg_pool_backward", shape, size, stride, start, grads.shape[1])
-    grads = grads * _share_inside(pool, grads.dtype) if whole else grads
-    dimages = np.zeros(shape, grads.dtype)
-    _loops.avg_pool_backward(pool, _rows(grads), _rows(dimages), _threads(dimages))
-    return dimages
-
-
-def maxabs_pool_forward(images, *, size, stride, start=0, outputs=None):
-    """The value of the largest magnitude of each window, with its sign; parameters as `max_pool_forward`.
-
-    Of equal magnitudes the later one in scan order (rows from the top, then from left to right) wins; the start is 0.
-    The gradient is `max_pool_backward`: it compares values, signs included.
-    """
-    images = square("maxabs_pool_forward: images", images)
-    pool = _geometry("maxabs_pool_forward", images.shape, size, stride, start, outputs)
-    acts = np.zeros((len(images), pool["O"], pool["O"], pool["N"]), images.dtype)
-    for to, source, _ in _taps(pool):
-        best, new = acts[to], images[source]
-        np.copyto(best, new, where=~(np.abs(best) > np.abs(new)))
-    return acts
-
-
 def rand_pool_choose(images, uniforms, *, size, stride, start=0, outputs=None):
     """Choose one pixel of each window at random.
 
-    The law is this project's, since the release's is not known: a pixel is chosen with a probability proportional to
-    its value where that is positive, never where it is not; in a window without positive values all pixels are equally
-    likely. With the pixels of the clipped window in scan order, the choice is the first whose cumulative sum of
-    positive values exceeds the uniform deviate times their total.
+    The law is this project's, since the release's law is not known: the probability of a pixel is proportional to its
+    value if the value is positive, else 0; in a window without positive values all pixels are equally likely. With the
+    pixels of the clipped window in scan order, the choice is the first pixel at which the running sum of the positive
+    values exceeds the uniform deviate times their total.
 
     Parameters
     ----------
@@ -211,6 +148,76 @@ def rand_pool_forward(images, chosen, *, size, stride, start=0):
     wrong = chosen[~found][:5]
     require(found.all(), "rand_pool_forward: no such pixel", "positions in the clipped windows", wrong, "from 0 on")
     return acts
+
+
+def max_pool_backward(images, acts, grads, *, size, stride, start=0):
+    """Gradient of `max_pool_forward`: every pixel equal to its window's maximum gets the window's whole gradient.
+
+    Parameters
+    ----------
+    images : ndarray, (C, I, I, N)
+    acts, grads : ndarray, (C, O, O, N)
+        Output of `max_pool_forward`, and its gradient.
+    size, stride, start : int
+        As in `max_pool_forward`.
+
+    Returns
+    -------
+    ndarray, (C, I, I, N)
+        Pixels that no window covers get 0. The comparison is a factor 0 or 1: an infinite gradient leaves NaN behind.
+    """
+    images = square("max_pool_backward: images", images)
+    acts = square("max_pool_backward: acts", acts, like=images)
+    pool = _geometry("max_pool_backward", images.shape, size, stride, start, acts.shape[1])
+    _check_acts("max_pool_backward: acts", acts, images)
+    grads = shaped("max_pool_backward: grads", grads, acts.shape, images, "the shape of acts")
+    dimages = np.zeros_like(images)
+    _loops.max_pool_backward(pool, _rows(images), _rows(acts), _rows(grads), _rows(dimages), _threads(dimages))
+    return dimages
+
+
+def first_pool_backward(images, acts, grads, *, size, stride, start=0):
+    """Gradient of `max_pool_forward`, of equal pixels given to the first in scan order alone.
+
+    Parameters and result as in `max_pool_backward`.
+    """
+    images = square("first_pool_backward: images", images)
+    acts = square("first_pool_backward: acts", acts, like=images)
+    pool = _geometry("first_pool_backward", images.shape, size, stride, start, acts.shape[1])
+    _check_acts("first_pool_backward: acts", acts, images)
+    grads = shaped("first_pool_backward: grads", grads, acts.shape, images, "the shape of acts")
+    dimages, free = np.zeros_like(images), np.ones(acts.shape, bool)
+    for to, source, _ in _taps(pool):
+        hit = (images[source] == acts[to]) & free[to]
+        free[to] &= ~hit
+        dimages[source] += grads[to] * hit
+    return dimages
+
+
+def avg_pool_backward(grads, *, img_size, size, stride, start=0, whole=False):
+    """Gradient of `avg_pool_forward`: each pixel of a window gets the window's gradient divided by its clipped area.
+
+    Parameters
+    ----------
+    grads : ndarray, (C, O, O, N)
+    img_size : int
+        I.
+    size, stride, start : int
+        As in `max_pool_forward`.
+    whole : bool
+        As in `avg_pool_forward`.
+
+    Returns
+    -------
+    ndarray, (C, I, I, N)
+    """
+    grads = square("avg_pool_backward: grads", grads)
+    shape = (len(grads), img_size, img_size, grads.shape[3])
+    pool = _geometry("avg_pool_backward", shape, size, stride, start, grads.shape[1])
+    grads = grads * _share_inside(pool, grads.dtype) if whole else grads
+    dimages = np.zeros(shape, grads.dtype)
+    _loops.avg_pool_backward(pool, _rows(grads), _rows(dimages), _threads(dimages))
+    return dimages
 
 
 def _taps(pool):

@@ -14,9 +14,8 @@ from pathlib import Path
 
 from alexnet_rosetta.harness import networks
 from alexnet_rosetta.harness.layers import pairs
-from alexnet_rosetta.port import grammar
-from alexnet_rosetta.port.config import ConfigError
-from alexnet_rosetta.port.layer_types import LAYER_TYPES, LAYER_TYPES_OF_2014
+from alexnet_rosetta.port.config import ConfigError, grammar
+from alexnet_rosetta.port.config.layer_types import LAYER_TYPES, LAYER_TYPES_OF_2014
 
 from . import runner
 from .entry_points import Draw

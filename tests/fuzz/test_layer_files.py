@@ -3,8 +3,8 @@
 import pytest
 
 from alexnet_rosetta.harness import networks
-from alexnet_rosetta.port import config, ini
-from alexnet_rosetta.port.config import ConfigError
+from alexnet_rosetta.port import config
+from alexnet_rosetta.port.config import ConfigError, ini
 
 from . import layer_files, runner, trained_nets
 

@@ -16,8 +16,8 @@ from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.faults import catalogue, check, examine, random_nets
 from alexnet_rosetta.harness.faults.fault import miscomputed, on_result
 from alexnet_rosetta.harness.verdicts import Finding
-from alexnet_rosetta.port import grammar
-from alexnet_rosetta.port.layer_types import LAYER_TYPES
+from alexnet_rosetta.port.config import grammar
+from alexnet_rosetta.port.config.layer_types import LAYER_TYPES
 
 FAULTS = {fault.name: fault for fault in catalogue.FAULTS}
 OF_EVERY_KIND = (

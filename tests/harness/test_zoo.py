@@ -6,8 +6,8 @@ import pytest
 from alexnet_rosetta.harness import engines, networks, stream
 from alexnet_rosetta.harness.engines.meant import AsMeant
 from alexnet_rosetta.harness.run import Options, prepare, rows
-from alexnet_rosetta.port import grammar
-from alexnet_rosetta.port.layer_types import LAYER_TYPES
+from alexnet_rosetta.port.config import grammar
+from alexnet_rosetta.port.config.layer_types import LAYER_TYPES
 
 MANY = 96
 """Cases with which a row of patches is more than one piece."""

@@ -6,8 +6,8 @@ from test_network_gradients import assert_gradients
 from toy_networks import NETS, one_thread, shipped  # noqa: F401
 
 from alexnet_rosetta.port import load_network
-from alexnet_rosetta.port.grammar import NEURONS
-from alexnet_rosetta.port.layer_types import LAYER_TYPES
+from alexnet_rosetta.port.config.grammar import NEURONS
+from alexnet_rosetta.port.config.layer_types import LAYER_TYPES
 from alexnet_rosetta.port.layers import LAYERS
 
 SPEC = load_network(NETS / "zoo.cfg", NETS / "zoo-params.cfg")

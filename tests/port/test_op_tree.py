@@ -5,7 +5,7 @@ import pytest
 from op_checks import assert_gradient, assert_within
 
 from alexnet_rosetta.port import tree
-from alexnet_rosetta.port.keys import Tree
+from alexnet_rosetta.port.config.keys import Tree
 
 # network-and-solver 12
 CHILDREN = (*[()] * 10, (0, 1, 2), (3, 4, 5), (6, 7), (8, 9), (10, 11), (12, 13), (14, 15))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alexnet_rosetta.port import solver
-from alexnet_rosetta.port.grammar import read_schedule
+from alexnet_rosetta.port.config.grammar import read_schedule
 
 POINTS = (0, 0.2, 0.25, 0.5, 0.75, 0.9, 1)
 

@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
-from alexnet_rosetta.port import grammar
-from alexnet_rosetta.port.keys import REQUIRED
-from alexnet_rosetta.port.layer_types import LAYER_TYPES
-from alexnet_rosetta.port.weight_types import LOCAL_KEYS, WEIGHT_KEYS, WEIGHT_PARAMS
+from alexnet_rosetta.port.config import grammar
+from alexnet_rosetta.port.config.keys import REQUIRED
+from alexnet_rosetta.port.config.layer_types import LAYER_TYPES
+from alexnet_rosetta.port.config.weight_types import LOCAL_KEYS, WEIGHT_KEYS, WEIGHT_PARAMS
 
-PAGE = Path(__file__).parents[2] / "docs" / "layer-file.md"
+PAGE = Path(__file__).parents[3] / "docs" / "layer-file.md"
 KINDS = {
     grammar.read_int: "integer",
     grammar.read_float: "number",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from alexnet_rosetta.port.ini import MAX_BYTES, ConfigError, read_ini, read_source
+from alexnet_rosetta.port.config.ini import MAX_BYTES, ConfigError, read_ini, read_source
 
 
 def options(text):

@@ -3,7 +3,7 @@
 import pytest
 
 from alexnet_rosetta.port.config import ConfigError, load_network
-from alexnet_rosetta.port.keys import TOLERANCES
+from alexnet_rosetta.port.config.keys import TOLERANCES
 
 DATA = "[data]\ntype=data\ndataIdx=0\ndims=768\n"
 COST = "[cost]\ntype=cost.sum2\ninputs=top\n"

@@ -4,8 +4,8 @@ import layer_file_page as page
 import pytest
 
 from alexnet_rosetta.harness import networks
-from alexnet_rosetta.port import grammar
-from alexnet_rosetta.port.layer_types import LAYER_TYPES
+from alexnet_rosetta.port.config import grammar
+from alexnet_rosetta.port.config.layer_types import LAYER_TYPES
 
 SECTIONS = page.sections()
 
