@@ -1,13 +1,18 @@
-"""Response normalisation across channels and over pixels, contrast normalisation. Source: network-and-solver 6.7-6.9.
+"""Response and contrast normalisation, over the pixels of a channel and across channels.
 
-Across channels, with the window of channel f running from f - size//2 to f - size//2 + size - 1, clipped (blocked: the
-channels of the block of `size` that f belongs to)::
+Source: network-and-solver 6.7-6.9. The order of the functions is that of the kernels in legacy/kernels/norm.cuh.
+
+Over pixels, the window of a pixel at row y runs from row y - size//2 to row y - size//2 + size - 1, columns alike,
+clipped to the image. Across channels, the window of channel f runs from f - size//2 to f - size//2 + size - 1, clipped
+(blocked: the channels of the block of `size` that f belongs to). Over either window::
 
     denoms = min_div + scale * (sum of images**2 over the window)        acts = images * denoms**-power
 
-Over pixels, per channel, the window of a pixel at row y runs from row y - size//2 to y - size//2 + size - 1, columns
-alike, clipped to the image; contrast normalisation takes for the denominators the squares of the differences from the
-mean of the window. In all of them each sum is formed afresh, since a running sum would lose digits.
+with min_div 1 over pixels. Contrast normalisation puts in the place of the images, in the denominators alone, their
+differences from the mean of the window.
+
+NumPy does the work over pixels (`window_sums`), the loops ``cmrnorm_forward`` and ``cmrnorm_backward`` of _loops.h do
+the work across channels, a thread a block of columns. Both form each sum afresh, because a running sum loses digits.
 """
 
 import numpy as np
@@ -16,6 +21,53 @@ from . import _loops
 from .checks import require, shaped, square
 from .pool import avg_pool_backward, avg_pool_forward
 from .threads import VALUE, threads_for
+
+
+def rnorm_forward(images, *, size, scale, power):
+    """Normalise each value by its neighbours in the same channel: images * (1 + scale Σ images²)**-power.
+
+    Parameters
+    ----------
+    images : ndarray, (C, I, I, N)
+        float32 or float64.
+    size : int
+        Side of a window.
+    scale : float
+        Already divided by size², as the layer files' parser does.
+    power : float
+
+    Returns
+    -------
+    acts, denoms : ndarray, (C, I, I, N)
+
+    Raises
+    ------
+    OperandError
+        A ValueError, for a wrong shape, dtype or size.
+    """
+    images = square("rnorm_forward: images", images)
+    return _normalise("rnorm_forward", images, images, size, scale, power)
+
+
+def cnorm_forward(images, *, size, scale, power):
+    """Divide each value by the contrast of its window: images * (1 + scale Σ diffs²)**-power.
+
+    diffs are the differences of all values from the means of their own windows; the numerator holds the images
+    themselves.
+
+    Parameters
+    ----------
+    images, size, scale, power
+        As `rnorm_forward`.
+
+    Returns
+    -------
+    acts, denoms, diffs : ndarray, (C, I, I, N)
+    """
+    images = square("cnorm_forward: images", images)
+    _check_size("cnorm_forward", size)
+    diffs = images - avg_pool_forward(images, size=size, stride=1, start=-(size // 2), outputs=images.shape[1])
+    return *_normalise("cnorm_forward", images, diffs, size, scale, power), diffs
 
 
 def cmrnorm_forward(images, *, size, scale, power, min_div=1.0, blocked=False):
@@ -49,72 +101,19 @@ def cmrnorm_forward(images, *, size, scale, power, min_div=1.0, blocked=False):
     return acts, denoms
 
 
-def cmrnorm_backward(images, acts, denoms, grads, *, size, scale, power, blocked=False):
-    """Gradient of `cmrnorm_forward`.
+def rnorm_backward(images, acts, denoms, grads, *, size, scale, power):
+    """Gradient of `rnorm_forward`.
 
-    The sum runs over the channels whose windows contain this one, the mirrored window::
+    The sum runs over the pixels whose windows contain this one, the mirrored window::
 
         dimages = grads denoms**-power - 2 scale power images * (sum of grads acts / denoms)
 
     Parameters
     ----------
     images, acts, denoms, grads : ndarray, (C, I, I, N)
-        Input and outputs of `cmrnorm_forward`, and the gradient of acts.
-    size, scale, power, blocked
-        As there.
-
-    Returns
-    -------
-    ndarray, (C, I, I, N)
-    """
-    images = square("cmrnorm_backward: images", images)
-    others = [
-        shaped(f"cmrnorm_backward: {name}", array, images.shape, images, "the shape of images")
-        for name, array in (("acts", acts), ("denoms", denoms), ("grads", grads))
-    ]
-    norm = _geometry("cmrnorm_backward", images, size, scale, power, 0.0, blocked)
-    dimages = np.empty_like(images)
-    threads = threads_for(VALUE * images.size)
-    scratch = np.empty((threads, len(images) * _loops.norm_block()), images.dtype)
-    _loops.cmrnorm_backward(norm, _rows(images), *map(_rows, others), _rows(dimages), scratch, threads)
-    return dimages
-
-
-def rnorm_forward(images, *, size, scale, power):
-    """Normalise each value by its neighbours in the same channel: images * (1 + scale Σ images²)**-power.
-
-    Parameters
-    ----------
-    images : ndarray, (C, I, I, N)
-        float32 or float64.
-    size : int
-        Side of a window.
-    scale : float
-        Already divided by size², as the layer files' parser does.
-    power : float
-
-    Returns
-    -------
-    acts, denoms : ndarray, (C, I, I, N)
-
-    Raises
-    ------
-    OperandError
-        A ValueError, for a wrong shape, dtype or size.
-    """
-    images = square("rnorm_forward: images", images)
-    return _normalise("rnorm_forward", images, images, size, scale, power)
-
-
-def rnorm_backward(images, acts, denoms, grads, *, size, scale, power):
-    """Gradient of `rnorm_forward`; the formula of `cmrnorm_backward` with the mirrored window over pixels.
-
-    Parameters
-    ----------
-    images, acts, denoms, grads : ndarray, (C, I, I, N)
         Input and outputs of `rnorm_forward`, and the gradient of acts.
     size, scale, power
-        As there.
+        As in `rnorm_forward`.
 
     Returns
     -------
@@ -132,26 +131,6 @@ def rnorm_backward(images, acts, denoms, grads, *, size, scale, power):
     return dimages
 
 
-def cnorm_forward(images, *, size, scale, power):
-    """Divide each value by the contrast of its window: images * (1 + scale Σ diffs²)**-power.
-
-    diffs are the differences of all values from the means of their own windows; the numerator is the image itself.
-
-    Parameters
-    ----------
-    images, size, scale, power
-        As `rnorm_forward`.
-
-    Returns
-    -------
-    acts, denoms, diffs : ndarray, (C, I, I, N)
-    """
-    images = square("cnorm_forward: images", images)
-    _check_size("cnorm_forward", size)
-    diffs = images - avg_pool_forward(images, size=size, stride=1, start=-(size // 2), outputs=images.shape[1])
-    return *_normalise("cnorm_forward", images, diffs, size, scale, power), diffs
-
-
 def cnorm_backward(diffs, acts, denoms, grads, *, size, scale, power, fixed_means=False):
     """Gradient of `cnorm_forward`.
 
@@ -160,7 +139,7 @@ def cnorm_backward(diffs, acts, denoms, grads, *, size, scale, power, fixed_mean
     diffs, acts, denoms, grads : ndarray, (C, I, I, N)
         Output of `cnorm_forward`, and the gradient of acts.
     size, scale, power
-        As there.
+        As in `cnorm_forward`.
     fixed_means : bool
         Leave out how the means depend on the images, as the release did: `rnorm_backward` with diffs in the place of
         images.
@@ -176,12 +155,31 @@ def cnorm_backward(diffs, acts, denoms, grads, *, size, scale, power, fixed_mean
     return grads * denoms**-power + (of_diffs - of_means)
 
 
-def _through_denoms(values, acts, denoms, grads, size, scale, power):
-    """The part of the gradient that comes through the squares of `values` in the denominators."""
-    found = window_sums(grads * acts / denoms, size, mirrored=True)
-    found *= values
-    found *= values.dtype.type(-2 * scale * power)
-    return found
+def cmrnorm_backward(images, acts, denoms, grads, *, size, scale, power, blocked=False):
+    """Gradient of `cmrnorm_forward`: the formula of `rnorm_backward`, summed over the mirrored window of channels.
+
+    Parameters
+    ----------
+    images, acts, denoms, grads : ndarray, (C, I, I, N)
+        Input and outputs of `cmrnorm_forward`, and the gradient of acts.
+    size, scale, power, blocked
+        As in `cmrnorm_forward`.
+
+    Returns
+    -------
+    ndarray, (C, I, I, N)
+    """
+    images = square("cmrnorm_backward: images", images)
+    others = [
+        shaped(f"cmrnorm_backward: {name}", array, images.shape, images, "the shape of images")
+        for name, array in (("acts", acts), ("denoms", denoms), ("grads", grads))
+    ]
+    norm = _geometry("cmrnorm_backward", images, size, scale, power, 0.0, blocked)
+    dimages = np.empty_like(images)
+    threads = threads_for(VALUE * images.size)
+    scratch = np.empty((threads, len(images) * _loops.norm_block()), images.dtype)
+    _loops.cmrnorm_backward(norm, _rows(images), *map(_rows, others), _rows(dimages), scratch, threads)
+    return dimages
 
 
 def window_sums(values, size, mirrored=False):
@@ -215,6 +213,14 @@ def _normalise(op, images, centred, size, scale, power):
     denoms *= denoms.dtype.type(scale)
     denoms += 1
     return images * denoms**-power, denoms
+
+
+def _through_denoms(values, acts, denoms, grads, size, scale, power):
+    """The part of the gradient that comes through the squares of `values` in the denominators."""
+    found = window_sums(grads * acts / denoms, size, mirrored=True)
+    found *= values
+    found *= values.dtype.type(-2 * scale * power)
+    return found
 
 
 def _check_size(op, size):
