@@ -64,10 +64,10 @@ cuda-table: build
 # Wheels for a GPU machine without network: PyCUDA is built here, against a stand-in for the driver. Needs the CUDA
 # toolkit and a Python 3.12 (ROSETTA_GPU_PYTHON names one). The bundle packs them with this project and a launcher.
 gpu-wheels: build
-	$(BIN)/python -m alexnet_rosetta.harness.gpu_bundle wheels
+	$(BIN)/python -m tools.gpu_bundle wheels
 
 gpu-bundle: build
-	$(BIN)/python -m alexnet_rosetta.harness.gpu_bundle bundle
+	$(BIN)/python -m tools.gpu_bundle bundle
 
 lint: export PATH := $(CURDIR)/$(BIN):$(PATH)
 lint: $(VENV)/python

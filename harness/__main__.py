@@ -12,7 +12,7 @@ def main():
     for number, handler in before.items():
         if handler != signal.SIG_IGN:
             signal.signal(number, _leave)
-    from .cli import main as command
+    from .cli.commands import main as command
 
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -9,11 +9,16 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import bench, engines, labels, machine, networks, parameters, run
-from .draws import Tape, generator
+from . import engines, machine
+from .bench import measure as bench
+from .bench.work import count
 from .errors import BadInput, meant
-from .learning import learning
-from .work_counts import count
+from .network import cost_inputs as labels
+from .network import load as networks
+from .network.solver import learning
+from .running import prepare as run
+from .values import parameters
+from .values.noise import Tape, generator
 
 WORD = r"\b{}\b"
 SERVICES = ("checks", "geometry", "layer", "quirks", "threads")

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet_rosetta.harness import api, machine, run
-from alexnet_rosetta.harness.table import Row
-from alexnet_rosetta.harness.verdicts import Finding
+from alexnet_rosetta.harness import comparison as api
+from alexnet_rosetta.harness import machine
+from alexnet_rosetta.harness.judging.finding import Finding
+from alexnet_rosetta.harness.judging.row import Row
+from alexnet_rosetta.harness.running import prepare as run
 
 PAGES = Path(__file__).parents[1] / "docs"
 
@@ -44,7 +46,7 @@ def own_engine(tmp_path):
     points = [f"[{group}]\n" + "\n".join(f"{name} = {place}" for name, place in named.items())
               for group, named in project["entry-points"].items()]  # fmt: skip
     (installed / "entry_points.txt").write_text("\n".join(points))
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from alexnet_rosetta.harness.cli import main; main()"
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from alexnet_rosetta.harness.cli.commands import main; main()"
     return lambda arguments: subprocess.run(
         [sys.executable, "-c", code, *shlex.split(arguments)], cwd=tmp_path, capture_output=True, text=True
     )

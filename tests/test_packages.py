@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_rosetta.harness.gpu_bundle import wheels
+from tools.gpu_bundle import wheels
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("legacy", "port", "harness")
@@ -49,7 +49,7 @@ def test_the_package_has_every_file_of_the_rooms(tmp_path):
 
 
 def test_build_requirements_stand_once():
-    for path in (ROOT / "Makefile", ROOT / "harness" / "gpu_bundle" / "wheels.py"):
+    for path in (ROOT / "Makefile", ROOT / "tools" / "gpu_bundle" / "wheels.py"):
         assert not re.search(r"\b(setuptools|cython|cmake|ninja)\s*[<>=]", path.read_text(encoding="utf-8")), path
     needs = wheels.build_requirements(ROOT)
     names = {re.match("[a-z]+", need)[0] for need in needs}

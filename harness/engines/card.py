@@ -5,7 +5,7 @@ import platform
 import resource
 
 from .. import machine
-from ..peaks import of_card
+from .peaks import of_card
 
 
 class Card:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..errors import Unsupported, one_line
-from ..networks import plain
+from ..network.load import plain
 from .card import card_peak
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import Unsupported
-from ..learning import schedule
+from ..network.solver import schedule
 
 
 class Port:

@@ -9,13 +9,12 @@ from collections import Counter
 import numpy as np
 
 from .. import reference
-from ..learning import learning, normal, owned, rate, solver_constants, updates_directly
-from ..names import gradient, increment
-from ..networks import plain
-from ..stream import chunks, columns
-from ..update import new_values
-from ..views import averaged
-from .steps import StepSession
+from ..network.load import plain
+from ..network.solver import learning, new_values, normal, owned, rate, solver_constants, updates_directly
+from ..network.tensors import gradient, increment
+from ..reference.chunks import chunks, columns
+from ..reference.views import averaged
+from .session_in_steps import StepSession
 
 
 class Reference:

@@ -8,7 +8,7 @@ by layer, but for ties in max pooling, which it gives to one pixel, and the slop
 from time import perf_counter
 
 from ..errors import Unsupported
-from ..views import VIEWS
+from ..reference.views import VIEWS
 from .card import card_peak
 from .torch_layers import layer_of
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..errors import Unsupported
-from ..learning import has_noise, super_eps
+from ..network.solver import has_noise, super_eps
 
 
 class Layer:

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from ..errors import Unsupported
-from ..learning import super_eps
-from ..networks import altered
+from ..network.load import altered
+from ..network.solver import super_eps
 from . import LEDGER
 
 

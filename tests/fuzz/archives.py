@@ -19,8 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet_rosetta.harness import inputs, machine, networks, parameters, record
+from alexnet_rosetta.harness import machine
 from alexnet_rosetta.harness.errors import BadInput, RecordError
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.reporting import record
+from alexnet_rosetta.harness.values import inputs, parameters
 
 from . import runner
 

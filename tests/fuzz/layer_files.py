@@ -12,8 +12,8 @@ import time
 from functools import cache
 from pathlib import Path
 
-from alexnet_rosetta.harness import networks
-from alexnet_rosetta.harness.layers import pairs
+from alexnet_rosetta.harness.checks.layers import pairs
+from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.port.config import ConfigError, grammar
 from alexnet_rosetta.port.config.layer_types import LAYER_TYPES, LAYER_TYPES_OF_2014
 

@@ -10,9 +10,11 @@ import time
 from functools import cache
 from html.parser import HTMLParser
 
-from alexnet_rosetta.harness import api, machine, record
+from alexnet_rosetta.harness import comparison as api
+from alexnet_rosetta.harness import machine
 from alexnet_rosetta.harness.errors import RecordError
-from alexnet_rosetta.harness.report import page, write
+from alexnet_rosetta.harness.reporting import record
+from alexnet_rosetta.harness.reporting.report import page, write
 
 from . import runner
 from .archives import PATIENCE, TAKEN, bent, folder, small_nets

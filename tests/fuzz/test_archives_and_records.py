@@ -11,8 +11,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from alexnet_rosetta.harness import machine, record, report
-from alexnet_rosetta.harness.archive import Archive
+from alexnet_rosetta.harness import machine
+from alexnet_rosetta.harness.reporting import record, report
+from alexnet_rosetta.harness.values.archive import Archive
 
 from . import archives, records, runner
 

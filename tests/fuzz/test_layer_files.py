@@ -2,7 +2,7 @@
 
 import pytest
 
-from alexnet_rosetta.harness import networks
+from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.port import config
 from alexnet_rosetta.port.config import ConfigError, ini
 

@@ -9,9 +9,10 @@ from math import prod
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from alexnet_rosetta.harness import bench, networks
+from alexnet_rosetta.harness.bench import measure as bench
 from alexnet_rosetta.harness.errors import RosettaError, Unsupported
-from alexnet_rosetta.harness.run import Options, workload
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.running.prepare import Options, workload
 from alexnet_rosetta.legacy import Refused
 from alexnet_rosetta.port.config import ConfigError
 

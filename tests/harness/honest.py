@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from alexnet_rosetta.harness.judge import judge
+from alexnet_rosetta.harness.judging.verdict import judge
 
 F = np.float32
 SEEDS = st.integers(0, 2**32 - 1)

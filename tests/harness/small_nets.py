@@ -6,7 +6,7 @@ import numpy as np
 
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import Unsupported
-from alexnet_rosetta.harness.run import Options, prepare
+from alexnet_rosetta.harness.running.prepare import Options, prepare
 
 DEFINITION = """
 [data]

@@ -6,10 +6,10 @@ import pytest
 from quirk_nets import CASES
 from small_nets import PARAMS, workload, write_net
 
-from alexnet_rosetta.harness import record
-from alexnet_rosetta.harness.api import compare, execute
+from alexnet_rosetta.harness.comparison import compare, execute
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
-from alexnet_rosetta.harness.run import Options, prepare, rows
+from alexnet_rosetta.harness.reporting import record
+from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 from alexnet_rosetta.port.weight_layers import Weighted
 
 

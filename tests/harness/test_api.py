@@ -8,8 +8,10 @@ import pytest
 from small_nets import write_net
 
 from alexnet_rosetta import harness
-from alexnet_rosetta.harness import api, machine, run
+from alexnet_rosetta.harness import comparison as api
+from alexnet_rosetta.harness import machine
 from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.running import prepare as run
 
 
 def test_every_option_of_a_comparison_is_named():
@@ -54,14 +56,14 @@ def test_every_option_is_documented():
 
 
 def test_first_filters_are_those_that_look_at_colours():
-    from alexnet_rosetta.harness import networks
+    from alexnet_rosetta.harness.network import load as networks
 
     assert [layer.name for layer in api.first_filters(networks.load("alexnet"))] == ["conv1a", "conv1b"]
 
 
 def test_importing_the_harness_loads_nothing_heavy():
     heavy = ("pandas", "matplotlib", "torch", "pycuda", "rich", "PIL", "alexnet_rosetta.port", "alexnet_rosetta.legacy")
-    for module in ("", ".cli", ".api", ".run"):
+    for module in ("", ".cli.commands", ".comparison", ".running.prepare"):
         code = f"import sys, alexnet_rosetta.harness{module}; print([m for m in {heavy} if m in sys.modules])"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
@@ -89,5 +91,5 @@ def test_dir_shows_what_is_loaded_on_first_use(room):
 
 
 def test_unknown_names_are_attribute_errors():
-    with pytest.raises(AttributeError, match="comparison"):
-        harness.comparison  # noqa: B018
+    with pytest.raises(AttributeError, match="comparisons"):
+        harness.comparisons  # noqa: B018

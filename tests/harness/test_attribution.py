@@ -6,9 +6,9 @@ from quirk_nets import CASES
 from small_nets import write_net
 
 from alexnet_rosetta.harness import engines
-from alexnet_rosetta.harness.api import Comparison
+from alexnet_rosetta.harness.comparison import Comparison
 from alexnet_rosetta.harness.quirks import LEDGER
-from alexnet_rosetta.harness.run import Options, prepare, rows
+from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 
 HISTORICAL = {
     ("fc1_neuron", "backward", "acts_grad"): ("href-overwrites",),

@@ -10,12 +10,16 @@ import pytest
 from click.testing import CliRunner
 from small_nets import Faulty, NoPooling, Raising, write_net
 
-from alexnet_rosetta.harness import bench, bench_table, cli, engines, networks
+from alexnet_rosetta.harness import engines
+from alexnet_rosetta.harness.bench import measure as bench
+from alexnet_rosetta.harness.bench import tables as bench_table
+from alexnet_rosetta.harness.bench.work import Work
+from alexnet_rosetta.harness.cli import commands as cli
+from alexnet_rosetta.harness.engines.peaks import Peak
 from alexnet_rosetta.harness.engines.reference import Reference, ReferenceSession
 from alexnet_rosetta.harness.engines.torch import CardClock
-from alexnet_rosetta.harness.peaks import Peak
-from alexnet_rosetta.harness.run import Options
-from alexnet_rosetta.harness.work_counts import Work
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.running.prepare import Options
 
 
 class Card(Reference):

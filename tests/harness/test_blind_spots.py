@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet_rosetta.harness.run import Options, prepare, rows
+from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "verdict.md").read_text(encoding="utf-8")
 

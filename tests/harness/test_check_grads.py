@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from alexnet_rosetta.harness import networks
-from alexnet_rosetta.harness.cli import cli
+from alexnet_rosetta.harness.checks.grads import check, historical, legacy, row, units
+from alexnet_rosetta.harness.checks.grads.difference import Check
+from alexnet_rosetta.harness.checks.grads.subjects import Formulas, Port
+from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.errors import Unsupported
-from alexnet_rosetta.harness.grads import check, historical, legacy, row, units
-from alexnet_rosetta.harness.grads.difference import Check
-from alexnet_rosetta.harness.grads.subjects import Formulas, Port
+from alexnet_rosetta.harness.network import load as networks
 
 IN_FLOAT64 = ("reference", "port")
 

@@ -8,11 +8,13 @@ from click.testing import CliRunner
 from quirk_nets import CASES
 from small_nets import DEFINITION, PARAMS, BentFilter, Faulty, NoPooling, write_net
 
-from alexnet_rosetta.harness import dataset, engines, machine, networks
-from alexnet_rosetta.harness.cli import cli
+from alexnet_rosetta.harness import engines, machine
+from alexnet_rosetta.harness.checks.layers import derived, pairs
+from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.engines.reference import Reference, ReferenceSession
 from alexnet_rosetta.harness.errors import BadInput, Unsupported
-from alexnet_rosetta.harness.layers import derived, pairs
+from alexnet_rosetta.harness.network import implied as dataset
+from alexnet_rosetta.harness.network import load as networks
 
 
 def check(folder, *more, engine="reference"):

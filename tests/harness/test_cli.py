@@ -14,10 +14,15 @@ import pytest
 from click.testing import CliRunner
 from small_nets import DEFINITION, BentFilter, Faulty, NoPooling, Raising, write_net
 
-from alexnet_rosetta.harness import cli, display, engines, machine, networks, read_record, run, terminal
+from alexnet_rosetta.harness import engines, machine, read_record
+from alexnet_rosetta.harness.cli import commands as cli
+from alexnet_rosetta.harness.cli import terminal
 from alexnet_rosetta.harness.errors import Unsupported
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.reporting import lines as display
+from alexnet_rosetta.harness.running import prepare as run
 
-ROSETTA = [sys.executable, "-m", "alexnet_rosetta.harness.cli"]
+ROSETTA = [sys.executable, "-m", "alexnet_rosetta.harness.cli.commands"]
 
 
 @pytest.fixture
@@ -250,7 +255,8 @@ def command(tmp_path, *args, session="BentFilter", **how):
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import small_nets, test_cli
-from alexnet_rosetta.harness import cli, engines
+from alexnet_rosetta.harness import engines
+from alexnet_rosetta.harness.cli import commands as cli
 real = engines.find
 engines.find = lambda name: small_nets.Faulty(test_cli.{session}) if name == "double" else real(name)
 cli.main()

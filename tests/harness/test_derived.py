@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from small_nets import PARAMS, WEIGHTS, write_net
 
-from alexnet_rosetta.harness import learning, networks
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.network import solver as learning
 
 LINES = [
     line.split()

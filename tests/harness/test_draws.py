@@ -1,6 +1,6 @@
 import numpy as np
 
-from alexnet_rosetta.harness.draws import Tape, generator
+from alexnet_rosetta.harness.values.noise import Tape, generator
 
 
 class Layer(dict):

@@ -6,10 +6,12 @@ import pytest
 from small_nets import BentFilter, Faulty, write_net
 
 from alexnet_rosetta import harness
-from alexnet_rosetta.harness import engines, networks, parameters
-from alexnet_rosetta.harness.engines.base import Engine, Session
+from alexnet_rosetta.harness import engines
 from alexnet_rosetta.harness.engines.legacy import LegacyCpu, LegacySession
+from alexnet_rosetta.harness.engines.protocol import Engine, Session
 from alexnet_rosetta.harness.errors import BadInput, EngineUnavailable, Unsupported
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.values import parameters
 
 
 def opened(name, folder):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from small_nets import workload
 
-from alexnet_rosetta.harness import exact
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.judging.row import sentence
 from alexnet_rosetta.harness.reference import Bounded
-from alexnet_rosetta.harness.run import rows
-from alexnet_rosetta.harness.table import sentence
+from alexnet_rosetta.harness.running.prepare import rows
+from alexnet_rosetta.harness.values import exact
 
 
 class Rounding(ReferenceSession):
@@ -85,7 +85,7 @@ def test_the_batch_is_a_power_of_two(tmp_path, batch, hint):
 
 
 def test_frozen_rates_stay_frozen(tmp_path):
-    from alexnet_rosetta.harness.exact_workload import exact_network
+    from alexnet_rosetta.harness.running.exact_workload import exact_network
 
     work = workload(tmp_path)
     frozen = dict(work.network.spec["conv1"].keys) | {"epsW": [0.0]}

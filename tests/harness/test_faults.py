@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from alexnet_rosetta.harness import engines, run
-from alexnet_rosetta.harness.cli import cli
-from alexnet_rosetta.harness.engines.meant import AsMeant
-from alexnet_rosetta.harness.engines.mutant import Mutation
+from alexnet_rosetta.harness import engines
+from alexnet_rosetta.harness.checks.faults import catalogue, check, examine, random_nets
+from alexnet_rosetta.harness.checks.faults.fault import miscomputed, on_result
+from alexnet_rosetta.harness.checks.faults.planted import Mutation
+from alexnet_rosetta.harness.cli.commands import cli
+from alexnet_rosetta.harness.engines.without_defects import AsMeant
 from alexnet_rosetta.harness.errors import Unsupported
-from alexnet_rosetta.harness.faults import catalogue, check, examine, random_nets
-from alexnet_rosetta.harness.faults.fault import miscomputed, on_result
-from alexnet_rosetta.harness.verdicts import Finding
+from alexnet_rosetta.harness.judging.finding import Finding
+from alexnet_rosetta.harness.running import prepare as run
 from alexnet_rosetta.port.config import grammar
 from alexnet_rosetta.port.config.layer_types import LAYER_TYPES
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from alexnet_rosetta.harness.cli import cli
+from alexnet_rosetta.harness.checks.golden import check, files
+from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.engines.legacy import EntryPoints, Outcome
-from alexnet_rosetta.harness.golden import check, files
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from alexnet_rosetta.harness.errors import BadInput
-from alexnet_rosetta.harness.gpu_bundle import launcher, pack, stub, wheels
+from tools.gpu_bundle import launcher, pack, stub, wheels
 
 ROOT = Path(__file__).parents[2]
 WORKSHOP = wheels.Workshop(ROOT / "build" / "gpu")
@@ -174,7 +174,7 @@ def archive(tmp_path):
     """A bundle with one small wheel, which is everything that its command needs."""
     wheel = io.BytesIO()
     with ZipFile(wheel, "w") as files:
-        files.writestr("alexnet_rosetta/harness/cli.py", "import sys\nprint(*sys.argv[1:])\nsys.exit(3)\n")
+        files.writestr("alexnet_rosetta/harness/cli/commands.py", "import sys\nprint(*sys.argv[1:])\nsys.exit(3)\n")
         info = "alexnet_rosetta-0.1.0.dist-info"
         files.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: alexnet-rosetta\nVersion: 0.1.0\n")
         files.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from alexnet_rosetta.harness import gpu_check
-from alexnet_rosetta.harness.cli import cli
+from alexnet_rosetta.harness.checks import gpu as gpu_check
+from alexnet_rosetta.harness.checks.golden import files
+from alexnet_rosetta.harness.checks.gpu import check, golden, small_kernels, steps
+from alexnet_rosetta.harness.checks.gpu.evidence import Evidence, read
+from alexnet_rosetta.harness.checks.gpu.job import Job, Settings
+from alexnet_rosetta.harness.checks.gpu.target import Target
+from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.engines.legacy import EntryPoints, LegacyGpu, LegacySession
 from alexnet_rosetta.harness.errors import BadInput, NothingCompared
-from alexnet_rosetta.harness.golden import files
-from alexnet_rosetta.harness.gpu_check import check, golden, small_kernels, steps
-from alexnet_rosetta.harness.gpu_check.evidence import Evidence, read
-from alexnet_rosetta.harness.gpu_check.job import Job, Settings
-from alexnet_rosetta.harness.gpu_check.target import Target
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FACTS = {"device": "gpu", "card": {"name": "a card"}, "build": {"version": "1"}}
@@ -195,7 +195,7 @@ def fake_sanitizer(tmp_path, monkeypatch):
 ])  # fmt: skip
 def test_sanitizer_reports(small, fake_sanitizer, report, status, errors, monkeypatch):
     fake_sanitizer(report)
-    monkeypatch.setattr("alexnet_rosetta.harness.gpu_check.sanitizer.TOOLS", ("memcheck",))
+    monkeypatch.setattr("alexnet_rosetta.harness.checks.gpu.sanitizer.TOOLS", ("memcheck",))
     part = run_part("sanitizer", small)
     assert (part["status"], part["numbers"]["memcheck"]["errors"]) == (status, errors)
     assert part["numbers"]["memcheck"]["kernels"] > 0

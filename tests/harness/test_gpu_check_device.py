@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_rosetta.harness import gpu_check
+from alexnet_rosetta.harness.checks import gpu as gpu_check
+from alexnet_rosetta.harness.checks.gpu.evidence import read
+from alexnet_rosetta.harness.checks.gpu.job import Settings
 from alexnet_rosetta.harness.engines.card import Card
 from alexnet_rosetta.harness.engines.legacy import LegacyGpu
-from alexnet_rosetta.harness.gpu_check.evidence import read
-from alexnet_rosetta.harness.gpu_check.job import Settings
 from alexnet_rosetta.legacy import gpu
 
 GOLDEN = Path(__file__).parents[1] / "golden"

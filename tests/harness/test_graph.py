@@ -1,7 +1,7 @@
 import pytest
 
-from alexnet_rosetta.harness import networks
-from alexnet_rosetta.harness.graph import Graph
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.network.graph import Graph
 
 
 class Layer(dict):

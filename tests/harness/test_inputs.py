@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 from small_nets import DEFINITION, PARAMS, write_net
 
-from alexnet_rosetta.harness import inputs, networks, parameters, run
 from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.running import prepare as run
+from alexnet_rosetta.harness.values import inputs, parameters
 
 
 @pytest.fixture

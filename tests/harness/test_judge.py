@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet_rosetta.harness.errors import BadInput
-from alexnet_rosetta.harness.judge import Verdict, bitwise_equal, differing_bits, judge, refuse
+from alexnet_rosetta.harness.judging.finding import HISTOGRAM_BINS, LOWEST_EXPONENT
+from alexnet_rosetta.harness.judging.verdict import Verdict, bitwise_equal, differing_bits, judge, refuse
 from alexnet_rosetta.harness.reference import Bounded
-from alexnet_rosetta.harness.verdicts import HISTOGRAM_BINS, LOWEST_EXPONENT
 
 U = 2.0**-24
 NAN, INF = np.nan, np.inf
@@ -216,7 +216,7 @@ def test_chunks_do_not_matter(seed, rows, columns, step, block):
     reference, actual = random_case(seed, rows, columns)
     whole = judge(reference, actual)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alexnet_rosetta.harness.judge._BLOCK", block)
+        patch.setattr("alexnet_rosetta.harness.judging.verdict._BLOCK", block)
         verdict = Verdict(actual.shape)
         for start in reversed(range(0, columns, step)):
             part = slice(start, start + step)

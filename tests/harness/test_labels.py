@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from alexnet_rosetta.harness import labels
-from alexnet_rosetta.harness.graph import Graph
+from alexnet_rosetta.harness.network import cost_inputs as labels
+from alexnet_rosetta.harness.network.graph import Graph
 
 
 def layer(name, kind, *inputs, outputs=5, **keys):

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_rosetta.harness import machine, networks, run
+from alexnet_rosetta.harness import machine
 from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.running import prepare as run
 
 
 def test_the_environment_is_plain_and_complete():

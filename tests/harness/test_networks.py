@@ -1,9 +1,9 @@
 import pytest
 from small_nets import DEFINITION, PARAMS, write_net
 
-from alexnet_rosetta.harness import networks
 from alexnet_rosetta.harness.errors import BadInput
-from alexnet_rosetta.harness.run import Options
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.running.prepare import Options
 from alexnet_rosetta.port.config import ConfigError
 
 

@@ -5,9 +5,12 @@ import pytest
 from click.testing import CliRunner
 from small_nets import DEFINITION, PARAMS, write_net
 
-from alexnet_rosetta.harness import cli, compare, networks, new_net
+from alexnet_rosetta.harness import compare
+from alexnet_rosetta.harness.cli import commands as cli
 from alexnet_rosetta.harness.errors import BadInput
-from alexnet_rosetta.harness.run import Options, prepare
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.network import new as new_net
+from alexnet_rosetta.harness.running.prepare import Options, prepare
 
 
 def test_the_first_pair_runs_without_a_note(tmp_path):

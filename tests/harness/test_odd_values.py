@@ -2,8 +2,8 @@
 
 import pytest
 
-from alexnet_rosetta.harness import networks
-from alexnet_rosetta.harness.run import Options, rows, workload
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.running.prepare import Options, rows, workload
 
 
 def odd(keys):

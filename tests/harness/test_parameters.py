@@ -7,9 +7,11 @@ from small_nets import DEFINITION as DEFINITION_OF_SMALL
 from small_nets import PARAMS as PARAMS_OF_SMALL
 from small_nets import WEIGHTS, write_net
 
-from alexnet_rosetta.harness import names, networks, parameters
 from alexnet_rosetta.harness.errors import BadInput
-from alexnet_rosetta.harness.run import Options, prepare
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.network import tensors as names
+from alexnet_rosetta.harness.running.prepare import Options, prepare
+from alexnet_rosetta.harness.values import parameters
 
 
 @pytest.fixture

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from small_nets import Faulty, workload, write_net
 
-from alexnet_rosetta.harness import engines, parameters
-from alexnet_rosetta.harness.api import compare
-from alexnet_rosetta.harness.engines.meant import AsMeant
+from alexnet_rosetta.harness import engines
+from alexnet_rosetta.harness.comparison import compare
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
+from alexnet_rosetta.harness.engines.without_defects import AsMeant
 from alexnet_rosetta.harness.errors import BadInput
-from alexnet_rosetta.harness.judge import bitwise_equal
-from alexnet_rosetta.harness.names import is_parameter
-from alexnet_rosetta.harness.quantise import half
-from alexnet_rosetta.harness.run import Options, prepare, rows
+from alexnet_rosetta.harness.judging.verdict import bitwise_equal
+from alexnet_rosetta.harness.network.tensors import is_parameter
+from alexnet_rosetta.harness.reference.half_precision import half
+from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
+from alexnet_rosetta.harness.values import parameters
 
 ENGINES = ("legacy-cpu", "port", "reference")
 STEPS = {"test": {"test": 61}, "views": {"view 1": 60, "view 2": 60, "view 3": 61}}

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from alexnet_rosetta.harness import photos
 from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.values import photographs as photos
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from alexnet_rosetta.harness import networks, places
-from alexnet_rosetta.harness.networks import parameter_shapes
+from alexnet_rosetta.harness.judging import places
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.network.load import parameter_shapes
 
 
 @pytest.fixture(scope="module", params=networks.shipped())

@@ -1,12 +1,12 @@
 import pytest
 from small_nets import BentFilter, NoPooling, Raising, workload
 
-from alexnet_rosetta.harness import stream
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
-from alexnet_rosetta.harness.propagated import isolated_counterparts
-from alexnet_rosetta.harness.run import rows
-from alexnet_rosetta.harness.table import decisive
-from alexnet_rosetta.harness.verdicts import Finding, exit_code
+from alexnet_rosetta.harness.judging.finding import Finding, exit_code
+from alexnet_rosetta.harness.judging.row import decisive
+from alexnet_rosetta.harness.reference import chunks
+from alexnet_rosetta.harness.running.prepare import rows
+from alexnet_rosetta.harness.running.propagated import isolated_counterparts
 
 
 class OneUlp(ReferenceSession):
@@ -58,7 +58,7 @@ def test_nothing_is_fed_from_a_layer_that_gave_nothing(tmp_path, session, status
 
 def test_distances_are_those_of_all_chunks(tmp_path, monkeypatch):
     whole = propagated(workload(tmp_path, BentFilter))
-    monkeypatch.setattr(stream, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1)
     for key, row in propagated(workload(tmp_path, BentFilter)).items():
         wanted = whole[key].distances["BentFilter"]
         assert row.distances["BentFilter"] == pytest.approx(wanted, rel=1e-9), key

@@ -5,9 +5,9 @@ import pytest
 from small_nets import write_net
 
 from alexnet_rosetta.harness.errors import BadInput
-from alexnet_rosetta.harness.quantise import collected, half, half_bounded
 from alexnet_rosetta.harness.reference import Bounded
-from alexnet_rosetta.harness.run import Options, prepare, rows
+from alexnet_rosetta.harness.reference.half_precision import collected, half, half_bounded
+from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 
 RATES = "epsW={0}\nepsB=.1\nmomW={0}\nmomB=.5\nwc={0}\n"
 DEFINITION = """

@@ -7,15 +7,15 @@ from click.testing import CliRunner
 from quirk_nets import CASES
 from small_nets import write_net
 
-from alexnet_rosetta.harness import networks
-from alexnet_rosetta.harness.api import compare
-from alexnet_rosetta.harness.cli import cli
-from alexnet_rosetta.harness.judge import judge
+from alexnet_rosetta.harness.cli.commands import cli
+from alexnet_rosetta.harness.comparison import compare
+from alexnet_rosetta.harness.judging.finding import Finding
+from alexnet_rosetta.harness.judging.verdict import judge
+from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.harness.quirks import LEDGER
 from alexnet_rosetta.harness.quirks.values import touched
 from alexnet_rosetta.harness.reference import Bounded
-from alexnet_rosetta.harness.run import Options, prepare, rows
-from alexnet_rosetta.harness.verdicts import Finding
+from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 
 ENGINES = {"legacy-cpu": "legacy", "port": "port"}
 LARGER = {("rate-in-momentum", f"{name}_inc{i}"): 100 for name, i in (("weights", "[0]"), ("biases", ""))}

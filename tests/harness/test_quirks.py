@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from small_nets import DEFINITION, PARAMS, workload, write_net
 
-from alexnet_rosetta.harness import record
-from alexnet_rosetta.harness.api import compare
+from alexnet_rosetta.harness.comparison import compare
 from alexnet_rosetta.harness.engines import find as find_engine
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import BadInput, Unsupported
 from alexnet_rosetta.harness.quirks import LEDGER, listing
 from alexnet_rosetta.harness.quirks.settings import parse, switches
 from alexnet_rosetta.harness.quirks.values import REWRITES
-from alexnet_rosetta.harness.sweep import Sweep
+from alexnet_rosetta.harness.reporting import record
+from alexnet_rosetta.harness.running.sweep import Sweep
 
 DOCS = Path(__file__).parents[2] / "docs" / "quirks.md"
 COVERED = {"norm-before-relu", "pool-ceil"}  # switches that work on arrays, not on the values of a layer

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet_rosetta.harness import files, record
+from alexnet_rosetta.harness import files
 from alexnet_rosetta.harness.errors import BadInput, RecordError
-from alexnet_rosetta.harness.table import Row
-from alexnet_rosetta.harness.verdicts import Finding, Worst
+from alexnet_rosetta.harness.judging.finding import Finding, Worst
+from alexnet_rosetta.harness.judging.row import Row
+from alexnet_rosetta.harness.reporting import record
 
 ABOUT = {"status": "complete", "options": {"passes": ("forward",)}, "number": np.float32(0.5)}
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alexnet_rosetta.harness import reference
-from alexnet_rosetta.harness.judge import judge
+from alexnet_rosetta.harness.judging.verdict import judge
 from alexnet_rosetta.harness.reference.msm import marginals
 
 CASES = 4

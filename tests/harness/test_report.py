@@ -14,10 +14,15 @@ import pytest
 from click.testing import CliRunner
 from small_nets import BentFilter, Faulty, write_net
 
-from alexnet_rosetta.harness import api, cli, networks, places, record, terminal
+from alexnet_rosetta.harness import comparison as api
+from alexnet_rosetta.harness.cli import commands as cli
+from alexnet_rosetta.harness.cli import terminal
 from alexnet_rosetta.harness.errors import BadInput, RecordError
-from alexnet_rosetta.harness.report import drawing, images, page, words, write
-from alexnet_rosetta.harness.run import Options
+from alexnet_rosetta.harness.judging import places
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.reporting import record
+from alexnet_rosetta.harness.reporting.report import drawing, images, page, words, write
+from alexnet_rosetta.harness.running.prepare import Options
 
 NAMES_OF_SVG = tuple(f"http{s}://{host}" for s in ("", "s") for host in
                      ("www.w3.org", "purl.org", "creativecommons.org", "matplotlib.org"))  # fmt: skip
@@ -203,7 +208,7 @@ def test_a_report_that_cannot_be_finished_leaves_the_earlier_one(folder):
     before = (folder / "report.html").read_bytes()
     program = f"""
 import resource, signal
-from alexnet_rosetta.harness.report import write
+from alexnet_rosetta.harness.reporting.report import write
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 write({str(folder)!r})

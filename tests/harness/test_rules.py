@@ -5,10 +5,10 @@ import pytest
 from rule_nets import DEFINITION, PARAMS
 from small_nets import Faulty, write_net
 
-from alexnet_rosetta.harness import stream
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
-from alexnet_rosetta.harness.run import Options, prepare, rows
-from alexnet_rosetta.harness.sweep import Sweep
+from alexnet_rosetta.harness.reference import chunks
+from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
+from alexnet_rosetta.harness.running.sweep import Sweep
 
 
 def workload(folder, *engines, params=PARAMS, **options):
@@ -37,7 +37,7 @@ ENGINES = {"reference": PARAMS, "port": PARAMS, "legacy-cpu": without("superEps"
 @pytest.mark.parametrize("engine", ENGINES)
 def test_engines_agree(tmp_path, monkeypatch, engine, input, chunked):
     if chunked:
-        monkeypatch.setattr(stream, "CHUNK_BYTES", 1)
+        monkeypatch.setattr(chunks, "CHUNK_BYTES", 1)
     found = statuses(workload(tmp_path, engine, params=ENGINES[engine], input=input, batch=8))
     assert set(found.values()) <= {"identical", "equivalent"}
 

@@ -5,9 +5,11 @@ import pytest
 from click.testing import CliRunner
 from small_nets import Faulty
 
-from alexnet_rosetta.harness import cli, engines, networks, study
+from alexnet_rosetta.harness import engines, study
+from alexnet_rosetta.harness.cli import commands as cli
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.network import load as networks
 
 PORT = Path(__file__).parents[2] / "port"
 

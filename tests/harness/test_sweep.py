@@ -18,11 +18,11 @@ from small_nets import (
     write_net,
 )
 
-from alexnet_rosetta.harness import stream
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import BadInput
-from alexnet_rosetta.harness.run import Options, prepare, rows, step_count
-from alexnet_rosetta.harness.sweep import Sweep
+from alexnet_rosetta.harness.reference import chunks
+from alexnet_rosetta.harness.running.prepare import Options, prepare, rows, step_count
+from alexnet_rosetta.harness.running.sweep import Sweep
 
 
 def statuses(work, mode="isolated"):
@@ -160,7 +160,7 @@ def test_engines_are_compared_bit_by_bit_with_each_other(tmp_path):
 @pytest.mark.parametrize("mode", ["isolated", "propagated"])
 def test_chunks_change_nothing(tmp_path, monkeypatch, mode):
     whole = [row.to_dict() | {"seconds": None} for row in rows(workload(tmp_path, BentFilter), mode)]
-    monkeypatch.setattr(stream, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1)
     pieces = [row.to_dict() | {"seconds": None} for row in rows(workload(tmp_path, BentFilter), mode)]
     for a, b in zip(whole, pieces, strict=True):
         assert (a["layer"], a["tensor"]) == (b["layer"], b["tensor"])

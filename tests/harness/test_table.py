@@ -1,7 +1,7 @@
 import pytest
 
-from alexnet_rosetta.harness.table import Row, by_step, decisive, ratio, ratio_name, step_lines, total_seconds
-from alexnet_rosetta.harness.verdicts import Finding
+from alexnet_rosetta.harness.judging.finding import Finding
+from alexnet_rosetta.harness.judging.row import Row, by_step, decisive, ratio, ratio_name, step_lines, total_seconds
 
 
 def row(tensor, seconds, status="equivalent", share=0.1, **more):

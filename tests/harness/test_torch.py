@@ -6,7 +6,7 @@ import pytest
 from quirk_nets import CASES
 from small_nets import write_net
 
-from alexnet_rosetta.harness.api import compare
+from alexnet_rosetta.harness.comparison import compare
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.witness

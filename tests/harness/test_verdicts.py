@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import reference_specs as specs
 
-from alexnet_rosetta.harness import exact, reference
+from alexnet_rosetta.harness import reference
 from alexnet_rosetta.harness.errors import BadInput, NothingCompared, RosettaError
-from alexnet_rosetta.harness.judge import judge
-from alexnet_rosetta.harness.verdicts import SEVERITY, Finding, exit_code, summarise, worst_status
+from alexnet_rosetta.harness.judging.finding import SEVERITY, Finding, exit_code, summarise, worst_status
+from alexnet_rosetta.harness.judging.verdict import judge
+from alexnet_rosetta.harness.values import exact
 
 
 def found(*statuses):

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from alexnet_rosetta.harness import display, record
-from alexnet_rosetta.harness.api import Comparison
-from alexnet_rosetta.harness.report import charts, page
-from alexnet_rosetta.harness.table import Row
-from alexnet_rosetta.harness.verdicts import HISTOGRAM_BINS, LOWEST_EXPONENT, Finding, Worst
+from alexnet_rosetta.harness.comparison import Comparison
+from alexnet_rosetta.harness.judging.finding import HISTOGRAM_BINS, LOWEST_EXPONENT, Finding, Worst
+from alexnet_rosetta.harness.judging.row import Row
+from alexnet_rosetta.harness.reporting import lines as display
+from alexnet_rosetta.harness.reporting import record
+from alexnet_rosetta.harness.reporting.report import charts, page
 
 
 def spread(bins):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from alexnet_rosetta.harness import networks, peaks
-from alexnet_rosetta.harness.work_counts import Work, count, products
+from alexnet_rosetta.harness.bench.work import Work, count, products
+from alexnet_rosetta.harness.engines import peaks
+from alexnet_rosetta.harness.network import load as networks
 
 ALEXNET = networks.load("alexnet")
 GRAPH = ALEXNET.graph

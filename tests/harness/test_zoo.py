@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from alexnet_rosetta.harness import engines, networks, stream
-from alexnet_rosetta.harness.engines.meant import AsMeant
-from alexnet_rosetta.harness.run import Options, prepare, rows
+from alexnet_rosetta.harness import engines
+from alexnet_rosetta.harness.engines.without_defects import AsMeant
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.reference import chunks
+from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 from alexnet_rosetta.port.config import grammar
 from alexnet_rosetta.port.config.layer_types import LAYER_TYPES
 
@@ -57,9 +59,9 @@ def test_what_it_has_is_at_work():
 
 @pytest.mark.parametrize("engine", ["reference", "port"])
 @pytest.mark.parametrize("input", ["random", "exact"])
-@pytest.mark.parametrize("chunk", [stream.CHUNK_BYTES, 1])
+@pytest.mark.parametrize("chunk", [chunks.CHUNK_BYTES, 1])
 def test_no_tensor_is_different(monkeypatch, engine, input, chunk):
-    monkeypatch.setattr(stream, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", chunk)
     for row in rows(zoo(engine, input=input), "isolated"):
         assert row.findings[engine].status in ("identical", "equivalent"), (row.layer, row.step, row.tensor)
 

@@ -8,7 +8,7 @@ from alexnet_rosetta import harness
 from alexnet_rosetta.legacy import Network
 from alexnet_rosetta.port.config import load_network
 
-NETS = Path(harness.__file__).parent / "nets"
+NETS = Path(harness.__file__).parent / "network" / "shipped"
 CONSTANT = {"type": "default", "params": {}}
 
 

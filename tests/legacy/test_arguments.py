@@ -10,7 +10,7 @@ import pytest
 from legacy_networks import NETS
 from test_nvcc import primitive_launches
 
-from alexnet_rosetta.harness.golden import files
+from alexnet_rosetta.harness.checks.golden import files
 from alexnet_rosetta.legacy import Refused, cuda_source, cudaconv, use_isa
 from alexnet_rosetta.legacy._dry import DryDevice, planned
 from alexnet_rosetta.legacy.instances import instances

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alexnet_rosetta.harness.checks.golden import check, files, ordered
 from alexnet_rosetta.harness.engines.legacy import EntryPoints
-from alexnet_rosetta.harness.golden import check, files, ordered
 from alexnet_rosetta.legacy import Refused, cudaconv
 
 GOLDEN = Path(__file__).parents[1] / "golden"

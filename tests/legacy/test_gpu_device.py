@@ -10,8 +10,9 @@ from conv_calls import Layer, values
 from fake_gpu import FakeGpu
 from legacy_networks import cost, data, fc
 
-from alexnet_rosetta.harness import networks, parameters
-from alexnet_rosetta.harness.golden import files
+from alexnet_rosetta.harness.checks.golden import files
+from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.values import parameters
 from alexnet_rosetta.legacy import Network, Refused, _call, _gpu_device, cudaconv, gpu, launch_log
 from alexnet_rosetta.legacy._dry import DryDevice, planned
 from alexnet_rosetta.legacy._gpu_memory import GUARD_WORDS, Memory, MemoryFault

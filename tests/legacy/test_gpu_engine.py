@@ -5,7 +5,9 @@ import pytest
 from click.testing import CliRunner
 from fake_gpu import FakeGpu
 
-from alexnet_rosetta.harness import cli, engines, networks
+from alexnet_rosetta.harness import engines
+from alexnet_rosetta.harness.cli import commands as cli
+from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.legacy import gpu
 
 

@@ -16,7 +16,7 @@ from test_gpu_device import Steps, outcome
 from test_nvcc import kernel_name
 from thread_gpu import ROUNDED, ThreadGpu, compile_threads
 
-from alexnet_rosetta.harness.golden import files
+from alexnet_rosetta.harness.checks.golden import files
 from alexnet_rosetta.legacy import _call, cudaconv, quirks, use_isa
 from alexnet_rosetta.legacy._call import col, row
 

@@ -7,7 +7,7 @@ from legacy_networks import assert_within, data, network, same_bits
 
 from alexnet_rosetta.harness import reference
 from alexnet_rosetta.harness.errors import Unsupported
-from alexnet_rosetta.harness.run import Options, prepare, rows
+from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 from alexnet_rosetta.legacy import Network, Refused, cudaconv, launch_log
 
 ENGINE = "legacy-cpu"

@@ -17,7 +17,7 @@ from legacy_networks import (
     treefc,
 )
 
-from alexnet_rosetta.harness.run import Options, prepare, rows
+from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 from alexnet_rosetta.legacy import Network, Refused
 
 RNG = np.random.default_rng(17)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from legacy_networks import data, network, treefc
 
-from alexnet_rosetta.harness.golden import files
+from alexnet_rosetta.harness.checks.golden import files
 from alexnet_rosetta.legacy import _call, _gpu_kernels, cuda_source, cudaconv, launch_log, quirks, use_isa
 
 pytestmark = [

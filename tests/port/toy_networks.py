@@ -8,7 +8,7 @@ import pytest
 from alexnet_rosetta import harness
 from alexnet_rosetta.port import Network, load_network, set_threads
 
-NETS = Path(harness.__file__).parent / "nets"
+NETS = Path(harness.__file__).parent / "network" / "shipped"
 RATES = "epsW=.5\nepsB=.25\nmomW=.5\nmomB=.5\nwc=.25\n"
 CHAIN = """
 [data]

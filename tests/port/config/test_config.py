@@ -7,7 +7,7 @@ import pytest
 from alexnet_rosetta import harness
 from alexnet_rosetta.port.config import ConfigError, Tree, load_network
 
-NETS = Path(harness.__file__).parent / "nets"
+NETS = Path(harness.__file__).parent / "network" / "shipped"
 
 TOP = """
 [fc]

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alexnet_rosetta import harness
-from alexnet_rosetta.harness import dataset
+from alexnet_rosetta.harness.network import implied as dataset
 from alexnet_rosetta.port.config import ConfigError, load_network, read_sections
 
-NETS = Path(harness.__file__).parent / "nets"
+NETS = Path(harness.__file__).parent / "network" / "shipped"
 SHIPPED = ("tiny", "cifar", "zoo")
 FILES = [[(NETS / f"{net}{part}.cfg").read_text().splitlines() for part in ("", "-params")] for net in SHIPPED]
 KEYS = sorted({line.split("=")[0] for files in FILES for lines in files for line in lines if "=" in line})

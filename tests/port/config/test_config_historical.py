@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from alexnet_rosetta.harness import networks
-from alexnet_rosetta.harness.layers import derived, pairs
+from alexnet_rosetta.harness.checks.layers import derived, pairs
+from alexnet_rosetta.harness.network import load as networks
 
 FOLDER = os.environ.get("ROSETTA_HISTORICAL")
 pytestmark = [

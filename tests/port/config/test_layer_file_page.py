@@ -3,7 +3,7 @@
 import layer_file_page as page
 import pytest
 
-from alexnet_rosetta.harness import networks
+from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.port.config import grammar
 from alexnet_rosetta.port.config.layer_types import LAYER_TYPES
 

@@ -1,0 +1,163 @@
+"""`rosetta bench`: how long each engine takes for each layer and pass of a full training step.
+
+Engines run whole steps, each feeding itself, interleaved (one step of each in turn, after warm-up), so that what else
+the machine does touches all of them alike. Reported are medians and the spread between the quartiles. An engine on a
+graphics card times its kernels with the card's events; copies between host and card are counted apart.
+"""
+
+from dataclasses import dataclass, field, replace
+from statistics import median, quantiles
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from .. import machine
+from ..errors import NothingCompared
+from ..judging.finding import finding_of
+from ..running import prepare as run
+
+PASSES = ("forward", "backward", "update")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one layer and pass in one engine: median, and distance between the quartiles."""
+
+    seconds: float
+    spread: float
+
+    @classmethod
+    def of(cls, samples):
+        """From the samples of the repetitions."""
+        low, _, high = quantiles(samples, n=4, method="inclusive") if len(samples) > 1 else (samples[0],) * 3
+        return cls(median(samples), high - low)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a bench measured.
+
+    Attributes
+    ----------
+    options : run.Options
+    network : networks.Network
+    repeat : int
+        Timed steps of each engine.
+    timings : dict of (str, str, str) to Timing
+        By (layer, pass, engine), in the order of execution.
+    copies : dict of str to Timing
+        By engine that has them: seconds of all copies between host and card in a step, not part of ``timings``.
+    peaks : dict of str to peaks.Peak
+        By engine whose machine says what it can do at most.
+    note : str
+        Why the times say little, if they do (`machine.Watch.note`).
+    broken : dict of str to Finding
+        By engine that could not run a step to its end, why; it is not among the engines of ``options``.
+    """
+
+    options: run.Options
+    network: Any
+    repeat: int
+    timings: dict
+    copies: dict
+    peaks: dict
+    note: str = ""
+    broken: dict = field(default_factory=dict)
+
+    def total(self, engine, step="all"):
+        """Sum over the layers of a pass, or of all passes."""
+        own = [t for (_, s, name), t in self.timings.items() if name == engine and step in (s, "all")]
+        return Timing(sum(t.seconds for t in own), sum(t.spread for t in own))
+
+    def steps(self):
+        """The (layer, pass) pairs in the order of execution."""
+        return list(dict.fromkeys(key[:2] for key in self.timings))
+
+    def images_per_second(self, engine):
+        """Cases of a full step by the seconds in its layers, copies apart."""
+        return self.options.batch / self.total(engine).seconds
+
+
+def measure(options, repeat=5, done=lambda total, what: None):
+    """Time training steps.
+
+    Parameters
+    ----------
+    options : run.Options
+    repeat : int
+        Timed steps for each engine, after one that is not.
+    done : callable
+        Called after every layer and pass with how many there will be, and what it was.
+
+    Returns
+    -------
+    Measurement
+
+    Raises
+    ------
+    NothingCompared
+        No engine could run a step to its end.
+    """
+    work = run.prepare(options)
+    total = run.step_count(work, "isolated") * len(work.engines) * (repeat + 1)
+    samples, copies = {}, {}
+    watch = machine.Watch(work.threads)
+    broken = {}
+    with threadpool_limits(work.threads):
+        sessions = work.open_sessions(broken)
+        for turn in range(repeat + 1):
+            for name, session in sessions.items():
+                timed = []
+                try:
+                    for key in training_step(work, session) if name not in broken else ():
+                        timed.append((key, session.seconds(*key)))
+                        done(total, f"{f'step {turn}' if turn else 'warm-up'} {name} {key[1]} {key[0]}")
+                except Exception as error:
+                    after = f"after {' '.join(timed[-1][0])}" if timed else "first step"
+                    broken[name] = finding_of(error, after)
+                if turn and name not in broken:
+                    for key, seconds in timed:
+                        samples.setdefault((*key, name), []).append(seconds)
+                    copies.setdefault(name, []).append(copy_seconds(work, session, [key for key, _ in timed]))
+    whole = tuple(name for name in options.engines if name not in broken)
+    if not whole:
+        raise NothingCompared("no engine was timed: " + "; ".join(refusals(broken)))
+    samples = {key: values for key, values in samples.items() if key[2] in whole}
+    options = replace(options, engines=whole)
+    timings = {key: Timing.of(values) for key, values in samples.items()}
+    peaks = {engine.name: peak for engine in work.engines if (peak := getattr(engine, "peak", lambda: None)())}
+    return Measurement(options, work.network, repeat, timings,
+                       {name: Timing.of(values) for name, values in copies.items() if any(values)}, peaks,
+                       watch.note(), broken)  # fmt: skip
+
+
+def refusals(broken):
+    """In words, engines that could not run a step to its end, and why."""
+    return [f"{name}: {found.status}: {found.reason}" for name, found in broken.items()]
+
+
+def copy_seconds(work, session, steps):
+    """Seconds that a session spent on copies between host and card in a training step; 0 if it makes none."""
+    if not hasattr(session, "copy_seconds"):
+        return 0.0
+    data = [(layer.name, "forward") for layer in work.network.layers if layer.type == "data"]
+    return sum(session.copy_seconds(*key) for key in data + steps)
+
+
+def training_step(work, session):
+    """Run one training step in an engine that feeds itself; yields the (layer, pass) pairs as they are done."""
+    graph = work.network.graph
+    for layer in work.network.layers:
+        if layer.type == "data":
+            session.forward(layer.name, [work.inputs.data[layer.name]])
+        else:
+            session.forward(layer.name, None, work.mask(layer))
+            yield layer.name, "forward"
+    order = graph.backward_order()
+    for layer in order:
+        session.backward(layer.name)
+        yield layer.name, "backward"
+    for layer in order:
+        if "weightShapes" in layer.keys:
+            session.update(layer.name)
+            yield layer.name, "update"

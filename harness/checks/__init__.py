@@ -1,0 +1,1 @@
+"""Commands that check the project, and layer files, on their own."""

@@ -1,0 +1,113 @@
+"""Runs a faulty engine on the network of its fault, and holds what was reported against what should have been."""
+
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ...errors import NothingCompared, Unsupported
+from ...running.prepare import Options, prepare, rows
+from .planted import Mutant
+
+CASES = {"random": 6, "exact": 8}
+"""Cases of a scene: no multiple of any tile; a power of two for exact input."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one fault in one engine.
+
+    Attributes
+    ----------
+    fault : Fault
+    engine : str
+        The engine that the fault was put into.
+    found : dict of (str, str, str) to Finding
+        Layer, pass and tensor of the rows that failed.
+    reason : str
+        Why it was not run; empty where it was.
+    """
+
+    fault: object
+    engine: str
+    found: dict = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def elsewhere(self):
+        """Where the fault must not show, and does."""
+        return set(self.found) - self.fault.places
+
+    @property
+    def ok(self):
+        """The fault was reported at its places with its status, and nowhere else."""
+        found = [self.found[place] for place in self.fault.places if place in self.found]
+        right = len(found) == len(self.fault.places) and all(one.status == self.fault.status for one in found)
+        return right and not self.elsewhere
+
+    @property
+    def share(self):
+        """How far outside the faintest of the right places is, as a share of its bound."""
+        return min((self.found[place].share for place in self.fault.places if place in self.found), default=0.0)
+
+
+def examine(fault, engine, seed):
+    """The Outcome of a fault put into an engine.
+
+    Parameters
+    ----------
+    fault : Fault
+    engine : Engine
+        The correct engine.
+    seed : int
+        Of all values.
+    """
+    work = scene(*fault.run, seed)
+    try:
+        results = judged(work, Mutant(engine, fault.mutation))
+    except Unsupported as error:
+        return Outcome(fault, engine.name, reason=f"refused: {error}")
+    refused = [finding.reason for finding in results.values() if finding.status == "unsupported"]
+    if refused:
+        return Outcome(fault, engine.name, reason=f"refused: {refused[0]}")
+    failures = {place: finding for place, finding in results.items() if finding.fails}
+    return Outcome(fault, engine.name, failures)
+
+
+@cache
+def scene(text, input, progress, update_every, seed):
+    """The Workload of a scene, without engines."""
+    return workload(text, batch=CASES[input], input=input, progress=progress, update_every=update_every, seed=seed)
+
+
+def workload(text, **options):
+    """A Workload, without engines, over a network given as text: both layer files in one.
+
+    Parameters
+    ----------
+    text : str
+    **options
+        See `run.Options`.
+    """
+    with TemporaryDirectory() as folder:
+        path = write(text, Path(folder), "scene")
+        return replace(
+            prepare(Options(str(path), engines=("reference",), threads=1, **options)), engines=[], explains=False
+        )
+
+
+def write(text, folder, name):
+    """Write a network as its two layer files; the path of the definition."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in (f"{name}.cfg", f"{name}-params.cfg"):
+        (folder / file).write_text(text, encoding="utf-8")
+    return folder / f"{name}.cfg"
+
+
+def judged(work, engine):
+    """{(layer, pass, tensor): Finding} of an engine on a workload, in isolated mode, but for inherited differences."""
+    try:
+        found = list(rows(replace(work, engines=[engine]), "isolated"))
+    except NothingCompared as error:
+        raise error.__cause__ from None
+    return {(row.layer, row.step, row.tensor): finding for row in found for finding in row.counted().values()}

@@ -1,0 +1,235 @@
+"""What a fault of the catalogue is, and the words in which it is written down.
+
+A wrong result is a function ``wrong(layer, tensor)`` of a `CorrectLayer`; the helpers below make one from a change to
+what goes into the layer or to what comes out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .planted import Mutation
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that a person porting the engine gets wrong, and where a comparison has to report it.
+
+    Attributes
+    ----------
+    name : str
+    story : str
+        What went wrong, in one line.
+    scene : str
+        The network it is run on: a layer-definition and a layer-parameter file in one text.
+    mutation : Mutation
+    places : frozenset of (str, str, str)
+        The layer, pass and tensor of every row that must fail.
+    status : str
+        The verdict there.
+    input : str
+        ``random``, or ``exact`` for values with many ties and zeros.
+    progress : float
+        The share of the training that is done.
+    update_every : int
+        Backward passes per update.
+    """
+
+    name: str
+    story: str
+    scene: str
+    mutation: Mutation
+    places: frozenset
+    status: str = "different"
+    input: str = "random"
+    progress: float = 0.0
+    update_every: int = 1
+
+    @property
+    def run(self):
+        """What it is run on: arguments of `examine.scene` but for the seed."""
+        return self.scene, self.input, self.progress, self.update_every
+
+
+def misread(name, story, scene, layer, keys, shows, **rest):
+    """A Fault of a layer that was given wrong values.
+
+    Parameters
+    ----------
+    name, story, scene, layer, **rest
+        See `Fault`.
+    keys : callable
+        ``keys(spec)`` is a dict of the wrong values.
+    shows : str
+        ``pass tensor``, several parted by commas; ``layer pass tensor`` where it shows at another layer.
+    """
+    return Fault(name, story, scene, Mutation(layer, keys), _places(layer, shows), **rest)
+
+
+def misgiven(name, story, scene, layer, written, shows, **rest):
+    """A Fault of a layer that was given wrong arrays.
+
+    Parameters
+    ----------
+    name, story, scene, layer, **rest
+        See `Fault`.
+    written : dict of str to callable
+        By tensor, ``changed(spec, array)``, what arrives in place of the array.
+    shows : str
+        As `misread` takes it.
+    """
+    return Fault(name, story, scene, Mutation(layer, written=written), _places(layer, shows), **rest)
+
+
+def miscomputed(name, story, scene, layer, *, forward=None, backward=None, update=None, **rest):
+    """A Fault of a layer some of whose results are wrong.
+
+    Parameters
+    ----------
+    name, story, scene, layer, **rest
+        See `Fault`.
+    forward, backward, update : dict of str to callable
+        By tensor, ``wrong(layer, tensor)``, the wrong result of that pass.
+    """
+    steps = {"forward": forward, "backward": backward, "update": update}
+    results: dict[str, dict[str, Callable]] = {step: wrong for step, wrong in steps.items() if wrong}
+    places = frozenset((layer, step, tensor) for step, wrong in results.items() for tensor in wrong)
+    return Fault(name, story, scene, Mutation(layer, results=results), places, **rest)
+
+
+def _places(layer, shows):
+    words = [place.split() for place in shows.split(",")]
+    return frozenset((layer, *place) if len(place) == 2 else tuple(place) for place in words)
+
+
+BOTH = "forward acts, backward inputs_grad[0]"
+GRADIENT = "inputs_grad[0]"
+
+
+# Wrong results
+
+
+def on_input(change, i=0):
+    """The right result for ``change(layer, inputs[i])``."""
+
+    def wrong(layer, tensor):
+        inputs = list(layer.inputs)
+        inputs[i] = np.ascontiguousarray(change(layer, inputs[i]))
+        return layer.compute(tensor, inputs=inputs)
+
+    return wrong
+
+
+def on_weights(change):
+    """The right result for ``change(layer, weights)``, at every input."""
+
+    def wrong(layer, tensor):
+        count = len(layer.spec["weightShapes"])
+        return layer.compute(tensor, weights=[change(layer, layer.read(f"weights[{i}]")) for i in range(count)])
+
+    return wrong
+
+
+def on_grad(change):
+    """The right result for ``change(layer, acts_grad)``."""
+
+    def wrong(layer, tensor):
+        return layer.compute(tensor, acts_grad=np.ascontiguousarray(change(layer, layer.acts_grad)))
+
+    return wrong
+
+
+def on_result(change):
+    """``change(layer, result)``."""
+    return lambda layer, tensor: np.ascontiguousarray(change(layer, layer.compute(tensor)))
+
+
+def to_half(layer, x):
+    """Rounded to half precision."""
+    return x.astype(np.float16).astype(np.float32)
+
+
+def passed_on(layer, tensor):
+    """The gradient as it came."""
+    return layer.acts_grad.copy()
+
+
+def both(wrong, tensor="inputs_grad[0]"):
+    """Wrong in the same way forward and backward."""
+    return {"forward": {"acts": wrong}, "backward": {tensor: wrong}}
+
+
+# Shapes
+
+
+def planes(x, channels):
+    """(channels * S * S, N) as (channels, S, S, N)."""
+    side = round((len(x) // channels) ** 0.5)
+    return x.reshape(channels, side, side, -1)
+
+
+def flat(x):
+    """The reverse of `planes`."""
+    return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+
+
+def cases(layer):
+    """Number of cases N, as float32."""
+    return np.float32(layer.inputs[0].shape[1])
+
+
+# Networks
+
+COEFF = 0.5
+"""The weight of every cost."""
+
+
+def scene(text, last):
+    """A network: the layers of a text, and the ends that all networks have.
+
+    Rates, momenta, decay and initial values are large and unequal, so that no term vanishes beside another.
+
+    Parameters
+    ----------
+    text : str
+        Sections of a layer-definition and a layer-parameter file in one.
+    last : str
+        The layers that go into the ten outputs below the softmax, parted by commas.
+    """
+    return _COMMON.format(coeff=COEFF) + text + _ENDS.format(last)
+
+
+_COMMON = """
+[DEFAULT]
+epsW=0.02
+epsB=0.05
+momW=0.9
+momB=0.8
+wc=0.01
+initW=0.3
+initB=0.2
+coeff={coeff}
+topk=2
+enable=true
+
+[labels]
+type=data
+dataIdx=1
+dims=1
+"""
+
+_ENDS = """
+[top]
+type=fc
+inputs={}
+outputs=10
+
+[probs]
+type=softmax
+inputs=top
+
+[logprob]
+type=cost.logreg
+inputs=labels,probs
+"""

@@ -1,0 +1,190 @@
+"""Engines with one known fault, to see whether a comparison finds it.
+
+A fault is a layer that was given wrong values, or a layer some of whose results are wrong. Wrong results are made from
+the engine's own correct ones: the same layer on other operands, with other values, or changed afterwards. All goes
+through the verbs of a session, so any engine can be given any fault.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ...network.load import altered, parameter_shapes
+from ...values.parameters import increment
+
+FORWARD = ("acts", "cost")
+ASIDE = ("filterConns", "schedule_normals")
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """What is wrong with an engine.
+
+    Attributes
+    ----------
+    layer : str
+        Where it is wrong.
+    keys : callable or None
+        ``keys(spec)`` is a dict of the layer's values that the engine gets wrong.
+    results : Mapping of str to Mapping of str to callable
+        By pass and tensor (``acts_grad`` being the sum over several consumers), ``wrong(layer, tensor)`` computes what
+        is delivered in place of the right result, from a `CorrectLayer`.
+    written : Mapping of str to callable
+        By tensor, ``changed(spec, array)``, what the layer is given in place of an array that is written to it.
+    """
+
+    layer: str
+    keys: Callable | None = None
+    results: Mapping = field(default_factory=dict)
+    written: Mapping = field(default_factory=dict)
+
+
+class Mutant:
+    """An engine with a fault, registered nowhere, for isolated mode.
+
+    Parameters
+    ----------
+    engine : Engine
+        The correct one.
+    mutation : Mutation
+    """
+
+    def __init__(self, engine, mutation):
+        self.engine, self.mutation = engine, mutation
+        self.name = f"{engine.name}+fault"
+        if hasattr(engine, "quirks"):
+            self.quirks = engine.quirks
+
+    def probe(self):
+        """As the correct engine."""
+        return self.engine.probe()
+
+    def open(self, network, threads):
+        """A session of the engine, with the fault in it."""
+        mutation = self.mutation
+        if mutation.keys:
+            network = altered(network, {mutation.layer: mutation.keys(network.spec[mutation.layer])})
+        session = self.engine.open(network, threads)
+        if not mutation.results and not mutation.written:
+            return session
+        return MutantSession(session, CorrectLayer(self.engine, network, threads, session, mutation), mutation)
+
+
+class CorrectLayer:
+    """A layer of a correct engine, to compute with while the session of the engine runs.
+
+    Attributes
+    ----------
+    session : Session
+    spec : LayerSpec
+    inputs : list of ndarray
+    mask, acts_grad : ndarray or None
+    parts : list
+    progress : float
+        What the layer's verbs were given last.
+    given : dict of str to ndarray
+        What was written that is no parameter: sparse connections, and normals for the noise of rates.
+    """
+
+    def __init__(self, engine, network, threads, session, mutation):
+        self.session, self.spec = session, network.spec[mutation.layer]
+        self.inputs, self.mask, self.acts_grad, self.parts = [], None, None, []
+        self.cost_inputs, self.given, self.progress = [], {}, 0.0
+        self._origin = engine, network, threads
+        self.cost = network.graph.fused.get(self.spec.name)
+
+    def read(self, tensor):
+        """A copy of a tensor."""
+        return self.session.read(self.spec.name, tensor).copy()
+
+    def compute(self, tensor, *, keys=None, inputs=None, mask=None, weights=(), acts_grad=None):
+        """A tensor that the layer computes forward or backward: a session aside, so that nothing is left behind.
+
+        Parameters
+        ----------
+        tensor : str
+        keys : dict
+            Values that the layer has there in place of its own.
+        inputs, mask, weights, acts_grad
+            Operands in place of the layer's own; an empty mask is none.
+        """
+        name, inputs = self.spec.name, inputs or self.inputs
+        engine, network, threads = self._origin
+        aside = engine.open(altered(network, {name: keys or {}}), threads)
+        for own, array in self.given.items():
+            aside.write(name, own, array)
+        for parameter in parameter_shapes(self.spec):
+            owner, held = network.graph.owner(self.spec, parameter)
+            for own in (held, increment(held)):
+                aside.write(owner, own, self.session.read(owner, own).copy())
+        for i, array in enumerate(weights):
+            aside.write(name, f"weights[{i}]", array)
+        mask = self.mask if mask is None else mask
+        aside.forward(name, inputs, None if mask is None or not mask.size else mask)
+        if self.cost and self.cost_inputs:
+            aside.forward(self.cost, self.cost_inputs)
+        if tensor not in FORWARD:
+            aside.backward(name, self.acts_grad if acts_grad is None else acts_grad, self.progress)
+        return aside.read(name, tensor).copy()
+
+
+class MutantSession:
+    """A session that delivers some wrong results of one layer, and is correct otherwise."""
+
+    def __init__(self, session, layer, mutation):
+        self._session, self._layer = session, layer
+        self._results, self._written = mutation.results, mutation.written
+        self._delivered = {}
+        self.seconds, self.release = session.seconds, session.release
+        self.set_quirk = getattr(session, "set_quirk", None)
+
+    def write(self, layer, tensor, array):
+        """Set a tensor."""
+        self._delivered.pop((layer, tensor), None)
+        if layer == self._layer.spec.name:
+            changed = self._written.get(tensor)
+            array = changed(self._layer.spec, array) if changed else array
+            if tensor.startswith(ASIDE):
+                self._layer.given[tensor] = array
+        self._session.write(layer, tensor, array)
+
+    def read(self, layer, tensor):
+        """A tensor, perhaps a wrong one."""
+        wrong = self._delivered.get((layer, tensor))
+        return self._session.read(layer, tensor) if wrong is None else wrong
+
+    def forward(self, layer, inputs=None, mask=None):
+        """One layer forward."""
+        own = self._layer
+        if layer == own.cost:
+            own.cost_inputs = inputs
+        if layer == own.spec.name:
+            own.inputs, own.mask = inputs, mask
+            self._compute("forward")
+        self._session.forward(layer, inputs, mask)
+
+    def backward(self, layer, acts_grad=None, progress=0.0):
+        """One layer backward."""
+        if layer == self._layer.spec.name:
+            self._layer.acts_grad, self._layer.progress = acts_grad, progress
+            self._compute("backward")
+        self._session.backward(layer, acts_grad, progress)
+
+    def sum_grad(self, layer, parts):
+        """The gradient of an output that several layers read."""
+        wrong = self._results.get("backward", {}).get("acts_grad")
+        if layer != self._layer.spec.name or wrong is None:
+            return self._session.sum_grad(layer, parts)
+        self._layer.parts = parts
+        return wrong(self._layer, "acts_grad")
+
+    def update(self, layer, progress=0.0):
+        """One weight update of a layer."""
+        if layer == self._layer.spec.name:
+            self._compute("update")
+        self._session.update(layer, progress)
+
+    def _compute(self, step):
+        """What the layer will deliver in place of the results of its correct step, which comes after it."""
+        for tensor, wrong in self._results.get(step, {}).items():
+            if tensor != "acts_grad":
+                self._delivered[self._layer.spec.name, tensor] = wrong(self._layer, tensor)

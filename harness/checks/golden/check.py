@@ -1,0 +1,130 @@
+"""Calls every recorded case and compares outputs, launches and refusals."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from ...engines.legacy import EntryPoints
+from ...errors import NothingCompared
+from . import files, ordered
+from .bounds import bounds, must_be_identical
+
+U = 2.0**-24
+PRIMITIVES = ("unary::", "binary::", "ternary::", "agg::")
+
+
+def run(folder, echo):
+    """Check a folder of recorded files on every instruction set of this build.
+
+    Parameters
+    ----------
+    folder : path
+    echo : callable
+        Takes the lines of the report.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 1 if a case is not as recorded.
+    """
+    found = {path.stem: files.read(path) for path in files.paths(Path(folder))}
+    totals, modules = Counter(), EntryPoints.modules()
+    echo(f"{len(found)} files, instruction sets {', '.join(modules)}")
+    for name, cases in found.items():
+        for module in modules:
+            counts, problems = check_cases(cases, EntryPoints(module))
+            totals += counts
+            echo(f"{'!' if problems else '='} {name:36} {module:8} {describe(counts)}")
+            for problem in problems:
+                echo(f"    {problem}")
+    if not totals:
+        raise NothingCompared("no recorded case was called")
+    echo(f"{sum(totals.values())} calls: {describe(totals)}.")
+    return 1 if totals["not as recorded"] else 0
+
+
+def describe(counts):
+    """Counts in words."""
+    return ", ".join(f"{number} {what}" for what, number in counts.items())
+
+
+def check_cases(cases, engine):
+    """(Counter of verdicts, problems in words) of the cases of one file on one instruction set."""
+    counts, problems = Counter(), []
+    for case in cases:
+        verdict, reason = check_case(case, engine)
+        counts[verdict] += 1
+        if verdict == "not as recorded":
+            problems.append(f"case {case.number}: {reason}")
+    return counts, problems
+
+
+def check_case(case, engine):
+    """(verdict, reason) of one case: bit for bit, within the bound, refused as recorded, or not as recorded."""
+    outcome = engine.call(case.entry, case.arguments())
+    return judge(case, outcome, lambda name, actual: check_output(case, name, actual, engine))
+
+
+def judge(case, outcome, check):
+    """(verdict, reason) of what a call gave; ``check(name, output)`` gives that of one output."""
+    if case.refused or outcome.refusal:
+        if case.refused and outcome.refusal:
+            return "refused as recorded", ""
+        return "not as recorded", outcome.refusal or "the original refused this call"
+    launched = [launch for launch in outcome.launches if not any(word in launch[0] for word in PRIMITIVES)]
+    if case.entry != "neuron" and launched != case.launches():
+        return "not as recorded", f"launches {launched}, recorded {case.launches()}"
+    names = list(case.about["outputs"])
+    verdicts = [check(name, actual) for name, actual in zip(names, outcome.outputs, strict=True)]
+    return max(verdicts, key=lambda verdict: ("bit for bit", "within the bound", "not as recorded").index(verdict[0]))
+
+
+def check_output(case, name, actual, engine):
+    """(verdict, reason) of one output."""
+    recorded = expected(case, name, engine.fused)
+    if actual.shape != recorded.shape:
+        return "not as recorded", f"{name} has shape {actual.shape}, recorded {recorded.shape}"
+    same = same_bits(actual, recorded)
+    if same.all():
+        return "bit for bit", ""
+    good = same
+    if not must_be_identical(case, name, engine.fused):
+        good = within(actual, recorded, *bounds(case)[name])
+    return "within the bound" if good.all() else "not as recorded", first_difference(name, actual, recorded, good)
+
+
+def first_difference(name, actual, recorded, good):
+    """Where an output is not as recorded, in words; "" where it is."""
+    if good.all():
+        return ""
+    row, col = np.argwhere(~good)[0]
+    return (f"{name}: {(~good).sum()} of {good.size} elements, first at ({row}, {col}): "
+            f"{actual[row, col]!r}, recorded {recorded[row, col]!r}")  # fmt: skip
+
+
+def expected(case, name, fused):
+    """The output that a build must give, with or without contraction."""
+    output = f"out_{name}"
+    if not fused:
+        return case.arrays[output]
+    if output in case.fused:
+        return case.fused[output]
+    if "WeightActs" in case.entry and not case.about["entry"].endswith(":short") and ordered.rounds_products(case):
+        return ordered.weight_gradient(case, fused=True)
+    return case.arrays[output]
+
+
+def same_bits(actual, recorded):
+    """Element by element: the same bits, with +0 = -0 and any NaN = any NaN."""
+    return (actual == recorded) | (np.isnan(actual) & np.isnan(recorded))
+
+
+def within(actual, recorded, terms, magnitude):
+    """Element by element: within twice 8 sqrt(terms) u magnitude of the recorded value; non-finite alike.
+
+    Twice, because the recorded value has its own rounding errors.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        near = np.abs(actual.astype(float) - recorded) <= 2 * 8 * np.sqrt(terms) * U * magnitude
+    return np.where(np.isfinite(recorded), near, same_bits(actual, recorded))

@@ -1,0 +1,107 @@
+"""Reading recorded cases: one npz file for each entry point and generation.
+
+``k/in_<argument>`` and ``k/out_<argument>`` are the matrices of case k before and after the call in logical (rows,
+cols) order, ``meta`` describes the cases: scalars, memory order, launches, refusals. ``fma/`` beside the files holds
+the outputs whose bits change when a*b + c is contracted.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import BadInput
+from ...values.archive import Archive
+
+LARGEST = 2**30
+"""Bytes of the arrays of one file."""
+GENERATIONS = {"alexnet": 2012, "cc2": 2014}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One recorded call.
+
+    Attributes
+    ----------
+    number : int
+    about : dict
+        The description of the case in the file.
+    arrays : dict of str to ndarray
+        ``in_<argument>`` and ``out_<argument>``.
+    fused : dict of str to ndarray
+        Outputs under contraction, where they differ.
+    generation : int
+    """
+
+    number: int
+    about: dict
+    arrays: dict
+    fused: dict
+    generation: int
+
+    @property
+    def entry(self):
+        """Name of the entry point."""
+        return self.about["entry"].partition(":")[0]
+
+    @property
+    def refused(self):
+        """Whether the original refused the call."""
+        return "rejected_by_assert" in self.about
+
+    def arguments(self):
+        """Keyword arguments of the call, matrices in the memory order of the original."""
+        _, _, option = self.about["entry"].partition(":")
+        words = {} if not option else {"pooler": option} if "Pool" in self.entry else {"overload": option}
+        given = {name: self._operand(name, d) for name, d in self.about["inputs"].items() if not d.get("unset")}
+        return {**given, **self.about["scalars"], **words, "generation": self.generation}
+
+    def _operand(self, name, about):
+        array = self.arrays.get(f"in_{name}")
+        if array is None:                                   # refused calls come without contents
+            array = np.zeros(about["shape"], np.int32 if name == "colorIndices" else np.float32)
+        if about.get("trans"):
+            return np.asfortranarray(array)
+        if about.get("stride"):
+            wide = np.full((len(array), about["stride"]), np.nan, np.float32)
+            wide[:, : array.shape[1]] = array
+            return wide[:, : array.shape[1]]
+        return array
+
+    def launches(self):
+        """(kernel, grid, block) of the recorded launches."""
+        return [(r["kernel"], tuple(r["grid"]), tuple(r["block"])) for r in self.about["launches"]]
+
+
+def read(path):
+    """The cases of a file; BadInput if it is none."""
+    arrays = _load(path)
+    fused_path = path.parent / "fma" / path.name
+    fused = _load(fused_path) if fused_path.exists() else {}
+    try:
+        cases = json.loads(str(arrays["meta"]))["cases"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path}: not a file of recorded cases", hint="see tests/golden/PROVENANCE.md") from error
+    generation = GENERATIONS.get(path.stem.rpartition("_")[2], 2011)
+    return [Case(k, about, _of_case(arrays, k), _of_case(fused, k), generation) for k, about in enumerate(cases)]
+
+
+def paths(folder):
+    """The recorded files of a folder; BadInput if there are none."""
+    folder = Path(folder)
+    found = sorted(folder.glob("*.npz"))
+    if not found:
+        raise BadInput(f"{folder}: no recorded cases (*.npz) here", hint="the project's are in tests/golden")
+    return found
+
+
+def _load(path):
+    archive = Archive(path, "see tests/golden/PROVENANCE.md")
+    return archive.load(archive.headers, LARGEST)
+
+
+def _of_case(arrays, k):
+    prefix = f"{k}/"
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}

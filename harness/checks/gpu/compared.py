@@ -1,0 +1,72 @@
+"""The parts ``exact``, ``alexnet``, ``cifar``, ``zoo``: whole networks, every tensor of every layer and pass judged."""
+
+from collections import Counter
+from importlib.util import find_spec
+
+from ... import comparison as api
+from ...judging.finding import summarise
+from ...judging.row import decisive
+from ...running.prepare import Options
+from .target import WITNESSES
+
+
+def exact(job):
+    """The exact tier: values for which nothing may round."""
+    sentences = []
+    for net, batch in job.settings.exact.items():
+        found = job.numbers[net] = {}
+        compare_net(job, found, net, batch, "exact")
+        sentences.append(f"{net}: {found['sentence']}")
+    return " ".join(sentences)
+
+
+def comparison(net):
+    """The part that compares a network, isolated, all passes."""
+
+    def compared(job):
+        compare_net(job, job.numbers, net, job.settings.batches[net], pictures())
+        return job.numbers["sentence"]
+
+    return compared
+
+
+def pictures():
+    """``photos`` where the photographs are installed, else ``random``."""
+    return "photos" if find_spec("skimage") and find_spec("PIL") else "random"
+
+
+def compare_net(job, found, net, batch, kind):
+    """Compare the engine with the witnesses; what is found goes into ``found`` row by row."""
+    engines = job.target.engines(*WITNESSES)
+    found |= {"engines": engines, "batch": batch, "input": kind, "rows": []}
+    rows = []
+
+    def on_row(row):
+        rows.append(row)
+        found["rows"].append(flat(row))
+        found.update(summary(rows, engines))
+        job.check_time()
+
+    options = Options(net, engines=engines, input=kind, batch=batch, threads=job.threads)
+    api.execute(options, on_row=on_row)
+    if not rows:
+        job.problems.append(f"{net}: nothing was compared")
+    job.problems.extend(f"{net}: {name} is {finding.status}" for name, finding in decisive(rows) if not finding.agrees)
+
+
+def flat(row):
+    """A row as the evidence keeps it."""
+    findings = {name: [found.status, found.share] for name, found in row.findings.items()}
+    return {"layer": row.layer, "pass": row.step, "tensor": row.tensor, "verdicts": findings,
+            "bits_that_differ": row.bitwise}  # fmt: skip
+
+
+def summary(rows, engines):
+    """Counts of verdicts, closest calls and tensors with equal bits so far."""
+    verdicts = {name: Counter(row.findings[name].status for row in rows if name in row.findings) for name in engines}
+    closest = {name: max((row.findings[name].share for row in rows if name in row.findings), default=0.0)
+               for name in engines}  # fmt: skip
+    pairs = dict.fromkeys(pair for row in rows for pair in row.bitwise)
+    equal = Counter(pair for row in rows for pair, differing in row.bitwise.items() if not differing)
+    return {"sentence": summarise(decisive(rows)), "verdicts": verdicts, "largest_share_of_the_bound": closest,
+            "tensors": len(rows), "tensors_with_equal_bits": {pair: equal[pair] for pair in pairs}}  # fmt: skip

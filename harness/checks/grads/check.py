@@ -1,0 +1,86 @@
+"""The run: every tensor of every layer, in the reference and in the port, and the historical check of the engine."""
+
+from threadpoolctl import threadpool_limits
+
+from ...errors import BadInput, meant
+from ...network import load as networks
+from ...running.prepare import check_memory
+from . import by_design, historical, legacy
+from .difference import Check
+from .row import HEADER, Row, exit_code, sentence
+from .subjects import Formulas, Port
+from .units import learning_network, units
+
+SUBJECTS = {subject.name: subject for subject in (Formulas, Port)}
+ENGINES = (*SUBJECTS, legacy.ENGINE)
+
+
+def run(echo, net, params=None, engines=ENGINES, batch=4, seed=0, elements=8, allow=()):
+    """Check the gradients of a network.
+
+    Parameters
+    ----------
+    echo : callable
+        Takes the lines that it prints.
+    net, params : str
+        As `networks.load`.
+    engines : sequence of str
+        Of `ENGINES`.
+    batch : int
+        Number of cases of the checks in float64.
+    seed : int
+        Of all values.
+    elements : int
+        How many elements of each tensor the historical check moves; 0: all.
+    allow : sequence of str
+        ``unsupported``, ``inconclusive``: what is so does not make the code 3.
+
+    Returns
+    -------
+    int
+        0: all gradients agree, are approximate by design or explained by a quirk; 1: one is wrong; 3: one was not
+        decided.
+    """
+    unknown = [name for name in engines if name not in ENGINES]
+    if unknown or not engines:
+        hint = meant(", ".join(unknown), ENGINES, f"engines: {', '.join(ENGINES)}")
+        raise BadInput(f"gradients of {', '.join(unknown)!r} are not checked", hint=hint)
+    network = learning_network(networks.load(net, params))
+    check_memory(network, 2 * batch, 2)
+    echo(f"{network.name}: {len(network.layers)} layers; {batch} cases in float64, {historical.CASES} in float32")
+    echo(HEADER)
+    found = []
+    with threadpool_limits(1):
+        for row in rows(network, engines, batch, seed, elements):
+            found.append(row)
+            echo(row.line())
+    echo(sentence(found))
+    return exit_code(found, allow)
+
+
+def rows(network, engines, batch, seed, elements):
+    """Yield the Row of every tensor of every layer, for each engine."""
+    subjects = [SUBJECTS[name](network) for name in engines if name in SUBJECTS]
+    if subjects:
+        for unit in units(network, batch, seed):
+            for subject in subjects:
+                yield from _in_float64(subject, unit, seed)
+    if legacy.ENGINE in engines:
+        yield from legacy.Historical(historical.historical_network(network), seed, elements).rows()
+
+
+def _in_float64(subject, unit, seed):
+    layer = unit.layer
+    kind = layer.type if unit.cost is None else f"{layer.type} + {unit.cost.type}"
+    reason = by_design.no_gradient(layer)
+    if reason:
+        yield Row(subject.name, layer.name, kind, "", "no gradient", note=reason)
+        return
+    approximation = by_design.approximation(layer)
+    check = Check(subject, unit, seed, approximation and approximation.stand_in(unit))
+    for tensor in check.gradients:
+        slope = check.slope(tensor)
+        status, note = slope.status, slope.reason
+        if approximation and status == "agrees":
+            status, note = "by design", approximation.text
+        yield Row(subject.name, layer.name, kind, tensor, status, slope.error, slope.allowed, slope.step, note)

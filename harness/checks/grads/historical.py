@@ -1,0 +1,156 @@
+"""The gradient check of 2012, on the engine of 2012, in float32 (network-and-solver 10).
+
+For every weight matrix and bias: add a step to one element, run the network forward, and compare the rise of the cost,
+(C - C0) / (N h), with minus the gradient of a gradient-checking pass, divided by N. A tensor passes if
+
+    ‖numeric - analytic‖ / ‖analytic‖ < 0.02.
+
+Forward differences with such steps are coarse: where rectified units or maxima switch within a step the rule fails for
+right gradients too. So three things are ours. A tensor that fails is tried again with half the step, up to `HALVINGS`
+times. If it fails with every step, the errors e(h) decide. Rounding of the cost in float32 makes errors of R/h, and R
+is seen with the smallest steps. Where R/h is below 2 %, a wrong gradient is as far off with the step h as with 2h;
+
+    ‖e(h)‖ <= ‖e(2h) - e(h)‖ + R/h
+
+says that the size of the step or rounding is all that is seen. One such step, or none with R/h below 2 %, and the
+check is inconclusive. And unless told otherwise, a sample of the elements is moved, not all of them. Where the
+gradient of all these is 0, the rise is held against 2 % itself, and a rise of 0 is inconclusive.
+
+cost.tica reports another number than what its gradient follows, so its coefficient is taken as 0.
+"""
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from ...network.graph import is_cost
+from ...network.load import parameter_shapes
+from ...network.tensors import gradient, increment, index
+from ...values.noise import Tape, generator
+from ...values.parameters import owned
+
+THRESHOLD = 0.02
+STEPS = {"conv": (0.02, 0.05), "local": (0.02, 0.05), "fc": (0.01, 0.01), "treefc": (0.001, 0.01)}
+"""Step of weights and of biases, by type of layer."""
+
+HALVINGS = 8
+CASES = 2
+"""Cases of the minibatch: gradients of many cases average out, the rounding of their cost does not."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """What was found for one tensor: verdict, relative error, the step it was found with."""
+
+    status: str
+    error: float
+    step: float
+
+
+class Checker:
+    """A network in a gradient-checking pass.
+
+    Parameters
+    ----------
+    network : Network
+        All learning rates positive.
+    session : engines.legacy.LegacySession
+    values : dict of str to dict of str to ndarray
+        Weights, biases and connections, by layer and tensor.
+    data : dict of str to ndarray
+        The minibatch.
+    seed : int
+    """
+
+    def __init__(self, network, session, values, data, seed):
+        self.graph, self.session, self.values, self.data, self.seed = network.graph, session, values, data, seed
+        session.set_pass_type("gc")
+        self.cases = next(iter(data.values())).shape[1]
+        self.tape, self.costs = Tape(seed), [layer for layer in network.layers if is_cost(layer)]
+        for layer, tensor, array in owned(network, values):
+            session.write(layer, tensor, array)
+        self._forward(network.layers)
+        self.cost = self._total()
+        for layer in self.graph.backward_order():
+            session.backward(layer.name)
+
+    def ratio(self, layer, tensor, elements):
+        """The Ratio of a tensor, over so many elements; 0: all."""
+        direct = layer.type in ("fc", "local") and index(tensor) is not None
+        grads = self.session.read(layer.name, (increment if direct else gradient)(tensor))
+        where = self._sample(layer, tensor, grads.shape, elements)
+        analytic = -np.array([grads[place] for place in where], np.float64) / self.cases
+        size, first = np.linalg.norm(analytic) or 1.0, STEPS[layer.type][index(tensor) is None]
+        steps, errors = [first / 2**k for k in range(HALVINGS + 1)], []
+        for step in steps:
+            errors.append((self._numeric(layer, tensor, where, step) - analytic) / size)
+            if np.linalg.norm(errors[-1]) < THRESHOLD:
+                status = "agrees" if analytic.any() else "inconclusive"
+                return Ratio(status, float(np.linalg.norm(errors[-1])), step)
+        best = int(np.argmin(np.linalg.norm(errors, axis=1)))
+        return Ratio(_failed(steps, errors), float(np.linalg.norm(errors[best])), steps[best])
+
+    def _numeric(self, layer, tensor, where, step):
+        """Rises of the cost, per case and step."""
+        above, original, found = self.above(layer), self.values[layer.name][tensor], []
+        for place in where:
+            moved = original.copy()
+            moved[place] += np.float32(step)
+            self.session.write(layer.name, tensor, moved)
+            self._forward(above)
+            found.append((self._total() - self.cost) / (self.cases * (moved[place] - np.float64(original[place]))))
+        self.session.write(layer.name, tensor, original)
+        self._forward(above)
+        return np.array(found)
+
+    def _sample(self, layer, tensor, shape, elements):
+        order = generator(self.seed, "elements", layer.name, tensor).permutation(int(np.prod(shape)))
+        return [np.unravel_index(k, shape) for k in (order[:elements] if elements else order)]
+
+    def above(self, layer):
+        """The layer and all that depend on it or use its weights, in order."""
+        found = {layer.name}
+        for name, other in self.graph.layers.items():
+            if found.intersection(other.inputs) or layer.name in other.get("weightSourceLayers", ()):
+                found.add(name)
+        return [other for name, other in self.graph.layers.items() if name in found]
+
+    def _forward(self, layers):
+        for layer in layers:
+            given = [self.data[layer.name]] if layer.type == "data" else None
+            self.session.forward(layer.name, given, self.tape.mask(layer, self.cases, "gc"))
+
+    def _total(self):
+        return sum(layer["coeff"] * float(self.session.read(layer.name, "cost")[0]) for layer in self.costs)
+
+
+def _failed(steps, errors):
+    """``different`` or ``inconclusive``: what errors above the threshold with every step say."""
+    rounding = np.linalg.norm(errors[-2] - errors[-1]) * steps[-1]
+    telling = [k for k, step in enumerate(steps) if k and rounding / step < THRESHOLD]
+    unclear = [
+        k
+        for k in telling
+        if np.linalg.norm(errors[k]) <= np.linalg.norm(errors[k - 1] - errors[k]) + rounding / steps[k]
+    ]
+    return "different" if telling and not unclear else "inconclusive"
+
+
+def historical_network(network):
+    """The network without what the rule of 2012 cannot judge: cost.tica counts nothing."""
+    layers = tuple(
+        replace(layer, keys=MappingProxyType(layer.keys | {"coeff": 0.0})) if layer.type == "cost.tica" else layer
+        for layer in network.layers
+    )
+    return replace(network, spec=replace(network.spec, layers=layers))
+
+
+def weighted(network):
+    """(layer, tensor) of all own parameters, layers in alphabetical order, as the engine of 2012 went."""
+    graph = network.graph
+    taking_part = {layer.name for layer in graph.backward_order()}
+    for layer in sorted(network.layers, key=lambda layer: layer.name):
+        for tensor in parameter_shapes(layer):
+            if layer.name in taking_part and graph.owner(layer, tensor) == (layer.name, tensor):
+                yield layer, tensor

@@ -1,0 +1,82 @@
+"""The lines of a check of gradients: one for each tensor and engine, and the sentence about all of them."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from ...judging.finding import UNDECIDED
+
+MARKS = {
+    "agrees": "✓",
+    "by design": "≈",
+    "explained": "*",
+    "no gradient": "-",
+    "inconclusive": "?",
+    "unsupported": "-",
+    "different": "✗",
+}
+WORDS = {
+    "agrees": "agrees",
+    "by design": "approximate by design",
+    "explained": "explained",
+    "no gradient": "no gradient",
+    "inconclusive": "inconclusive",
+    "unsupported": "not checked",
+    "different": "different",
+}
+COLUMNS = "{} {:10} {:16} {:24} {:10} {:>8} {:>8} {:>8}  {}"
+HEADER = COLUMNS.format(" ", "engine", "layer", "type", "tensor", "error", "allowed", "step", "verdict")
+
+
+@dataclass(frozen=True)
+class Row:
+    """The verdict on the gradient of one tensor.
+
+    Attributes
+    ----------
+    engine, layer, type, tensor : str
+    status : str
+        A key of `MARKS`.
+    error, allowed : float or None
+        How far the gradient is from the difference, and how far it may be, in parts of the slope.
+    step : float or None
+        Of the difference, in parts of the tensor's size (of the historical check: absolute).
+    note : str
+    """
+
+    engine: str
+    layer: str
+    type: str
+    tensor: str
+    status: str
+    error: float | None = None
+    allowed: float | None = None
+    step: float | None = None
+    note: str = ""
+
+    def line(self):
+        """The row as it is printed."""
+        numbers = ["" if x is None else f"{x:.1e}" for x in (self.error, self.allowed, self.step)]
+        verdict = WORDS[self.status] + (f": {self.note}" if self.note else "")
+        return COLUMNS.format(MARKS[self.status], self.engine, self.layer, self.type, self.tensor, *numbers, verdict)
+
+
+def sentence(rows):
+    """The plain words at the end."""
+    counts = Counter(row.status for row in rows)
+    checked = len(rows) - counts["no gradient"]
+    others = ("different", "by design", "explained", "inconclusive", "unsupported")
+    more = "".join(f", {counts[status]} {WORDS[status]}" for status in others if counts[status])
+    agree = [row for row in rows if row.status == "agrees" and row.allowed]
+    closest = max(agree, key=lambda row: row.error / row.allowed, default=None)
+    if closest:
+        name = f"{closest.engine} {closest.layer} {closest.tensor}"
+        more += f"; the closest call, {name}, used {closest.error / closest.allowed:.2g} of what is allowed"
+    return f"{counts['agrees']} of {checked} gradients agree with differences{more}."
+
+
+def exit_code(rows, allow=()):
+    """1 if a gradient is wrong, 3 if one was not decided (but for statuses in ``allow``) or none agrees, else 0."""
+    statuses = {row.status for row in rows}
+    if "different" in statuses:
+        return 1
+    return 3 if (statuses - set(allow)) & set(UNDECIDED) or "agrees" not in statuses else 0

@@ -1,0 +1,168 @@
+"""What is checked one at a time: a layer with its inputs and parameters, at a point where its formula has a derivative.
+
+A *unit* is a layer, or a layer and the cost that goes backward in one step with it. Its gradient is checked at inputs
+like those it sees in the network: float64 outputs of the reference, moved a little towards uniform random numbers,
+because there rectified units and pooling windows tie (zeros below a maximum), and a tie has no derivative. Positive
+numbers stay positive and probabilities stay below 1. Weights are normal with variance 1 / (numbers they meet), so that
+no layer is dead or saturated whatever the file's initW is; every learning rate is positive, or history would compute no
+gradient.
+"""
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ...network.cost_inputs import READERS
+from ...network.graph import is_cost
+from ...network.load import parameter_shapes, plain
+from ...network.tensors import index
+from ...reference import op
+from ...values import inputs, parameters
+from ...values.noise import Tape, generator
+
+TOWARDS_UNIFORM = 0.2
+BIAS = 0.1
+"""Standard deviation of the biases."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A layer at a point.
+
+    Attributes
+    ----------
+    layer : LayerSpec
+    cost : LayerSpec or None
+        The cost it is fused with.
+    labels : ndarray or None
+        What that cost compares with.
+    values : dict of str to ndarray
+        float64: ``inputs[i]``, ``weights[i]``, ``biases``; matrices that are shared are the same array.
+    connections : dict of str to ndarray
+        ``filterConns[i]``, integers.
+    mask : ndarray or None
+        What is random in the layer.
+    """
+
+    layer: Any
+    cost: Any
+    labels: Any
+    values: dict
+    connections: dict
+    mask: Any
+
+    @property
+    def inputs(self):
+        """The values of the inputs, in order."""
+        return [self.values[f"inputs[{i}]"] for i in range(len(self.layer.inputs))]
+
+    @property
+    def params(self):
+        """The parameters as the reference takes them."""
+        count = len(self.layer.get("weightShapes", ()))
+        return {"weights": [self.values[f"weights[{i}]"] for i in range(count)], "biases": self.values.get("biases")}
+
+    def plain(self):
+        """The layer as a plain dict, with its connections."""
+        return plain(self.layer, self.connections)
+
+    @property
+    def priced(self):
+        """The layer whose cost is the unit's only output, if there is one."""
+        return self.layer if is_cost(self.layer) else self.cost
+
+    def constant(self, i):
+        """True for the labels or targets of a cost, which get no gradient."""
+        return _is_constant(self.layer, i)
+
+    def collected(self, gradients):
+        """Gradients by use as gradients by array: a matrix that is used twice has the sum, under its first name."""
+        first, found = {}, {}
+        for name, array in self.values.items():
+            if name in gradients:
+                own = first.setdefault(id(array), name)
+                found[own] = found[own] + gradients[name] if own in found else gradients[name]
+        return found
+
+    def moved(self, tensor, array):
+        """The unit with another array in all its uses."""
+        uses = [name for name, used in self.values.items() if used is self.values[tensor]]
+        return replace(self, values=self.values | dict.fromkeys(uses, array))
+
+
+def learning_network(network):
+    """The network with every learning rate 1, and nothing else in the solver."""
+    layers = tuple(replace(layer, keys=MappingProxyType(_learning_keys(layer))) for layer in network.layers)
+    return replace(network, spec=replace(network.spec, layers=layers))
+
+
+def values(network, seed):
+    """Weights, biases and connections for a check of gradients, float64."""
+    drawn = parameters.make(network, seed)
+    for name, tensors in drawn.items():
+        layer = network.graph.layers[name]
+        for tensor in parameter_shapes(layer):
+            random = generator(seed, "gradients", name, tensor)
+            scale = BIAS if index(tensor) is None else layer["weightsPerFilter"][index(tensor)] ** -0.5
+            tensors[tensor] = scale * random.standard_normal(tensors[tensor].shape)
+    return parameters.share(network, drawn)
+
+
+def units(network, batch, seed):
+    """Yield the Unit of every layer that has inputs, in topological order; a fused cost belongs to its partner.
+
+    Parameters
+    ----------
+    network : Network
+    batch : int
+        Number of cases.
+    seed : int
+    """
+    graph, own, tape = network.graph, values(network, seed), Tape(seed)
+    acts = {name: np.float64(array) for name, array in inputs.make(network, "random", batch, seed).data.items()}
+    for layer in network.layers:
+        if layer.type == "data":
+            continue
+        unit = _unit(graph, layer, acts, own.get(layer.name, {}), tape.mask(layer, batch), seed)
+        if layer.name not in graph.fused.values():
+            yield unit
+        if not is_cost(layer):
+            at = [acts[source] for source in layer.inputs]
+            acts[layer.name] = op(unit.plain()).forward(at, unit.params, mask=unit.mask).value.astype(np.float64)
+
+
+def _unit(graph, layer, acts, own, mask, seed):
+    given = {}
+    for i, source in enumerate(layer.inputs):
+        random = generator(seed, "point", layer.name, i)
+        given[f"inputs[{i}]"] = acts[source] if _is_constant(layer, i) else _generic(acts[source], random)
+    cost = graph.layers[graph.fused[layer.name]] if layer.name in graph.fused else None
+    return Unit(
+        layer,
+        cost,
+        acts[cost.inputs[0]] if cost else None,
+        given | {tensor: own[tensor] for tensor in parameter_shapes(layer)},
+        {name: array for name, array in own.items() if name.startswith("filterConns")},
+        mask,
+    )
+
+
+def _generic(x, random):
+    size = np.sqrt(np.mean(np.square(x))) or 1.0
+    return (1 - TOWARDS_UNIFORM) * x + TOWARDS_UNIFORM * size * random.random(x.shape)
+
+
+def _is_constant(layer, i):
+    """True for the labels or targets of a cost."""
+    return i == 0 and READERS.get(layer.type, "gates") != "gates"
+
+
+def _learning_keys(layer):
+    keys, constant = dict(layer.keys), {"type": "default", "params": {}}
+    if "epsB" in keys:
+        count = len(keys["epsW"])
+        keys |= {"epsB": 1.0, "momB": 0.0, "epsW": (1.0,) * count, "momW": (0.0,) * count, "wc": (0.0,) * count}
+        keys |= {"schedW": constant, "schedB": constant, "superEps": 0.0}
+    return keys

@@ -1,0 +1,165 @@
+"""Which layer-definition file of a folder goes with which layer-parameter file.
+
+A record ``expected.json.gz`` in the folder names its pairs. All other files are paired by their names: ``layers-X.cfg``
+with ``layer-params-X.cfg``, ``X.cfg`` with ``X-params.cfg``; a parameter file that has no definition of its own name
+goes with the definition whose name begins like its own (``layer-params-X-anything.cfg``), or with the one that its
+comments name ("def file X"; config-format 17).
+"""
+
+import gzip
+import json
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import BadInput
+from ...network.implied import DataSet, flat_tree
+
+RECORD = "expected.json.gz"
+_NAMED = re.compile(r"\bdef(?:inition)?\s+file\s+#?([\w.-]*\w)", re.IGNORECASE)
+_HEAD = 64 * 2**10
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A definition file and what belongs to it.
+
+    Attributes
+    ----------
+    name : str
+        ``definition + parameters``, the first relative to the folder; the definition where there are no parameters.
+    definition, params : Path
+        ``params`` may be None.
+    data : DataSet or None
+        What the record says about the data set.
+    layers : dict or None
+        The record's derived values, by layer and key.
+    """
+
+    name: str
+    definition: Path
+    params: Path | None
+    data: DataSet | None = None
+    layers: Any = None
+
+
+def find(folder, only=()):
+    """The pairs of a folder.
+
+    Parameters
+    ----------
+    folder : path
+        Subfolders count.
+    only : sequence of str
+        Parts of names; by default all pairs.
+
+    Returns
+    -------
+    pairs : list of Pair
+        In the order of their names.
+    alone : list of Path
+        Parameter files that no definition was found for.
+
+    Raises
+    ------
+    BadInput
+        No such folder, no layer files, a damaged record, nothing of that name.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is no folder", hint="DIR is a folder with layer files, such as layers-X.cfg")
+    pairs = recorded(folder)
+    used = {path for pair in pairs for path in (pair.definition, pair.params)}
+    files = [path for path in sorted(folder.rglob("*.cfg")) if path not in used and path.is_file()]
+    more, alone = _by_name(folder, files, {pair.definition for pair in pairs})
+    pairs = sorted([*pairs, *more], key=lambda pair: pair.name)
+    if not pairs and not alone:
+        raise BadInput(f"{folder} holds no layer files", hint="their names end in .cfg")
+    chosen = [pair for pair in pairs if not only or any(part in pair.name for part in only)]
+    if only and not chosen:
+        raise BadInput(f"no pair has {' or '.join(map(repr, only))} in its name", hint=f"pairs: {_some(pairs)}")
+    return chosen, [] if only else alone
+
+
+def recorded(folder):
+    """The pairs of the record in a folder, with their data set and derived values; none without a record.
+
+    Raises
+    ------
+    BadInput
+        The record cannot be read, or names a file that is not in the folder.
+    """
+    path = Path(folder) / RECORD
+    if not path.is_file():
+        return []
+    try:
+        record = json.loads(gzip.decompress(path.read_bytes()))
+        return [_recorded(Path(folder), name, facts) for name, facts in record.items()]
+    except (OSError, EOFError, ValueError, zlib.error, AttributeError, KeyError, TypeError) as error:
+        if isinstance(error, BadInput):
+            raise
+        hint = "it maps 'definition + parameters' to dims, classes and layers, as JSON, gzipped"
+        raise BadInput(f"{path} cannot be used ({type(error).__name__}: {error})", hint=hint) from error
+
+
+def _recorded(folder, name, facts):
+    files = [folder / part for part in name.split(" + ")]
+    inside = all(path.resolve().is_relative_to(folder.resolve()) and path.is_file() for path in files)
+    if len(files) != 2 or not inside:
+        raise BadInput(f"{folder / RECORD}: {name!r} does not name two files of the folder")
+    layers = facts["layers"]
+    tree = next((layer for layer in layers.values() if layer.get("type") == "treefc"), None)
+    data = DataSet(
+        dict(enumerate(facts["dims"])), facts["classes"], tree and flat_tree(tree["outputs"], tree["rootLabel"])
+    )
+    definition, params = files
+    short = params.name if params.parent == definition.parent else params.relative_to(folder)
+    return Pair(f"{definition.relative_to(folder)} + {short}", definition, params, data, layers)
+
+
+def _by_name(folder, files, known):
+    """Pairs of the other files, and what is left over; definitions that are ``known`` already may serve again."""
+    definitions = {path for path in files if not _is_params(path)} | known
+    pairs, alone, served = [], [], set(known)
+    for path in files:
+        if _is_params(path):
+            own = _definition_of(path, [other for other in definitions if other.parent == path.parent])
+            served.add(own)
+            if own is None:
+                alone.append(path)
+            else:
+                pairs.append(Pair(f"{own.relative_to(folder)} + {path.name}", own, path))
+    rest = sorted(definitions - served)
+    return pairs + [Pair(str(path.relative_to(folder)), path, None) for path in rest], alone
+
+
+def _is_params(path):
+    return path.stem.startswith("layer-params") or path.stem.endswith("-params")
+
+
+def _key(path):
+    """What two file names of a pair have in common."""
+    name = path.stem
+    for prefix in ("layer-params", "layers"):
+        if name.startswith(prefix):
+            return name.removeprefix(prefix).lstrip("-._")
+    return name.removesuffix("-params")
+
+
+def _definition_of(params, definitions):
+    key, keys = _key(params), {_key(path): path for path in definitions}
+    begins = [own for own in keys if own and key.startswith(f"{own}-")]
+    if key in keys:
+        return keys[key]
+    if begins:
+        return keys[max(begins, key=len)]
+    with params.open(encoding="latin-1") as text:
+        named = _NAMED.search(text.read(_HEAD))
+    return keys.get(named[1]) if named else None
+
+
+def _some(pairs):
+    names = [pair.name for pair in pairs]
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -1,0 +1,1 @@
+"""The command line: options, and what a terminal shows of a run."""

@@ -1,0 +1,373 @@
+"""The command ``rosetta``."""
+
+import codecs
+import logging
+import os
+import signal
+import sys
+from contextlib import suppress
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from ..engines import DEFAULT
+from ..errors import RosettaError, Unsupported, one_line
+from ..judging.finding import UNDECIDED
+from ..network.load import RULES, load
+from ..reference.views import PASS_TYPES
+from ..reporting.lines import printable
+from ..running.prepare import MODES
+from ..running.sweep import STEPS
+
+INTERRUPTED = 130
+NOBODY_READS = 141
+"""The exit codes of a program that the signals of Ctrl-C and of a closed pipe end."""
+
+FIRST_STEPS = """\
+AlexNet's engine of 2012 beside a modern port, compared layer by layer. Five commands to start with:
+
+  rosetta doctor                     what can run on this machine
+  rosetta list                       networks, engines and inputs that come with it
+  rosetta compare tiny               every layer type at toy size, in seconds
+  rosetta compare alexnet            the network of the 2012 paper on real photographs
+  rosetta report runs/tiny           a report from an earlier comparison
+
+Each command explains itself with --help.
+"""
+
+
+class Rosetta(click.Group):
+    """A group whose commands end errors with one line and the exit code they stand for."""
+
+    def parse_args(self, ctx, args):
+        """Take ``--debug`` wherever it stands."""
+        end = args.index("--") if "--" in args else len(args)
+        found = ["--debug"] if "--debug" in args[:end] else []
+        return super().parse_args(ctx, found + [arg for arg in args[:end] if arg != "--debug"] + args[end:])
+
+    def invoke(self, ctx):
+        """Run a command; 2 is the exit code of bad input."""
+        try:
+            logging.basicConfig(format="%(message)s")
+            logging.getLogger(__package__.rpartition(".")[0]).setLevel(logging.DEBUG if ctx.params.get("debug") else logging.WARNING)
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BrokenPipeError:
+            with suppress(OSError):  # what is still in the buffer goes nowhere, without a word
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(NOBODY_READS)
+        except KeyboardInterrupt:
+            _say("rosetta: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            expected = isinstance(error, RosettaError) or hasattr(error, "hint")
+            text = str(error) if expected else f"internal error: {type(error).__name__}: {error}; --debug shows more"
+            _say(f"rosetta: {one_line(text)}", err=True)
+            ctx.exit(getattr(error, "exit_code", 2))
+
+
+def _say(text, err=False):
+    click.echo(printable(text), err=err)
+
+
+def _version(ctx, param, value):
+    if value:
+        from ..machine import commit
+
+        _say(f"rosetta {version('alexnet-rosetta')}, commit {commit() or 'unknown'}")
+        ctx.exit()
+
+
+@click.group(cls=Rosetta, invoke_without_command=True)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+              help="Say which version and commit this is.")  # fmt: skip
+@click.option("--debug", is_flag=True, help="Show tracebacks with errors; may stand anywhere.")
+@click.pass_context
+def cli(ctx, debug):
+    """Compare the AlexNet engine of 2012 with a modern port, layer by layer."""
+    if ctx.invoked_subcommand is None:
+        click.echo(FIRST_STEPS, nl=False)
+
+
+@cli.command("list")
+@click.argument("what", default="all", type=click.Choice(["all", "quirks"]))
+@click.option("--markdown", is_flag=True, help="The ledger of quirks as the page of the guide.")
+@click.option("--net", help="With quirks: those that touch a layer of that network, and which.")
+@click.option("--params", metavar="FILE", help="Its layer-parameter file; by default X-params.cfg beside X.cfg.")
+def list_command(what, markdown, net, params):
+    """List the networks, engines and inputs that come with the package; or its ledger of quirks."""
+    from ..quirks import listing
+    from . import doctor
+
+    if net is not None and what == "quirks":
+        lines = listing.touching(load(net, params))
+    elif markdown:
+        lines = listing.page()
+    else:
+        lines = listing.lines() if what == "quirks" else doctor.listing()
+    for line in lines:
+        _say(line)
+
+
+@cli.command("doctor")
+def doctor_command():
+    """Say which engines can run here, on what, and why not."""
+    from . import doctor
+
+    for line in doctor.diagnosis():
+        _say(line)
+
+
+def _names(ctx, param, value):
+    return tuple(name.strip() for name in (value or "").split(",") if name.strip())
+
+
+def _rules(command):
+    """Give a command the option --rule."""
+    text = "Read layer files under this rule too; may be repeated. See 'Your own network' in the guide."
+    return click.option("--rule", "rules", multiple=True, type=click.Choice(RULES), help=text)(command)
+
+
+def _allow(command):
+    """Give a command the option --allow."""
+    text = "Exit with 0, not 3, though something is so; may be repeated."
+    return click.option("--allow", multiple=True, type=click.Choice(UNDECIDED), help=text)(command)
+
+
+@cli.command()
+@click.argument("net")
+@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
+@click.option("--weights", metavar="FILE.npz", help="Weights and biases, as layer.weights[0] and layer.biases.")
+@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=_names, help="Engines to compare.")
+@click.option("--input", "input_", default="photos", show_default=True, metavar="photos|random|exact|FILE.npz",
+              help="What the data layers hold.")  # fmt: skip
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
+@click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
+@click.option("--passes", default=",".join(STEPS), show_default=True, callback=_names, help="What to compare.")
+@click.option("--pass-type", default="train", show_default=True, type=click.Choice(list(PASS_TYPES)),
+              help="Forward pass of training, of a test, or of a test of three views.")  # fmt: skip
+@click.option("--progress", default=0.0, show_default=True, type=click.FloatRange(0, 1),
+              help="Share of the training that is done, for the learning rates.")  # fmt: skip
+@click.option("--update-every", default=1, show_default=True, type=click.IntRange(1),
+              help="Backward passes per update; all see the same cases.")  # fmt: skip
+@click.option("--quirk", "quirks", multiple=True, metavar="[ENGINE:]NAME=on|off",
+              help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'.")
+@click.option("--quantise", is_flag=True,
+              help="Round what goes between devices to half precision where the layer file says so.")
+@_rules
+@click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
+@_allow
+@click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), 
+              help="Folder of the record [runs/NET]; an earlier one there is renamed by its date.")
+@click.pass_context
+def compare(ctx, net, input_, keep, out, **options):
+    """Run NET through several engines and judge every tensor of every layer.
+
+    NET is a shipped name (see 'rosetta list') or a layer-definition file of your own. Exit code 0: everything agrees;
+    1: something differs; 2: bad input; 3: something was not compared, or not decided.
+    """
+    from ..running.prepare import Options
+    from .terminal import run_compare
+
+    found = run_compare(Options(net, input=input_, **options), out or Path("runs", Path(net).stem), keep)
+    ctx.exit(INTERRUPTED if found.status == "interrupted" else found.exit_code)
+
+
+@cli.command()
+@click.argument("record", type=click.Path(path_type=Path))
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="HTML file [report.html in the record].")
+def report(record, out):
+    """Write the HTML report of a RECORD again."""
+    from ..reporting.record import recover
+    from ..reporting.report import write
+
+    note = recover(record)
+    _say(f"report: {write(record, out)}")
+    if note:
+        _say(f"note: {note}")
+
+
+@cli.command()
+@click.argument("net")
+@click.argument("layer", required=False)
+@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
+def study(net, layer, params, batch):
+    """Show how the engine of 2012 runs a LAYER of NET: kernels, grids, the rules that chose them, and the source.
+
+    Without LAYER: the kernels of all layers.
+    """
+    from ..study import lines, table
+
+    for line in lines(net, layer, params, batch) if layer else table(net, params, batch):
+        _say(line)
+
+
+@cli.command()
+@click.argument("net")
+@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
+@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=_names, help="Engines to time.")
+@click.option("--batch", default=128, show_default=True, type=click.IntRange(1), help="Number of cases.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
+@click.option("--repeat", default=5, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Store it, as .json or .csv.")
+@click.pass_context
+def bench(ctx, net, repeat, out, **options):
+    """Time full training steps of NET, engines interleaved: time per layer and pass, and what they achieve.
+
+    Exit code 0: all were timed; 1: an engine failed; 3: one could not run a step to its end.
+    """
+    from ..running.prepare import Options
+    from .terminal import run_bench
+
+    ctx.exit(run_bench(Options(net, input="random", **options), repeat, out))
+
+
+@cli.group()
+def new():
+    """Write the first files of something of your own."""
+
+
+@new.command("net")
+@click.argument("name")
+def new_net(name):
+    """Write NAME.cfg and NAME-params.cfg, a small network that runs; files that exist stay as they are."""
+    from ..network.new import write
+
+    definition, params = write(name)
+    click.echo(f"{definition}: the layers; {params}: learning rates. Try: rosetta compare {definition}")
+
+
+@cli.group()
+def check():
+    """Check the harness and the engines themselves."""
+
+
+@check.command("faults")
+@click.option("--only", metavar="NAME", multiple=True, help="A fault; may be repeated. By default all.")
+@click.option("--nets", default=200, show_default=True, type=click.IntRange(0), help="Random networks without a fault.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all values and networks.")
+@_allow
+@click.pass_context
+def check_faults(ctx, **options):
+    """Inject known faults into the engines and see that each is reported where it is, and nothing else is.
+
+    Exit code 0: so it is; 1: it is not; 3: an engine, a fault or a tensor was left out.
+    """
+    ctx.exit(_check("faults").run(_say, **options))
+
+
+@check.command("grads")
+@click.argument("net")
+@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
+@click.option("--engines", default="reference,port,legacy-cpu", show_default=True, callback=_names, help="To check.")
+@click.option("--batch", default=4, show_default=True, type=click.IntRange(1), help="Number of cases in float64.")
+@click.option("--elements", default=8, show_default=True, type=click.IntRange(0),
+              help="Elements of a tensor that the check of 2012 moves; 0: all.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
+@_allow
+@click.pass_context
+def check_grads(ctx, net, **options):
+    """Hold every gradient of NET against differences of what it is the gradient of.
+
+    Reference and port: a difference along a random direction in float64, for every input and parameter of every layer.
+    Legacy: the check of 2012, element by element in float32. Exit code 0: all agree; 1: a gradient is wrong; 3:
+    one was not decided.
+    """
+    ctx.exit(_check("grads").run(_say, net, **options))
+
+
+@check.command("layers")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--only", metavar="NAME", multiple=True, help="Part of a pair's name; may be repeated. By default all.")
+@click.option("--load-only", is_flag=True, help="Load and compare derived values; run nothing.")
+@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=_names, help="Engines to run.")
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
+@_rules
+@_allow
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for a record of every pair.")
+@click.pass_context
+def check_layers(ctx, folder, only, load_only, out, **options):
+    """Load every pair of layer files in DIR, build it and run all its passes in every engine.
+
+    Derived values are compared with DIR/expected.json.gz, where there is one. Exit code 0: all agree, or
+    differ where a quirk explains it; 1: a value or tensor differs; 2: a file was refused, or is too large for this
+    machine; 3: something was not compared.
+    """
+    from ..running.prepare import Options
+
+    ctx.exit(_check("layers").run(folder, _say, Options("", **options), only, load_only, out))
+
+
+@check.command("golden")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.pass_context
+def check_golden(ctx, folder):
+    """Hold the engine of 2012 against the recorded outputs in DIR; calls that were refused must be refused again.
+
+    Exit code 0: all is as recorded; 1: something is not.
+    """
+    ctx.exit(_check("golden").run(folder, _say))
+
+
+@check.command("gpu")
+@click.option("--out", default="evidence.json", show_default=True, metavar="FILE", type=click.Path(path_type=Path),
+              help="The evidence file; parts that are in it already stay.")  # fmt: skip
+@click.option("--only", callback=_names, metavar="PARTS",
+              help="Some of kernels,golden,exact,alexnet,cifar,zoo,sanitizer,steps,bench; by default all.")  # fmt: skip
+@click.option("--time-limit", type=click.FloatRange(0), metavar="SECONDS", help="Begin nothing more after that.")
+@click.option("--golden", default="tests/golden", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
+              help="Folder of the recorded cases.")  # fmt: skip
+@click.option("--steps", default=1000, show_default=True, type=click.IntRange(2), help="Repeated training steps.")
+@click.option("--repeat", default=10, show_default=True, type=click.IntRange(1), help="Timed steps of the bench.")
+@click.option("--device", default="gpu", hidden=True, type=click.Choice(["gpu", "cpu"]))
+@click.pass_context
+def check_gpu(ctx, out, only, time_limit, device, **settings):
+    """Check the engine of 2012 on a graphics card against everything that is known without one.
+
+    Exit code 0: all parts passed; 1: one did not, or was not finished; 3: there is no card.
+    """
+    check = _check("gpu")
+    ctx.exit(check.run(out, _say, only or tuple(check.PARTS), time_limit, device, check.Settings(**settings)))
+
+
+def _check(name):
+    """The module of a check: its ``run`` prints lines and returns the exit code."""
+    try:
+        return import_module(f"..checks.{name}", __package__)
+    except ModuleNotFoundError as error:
+        raise Unsupported(f"check {name} is not part of this build", hint="see 'rosetta check --help'") from error
+
+
+ASCII = {"✓": "+", "✗": "-", "≤": "<=", "±": "+-", "×": "x", "…": "...", "–": "-", "→": "->", "‖": "||"}
+"""What a terminal shows that cannot show these; a question mark for all others."""
+
+
+def _in_ascii(error):
+    """What to print in the place of characters that the terminal's encoding lacks."""
+    return "".join(ASCII.get(character, "?") for character in error.object[error.start : error.end]), error.end
+
+
+def main():
+    """Entry point of the console script: SIGTERM, and the end of a terminal, count as Ctrl-C."""
+    codecs.register_error("rosetta", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="rosetta")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    cli(prog_name="rosetta")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""`rosetta compare`: rows while they are found, a progress bar on a terminal, the closing sentence, the record."""
+
+import os
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .. import comparison as api
+from ..bench import measure as bench
+from ..bench import tables as bench_table
+from ..errors import BadInput
+from ..judging.finding import exit_code
+from ..judging.row import decisive, total_seconds
+from ..reporting import lines as display
+from ..running import prepare as run
+
+
+class Terminal(Console):
+    """A console that leaves it to the command what happens when nobody reads on."""
+
+    def on_broken_pipe(self):
+        """Raise what the system raised; rich would end the program with the exit code of a difference."""
+        raise BrokenPipeError
+
+
+def threads(number):
+    """A number of threads in words."""
+    return f"{number} thread{'s' if number > 1 else ''}"
+
+
+def bar(console, total=None):
+    """A progress bar that runs, and vanishes when it is stopped, and its only task."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+    task = progress.add_task("", total=total)
+    progress.start()
+    return progress, task
+
+
+class Printer:
+    """Prints rows as they come.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+    mode : str
+        The mode of the run.
+
+    Attributes
+    ----------
+    lost : OSError or None
+        Why nothing more is printed. A run goes on without its screen, for the sake of its record.
+    """
+
+    def __init__(self, console, mode):
+        self.console, self.mode, self.lost = console, mode, None
+        self.progress, self._step = None, None
+        self._done, self._told = set(), display.Told()
+
+    def started(self, work):
+        """Headline and column names."""
+        names = [engine.name for engine in work.engines]
+        width = self.console.width if self.console.is_terminal else None
+        self._lines = display.Lines(work.network.layers, names, self.mode, width)
+        count = work.network.spec.parameter_count
+        self.print(
+            f"{work.network.name}: {len(work.network.layers)} layers, {count:,} parameters, {work.batch} cases "
+            f"({work.inputs.kind}), {' and '.join(names)} against the float64 reference, {threads(work.threads)}"
+        )
+        for warning in work.network.spec.warnings:
+            self.print(f"note: {warning}")
+        self.print(display.LEGEND)
+        self.print(self._lines.reading())
+        self.print(self._lines.header(), "bold")
+        if self.console.is_terminal:
+            self.progress, self._task = bar(self.console, run.step_count(work, self.mode))
+
+    def row(self, row):
+        """One line, and more where something is wrong."""
+        step = (row.mode, row.layer, row.step)
+        if step[0] == "propagated" and (self._step or step)[0] == "isolated":
+            self.print("each engine now feeds itself", "bold")
+        mark = display.mark(row)
+        self.print(self._lines.row(row, step != self._step), display.COLOURS[mark])
+        for text in self._told.news(row):
+            self.print(text)
+        self._step = step
+        self._done.add(step)
+        if self.progress is not None:
+            self.progress.update(self._task, completed=len(self._done), description=f"{row.step} {row.layer}")
+
+    def stop(self):
+        """Take the progress bar away."""
+        if self.progress is not None:
+            self.progress.stop()
+
+    def print(self, text, style=None):
+        """One line, uncut; control characters as escapes."""
+        try:
+            say(self.console, text, style)
+        except OSError as error:
+            self.lost, self.console.quiet = error, True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be flushed
+
+
+def run_bench(options, repeat, out):
+    """Time, print the tables, store them; a bar on a terminal, which stays silent otherwise, shows how far it is.
+
+    Returns the exit code: 0; 1 if an engine failed; 3 if one could not run a step.
+    """
+    if out is not None:
+        bench_table.check_file(out)
+    console, progress = Terminal(), None
+    say(console, f"{options.net}: of each engine one step to warm up and {repeat} that are timed, in turn")
+    if console.is_terminal:
+        progress, task = bar(console)
+
+    def done(total, what):
+        if progress is not None:
+            progress.update(task, total=total, advance=1, description=what)
+
+    try:
+        found = bench.measure(options, repeat, done)
+    finally:
+        if progress is not None:
+            progress.stop()
+    for line in bench_table.lines(found):
+        say(console, line)
+    if out is not None:
+        bench_table.write(out, found)
+        say(console, f"stored in {out}")
+    return exit_code(found.broken.values()) if found.broken else 0
+
+
+def say(console, text, style=None):
+    """Print one line, uncut; control characters as escapes."""
+    console.print(display.printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def run_compare(options, out, keep):
+    """Compare, print, record, report; returns the `api.Comparison`."""
+    console = Terminal()
+    printer = Printer(console if console.width > 0 else Terminal(width=80), options.mode)  # COLUMNS=0
+    try:
+        found = api.execute(options, out, keep, printer.started, printer.row)
+    finally:
+        printer.stop()
+    if found.status == "interrupted":
+        printer.print("interrupted: the layers that were finished are in the record")
+    if found.note:
+        printer.print(f"note: {found.note}")
+    totals = total_seconds(found.table)
+    if totals:
+        left_out = any(row.seconds and row.seconds.keys() != totals.keys() for row in found.table)
+        where = "in layers that all engines ran" if left_out else "in layers"
+        printer.print(f"seconds {where}: " + ", ".join(f"{name} {value:.2f}" for name, value in totals.items()))
+    if found.earlier:
+        printer.print(f"the earlier record of that name is now {out.with_name(found.earlier.name)}")
+    printer.print(f"record {out}, report {found.report}")
+    printer.print(found.sentence, display.SENTENCE_COLOURS[exit_code(result for _, result in decisive(found.table))])
+    if isinstance(printer.lost, BrokenPipeError):
+        raise printer.lost
+    if printer.lost is not None:
+        raise BadInput(f"standard output cannot be written: {printer.lost.strerror}", hint=f"the record {out} is whole")
+    return found

@@ -1,0 +1,253 @@
+"""The comparison as a function: run, record, report."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from . import engines as engine_table
+from . import machine
+from .errors import TooLarge
+from .judging.finding import exit_code
+from .judging.places import shapes
+from .judging.row import decisive, sentence, step_lines, total_seconds
+from .quirks.settings import switches
+from .reporting import report
+from .reporting.record import Writer
+from .running import prepare as run
+
+PICTURES = 32
+
+
+@dataclass(repr=False)
+class Comparison:
+    """What a comparison found.
+
+    Attributes
+    ----------
+    table : list of table.Row
+        One for each tensor, in the order in which they were judged.
+    record : Path or None
+        The folder of the record, where one was asked for.
+    report : Path or None
+        The HTML report in it.
+    status : str
+        ``complete``, or ``interrupted`` by the user.
+    allow : tuple of str
+        Statuses of tensors that were not compared, or not decided, with which the exit code is 0 all the same.
+    note : str
+        What is missing in the record, and why; else "".
+    earlier : Path or None
+        Where the record is now that had the folder before.
+    """
+
+    table: list
+    record: Path | None = None
+    report: Path | None = None
+    status: str = "complete"
+    allow: tuple = ()
+    note: str = ""
+    earlier: Path | None = None
+
+    def __repr__(self):
+        """The sentence: what a prompt, and an assertion that fails, should show."""
+        return self.sentence
+
+    def _repr_html_(self):
+        """The sentence, the numbers and the layer table, as a notebook shows them."""
+        from .reporting.report.page import fragment
+
+        return fragment(self)
+
+    @property
+    def sentence(self):
+        """The one plain sentence that a run ends in."""
+        return sentence(self.table)
+
+    @property
+    def exit_code(self):
+        """0: all agree; 1: a local difference or failure; 3: something was not compared, or not decided."""
+        return exit_code((found for _, found in decisive(self.table)), self.allow)
+
+    @property
+    def rows(self):
+        """A pandas frame with a line for each tensor and engine."""
+        import pandas
+
+        return pandas.DataFrame([line for row in self.table for line in row.flat()])
+
+    @property
+    def layers(self):
+        """A pandas frame with a line for each layer and pass: worst verdict, seconds per engine."""
+        import pandas
+
+        return pandas.DataFrame(step_lines(self.table))
+
+
+def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **options):
+    """Run engines side by side on one network and judge every tensor.
+
+    Parameters
+    ----------
+    net : str
+        A shipped network or the path of a layer-definition file.
+    engines : sequence of str
+        Names of engines.
+    out : path, optional
+        Folder for a record with its report; by default nothing is written.
+    keep : bool
+        Store whole tensors in the record.
+    **options
+        The fields of :class:`~alexnet_rosetta.harness.Options`:
+        ``params, weights, input, batch, seed, mode, passes, threads, quirks, rules,
+        progress, update_every, quantise, allow, pass_type``.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    errors.RosettaError, port.config.ConfigError
+        Something cannot be used; the message says what, and what to try.
+
+    Examples
+    --------
+    >>> found = compare("tiny", engines=["reference"], batch=4)
+    >>> found.exit_code
+    0
+    """
+    lists = {name: tuple(options.pop(name, getattr(run.Options, name))) for name in ("passes", "quirks", "allow")}
+    return execute(run.Options(net, engines=tuple(engines), **lists, **options), out=out, keep=keep)
+
+
+def execute(options, out=None, keep=False, started=lambda work: None, on_row=lambda row: None, prepare=run.prepare):
+    """Run a comparison, calling ``started(work)`` once and ``on_row(row)`` for each row; Ctrl-C ends it early.
+
+    ``prepare(options)`` makes the Workload. Whatever ends the run, the rows that were finished are in the record.
+    """
+    begin = perf_counter()
+    writer = Writer(out) if out is not None else None
+    comparison, arrays, costs, failure = Comparison([], allow=options.allow), {}, {}, None
+    try:
+        work = prepare(options)
+        work.logs = writer is not None
+        work.kept = _keeper(work, arrays, costs, writer if keep else None)
+        about = describe(options, work) if writer is not None else {}
+        if writer is not None:
+            writer.begin(about)
+        started(work)
+        try:
+            watch = machine.Watch(work.threads)
+            for row in run.rows(work, options.mode):
+                if writer is not None:
+                    writer.add(row)
+                comparison.table.append(row)
+                on_row(row)
+        except BaseException as error:
+            comparison.status = "interrupted"
+            failure = _ending(error, comparison.table)
+        problem = writer.problem if writer is not None else ""
+        comparison.note = "; ".join(filter(None, (watch.note(), problem)))
+        if writer is not None and (comparison.table or failure is None):
+            facts = {"status": comparison.status, "note": comparison.note, "sentence": comparison.sentence}
+            facts["seconds"] = perf_counter() - begin
+            about = facts | about | {"totals": total_seconds(comparison.table), "costs": costs}
+            about["kernels"] = kernels(work.sessions)
+            comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
+            comparison.earlier = writer.earlier
+            comparison.report = report.write(comparison.record)
+    finally:
+        if writer is not None:
+            writer.discard()
+    if failure is not None:
+        raise failure
+    return comparison
+
+
+def _ending(error, rows):
+    """What to raise when the rows that were finished are safe, for what ended a run: None for Ctrl-C."""
+    if isinstance(error, KeyboardInterrupt):
+        return None
+    if isinstance(error, MemoryError):
+        after = f" after {rows[-1].layer} {rows[-1].step}" if rows else ""
+        return TooLarge(f"there was not enough memory{after}", hint="choose a smaller --batch")
+    return error
+
+
+def describe(options, work):
+    """Everything about a run that is not a result."""
+    network, shape = work.network, shapes(work.network.layers)
+    files = [path for path in (network.definition, network.params) if path]
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "options": asdict(options),
+        "network": {
+            "name": network.name,
+            "parameters": network.parameter_count(),
+            "files": [{"name": str(path), "sha256": sha256(path.read_bytes()).hexdigest()} for path in files],
+            "layers": [
+                {"name": x.name, "type": x.type, "inputs": x.inputs, "outputs": x.outputs, "shape": shape[x.name],
+                 "gpu": x.get("gpu", 0), "variant": variant(x)}
+                for x in network.layers
+            ],
+            "warnings": network.spec.warnings,
+        },
+        "engines": {engine.name: engine.probe()[1] for engine in work.engines},
+        "quirks": {engine.name: switches(engine) | work.settings.get(engine.name, {}) for engine in work.engines},
+        "environment": machine.environment(work.threads),
+        "inputs": {"kind": work.inputs.kind, "cases": work.batch, "sha256": work.inputs.hashes()},
+        "captions": work.inputs.captions[:PICTURES],
+    }
+
+
+def variant(layer):
+    """The kind of a neuron or pool; "" of all other layers."""
+    return layer["neuron"]["type"] if layer.type == "neuron" else layer["pool"] if layer.type == "pool" else ""
+
+
+def kernels(sessions):
+    """Of sessions that record their launches, by engine, layer and pass: the kernels, in order, each once."""
+    found = {}
+    for name, session in sessions.items():
+        for launch in session.launches() if hasattr(session, "launches") else ():
+            own = found.setdefault(name, {}).setdefault(launch["layer"], {}).setdefault(launch["pass"], [])
+            if launch["kernel"] not in own:
+                own.append(launch["kernel"])
+    return found
+
+
+def first_filters(network):
+    """The convolutions that read colour images from a data layer: their filters can be shown as pictures."""
+    layers = network.graph.layers
+    return [
+        x for x in network.layers if x.type == "conv" and layers[x.inputs[0]].type == "data" and x["channels"][0] == 3
+    ]
+
+
+def _keeper(work, arrays, costs, writer):
+    shown = {layer.name for layer in first_filters(work.network)}
+
+    def keep(stream):
+        if stream.layer.name in shown and stream.tensor == "weights_grad[0]":
+            arrays.setdefault(f"filters_grad.{stream.layer.name}", stream.reference)
+        if stream.tensor == "cost":
+            costs.setdefault(stream.layer.name, stream.reference.tolist())
+        if writer is not None:
+            for whose, found in {"reference": stream.reference, **stream.found}.items():
+                if isinstance(found, np.ndarray):
+                    writer.keep(stream.layer.name, stream.step, stream.tensor, whose, found)
+
+    return keep
+
+
+def _arrays(work):
+    arrays = {f"filters.{x.name}": work.values[x.name]["weights[0]"] for x in first_filters(work.network)}
+    for (layer, step, k), drawn in work.tape.masks.items():
+        arrays[f"mask.{layer}.{step}.{k}"] = np.packbits(drawn, axis=1) if drawn.dtype == bool else drawn
+    if work.inputs.pictures is not None:
+        arrays["pictures"] = work.inputs.pictures[:PICTURES]
+    return arrays

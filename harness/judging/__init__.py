@@ -1,0 +1,1 @@
+"""One tensor against its bound, and what is said about all of them."""

@@ -1,0 +1,179 @@
+"""What a comparison says about a tensor, how bad it is, and what a run says about all of them."""
+
+import logging
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+
+from ..errors import Unsupported, told
+
+LOG = logging.getLogger(__name__)
+
+# From best to worst.  The first two agree, the next three say nothing, the rest fail.
+AGREES = ("identical", "equivalent")
+NOT_COMPARED = ("unsupported", "unavailable")
+UNDECIDED = (*NOT_COMPARED, "inconclusive")
+FAILS = ("different", "nonfinite", "dtype", "shape", "missing", "failed")
+SEVERITY = AGREES + UNDECIDED + FAILS
+
+# The share of the bound is counted in powers of two: bin 0 holds 0, bin i the interval [2**e, 2**(e+1)) with
+# e = LOWEST_EXPONENT + i - 1; the ends take what is beyond them.
+LOWEST_EXPONENT = -32
+HIGHEST_EXPONENT = 16
+HISTOGRAM_BINS = HIGHEST_EXPONENT - LOWEST_EXPONENT + 2
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The element that used most of its bound."""
+
+    index: tuple
+    actual: float
+    reference: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one tensor of one engine against the reference.
+
+    Attributes
+    ----------
+    status : str
+        One of `SEVERITY`.
+    elements : int
+        How many were compared.
+    share : float
+        Largest |x - r| / bound; inf where bits had to match and did not.
+    worst : Worst or None
+        Where that was; None where no element used any of its bound.
+    ulps : int
+        Largest distance to the reference rounded to float32, in units in the last place, among elements of the same
+        sign whose bound does not exceed their value.
+    differing : int
+        Elements whose bits differ from the reference rounded to float32.
+    outside : int
+        Elements outside the bound, those of `nonfinite` among them.
+    nonfinite : int
+        Elements that are NaN or infinite where the reference is not, or the other way round.
+    signs : int
+        Elements that have another sign (-, 0 or +) than the reference, though their bound does not exceed their value.
+    loose : float
+        Share of elements whose bound exceeds their value.
+    bound_norm, reference_norm : float
+        Euclidean norms of the bounds and of the reference.
+    histogram : tuple of int
+        Elements per power of two of |x - r| / bound.
+    reason : str
+        Why there was no comparison.
+    """
+
+    status: str
+    elements: int = 0
+    share: float = 0.0
+    worst: Worst | None = None
+    ulps: int = 0
+    differing: int = 0
+    outside: int = 0
+    nonfinite: int = 0
+    signs: int = 0
+    loose: float = 0.0
+    bound_norm: float = 0.0
+    reference_norm: float = 0.0
+    histogram: tuple = field(default=(0,) * HISTOGRAM_BINS, repr=False)
+    reason: str = ""
+
+    @property
+    def agrees(self):
+        """Whether the engine was compared with the reference and found to agree."""
+        return self.status in AGREES
+
+    @property
+    def fails(self):
+        """Whether the engine is wrong, or did not deliver what it should have."""
+        return self.status in FAILS
+
+    def to_dict(self):
+        """Plain values, for a record."""
+        return asdict(self)
+
+
+def finding_of(error, where):
+    """The Finding on a tensor where an engine raised an error; what an engine does not do is no failure.
+
+    Raises
+    ------
+    MemoryError
+        That is what it raised.
+    """
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, Unsupported):
+        return Finding(error.status, reason=str(error))
+    LOG.debug("%s", where, exc_info=error)
+    return Finding("failed", reason=f"{where}: {told(error)}")
+
+
+def worst_status(statuses):
+    """The most severe of some statuses; "" of none."""
+    return max(statuses, key=SEVERITY.index, default="")
+
+
+def exit_code(findings, allow=()):
+    """0: everything agrees; 1: something fails; 3: something was not decided.
+
+    Bad input, code 2, is an exception (`errors.RosettaError`) and never gets here.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+    allow : sequence of str
+        Statuses of `UNDECIDED` that may be among them; where nothing agrees the code is 3 all the same.
+    """
+    findings = list(findings)
+    if any(finding.fails for finding in findings):
+        return 1
+    passed = all(finding.agrees or finding.status in allow for finding in findings)
+    return 0 if passed and any(finding.agrees for finding in findings) else 3
+
+
+def summarise(rows):
+    """The one sentence a run ends in.
+
+    Parameters
+    ----------
+    rows : iterable of (str, Finding)
+        A name for each tensor ("port conv1a acts"), and what was found.
+    """
+    rows = list(rows)
+    counts = Counter("not compared" if finding.status in NOT_COMPARED else finding.status for _, finding in rows)
+    agree = [(name, finding) for name, finding in rows if finding.agrees]
+    if counts["not compared"] == len(rows):
+        return "Nothing was compared."
+    sentence = f"{len(agree)} of {len(rows)} tensors agree{_bit_for_bit(len(agree), counts)}"
+    sentence += _tally(counts, (*reversed(FAILS), "inconclusive", "not compared"))
+    return f"{sentence}{_closest_call(agree)}{_first_failure(rows)}."
+
+
+def _bit_for_bit(agree, counts):
+    identical = counts["identical"]
+    if not identical:
+        return ""
+    return ", all bit for bit" if identical == agree else f", {identical} of them bit for bit"
+
+
+def _tally(counts, statuses):
+    return "".join(f", {counts[status]} {status}" for status in statuses if counts[status])
+
+
+def _closest_call(agree):
+    name, finding = max(agree, key=lambda row: row[1].share, default=("", None))
+    if finding is None or finding.share == 0:
+        return ""
+    return f"; the closest call, {name}, used {finding.share:.2g} of what rounding allows"
+
+
+def _first_failure(rows):
+    for name, finding in rows:
+        if finding.fails:
+            return f"; the first to {'fail' if finding.status == 'failed' else 'differ'} is {name}"
+    return ""

@@ -1,0 +1,322 @@
+"""The rows of a comparison: one tensor of one layer and pass, with what was found about each engine."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field, fields
+
+from .finding import AGREES, FAILS, NOT_COMPARED, Finding, Worst, summarise, worst_status
+from .places import place
+
+SHORTEST = 1e-3
+"""Seconds below which a time says more about clocks and waking threads than about a layer."""
+
+
+@dataclass
+class Row:
+    """One tensor.
+
+    Attributes
+    ----------
+    layer, type, step, tensor : str
+        ``step`` is the pass: forward, backward or update.
+    shape : tuple of int
+    axes : dict of str to int
+        The axes along which its elements lie: see `places.axes`; empty in records made before there were any.
+    exact : bool
+        Whether the exact tier asks for the same bits.
+    findings : dict of str to Finding
+        By engine.
+    bitwise : dict of str to int
+        For each pair of engines, ``a = b``: how many elements differ in their bits.
+    seconds : dict of str to float
+        By engine, wall seconds of the whole step of the layer; empty where the row has no step of its own.
+    mode : str
+        ``isolated`` or ``propagated``.
+    distances : dict of str to dict
+        In propagated mode, by engine: relative error ``norm`` and ``largest`` error.
+    origin : dict of str to str
+        By engine: ``local`` or ``inherited`` for a difference in propagated mode; in isolated mode ``inherited`` for
+        that of a sum over consumers one of which sends a wrong gradient.
+    quirk : dict of str to tuple of str
+        By engine, the quirks that explain its difference.
+    resembles : dict of str to tuple of str
+        By engine, the quirk that an unexplained difference looks like: see `attribution`.
+    """
+
+    layer: str
+    type: str
+    step: str
+    tensor: str
+    shape: tuple
+    findings: dict
+    bitwise: dict = field(default_factory=dict)
+    seconds: dict = field(default_factory=dict)
+    mode: str = "isolated"
+    distances: dict = field(default_factory=dict)
+    origin: dict = field(default_factory=dict)
+    quirk: dict = field(default_factory=dict)
+    resembles: dict = field(default_factory=dict)
+    axes: dict = field(default_factory=dict)
+    exact: bool = False
+
+    def to_dict(self):
+        """A plain dictionary, as it stands in a record."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values):
+        """The row of a plain dictionary."""
+        findings = {name: _finding(found) for name, found in values["findings"].items()}
+        named = {
+            key: {name: tuple(quirks) for name, quirks in values.get(key, {}).items()} for key in ("quirk", "resembles")
+        }
+        return cls(**values | named | {"findings": findings, "shape": tuple(values["shape"])})
+
+    @classmethod
+    def of(cls, stream, seconds, axes):
+        """The row of a finished `stream.TensorStream`."""
+        layer = stream.layer
+        return cls(
+            layer.name,
+            layer.type,
+            stream.step,
+            stream.tensor,
+            stream.shape,
+            stream.findings(),
+            stream.bitwise(),
+            seconds,
+            distances=stream.distances(),
+            axes=axes,
+        )
+
+    def counted(self):
+        """The findings that decide about the run: all but inherited differences."""
+        return {name: found for name, found in self.findings.items() if self.origin.get(name) != "inherited"}
+
+    def name(self, engine):
+        """What a sentence calls this tensor of an engine."""
+        return f"{engine} {self.layer} {self.step} {self.tensor}"
+
+    def telling(self):
+        """(engine, Finding): of those that gave the row its status, the one that used most of its bound."""
+        own = self.findings if self.status() == "inherited" else self.counted()
+        worst = worst_status(found.status for found in own.values())
+        found = {engine: found for engine, found in own.items() if found.status == worst}
+        return max(found.items(), key=lambda item: item[1].share)
+
+    def status(self):
+        """The most severe status; ``inherited`` where all that differs is inherited."""
+        worst = worst_status(found.status for found in self.counted().values())
+        return "inherited" if "inherited" in self.origin.values() and worst not in FAILS else worst
+
+    def place(self, worst):
+        """Where a `verdicts.Worst` is: dict of str to int, such as channel, y, x and image; {} of None."""
+        if worst is None:
+            return {}
+        axes = self.axes or dict(zip(("row", "column"), self.shape, strict=False))
+        return place(axes, self.shape, worst.index)
+
+    def where(self, worst):
+        """The same in words: ``channel 3, y 2, x 1, image 0``."""
+        return ", ".join(f"{axis} {at}" for axis, at in self.place(worst).items())
+
+    def explained(self):
+        """Whether quirks explain every difference that counts."""
+        failed = {name for name, found in self.counted().items() if found.fails}
+        return bool(failed) and failed <= self.quirk.keys()
+
+    def flat(self):
+        """One plain dictionary per engine: the lines of results.csv and of the frame ``rows``."""
+        return [self._flat(engine, found) for engine, found in self.findings.items()]
+
+    def _flat(self, engine, found):
+        worst, distance = found.worst, self.distances.get(engine, {})
+        return {
+            "mode": self.mode,
+            "layer": self.layer,
+            "type": self.type,
+            "pass": self.step,
+            "tensor": self.tensor,
+            "shape": "x".join(map(str, self.shape)),
+            "engine": engine,
+            "verdict": found.status,
+            "origin": self.origin.get(engine, ""),
+            "quirk": " ".join(self.quirk.get(engine, ())),
+            "resembles": " ".join(self.resembles.get(engine, ())),
+            "share": found.share,
+            "worst_at": self.where(worst),
+            "worst_actual": worst and worst.actual,
+            "worst_reference": worst and worst.reference,
+            "worst_bound": worst and worst.bound,
+            "ulps": found.ulps,
+            "signs": found.signs,
+            "elements": found.elements,
+            "differing": found.differing,
+            "outside": found.outside,
+            "nonfinite": found.nonfinite,
+            "loose": found.loose,
+            "relative_error": distance.get("norm"),
+            "largest_error": distance.get("largest"),
+            "seconds": self.seconds.get(engine),
+            "reason": found.reason,
+        }
+
+
+def decisive(rows):
+    """(name, Finding) of every finding that decides about the run, as `verdicts.summarise` takes them."""
+    return [(row.name(engine), found) for row in rows for engine, found in row.counted().items()]
+
+
+def attributed(rows):
+    """Sentences about differences that quirks explain, and about those that only look like one; "" without any."""
+    failed = [(row, name) for row in rows for name, found in row.counted().items() if found.fails]
+    return " ".join(filter(None, (_explained(failed), _resembling(failed))))
+
+
+def same_bits(rows):
+    """A sentence about the tensors of which the exact tier asks for the same bits; "" without any."""
+    found = [found.status == "identical" for row in rows if row.exact for found in row.findings.values()]
+    if not found:
+        return ""
+    which = f"{len(found)} tensors that must match bit for bit"
+    return f"All {which} do." if all(found) else f"{sum(found)} of the {which} do."
+
+
+def own_feed(rows):
+    """A sentence about the rows of engines that feed themselves; "" without any."""
+    origins = Counter(row.origin.get(name, found.status) for row in rows for name, found in row.findings.items())
+    if not origins:
+        return ""
+    agree = sum(origins[status] for status in AGREES)
+    inherited, local = origins["inherited"], origins["local"]
+    sentence = f"Where each engine feeds itself, {agree} of {origins.total()} tensors agree"
+    if inherited:
+        sentence += f", {inherited} differ by what earlier layers hand on"
+    if local:
+        sentence += f", {local} in layers that differ in isolation too"
+    others = origins.total() - agree - inherited - local
+    return f"{sentence}, {others} were not decided." if others else f"{sentence}."
+
+
+def _explained(failed):
+    causes = [row.quirk[name] for row, name in failed if name in row.quirk]
+    if not causes:
+        return ""
+    names = ", ".join(dict.fromkeys(" with ".join(quirks) for quirks in causes))
+    left = len(failed) - len(causes)
+    rest = "no difference is unexplained" if not left else f"{left} unexplained"
+    return f"Explained by quirks: {len(causes)} of {len(failed)} differences ({names}); {rest}."
+
+
+def _resembling(failed):
+    alike = [(row.name(name), *row.resembles[name]) for row, name in failed if name in row.resembles]
+    if not alike:
+        return ""
+    more = f" ({len(alike) - 1} more likewise)" if len(alike) > 1 else ""
+    return f"{alike[0][0]} {looks_like(alike[0][1])}{more}."
+
+
+def looks_like(quirk):
+    """What is said of a difference that a switch hides, but does not explain."""
+    return f"vanishes if {quirk} is turned, but {quirk} stands as the reference does: a fault that looks like {quirk}"
+
+
+def sentence(rows):
+    """The one plain sentence that a run ends in."""
+    isolated, feeding = ([row for row in rows if row.mode == mode] for mode in ("isolated", "propagated"))
+    parts = summarise(decisive(isolated)), same_bits(isolated), attributed(isolated), own_feed(feeding)
+    return " ".join(filter(None, parts))
+
+
+def by_step(rows):
+    """Rows grouped by mode, layer and pass: dict of (mode, layer, type, pass) to list of Row."""
+    groups = {}
+    for row in rows:
+        groups.setdefault((row.mode, row.layer, row.type, row.step), []).append(row)
+    return groups
+
+
+def step_lines(rows):
+    """A plain dictionary per layer and pass: worst verdict, quirks, largest share, seconds by engine, their ratio."""
+    lines = []
+    for (mode, layer, kind, step), group in by_step(rows).items():
+        seconds = {engine: value for row in group for engine, value in row.seconds.items()}
+        status = _group_status([row.status() for row in group])
+        lines.append(
+            {
+                "mode": mode,
+                "layer": layer,
+                "type": kind,
+                "pass": step,
+                "tensors": len(group),
+                "verdict": status,
+                "quirk": _group_quirks(group),
+                "share": None
+                if status in NOT_COMPARED
+                else max(found.share for row in group for found in row.findings.values()),
+                **{f"seconds {engine}": value for engine, value in seconds.items()},
+                "ratio": ratio(seconds),
+            }
+        )
+    return lines
+
+
+def _group_quirks(group):
+    """Names of the quirks that explain all that differs in these rows; "" if something is unexplained."""
+    failed = [row for row in group if any(found.fails for found in row.counted().values())]
+    if not all(row.explained() for row in failed):
+        return ""
+    return ", ".join(dict.fromkeys(name for row in failed for quirks in row.quirk.values() for name in quirks))
+
+
+def total_seconds(rows, mode="isolated"):
+    """By engine, the seconds of the steps that all of them did."""
+    steps = [
+        {engine: value for row in group for engine, value in row.seconds.items()}
+        for (group_mode, *_), group in by_step(rows).items()
+        if group_mode == mode
+    ]
+    names = dict.fromkeys(name for row in rows for name in row.findings)
+    timed = [name for name in names if any(name in seconds for seconds in steps)]
+    shared = [seconds for seconds in steps if timed and seconds.keys() >= set(timed)]
+    return {name: sum(seconds[name] for seconds in shared) for name in timed}
+
+
+def ratio_name(engines):
+    """``first/second``, what `ratio` is called; "" unless there are two engines."""
+    return "/".join(engines) if len(engines) == 2 else ""
+
+
+def ratio(seconds, noise=0.0):
+    """Seconds of the first engine over those of the second.
+
+    Parameters
+    ----------
+    seconds : dict of str to float
+        By engine.
+    noise : float
+        Seconds by which repeated measurements spread.
+
+    Returns
+    -------
+    float or None
+        None unless there are two engines, where a time is below `SHORTEST`, or the two differ by less than the noise.
+    """
+    if len(seconds) != 2 or min(seconds.values()) < SHORTEST:
+        return None
+    first, second = seconds.values()
+    return first / second if abs(first - second) >= noise else None
+
+
+def _group_status(statuses):
+    worst = worst_status(status for status in statuses if status != "inherited")
+    return "inherited" if "inherited" in statuses and worst not in FAILS else worst
+
+
+def _finding(values):
+    """A Finding of plain values; what a record of an earlier version knows besides is left out."""
+    worst, known = values["worst"], {item.name for item in fields(Finding)}
+    if worst:
+        worst = Worst(tuple(worst["index"]), *(float(worst[name]) for name in ("actual", "reference", "bound")))
+    numbers = {name: float(values[name]) for name in ("share", "loose", "bound_norm", "reference_norm")}
+    values = {name: value for name, value in values.items() if name in known}
+    return Finding(**values | numbers | {"worst": worst, "histogram": tuple(values["histogram"])})

@@ -1,0 +1,139 @@
+"""Who feeds whom, and which layers take part in the backward pass (network-and-solver 2)."""
+
+from .cost_inputs import READERS
+from .tensors import index
+
+LABELS_AS = {"cost.logreg": "labels", "cost.crossent": "targets", "cost.crossent2": "targets"}
+"""Costs that can go backward in one step with the layer below, and what their first input is called there."""
+
+
+class Graph:
+    """Facts about the layer graph that every engine has to agree on.
+
+    Parameters
+    ----------
+    layers : sequence of LayerSpec
+        In definition order, which is a topological order.
+    quantise : bool
+        Whether what goes between devices is rounded to half precision where the layers say so.
+
+    Attributes
+    ----------
+    layers : dict of str to LayerSpec
+    consumers : dict of str to list of (str, int)
+        For each layer the (layer, input index) pairs that read its output.
+    wants_gradient : set of str
+        Layers that learn, or that lie above one that learns.
+    produces : set of str
+        Layers from which some path leads up to a cost with a non-zero coefficient, other than as its labels.
+    fused : dict of str to str
+        Softmax layers whose only consumer is a cost.logreg or cost.crossent, logistic neurons whose only consumer is a
+        cost.crossent2, and that cost: one backward unit.
+    """
+
+    def __init__(self, layers, quantise=False):
+        self.quantise = quantise
+        self.layers = {layer.name: layer for layer in layers}
+        self.consumers = {name: [] for name in self.layers}
+        for layer in layers:
+            for i, source in enumerate(layer.inputs):
+                self.consumers[source].append((layer.name, i))
+        self.wants_gradient = set()
+        for layer in layers:
+            if learns(layer) or any(source in self.wants_gradient for source in layer.inputs):
+                self.wants_gradient.add(layer.name)
+        self.produces, self.fused = set(), {}
+        for layer in reversed(layers):
+            above = bool(self.contributions(layer.name))
+            if layer.get("coeff", 0) != 0 if is_cost(layer) else layer.type != "data" and above:
+                self.produces.add(layer.name)
+        for layer in layers:
+            readers = self.consumers[layer.name]
+            if len(readers) == 1 and readers[0][1] == 1 and self.layers[readers[0][0]].type in _partners(layer):
+                self.fused[layer.name] = readers[0][0]
+
+    def backward_order(self):
+        """Layers with backward work, costs first; a fused cost is part of its softmax and not listed."""
+        fused_costs = set(self.fused.values())
+        return [
+            layer
+            for name, layer in reversed(self.layers.items())
+            if name in self.wants_gradient and name in self.produces and name not in fused_costs
+        ]
+
+    def contributions(self, name):
+        """The (consumer, input index) pairs that add to the gradient of a layer's output.
+
+        In the order of a backward pass, the last consumer first. Empty for costs, and for a layer fused with its cost:
+        their gradient starts with themselves.
+        """
+        if name in self.fused:
+            return []
+        place = {consumer: k for k, (consumer, _) in enumerate(self.consumers[name])}
+        return [
+            (consumer, i)
+            for consumer, i in sorted(self.consumers[name], key=lambda pair: -place[pair[0]])
+            if consumer in self.produces and not _reads_constants(self.layers[consumer], i)
+        ]
+
+    def crosses(self, source, reader, quantiser):
+        """Whether what goes between two layers is rounded on its way, by ``quantF`` or ``quantB`` of the lower one."""
+        below, above = self.layers[source], self.layers[reader]
+        rounds = self.quantise and below.type != "data" and below[quantiser]["type"] == "half"
+        return rounds and _device(below) != _device(above)
+
+    def sends_from(self, name, consumer):
+        """The device on which a consumer's gradients are summed before they cross, None if that is the layer's own."""
+        return _device(self.layers[consumer]) if self.crosses(name, consumer, "quantB") else None
+
+    def wanted_inputs(self, layer):
+        """Indices of the inputs of a layer that want a gradient."""
+        return [
+            i
+            for i, source in enumerate(layer.inputs)
+            if source in self.wants_gradient and not _reads_constants(layer, i)
+        ]
+
+    def sharing(self):
+        """Names of the layers that have a weight matrix in common with another one: set of str."""
+        lent = {layer.name: set(layer.get("weightSourceLayers", ())) - {""} for layer in self.layers.values()}
+        return set().union(*lent.values(), (name for name, lenders in lent.items() if lenders))
+
+    def owner(self, layer, tensor):
+        """The (layer name, tensor) that holds a parameter tensor of a layer: another one where weights are shared."""
+        i, sources = index(tensor), layer.get("weightSourceLayers", ())
+        if i is None or not any(sources) or not sources[i]:
+            return layer.name, tensor
+        return self.owner(self.layers[sources[i]], f"weights[{layer['weightSourceMatrixIndices'][i]}]")
+
+    def fused_with_cost(self, name):
+        """For a layer fused with its cost: (the layer its labels come from, their name, the coefficient)."""
+        cost = self.layers[self.fused[name]]
+        return cost.inputs[0], LABELS_AS[cost.type], cost["coeff"]
+
+
+def _device(layer):
+    """Where a layer stood; an inherited -1 counts as 0."""
+    return max(layer.get("gpu", 0), 0)
+
+
+def is_cost(layer):
+    """True for the cost.* layer types."""
+    return layer.type.startswith("cost.")
+
+
+def _partners(layer):
+    """The types of cost that go backward in one step with a layer if they are its only consumer."""
+    if layer.type == "softmax":
+        return ("cost.logreg", "cost.crossent")
+    return ("cost.crossent2",) if layer.type == "neuron" and layer["neuron"]["type"] == "logistic" else ()
+
+
+def _reads_constants(layer, i):
+    """True for the labels or targets of a cost, which get no gradient; gates do."""
+    return i == 0 and READERS.get(layer.type, "gates") != "gates"
+
+
+def learns(layer):
+    """True if the layer has a parameter with a base learning rate above zero."""
+    return layer.get("epsB", 0) > 0 or any(rate > 0 for rate in layer.get("epsW", ()))

@@ -1,0 +1,175 @@
+"""From a NET argument to layer specifications."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import BadInput, meant
+from . import implied as dataset
+from .cost_inputs import READERS
+from .graph import Graph
+
+RULES = ("strict-2012", "salvage", "sched")
+"""How layer files may be read besides (`port.config.load_network`): refuse what the parser of 2012 did not accept,
+accept stray characters before the first header, take the key ``sched`` for schedW and schedB."""
+SHIPPED = Path(__file__).parent / "shipped"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as the harness and the engines see it.
+
+    Attributes
+    ----------
+    name : str
+    definition : Path
+        The layer-definition file.
+    params : Path or None
+        The layer-parameter file.
+    spec : port.config.NetworkSpec
+        Layer specifications that carry their geometry.
+    progress : float
+        The share of the training that is done, for the learning rates.
+    update_every : int
+        Backward passes per update; gradients are divided by the cases of all of them.
+    minibatch : int or None
+        Cases per pass; None where that is not known yet.
+    quantise : bool
+        Whether what goes between devices is rounded where the layers say so (`quantise`).
+    """
+
+    name: str
+    definition: Path
+    params: Path | None
+    spec: Any
+    progress: float = 0.0
+    update_every: int = 1
+    minibatch: int | None = None
+    quantise: bool = False
+
+    @property
+    def layers(self):
+        """The layers in definition order, which is a topological order."""
+        return self.spec.layers
+
+    @property
+    def graph(self):
+        """The Graph of the layers."""
+        return Graph(self.layers, self.quantise)
+
+    def classes(self):
+        """Number of classes: the outputs of what the first cost compares with class labels; None without a cost."""
+        layers = self.graph.layers
+        costs = (cost for cost in self.layers if READERS.get(cost.type) == "classes")
+        return next((layers[cost.inputs[1]].outputs for cost in costs), None)
+
+    def parameter_count(self):
+        """Number of weights and biases."""
+        graph = self.graph
+        owned = [
+            shape
+            for layer in self.layers
+            for tensor, shape in parameter_shapes(layer).items()
+            if graph.owner(layer, tensor) == (layer.name, tensor)
+        ]
+        return sum(rows * columns for rows, columns in owned)
+
+
+def parameter_shapes(layer):
+    """Shapes of ``weights[i]`` and ``biases`` of a layer, by tensor name; empty for a layer without parameters."""
+    shapes = {f"weights[{i}]": tuple(shape) for i, shape in enumerate(layer.get("weightShapes", ()))}
+    if "biasShape" in layer.keys:
+        shapes["biases"] = tuple(layer["biasShape"])
+    return shapes
+
+
+def sparse_inputs(layer):
+    """Indices of the inputs whose channels the groups of a layer see by a list of connections."""
+    return [i for i, sparse in enumerate(layer.get("randSparse") or ()) if sparse]
+
+
+def plain(layer, values=None):
+    """A layer as a plain dict, with what no layer file of 2012 holds: its class tree and its sparse connections.
+
+    Parameters
+    ----------
+    layer : LayerSpec
+    values : dict of str to ndarray, optional
+        The layer's tensors; ``filterConns[i]`` are the connections of input i.
+    """
+    found = layer.to_dict()
+    if getattr(layer, "tree", None) is not None:
+        found["tree"] = [list(children) for children in layer.tree.children]
+    if values and sparse_inputs(layer):
+        found["filterConns"] = [values.get(f"filterConns[{i}]") for i in range(len(layer.inputs))]
+    return found
+
+
+def altered(network, keys):
+    """The network with other values for some layers.
+
+    Parameters
+    ----------
+    network : Network
+    keys : dict of str to dict
+        By layer, the values that replace its own.
+    """
+    layers = tuple(
+        replace(layer, keys=MappingProxyType({**layer.keys, **keys[layer.name]})) if keys.get(layer.name) else layer
+        for layer in network.layers
+    )
+    return replace(network, spec=replace(network.spec, layers=layers))
+
+
+def noted(network, text):
+    """The network with one more thing to be said about it."""
+    return replace(network, spec=replace(network.spec, warnings=(*network.spec.warnings, text)))
+
+
+def shipped():
+    """Names of the networks that come with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.cfg") if not path.stem.endswith("-params"))
+
+
+def load(net, params=None, data=None, rules=(), forward_only=False):
+    """The network of a shipped name, or of the user's own layer-definition file.
+
+    Parameters
+    ----------
+    net : str
+        A name from `shipped`, or the path of a layer-definition file.
+    params : str, optional
+        The layer-parameter file. By default the file ``X-params.cfg`` beside ``X.cfg``, where there is one.
+    data : DataSet, optional
+        What the data provider would say; by default what can be told from the file, `dataset.of_file`.
+    rules : sequence of str
+        Of `RULES`.
+    forward_only : bool
+        Make up what only learning needs, learning rates above all, where the parameter file lacks it or is missing.
+
+    Raises
+    ------
+    BadInput
+        A file is missing.
+    port.config.ConfigError
+        A file cannot be understood; names file, layer and key.
+    """
+    from alexnet_rosetta.port import config
+
+    definition = SHIPPED / f"{net}.cfg" if net in shipped() else Path(net)
+    if not definition.is_file():
+        hint = f"shipped networks: {', '.join(shipped())}; anything else is the path of a layer-definition file"
+        raise BadInput(f"there is no network {net!r} and no file of that name", hint=meant(net, shipped(), hint))
+    if params is None:
+        beside = definition.with_name(f"{definition.stem}-params.cfg")
+        params_file = beside if beside.is_file() else None
+    else:
+        params_file = Path(params)
+        if not params_file.is_file():
+            raise BadInput(f"there is no layer-parameter file {params!r}", hint="--params takes the path of a file")
+    facts = data or dataset.of_file(config.read_sections(definition, "salvage" in rules))
+    told = {"data_dims": facts.dims, "num_classes": facts.classes, "tree": facts.tree and config.Tree(*facts.tree)}
+    switched = {rule.replace("-", "_"): True for rule in rules}
+    spec = config.load_network(definition, params_file, **told, **switched, forward_only=forward_only)
+    return Network(definition.stem, definition, params_file, spec)

@@ -1,0 +1,120 @@
+"""The solver's facts about a layer: what learns, at which rate, by which route (network-and-solver 8 and 9)."""
+
+from .. import reference
+from ..reference import scheduled
+from .load import parameter_shapes
+from .tensors import gradient, increment, index
+
+
+def learning(graph, layer):
+    """The parameter tensors for which a layer computes gradients.
+
+    Its base rate is above zero, and so is that of the owner if the tensor is shared, which has to take part in the
+    backward pass.
+    """
+    return [tensor for tensor in parameter_shapes(layer) if _learns(graph, layer, tensor)]
+
+
+def owned(graph, layer):
+    """Those of them that the layer itself updates."""
+    return [tensor for tensor in learning(graph, layer) if graph.owner(layer, tensor) == (layer.name, tensor)]
+
+
+def base_rate(layer, tensor):
+    """``epsW[i]`` or ``epsB``."""
+    return layer.get("epsB", 0) if index(tensor) is None else layer["epsW"][index(tensor)]
+
+
+def rate(layer, tensor, progress, normal=0.0):
+    """The learning rate ε at a point of the training (network-and-solver 9).
+
+    Noise multiplies the rate by 1 + noiseStdev |z|. A class tree learns at a constant rate.
+    """
+    found = schedule(layer, tensor)
+    noise = 1 + found["params"].get("noiseStdev", 0.0) * abs(float(normal))
+    return scheduled(found, base_rate(layer, tensor), progress) * noise
+
+
+def schedule(layer, tensor):
+    """``schedW`` or ``schedB``, which class trees ignore."""
+    if layer.type == "treefc":
+        return {"type": "default", "params": {}}
+    return layer["schedB" if index(tensor) is None else "schedW"]
+
+
+def has_noise(layer):
+    """True if a learning rate of the layer is random."""
+    return any(schedule(layer, tensor)["params"].get("noiseStdev", 0) > 0 for tensor in parameter_shapes(layer))
+
+
+def normal(normals, layer, tensor, use=0):
+    """The recorded normal that a rate uses: for the gradient (use 0) or the decay (use 1); 0 without a record.
+
+    ``normals`` is (tensors, 2), or None, in the order of `parameter_shapes`.
+    """
+    return 0.0 if normals is None else float(normals[list(parameter_shapes(layer)).index(tensor), use])
+
+
+def solver_constants(layer, tensor):
+    """Momentum μ and weight decay λ of a parameter tensor, as `reference.update` takes them."""
+    i = index(tensor)
+    return {"mom": layer["momB"], "wc": 0.0} if i is None else {"mom": layer["momW"][i], "wc": layer["wc"][i]}
+
+
+def super_eps(layer):
+    """``superEps``, which class trees ignore."""
+    return 0.0 if layer.type == "treefc" else layer.get("superEps", 0.0)
+
+
+def updates_directly(layer, tensor):
+    """True for weights without a gradient matrix (network-and-solver 8.2, the direct route)."""
+    return layer.type in ("fc", "local") and index(tensor) is not None and not super_eps(layer) > 0
+
+
+def _learns(graph, layer, tensor):
+    name, held = graph.owner(layer, tensor)
+    owner = graph.layers[name]
+    takes_part = name in graph.wants_gradient and name in graph.produces
+    return takes_part and base_rate(layer, tensor) > 0 and base_rate(owner, held) > 0
+
+
+def new_values(op, layer, tensor, values, progress, normals=None):
+    """What an update makes of a parameter tensor, constraints included.
+
+    Parameters
+    ----------
+    op : Op
+        The layer's formulas.
+    layer : LayerSpec
+    tensor : str
+    values : dict of str to ndarray
+        The tensor, its momentum buffer and, but on the direct route, its gradient, by name.
+    progress : float
+        The share of the training that is done.
+    normals : ndarray, (tensors, 2), optional
+        See `learning.normal`.
+
+    Returns
+    -------
+    new, increment : Bounded
+    """
+    eps, eps_of_decay = (rate(layer, tensor, progress, normal(normals, layer, tensor, use)) for use in (0, 1))
+    constants = solver_constants(layer, tensor)
+    constants["wc"] *= eps_of_decay / eps  # each use has its own noise
+    arrays = values[tensor], values[increment(tensor)], values.get(gradient(tensor))
+    if super_eps(layer) > 0:
+        new, inc = reference.spread_step(*arrays, eps=eps, **constants, super_eps=super_eps(layer))
+    else:
+        rule = reference.update if index(tensor) is None else op.update
+        new, inc = rule(*arrays, eps=eps, **constants)
+    return _constrained(layer, index(tensor), new), inc
+
+
+def _constrained(layer, i, new):
+    if i is None or layer.type == "treefc":
+        return new
+    if layer.get("wcNormMax") and layer["wcNormMax"][i] > 0:
+        new = reference.limit_contrast(new, layer["wcNormMin"][i], layer["wcNormMax"][i])
+    if layer["wballNormed"][i] > 0:
+        new = reference.limit_norms(new, layer["wballNormed"][i], layer["modules"] if layer.type == "local" else 1)
+    return new

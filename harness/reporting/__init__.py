@@ -1,0 +1,1 @@
+"""Lines, records and pages that people read."""

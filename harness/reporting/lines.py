@@ -1,0 +1,180 @@
+"""What a person sees at the command line: one line for each tensor, in columns."""
+
+from math import inf
+
+from ..judging.row import looks_like, ratio, ratio_name
+
+EXPLAINED = "*"
+MARKS = {
+    "identical": "=",
+    "equivalent": "~",
+    "inconclusive": "?",
+    "unsupported": "-",
+    "unavailable": "-",
+    "inherited": ">",
+}
+FAILED = "!"
+COLOURS = {"=": "green", "~": "green", "?": "yellow", "-": "yellow", "!": "bold red", "*": "magenta", ">": "cyan"}
+SENTENCE_COLOURS = {0: "bold green", 1: "bold red", 3: "bold yellow"}
+LEGEND = (
+    "= same bits as the reference   ~ within what rounding allows   ! different   * different, explained by a quirk   "
+    "> inherited difference   ? inconclusive   - not compared"
+)
+COLUMNS = {
+    "bound used": "share of what rounding allows; 3 x: three times that; bits: the same bits were asked for",
+    "worst at": "channel, y, x, image; of weights channel, y, x, filter",
+    "distance": "‖engine - reference‖ / ‖reference‖; inherited: right from the reference's values; local: not",
+}
+
+
+class Lines:
+    """Formats rows for one network and set of engines.
+
+    Parameters
+    ----------
+    layers : sequence of LayerSpec
+    engines : sequence of str
+    mode : str
+        Of the run: ``propagated`` adds a column for the distance from the reference.
+    width : int or None
+        Columns of the terminal: the less telling columns are left out where it is narrow. None: all are shown.
+    """
+
+    def __init__(self, layers, engines, mode="isolated", width=None):
+        self.engines = engines
+        name = max((len(layer.name) for layer in layers), default=5)
+        kind = max((len(layer.type) for layer in layers), default=4)
+        self.columns = {
+            " ": 1,
+            "layer": max(name, 5),
+            "type": max(kind, 4),
+            "pass": 8,
+            "tensor": 14,
+            "verdict": 12,
+            "bound used": 10,
+            **({"distance": 8} if mode == "propagated" else {}),
+            "worst at": 13,
+            "ULP": 6,
+            "bitwise": 9,
+            **{f"{engine} s": max(8, len(engine) + 2) for engine in engines},
+        }
+        self.ratio = ratio_name(engines)
+        if self.ratio:
+            self.columns[self.ratio] = max(6, len(self.ratio))
+        for name in ("type", "worst at", "bitwise", "ULP", self.ratio):
+            if name in self.columns and width is not None and sum(self.columns.values()) + len(self.columns) > width:
+                del self.columns[name]
+
+    def header(self):
+        """The names of the columns."""
+        return self._line({name: name for name in self.columns})
+
+    def reading(self):
+        """How to read the columns that are shown."""
+        return "   ".join(f"{name}: {text}" for name, text in COLUMNS.items() if name in self.columns)
+
+    def row(self, row, first_of_step):
+        """One tensor; seconds stand only in the first line of a layer's step."""
+        _, worst = row.telling()
+        cells = {
+            " ": mark(row),
+            "layer": row.layer,
+            "type": row.type,
+            "pass": row.step,
+            "tensor": row.tensor,
+            "verdict": verdict(row),
+            "bound used": _share(worst),
+            "distance": _distance(row),
+            "worst at": ",".join(map(str, row.place(worst.worst).values())),
+            "ULP": ulps(row),
+            "bitwise": _bitwise(row),
+        }
+        if first_of_step and row.seconds:
+            cells |= {f"{engine} s": f"{value:.4f}" for engine, value in row.seconds.items()}
+            cells[self.ratio] = "" if ratio(row.seconds) is None else f"{ratio(row.seconds):.2f}"
+        return self._line(cells)
+
+    def _line(self, cells):
+        right = {"bound used", "distance", "ULP", self.ratio, *(f"{engine} s" for engine in self.engines)}
+        parts = [
+            cells.get(name, "").rjust(width) if name in right else cells.get(name, "").ljust(width)
+            for name, width in self.columns.items()
+        ]
+        return " ".join(parts).rstrip()
+
+
+def printable(text):
+    """Text for a terminal: control characters, which names in files may hold, as escapes such as ``\\x1b``."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def mark(row):
+    """One character: how the worst engine did."""
+    return EXPLAINED if row.explained() else MARKS.get(row.status(), FAILED)
+
+
+def verdict(row):
+    """The worst status; ``local`` for a difference in propagated mode that is the layer's own."""
+    return "local" if "local" in row.origin.values() else row.status()
+
+
+class Told:
+    """Remembers why tensors were not compared, so that each reason is told once."""
+
+    def __init__(self):
+        self._reasons = set()
+
+    def news(self, row):
+        """The `explanations` of a row, but for reasons that an earlier row gave."""
+        lines = [text for text in explanations(row) if text not in self._reasons]
+        reasons = tuple(found.reason for found in row.counted().values() if found.reason)
+        self._reasons |= {text for text in lines if text.endswith(reasons)}
+        return lines
+
+
+def explanations(row):
+    """Sentences about engines that failed or were not compared."""
+    for engine, found in row.counted().items():
+        if row.quirk.get(engine):
+            yield f"  {engine}: {found.status}: explained by quirk {' with '.join(row.quirk[engine])}"
+        elif row.resembles.get(engine):
+            yield f"  {engine}: {found.status}: {looks_like(*row.resembles[engine])}"
+        elif found.reason:
+            yield f"  {engine}: {found.status}: {found.reason}"
+        elif found.fails and found.worst is not None:
+            worst = found.worst
+            yield (
+                f"  {engine}: {found.outside} of {found.elements} elements outside the bound; at "
+                f"{row.where(worst)}: {worst.actual:.9g}, reference {worst.reference:.9g}, allowed ±{worst.bound:.2g}"
+            )
+
+
+def _share(found):
+    share = found.share
+    if not found.elements:
+        return ""
+    if share == inf:
+        return "bits"
+    if share > 1:
+        return f"{share:.3g} x" if share < 1000 else f"{share:,.0f} x" if share < 1e6 else f"{share:.0e} x"
+    return f"{share:.0%}" if share >= 0.01 else f"{share:.1g}" if share else "0"
+
+
+def ulps(row):
+    """The largest distance in units in the last place; ``sign`` where an engine has a sign wrong, "" of nothing."""
+    if not row.telling()[1].elements:
+        return ""
+    if any(found.signs for found in row.findings.values()):
+        return "sign"
+    largest = max(found.ulps for found in row.findings.values())
+    return str(largest) if largest < 10**6 else f"{largest:.0e}"
+
+
+def _distance(row):
+    return f"{max(found['norm'] for found in row.distances.values()):.1e}" if row.distances else ""
+
+
+def _bitwise(row):
+    if not row.bitwise:
+        return ""
+    return "same" if not any(row.bitwise.values()) else f"{max(row.bitwise.values())} differ"

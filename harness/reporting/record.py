@@ -1,0 +1,416 @@
+"""Comparison records: a folder that says, without any program of ours, what was compared and what was found.
+
+``record.json`` holds everything but arrays: options, network, engines, environment, hashes, rows. ``arrays.npz`` holds
+the pictures, the first layer's filters and the dropout masks; ``tensors/`` holds whole tensors where they were asked
+for, numbered, with ``index.jsonl`` to say which is which; ``results.csv`` (and ``results.parquet`` where pyarrow is
+installed) repeat the rows for other programs. There is no pickle anywhere.
+
+A record appears whole: it is written beside its place and renamed. Until then ``rows.jsonl`` in the draft gets every
+row when it is there, so that a run that was killed can be reported: `recover` brings its draft in place.
+"""
+
+import csv
+import json
+import os
+import re
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from .. import files
+from ..errors import BadInput, RecordError
+from ..judging.row import Row, sentence, total_seconds
+from ..values.archive import Archive
+
+FORMAT = "alexnet-rosetta record"
+VERSION = 1
+ROWS = "rows.jsonl"
+LARGEST = 2**28
+"""Bytes of a record.json, rows.jsonl or arrays.npz, unpacked, that are read: a hundred times what AlexNet's have."""
+SHOWN = ("filters.", "filters_grad.", "mask.", "pictures")
+"""How the names of arrays begin."""
+
+_OURS = re.compile(
+    r"record\.json|rows\.jsonl|arrays\.npz|results\.(csv|parquet)|report\.html|\.(record\.json|report\.html)\.\d+\.part"
+    r"|tensors/(\d+\.npy|index\.jsonl)"
+)
+
+
+@dataclass
+class Record:
+    """A record that was read back.
+
+    Attributes
+    ----------
+    about : dict
+        All of record.json but the rows.
+    rows : list of Row
+    arrays : dict of str to ndarray
+    """
+
+    about: dict
+    rows: list
+    arrays: dict
+
+
+class Writer:
+    """Writes a record into a folder that does not appear before `finish`.
+
+    Drafts that dead processes left for the same folder are removed.
+
+    Parameters
+    ----------
+    folder : path
+        Must not exist, or be empty, or hold an earlier record and nothing else, which is then renamed by its date.
+
+    Attributes
+    ----------
+    earlier : Path or None
+        Where the earlier record of that name is when this one is finished.
+    problem : str
+        Why whole tensors are missing, if they are; else "".
+
+    Raises
+    ------
+    BadInput
+        The folder is in use for something else, or cannot be written.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder).absolute()
+        self.earlier, self.problem = None, ""
+        self._begin, self._count, self._kept = perf_counter(), 0, 0
+        self._draft = files.draft_of(self.folder)
+        try:
+            _refuse_foreign(self.folder)
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            _clear(self.folder)
+            self._draft.mkdir()
+            self._rows = open(self._draft / ROWS, "ab", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        files.lock(self._rows, wait=True)
+
+    def begin(self, about):
+        """Note what the run is about: all of record.json that is known before there is a row."""
+        self._append({"format": FORMAT, "version": VERSION, **about})
+
+    def add(self, row):
+        """Note a row, so that it can be reported whatever happens to this process."""
+        self._count += 1
+        self._append({"elapsed": perf_counter() - self._begin, "row": row.to_dict()})
+
+    def _append(self, values):
+        try:
+            self._rows.write(json.dumps(_plain(values), allow_nan=False).encode() + b"\n")
+        except OSError:
+            return                      # a full disk; `finish` says so if it still is
+
+    def keep(self, layer, step, tensor, whose, array):
+        """Store a whole tensor under ``tensors/``, whatever its layer is called; ``whose`` is the engine's name.
+
+        Where the disk is too full, all of them are given up for the sake of the record, and `problem` says so.
+        """
+        if self.problem:
+            return
+        folder, name = self._draft / "tensors", f"{self._kept:05}.npy"
+        entry = {"file": name, "layer": layer, "pass": step, "tensor": tensor, "of": whose}
+        try:
+            folder.mkdir(exist_ok=True)
+            np.save(folder / name, array, allow_pickle=False)
+            with open(folder / "index.jsonl", "a", encoding="ascii") as index:
+                index.write(json.dumps(entry) + "\n")
+            self._kept += 1
+        except OSError as error:
+            self.problem = f"whole tensors were not kept: {error.strerror or error}"
+            _empty(folder, "tensors/")
+
+    def finish(self, about, rows, arrays):
+        """Write everything and put the folder in its place; nothing interrupts that.
+
+        Parameters
+        ----------
+        about : dict
+            Plain values.
+        rows : list of Row
+        arrays : dict of str to ndarray
+
+        Raises
+        ------
+        BadInput
+            It cannot be written; the rows that were noted remain in the draft.
+        """
+        try:
+            with files.uninterrupted():
+                self._write(about, rows, arrays)
+                _refuse_foreign(self.folder)
+                earlier = files.place(self._draft, self.folder)
+                if earlier is not None:
+                    self.earlier = _put_by(earlier, self.folder)
+                (self.folder / ROWS).unlink()
+                self._count = 0
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        finally:
+            self.discard()
+        return self.folder
+
+    def discard(self):
+        """End: remove a draft that nothing is lost with, and leave one that has rows which are nowhere else."""
+        self._rows.close()
+        if not self._count and self._draft.exists():
+            _remove(self._draft)
+
+    def _write(self, about, rows, arrays):
+        np.savez_compressed(self._draft / "arrays.npz", **arrays)
+        lines = [line for row in rows for line in row.flat()]
+        with open(self._draft / "results.csv", "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            table = csv.DictWriter(file, fieldnames=list(lines[0]) if lines else ["layer"])
+            table.writeheader()
+            table.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
+        _write_parquet(self._draft / "results.parquet", lines)
+        whole = {"format": FORMAT, "version": VERSION, **about, "rows": [row.to_dict() for row in rows]}
+        text = json.dumps(_plain(whole), indent=1, allow_nan=False, ensure_ascii=False)
+        files.write(self._draft / "record.json", text.encode("utf-8", "backslashreplace"))
+
+
+def recover(folder):
+    """Bring in place what a killed run left, where there is no record of that name, and say what was found.
+
+    Returns
+    -------
+    str
+        A sentence, where there is something to say, else "".
+
+    Raises
+    ------
+    RecordError
+        There is no record, but a run that is writing one.
+    """
+    folder = Path(folder).absolute()
+    interrupted = f"the run that wrote {folder} was ended early: this is what it finished"
+    if _is_unfinished(folder):
+        return interrupted
+    for draft in files.drafts(folder):
+        if _foreign(draft) or not (draft / ROWS).exists():
+            continue
+        with _abandoned(draft) as dead:
+            if folder.exists():
+                return f"a later run was ended early: 'rosetta report {draft}' shows what it finished" if dead else ""
+            if not dead:
+                raise RecordError(f"{folder} is being written", hint="wait for the run to end")
+            os.rename(draft, folder)
+            return interrupted
+    return ""
+
+
+def read(folder):
+    """Read a record; of a run that was killed, what was finished, as ``interrupted``.
+
+    Raises
+    ------
+    RecordError
+        There is none, or it is damaged or of another version.
+    """
+    folder = Path(folder)
+    with reading(folder):
+        about = _rows_alone(folder) if _is_unfinished(folder) else _json(folder / "record.json")
+        if not isinstance(about, dict) or about.get("format") != FORMAT:
+            raise RecordError(f"{folder / 'record.json'} is no comparison record", expected=f"format {FORMAT!r}")
+        version = about.get("version")
+        if type(version) is not int or version != VERSION:
+            raise RecordError(
+                f"{folder} is a record of another version",
+                expected=VERSION,
+                actual=repr(version),
+                hint="run the comparison again",
+            )
+        arrays = {} if _is_unfinished(folder) else _arrays(folder / "arrays.npz")
+        return Record(about, [Row.from_dict(row) for row in about.pop("rows")], arrays)
+
+
+@contextmanager
+def reading(folder):
+    """Whatever goes wrong in the block is the fault of the record in that folder: RecordError."""
+    try:
+        yield
+    except RecordError:
+        raise
+    except Exception as error:
+        reason = error.what if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+        raise RecordError(
+            f"{folder} cannot be read as a record: {reason[:200]}", hint="give the folder that 'rosetta compare' wrote"
+        ) from error
+
+
+def _json(path):
+    if path.stat().st_size > LARGEST:
+        raise RecordError(f"{path} is too large", expected=f"at most {LARGEST:,} bytes")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _rows_alone(folder):
+    """What record.json would hold, from the rows that a killed run noted; the last one may be cut."""
+    if (folder / ROWS).stat().st_size > LARGEST:
+        raise RecordError(f"{folder / ROWS} is too large", expected=f"at most {LARGEST:,} bytes")
+    lines = (folder / ROWS).read_bytes().split(b"\n")
+    about, *noted = [json.loads(line) for line in lines[:-1]]
+    rows = [Row.from_dict(one["row"]) for one in noted]
+    return {
+        **about,
+        "status": "interrupted",
+        "sentence": sentence(rows),
+        "seconds": noted[-1]["elapsed"] if noted else 0.0,
+        "totals": total_seconds(rows),
+        "costs": {},
+        "kernels": {},
+        "rows": [one["row"] for one in noted],
+    }
+
+
+def _arrays(path):
+    archive = Archive(path, "give the folder that 'rosetta compare' wrote")
+    return archive.load((name for name in archive.headers if name.startswith(SHOWN)), LARGEST)
+
+
+def _is_unfinished(folder):
+    return not (folder / "record.json").exists() and (folder / ROWS).exists()
+
+
+@contextmanager
+def _abandoned(draft):
+    """Whether the process that made a draft is gone: its lock is free; or, without one, no process has its number."""
+    try:
+        rows = open(draft / ROWS, "rb")  # noqa: SIM115
+    except FileNotFoundError:
+        yield not files.alive(draft)
+        return
+    with rows:
+        yield files.lock(rows)
+
+
+def _clear(folder):
+    """Remove what dead processes left beside a folder; bring an earlier record back whose replacement was cut short."""
+    for old in files.drafts(folder, "old"):
+        if not files.alive(old) and not _foreign(old):
+            if folder.exists():
+                _put_by(old, folder)
+            else:
+                os.rename(old, folder)
+    for draft in files.drafts(folder):
+        if not _foreign(draft):
+            with _abandoned(draft) as dead:
+                if dead and (draft / "record.json").exists() and not (draft / ROWS).exists():
+                    _put_by(draft, folder)          # the earlier record, which was exchanged for the one in its place
+                elif dead:
+                    _remove(draft)
+
+
+def _foreign(folder):
+    """Why a folder is none that we made: what it is, or the first entry that is no part of a record; "" if it is."""
+    if folder.is_symlink() or not folder.is_dir():
+        return "is a link" if folder.is_symlink() else "is no folder"
+    for prefix, path in (("", folder), ("tensors/", folder / "tensors")):
+        for entry in list(os.scandir(path)) if path.is_dir() else ():
+            inner = not prefix and entry.name == "tensors" and entry.is_dir(follow_symlinks=False)
+            if not inner and not _is_ours(entry, prefix):
+                return f"holds {prefix + entry.name!r}, which is no part of a record"
+    return ""
+
+
+def _is_ours(entry, folder):
+    return entry.is_file(follow_symlinks=False) and bool(_OURS.fullmatch(folder + entry.name))
+
+
+def _refuse_foreign(folder):
+    """BadInput unless a folder may be replaced."""
+    if not os.path.lexists(folder):
+        return
+    why = _foreign(folder)
+    if not why and Path.cwd().is_relative_to(folder.resolve()):
+        why = "is the working folder or holds it"
+    elif not why and folder.is_mount():
+        why = "is the top of a file system and cannot be replaced"
+    elif not why and any(folder.iterdir()) and not _has_our_mark(folder):
+        why = "its record.json is not ours"
+    if why:
+        raise BadInput(
+            f"{folder} exists and is no record: {why}", hint="--out takes a new folder, or an earlier record"
+        )
+
+
+def _has_our_mark(folder):
+    """Whether the folder's record.json, or rows.jsonl of a killed run, says that it is one."""
+    try:
+        if _is_unfinished(folder):
+            with open(folder / ROWS, "rb") as rows:
+                about = json.loads(rows.readline(LARGEST))
+        else:
+            about = _json(folder / "record.json")
+    except (OSError, ValueError, RecursionError, RecordError):
+        return False
+    return isinstance(about, dict) and about.get("format") == FORMAT
+
+
+def _put_by(earlier, folder):
+    """Give an earlier record the name of its folder with the time of the record behind it; returns where it is."""
+    files_of_it = (earlier / name for name in ("record.json", ROWS))
+    written = next(path.stat().st_mtime for path in files_of_it if path.exists())
+    name = f"{folder.name}-{datetime.fromtimestamp(written, UTC):%Y-%m-%d-%H%M%S}"
+    place, others = folder.with_name(name), count(2)
+    while os.path.lexists(place):
+        place = folder.with_name(f"{name}-{next(others)}")
+    os.rename(earlier, place)
+    return place
+
+
+def _remove(folder):
+    """Remove the files of a record, and the folder unless it holds anything else."""
+    _empty(folder / "tensors", "tensors/")
+    _empty(folder)
+
+
+def _empty(folder, prefix=""):
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if _is_ours(entry, prefix):
+                os.unlink(entry.path)
+        os.rmdir(folder)
+
+
+def _cell(value):
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _write_parquet(path, lines):
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return
+    parquet.write_table(pyarrow.Table.from_pylist(lines), path)
+
+
+def _plain(value):
+    """Numbers of NumPy and numbers that JSON has no word for, as plain values."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _unwritable(folder, error):
+    reason = error.strerror or str(error) or type(error).__name__
+    return BadInput(f"{folder} cannot be written: {reason}", hint="choose another folder with --out")

@@ -1,0 +1,226 @@
+"""Charts as inline SVG. Text and axes take the page's own colour, so they read in light and in dark."""
+
+import io
+
+import numpy as np
+from markupsafe import escape
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from ...judging.finding import HIGHEST_EXPONENT, LOWEST_EXPONENT
+from ...judging.row import by_step
+
+COLOURS = ("#d9822b", "#2b8cbe", "#7a5195", "#2ca25f", "#c51b8a")
+INK = "#010203"
+MARKERS = {**dict.fromkeys(("forward", "test", "view 1", "view 2", "view 3"), "o"), "backward": "s", "update": "^"}
+STYLE = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,           # a layer may be called $x$
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+
+
+def share_chart(rows, engines):
+    """The share of the bound that each tensor used, layer by layer, on a logarithmic axis; 1 is the limit."""
+    layers = list(dict.fromkeys(row.layer for row in rows))
+    floor = 1e-5
+
+    def draw(figure):
+        axes = figure.add_subplot()
+        for k, engine in enumerate(engines):
+            for step, marker in MARKERS.items():
+                points = [
+                    (layers.index(row.layer) + 0.2 * (k - (len(engines) - 1) / 2), row.findings[engine].share)
+                    for row in rows
+                    if row.step == step and row.findings[engine].elements
+                ]
+                if points:
+                    x, y = np.transpose(points)
+                    label = f"{engine} {step}"
+                    axes.plot(
+                        x, np.clip(y, floor, 1e3), marker, ms=4, color=COLOURS[k], mec="none", alpha=0.75, label=label
+                    )
+        axes.axhline(1, color="#d62728", lw=1, ls="--")
+        axes.annotate("the bound", (len(layers) - 0.5, 1), ha="right", va="bottom", fontsize=8, color="#d62728")
+        axes.set_yscale("log")
+        _plain_ticks(axes.yaxis)
+        axes.set_ylim(floor / 1.5, max(2, axes.get_ylim()[1]))
+        axes.set_ylabel("share of the bound used (bottom line: 0)")
+        axes.set_xticks(range(len(layers)), layers, rotation=90)
+        axes.set_xlim(-0.7, len(layers) - 0.3)
+        axes.grid(axis="y", color="#88888844", lw=0.5)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=3, fontsize=8, handletextpad=0.1)
+
+    return _svg(draw, "share", (10, 4.2))
+
+
+def _times(rows):
+    """Seconds by layer, engine and pass."""
+    return {
+        (layer, engine, step): seconds
+        for (_, layer, _, step), group in by_step(rows).items()
+        for row in group
+        for engine, seconds in row.seconds.items()
+    }
+
+
+def time_chart(rows, engines):
+    """Seconds per layer and engine; forward, backward and update stacked."""
+    times = _times(rows)
+    layers = list(dict.fromkeys(layer for layer, _, _ in times))
+    height = 0.8 / max(1, len(engines))
+
+    def draw(figure):
+        axes = figure.add_subplot()
+        for k, engine in enumerate(engines):
+            left = np.zeros(len(layers))
+            at = np.arange(len(layers)) + (k - (len(engines) - 1) / 2) * height
+            for step in MARKERS:
+                alpha = {"backward": 0.6, "update": 0.3}.get(step, 1.0)
+                widths = np.array([times.get((layer, engine, step), 0.0) for layer in layers])
+                if widths.any():
+                    axes.barh(at, widths, height, left, color=COLOURS[k], alpha=alpha, label=f"{engine} {step}")
+                left += widths
+        axes.set_yticks(range(len(layers)), layers)
+        axes.set_ylim(len(layers) - 0.4, -0.6)
+        axes.set_xlabel("seconds")
+        axes.grid(axis="x", color="#88888844", lw=0.5)
+        axes.legend(loc="lower right", fontsize=8)
+
+    return _svg(draw, "time", (10, 1 + 0.2 * len(layers)))
+
+
+def _histograms(rows, engines):
+    return {engine: np.sum([row.findings[engine].histogram for row in rows], axis=0) for engine in engines}
+
+
+def histogram_chart(rows, engines):
+    """Elements of all tensors by share of their bound, in powers of two."""
+    totals = _histograms(rows, engines)
+    used = [k for counts in totals.values() for k in np.flatnonzero(counts[1:] > 1e-4 * counts.sum())]
+    exponents = np.arange(LOWEST_EXPONENT, HIGHEST_EXPONENT + 1)
+
+    def draw(figure):
+        axes = figure.add_subplot()
+        for k, (engine, counts) in enumerate(totals.items()):
+            shares = counts / max(1, counts.sum())
+            label = f"{engine} ({shares[0]:.1%} without any error)"
+            axes.stairs(shares[1:], np.append(exponents, HIGHEST_EXPONENT + 1), color=COLOURS[k], lw=1.5, label=label)
+        axes.axvline(0, color="#d62728", lw=1, ls="--")
+        axes.set_xlim(LOWEST_EXPONENT + min(used, default=0), 3)
+        axes.set_xlabel("log₂ of the share of its bound that an element used")
+        axes.set_ylabel("share of all elements")
+        axes.legend(loc="upper left", fontsize=8)
+
+    return _svg(draw, "histogram", (10, 2.6))
+
+
+def depth_chart(rows, engines):
+    """Propagated mode: distance from the reference over depth."""
+    steps = [row for row in rows if row.distances]
+
+    def draw(figure):
+        axes = figure.add_subplot()
+        for k, engine in enumerate(engines):
+            norms = [row.distances.get(engine, {}).get("norm", np.nan) for row in steps]
+            axes.plot(norms, "o-", ms=3, lw=1, color=COLOURS[k], label=engine)
+        axes.set_yscale("symlog", linthresh=1e-9)
+        _plain_ticks(axes.yaxis)
+        axes.set_ylabel("relative distance ‖x − r‖ / ‖r‖")
+        axes.set_xticks(range(len(steps)), [f"{row.layer} {row.tensor}" for row in steps], rotation=90, fontsize=7)
+        axes.grid(axis="y", color="#88888844", lw=0.5)
+        axes.legend(fontsize=8)
+
+    return _svg(draw, "depth", (10, 4.2))
+
+
+def shares_in_figures(rows, engines):
+    """The tensor that came closest to its bound, of each engine."""
+    closest = {name: max(rows, key=lambda row, name=name: row.findings[name].share) for name in engines}
+    return _list(
+        f"{name} used at most {row.findings[name].share:.3g} of a bound, in {row.layer} {row.step} {row.tensor}"
+        for name, row in closest.items()
+    )
+
+
+def histograms_in_figures(rows, engines):
+    """How many elements had no error, and how many more than half of their bound, of each engine."""
+    half = -LOWEST_EXPONENT  # the bin of 2**-1 to 1
+    return _list(
+        f"{name}: {counts[0] / max(1, counts.sum()):.1%} of {counts.sum():,} elements without any error, "
+        f"{counts[half:].sum():,} used more than half of their bound"
+        for name, counts in _histograms(rows, engines).items()
+    )
+
+
+def depth_in_figures(rows, engines):
+    """The largest and the last relative distance of each engine."""
+    found = {
+        name: [row.distances[name]["norm"] for row in rows if name in row.distances] for name in engines
+    }
+    return _list(
+        f"{name}: at most {max(norms):.2g}, at the end {norms[-1]:.2g}" for name, norms in found.items() if norms
+    )
+
+
+def times_in_figures(rows, engines):
+    """The slowest layers of each engine."""
+    times = _times(rows)
+    parts = []
+    for name in engines:
+        own = {}
+        for (layer, engine, _), seconds in times.items():
+            if engine == name:
+                own[layer] = own.get(layer, 0.0) + seconds
+        slowest = sorted(own, key=own.get, reverse=True)[:3]
+        parts.append(f"{name}, slowest layers: " + ", ".join(f"{layer} {own[layer]:.3g} s" for layer in slowest))
+    return _list(parts)
+
+
+IN_FIGURES = {
+    share_chart: shares_in_figures,
+    histogram_chart: histograms_in_figures,
+    depth_chart: depth_in_figures,
+    time_chart: times_in_figures,
+}
+"""What each chart shows, in words and figures, for readers who do not see it."""
+
+
+def labelled(svg, text):
+    """The SVG as one picture with a text alternative."""
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(text)}" ', 1)
+
+
+def _list(parts):
+    return "; ".join(parts) + "."
+
+
+def _plain_ticks(axis):
+    """Numbers on a logarithmic axis as text; names from files must not be formulas, so nothing is one."""
+    axis.set_major_formatter(lambda value, position: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _svg(draw, name, size):
+    from matplotlib import rc_context
+
+    with rc_context(STYLE | {"svg.hashsalt": name}), np.errstate(all="ignore"):
+        figure = Figure(figsize=size, layout="constrained")
+        canvas = FigureCanvasSVG(figure)
+        draw(figure)
+        figure.patch.set_alpha(0)
+        for axes in figure.axes:
+            axes.patch.set_alpha(0)
+        buffer = io.StringIO()
+        canvas.print_svg(buffer, metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :].replace(INK, "currentColor")

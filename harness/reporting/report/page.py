@@ -1,0 +1,178 @@
+"""What stands in the report, gathered from a record and put into the template."""
+
+from collections import Counter
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, metadata
+from math import inf
+from pathlib import Path
+from types import MappingProxyType
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ...judging.finding import AGREES, FAILS, exit_code
+from ...judging.row import decisive, step_lines, total_seconds
+from .. import lines as display
+from . import charts, drawing, images, words
+
+HERE = Path(__file__).parent
+TONES = {"green": "good", "yellow": "open", "bold red": "bad", "magenta": "bad", "cyan": "open"}
+"""Class in the style sheet by the colour that a mark has in a terminal."""
+
+
+def render(record):
+    """The page as text."""
+    return _template("report.html").render(facts(record))
+
+
+def fragment(comparison):
+    """Sentence, numbers and layer table of an `api.Comparison`, to stand in somebody else's page."""
+    rows = comparison.table
+    engines = list(dict.fromkeys(name for row in rows for name in row.findings))
+    return _template("fragment.html").render(
+        sentence=comparison.sentence,
+        counts=counts(rows),
+        totals=total_seconds(rows),
+        steps=[step_line(line, engines) for line in step_lines(rows)],
+        engines=engines,
+        kernels_of="",
+        propagated=any(row.mode == "propagated" for row in rows),
+    )
+
+
+def _template(name):
+    loader = FileSystemLoader(HERE)
+    settings = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    return Environment(loader=loader, autoescape=True, **settings).get_template(name)
+
+
+def facts(record):
+    """The names that the template uses."""
+    about, rows = record.about, record.rows
+    engines = list(about["engines"])
+    launched = next(iter(about.get("kernels", {}).items()), ("", {}))
+    layers = about["network"]["layers"]
+    isolated = [row for row in rows if row.mode == "isolated"]
+    propagated = [row for row in rows if row.mode == "propagated"]
+    return {
+        "about": about,
+        "introduction": list(words.about_the_run(about)),
+        "command": words.command(about["options"]),
+        "drawing": drawing.network(layers) if layers and all("shape" in layer for layer in layers) else "",
+        "kernels_of": launched[0],
+        "addresses": addresses(),
+        "created": datetime.fromisoformat(about["created"]).strftime("%d %B %Y, %H:%M UTC"),
+        "engines": engines,
+        "code": exit_code(found for _, found in decisive(rows)),
+        "counts": counts(rows),
+        "totals": total_seconds(rows),
+        "steps": [step_line(line, engines, launched[1]) for line in step_lines(rows)],
+        "tensors": [tensor_line(row) for row in rows],
+        "charts": chart_list(isolated, propagated, engines),
+        "pictures": list(zip(images.thumbnails(record.arrays.get("pictures", ())), about["captions"], strict=False)),
+        "filters": filter_pictures(record.arrays),
+        "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
+        "script": Markup((HERE / "script.js").read_text(encoding="utf-8")),
+    }
+
+
+def counts(rows):
+    """How many tensors got which verdict, in four groups."""
+    statuses = Counter(found.status for _, found in decisive(rows))
+    agree, fail = sum(statuses[name] for name in AGREES), sum(statuses[name] for name in FAILS)
+    return {
+        "agree": agree,
+        "identical": statuses["identical"],
+        "different": fail,
+        "other": statuses.total() - agree - fail,
+        "inherited": sum(list(row.origin.values()).count("inherited") for row in rows if row.mode == "propagated"),
+    }
+
+
+def step_line(line, engines, kernels=MappingProxyType({})):
+    """One line of the layer table; ``kernels`` are those launched, by layer and pass."""
+    mark = display.EXPLAINED if line["quirk"] else display.MARKS.get(line["verdict"], display.FAILED)
+    return line | {
+        "mark": mark,
+        "tone": TONES[display.COLOURS[mark]],
+        "used": "" if line["share"] is None else used(line["share"]),
+        "kernels": kernels.get(line["layer"], {}).get(line["pass"], []),
+        "seconds": [line.get(f"seconds {engine}") for engine in engines],
+    }
+
+
+def used(share):
+    """The share of the bound in figures; ``bits`` where the same bits were asked for, and are not there."""
+    return "bits" if share == inf else f"{share:.3g}"
+
+
+def tensor_line(row):
+    """One line of the tensor table."""
+    engine, worst = row.telling()
+    mark = display.mark(row)
+    return {
+        "mark": mark,
+        "tone": TONES[display.COLOURS[mark]],
+        "row": row,
+        "verdict": display.verdict(row),
+        "share": worst.share if worst.elements else None,
+        "used": used(worst.share) if worst.elements else "",
+        "ulps": display.ulps(row),
+        "loose": max(found.loose for found in row.findings.values()),
+        "worst": worst.worst,
+        "place": row.where(worst.worst),
+        "engine": engine,
+        "bitwise": "; ".join("same" if not n else f"{n:,} differ" for n in row.bitwise.values()),
+        "elements": max(found.elements for found in row.findings.values()),
+        "notes": list(display.explanations(row)),
+    }
+
+
+def chart_list(isolated, propagated, engines):
+    """(title, what it shows, the same in figures, SVG) of the charts that the rows have something for."""
+    found = []
+
+    def add(title, text, chart, rows):
+        figures = charts.IN_FIGURES[chart](rows, engines)
+        found.append((title, text, figures, Markup(charts.labelled(chart(rows, engines), f"{title}. {figures}"))))
+
+    if any(finding.elements for row in isolated for finding in row.findings.values()):
+        add("Errors", SHARE_TEXT, charts.share_chart, isolated)
+        add("Distribution", HISTOGRAM_TEXT, charts.histogram_chart, isolated)
+    if any(row.distances for row in propagated):
+        add("Drift", DEPTH_TEXT, charts.depth_chart, propagated)
+    if any(row.seconds for row in isolated):
+        add("Time", TIME_TEXT, charts.time_chart, isolated)
+    return found
+
+
+def addresses():
+    """(what, address) of the pages that the package names as its own: source, documentation."""
+    try:
+        named = metadata("alexnet-rosetta").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return []
+    return [tuple(part.strip() for part in text.split(",", 1)) for text in named]
+
+
+def filter_pictures(arrays):
+    """(caption, address) of the first layer's filters and of their gradients."""
+    captions = {"filters": "filters of", "filters_grad": "their gradients, "}
+    return [
+        (f"{captions[kind]} {layer}", images.filter_grid(arrays[name]))
+        for name in sorted(arrays, key=lambda name: name.split(".", 1)[::-1])
+        for kind, _, layer in [name.partition(".")]
+        if kind in captions
+    ]
+
+
+SHARE_TEXT = (
+    "Each point is one tensor: the element that came closest to the limit of what rounding may do to it. "
+    "Below the dashed line the engine computes what the formula says; above it, it computes something else."
+)
+HISTOGRAM_TEXT = "All elements of all tensors: how much of its own bound each one used."
+DEPTH_TEXT = (
+    "Each engine fed itself. Small roundings grow with depth, and one flipped ReLU or pooling maximum makes a jump; "
+    "that is no fault of the layer where it shows."
+)
+TIME_TEXT = "Wall seconds of each layer: full colour forward, lighter backward, lightest update."

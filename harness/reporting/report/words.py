@@ -1,0 +1,65 @@
+"""What the report says about a run besides its results: what the engines are, and the command that does it again."""
+
+import shlex
+from dataclasses import fields
+
+from ...running.prepare import Options
+
+ENGINES = {
+    "legacy-cpu": "the C++ and CUDA engine of 2012, its kernels compiled for the processor",
+    "legacy-gpu": "the C++ and CUDA engine of 2012, its kernels on a graphics card",
+    "port": "its modern Python port (NumPy, BLAS, Cython)",
+    "reference": "the textbook formulas in 64 bits, rounded to 32",
+    "torch": "PyTorch",
+    "torch-channels-last": "PyTorch with channels last",
+    "torch-gpu": "PyTorch on a graphics card",
+}
+
+
+def about_the_run(about):
+    """Sentences for a reader who knows nothing of the project: the engines, the rebuild, the weights."""
+    names = list(about["engines"])
+    each = [f"{name} is {ENGINES.get(name, 'an engine of another package')}" for name in names]
+    yield f"Engines, each held against formulas in 64-bit arithmetic: {'; '.join(each)}."
+    if any(name.startswith("legacy") for name in names):
+        yield (
+            "The engine of 2012 is no copy: the source of that time cannot be built today, so it was written anew "
+            "from a specification of what that source does, and is held against recorded outputs of its kernels."
+        )
+    weights, kind = about["options"].get("weights"), about["inputs"]["kind"]
+    drawn = "Weights are random, of the width that the layer file gives; no trained network is shown."
+    yield f"The network reads {INPUTS.get(kind, f'the arrays of {kind}')}. " + (
+        f"Weights come from {weights}." if weights else drawn
+    )
+
+
+INPUTS = {
+    "photos": "crops of a few photographs",
+    "random": "random numbers",
+    "exact": "small multiples of 1/8, for which nothing rounds",
+}
+
+
+REPEATED = {"quirks": "--quirk", "rules": "--rule", "allow": "--allow"}
+"""Fields of the options that a command takes one by one."""
+
+
+def command(options):
+    """The ``rosetta compare`` that has these options: what differs from its defaults."""
+    words = ["rosetta", "compare", options["net"]]
+    for field in fields(Options):
+        value, default = options.get(field.name, field.default), field.default
+        if field.name == "net" or value is None or [*_listed(value)] == [*_listed(default)]:
+            continue
+        name = REPEATED.get(field.name, f"--{field.name.replace('_', '-')}")
+        if field.name in REPEATED:
+            words += [word for item in value for word in (name, item)]
+        elif value is True:
+            words.append(name)
+        else:
+            words += [name, ",".join(_listed(value))]
+    return shlex.join(words)
+
+
+def _listed(value):
+    return map(str, value if isinstance(value, list | tuple) else (value,))

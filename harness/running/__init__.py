@@ -1,0 +1,1 @@
+"""Runs steps through all engines and compares what they leave."""

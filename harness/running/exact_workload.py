@@ -1,0 +1,106 @@
+"""A run of the exact tier: every layer is fed numbers so coarse that float32 rounds nothing (see `exact`)."""
+
+from dataclasses import dataclass, replace
+from math import log2
+from types import MappingProxyType
+
+from ..errors import BadInput
+from ..network.graph import LABELS_AS
+from ..network.solver import rate
+from ..network.tensors import index
+from ..values import exact
+from ..values.noise import generator
+from ..values.parameters import share
+from .workload import Workload
+
+
+@dataclass
+class ExactWorkload(Workload):
+    """Values of a run in which inputs, weights, biases and output gradients of each layer are drawn as k/8.
+
+    A tensor that has to be exact and is not *identical* is different, however close it may be.
+    """
+
+    seed: int = 0
+
+    def acts(self, layer, reference):
+        """A draw; but probabilities stay what they are, since costs take their logarithm."""
+        graph = self.network.graph
+        readers = (graph.layers[name].type for name, i in graph.consumers[layer.name] if i == 1)
+        if layer.type == "softmax" or not LABELS_AS.keys().isdisjoint(readers):
+            return reference
+        return self._draw(layer, "acts", reference.shape)
+
+    def acts_grad(self, layer, reference):
+        """A draw."""
+        return self._draw(layer, "acts_grad", reference.shape)
+
+    def inspect(self, layer, tensor, bounded):
+        """Assert that float32 holds every partial sum of a tensor that has to be exact."""
+        if exact.must_be_identical(layer.to_dict(), tensor):
+            exact.assert_exact(bounded, f"{layer.name} {tensor}", self._unit(layer, tensor))
+
+    def settle(self, row):
+        """Turn `equivalent` into `different` where the tier asks for the same bits."""
+        if exact.must_be_identical(self.network.spec[row.layer].to_dict(), row.tensor):
+            row.exact = True
+            row.findings = {
+                name: replace(found, status="different", reason="the exact tier asks for the same bits")
+                if found.status in ("equivalent", "inconclusive")
+                else found
+                for name, found in row.findings.items()
+            }
+        return row
+
+    def _draw(self, layer, what, shape):
+        return exact.draw(generator(self.seed, "exact", layer.name, what), shape)
+
+    def _unit(self, layer, tensor):
+        """What all partial sums are multiples of: products of eighths, divided by the number of cases, times ε."""
+        if "_inc" in tensor:
+            return exact.UNIT / self.batch * rate(layer, f"weights[{index(tensor)}]", self.network.progress)
+        return exact.UNIT / self.batch if "_grad" in tensor and "inputs" not in tensor else exact.UNIT
+
+
+def exact_network(network):
+    """The network with learning rates rounded to powers of two, momentum 1/2 and no weight decay."""
+    layers = tuple(replace(layer, keys=MappingProxyType(_exact_keys(layer))) for layer in network.layers)
+    return replace(network, spec=replace(network.spec, layers=layers))
+
+
+def exact_values(network, values, seed):
+    """Parameters and momentum buffers as draws of the tier; integers stay."""
+    drawn = {
+        layer: {
+            tensor: exact.draw(generator(seed, "exact", layer, tensor), array.shape)
+            if array.dtype.kind == "f"
+            else array
+            for tensor, array in tensors.items()
+        }
+        for layer, tensors in values.items()
+    }
+    return share(network, drawn)
+
+
+def check_batch(batch):
+    """Refuse a number of cases that is no power of two: dividing by it would round."""
+    if batch & (batch - 1):
+        raise BadInput(
+            f"--input exact needs a batch that is a power of two, not {batch}",
+            hint=f"try --batch {1 << batch.bit_length() - 1}",
+        )
+
+
+def _exact_keys(layer):
+    keys = dict(layer.keys)
+    constant = {"type": "default", "params": {}}
+    if "epsB" in keys:
+        keys |= {"epsB": _power_of_two(keys["epsB"]), "momB": 0.5, "schedB": constant}
+        rates = keys["epsW"]
+        keys |= {"epsW": [_power_of_two(eps) for eps in rates], "momW": [0.5] * len(rates), "wc": [0.0] * len(rates)}
+        keys["schedW"] = constant
+    return keys
+
+
+def _power_of_two(x):
+    return 2.0 ** round(log2(x)) if x > 0 else x

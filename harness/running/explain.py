@@ -1,0 +1,147 @@
+"""Which quirk explains a difference: the layer's step again, from the same values, with switches turned.
+
+Nothing here runs unless something differs. An engine's switches are turned in a session of its own that is thrown away.
+A switch explains a difference only if it stands otherwise than the reference computes; several may explain one that
+vanishes when all of them are turned. Where the difference vanishes when a switch is turned *away* from the reference,
+it only looks like that quirk: a fault hides in what the switch chooses, or the switch undoes it.
+
+An engine without switches may follow any convention. There a copy of an engine that has switches is asked: a switch
+explains the difference if the copy, with that one turned and all others where the reference has them, gives the same
+bits.
+"""
+
+from .. import engines
+from ..judging.verdict import bitwise_equal
+from ..network.load import parameter_shapes, sparse_inputs
+from ..network.tensors import increment
+from ..quirks import LEDGER
+from ..quirks.settings import open_session, switches
+from .tensor_comparison import TensorStream
+
+EXPLAINABLE = ("different", "nonfinite", "shape")
+
+
+class Attribution:
+    """Turns switches of the engines of a run.
+
+    Parameters
+    ----------
+    work : workload.Workload
+    """
+
+    def __init__(self, work):
+        self.work = work
+        self._last = (None, None)
+
+    def explain(self, stream, findings):
+        """The quirks that explain a row, and those that its faults look like.
+
+        Parameters
+        ----------
+        stream : stream.TensorStream
+            With the ``rerun`` that it came from.
+        findings : dict of str to Finding
+
+        Returns
+        -------
+        quirks : dict of str to tuple of str
+            By engine whose difference is explained, names of quirks.
+        resembles : dict of str to tuple of str
+            By engine whose difference is not explained but vanishes if a switch is turned that stands as the reference
+            does, the name of that quirk.
+        """
+        own = {engine.name: engine for engine in self.work.engines}
+        quirks, resembles = {}, {}
+        for name, finding in findings.items():
+            if finding.status in EXPLAINABLE:
+                if found := self._explain(own[name], stream):
+                    quirks[name] = found
+                elif found := self._resembled(own[name], stream):
+                    resembles[name] = found
+        self._last = (None, None)
+        return quirks, resembles
+
+    def _explain(self, engine, stream):
+        apart, _ = self._candidates(engine, stream)
+        for name in apart:
+            if self._agrees(engine, stream, (name,)):
+                return (name,)
+        if len(apart) > 1 and self._agrees(engine, stream, apart):
+            for name in apart:
+                fewer = tuple(other for other in apart if other != name)
+                if self._agrees(engine, stream, fewer):
+                    apart = fewer
+            return apart
+        return () if hasattr(engine, "quirks") else self._copied(engine, stream)
+
+    def _resembled(self, engine, stream):
+        apart, standing = self._candidates(engine, stream)
+        return next(((name,) for name in standing if self._agrees(engine, stream, (*apart, name))), ())
+
+    def _candidates(self, engine, stream):
+        """Switches that touch the layers of a step: those that stand otherwise than the reference, and the others."""
+        names = _touching(switches(engine), stream)
+        apart = tuple(name for name in names if self._position(engine, name) != LEDGER[name].meant)
+        return apart, [name for name in names if name not in apart]
+
+    def _position(self, engine, name):
+        return self.work.settings.get(engine.name, {}).get(name, switches(engine)[name])
+
+    def _agrees(self, engine, stream, turned):
+        """Whether the difference is gone when an engine's switches are turned."""
+        settings = dict(self.work.settings.get(engine.name, {}))
+        settings |= {name: not self._position(engine, name) for name in turned}
+        found = self._again(engine, stream.rerun, settings)
+        if found is None:
+            return False
+        judged = TensorStream(stream.layer, stream.step, stream.tensor, stream.shape, {engine.name: found}, _nothing)
+        for bounded, part in stream.rerun.bounded():
+            judged.add(bounded, part)
+        return judged.findings()[engine.name].agrees
+
+    def _copied(self, engine, stream):
+        """The switch with which a copy of another engine gives the bits of this one, in a tuple."""
+        for other in filter(lambda copy: copy.probe()[0], map(engines.find, engines.DEFAULT)):
+            as_meant = {name: LEDGER[name].meant for name in other.quirks()}
+            for name in _touching(as_meant, stream):
+                found = self._again(other, stream.rerun, as_meant | {name: not as_meant[name]})
+                if found is not None and bitwise_equal(found, stream.found[engine.name]):
+                    return (name,)
+        return ()
+
+    def _again(self, engine, again, settings):
+        """The tensor of a step that an engine does once more; None if it cannot."""
+        try:
+            return again.fetch(self._session(engine, again, settings))
+        except Exception:  # whatever stops it: then it is no explanation
+            return None
+
+    def _session(self, engine, again, settings):
+        """A session in which the step has run; the last one is kept for the step's other tensors."""
+        key = engine.name, settings, again.key
+        if self._last[0] != key:
+            self._last = (None, None)
+            session = open_session(engine, self.work.network, self.work.threads, settings)
+            self._write_parameters(session, again.layers)
+            again.run(session)
+            self._last = key, session
+        return self._last[1]
+
+    def _write_parameters(self, session, layers):
+        graph = self.work.network.graph
+        for layer in layers:
+            for i in sparse_inputs(layer):
+                session.write(layer.name, f"filterConns[{i}]", self.work.values[layer.name][f"filterConns[{i}]"])
+            for tensor in parameter_shapes(layer):
+                owner, held = graph.owner(layer, tensor)
+                for name in (held, increment(held)):
+                    session.write(owner, name, self.work.values[owner][name])
+
+
+def _touching(names, stream):
+    types = {layer.type for layer in stream.rerun.layers}
+    return [name for name in names if not types.isdisjoint(LEDGER[name].layers)]
+
+
+def _nothing(layer, tensor, bounded):
+    """Assertions about the reference were made the first time."""

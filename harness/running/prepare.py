@@ -1,0 +1,248 @@
+"""One comparison: check what was asked for, prepare the values, open the engines, sweep, yield rows."""
+
+from dataclasses import dataclass, replace
+from math import prod
+
+from threadpoolctl import threadpool_limits
+
+from .. import engines, machine
+from ..errors import BadInput, TooLarge
+from ..judging.finding import UNDECIDED
+from ..network import load as networks
+from ..quirks import find
+from ..quirks.settings import parse, quirk_of
+from ..quirks.values import touched
+from ..reference.chunks import CHUNK_BYTES, image_bytes
+from ..reference.views import PASS_TYPES
+from ..values import inputs, parameters
+from ..values.noise import Tape
+from .exact_workload import ExactWorkload, check_batch, exact_network, exact_values
+from .propagated import propagated_rows
+from .sweep import STEPS, Sweep
+from .workload import Workload
+
+MODES = ("isolated", "propagated")
+EVALUATED, PROGRAMS = 4, 64 * 2**20
+"""Arrays of the size of a chunk, and bytes of the programs, in `memory_needed`: figures are in docs/reliability.md."""
+MOST_PASSES = 10_000
+"""Backward passes per update, each of which is run."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a comparison is asked for; the fields are the options of ``rosetta compare``.
+
+    Attributes
+    ----------
+    net : str
+        A shipped network, or the path of a layer-definition file.
+    params : str or None
+        The layer-parameter file; None: the one beside the definition.
+    weights : str or None
+        An npz file of weights and biases; None: they are drawn.
+    engines : tuple of str
+        Names of engines.
+    input : str
+        ``photos``, ``random``, ``exact`` or an npz file.
+    batch : int
+        Number of cases.
+    seed : int
+        Of everything that is drawn.
+    mode : str
+        ``isolated`` or ``propagated``.
+    passes : tuple of str
+        Of ``forward``, ``backward``, ``update``.
+    threads : int or None
+        Threads of the engines; None: all processors.
+    quirks : tuple of str
+        Switches, ``[ENGINE:]NAME=on`` or ``off``.
+    rules : tuple of str
+        How layer files may be read besides: ``strict-2012``, ``salvage``, ``sched``.
+    progress : float
+        Share of the training that is done, 0 to 1, for the learning rates.
+    update_every : int
+        Backward passes per update.
+    pass_type : str
+        ``train``; ``test``, or ``views``, tests of three views of the same cases: then there is no backward pass.
+    quantise : bool
+        Round what goes between devices to half precision where the layer file says so.
+    allow : tuple of str
+        Of ``unsupported``, ``unavailable``, ``inconclusive``: what does not count against the run.
+
+    Raises
+    ------
+    errors.BadInput
+        A value that is none of these.
+    """
+
+    net: str
+    params: str | None = None
+    weights: str | None = None
+    engines: tuple = engines.DEFAULT
+    input: str = "photos"
+    batch: int = 32
+    seed: int = 0
+    mode: str = "isolated"
+    passes: tuple = tuple(STEPS)
+    threads: int | None = None
+    quirks: tuple = ()
+    rules: tuple = ()
+    progress: float = 0.0
+    update_every: int = 1
+    pass_type: str = "train"
+    quantise: bool = False
+    allow: tuple = ()
+
+    def __post_init__(self):
+        if self.batch < 1:
+            raise BadInput(f"a batch of {self.batch} has no cases", hint="--batch takes a number from 1")
+        if self.mode not in MODES:
+            raise BadInput(f"there is no mode {self.mode!r}", hint=f"modes: {', '.join(MODES)}")
+        unknown = [name for name in self.passes if name not in STEPS]
+        if unknown or not self.passes:
+            raise BadInput(f"there is no pass {', '.join(unknown)!r}", hint=f"passes: {', '.join(STEPS)}")
+        wrong = [rule for rule in self.rules if rule not in networks.RULES]
+        if wrong:
+            raise BadInput(f"there is no reading rule {', '.join(wrong)!r}", hint=f"rules: {', '.join(networks.RULES)}")
+        wrong = [status for status in self.allow if status not in UNDECIDED]
+        if wrong:
+            raise BadInput(f"{', '.join(wrong)!r} cannot be allowed", hint=f"--allow takes {', '.join(UNDECIDED)}")
+        if self.pass_type not in PASS_TYPES:
+            raise BadInput(f"there is no pass type {self.pass_type!r}", hint=f"pass types: {', '.join(PASS_TYPES)}")
+        if self.pass_type != "train":
+            if self.passes not in (tuple(STEPS), ("forward",)) or self.input == "exact":
+                raise BadInput("a test has one pass, forward, and no exact tier", hint="--passes forward")
+            object.__setattr__(self, "passes", ("forward",))
+        if len(set(self.engines)) < max(1, len(self.engines)):
+            raise BadInput("engines must be given, each once", hint="for example --engines legacy-cpu,port")
+        machine.threads(self.threads)
+        if not 0 <= self.progress <= 1 or not 1 <= self.update_every <= MOST_PASSES:
+            raise BadInput(
+                "there is no such point of a training",
+                expected=f"--progress 0 to 1, --update-every 1 to {MOST_PASSES}",
+                actual=f"{self.progress}, {self.update_every}",
+                hint="--progress 0.5 is the middle of a training, --update-every 8 collects eight gradients",
+            )
+        if self.update_every > 1 and self.mode != "isolated":
+            raise BadInput("engines that feed themselves update after every pass", hint="--mode isolated")
+        if self.input == "exact" and (self.progress > 0 or self.update_every > 1):
+            raise BadInput("the exact tier has rates and divisors that are powers of two", hint="--input random")
+        if self.quantise and self.input == "exact":
+            raise BadInput("exact inputs leave nothing to round", hint="--quantise with photos, random or your own")
+
+
+def prepare(options):
+    """Check the options, refuse what cannot work, draw all values.
+
+    Returns
+    -------
+    Workload
+
+    Raises
+    ------
+    BadInput, port.config.ConfigError
+        What is wrong, with a hint. Nothing was written, and no large memory taken.
+    """
+    forward_only = options.passes == ("forward",)
+    network = networks.load(options.net, options.params, rules=options.rules, forward_only=forward_only)
+    if options.weights is None:
+        parameters.require_none_from_checkpoint(network)
+    return workload(network, options)
+
+
+def workload(network, options):
+    """`prepare` for a network that was loaded already; ``net`` and ``params`` of the options are not used."""
+    if not network.spec.has_params:
+        raise BadInput(
+            f"{network.definition}: learning rates are missing",
+            hint="give the layer-parameter file with --params, or --passes forward, which needs none",
+        )
+    chosen = engines.available(options.engines)
+    if options.input == "exact":
+        check_batch(options.batch)
+    threads = machine.threads(options.threads)
+    settings = parse(options.quirks, chosen)
+    check_mode(settings, options.mode)
+    check_memory(network, inputs.cases(network, options.input, options.batch), len(chosen))
+    minibatch = inputs.make(network, options.input, options.batch, options.seed)
+    values = parameters.make(network, options.seed, options.weights)
+    tape = Tape(options.seed)
+    point = {"progress": options.progress, "update_every": options.update_every, "quantise": options.quantise}
+    network = replace(network, **point, minibatch=minibatch.batch)
+    if options.batch not in (minibatch.batch, Options.batch):
+        note = f"{options.input} holds {minibatch.batch} cases: those are used, and --batch {options.batch} is not"
+        network = networks.noted(network, note)
+    for text in options.quirks:
+        if not touched(network, quirk_of(text)):
+            network = networks.noted(network, f"--quirk {text} touches no layer of {network.name}")
+    if minibatch.note:
+        network = networks.noted(network, minibatch.note)
+    more = {"settings": settings, "explains": True, "pass_type": options.pass_type}
+    if options.input != "exact":
+        return Workload(network, chosen, minibatch, values, tape, options.passes, threads, **more)
+    values = exact_values(network, values, options.seed)
+    return ExactWorkload(
+        exact_network(network), chosen, minibatch, values, tape, options.passes, threads, **more, seed=options.seed
+    )
+
+
+def rows(work, mode):
+    """Yield the rows of a comparison as its layers finish."""
+    with threadpool_limits(work.threads):
+        yield from (propagated_rows(work) if mode == "propagated" else Sweep(work).rows())
+
+
+def step_count(work, mode):
+    """Number of (layer, pass) steps of a run, for progress bars."""
+    graph = work.network.graph
+    order = graph.backward_order()
+    weighted = {layer.name for layer in order if "weightShapes" in layer}
+    forward = sum(layer.type != "data" for layer in work.network.layers) * len(PASS_TYPES[work.pass_type])
+    isolated = {"forward": forward, "backward": len(order), "update": len(weighted)}
+    # Engines that feed themselves are asked for gradients of outputs and of parameters alone.
+    fed = {layer.inputs[i] for layer in order for i in graph.wanted_inputs(layer)}
+    own_feed = isolated | {"backward": len(fed | weighted)}
+    return sum(sum(counts[name] for name in work.passes)
+               for counts in ([isolated, own_feed] if mode == "propagated" else [isolated]))  # fmt: skip
+
+
+def memory_needed(network, batch, count):
+    """Bytes that a comparison of ``count`` engines takes at most, roughly.
+
+    Per engine its outputs, as much again for gradients and forward state, and weights, gradients, momentum; for the
+    reference the rounded outputs, the recorded parameters and momentum, the gradients; what it evaluates in float64 at
+    a time; and what the programs take before there is a network.
+    """
+    acts = 4 * batch * sum(layer.outputs for layer in network.layers)
+    values = 4 * network.spec.parameter_count
+    return count * (2 * acts + 3 * values) + acts + 3 * values + EVALUATED * _evaluated(network, batch) + PROGRAMS
+
+
+def _evaluated(network, batch):
+    """Bytes of the largest chunk of images, or matrix and its bounds, that is evaluated in float64."""
+    layers = network.graph.layers
+    images = [
+        image_bytes(layer, (layers[name].outputs for name in layer.inputs))
+        for layer in network.layers
+        if layer.type != "data"
+    ]
+    matrices = [16 * prod(shape) for layer in network.layers for shape in networks.parameter_shapes(layer).values()]
+    return max(min(batch * max(images), max(CHUNK_BYTES, *images)), *matrices, 0)
+
+
+def check_mode(settings, mode):
+    """Refuse switches that make tensors which the next layer of the engine could not take."""
+    names = {name for own in settings.values() for name, on in own.items() if not on and find(name).needs_isolation}
+    if names and mode != "isolated":
+        raise BadInput(f"the quirk {min(names)} cannot be off where engines feed themselves", hint="--mode isolated")
+
+
+def check_memory(network, batch, count):
+    """Refuse a comparison that the machine has too little memory for."""
+    needed, free = memory_needed(network, batch, count), machine.available_memory()
+    if free is not None and needed > free:
+        raise TooLarge(
+            f"{network.name} with batch {batch} needs about {needed / 2**30:.1f} GiB of memory",
+            actual=f"{free / 2**30:.1f} GiB are free",
+            hint="choose a smaller --batch",
+        )

@@ -1,0 +1,130 @@
+"""The values of a run, which every sweep over the network shares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import NothingCompared
+from ..judging.finding import finding_of
+from ..network.load import parameter_shapes
+from ..network.solver import has_noise
+from ..quirks.settings import open_session
+from ..values import parameters
+from ..values.noise import Tape
+
+
+@dataclass
+class Workload:
+    """The values of a run: what every sweep over the network shares.
+
+    Attributes
+    ----------
+    network : Network
+    engines : list of Engine
+    inputs : Inputs
+    values : dict of str to dict of str to ndarray
+        Parameters and momentum buffers, see `parameters.make`.
+    tape : Tape
+    passes : tuple of str
+    threads : int
+    kept : callable
+        Called with each finished `stream.TensorStream`, for those who want the tensors themselves.
+    settings : dict of str to dict of str to bool
+        By engine, switches of quirks that are not where the engine has them.
+    explains : bool
+        Whether differences are traced to quirks.
+    logs : bool
+        Whether sessions that can record their launches do so.
+    sessions : dict of str to Session
+        By engine, those that were opened last.
+    pass_type : str
+        One of `views.PASS_TYPES`: what the forward pass is.
+    kind : str
+        The pass of an engine that runs now.
+    """
+
+    network: Any
+    engines: list
+    inputs: Any
+    values: dict
+    tape: Tape
+    passes: tuple
+    threads: int
+    kept: Callable = lambda stream: None
+    settings: dict = field(default_factory=dict)
+    explains: bool = False
+    logs: bool = False
+    sessions: dict = field(default_factory=dict)
+    pass_type: str = "train"
+    kind: str = "train"
+
+    @property
+    def batch(self):
+        """Number of cases N."""
+        return self.inputs.batch
+
+    def params(self, layer):
+        """The parameters of a layer as the reference takes them."""
+        own = self.values.get(layer.name, {})
+        count = len(layer.get("weightShapes", ()))
+        return {"weights": [own[f"weights[{i}]"] for i in range(count)], "biases": own.get("biases")}
+
+    def mask(self, layer):
+        """What is random in the forward pass of a layer (`Tape.mask`), None where nothing is."""
+        return self.tape.mask(layer, self.batch, self.kind)
+
+    def normals(self, layer):
+        """The normals of a layer's learning rates (`Tape.normals`), None where they have no noise."""
+        return self.tape.normals(layer, len(parameter_shapes(layer))) if has_noise(layer) else None
+
+    def acts(self, layer, reference):
+        """What feeds the consumers of a layer: the reference's output."""
+        return reference
+
+    def acts_grad(self, layer, reference):
+        """What a layer's backward pass starts from: the reference's gradient of its output."""
+        return reference
+
+    def inspect(self, layer, tensor, bounded):
+        """Called with every result of the reference before it is judged."""
+
+    def settle(self, row):
+        """The last word on a row."""
+        return row
+
+    def open_sessions(self, broken=None):
+        """A session per engine, parameters written.
+
+        Parameters
+        ----------
+        broken : dict of str to Finding, optional
+            Takes what is to be said of the tensors of an engine that cannot be opened; its session is None. Without, or
+            where none can be opened, that is an error.
+
+        Raises
+        ------
+        errors.NothingCompared
+            No engine could be opened.
+        """
+        sessions = {}
+        for engine in self.engines:
+            try:
+                sessions[engine.name] = self._open(engine)
+            except Exception as error:
+                if broken is None:
+                    raise
+                broken[engine.name], sessions[engine.name] = finding_of(error, "opening the network"), None
+                cause = error
+        if broken and len(broken) == len(sessions):
+            reasons = "; ".join(f"{name}: {found.reason}" for name, found in broken.items())
+            raise NothingCompared(f"no engine can build this network: {reasons}") from cause
+        self.sessions = sessions
+        return sessions
+
+    def _open(self, engine):
+        session = open_session(engine, self.network, self.threads, self.settings.get(engine.name, {}))
+        for layer, tensor, array in parameters.owned(self.network, self.values):
+            session.write(layer, tensor, array)
+        if self.logs and hasattr(session, "record_launches"):
+            session.record_launches()
+        return session

@@ -1,0 +1,1 @@
+"""The numbers of a run: random numbers, inputs, photographs, parameters."""

@@ -1,0 +1,115 @@
+"""Reads npz files that others made: names and headers first, arrays when they are known to be what is wanted."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+
+import numpy as np
+from numpy.lib import format as npy
+
+from ..errors import BadInput
+from .contents import recognised
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an archive says about an array before the array is read."""
+
+    shape: tuple
+    dtype: np.dtype
+    fortran: bool
+
+    @property
+    def nbytes(self):
+        """Bytes of the array."""
+        return self.dtype.itemsize * prod(self.shape)
+
+
+class Archive:
+    """The arrays of an npz file; nothing is unpacked but what is asked for, and nothing of it is run.
+
+    Parameters
+    ----------
+    path : path
+    hint : str
+        What the file should have been, for errors.
+
+    Attributes
+    ----------
+    headers : dict of str to Header
+
+    Raises
+    ------
+    BadInput
+        No such file, or no npz file that can be read.
+    """
+
+    def __init__(self, path, hint):
+        self.path, self.hint, self.headers, self._members = path, hint, {}, {}
+        with self._reading():
+            found = recognised(Path(path))
+            if found is not None:
+                raise BadInput(f"{path} is {found[0]}, and no npz file", hint=found[1])
+        with self._reading(), ZipFile(path) as archive:
+            for info in archive.infolist():
+                name = info.filename.removesuffix(".npy")
+                if name in self.headers:
+                    raise ValueError(f"two arrays {name!r}")
+                if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+                    raise ValueError(f"array {name!r} is compressed in an unknown way")
+                with archive.open(info) as member:
+                    header = _header(member)
+                    if member.tell() + header.nbytes != info.file_size:
+                        raise ValueError(f"array {name!r} has another length than it says")
+                self.headers[name], self._members[name] = header, info
+
+    def load(self, names, largest):
+        """Read some arrays.
+
+        Parameters
+        ----------
+        names : iterable of str
+        largest : int
+            Bytes that all of them may have.
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
+        names = list(names)
+        total = sum(self.headers[name].nbytes for name in names)
+        if total > largest:
+            raise BadInput(f"{self.path}: the arrays are too large", expected=f"at most {largest:,} bytes",
+                           actual=f"{total:,}", hint=self.hint)  # fmt: skip
+        with self._reading(), ZipFile(self.path) as archive:
+            return {name: self._load(archive, name) for name in names}
+
+    def _load(self, archive, name):
+        with archive.open(self._members[name]) as member:
+            array = npy.read_array(member, allow_pickle=False)
+            member.read(1)              # the end, where the checksum is looked at
+            return array
+
+    @contextmanager
+    def _reading(self):
+        try:
+            yield
+        except BadInput:
+            raise
+        except Exception as error:      # what a damaged file does to zipfile, zlib and numpy is not for us to list
+            reason = "no such file" if isinstance(error, FileNotFoundError) else f"not a readable npz file ({error})"
+            raise BadInput(f"{self.path}: {reason}", hint=self.hint) from error
+
+
+def _header(member):
+    """The Header at the beginning of an npy file."""
+    version = npy.read_magic(member)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"npy version {version}")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read(member)
+    if dtype.hasobject or dtype.fields or any(length < 0 for length in shape):
+        raise ValueError("not an array of plain numbers")
+    return Header(shape, dtype, fortran)

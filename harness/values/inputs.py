@@ -1,0 +1,187 @@
+"""What goes into a run: the values of the data layers, the parameters, the momentum buffers."""
+
+import hashlib
+from dataclasses import dataclass, field
+from math import isqrt
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import BadInput
+from ..network import cost_inputs as labels
+from . import exact
+from . import photographs as photos
+from .archive import Archive
+from .noise import generator
+
+KINDS = ("photos", "random", "exact")
+
+
+@dataclass
+class Inputs:
+    """The minibatch.
+
+    Attributes
+    ----------
+    data : dict of str to ndarray of float32
+        Values of each data layer, (values per case, N).
+    kind : str
+        ``photos``, ``random``, ``exact`` or the name of a file.
+    pictures : ndarray of uint8 or None
+        (N, S, S, 3), what the network looks at, where that is a photograph.
+    captions : list of str
+        A name for each picture.
+    note : str
+        What was done to the photographs for the sake of the network; else "".
+    """
+
+    data: dict
+    kind: str
+    pictures: np.ndarray | None = None
+    captions: list = field(default_factory=list)
+    note: str = ""
+
+    @property
+    def batch(self):
+        """Number of cases N."""
+        return next(iter(self.data.values())).shape[1]
+
+    def hashes(self):
+        """SHA-256 of each data layer's bytes."""
+        return {name: hashlib.sha256(np.ascontiguousarray(a)).hexdigest() for name, a in self.data.items()}
+
+
+def make(network, kind, batch, seed):
+    """The minibatch of a run.
+
+    Parameters
+    ----------
+    network : Network
+    kind : str
+        ``photos``, ``random`` (normal numbers), ``exact`` (the exact tier), or an npz file
+        with one array per data layer.
+    batch : int
+        Number of cases; for a file, the file's own number.
+    seed : int
+    """
+    if kind not in KINDS:
+        return _from_file(network, Path(kind))
+    graph = network.graph
+    of_costs = labels.kinds(graph)
+    images = [layer for layer in network.layers if layer.type == "data" and layer.name not in of_costs]
+    data = {
+        name: labels.draw(graph, name, what, batch, generator(seed, "data", name)) for name, what in of_costs.items()
+    }
+    if kind == "photos":
+        return _photographs(network, images, data, batch, seed)
+    for layer in images:
+        random, shape = generator(seed, "data", layer.name), (layer.outputs, batch)
+        data[layer.name] = exact.draw(random, shape) if kind == "exact" else random.standard_normal(shape, np.float32)
+    return Inputs(data, kind)
+
+
+def _photographs(network, images, data, batch, seed):
+    """Add crops of photographs to what costs read, grey where a layer wants one value a pixel.
+
+    Class labels then name the photograph.
+    """
+    grey = [layer.name for layer in images if layer.outputs == isqrt(layer.outputs) ** 2]
+    sizes = {layer.name: isqrt(layer.outputs // (1 if layer.name in grey else 3)) for layer in images}
+    for layer in images:
+        if layer.name not in grey and layer.outputs != 3 * sizes[layer.name] ** 2:
+            raise BadInput(
+                f"layer {layer.name}: {layer.outputs} values per case are no square image, in colours or grey",
+                hint="photographs need 3·S·S or S·S values (key dims of the data layer), or use --input random",
+            )
+    shown, names = None, []
+    for layer in images:
+        size = sizes[layer.name]
+        data[layer.name], label, pictures = photos.crops(
+            size, batch, network.classes() or len(photos.PHOTOGRAPHS), seed
+        )
+        if layer.name in grey:
+            data[layer.name], pictures = photos.grey(data[layer.name], pictures)
+        if shown is None:
+            shown, names = pictures, [list(photos.PHOTOGRAPHS)[int(k)] for k in label[0]]
+    for name, kind in labels.kinds(network.graph).items():
+        if kind == "classes":
+            count = min(labels.classes(network.graph, name), len(photos.PHOTOGRAPHS))
+            data[name] = (np.arange(batch) % count)[None].astype(np.float32)
+    note = f"{', '.join(grey)}: photographs were made grey, since the layer has one value a pixel" if grey else ""
+    return Inputs(data, "photos", shown, names, note)
+
+
+def cases(network, kind, batch):
+    """Number of cases that `make` will give: for a file, what it says about itself before it is read."""
+    return batch if kind in KINDS else _of_file(network, Path(kind))[1]
+
+
+def _of_file(network, path):
+    """The Archive of a file with one array for each data layer, and its number of cases."""
+    archive = Archive(path, f"--input takes {', '.join(KINDS)} or an npz file with one array per data layer")
+    layers = [layer.name for layer in network.layers if layer.type == "data"]
+    _same_names(path, archive.headers, layers)
+    deciding = next(iter([*labels.kinds(network.graph), *layers]))  # labels are seldom mistaken for their transpose
+    return archive, (archive.headers[deciding].shape or (0,))[-1]
+
+
+def _from_file(network, path):
+    archive, batch = _of_file(network, path)
+    shapes = {layer.name: (layer.outputs, batch) for layer in network.layers if layer.type == "data"}
+    data = load(archive, shapes)
+    for name, kind in labels.kinds(network.graph).items():
+        hint = labels.complaint(network.graph, name, kind, data[name])
+        if hint:
+            what = "class label" if kind == "classes" else kind.removesuffix("s")
+            raise BadInput(f"{path}: array {name} has a value that is no {what}", hint=hint)
+    return Inputs(data, path.name)
+
+
+def load(archive, shapes):
+    """Arrays of an Archive, if they are what the engines take: float32, of those shapes, C-contiguous, finite.
+
+    Parameters
+    ----------
+    archive : archive.Archive
+    shapes : dict of str to tuple of int
+
+    Returns
+    -------
+    dict of str to ndarray
+    """
+    for name, shape in shapes.items():
+        _check_header(archive.path, name, archive.headers[name], shape)
+    arrays = archive.load(shapes, largest=sum(archive.headers[name].nbytes for name in shapes))
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            index = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+            raise BadInput(
+                f"{archive.path}: array {name} has the wrong values",
+                expected="finite numbers",
+                actual=f"{array[index]} at {index}",
+                hint="replace NaN and infinity",
+            )
+    return arrays
+
+
+def _check_header(path, name, header, shape):
+    def refuse(what, expected, actual, hint):
+        raise BadInput(f"{path}: array {name} has the wrong {what}", expected=expected, actual=actual, hint=hint)
+
+    if header.shape != shape:
+        transposed = header.shape == shape[::-1]
+        hint = "this looks transposed; cases are columns" if transposed else "(values per case, cases)"
+        refuse("shape", shape, header.shape, hint)
+    if header.dtype != np.float32:
+        refuse("dtype", "float32", header.dtype, "convert with .astype(numpy.float32)")
+    if header.fortran:
+        refuse("memory order", "C-contiguous", "Fortran order", "store numpy.ascontiguousarray(array)")
+
+
+def _same_names(path, arrays, wanted):
+    missing, unknown = sorted(set(wanted) - set(arrays)), sorted(set(arrays) - set(wanted))
+    if missing or unknown:
+        text = "; ".join(
+            f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names
+        )
+        raise BadInput(f"{path}: wrong arrays ({text})", hint=f"it should hold {', '.join(wanted)}")
