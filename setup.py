@@ -41,7 +41,7 @@ class BuildExt(build_ext):
 
     def build_extensions(self):
         """Build the modules that ROSETTA_BUILD asks for, or all."""
-        kept = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}"     # setuptools' own is new every time
+        kept = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}"  # setuptools' own is new every time
         folder = kept if self.editable_mode else Path(self.build_temp).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         settings = {"CMAKE_MAKE_PROGRAM": program("ninja"), "Python_EXECUTABLE": sys.executable,
@@ -62,7 +62,7 @@ class BuildExt(build_ext):
             (built,) = (folder / "modules").glob(f"{name_of(ext)}.*")
             target = Path(self.get_ext_fullpath(ext.name))
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)                 # a process may have it open
+            target.unlink(missing_ok=True)  # a process may have it open
             shutil.copyfile(built, target)
 
 

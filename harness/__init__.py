@@ -6,7 +6,12 @@ loads nothing heavy: what a name needs is imported when it is used.
 
 __all__ = ["Comparison", "Options", "compare", "read_record"]
 
-_HOMES = {"Comparison": "comparison", "compare": "comparison", "Options": "running.prepare", "read_record": "reporting.record"}
+_HOMES = {
+    "Comparison": "comparison",
+    "compare": "comparison",
+    "Options": "running.prepare",
+    "read_record": "reporting.record",
+}
 _NAMES = {"read_record": "read"}
 
 

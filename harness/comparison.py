@@ -190,8 +190,15 @@ def describe(options, work):
             "parameters": network.parameter_count(),
             "files": [{"name": str(path), "sha256": sha256(path.read_bytes()).hexdigest()} for path in files],
             "layers": [
-                {"name": x.name, "type": x.type, "inputs": x.inputs, "outputs": x.outputs, "shape": shape[x.name],
-                 "gpu": x.get("gpu", 0), "variant": variant(x)}
+                {
+                    "name": x.name,
+                    "type": x.type,
+                    "inputs": x.inputs,
+                    "outputs": x.outputs,
+                    "shape": shape[x.name],
+                    "gpu": x.get("gpu", 0),
+                    "variant": variant(x),
+                }
                 for x in network.layers
             ],
             "warnings": network.spec.warnings,

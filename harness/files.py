@@ -96,7 +96,7 @@ def place(draft, folder):
         Where the earlier folder is now.
     """
     try:
-        os.rename(draft, folder)        # also over an empty folder
+        os.rename(draft, folder)  # also over an empty folder
     except OSError as error:
         if error.errno not in (ENOTEMPTY, EEXIST):
             raise

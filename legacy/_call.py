@@ -16,7 +16,7 @@ LIMIT = 2**31 - 1
 MOST_THREADS = 1024
 """More end in the thread library, without an error."""
 GENERATIONS = (2011, 2012, 2014)
-MOST_LAUNCHES = 2**16                      # so many records a log keeps, the newest
+MOST_LAUNCHES = 2**16  # so many records a log keeps, the newest
 _logs = ContextVar("launch logs", default=())
 _chosen = ContextVar("extension module", default=None)
 _turned = ContextVar("quirks", default=())
@@ -54,8 +54,12 @@ def default_threads():
 def checked_threads(asker, threads):
     """A number of threads that OpenMP can start; Refused if it is none."""
     if not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MOST_THREADS:
-        raise Refused(f"{asker}: number of threads", f"1 to {MOST_THREADS}", repr(threads),
-                      "no result of a kernel depends on it; more threads than processors gain nothing")
+        raise Refused(
+            f"{asker}: number of threads",
+            f"1 to {MOST_THREADS}",
+            repr(threads),
+            "no result of a kernel depends on it; more threads than processors gain nothing",
+        )
     return int(threads)
 
 
@@ -90,8 +94,19 @@ def call(entry, inputs, targets, scalars, *, tables=(), words=None, generation=2
         implementation.forget_launches()
         implementation.logging = bool(logs)
     try:
-        outputs, launches = _module().call(entry, given, wanted, numbers, dict(tables), told, int(generation),
-                                           default_threads(), implementation, turned(), MOST_LAUNCHES if logs else 0)
+        outputs, launches = _module().call(
+            entry,
+            given,
+            wanted,
+            numbers,
+            dict(tables),
+            told,
+            int(generation),
+            default_threads(),
+            implementation,
+            turned(),
+            MOST_LAUNCHES if logs else 0,
+        )
     except ValueError as error:
         raise Refused.from_text(str(error)) from None
     timed(launches, implementation)
@@ -185,15 +200,21 @@ def matrix(what, array):
     """The array, if the engine can look at its memory: 2-D float32, on addresses and of sizes that kernels can take."""
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype != np.float32:
         actual = f"{array.ndim}-D {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise Refused(f"{what} has the wrong type", "2-D float32 array", actual,
-                      "numpy.asarray(..., dtype=numpy.float32)")
+        raise Refused(
+            f"{what} has the wrong type", "2-D float32 array", actual, "numpy.asarray(..., dtype=numpy.float32)"
+        )
     if not array.flags.aligned:
-        raise Refused(f"{what} is not aligned", "addresses that are multiples of 4", f"address {array.ctypes.data}",
-                      "pass a copy")
+        raise Refused(
+            f"{what} is not aligned", "addresses that are multiples of 4", f"address {array.ctypes.data}", "pass a copy"
+        )
     extent = sum((n - 1) * abs(step) for n, step in zip(array.shape, array.strides, strict=True)) // 4
     if max(array.shape) > LIMIT or (array.size and extent >= LIMIT):
-        raise Refused(f"{what} is too large", f"at most {LIMIT} elements (offsets are 32-bit)",
-                      f"shape {array.shape}, strides {array.strides}", "use a smaller batch")
+        raise Refused(
+            f"{what} is too large",
+            f"at most {LIMIT} elements (offsets are 32-bit)",
+            f"shape {array.shape}, strides {array.strides}",
+            "use a smaller batch",
+        )
     return array
 
 
@@ -226,8 +247,12 @@ def _checked(entry, operand, contiguous=False):
     a, what = matrix(f"{entry}: {operand.name}", operand.array), f"{entry}: {operand.name}"
     if not _follows(a.T if operand.trans else a):
         order = "column-major (Fortran order)" if operand.trans else "row-major (C order)"
-        raise Refused(f"{what} has the wrong memory order", order, f"strides {a.strides}",
-                      f"numpy.{'asfortranarray' if operand.trans else 'ascontiguousarray'}(...)")
+        raise Refused(
+            f"{what} has the wrong memory order",
+            order,
+            f"strides {a.strides}",
+            f"numpy.{'asfortranarray' if operand.trans else 'ascontiguousarray'}(...)",
+        )
     if contiguous and not (a.flags.f_contiguous if operand.trans else a.flags.c_contiguous):
         raise Refused(f"{what} must be contiguous", "no gaps between its rows", f"strides {a.strides}", "pass a copy")
     return a, operand.trans

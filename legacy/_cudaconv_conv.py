@@ -28,8 +28,23 @@ __all__ = ["convFilterActs", "convFilterActsSparse", "convImgActs", "convImgActs
            "localWeightActs", "localWeightActsSparse"]  # fmt: skip
 
 
-def convFilterActs(images, filters, targets=None, *, imgSizeY, numModulesY, numModulesX, paddingStart, moduleStride,
-                   numImgColors, numGroups, scaleTargets=0.0, scaleOutput=1.0, generation=2012, device="cpu"):
+def convFilterActs(
+    images,
+    filters,
+    targets=None,
+    *,
+    imgSizeY,
+    numModulesY,
+    numModulesX,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numGroups,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Forward pass of a convolutional layer.
 
     Parameters
@@ -51,15 +66,46 @@ def convFilterActs(images, filters, targets=None, *, imgSizeY, numModulesY, numM
     return _run("convFilterActs", locals())
 
 
-def localFilterActs(images, filters, targets=None, *, imgSizeY, numModulesY, numModulesX, paddingStart, moduleStride,
-                    numImgColors, numGroups, scaleTargets=0.0, scaleOutput=1.0, generation=2012, device="cpu"):
+def localFilterActs(
+    images,
+    filters,
+    targets=None,
+    *,
+    imgSizeY,
+    numModulesY,
+    numModulesX,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numGroups,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Forward pass of a locally connected layer: `convFilterActs` with a filter set per module."""
     return _run("localFilterActs", locals())
 
 
-def convFilterActsSparse(images, filters, targets=None, *, colorIndices, imgSizeY, numModulesY, numModulesX,
-                         paddingStart, moduleStride, numImgColors, numFilterColors, numGroups, scaleTargets=0.0,
-                         scaleOutput=1.0, generation=2012, device="cpu"):
+def convFilterActsSparse(
+    images,
+    filters,
+    targets=None,
+    *,
+    colorIndices,
+    imgSizeY,
+    numModulesY,
+    numModulesX,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numFilterColors,
+    numGroups,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Forward pass of a convolutional layer connected by a table (conv-kernels 2.2, 3.3, 4.3).
 
     At least 2 groups; an even number of channels per filter.
@@ -67,15 +113,46 @@ def convFilterActsSparse(images, filters, targets=None, *, colorIndices, imgSize
     return _run("convFilterActsSparse", locals())
 
 
-def localFilterActsSparse(images, filters, targets=None, *, colorIndices, imgSizeY, numModulesY, numModulesX,
-                          paddingStart, moduleStride, numImgColors, numFilterColors, numGroups, scaleTargets=0.0,
-                          scaleOutput=1.0, generation=2012, device="cpu"):
+def localFilterActsSparse(
+    images,
+    filters,
+    targets=None,
+    *,
+    colorIndices,
+    imgSizeY,
+    numModulesY,
+    numModulesX,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numFilterColors,
+    numGroups,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Forward pass of a locally connected layer connected by a table: `convFilterActsSparse`, filters per module."""
     return _run("localFilterActsSparse", locals())
 
 
-def convImgActs(hidActs, filters, targets=None, *, imgSizeY, imgSizeX, numModulesY, paddingStart, moduleStride,
-                numImgColors, numGroups, scaleTargets=0.0, scaleOutput=1.0, generation=2012, device="cpu"):
+def convImgActs(
+    hidActs,
+    filters,
+    targets=None,
+    *,
+    imgSizeY,
+    imgSizeX,
+    numModulesY,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numGroups,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Gradient of a convolutional layer with respect to its images.
 
     Parameters
@@ -98,15 +175,46 @@ def convImgActs(hidActs, filters, targets=None, *, imgSizeY, imgSizeX, numModule
     return _run("convImgActs", locals())
 
 
-def localImgActs(hidActs, filters, targets=None, *, imgSizeY, imgSizeX, numModulesY, paddingStart, moduleStride,
-                 numImgColors, numGroups, scaleTargets=0.0, scaleOutput=1.0, generation=2012, device="cpu"):
+def localImgActs(
+    hidActs,
+    filters,
+    targets=None,
+    *,
+    imgSizeY,
+    imgSizeX,
+    numModulesY,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numGroups,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Gradient of a locally connected layer with respect to its images: `convImgActs` with a filter set per module."""
     return _run("localImgActs", locals())
 
 
-def convImgActsSparse(hidActs, filters, targets=None, *, colorIndices, imgSizeY, imgSizeX, numModulesY, paddingStart,
-                      moduleStride, numImgColors, numFilterColors, numGroups, scaleTargets=0.0, scaleOutput=1.0,
-                      generation=2012, device="cpu"):
+def convImgActsSparse(
+    hidActs,
+    filters,
+    targets=None,
+    *,
+    colorIndices,
+    imgSizeY,
+    imgSizeX,
+    numModulesY,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numFilterColors,
+    numGroups,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Image gradient of a convolutional layer connected by a table (conv-kernels 2.4, 3.8, 3.9, 4.5).
 
     Every channel feeds O = numGroups * numFilterColors / numImgColors groups, and the result has a leading axis O
@@ -116,16 +224,48 @@ def convImgActsSparse(hidActs, filters, targets=None, *, colorIndices, imgSizeY,
     return _run("convImgActsSparse", locals(), permutations=True)
 
 
-def localImgActsSparse(hidActs, filters, targets=None, *, colorIndices, imgSizeY, imgSizeX, numModulesY, paddingStart,
-                       moduleStride, numImgColors, numFilterColors, numGroups, scaleTargets=0.0, scaleOutput=1.0,
-                       generation=2012, device="cpu"):
+def localImgActsSparse(
+    hidActs,
+    filters,
+    targets=None,
+    *,
+    colorIndices,
+    imgSizeY,
+    imgSizeX,
+    numModulesY,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numFilterColors,
+    numGroups,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Image gradient of a locally connected layer connected by a table: `convImgActsSparse`, filters per module."""
     return _run("localImgActsSparse", locals(), permutations=True)
 
 
-def convWeightActs(images, hidActs, targets=None, *, imgSizeY, numModulesY, numModulesX, filterSize, paddingStart,
-                   moduleStride, numImgColors, numGroups, partialSum=0, scaleTargets=0.0, scaleOutput=1.0,
-                   generation=2012, device="cpu"):
+def convWeightActs(
+    images,
+    hidActs,
+    targets=None,
+    *,
+    imgSizeY,
+    numModulesY,
+    numModulesX,
+    filterSize,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numGroups,
+    partialSum=0,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Gradient of a convolutional layer with respect to its filters.
 
     Parameters
@@ -151,17 +291,50 @@ def convWeightActs(images, hidActs, targets=None, *, imgSizeY, numModulesY, numM
     return _run("convWeightActs", locals())
 
 
-def localWeightActs(images, hidActs, targets=None, *, imgSizeY, numModulesY, numModulesX, filterSize, paddingStart,
-                    moduleStride, numImgColors, numGroups, scaleTargets=0.0, scaleOutput=1.0, generation=2012,
-                    device="cpu"):
+def localWeightActs(
+    images,
+    hidActs,
+    targets=None,
+    *,
+    imgSizeY,
+    numModulesY,
+    numModulesX,
+    filterSize,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numGroups,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Filter gradient of a locally connected layer: `convWeightActs` with partialSum 1, a slab per module."""
     return _run("localWeightActs", locals())
 
 
-def convWeightActsSparse(images, hidActs, targets=None, *, colorIndices, imgSizeY, numModulesY, numModulesX,
-                         filterSize, paddingStart, moduleStride, numImgColors, numFilterColors, numGroups,
-                         partialSum=0, scaleTargets=0.0, scaleOutput=1.0, overload="long", generation=2012,
-                         device="cpu"):
+def convWeightActsSparse(
+    images,
+    hidActs,
+    targets=None,
+    *,
+    colorIndices,
+    imgSizeY,
+    numModulesY,
+    numModulesX,
+    filterSize,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numFilterColors,
+    numGroups,
+    partialSum=0,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    overload="long",
+    generation=2012,
+    device="cpu",
+):
     """Filter gradient of a convolutional layer connected by a table (conv-kernels 2.7, 3.12, 4.7).
 
     At least 2 groups; channels per filter a multiple of 4. ``overload="short"`` is the overload without partialSum
@@ -170,9 +343,27 @@ def convWeightActsSparse(images, hidActs, targets=None, *, colorIndices, imgSize
     return _run("convWeightActsSparse", locals())
 
 
-def localWeightActsSparse(images, hidActs, targets=None, *, colorIndices, imgSizeY, numModulesY, numModulesX,
-                          filterSize, paddingStart, moduleStride, numImgColors, numFilterColors, numGroups,
-                          scaleTargets=0.0, scaleOutput=1.0, overload="long", generation=2012, device="cpu"):
+def localWeightActsSparse(
+    images,
+    hidActs,
+    targets=None,
+    *,
+    colorIndices,
+    imgSizeY,
+    numModulesY,
+    numModulesX,
+    filterSize,
+    paddingStart,
+    moduleStride,
+    numImgColors,
+    numFilterColors,
+    numGroups,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    overload="long",
+    generation=2012,
+    device="cpu",
+):
     """Filter gradient of a locally connected layer connected by a table: `convWeightActsSparse` with partialSum 1."""
     return _run("localWeightActsSparse", locals())
 
@@ -203,11 +394,17 @@ def _table(entry, table, permutations, *, numImgColors, numFilterColors, numGrou
     if table.shape != (numGroups, numFilterColors):
         raise Refused(f"{entry}: colorIndices has the wrong shape", (numGroups, numFilterColors), table.shape)
     if table.size and not 0 <= table.min() <= table.max() < numImgColors:
-        raise Refused(f"{entry}: colorIndices names a channel that is not there", f"0 .. {numImgColors - 1}",
-                      f"{table.min()} .. {table.max()}")
+        raise Refused(
+            f"{entry}: colorIndices names a channel that is not there",
+            f"0 .. {numImgColors - 1}",
+            f"{table.min()} .. {table.max()}",
+        )
     if permutations and table.size and numImgColors > 0 and table.size % numImgColors == 0:
         samples = np.sort(table.reshape(-1, numImgColors), axis=1)
         if not (samples == np.arange(numImgColors)).all():
-            raise Refused(f"{entry}: colorIndices is not made of permutations",
-                          f"every {numImgColors} entries name every channel once", short(table.tolist()))
+            raise Refused(
+                f"{entry}: colorIndices is not made of permutations",
+                f"every {numImgColors} entries name every channel once",
+                short(table.tolist()),
+            )
     return np.require(table, requirements="CA")

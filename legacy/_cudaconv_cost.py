@@ -9,13 +9,36 @@ import numpy as np
 from ._call import call, col, row
 from .errors import Refused
 
-__all__ = ["NEURONS", "computeCrossEntCost", "computeCrossEntGrad", "computeCrossEntSoftmaxGrad",
-           "computeEltwiseMaxGrad", "computeLogregCost", "computeLogregGrad", "computeLogregSoftmaxGrad",
-           "computeMultiSoftmaxCost", "computeSoftmaxGrad", "neuron"]
+__all__ = [
+    "NEURONS",
+    "computeCrossEntCost",
+    "computeCrossEntGrad",
+    "computeCrossEntSoftmaxGrad",
+    "computeEltwiseMaxGrad",
+    "computeLogregCost",
+    "computeLogregGrad",
+    "computeLogregSoftmaxGrad",
+    "computeMultiSoftmaxCost",
+    "computeSoftmaxGrad",
+    "neuron",
+]
 
 # Neurons by the codes of the recorded outputs; then those that have none.
-NEURONS = ("relu", "softrelu", "brelu", "abs", "logistic", "tanh", "square", "sqrt", "linear", "ident", "drelu",
-           "nrelu", "log")
+NEURONS = (
+    "relu",
+    "softrelu",
+    "brelu",
+    "abs",
+    "logistic",
+    "tanh",
+    "square",
+    "sqrt",
+    "linear",
+    "ident",
+    "drelu",
+    "nrelu",
+    "log",
+)
 
 
 def computeLogregCost(labels, probs, labelLogProbs=None, correctProbs=None, *, generation=2012, device="cpu"):
@@ -35,13 +58,29 @@ def computeLogregCost(labels, probs, labelLogProbs=None, correctProbs=None, *, g
     -----
     Specification: pool-norm 7.2.
     """
-    return call("computeLogregCost", [row("labels", labels), row("probs", probs)],
-                [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs)], {}, generation=generation,
-                device=device)
+    return call(
+        "computeLogregCost",
+        [row("labels", labels), row("probs", probs)],
+        [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs)],
+        {},
+        generation=generation,
+        device=device,
+    )
 
 
-def computeMultiSoftmaxCost(labels, probs, energies=None, labelLogProbs=None, correctProbs=None, top5Probs=None, *,
-                            setSize, useEnergies=False, generation=2012, device="cpu"):
+def computeMultiSoftmaxCost(
+    labels,
+    probs,
+    energies=None,
+    labelLogProbs=None,
+    correctProbs=None,
+    top5Probs=None,
+    *,
+    setSize,
+    useEnergies=False,
+    generation=2012,
+    device="cpu",
+):
     """`computeLogregCost` with the credit for a label among the `setSize` best classes.
 
     Parameters
@@ -60,9 +99,14 @@ def computeMultiSoftmaxCost(labels, probs, energies=None, labelLogProbs=None, co
     Specification: pool-norm 7.3.
     """
     energies = probs if energies is None and not useEnergies else energies
-    return call("computeMultiSoftmaxCost", [row("labels", labels), row("probs", probs), row("energies", energies)],
-                [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs), row("top5Probs", top5Probs)],
-                {"setSize": setSize, "useEnergies": useEnergies}, generation=generation, device=device)
+    return call(
+        "computeMultiSoftmaxCost",
+        [row("labels", labels), row("probs", probs), row("energies", energies)],
+        [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs), row("top5Probs", top5Probs)],
+        {"setSize": setSize, "useEnergies": useEnergies},
+        generation=generation,
+        device=device,
+    )
 
 
 def computeCrossEntCost(labels, probs, labelLogProbs=None, correctProbs=None, *, generation=2012, device="cpu"):
@@ -81,9 +125,14 @@ def computeCrossEntCost(labels, probs, labelLogProbs=None, correctProbs=None, *,
     -----
     Specification: pool-norm 7.5.
     """
-    return call("computeCrossEntCost", [row("labels", labels), row("probs", probs)],
-                [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs)], {}, generation=generation,
-                device=device)
+    return call(
+        "computeCrossEntCost",
+        [row("labels", labels), row("probs", probs)],
+        [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs)],
+        {},
+        generation=generation,
+        device=device,
+    )
 
 
 def computeLogregGrad(labels, probs, target=None, *, add=False, coeff=1.0, generation=2012, device="cpu"):
@@ -103,8 +152,14 @@ def computeLogregGrad(labels, probs, target=None, *, add=False, coeff=1.0, gener
     -----
     Specification: pool-norm 7.4.
     """
-    return call("computeLogregGrad", [row("labels", labels), row("probs", probs)], [row("target", target)],
-                {"add": add, "coeff": coeff}, generation=generation, device=device)
+    return call(
+        "computeLogregGrad",
+        [row("labels", labels), row("probs", probs)],
+        [row("target", target)],
+        {"add": add, "coeff": coeff},
+        generation=generation,
+        device=device,
+    )
 
 
 def computeCrossEntGrad(labels, probs, target=None, *, add=False, coeff=1.0, generation=2012, device="cpu"):
@@ -123,8 +178,14 @@ def computeCrossEntGrad(labels, probs, target=None, *, add=False, coeff=1.0, gen
     -----
     Specification: pool-norm 7.4.
     """
-    return call("computeCrossEntGrad", [row("labels", labels), row("probs", probs)], [row("target", target)],
-                {"add": add, "coeff": coeff}, generation=generation, device=device)
+    return call(
+        "computeCrossEntGrad",
+        [row("labels", labels), row("probs", probs)],
+        [row("target", target)],
+        {"add": add, "coeff": coeff},
+        generation=generation,
+        device=device,
+    )
 
 
 def computeSoftmaxGrad(acts, actsGrad, target=None, *, add=False, generation=2012, device="cpu"):
@@ -143,8 +204,14 @@ def computeSoftmaxGrad(acts, actsGrad, target=None, *, add=False, generation=201
     -----
     Specification: pool-norm 7.4.
     """
-    return call("computeSoftmaxGrad", [col("acts", acts), col("actsGrad", actsGrad)], [col("target", target)],
-                {"add": add}, generation=generation, device=device)
+    return call(
+        "computeSoftmaxGrad",
+        [col("acts", acts), col("actsGrad", actsGrad)],
+        [col("target", target)],
+        {"add": add},
+        generation=generation,
+        device=device,
+    )
 
 
 def computeLogregSoftmaxGrad(labels, probs, target=None, *, add=False, coeff=1.0, generation=2012, device="cpu"):
@@ -164,8 +231,14 @@ def computeLogregSoftmaxGrad(labels, probs, target=None, *, add=False, coeff=1.0
     -----
     Specification: pool-norm 7.4.
     """
-    return call("computeLogregSoftmaxGrad", [row("labels", labels), col("probs", probs)], [col("target", target)],
-                {"add": add, "coeff": coeff}, generation=generation, device=device)
+    return call(
+        "computeLogregSoftmaxGrad",
+        [row("labels", labels), col("probs", probs)],
+        [col("target", target)],
+        {"add": add, "coeff": coeff},
+        generation=generation,
+        device=device,
+    )
 
 
 def computeCrossEntSoftmaxGrad(labels, probs, target=None, *, add=False, coeff=1.0, generation=2012, device="cpu"):
@@ -185,8 +258,14 @@ def computeCrossEntSoftmaxGrad(labels, probs, target=None, *, add=False, coeff=1
     -----
     Specification: pool-norm 7.4 (the form of 2012, right for labels that do not sum to 1).
     """
-    return call("computeCrossEntSoftmaxGrad", [row("labels", labels), col("probs", probs)], [col("target", target)],
-                {"add": add, "coeff": coeff}, generation=generation, device=device)
+    return call(
+        "computeCrossEntSoftmaxGrad",
+        [row("labels", labels), col("probs", probs)],
+        [col("target", target)],
+        {"add": add, "coeff": coeff},
+        generation=generation,
+        device=device,
+    )
 
 
 def _like(array):
@@ -212,13 +291,19 @@ def computeEltwiseMaxGrad(actGrad, input, output, target=None, *, add=False, gen
     Specification: pool-norm 7.6.
     """
     operand = _like(actGrad)
-    return call("computeEltwiseMaxGrad",
-                [operand("actGrad", actGrad), operand("input", input), operand("output", output)],
-                [operand("target", target)], {"add": add}, generation=generation, device=device)
+    return call(
+        "computeEltwiseMaxGrad",
+        [operand("actGrad", actGrad), operand("input", input), operand("output", output)],
+        [operand("target", target)],
+        {"add": add},
+        generation=generation,
+        device=device,
+    )
 
 
-def neuron(inputs, actsGrad, outputs=None, target=None, *, type, a=1.0, b=1.0, add=False, generation=2012,
-           device="cpu"):
+def neuron(
+    inputs, actsGrad, outputs=None, target=None, *, type, a=1.0, b=1.0, add=False, generation=2012, device="cpu"
+):
     """A neuron, forward and backward.
 
     Parameters
@@ -242,6 +327,12 @@ def neuron(inputs, actsGrad, outputs=None, target=None, *, type, a=1.0, b=1.0, a
     if isinstance(type, int) and not 0 <= type < len(NEURONS):
         raise Refused("neuron: unknown code", f"0 to {len(NEURONS) - 1}", type)
     operand = _like(inputs)
-    return call("neuron", [operand("inputs", inputs), operand("actsGrad", actsGrad)],
-                [operand("outputs", outputs), operand("target", target)], {"a": a, "b": b, "add": add},
-                words={"type": NEURONS[type] if isinstance(type, int) else type}, generation=generation, device=device)
+    return call(
+        "neuron",
+        [operand("inputs", inputs), operand("actsGrad", actsGrad)],
+        [operand("outputs", outputs), operand("target", target)],
+        {"a": a, "b": b, "add": add},
+        words={"type": NEURONS[type] if isinstance(type, int) else type},
+        generation=generation,
+        device=device,
+    )

@@ -2,13 +2,35 @@
 
 from ._call import call, row
 
-__all__ = ["convBedOfNails", "convBedOfNailsUndo", "convCrop", "convDequantizeHalf", "convGaussianBlur",
-           "convQuantizeHalf", "convRGBToLAB", "convRGBToYUV", "convReflectHorizontal", "convResizeBilinear",
-           "convTICA", "convTICAGrad", "normalizeLocalWeights"]
+__all__ = [
+    "convBedOfNails",
+    "convBedOfNailsUndo",
+    "convCrop",
+    "convDequantizeHalf",
+    "convGaussianBlur",
+    "convQuantizeHalf",
+    "convRGBToLAB",
+    "convRGBToYUV",
+    "convReflectHorizontal",
+    "convResizeBilinear",
+    "convTICA",
+    "convTICAGrad",
+    "normalizeLocalWeights",
+]
 
 
-def convGaussianBlur(images, filter, target=None, *, horiz, numChannels, scaleTargets=0.0, scaleOutputs=1.0,
-                     generation=2012, device="cpu"):
+def convGaussianBlur(
+    images,
+    filter,
+    target=None,
+    *,
+    horiz,
+    numChannels,
+    scaleTargets=0.0,
+    scaleOutputs=1.0,
+    generation=2012,
+    device="cpu",
+):
     """One direction of a separable blur, zero outside the image.
 
     Parameters
@@ -28,13 +50,29 @@ def convGaussianBlur(images, filter, target=None, *, horiz, numChannels, scaleTa
     -----
     Specification: pool-norm 3.1.
     """
-    return call("convGaussianBlur", [row("images", images), row("filter", filter)], [row("target", target)],
-                {"horiz": horiz, "numChannels": numChannels, "scaleTargets": scaleTargets,
-                 "scaleOutputs": scaleOutputs}, generation=generation, device=device)
+    return call(
+        "convGaussianBlur",
+        [row("images", images), row("filter", filter)],
+        [row("target", target)],
+        {"horiz": horiz, "numChannels": numChannels, "scaleTargets": scaleTargets, "scaleOutputs": scaleOutputs},
+        generation=generation,
+        device=device,
+    )
 
 
-def convBedOfNails(images, target=None, *, numChannels, imgSize, startX, strideX, scaleTargets=0.0, scaleOutput=1.0,
-                   generation=2012, device="cpu"):
+def convBedOfNails(
+    images,
+    target=None,
+    *,
+    numChannels,
+    imgSize,
+    startX,
+    strideX,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Take every strideX-th pixel of every strideX-th row.
 
     Parameters
@@ -52,13 +90,36 @@ def convBedOfNails(images, target=None, *, numChannels, imgSize, startX, strideX
     -----
     Specification: pool-norm 3.2.
     """
-    return call("convBedOfNails", [row("images", images)], [row("target", target)],
-                {"numChannels": numChannels, "imgSize": imgSize, "startX": startX, "strideX": strideX,
-                 "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}, generation=generation, device=device)
+    return call(
+        "convBedOfNails",
+        [row("images", images)],
+        [row("target", target)],
+        {
+            "numChannels": numChannels,
+            "imgSize": imgSize,
+            "startX": startX,
+            "strideX": strideX,
+            "scaleTargets": scaleTargets,
+            "scaleOutput": scaleOutput,
+        },
+        generation=generation,
+        device=device,
+    )
 
 
-def convBedOfNailsUndo(actsGrad, target=None, *, numChannels, imgSize, startX, strideX, scaleTargets=0.0,
-                       scaleOutput=1.0, generation=2012, device="cpu"):
+def convBedOfNailsUndo(
+    actsGrad,
+    target=None,
+    *,
+    numChannels,
+    imgSize,
+    startX,
+    strideX,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Backward pass of `convBedOfNails`: zero everywhere but at the samples.
 
     Parameters
@@ -75,9 +136,21 @@ def convBedOfNailsUndo(actsGrad, target=None, *, numChannels, imgSize, startX, s
     -----
     Specification: pool-norm 3.2, H7.
     """
-    return call("convBedOfNailsUndo", [row("actsGrad", actsGrad)], [row("target", target)],
-                {"numChannels": numChannels, "imgSize": imgSize, "startX": startX, "strideX": strideX,
-                 "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}, generation=generation, device=device)
+    return call(
+        "convBedOfNailsUndo",
+        [row("actsGrad", actsGrad)],
+        [row("target", target)],
+        {
+            "numChannels": numChannels,
+            "imgSize": imgSize,
+            "startX": startX,
+            "strideX": strideX,
+            "scaleTargets": scaleTargets,
+            "scaleOutput": scaleOutput,
+        },
+        generation=generation,
+        device=device,
+    )
 
 
 def convResizeBilinear(images, target=None, *, imgSize, tgtSize, scale, generation=2012, device="cpu"):
@@ -97,8 +170,14 @@ def convResizeBilinear(images, target=None, *, imgSize, tgtSize, scale, generati
     -----
     Specification: pool-norm 3.3.
     """
-    return call("convResizeBilinear", [row("images", images)], [row("target", target)],
-                {"imgSize": imgSize, "tgtSize": tgtSize, "scale": scale}, generation=generation, device=device)
+    return call(
+        "convResizeBilinear",
+        [row("images", images)],
+        [row("target", target)],
+        {"imgSize": imgSize, "tgtSize": tgtSize, "scale": scale},
+        generation=generation,
+        device=device,
+    )
 
 
 def convCrop(imgs, target=None, *, imgSize, tgtSize, startY, startX, generation=2012, device="cpu"):
@@ -116,9 +195,14 @@ def convCrop(imgs, target=None, *, imgSize, tgtSize, startY, startX, generation=
     -----
     Specification: pool-norm 3.4.
     """
-    return call("convCrop", [row("imgs", imgs)], [row("target", target)],
-                {"imgSize": imgSize, "tgtSize": tgtSize, "startY": startY, "startX": startX}, generation=generation,
-                device=device)
+    return call(
+        "convCrop",
+        [row("imgs", imgs)],
+        [row("target", target)],
+        {"imgSize": imgSize, "tgtSize": tgtSize, "startY": startY, "startX": startX},
+        generation=generation,
+        device=device,
+    )
 
 
 def convRGBToYUV(images, target=None, *, generation=2012, device="cpu"):
@@ -136,8 +220,9 @@ def convRGBToYUV(images, target=None, *, generation=2012, device="cpu"):
     -----
     Specification: pool-norm 3.5.
     """
-    return call("convRGBToYUV", [row("images", images)], [row("target", target)], {}, generation=generation,
-                device=device)
+    return call(
+        "convRGBToYUV", [row("images", images)], [row("target", target)], {}, generation=generation, device=device
+    )
 
 
 def convRGBToLAB(images, target=None, *, center=False, generation=2012, device="cpu"):
@@ -157,8 +242,14 @@ def convRGBToLAB(images, target=None, *, center=False, generation=2012, device="
     -----
     Specification: pool-norm 3.6.
     """
-    return call("convRGBToLAB", [row("images", images)], [row("target", target)], {"center": center},
-                generation=generation, device=device)
+    return call(
+        "convRGBToLAB",
+        [row("images", images)],
+        [row("target", target)],
+        {"center": center},
+        generation=generation,
+        device=device,
+    )
 
 
 def convReflectHorizontal(images, targets=None, *, imgSize, generation=2012, device="cpu"):
@@ -176,12 +267,19 @@ def convReflectHorizontal(images, targets=None, *, imgSize, generation=2012, dev
     -----
     Specification: pool-norm 3.7.
     """
-    return call("convReflectHorizontal", [row("images", images)], [row("targets", targets)], {"imgSize": imgSize},
-                generation=generation, device=device)
+    return call(
+        "convReflectHorizontal",
+        [row("images", images)],
+        [row("targets", targets)],
+        {"imgSize": imgSize},
+        generation=generation,
+        device=device,
+    )
 
 
-def convTICA(images, target=None, *, numFilters, sizeX, scaleTarget=0.0, scaleOutput=1.0, generation=2012,
-             device="cpu"):
+def convTICA(
+    images, target=None, *, numFilters, sizeX, scaleTarget=0.0, scaleOutput=1.0, generation=2012, device="cpu"
+):
     """Reciprocal of 0.001 plus the root of each window's sum of squares.
 
     Parameters
@@ -199,13 +297,19 @@ def convTICA(images, target=None, *, numFilters, sizeX, scaleTarget=0.0, scaleOu
     -----
     Specification: pool-norm 5.
     """
-    return call("convTICA", [row("images", images)], [row("target", target)],
-                {"numFilters": numFilters, "sizeX": sizeX, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
-                generation=generation, device=device)
+    return call(
+        "convTICA",
+        [row("images", images)],
+        [row("target", target)],
+        {"numFilters": numFilters, "sizeX": sizeX, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
+        generation=generation,
+        device=device,
+    )
 
 
-def convTICAGrad(images, ticas, target=None, *, numFilters, sizeX, scaleTarget=0.0, scaleOutput=1.0, generation=2012,
-                 device="cpu"):
+def convTICAGrad(
+    images, ticas, target=None, *, numFilters, sizeX, scaleTarget=0.0, scaleOutput=1.0, generation=2012, device="cpu"
+):
     """Gradient that goes with `convTICA`: minus the image times the window sum of `ticas`.
 
     Where `scaleTarget` is not 0 the root of the window sum is taken, as it was.
@@ -223,9 +327,14 @@ def convTICAGrad(images, ticas, target=None, *, numFilters, sizeX, scaleTarget=0
     -----
     Specification: pool-norm 5, H9.
     """
-    return call("convTICAGrad", [row("images", images), row("ticas", ticas)], [row("target", target)],
-                {"numFilters": numFilters, "sizeX": sizeX, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
-                generation=generation, device=device)
+    return call(
+        "convTICAGrad",
+        [row("images", images), row("ticas", ticas)],
+        [row("target", target)],
+        {"numFilters": numFilters, "sizeX": sizeX, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
+        generation=generation,
+        device=device,
+    )
 
 
 def normalizeLocalWeights(weights, *, numModules, norm, generation=2012, device="cpu"):
@@ -243,8 +352,14 @@ def normalizeLocalWeights(weights, *, numModules, norm, generation=2012, device=
     -----
     Specification: pool-norm 4.1; H2 is repaired.
     """
-    return call("normalizeLocalWeights", [], [row("weights", weights)], {"numModules": numModules, "norm": norm},
-                generation=generation, device=device)
+    return call(
+        "normalizeLocalWeights",
+        [],
+        [row("weights", weights)],
+        {"numModules": numModules, "norm": norm},
+        generation=generation,
+        device=device,
+    )
 
 
 def convQuantizeHalf(src, tgt=None, *, generation=2012, device="cpu"):
@@ -267,8 +382,9 @@ def convQuantizeHalf(src, tgt=None, *, generation=2012, device="cpu"):
     return call("convQuantizeHalf", [row("src", src)], [row("target", tgt)], {}, generation=generation, device=device)
 
 
-def convDequantizeHalf(quantized, tgt=None, *, numElements, scaleTarget=0.0, scaleOutput=1.0, generation=2012,
-                       device="cpu"):
+def convDequantizeHalf(
+    quantized, tgt=None, *, numElements, scaleTarget=0.0, scaleOutput=1.0, generation=2012, device="cpu"
+):
     """What `convQuantizeHalf` packed, as single precision.
 
     Parameters
@@ -285,6 +401,11 @@ def convDequantizeHalf(quantized, tgt=None, *, numElements, scaleTarget=0.0, sca
     -----
     Specification: pool-norm 6.
     """
-    return call("convDequantizeHalf", [row("quantized", quantized)], [row("target", tgt)],
-                {"numElements": numElements, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
-                generation=generation, device=device)
+    return call(
+        "convDequantizeHalf",
+        [row("quantized", quantized)],
+        [row("target", tgt)],
+        {"numElements": numElements, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
+        generation=generation,
+        device=device,
+    )

@@ -2,13 +2,26 @@
 
 from ._call import call, row
 
-__all__ = ["convContrastNorm", "convContrastNormCrossMap", "convContrastNormUndo", "convCrossMapMaxPoolUndo",
-           "convLocalAvgUndo", "convLocalMaxUndo", "convLocalPool", "convLocalRandomPool", "convPoolCrossMap",
-           "convResponseNorm", "convResponseNormCrossMap", "convResponseNormCrossMapUndo", "convResponseNormUndo"]
+__all__ = [
+    "convContrastNorm",
+    "convContrastNormCrossMap",
+    "convContrastNormUndo",
+    "convCrossMapMaxPoolUndo",
+    "convLocalAvgUndo",
+    "convLocalMaxUndo",
+    "convLocalPool",
+    "convLocalRandomPool",
+    "convPoolCrossMap",
+    "convResponseNorm",
+    "convResponseNormCrossMap",
+    "convResponseNormCrossMapUndo",
+    "convResponseNormUndo",
+]
 
 
-def convLocalPool(images, target=None, *, numFilters, subsX, startX, strideX, outputsX, pooler="Max", generation=2012,
-                  device="cpu"):
+def convLocalPool(
+    images, target=None, *, numFilters, subsX, startX, strideX, outputsX, pooler="Max", generation=2012, device="cpu"
+):
     """Pool square windows of each map.
 
     Parameters
@@ -28,13 +41,20 @@ def convLocalPool(images, target=None, *, numFilters, subsX, startX, strideX, ou
     -----
     Specification: pool-norm 1.1.
     """
-    return call("convLocalPool", [row("images", images)], [row("target", target)],
-                {"numFilters": numFilters, "subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX},
-                words={"pooler": pooler}, generation=generation, device=device)
+    return call(
+        "convLocalPool",
+        [row("images", images)],
+        [row("target", target)],
+        {"numFilters": numFilters, "subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX},
+        words={"pooler": pooler},
+        generation=generation,
+        device=device,
+    )
 
 
-def convLocalRandomPool(images, uniforms, target=None, *, numFilters, subsX, startX, strideX, outputsX, generation=2012,
-                        device="cpu"):
+def convLocalRandomPool(
+    images, uniforms, target=None, *, numFilters, subsX, startX, strideX, outputsX, generation=2012, device="cpu"
+):
     """Take a random pixel of each window, in proportion to its value where that is positive.
 
     Parameters
@@ -55,13 +75,31 @@ def convLocalRandomPool(images, uniforms, target=None, *, numFilters, subsX, sta
     The kernel of 2012 is lost, with it the law and the source of its random numbers: both are this project's. Its
     gradient is `convLocalMaxUndo`. Specification: pool-norm 1.4.
     """
-    return call("convLocalRandomPool", [row("images", images), row("uniforms", uniforms)], [row("target", target)],
-                {"numFilters": numFilters, "subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX},
-                generation=generation, device=device)
+    return call(
+        "convLocalRandomPool",
+        [row("images", images), row("uniforms", uniforms)],
+        [row("target", target)],
+        {"numFilters": numFilters, "subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX},
+        generation=generation,
+        device=device,
+    )
 
 
-def convLocalMaxUndo(images, maxGrads, maxActs, target=None, *, subsX, startX, strideX, outputsX, scaleTargets=0.0,
-                     scaleOutput=1.0, generation=2012, device="cpu"):
+def convLocalMaxUndo(
+    images,
+    maxGrads,
+    maxActs,
+    target=None,
+    *,
+    subsX,
+    startX,
+    strideX,
+    outputsX,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Backward pass of max pooling: every pixel equal to a window's maximum gets that window's gradient.
 
     Parameters
@@ -79,14 +117,38 @@ def convLocalMaxUndo(images, maxGrads, maxActs, target=None, *, subsX, startX, s
     -----
     Specification: pool-norm 1.2.
     """
-    return call("convLocalMaxUndo", [row("images", images), row("maxGrads", maxGrads), row("maxActs", maxActs)],
-                [row("target", target)],
-                {"subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX,
-                 "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}, generation=generation, device=device)
+    return call(
+        "convLocalMaxUndo",
+        [row("images", images), row("maxGrads", maxGrads), row("maxActs", maxActs)],
+        [row("target", target)],
+        {
+            "subsX": subsX,
+            "startX": startX,
+            "strideX": strideX,
+            "outputsX": outputsX,
+            "scaleTargets": scaleTargets,
+            "scaleOutput": scaleOutput,
+        },
+        generation=generation,
+        device=device,
+    )
 
 
-def convLocalAvgUndo(avgGrads, target=None, *, subsX, startX, strideX, outputsX, imgSize, sum=False, scaleTargets=0.0,
-                     scaleOutput=1.0, generation=2012, device="cpu"):
+def convLocalAvgUndo(
+    avgGrads,
+    target=None,
+    *,
+    subsX,
+    startX,
+    strideX,
+    outputsX,
+    imgSize,
+    sum=False,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Backward pass of average pooling (or sum pooling, generation 2014).
 
     Parameters
@@ -103,14 +165,28 @@ def convLocalAvgUndo(avgGrads, target=None, *, subsX, startX, strideX, outputsX,
     -----
     Specification: pool-norm 1.3.
     """
-    return call("convLocalAvgUndo", [row("avgGrads", avgGrads)], [row("target", target)],
-                {"subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX, "imgSize": imgSize,
-                 "sum": sum, "scaleTargets": scaleTargets, "scaleOutput": scaleOutput},
-                generation=generation, device=device)
+    return call(
+        "convLocalAvgUndo",
+        [row("avgGrads", avgGrads)],
+        [row("target", target)],
+        {
+            "subsX": subsX,
+            "startX": startX,
+            "strideX": strideX,
+            "outputsX": outputsX,
+            "imgSize": imgSize,
+            "sum": sum,
+            "scaleTargets": scaleTargets,
+            "scaleOutput": scaleOutput,
+        },
+        generation=generation,
+        device=device,
+    )
 
 
-def convPoolCrossMap(images, target=None, *, startF, poolSize, numOutputs, stride, imgSize, pooler="Max",
-                     generation=2014, device="cpu"):
+def convPoolCrossMap(
+    images, target=None, *, startF, poolSize, numOutputs, stride, imgSize, pooler="Max", generation=2014, device="cpu"
+):
     """Max pooling across maps: output o takes maps startF + o * stride ... + poolSize, clipped.
 
     Parameters
@@ -125,13 +201,32 @@ def convPoolCrossMap(images, target=None, *, startF, poolSize, numOutputs, strid
     -----
     Specification: pool-norm 1.5 (generation 2014 only).
     """
-    return call("convPoolCrossMap", [row("images", images)], [row("target", target)],
-                {"startF": startF, "poolSize": poolSize, "numOutputs": numOutputs, "stride": stride,
-                 "imgSize": imgSize}, words={"pooler": pooler}, generation=generation, device=device)
+    return call(
+        "convPoolCrossMap",
+        [row("images", images)],
+        [row("target", target)],
+        {"startF": startF, "poolSize": poolSize, "numOutputs": numOutputs, "stride": stride, "imgSize": imgSize},
+        words={"pooler": pooler},
+        generation=generation,
+        device=device,
+    )
 
 
-def convCrossMapMaxPoolUndo(images, maxGrads, maxActs, target=None, *, imgSize, startF, poolSize, stride,
-                            scaleTargets=0.0, scaleOutputs=1.0, generation=2014, device="cpu"):
+def convCrossMapMaxPoolUndo(
+    images,
+    maxGrads,
+    maxActs,
+    target=None,
+    *,
+    imgSize,
+    startF,
+    poolSize,
+    stride,
+    scaleTargets=0.0,
+    scaleOutputs=1.0,
+    generation=2014,
+    device="cpu",
+):
     """Backward pass of max pooling across maps.
 
     With stride > 1 the last stride-1 maps of the first window get no gradient from it, and with
@@ -151,14 +246,36 @@ def convCrossMapMaxPoolUndo(images, maxGrads, maxActs, target=None, *, imgSize, 
     -----
     Specification: pool-norm 1.5, H5 repaired, H6 kept.
     """
-    return call("convCrossMapMaxPoolUndo", [row("images", images), row("maxGrads", maxGrads), row("maxActs", maxActs)],
-                [row("target", target)],
-                {"imgSize": imgSize, "startF": startF, "poolSize": poolSize, "stride": stride,
-                 "scaleTargets": scaleTargets, "scaleOutputs": scaleOutputs}, generation=generation, device=device)
+    return call(
+        "convCrossMapMaxPoolUndo",
+        [row("images", images), row("maxGrads", maxGrads), row("maxActs", maxActs)],
+        [row("target", target)],
+        {
+            "imgSize": imgSize,
+            "startF": startF,
+            "poolSize": poolSize,
+            "stride": stride,
+            "scaleTargets": scaleTargets,
+            "scaleOutputs": scaleOutputs,
+        },
+        generation=generation,
+        device=device,
+    )
 
 
-def convResponseNorm(images, denoms=None, target=None, *, numFilters, sizeX, addScale, powScale, minDiv=1.0,
-                     generation=2012, device="cpu"):
+def convResponseNorm(
+    images,
+    denoms=None,
+    target=None,
+    *,
+    numFilters,
+    sizeX,
+    addScale,
+    powScale,
+    minDiv=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Response normalisation within each map: images * D**-powScale, D = minDiv + addScale * window sum of squares.
 
     Parameters
@@ -179,13 +296,30 @@ def convResponseNorm(images, denoms=None, target=None, *, numFilters, sizeX, add
     -----
     Specification: pool-norm 2.2.
     """
-    return call("convResponseNorm", [row("images", images)], [row("denoms", denoms), row("target", target)],
-                {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale,
-                 "minDiv": minDiv}, generation=generation, device=device)
+    return call(
+        "convResponseNorm",
+        [row("images", images)],
+        [row("denoms", denoms), row("target", target)],
+        {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale, "minDiv": minDiv},
+        generation=generation,
+        device=device,
+    )
 
 
-def convContrastNorm(images, meanDiffs, denoms=None, target=None, *, numFilters, sizeX, addScale, powScale, minDiv=1.0,
-                     generation=2012, device="cpu"):
+def convContrastNorm(
+    images,
+    meanDiffs,
+    denoms=None,
+    target=None,
+    *,
+    numFilters,
+    sizeX,
+    addScale,
+    powScale,
+    minDiv=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Contrast normalisation: `convResponseNorm` with the squares taken of `meanDiffs`.
 
     Parameters
@@ -201,19 +335,43 @@ def convContrastNorm(images, meanDiffs, denoms=None, target=None, *, numFilters,
     -----
     Specification: pool-norm 2.2, 2.3.
     """
-    return call("convContrastNorm", [row("images", images), row("meanDiffs", meanDiffs)],
-                [row("denoms", denoms), row("target", target)],
-                {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale,
-                 "minDiv": minDiv}, generation=generation, device=device)
+    return call(
+        "convContrastNorm",
+        [row("images", images), row("meanDiffs", meanDiffs)],
+        [row("denoms", denoms), row("target", target)],
+        {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale, "minDiv": minDiv},
+        generation=generation,
+        device=device,
+    )
 
 
 def _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput):
-    return {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale,
-            "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}
+    return {
+        "numFilters": numFilters,
+        "sizeX": sizeX,
+        "addScale": addScale,
+        "powScale": powScale,
+        "scaleTargets": scaleTargets,
+        "scaleOutput": scaleOutput,
+    }
 
 
-def convResponseNormUndo(outGrads, denoms, inputs, acts, target=None, *, numFilters, sizeX, addScale, powScale,
-                         scaleTargets=0.0, scaleOutput=1.0, generation=2012, device="cpu"):
+def convResponseNormUndo(
+    outGrads,
+    denoms,
+    inputs,
+    acts,
+    target=None,
+    *,
+    numFilters,
+    sizeX,
+    addScale,
+    powScale,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Backward pass of `convResponseNorm`.
 
     With windows of 6 or more the original passed its accumulate flag inverted: (0, 1) computes
@@ -234,14 +392,32 @@ def convResponseNormUndo(outGrads, denoms, inputs, acts, target=None, *, numFilt
     -----
     Specification: pool-norm 2.4.
     """
-    return call("convResponseNormUndo", [row("outGrads", outGrads), row("denoms", denoms), row("inputs", inputs)],
-                [row("target", target), row("acts", acts)],
-                _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput), generation=generation,
-                device=device)
+    return call(
+        "convResponseNormUndo",
+        [row("outGrads", outGrads), row("denoms", denoms), row("inputs", inputs)],
+        [row("target", target), row("acts", acts)],
+        _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput),
+        generation=generation,
+        device=device,
+    )
 
 
-def convContrastNormUndo(outGrads, denoms, meanDiffs, acts, target=None, *, numFilters, sizeX, addScale, powScale,
-                         scaleTargets=0.0, scaleOutput=1.0, generation=2012, device="cpu"):
+def convContrastNormUndo(
+    outGrads,
+    denoms,
+    meanDiffs,
+    acts,
+    target=None,
+    *,
+    numFilters,
+    sizeX,
+    addScale,
+    powScale,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Backward pass of `convContrastNorm`: `convResponseNormUndo` with `meanDiffs` for the inputs.
 
     Approximate, as it was: the derivative of the local mean is left out.
@@ -259,14 +435,30 @@ def convContrastNormUndo(outGrads, denoms, meanDiffs, acts, target=None, *, numF
     -----
     Specification: pool-norm 2.4.
     """
-    return call("convContrastNormUndo", [row("outGrads", outGrads), row("denoms", denoms), row("meanDiffs", meanDiffs)],
-                [row("target", target), row("acts", acts)],
-                _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput), generation=generation,
-                device=device)
+    return call(
+        "convContrastNormUndo",
+        [row("outGrads", outGrads), row("denoms", denoms), row("meanDiffs", meanDiffs)],
+        [row("target", target), row("acts", acts)],
+        _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput),
+        generation=generation,
+        device=device,
+    )
 
 
-def convResponseNormCrossMap(images, denoms=None, target=None, *, numFilters, sizeF, addScale, powScale, minDiv=1.0,
-                             blocked=False, generation=2012, device="cpu"):
+def convResponseNormCrossMap(
+    images,
+    denoms=None,
+    target=None,
+    *,
+    numFilters,
+    sizeF,
+    addScale,
+    powScale,
+    minDiv=1.0,
+    blocked=False,
+    generation=2012,
+    device="cpu",
+):
     """Response normalisation across maps: images * D**-powScale, D = minDiv + addScale * squares over sizeF maps.
 
     Parameters
@@ -289,13 +481,38 @@ def convResponseNormCrossMap(images, denoms=None, target=None, *, numFilters, si
     Specification: pool-norm 2.5.
     """
     outputs = [row("target", target)] if generation == 2014 else [row("denoms", denoms), row("target", target)]
-    return call("convResponseNormCrossMap", [row("images", images)], outputs,
-                {"numFilters": numFilters, "sizeF": sizeF, "addScale": addScale, "powScale": powScale, "minDiv": minDiv,
-                 "blocked": blocked}, generation=generation, device=device)
+    return call(
+        "convResponseNormCrossMap",
+        [row("images", images)],
+        outputs,
+        {
+            "numFilters": numFilters,
+            "sizeF": sizeF,
+            "addScale": addScale,
+            "powScale": powScale,
+            "minDiv": minDiv,
+            "blocked": blocked,
+        },
+        generation=generation,
+        device=device,
+    )
 
 
-def convContrastNormCrossMap(images, meanDiffs, denoms=None, target=None, *, numFilters, sizeF, addScale, powScale,
-                             minDiv=1.0, blocked=False, generation=2012, device="cpu"):
+def convContrastNormCrossMap(
+    images,
+    meanDiffs,
+    denoms=None,
+    target=None,
+    *,
+    numFilters,
+    sizeF,
+    addScale,
+    powScale,
+    minDiv=1.0,
+    blocked=False,
+    generation=2012,
+    device="cpu",
+):
     """`convResponseNormCrossMap` with the squares taken of `meanDiffs`.
 
     Parameters
@@ -312,14 +529,41 @@ def convContrastNormCrossMap(images, meanDiffs, denoms=None, target=None, *, num
     Specification: pool-norm 2.5.
     """
     outputs = [row("target", target)] if generation == 2014 else [row("denoms", denoms), row("target", target)]
-    return call("convContrastNormCrossMap", [row("images", images), row("meanDiffs", meanDiffs)], outputs,
-                {"numFilters": numFilters, "sizeF": sizeF, "addScale": addScale, "powScale": powScale, "minDiv": minDiv,
-                 "blocked": blocked}, generation=generation, device=device)
+    return call(
+        "convContrastNormCrossMap",
+        [row("images", images), row("meanDiffs", meanDiffs)],
+        outputs,
+        {
+            "numFilters": numFilters,
+            "sizeF": sizeF,
+            "addScale": addScale,
+            "powScale": powScale,
+            "minDiv": minDiv,
+            "blocked": blocked,
+        },
+        generation=generation,
+        device=device,
+    )
 
 
-def convResponseNormCrossMapUndo(outGrads, denoms=None, inputs=None, acts=None, target=None, *, numFilters, sizeF,
-                                 addScale, powScale, minDiv=1.0, blocked=False, scaleTargets=0.0, scaleOutput=1.0,
-                                 generation=2012, device="cpu"):
+def convResponseNormCrossMapUndo(
+    outGrads,
+    denoms=None,
+    inputs=None,
+    acts=None,
+    target=None,
+    *,
+    numFilters,
+    sizeF,
+    addScale,
+    powScale,
+    minDiv=1.0,
+    blocked=False,
+    scaleTargets=0.0,
+    scaleOutput=1.0,
+    generation=2012,
+    device="cpu",
+):
     """Backward pass of `convResponseNormCrossMap`.
 
     Parameters
@@ -338,8 +582,16 @@ def convResponseNormCrossMapUndo(outGrads, denoms=None, inputs=None, acts=None, 
     -----
     Specification: pool-norm 2.6.
     """
-    scalars = {"numFilters": numFilters, "sizeF": sizeF, "addScale": addScale, "powScale": powScale, "minDiv": minDiv,
-               "blocked": blocked, "scaleTargets": scaleTargets, "scaleOutput": scaleOutput}
+    scalars = {
+        "numFilters": numFilters,
+        "sizeF": sizeF,
+        "addScale": addScale,
+        "powScale": powScale,
+        "minDiv": minDiv,
+        "blocked": blocked,
+        "scaleTargets": scaleTargets,
+        "scaleOutput": scaleOutput,
+    }
     given = [row("outGrads", outGrads), row("inputs", inputs)]
     if generation == 2014:
         given, outputs = [*given, row("acts", acts)], [row("target", target)]

@@ -8,7 +8,7 @@ from ._call import MOST_LAUNCHES
 from .errors import Refused
 
 ALIGNMENT = 256
-LOOK = 4096                                # so much and less is what host code looks at; it sees zeros
+LOOK = 4096  # so much and less is what host code looks at; it sees zeros
 
 
 class DryDevice:

@@ -9,15 +9,15 @@ from . import cuda_source
 from ._call import MOST_LAUNCHES
 from ._gpu_memory import MemoryFault
 
-MAX_GRID = (2**31 - 1, 65535, 65535)       # blocks along x, y, z that one launch takes
-UNRESOLVED = 512                           # spans whose events wait to be read
+MAX_GRID = (2**31 - 1, 65535, 65535)  # blocks along x, y, z that one launch takes
+UNRESOLVED = 512  # spans whose events wait to be read
 
 
 @dataclass(slots=True)
 class Span:
     """Work on the stream: what it was, and its seconds, once known."""
 
-    kind: str                              # "kernel" or "copy"
+    kind: str  # "kernel" or "copy"
     start: object
     end: object = None
     seconds: float | None = None

@@ -8,8 +8,8 @@ import atexit
 
 import numpy as np
 
-OPERATION = {"n": 0, "t": 1}               # cublasOperation_t
-PEDANTIC_MATH = 2                          # cublasMath_t: float32 products and sums, no TF32
+OPERATION = {"n": 0, "t": 1}  # cublasOperation_t
+PEDANTIC_MATH = 2  # cublasMath_t: float32 products and sums, no TF32
 
 
 class CudaDriver:
@@ -34,7 +34,7 @@ class CudaDriver:
         card = cuda.Device(index)
         context = card.retain_primary_context()
         context.push()
-        atexit.register(context.detach)    # else PyCUDA would give it up as a context of its own
+        atexit.register(context.detach)  # else PyCUDA would give it up as a context of its own
         atexit.register(context.pop)
         self._cuda, self._cublas, self._context = cuda, cublas, context
         self._stream = cuda.Stream()
@@ -93,8 +93,9 @@ class CudaDriver:
         """Column-major C = alpha op(A) op(B) + beta C by cuBLAS, all in float32."""
         factors = np.array([alpha, beta], np.float32)
         start, step = factors.ctypes.data, factors.itemsize
-        self._cublas.sgemm(self._blas, OPERATION[trans_a], OPERATION[trans_b], m, n, k, start, a, lda, b, ldb,
-                           start + step, c, ldc)
+        self._cublas.sgemm(
+            self._blas, OPERATION[trans_a], OPERATION[trans_b], m, n, k, start, a, lda, b, ldb, start + step, c, ldc
+        )
 
     def mark(self):
         """A point in the work of the stream."""

@@ -19,7 +19,7 @@ from . import cuda_source
 
 # a*b + c is fused, as it was in 2012 and as the FMA builds for the CPU do it; no fast-math.
 FLAGS = ("-std=c++17", "-O3", "--fmad=true", "-lineinfo")
-GROUP = 12                                 # instances in a file
+GROUP = 12  # instances in a file
 
 
 class CompileError(RuntimeError):

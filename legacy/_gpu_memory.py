@@ -2,9 +2,9 @@
 
 import numpy as np
 
-GUARD_WORDS = 64                           # on either side; keeps the alignment of 256 bytes
+GUARD_WORDS = 64  # on either side; keeps the alignment of 256 bytes
 GUARD = 0xFDFDFDFD
-NAN = 0x7FC0DEAD                           # a quiet NaN
+NAN = 0x7FC0DEAD  # a quiet NaN
 
 
 class MemoryFault(RuntimeError):
@@ -29,7 +29,7 @@ class Memory:
         self.driver, self.debug = driver, debug
         self._guard = GUARD_WORDS if debug else 0
         self._live, self._idle = {}, {}
-        self._fault = None                 # found where nobody can be told
+        self._fault = None  # found where nobody can be told
 
     def allocate(self, elements):
         """Address of ``elements`` 32-bit words, all zero."""

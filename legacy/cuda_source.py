@@ -59,8 +59,9 @@ def wrapper(kernel, kinds):
     parameters = "".join(f"const {TYPES[letter]} {name}, " for letter, name in zip(kinds, names, strict=True))
     # The poolers that cuda-convnet2 turned into templates have a namespace of their own, which it did not.
     code = re.sub(r"\bAvgPooler<", "cc2::AvgPooler<", kernel)
-    return WRAPPER.format(symbol=symbol(kernel, kinds), kernel=code, parameters=parameters,
-                          arguments=", ".join(["block", *names]))
+    return WRAPPER.format(
+        symbol=symbol(kernel, kinds), kernel=code, parameters=parameters, arguments=", ".join(["block", *names])
+    )
 
 
 def source(instances):

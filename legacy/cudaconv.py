@@ -14,5 +14,4 @@ from ._cudaconv_cost import *  # noqa: F403
 from ._cudaconv_images import *  # noqa: F403
 from ._cudaconv_util import *  # noqa: F403
 
-__all__ = [*_cudaconv_conv.__all__, *_cudaconv_util.__all__, *_cudaconv_cost.__all__,
-           *_cudaconv_images.__all__]
+__all__ = [*_cudaconv_conv.__all__, *_cudaconv_util.__all__, *_cudaconv_cost.__all__, *_cudaconv_images.__all__]

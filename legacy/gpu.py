@@ -140,7 +140,7 @@ def _pycuda():
     try:
         import pycuda.driver  # noqa: F401
     except ImportError as error:
-        if "libcuda" not in str(error):                    # without a driver it cannot be, and `_card` says so
+        if "libcuda" not in str(error):  # without a driver it cannot be, and `_card` says so
             raise LookupError(f"PyCUDA cannot be used ({error}): {INSTALL}") from None
     return f"PyCUDA {version('pycuda')}"
 

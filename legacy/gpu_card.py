@@ -51,7 +51,7 @@ def memory_taken():
 
     from . import gpu
 
-    gpu.open_device()                                      # the context that the question is put to
+    gpu.open_device()  # the context that the question is put to
     free, total = cuda.mem_get_info()
     return total - free
 

@@ -10,8 +10,15 @@ import os
 
 from .errors import Refused
 
-NAMES = {"strict": "strict", "x86-64-v2": "strict", "x86-64-v3": "v3", "v3": "v3", "x86-64-v4": "v4", "v4": "v4",
-         "baseline": "baseline"}
+NAMES = {
+    "strict": "strict",
+    "x86-64-v2": "strict",
+    "x86-64-v3": "v3",
+    "v3": "v3",
+    "x86-64-v4": "v4",
+    "v4": "v4",
+    "baseline": "baseline",
+}
 ORDER = ("strict", "baseline", "v3", "v4")
 
 
@@ -39,8 +46,12 @@ def load(name=None):
         raise Refused("instruction set not available on this processor", f"at most {best}", wanted)
     module = _module(isa)
     if module is None:
-        raise Refused("instruction set was not built", "a module of this build", wanted,
-                      "rebuild without ROSETTA_BUILD, or unset ROSETTA_ISA")
+        raise Refused(
+            "instruction set was not built",
+            "a module of this build",
+            wanted,
+            "rebuild without ROSETTA_BUILD, or unset ROSETTA_ISA",
+        )
     return module
 
 
@@ -49,8 +60,12 @@ def available():
     best = best_isa()
     found = [isa for isa in ORDER[: ORDER.index(best) + 1] if _module(isa) is not None]
     if not found:
-        raise Refused("no module was built that this processor runs", f"one for {best} or less", "none",
-                      "rebuild without ROSETTA_BUILD")
+        raise Refused(
+            "no module was built that this processor runs",
+            f"one for {best} or less",
+            "none",
+            "rebuild without ROSETTA_BUILD",
+        )
     return found
 
 

@@ -93,8 +93,16 @@ class Network:
         self._types = {words["name"][0]: words["type"][0] for _, words in entries}
         options = {"update_every": every, "minibatch": nominal, "quantise": quantise, "quirks": quirks}
         self._planned, self._batches = partial(planned, layers, **options), set()
-        self._core = _translated(_call._module().NetworkCore, entries, threads, every, nominal, bool(quantise),
-                                 self._device, {str(name): bool(on) for name, on in dict(quirks or {}).items()})
+        self._core = _translated(
+            _call._module().NetworkCore,
+            entries,
+            threads,
+            every,
+            nominal,
+            bool(quantise),
+            self._device,
+            {str(name): bool(on) for name, on in dict(quirks or {}).items()},
+        )
         self.logging = False
 
     @_one_at_a_time
@@ -179,8 +187,11 @@ class Network:
             The first contribution overwrites, the others add, in the order given.
         """
         checked = [
-            (self._known(name), _call.integer(f"layer {name}: input", i),
-             None if grad is None else _matrix(name, "acts_grad", grad))
+            (
+                self._known(name),
+                _call.integer(f"layer {name}: input", i),
+                None if grad is None else _matrix(name, "acts_grad", grad),
+            )
             for name, i, grad in parts
         ]
         return _translated(self._core.sum_grad, self._known(layer), checked)
@@ -364,7 +375,7 @@ def _numbers(layer, what, values):
     """What somebody wants to write, as an array of finite numbers."""
     try:
         array = np.asarray(values)
-    except ValueError:                     # lists of different lengths
+    except ValueError:  # lists of different lengths
         array = np.empty(0, object)
     if array.dtype.kind not in "biuf" or not array.size:
         raise Refused(f"layer {layer}: {what} is no array of numbers", "numbers", f"{array.dtype} {array.shape}")

@@ -18,7 +18,7 @@ from . import _gpu_kernels, cuda_source, instances
 
 TABLE = cuda_source.KERNELS / "resources.csv"
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90")
-GROUP = 50                                 # instances per call of the compiler
+GROUP = 50  # instances per call of the compiler
 FIELDS = ("registers", "local", "spills")
 
 

@@ -21,7 +21,7 @@ GRAIN = 2**19  # multiply-adds that are worth a thread
 VALUE = 8  # multiply-adds that take about as long as reading and writing a value
 
 _setting = {"threads": None, "forked": False}
-if hasattr(os, "register_at_fork"):        # OpenMP's threads stay with the parent, and a child would wait for them
+if hasattr(os, "register_at_fork"):  # OpenMP's threads stay with the parent, and a child would wait for them
     os.register_at_fork(after_in_child=lambda: _setting.update(forked=True))
 
 

@@ -46,7 +46,8 @@ def own_engine(tmp_path):
     points = [f"[{group}]\n" + "\n".join(f"{name} = {place}" for name, place in named.items())
               for group, named in project["entry-points"].items()]  # fmt: skip
     (installed / "entry_points.txt").write_text("\n".join(points))
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from alexnet_rosetta.harness.cli.commands import main; main()"
+    started = "from alexnet_rosetta.harness.cli.commands import main; main()"
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {started}"
     return lambda arguments: subprocess.run(
         [sys.executable, "-c", code, *shlex.split(arguments)], cwd=tmp_path, capture_output=True, text=True
     )

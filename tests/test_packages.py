@@ -16,7 +16,7 @@ from tools.gpu_bundle import wheels
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("legacy", "port", "harness")
-NATIVE = {".pyx", ".pxd"}       # what is compiled is not needed afterwards; C++ and .pxi files are, for `rosetta study`
+NATIVE = {".pyx", ".pxd"}  # what is compiled is not needed afterwards; C++ and .pxi files are, for `rosetta study`
 
 
 def tracked():

@@ -11,7 +11,7 @@ from ..network.load import parameter_shapes
 from ..network.solver import learning
 
 FLOAT = 4
-UPDATE_OPERATIONS = 6                   # Δ ← μΔ + εG − λεW, W ← W + Δ: three products, three sums
+UPDATE_OPERATIONS = 6  # Δ ← μΔ + εG − λεW, W ← W + Δ: three products, three sums
 
 WEIGHTED = ("conv", "local", "fc", "treefc")
 NORMS = ("cmrnorm", "rnorm", "cnorm")
@@ -53,7 +53,7 @@ def count(graph, layer, step, batch):
     """
     if step == "update":
         sizes = parameter_size(layer)
-        return Work(UPDATE_OPERATIONS * sizes, 5 * FLOAT * sizes)     # read W, Δ, G; write W, Δ
+        return Work(UPDATE_OPERATIONS * sizes, 5 * FLOAT * sizes)  # read W, Δ, G; write W, Δ
     return Work(operations(graph, layer, step, batch), moved(graph, layer, step, batch))
 
 
@@ -77,7 +77,7 @@ def products(layer):
 
 def per_output(layer, step):
     """Operations for each output of a layer without weights."""
-    if layer.type in NORMS:                                # Σx² over the window, scale and shift, power, product
+    if layer.type in NORMS:  # Σx² over the window, scale and shift, power, product
         terms = layer["size"] if layer.type == "cmrnorm" else layer["size"] ** 2
         return 2 * terms + 4 if step == "forward" else terms + 8
     if layer.type == "pool":
@@ -88,7 +88,7 @@ def per_output(layer, step):
 def moved(graph, layer, step, batch):
     """Bytes of everything a forward or backward pass has to read or write, each once."""
     rows = sum(layer["numInputs"]) if layer.inputs else 0
-    noise = layer.outputs if layer.type == "hs" else 0     # the mask
+    noise = layer.outputs if layer.type == "hs" else 0  # the mask
     if step == "forward":
         return FLOAT * (batch * (rows + noise + layer.outputs) + parameter_size(layer))
     kind = f"pool:{layer['pool']}" if layer.type == "pool" else layer.type

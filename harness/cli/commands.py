@@ -51,7 +51,9 @@ class Rosetta(click.Group):
         """Run a command; 2 is the exit code of bad input."""
         try:
             logging.basicConfig(format="%(message)s")
-            logging.getLogger(__package__.rpartition(".")[0]).setLevel(logging.DEBUG if ctx.params.get("debug") else logging.WARNING)
+            logging.getLogger(__package__.rpartition(".")[0]).setLevel(
+                logging.DEBUG if ctx.params.get("debug") else logging.WARNING
+            )
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -156,16 +158,26 @@ def _allow(command):
               help="Share of the training that is done, for the learning rates.")  # fmt: skip
 @click.option("--update-every", default=1, show_default=True, type=click.IntRange(1),
               help="Backward passes per update; all see the same cases.")  # fmt: skip
-@click.option("--quirk", "quirks", multiple=True, metavar="[ENGINE:]NAME=on|off",
-              help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'.")
-@click.option("--quantise", is_flag=True,
-              help="Round what goes between devices to half precision where the layer file says so.")
+@click.option(
+    "--quirk",
+    "quirks",
+    multiple=True,
+    metavar="[ENGINE:]NAME=on|off",
+    help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'.",
+)
+@click.option(
+    "--quantise", is_flag=True, help="Round what goes between devices to half precision where the layer file says so."
+)
 @_rules
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @_allow
 @click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), 
-              help="Folder of the record [runs/NET]; an earlier one there is renamed by its date.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder of the record [runs/NET]; an earlier one there is renamed by its date.",
+)
 @click.pass_context
 def compare(ctx, net, input_, keep, out, **options):
     """Run NET through several engines and judge every tensor of every layer.

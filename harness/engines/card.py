@@ -71,5 +71,5 @@ def card_peak():
     """What the card can do at most, or None where nobody says it."""
     try:
         return of_card(Card().facts())
-    except Exception:                                      # no driver, no PyCUDA, an attribute it does not know
+    except Exception:  # no driver, no PyCUDA, an attribute it does not know
         return None

@@ -6,11 +6,11 @@ memory moves a bit per wire on both edges of its clock.
 
 from dataclasses import dataclass
 
-CORES = {(7, 5): 64, (8, 0): 64}        # FP32 cores of a multiprocessor by compute capability; 128 from 8.6 on
+CORES = {(7, 5): 64, (8, 0): 64}  # FP32 cores of a multiprocessor by compute capability; 128 from 8.6 on
 
-IMAGES_PER_EPOCH = 1_200_000            # "roughly 1.2 million training images"
-EPOCHS = 90                             # "roughly 90 cycles"
-DAYS = (5, 6)                           # "five to six days on two NVIDIA GTX 580 3GB GPUs"
+IMAGES_PER_EPOCH = 1_200_000  # "roughly 1.2 million training images"
+EPOCHS = 90  # "roughly 90 cycles"
+DAYS = (5, 6)  # "five to six days on two NVIDIA GTX 580 3GB GPUs"
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class Writer:
         try:
             self._rows.write(json.dumps(_plain(values), allow_nan=False).encode() + b"\n")
         except OSError:
-            return                      # a full disk; `finish` says so if it still is
+            return  # a full disk; `finish` says so if it still is
 
     def keep(self, layer, step, tensor, whose, array):
         """Store a whole tensor under ``tensors/``, whatever its layer is called; ``whose`` is the engine's name.
@@ -307,7 +307,7 @@ def _clear(folder):
         if not _foreign(draft):
             with _abandoned(draft) as dead:
                 if dead and (draft / "record.json").exists() and not (draft / ROWS).exists():
-                    _put_by(draft, folder)          # the earlier record, which was exchanged for the one in its place
+                    _put_by(draft, folder)  # the earlier record, which was exchanged for the one in its place
                 elif dead:
                     _remove(draft)
 

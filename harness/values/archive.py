@@ -89,7 +89,7 @@ class Archive:
     def _load(self, archive, name):
         with archive.open(self._members[name]) as member:
             array = npy.read_array(member, allow_pickle=False)
-            member.read(1)              # the end, where the checksum is looked at
+            member.read(1)  # the end, where the checksum is looked at
             return array
 
     @contextmanager
@@ -98,7 +98,7 @@ class Archive:
             yield
         except BadInput:
             raise
-        except Exception as error:      # what a damaged file does to zipfile, zlib and numpy is not for us to list
+        except Exception as error:  # what a damaged file does to zipfile, zlib and numpy is not for us to list
             reason = "no such file" if isinstance(error, FileNotFoundError) else f"not a readable npz file ({error})"
             raise BadInput(f"{self.path}: {reason}", hint=self.hint) from error
 

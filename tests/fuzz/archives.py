@@ -30,9 +30,9 @@ from . import runner
 sys.path.insert(0, str(runner.ROOT / "tests" / "harness"))
 import small_nets
 
-TAKEN = 128 << 20                          # bytes that a trial may take
-SECONDS = 5.0                              # of the processor, likewise
-PATIENCE = 60.0                            # on a machine that does other things too
+TAKEN = 128 << 20  # bytes that a trial may take
+SECONDS = 5.0  # of the processor, likewise
+PATIENCE = 60.0  # on a machine that does other things too
 
 
 class Mine:
@@ -92,7 +92,7 @@ def zeros(name, megabytes):
     deflate, file = zlib.compressobj(9, zlib.DEFLATED, -15), io.BytesIO()
     start = header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({megabytes << 18},)}}")
     first = deflate.compress(start) + deflate.flush(zlib.Z_FULL_FLUSH)
-    block = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)      # which may be repeated
+    block = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)  # which may be repeated
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(f"{name}.npy", first + block * megabytes + deflate.flush())
         (entry,) = archive.infolist()

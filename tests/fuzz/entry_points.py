@@ -12,8 +12,8 @@ from alexnet_rosetta.legacy import Refused, _call, cudaconv, quirk_defaults, qui
 
 from . import runner
 
-GUARD = 64                                 # bytes before and behind an array
-MEMORY = 3 << 29                           # more would be minutes of zeros, which no signal interrupts
+GUARD = 64  # bytes before and behind an array
+MEMORY = 3 << 29  # more would be minutes of zeros, which no signal interrupts
 PATIENCE = 2.0
 QUIRKS = tuple(name.replace("-", "_") for name in quirk_defaults())
 
@@ -58,7 +58,7 @@ class Array:
         bytes_ = 4 * outer * (inner + wide)
         shift = 1 + self.seed % 3 if self.change == "misaligned" else 0
         owner = np.full(bytes_ + 2 * GUARD + 4, guard, np.uint8)
-        if runner.sanitized():                                     # the sanitizer guards what has its own memory
+        if runner.sanitized():  # the sanitizer guards what has its own memory
             owner, before = np.empty(bytes_ + shift, np.uint8), shift
         else:
             before = GUARD + shift
@@ -136,8 +136,15 @@ def conv(d, entry):
     samples = groups * per_filter // channels if table else 1
     images, acts = Array(channels * side**2, n), Array(filters * modules**2, n)
     weights = Array((modules**2 if local else 1) * per_filter * size**2, filters)
-    keys = {"imgSizeY": side, "numModulesY": modules, "paddingStart": -padding, "moduleStride": stride,
-            "numImgColors": channels, "numGroups": groups, **scales(d)}
+    keys = {
+        "imgSizeY": side,
+        "numModulesY": modules,
+        "paddingStart": -padding,
+        "moduleStride": stride,
+        "numImgColors": channels,
+        "numGroups": groups,
+        **scales(d),
+    }
     if table:
         permuted = [d.rng.permutation(channels) for _ in range(max(1, samples))]
         indices = np.resize(np.concatenate(permuted), groups * per_filter).reshape(groups, per_filter)
@@ -187,8 +194,10 @@ def pool_maps(d, entry):
     keys = {"imgSize": side, "startF": start, "poolSize": size, "stride": stride, "generation": 2014}
     images, pooled = Array(maps * side**2, n), Array(outputs * side**2, n)
     if "Undo" in entry:
-        return ({"images": images, "maxGrads": pooled, "maxActs": pooled, "target": images},
-                keys | scales(d, output="scaleOutputs"))
+        return (
+            {"images": images, "maxGrads": pooled, "maxActs": pooled, "target": images},
+            keys | scales(d, output="scaleOutputs"),
+        )
     return {"images": images, "target": pooled}, keys | {"numOutputs": outputs}
 
 
@@ -342,7 +351,7 @@ def bend(d, arrays, keys):
         return
     value = keys[name]
     if not isinstance(value, (str, bool, int, float, np.ndarray)):
-        return                                                     # bent already
+        return  # bent already
     if isinstance(value, str):
         keys[name] = d.of(*WORDS)
     elif isinstance(value, np.ndarray):
@@ -360,10 +369,14 @@ def draw(rng):
     arrays, keys = family(entry)(d, entry)
     optional = ("target", "targets", "tgt", "outputs", "denoms", "labelLogProbs", "correctProbs", "top5Probs")
     read = keys.get("scaleTargets") or keys.get("scaleTarget") or keys.get("add")
-    arrays = {name: replace(array, seed=d.to(0, 10**6), kind="special" if d.odds(0.05) else array.kind)
-              for name, array in arrays.items()
-              if name not in optional or entry in PRIMITIVES or (name == "denoms" and "Undo" in entry)
-              or (d.odds(0.9) if read else d.odds(0.2))}
+    arrays = {
+        name: replace(array, seed=d.to(0, 10**6), kind="special" if d.odds(0.05) else array.kind)
+        for name, array in arrays.items()
+        if name not in optional
+        or entry in PRIMITIVES
+        or (name == "denoms" and "Undo" in entry)
+        or (d.odds(0.9) if read else d.odds(0.2))
+    }
     if entry not in PRIMITIVES:
         keys.setdefault("generation", d.of(2011, 2012, 2012, 2014))
     for _ in range(d.of(0, 1, 1, 1, 2)):
@@ -376,8 +389,10 @@ def call(entry, arrays, keys):
     """The entry point, by its function or, a primitive, by its name."""
     if entry not in PRIMITIVES:
         return getattr(cudaconv, entry)(**arrays, **keys)
-    operands = {name: (_call.col if isinstance(a, np.ndarray) and not a.flags.c_contiguous else _call.row)(name, a)
-                for name, a in arrays.items()}
+    operands = {
+        name: (_call.col if isinstance(a, np.ndarray) and not a.flags.c_contiguous else _call.row)(name, a)
+        for name, a in arrays.items()
+    }
     target = operands.pop("target")
     return _call.call(f"NVMatrix::{entry}", list(operands.values()), [target], keys)
 

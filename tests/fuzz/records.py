@@ -19,8 +19,8 @@ from alexnet_rosetta.harness.reporting.report import page, write
 from . import runner
 from .archives import PATIENCE, TAKEN, bent, folder, small_nets
 
-SECONDS = 10.0                             # of the processor, for a record that is reported
-CHARTS = 40                                # one trial of so many draws the charts, which take the most time
+SECONDS = 10.0  # of the processor, for a record that is reported
+CHARTS = 40  # one trial of so many draws the charts, which take the most time
 NUMBERS = [0, -1, 1, 2**31, 2**63, 10**30, 10**5000, 0.5, -0.0, 1e308, float("nan"), float("inf"), True, False, None]
 TEXTS = ["", "different", "identical", "\x1b[2J", "\0", "a" * 10_000, "$\\frac{$", "é\u202e", "\ud800", "10", "inf",
          "-1e999", "update", "propagated", "inherited", "=1+1", "{{ 7 * 7 }}", "{% raw %}", "2026-01-01"]  # fmt: skip

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
-LAST_WORDS = 20                            # seconds from an interrupt to the kill
+LAST_WORDS = 20  # seconds from an interrupt to the kill
 
 
 @dataclass
@@ -85,8 +85,14 @@ def main(trial, **options):
 
 def command(fuzzer, *options):
     """Run a fuzzer of this folder by its command line, from a test: (exit status, what it printed)."""
-    done = subprocess.run([sys.executable, "-m", f"tests.fuzz.{fuzzer}", *map(str, options)], cwd=ROOT, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.fuzz.{fuzzer}", *map(str, options)],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
     return done.returncode, done.stdout
 
 
@@ -135,7 +141,7 @@ def _child(trial, seed, first, end, deadline, memory, writing):
             raise KeyboardInterrupt
 
     try:
-        signal.signal(signal.SIGINT, interrupt)                  # also where a shell in the background ignored it
+        signal.signal(signal.SIGINT, interrupt)  # also where a shell in the background ignored it
         if memory is not None and not sanitized():
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         for i in numbers(first):

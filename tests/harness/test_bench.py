@@ -69,7 +69,7 @@ def test_the_table_ends_with_sums_and_images_per_second():
 
 def test_copies_between_host_and_card_are_counted_apart(card):
     found = bench.measure(Options("cifar", engines=("card", "port"), input="random", batch=4, threads=1), repeat=2)
-    assert found.copies == {"card": bench.Timing(2.0, 0.0)}             # pictures and labels, each step
+    assert found.copies == {"card": bench.Timing(2.0, 0.0)}  # pictures and labels, each step
     assert found.total("card").seconds == pytest.approx(1e-3 * len(found.steps()))
     assert any(line.startswith("host-device") for line in bench_table.seconds_table(found))
 
@@ -118,8 +118,8 @@ def test_shares_of_the_peak_and_the_labelled_model(card):
     operations, moved = 2 * 4 * 75 * 32 * 32 * 32, 4 * (4 * (3 + 32) * 32 * 32 + 32 * 76)
     assert bench_table.counted(found)[0] == ("conv1", "forward", Work(operations, moved))
     rate, share = re.search(r" ([0-9.]+) \( *([0-9]+)%\)", conv1).groups()
-    assert rate == f"{operations / 1e6:.1f}"                            # GFLOP/s, in a millisecond
-    assert share == f"{operations / 1e7:.0f}"                           # per cent of 1000 GFLOP/s
+    assert rate == f"{operations / 1e6:.1f}"  # GFLOP/s, in a millisecond
+    assert share == f"{operations / 1e7:.0f}"  # per cent of 1000 GFLOP/s
     assert conv1.split()[-1] == f"{1e3 * max(operations / 1.58e12, moved / 192e9):.3f}"
     assert "model, not a measurement" in lines[-1]
 
@@ -129,7 +129,7 @@ def test_images_per_second_stand_beside_those_of_2012(card):
     found = bench.measure(options, repeat=1)
     lines = list(bench_table.comparison_with_2012(found))
     assert f"{4 / found.total('card').seconds:.1f} images/s" in lines[0]
-    assert not any("two GTX 580" in line for line in lines)             # a figure of the network of the paper
+    assert not any("two GTX 580" in line for line in lines)  # a figure of the network of the paper
     assert "model, not a measurement" in lines[-1]
     paper = bench.Measurement(options, type("Network", (), {"name": "alexnet", "graph": found.network.graph}),
                               1, found.timings, {}, {})  # fmt: skip

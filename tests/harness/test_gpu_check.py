@@ -79,7 +79,7 @@ def test_other_bits_are_exceptions_with_the_kernel_and_wrong_numbers_are_problem
     module = Target("cpu").twin().isa
     monkeypatch.setattr(Target, "entry_points", lambda self: LastBit(module))
     part = run_part("golden", small)
-    assert part["status"] == "passed"                       # inside the bound
+    assert part["status"] == "passed"  # inside the bound
     assert part["numbers"]["convolutions"]["other bits"] > 0
     (first, *_) = part["numbers"]["exceptions"]
     assert first["kernels"][0].startswith("filterActs_")
@@ -87,7 +87,7 @@ def test_other_bits_are_exceptions_with_the_kernel_and_wrong_numbers_are_problem
     monkeypatch.setattr(LastBit, "units", 2**14)
     part = run_part("golden", small)
     assert part["status"] == "failed"
-    assert part["problems"][0].startswith("c")              # the file
+    assert part["problems"][0].startswith("c")  # the file
 
 
 @pytest.mark.parametrize("stem", ["convFilterActs", "convWeightActs", "convImgActs", "localWeightActs"])
@@ -176,12 +176,14 @@ def fake_sanitizer(tmp_path, monkeypatch):
     def install(report):
         script = tmp_path / "bin" / "compute-sanitizer"
         script.parent.mkdir()
-        script.write_text(textwrap.dedent(f"""\
+        script.write_text(
+            textwrap.dedent(f"""\
             #!/bin/sh
             shift 4
             "$@" || exit $?
             echo "========= {report}"
-            """))
+            """)
+        )
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", f"{script.parent}:/usr/bin:/bin")
 
@@ -219,7 +221,7 @@ def test_parts_of_several_runs_end_up_in_one_file(small, tmp_path):
     assert (found["format"], found["version"], found["device"]) == ("alexnet-rosetta gpu evidence", 1, "cpu")
     assert {"name", "architecture"} <= set(found["card"])
     assert said[-1].startswith("1 of 1 parts passed")
-    assert [path.name for path in tmp_path.glob("*evidence*")] == ["evidence.json"]     # and no drafts
+    assert [path.name for path in tmp_path.glob("*evidence*")] == ["evidence.json"]  # and no drafts
 
 
 def test_a_time_limit_ends_parts_and_keeps_what_they_found(small, tmp_path):

@@ -117,9 +117,7 @@ def saved(path, network, **changes):
     """An npz file with all that a network of `rule_nets` wants."""
     values = parameters.make(network, seed=9)
     arrays = {
-        f"{layer}.{tensor}": array
-        for layer, tensor, array in parameters.owned(network, values)
-        if "_inc" not in tensor
+        f"{layer}.{tensor}": array for layer, tensor, array in parameters.owned(network, values) if "_inc" not in tensor
     }
     arrays = {name: array for name, array in (arrays | changes).items() if array is not None}
     np.savez(path, **arrays)

@@ -254,7 +254,7 @@ def test_drafts_of_the_living_and_of_strangers_stay(tmp_path):
     (strange / "thesis.txt").write_text("years of work")
     before = tree(tmp_path)
     with pytest.raises(BadInput, match="cannot be written"):
-        record.Writer(tmp_path / "run")     # of the same process, which has one draft for a folder
+        record.Writer(tmp_path / "run")  # of the same process, which has one draft for a folder
     assert tree(tmp_path) == before
     with pytest.raises(RecordError, match="is being written"):
         record.recover(tmp_path / "run")

@@ -88,8 +88,8 @@ def test_the_page_is_whole_offline_and_says_it_all(folder):
     ):
         assert word in words + text
     assert len(re.findall(r'<svg [^>]*role="img" aria-label="[^"]{40}', text)) == text.count("<svg") == 5
-    assert "mathdefault" not in text                                    # ticks of logarithmic axes are numbers
-    assert "title=" not in text                                         # tooltips reach neither keyboard nor paper
+    assert "mathdefault" not in text  # ticks of logarithmic axes are numbers
+    assert "title=" not in text  # tooltips reach neither keyboard nor paper
 
 
 def test_names_from_files_cannot_become_markup(tmp_path):
@@ -110,7 +110,7 @@ def test_the_page_says_what_is_compared(tmp_path):
     text = page.render(told)
     assert "port is its modern Python port" in text
     assert "Weights are random" in text
-    assert "The engine of 2012 is no copy" not in text                  # nothing of it took part
+    assert "The engine of 2012 is no copy" not in text  # nothing of it took part
     told.about["options"]["weights"] = str(weights)
     told.about["engines"] = {"legacy-cpu": "isa v4", "mine": "of my own"}
     words_about = " ".join(words.about_the_run(told.about))

@@ -38,7 +38,7 @@ def test_the_whole_forward_pass_is_724_million_products():
 
 
 def test_backward_counts_the_inputs_only_where_they_want_a_gradient():
-    assert work("conv1a", "backward").operations == work("conv1a", "forward").operations     # the image wants none
+    assert work("conv1a", "backward").operations == work("conv1a", "forward").operations  # the image wants none
     assert work("conv2a", "backward").operations == 2 * work("conv2a", "forward").operations
 
 
@@ -50,7 +50,7 @@ def test_operations_grow_with_the_batch(batch):
 def test_bytes_of_a_convolution():
     image, filters, maps = 3 * 224 * 224, 3 * 11 * 11 * 48 + 48, 48 * 55 * 55
     assert work("conv1a", "forward", 2).bytes == 4 * (2 * (image + maps) + filters)
-    assert work("conv1a", "backward", 2).bytes == 4 * (2 * (maps + image) + filters)    # dW and db, no dx
+    assert work("conv1a", "backward", 2).bytes == 4 * (2 * (maps + image) + filters)  # dW and db, no dx
     pixels, filters, maps = 48 * 27 * 27, 48 * 25 * 128 + 128, 128 * 27 * 27
     assert work("conv2a", "backward").bytes == 4 * (maps + 2 * pixels + 2 * filters)
     assert work("conv2a", "update", 128) == Work(6 * filters, 4 * 5 * filters)
@@ -59,9 +59,9 @@ def test_bytes_of_a_convolution():
 def test_bytes_of_layers_without_weights():
     maps, pooled = 48 * 55 * 55, 48 * 27 * 27
     assert work("conv1a_neuron", "forward").bytes == 4 * 2 * maps
-    assert work("conv1a_neuron", "backward").bytes == 4 * 3 * maps              # dy, y, dx
+    assert work("conv1a_neuron", "backward").bytes == 4 * 3 * maps  # dy, y, dx
     assert work("pool1a", "forward") == Work(9 * pooled, 4 * (maps + pooled))
-    assert work("pool1a", "backward").bytes == 4 * (2 * pooled + 2 * maps)      # dy, y, x, dx
+    assert work("pool1a", "backward").bytes == 4 * (2 * pooled + 2 * maps)  # dy, y, x, dx
     assert work("rnorm1a", "forward") == Work((2 * 5 + 4) * maps, 4 * 2 * maps)
     assert work("hs6a", "forward").bytes == 4 * 3 * 2048
 
@@ -85,10 +85,22 @@ def test_the_least_time_is_the_longer_of_computing_and_moving():
 
 
 def test_peak_of_a_card_from_its_attributes():
-    gtx_580 = {"name": "GTX 580", "compute_capability": (2, 0), "multiprocessors": 16, "clock_khz": 1_544_000,
-               "memory_clock_khz": 2_004_000, "bus_bits": 384}
-    h100 = {"name": "H100", "compute_capability": (9, 0), "multiprocessors": 132, "clock_khz": 1_980_000,
-            "memory_clock_khz": 2_619_000, "bus_bits": 5120}
+    gtx_580 = {
+        "name": "GTX 580",
+        "compute_capability": (2, 0),
+        "multiprocessors": 16,
+        "clock_khz": 1_544_000,
+        "memory_clock_khz": 2_004_000,
+        "bus_bits": 384,
+    }
+    h100 = {
+        "name": "H100",
+        "compute_capability": (9, 0),
+        "multiprocessors": 132,
+        "clock_khz": 1_980_000,
+        "memory_clock_khz": 2_619_000,
+        "bus_bits": 5120,
+    }
     assert peaks.of_card(h100) == peaks.Peak("H100", 2 * 132 * 128 * 1.98e9, 2 * 2.619e9 * 640)
     assert peaks.of_card(h100 | {"compute_capability": (8, 0)}).flops == 2 * 132 * 64 * 1.98e9
     assert round(peaks.of_card(gtx_580).bandwidth / 1e9) == round(peaks.GTX_580.bandwidth / 1e9)

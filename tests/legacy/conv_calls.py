@@ -52,21 +52,41 @@ class Layer:
 
     def forward(self):
         """Launches of the forward pass."""
-        return self._call("Filter", (self.images(), self.filters()), self.f * self.modules,
-                          imgSizeY=self.img, numModulesY=self.side, numModulesX=self.side)
+        return self._call(
+            "Filter",
+            (self.images(), self.filters()),
+            self.f * self.modules,
+            imgSizeY=self.img,
+            numModulesY=self.side,
+            numModulesX=self.side,
+        )
 
     def image_gradient(self):
         """Launches of the gradient of the images."""
-        return self._call("Img", (self.outputs(), self.filters()), self.samples * self.c * self.img**2,
-                          imgSizeY=self.img, imgSizeX=self.img, numModulesY=self.side)
+        return self._call(
+            "Img",
+            (self.outputs(), self.filters()),
+            self.samples * self.c * self.img**2,
+            imgSizeY=self.img,
+            imgSizeX=self.img,
+            numModulesY=self.side,
+        )
 
     def weight_gradient(self, partial_sum):
         """Launches of the gradient of the filters; a local layer has no partialSum."""
         given = {"partialSum": partial_sum} if self.conv else {}
         slabs = self.modules // (partial_sum or self.modules)
-        return self._call("Weight", (self.images(), self.outputs()), slabs * self.k * self.pixels,
-                          self.f, imgSizeY=self.img, numModulesY=self.side, numModulesX=self.side,
-                          filterSize=self.size, **given)
+        return self._call(
+            "Weight",
+            (self.images(), self.outputs()),
+            slabs * self.k * self.pixels,
+            self.f,
+            imgSizeY=self.img,
+            numModulesY=self.side,
+            numModulesX=self.side,
+            filterSize=self.size,
+            **given,
+        )
 
     def _call(self, what, inputs, rows, columns=None, **sizes):
         entry = f"{'conv' if self.conv else 'local'}{what}Acts{'Sparse' if self.sparse else ''}"
@@ -74,8 +94,18 @@ class Layer:
         if self.sparse:
             table = np.arange(self.g * self.k, dtype=np.int32).reshape(self.g, self.k) % self.c
             sizes |= {"colorIndices": table, "numFilterColors": self.k}
-        (launch,) = dry(entry, *inputs, targets, paddingStart=-self.pad, moduleStride=self.stride,
-                        numImgColors=self.c, numGroups=self.g, scaleTargets=self.scale, device=self.device, **sizes)
+        (launch,) = dry(
+            entry,
+            *inputs,
+            targets,
+            paddingStart=-self.pad,
+            moduleStride=self.stride,
+            numImgColors=self.c,
+            numGroups=self.g,
+            scaleTargets=self.scale,
+            device=self.device,
+            **sizes,
+        )
         return launch
 
     def images(self):

@@ -54,14 +54,14 @@ class FakeDriver:
         self.limit, self.allocated, self.launched = limit, 0, []
         self._blocks, self._starts = {}, []
         self._sgemm = blas_function("sgemm")
-        self.running = None                # the launch record that runs
+        self.running = None  # the launch record that runs
 
     def allocate(self, size):
         if self.limit is not None and self.allocated + size > self.limit:
             raise MemoryError("the fake GPU is full")
         address = LIBC.mmap(None, size, NO_ACCESS, PRIVATE_ANONYMOUS, -1, 0)
         assert address not in (None, ctypes.c_void_p(-1).value), ctypes.get_errno()
-        self._blocks[address] = np.full(size // 4, 0xABABABAB, np.uint32)      # as fresh memory may be
+        self._blocks[address] = np.full(size // 4, 0xABABABAB, np.uint32)  # as fresh memory may be
         self._starts = sorted(self._blocks)
         self.allocated += size
         return address

@@ -50,7 +50,7 @@ def launched():
             try:
                 getattr(cudaconv, case.entry)(**case.arguments(), device=device)
             except Refused:
-                assert case.refused or case.entry.startswith("compute")      # labels are zeros on this device
+                assert case.refused or case.entry.startswith("compute")  # labels are zeros on this device
     found = set(device.instances)
     for name in ("tiny", "cifar", "alexnet"):
         spec = load_network(NETS / f"{name}.cfg", NETS / f"{name}-params.cfg")
@@ -80,6 +80,7 @@ def test_what_is_launched_is_among_the_instances_of_the_build(launched):
 
 def test_packed_arguments_are_the_parameters_of_the_wrapper(launched):
     for kinds in {kinds + cuda_source.PART_KINDS for _, kinds in launched}:
+
         class Parameters(ctypes.Structure):
             _fields_ = [(f"a{i}", FIELDS[letter]) for i, letter in enumerate(kinds)]
 

@@ -67,7 +67,7 @@ def test_forward(change, message):
 
 
 def test_more_elements_than_offsets_can_tell_apart():
-    wide = np.lib.stride_tricks.as_strided(zeros(1, 1), (64, 2), (2**28, 4))           # rows 2^26 floats apart
+    wide = np.lib.stride_tricks.as_strided(zeros(1, 1), (64, 2), (2**28, 4))  # rows 2^26 floats apart
     with pytest.raises(Refused, match="images is too large"):
         forward(images=wide)
 
@@ -115,5 +115,6 @@ def test_weight_gradient():
         with pytest.raises(Refused, match=message):
             cudaconv.convWeightActs(images, hid_acts, **{**good, **change})
     with pytest.raises(Refused, match="unknown overload"):
-        cudaconv.convWeightActsSparse(images, hid_acts, colorIndices=TABLE, overload="tiny",
-                                      **{**SPARSE, "filterSize": 3})
+        cudaconv.convWeightActsSparse(
+            images, hid_acts, colorIndices=TABLE, overload="tiny", **{**SPARSE, "filterSize": 3}
+        )

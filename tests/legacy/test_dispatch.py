@@ -18,7 +18,7 @@ CHANNELS = [(1, 1), (2, 1), (3, 1), (4, 1), (6, 1), (8, 1), (10, 1), (12, 1), (1
 # Channels, groups, channels per filter where a table connects them.
 TABLES = [(8, 2, 4), (8, 4, 4), (12, 3, 4), (16, 2, 8), (24, 4, 12), (32, 4, 8), (32, 2, 16), (64, 4, 32), (12, 2, 6),
           (20, 4, 10)]  # fmt: skip
-FILTERS = (16, 32, 48, 64, 96, 128, 192)                       # per group
+FILTERS = (16, 32, 48, 64, 96, 128, 192)  # per group
 GEOMETRIES = [dict(img=7, size=3, pad=1), dict(img=12, size=5), dict(img=8, size=4, stride=4, pad=2)]
 SCALES = [(0, 1), (1, 1), (0.5, 2), (0, 2)]
 
@@ -66,7 +66,8 @@ def test_worked_examples(geometry, table):
         step, kernel, grid, block, shared = (part.strip() for part in line.split("|"))
         step, _, partial_sum = step.partition(" ")
         found = {"fwd": layer.forward, "img": layer.image_gradient}.get(step) or (
-            lambda ps=partial_sum: layer.weight_gradient(int(ps)))
+            lambda ps=partial_sum: layer.weight_gradient(int(ps))
+        )
         pair = [tuple(int(number) for number in part.split()) for part in (grid, block)]
         assert found() == (kernel, *pair, int(shared)), line
 

@@ -22,6 +22,7 @@ INSTANCES = [("kTotalAgg<agg::Sum>", "PPii"), ("kLogregCostGrad<false>", "PPPiif
 @pytest.fixture
 def compiler(tmp_path):
     """A script that copies the source to the output, and the log of its calls."""
+
     def make(release):
         path = tmp_path / f"nvcc-{release}"
         path.write_text(SCRIPT.format(release=release, log=tmp_path / "log"))
@@ -83,7 +84,7 @@ def test_a_key_leads_only_to_what_is_ours(compiler, tmp_path, monkeypatch):
     assert kernels._kept(*INSTANCES[0]) is None
     assert kernels.path(*INSTANCES[0]) == path
     assert not path.is_symlink()
-    monkeypatch.setattr(os, "getuid", lambda: 10**6)            # of root, which this may be, files are ours
+    monkeypatch.setattr(os, "getuid", lambda: 10**6)  # of root, which this may be, files are ours
     assert (kernels._kept(*INSTANCES[0]) is None) == (path.stat().st_uid != 0)
 
 

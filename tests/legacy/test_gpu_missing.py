@@ -5,6 +5,7 @@ from alexnet_rosetta.legacy import gpu
 
 def lacks(monkeypatch, *names):
     """A machine that has everything but the checks of these names."""
+
     def fail(name):
         def check():
             raise LookupError(f"no {name}:\n  get one")

@@ -40,8 +40,7 @@ def assert_accumulated(work, below="below"):
     session, graph = run(work), work.network.graph
     starts = {name for name, layer in graph.layers.items() if name in graph.fused or layer.type.startswith("cost.")}
     parts = [
-        (name, i, None if name in starts else session.read(name, "acts_grad"))
-        for name, i in graph.contributions(below)
+        (name, i, None if name in starts else session.read(name, "acts_grad")) for name, i in graph.contributions(below)
     ]
     assert len(parts) > 1
     assert same_bits(session.read(below, "acts_grad"), session.sum_grad(below, parts))

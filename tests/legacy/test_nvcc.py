@@ -35,13 +35,18 @@ def defined_kernels():
 
 def primitive_launches():
     """Matrix primitives in the storage orders and sizes that reach their kernels."""
+
     def operand(order, name, rows, cols):
         array = np.ones((rows, cols), np.float32)
         return order(name, np.asfortranarray(array) if order is _call.col else array)
 
     def run(name, shapes, target, **scalars):
-        _call.call(f"NVMatrix::{name}", [operand(order, key, *shape) for key, (order, shape) in shapes.items()],
-                   [target], scalars)
+        _call.call(
+            f"NVMatrix::{name}",
+            [operand(order, key, *shape) for key, (order, shape) in shapes.items()],
+            [target],
+            scalars,
+        )
 
     row, col = _call.row, _call.col
     with launch_log() as log:

@@ -134,8 +134,22 @@ def rows_2011(rows):
     return halves(slots), "kAggRows<"
 
 
-ROW_SHAPES = [(20, 2), (20, 64), (20, 65), (20, 200), (20, 511), (20, 512), (3, 70001), (16384, 3), (16385, 16),
-              (16384, 17), (16384, 40), (16384, 64), (16384, 65), (16384, 100)]
+ROW_SHAPES = [
+    (20, 2),
+    (20, 64),
+    (20, 65),
+    (20, 200),
+    (20, 511),
+    (20, 512),
+    (3, 70001),
+    (16384, 3),
+    (16385, 16),
+    (16384, 17),
+    (16384, 40),
+    (16384, 64),
+    (16384, 65),
+    (16384, 100),
+]
 
 
 @pytest.mark.parametrize("shape", ROW_SHAPES)
@@ -238,8 +252,9 @@ def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(Refused, match="differ in shape"):
         primitive("eltwiseMult", [_call.row("a", a), _call.row("b", b)], [_call.row("target", None)])
     with pytest.raises(Refused, match="inner dimensions"):
-        primitive("addProduct", [_call.row("a", a), _call.row("b", a)], [_call.col("target", None)], scaleThis=0,
-                  scaleAB=1)
+        primitive(
+            "addProduct", [_call.row("a", a), _call.row("b", a)], [_call.col("target", None)], scaleThis=0, scaleAB=1
+        )
     with pytest.raises(Refused, match="shape of the vector"):
         primitive("addVector", [_call.row("a", a), _call.row("b", b)], [_call.row("target", None)], scaleVec=1)
 

@@ -33,7 +33,8 @@ def script(text, **environment):
 
 
 def test_two_threads_on_one_network_wait_for_each_other():
-    assert script(f"""
+    assert (
+        script(f"""
 import numpy as np
 from threading import Thread
 from alexnet_rosetta.legacy import Network
@@ -55,11 +56,15 @@ for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-""") == 0
+""")
+        == 0
+    )
 
 
 def test_a_child_of_a_process_with_a_team_of_threads_works_with_one():
-    assert script("""
+    assert (
+        script(
+            """
 import os, signal
 import numpy as np
 from alexnet_rosetta.legacy import cudaconv
@@ -72,7 +77,11 @@ if not child:
     signal.alarm(30)
     os._exit(call() != expected)
 assert os.waitpid(child, 0)[1] == 0
-""", ROSETTA_THREADS="2") == 0
+""",
+            ROSETTA_THREADS="2",
+        )
+        == 0
+    )
 
 
 def test_settings_of_a_thread_are_not_those_of_others():

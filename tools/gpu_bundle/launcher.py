@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ARCHIVE = Path(sys.argv[0]).absolute()
-MARK = "rosetta-gpu-bundle"             # a file in the environments that this program made, with what is in them
+MARK = "rosetta-gpu-bundle"  # a file in the environments that this program made, with what is in them
 
 
 def main(arguments):
@@ -49,8 +49,16 @@ def main(arguments):
         mark.write_text(digest)
     if install_only:
         return 0
-    command = [python, "-m", "alexnet_rosetta.harness.cli.commands", "check", "gpu", "--golden", env / "bundle" / "golden"]
-    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}     # what is checked is in here
+    command = [
+        python,
+        "-m",
+        "alexnet_rosetta.harness.cli.commands",
+        "check",
+        "gpu",
+        "--golden",
+        env / "bundle" / "golden",
+    ]
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # what is checked is in here
     return subprocess.call([*map(str, command), *arguments], env=own)
 
 

@@ -18,7 +18,7 @@ from alexnet_rosetta.harness.errors import BadInput
 from .wheels import ALWAYS, VERSION, distribution
 
 NAME = "rosetta-gpu.pyz"
-LIMIT = 60_000_000                      # bytes
+LIMIT = 60_000_000  # bytes
 PROJECT = "alexnet_rosetta"
 SOURCES = ("setup.py", "CMakeLists.txt", "pyproject.toml", "README.md", "LICENSE", "legacy", "port", "harness")
 MADE = ("__pycache__", "*.so", "*.o", "_legacy_*.cpp", "_gemm.c*", "_loops.c*")
@@ -47,7 +47,7 @@ def bundle(workshop, root, echo=print):
         old.unlink()
     source = copy_sources(root, workshop.folder / "source")
     for old in source.glob("build/lib.*"):
-        shutil.rmtree(old)              # setuptools packs whatever it finds there
+        shutil.rmtree(old)  # setuptools packs whatever it finds there
     echo("building this project for Python 3.12 (four minutes on two cores, less if it was built before)")
     workshop.pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", workshop.wheels, ".", cwd=source)
     workshop.install(["--force-reinstall", workshop.wheel(PROJECT)])

@@ -9,7 +9,7 @@ import re
 import subprocess
 from pathlib import Path
 
-STUB_LIBRARY = 34                       # CUDA_ERROR_STUB_LIBRARY of cuda.h
+STUB_LIBRARY = 34  # CUDA_ERROR_STUB_LIBRARY of cuda.h
 MESSAGE = "this libcuda is a stub, there is no driver"
 HEADERS = ("cuda.h", "cudaProfiler.h")
 DECLARATION = re.compile(r"\bCUresult\s+(cu[A-Z]\w*)\s*\(")

@@ -71,12 +71,15 @@ def terms_of(s):
 
 def norm(a, s):
     terms = terms_of(s)
-    return {"denoms": (terms + 2, np.abs(a.get("out_denoms", 0.0))),
-            "target": (terms + 6, np.abs(a["out_target"].astype(float)) * (1 + s["powScale"]))}
+    return {
+        "denoms": (terms + 2, np.abs(a.get("out_denoms", 0.0))),
+        "target": (terms + 6, np.abs(a["out_target"].astype(float)) * (1 + s["powScale"])),
+    }
 
 
 def mirrored_sum(values, s):
     """Sum over the mirrored window (space or maps) of an array (maps, side, side, images)."""
+
     def axis_matrix(size, window, blocked=False):
         i, j = np.arange(size)[:, None], np.arange(size)[None, :]
         if blocked:
@@ -98,7 +101,7 @@ def norm_undo(a, s):
     grid = (maps, size, size, g.shape[1])
     if "in_denoms" in a:
         denoms, amplification = a["in_denoms"].astype(float), 1.0
-    else:                                   # 2014 recovers 1/D as (act / input) ** (1 / powScale)
+    else:  # 2014 recovers 1/D as (act / input) ** (1 / powScale)
         with np.errstate(all="ignore"):
             denoms = np.where(act == 0, 1.0, (act / x) ** (-1 / beta))
         amplification = 1 + 1 / beta
@@ -125,8 +128,10 @@ def logreg_cost(a, s):
 def crossent_cost(a, s):
     labels, probs = f64(a, "in_labels", "in_probs")
     logs = np.where(probs > 0, np.log(np.where(probs > 0, probs, 1.0)), -50.0)
-    return {"labelLogProbs": (len(probs) + 4, (np.abs(labels) * np.maximum(np.abs(logs), 1)).sum(0, keepdims=True)),
-            "correctProbs": EXACT}
+    return {
+        "labelLogProbs": (len(probs) + 4, (np.abs(labels) * np.maximum(np.abs(logs), 1)).sum(0, keepdims=True)),
+        "correctProbs": EXACT,
+    }
 
 
 def quotient_grad(a, s):
@@ -156,10 +161,21 @@ def neuron(a, s, kind):
     y = a["out_outputs"].astype(float)
     p, q = s["a"], s["b"]
     spread = 3 + np.abs(x) * {"tanh": 2 * abs(q), "drelu": 2 / abs(p)}.get(kind, 1.0)
-    gain = {"tanh": abs(p) * np.abs(q) * 2, "sqrt": 1 / (2 * np.where(y > 0, y, 1)), "square": 2 * np.abs(x),
-            "linear": abs(p)}.get(kind, 1.0)
-    outputs = {"tanh": abs(p) * spread, "drelu": np.abs(x) + abs(p) * spread, "softrelu": 1 + np.abs(x),
-               "logistic": y * spread, "square": np.abs(y), "sqrt": np.abs(y), "linear": np.abs(p * x) + abs(q)}
+    gain = {
+        "tanh": abs(p) * np.abs(q) * 2,
+        "sqrt": 1 / (2 * np.where(y > 0, y, 1)),
+        "square": 2 * np.abs(x),
+        "linear": abs(p),
+    }.get(kind, 1.0)
+    outputs = {
+        "tanh": abs(p) * spread,
+        "drelu": np.abs(x) + abs(p) * spread,
+        "softrelu": 1 + np.abs(x),
+        "logistic": y * spread,
+        "square": np.abs(y),
+        "sqrt": np.abs(y),
+        "linear": np.abs(p * x) + abs(q),
+    }
     smooth = kind in ("tanh", "drelu", "softrelu", "logistic")
     target = np.abs(g) * gain * (spread if smooth else 1.0) + old(a, s)
     return {"outputs": (10, outputs.get(kind, 0.0)), "target": (10, target)}
@@ -233,19 +249,39 @@ def exact(name):
     return lambda a, s: {name: EXACT}
 
 
-BOUNDS = {"convLocalMaxUndo": lambda a, s: undo(a, s, "in_maxGrads", False),
-          "convLocalAvgUndo": lambda a, s: undo(a, s, "in_avgGrads", not s.get("sum", False)),
-          "convPoolCrossMap": exact("target"), "convCrossMapMaxPoolUndo": cross_map_undo,
-          "convResponseNorm": norm, "convContrastNorm": norm, "convResponseNormCrossMap": norm,
-          "convContrastNormCrossMap": norm, "convResponseNormUndo": norm_undo, "convContrastNormUndo": norm_undo,
-          "convResponseNormCrossMapUndo": norm_undo, "computeLogregCost": logreg_cost,
-          "computeMultiSoftmaxCost": logreg_cost, "computeCrossEntCost": crossent_cost,
-          "computeLogregGrad": quotient_grad, "computeCrossEntGrad": quotient_grad, "computeSoftmaxGrad": softmax_grad,
-          "computeLogregSoftmaxGrad": logreg_softmax_grad, "computeCrossEntSoftmaxGrad": crossent_softmax_grad,
-          "computeEltwiseMaxGrad": exact("target"), "convCrop": exact("target"),
-          "convReflectHorizontal": exact("targets"), "convBedOfNails": nails, "convBedOfNailsUndo": nails_undo,
-          "convGaussianBlur": blur, "convResizeBilinear": resize, "convRGBToYUV": yuv, "convRGBToLAB": lab,
-          "convTICA": tica, "convTICAGrad": tica_grad, "normalizeLocalWeights": weight_norm}
+BOUNDS = {
+    "convLocalMaxUndo": lambda a, s: undo(a, s, "in_maxGrads", False),
+    "convLocalAvgUndo": lambda a, s: undo(a, s, "in_avgGrads", not s.get("sum", False)),
+    "convPoolCrossMap": exact("target"),
+    "convCrossMapMaxPoolUndo": cross_map_undo,
+    "convResponseNorm": norm,
+    "convContrastNorm": norm,
+    "convResponseNormCrossMap": norm,
+    "convContrastNormCrossMap": norm,
+    "convResponseNormUndo": norm_undo,
+    "convContrastNormUndo": norm_undo,
+    "convResponseNormCrossMapUndo": norm_undo,
+    "computeLogregCost": logreg_cost,
+    "computeMultiSoftmaxCost": logreg_cost,
+    "computeCrossEntCost": crossent_cost,
+    "computeLogregGrad": quotient_grad,
+    "computeCrossEntGrad": quotient_grad,
+    "computeSoftmaxGrad": softmax_grad,
+    "computeLogregSoftmaxGrad": logreg_softmax_grad,
+    "computeCrossEntSoftmaxGrad": crossent_softmax_grad,
+    "computeEltwiseMaxGrad": exact("target"),
+    "convCrop": exact("target"),
+    "convReflectHorizontal": exact("targets"),
+    "convBedOfNails": nails,
+    "convBedOfNailsUndo": nails_undo,
+    "convGaussianBlur": blur,
+    "convResizeBilinear": resize,
+    "convRGBToYUV": yuv,
+    "convRGBToLAB": lab,
+    "convTICA": tica,
+    "convTICAGrad": tica_grad,
+    "normalizeLocalWeights": weight_norm,
+}
 
 
 CONVOLUTION = ("FilterActs", "ImgActs", "WeightActs")

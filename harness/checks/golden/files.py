@@ -60,7 +60,7 @@ class Case:
 
     def _operand(self, name, about):
         array = self.arrays.get(f"in_{name}")
-        if array is None:                                   # refused calls come without contents
+        if array is None:  # refused calls come without contents
             array = np.zeros(about["shape"], np.int32 if name == "colorIndices" else np.float32)
         if about.get("trans"):
             return np.asfortranarray(array)

@@ -9,7 +9,7 @@ import numpy as np
 
 def accumulate(total, a, b, fused):
     """`total` + a*b in float32, the product rounded or not."""
-    if fused:                                          # exact in float64: 48 bits; then one rounding to 24
+    if fused:  # exact in float64: 48 bits; then one rounding to 24
         return (a.astype(float) * b + total).astype(np.float32)
     return total + a * b
 
@@ -43,7 +43,7 @@ def weight_gradient(case, fused):
     per_slab = modules if s.get("partialSum", 1) == 0 else s.get("partialSum", 1)
     sums = np.zeros((modules // per_slab, colors, s["filterSize"] ** 2, groups, hid_acts.shape[1]), np.float32)
     for module in range(modules):
-        window = windows(arrays["in_images"], case, module)[table]             # group, channel, pixel, image
+        window = windows(arrays["in_images"], case, module)[table]  # group, channel, pixel, image
         slab = sums[module // per_slab]
         for image in range(window.shape[-1]):
             a = window[..., image].transpose(1, 2, 0)[..., None]

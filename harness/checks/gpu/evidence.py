@@ -13,7 +13,7 @@ from ...errors import BadInput
 
 FORMAT = "alexnet-rosetta gpu evidence"
 VERSION = 1
-SUBJECT = ("device", "card", "build")   # what all parts of a file have in common
+SUBJECT = ("device", "card", "build")  # what all parts of a file have in common
 
 
 class Evidence:

@@ -12,7 +12,7 @@ import numpy as np
 from ..golden import check, files
 from ..golden.bounds import BOUNDS, CONVOLUTION, bounds
 
-LISTED = 100                            # exceptions that are described; all are counted
+LISTED = 100  # exceptions that are described; all are counted
 
 
 def golden(job):

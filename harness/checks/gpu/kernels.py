@@ -6,7 +6,7 @@ from ...running import prepare as run
 from ...running.prepare import Options
 from ..golden import files
 
-BATCH_OF_INSTANCES = 192                # compiled in one go, between two looks at the clock
+BATCH_OF_INSTANCES = 192  # compiled in one go, between two looks at the clock
 
 
 def kernels(job):
@@ -41,6 +41,6 @@ def launches_of_a_step(net, batch, threads):
     try:
         for _ in bench.training_step(work, session):
             pass
-    except Unsupported:                 # what it launched before is what it launches
+    except Unsupported:  # what it launched before is what it launches
         pass
     return session.launches()

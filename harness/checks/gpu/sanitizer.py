@@ -13,7 +13,7 @@ from .job import OutOfTime
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 PROGRAM = f"{__package__}.small_kernels"
 SUMMARY = re.compile(r"(?:ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: (\d+) hazard)")
-LINES = 40                              # of a tool's report, where it has something to say
+LINES = 40  # of a tool's report, where it has something to say
 
 
 def sanitizer(job):

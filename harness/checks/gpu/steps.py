@@ -18,7 +18,7 @@ def steps(job):
     device = job.target.machine
     digests, memory = set(), []
     job.numbers |= {"network": NET, "batch": BATCH, "steps": 0, "different_results": 0, "memory_bytes": {}}
-    warm = min(max(3, job.settings.steps // 10), job.settings.steps - 1)    # blocks of all sizes are in the pool
+    warm = min(max(3, job.settings.steps // 10), job.settings.steps - 1)  # blocks of all sizes are in the pool
     for step in range(1, job.settings.steps + 1):
         job.check_time()
         digests.add(repeated_step(work, session))

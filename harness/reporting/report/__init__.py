@@ -28,7 +28,7 @@ def write(folder, out=None):
     """
     try:
         from .page import render
-    except ImportError as error:        # also where there is no memory for the libraries of the charts
+    except ImportError as error:  # also where there is no memory for the libraries of the charts
         raise BadInput(f"the report cannot be drawn: {error}", hint=f"later, 'rosetta report {folder}'") from error
     with reading(folder):
         page = render(read(folder)).encode("utf-8", "backslashreplace")

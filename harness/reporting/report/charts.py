@@ -16,7 +16,7 @@ INK = "#010203"
 MARKERS = {**dict.fromkeys(("forward", "test", "view 1", "view 2", "view 3"), "o"), "backward": "s", "update": "^"}
 STYLE = {
     "svg.fonttype": "none",
-    "text.parse_math": False,           # a layer may be called $x$
+    "text.parse_math": False,  # a layer may be called $x$
     "font.size": 9,
     "text.color": INK,
     "axes.edgecolor": INK,
@@ -164,9 +164,7 @@ def histograms_in_figures(rows, engines):
 
 def depth_in_figures(rows, engines):
     """The largest and the last relative distance of each engine."""
-    found = {
-        name: [row.distances[name]["norm"] for row in rows if name in row.distances] for name in engines
-    }
+    found = {name: [row.distances[name]["norm"] for row in rows if name in row.distances] for name in engines}
     return _list(
         f"{name}: at most {max(norms):.2g}, at the end {norms[-1]:.2g}" for name, norms in found.items() if norms
     )
