@@ -84,7 +84,7 @@ docs: build
 
 # The kernel tests under the address and undefined-behaviour sanitizers (strict module, own build folder).
 sanitize: sanitized
-	$(SANITIZED) -m pytest tests/legacy tests/fuzz/test_entry_points.py tests/harness/test_golden.py -m "not nvcc and not slow" -p no:cacheprovider
+	$(SANITIZED) -m pytest tests/legacy tests/fuzz/test_entry_points.py tests/harness/checks/test_golden.py -m "not nvcc and not slow" -p no:cacheprovider
 
 # Bent layer files that are accepted, trained two steps in both engines under the sanitizers.
 TRAINED_NETS ?= 200
@@ -100,7 +100,7 @@ sanitized: build
 # The same sources for a machine that is no x86-64 and a compiler without OpenMP, as far as that shows here.
 portable: build
 	CXX=$${CXX:-g++} ROSETTA_PORTABLE=1 ROSETTA_OPENMP=0 $(BIN)/python setup.py --quiet build --build-base build/portable
-	ROSETTA_ISA=baseline PYTHONPATH=$$(echo build/portable/lib.*) $(BIN)/python -m pytest tests/legacy tests/harness/test_golden.py \
+	ROSETTA_ISA=baseline PYTHONPATH=$$(echo build/portable/lib.*) $(BIN)/python -m pytest tests/legacy tests/harness/checks/test_golden.py \
 	-m "not nvcc and not slow" -p no:cacheprovider
 
 # The archive of the sources, a wheel from it (strict and this processor's instruction set), installed into an empty

@@ -120,6 +120,14 @@ def test_every_part_has_a_floor():
     assert found == {name for parts in FLOORS for name in parts}
 
 
+def test_tests_mirror_the_rooms():
+    """A folder of tests is called as the folder that it tests, except for what tests need and for hostile input."""
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")} - {Path()}
+    strangers = {folder for folder in folders if not (ROOT / folder).is_dir()}
+    assert strangers == {Path("fuzz")}
+    assert len(folders) > len(ROOMS)
+
+
 def test_inside_a_room_imports_are_relative():
     for path in FILES:
         tree = ast.parse(path.read_text(encoding="utf-8"))

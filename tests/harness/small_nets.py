@@ -1,6 +1,8 @@
 """A network that runs in milliseconds, and engines with a known fault, for the tests of the running half."""
 
+import sys
 import textwrap
+import time
 
 import numpy as np
 
@@ -127,6 +129,16 @@ class BentFilter(ReferenceSession):
         if layer.name == "conv1":
             acts[17, 3] = 3
         return acts
+
+
+class Waiting(BentFilter):
+    """An engine that says when it is at fc1, and then takes long."""
+
+    def run_forward(self, layer, inputs, mask):
+        if layer.name == "fc1":
+            print("at fc1", file=sys.stderr, flush=True)
+            time.sleep(60)
+        return super().run_forward(layer, inputs, mask)
 
 
 class LostImage(ReferenceSession):

@@ -1,4 +1,4 @@
-"""What the recorded convolution cases are used for beside `rosetta check golden` (tests/harness/test_golden.py)."""
+"""What the recorded convolution cases serve beside `rosetta check golden` (tests/harness/checks/test_golden.py)."""
 
 from pathlib import Path
 

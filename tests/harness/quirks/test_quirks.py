@@ -16,7 +16,7 @@ from alexnet_rosetta.harness.quirks.values import REWRITES
 from alexnet_rosetta.harness.reporting import record
 from alexnet_rosetta.harness.running.sweep import Sweep
 
-DOCS = Path(__file__).parents[2] / "docs" / "quirks.md"
+DOCS = Path(__file__).parents[3] / "docs" / "quirks.md"
 COVERED = {"norm-before-relu", "pool-ceil"}  # switches that work on arrays, not on the values of a layer
 
 

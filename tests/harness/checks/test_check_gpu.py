@@ -22,7 +22,7 @@ from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.engines.legacy import EntryPoints, LegacyGpu, LegacySession
 from alexnet_rosetta.harness.errors import BadInput, NothingCompared
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 FACTS = {"device": "gpu", "card": {"name": "a card"}, "build": {"version": "1"}}
 
 

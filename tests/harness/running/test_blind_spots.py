@@ -8,7 +8,7 @@ import pytest
 
 from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "verdict.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[3] / "docs" / "verdict.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module", params=["tiny", "zoo"])

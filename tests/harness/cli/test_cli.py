@@ -5,12 +5,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import small_nets
 from click.testing import CliRunner
 from small_nets import DEFINITION, BentFilter, Faulty, NoPooling, Raising, write_net
 
@@ -239,26 +239,16 @@ def test_ctrl_c_keeps_the_finished_layers(rosetta, tmp_path, monkeypatch):
     assert rosetta("report", "runs/small").exit_code == 0
 
 
-class Waiting(BentFilter):
-    """An engine that says when it is at fc1, and then takes long."""
-
-    def run_forward(self, layer, inputs, mask):
-        if layer.name == "fc1":
-            print("at fc1", file=sys.stderr, flush=True)
-            time.sleep(60)
-        return super().run_forward(layer, inputs, mask)
-
-
 def command(tmp_path, *args, session="BentFilter", **how):
     """The command in a process of its own, with an engine called `double`."""
     program = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-import small_nets, test_cli
+sys.path.insert(0, {str(Path(small_nets.__file__).parent)!r})
+import small_nets
 from alexnet_rosetta.harness import engines
 from alexnet_rosetta.harness.cli import commands as cli
 real = engines.find
-engines.find = lambda name: small_nets.Faulty(test_cli.{session}) if name == "double" else real(name)
+engines.find = lambda name: small_nets.Faulty(small_nets.{session}) if name == "double" else real(name)
 cli.main()
 """
     words = ["compare", write_net(tmp_path), "--engines", "double", "--input", "random", "--batch", 4, *args]

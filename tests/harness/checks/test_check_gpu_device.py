@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from fake_gpu import FakeGpu
 
 from alexnet_rosetta.harness.checks import gpu as gpu_check
 from alexnet_rosetta.harness.checks.gpu.evidence import read
@@ -11,7 +12,7 @@ from alexnet_rosetta.harness.engines.card import Card
 from alexnet_rosetta.harness.engines.legacy import LegacyGpu
 from alexnet_rosetta.legacy import gpu
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 H100 = {"name": "NVIDIA H100 80GB HBM3", "compute_capability": [9, 0], "multiprocessors": 132, "clock_khz": 1_980_000,
         "memory_clock_khz": 2_619_000, "bus_bits": 5120, "memory_bytes": 85_000_000_000, "driver": "580.159.04",
         "cuda": "13.0"}  # fmt: skip
@@ -20,9 +21,6 @@ H100 = {"name": "NVIDIA H100 80GB HBM3", "compute_capability": [9, 0], "multipro
 @pytest.fixture
 def card(monkeypatch):
     """A card that nothing but its name is real of."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "legacy")
-    from fake_gpu import FakeGpu
-
     shared = FakeGpu()
 
     def open_device(debug=None):

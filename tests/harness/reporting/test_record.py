@@ -6,27 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import example_rows
 import numpy as np
 import pytest
+from example_rows import ABOUT, some_rows
 
 from alexnet_rosetta.harness import files
 from alexnet_rosetta.harness.errors import BadInput, RecordError
-from alexnet_rosetta.harness.judging.finding import Finding, Worst
-from alexnet_rosetta.harness.judging.row import Row
 from alexnet_rosetta.harness.reporting import record
-
-ABOUT = {"status": "complete", "options": {"passes": ("forward",)}, "number": np.float32(0.5)}
-
-
-def some_rows():
-    odd = Finding("different", 6, float("inf"), Worst((1, 2), float("nan"), 1.5, 0.0), 7, 1, 1)
-    good = Finding("equivalent", 6, 0.25, Worst((0, 0), 1.0, 1.0, 0.1))
-    return [
-        Row(
-            "conv1", "conv", "forward", "acts", (2, 3), {"port": good, "other": odd}, {"port = other": 1}, {"port": 0.5}
-        ),
-        Row("fc1", "fc", "backward", "biases_grad", (1, 3), {"port": Finding("missing", reason="none")}),
-    ]
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -204,8 +191,9 @@ def killed(folder, rows=2):
     """The draft of a process that is gone, with some rows; returns where it is."""
     program = f"""
 import os, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_record import ABOUT, record, some_rows
+sys.path.insert(0, {str(Path(example_rows.__file__).parent)!r})
+from example_rows import ABOUT, some_rows
+from alexnet_rosetta.harness.reporting import record
 writer = record.Writer({str(folder)!r})
 writer.begin(ABOUT)
 for row in some_rows()[:{rows}]:

@@ -189,7 +189,7 @@ def test_terminal(at):
 
 def test_the_legend_has_all_marks_and_stands_in_the_guide():
     assert all(f"{mark} " in display.LEGEND for mark in (*display.MARKS.values(), display.FAILED, display.EXPLAINED))
-    guide = Path(__file__).parents[2] / "docs" / "first-ten-minutes.md"
+    guide = Path(__file__).parents[3] / "docs" / "first-ten-minutes.md"
     assert display.LEGEND in guide.read_text(encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from alexnet_rosetta.harness.checks.golden import check, files
 from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.engines.legacy import EntryPoints, Outcome
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 @pytest.mark.parametrize("module", EntryPoints.modules())
