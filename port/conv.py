@@ -67,7 +67,7 @@ def conv_forward(
         A ValueError, for a wrong shape, dtype or geometry.
     """
     images = _images("conv_forward: images", images, img_size)
-    g = _geometry("conv_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups, modules)
+    g = geometry("conv_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups, modules)
     filters = _filters("conv_forward: filters", filters, g, images)
     biases, shared = _biases(biases, g, images)
     out = _output(out, accumulate, g, images)
@@ -93,8 +93,8 @@ def conv_backward_images(grads, filters, *, channels, img_size, filter_size, pad
     """
     grads = square("conv_backward_images: grads", grads)
     shape = (channels, img_size, img_size, grads.shape[3])
-    g = _geometry("conv_backward_images", shape, len(grads), filter_size, padding, stride, groups, modules)
-    _check_modules("conv_backward_images: grads", grads, g)
+    g = geometry("conv_backward_images", shape, len(grads), filter_size, padding, stride, groups, modules)
+    check_modules("conv_backward_images: grads", grads, g)
     filters = _filters("conv_backward_images: filters", filters, g, grads)
     out = np.zeros(shape, grads.dtype)
     with single_threaded_blas():
@@ -124,8 +124,8 @@ def conv_backward_filters(images, grads, *, filter_size, padding, stride, groups
     """
     images = square("conv_backward_filters: images", images)
     grads = square("conv_backward_filters: grads", grads, like=images)
-    g = _geometry("conv_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
-    _check_modules("conv_backward_filters: grads", grads, g)
+    g = geometry("conv_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
+    check_modules("conv_backward_filters: grads", grads, g)
     rows = g["K"] * g["S"] ** 2
     with single_threaded_blas():
         if _by_taps(g):
@@ -187,43 +187,49 @@ def _by_taps(g):
     return g["stride"] == 1 and g["K"] >= FEWEST_TAP_CHANNELS
 
 
-def _geometry(op, images_shape, num_filters, filter_size, padding, stride, groups, modules):
-    """The `Geometry` of _gemm.pyx, checked."""
+def geometry(op, images_shape, num_filters, filter_size, padding, stride, groups, modules):
+    """The sizes of one convolution, checked: a dict with the fields of `Geometry` in _gemm.pyx. local.py uses it too.
+
+    Parameters
+    ----------
+    op : str
+        The operation, for messages.
+    images_shape : tuple of int
+        (C, I, I, N).
+    num_filters, filter_size, padding, stride, groups : int
+        F, S, zeros on each side, step, number of groups.
+    modules : int or None
+        M; None: the least number that covers the padded image.
+
+    Returns
+    -------
+    dict of str to int
+        K, S, F, I, M, N, padding, stride, groups; columns, the width of a piece of work: M.
+
+    Raises
+    ------
+    OperandError
+    """
     channels, img_size, _, num_images = images_shape
-    require(
-        stride >= 1 and padding >= 0,
-        f"{op}: wrong step or padding",
-        "stride >= 1, padding >= 0",
-        f"stride {stride}, padding {padding}",
-        "the network files negate the padding; pass the file's value",
-    )
-    require(
-        1 <= filter_size <= img_size + 2 * padding,
-        f"{op}: wrong filter_size",
-        f"1 to {img_size + 2 * padding}",
-        filter_size,
-        "the filter must fit into the padded image",
-    )
-    require(
-        groups >= 1 and channels % groups == 0 and num_filters % groups == 0,
-        f"{op}: wrong number of groups",
-        "a divisor of channels and filters",
-        f"{groups} ({channels} channels, {num_filters} filters)",
-        "each group owns channels/groups channels and filters/groups filters",
-    )
-    modules = modules or conv_modules(img_size, filter_size, padding, stride)
-    return dict(
-        K=channels // groups,
-        S=filter_size,
-        F=num_filters,
-        I=img_size,
-        M=modules,
-        N=num_images,
-        padding=padding,
-        stride=stride,
-        groups=groups,
-        columns=modules,
-    )
+    widest = img_size + 2 * padding
+    hint = "the network files negate the padding; pass the file's value"
+    actual = f"stride {stride}, padding {padding}"
+    require(stride >= 1 and padding >= 0, f"{op}: wrong step or padding", "stride >= 1, padding >= 0", actual, hint)
+    hint = "the filter must fit into the padded image"
+    require(1 <= filter_size <= widest, f"{op}: wrong filter_size", f"1 to {widest}", filter_size, hint)
+    divides = groups >= 1 and channels % groups == 0 and num_filters % groups == 0
+    actual = f"{groups} ({channels} channels, {num_filters} filters)"
+    hint = "each group owns channels/groups channels and filters/groups filters"
+    require(divides, f"{op}: wrong number of groups", "a divisor of channels and filters", actual, hint)
+    side = modules or conv_modules(img_size, filter_size, padding, stride)
+    sizes = {"K": channels // groups, "S": filter_size, "F": num_filters, "I": img_size, "M": side, "N": num_images}
+    return {**sizes, "padding": padding, "stride": stride, "groups": groups, "columns": side}
+
+
+def check_modules(what, grads, g):
+    """Raise OperandError unless `grads` have the shape (F, M, M, N) of the geometry."""
+    expected = (g["F"], g["M"], g["M"], g["N"])
+    require(grads.shape == expected, f"{what} have the wrong shape", expected, grads.shape, "(F, M, M, N)")
 
 
 def _pieces(g, side, columns):
@@ -265,10 +271,3 @@ def _biases(biases, g, like):
     shared = np.size(biases) == g["F"]
     rows = g["F"] if shared else g["F"] * g["M"] ** 2
     return shaped("conv: biases", biases, (rows, 1), like, "(F, 1), or (F*M*M, 1) if not shared").reshape(-1), shared
-
-
-def _check_modules(what, grads, g):
-    expected = (g["F"], g["M"], g["M"], g["N"])
-    require(
-        grads.shape == expected, f"{what} have the wrong shape", expected, grads.shape, "(F, M, M, N) of this geometry"
-    )

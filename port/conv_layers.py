@@ -12,6 +12,8 @@ class Filtered(Weighted):
 
     Attributes
     ----------
+    windows : list of dict
+        Per input the sizes of its windows, under the names of the arguments of `conv` and `local`.
     filter_conns : list of ndarray or None
         Per input with ``randSparse`` the channels that the groups see (sparse.py), drawn when the layer is made and
         part of the model; `connect` sets them.
@@ -22,6 +24,12 @@ class Filtered(Weighted):
         self.filter_conns = [
             sparse.draw_connections(rng, channels, over) if random else None
             for random, channels, over in zip(spec["randSparse"], spec["channels"], spec["overSample"], strict=True)
+        ]
+        self.windows = [
+            {"filter_size": size, "padding": -padding, "stride": stride, "groups": groups, "modules": spec["modulesX"]}
+            for size, padding, stride, groups in zip(
+                spec["filterSize"], spec["padding"], spec["stride"], spec["groups"], strict=True
+            )
         ]
 
     def connect(self, i, connections):
@@ -37,16 +45,6 @@ class Filtered(Weighted):
         channels, over = self.spec["channels"][i], self.spec["overSample"][i]
         self.filter_conns[i] = sparse.check_connections(connections, channels, over)
 
-    def _geometry(self, i):
-        spec = self.spec
-        return {
-            "filter_size": spec["filterSize"][i],
-            "padding": -spec["padding"][i],
-            "stride": spec["stride"][i],
-            "groups": spec["groups"][i],
-            "modules": spec["modulesX"],
-        }
-
     def _seen(self, i):
         """Input i as images, the channels as the groups see them."""
         x = images(self.inputs[i], self.spec["imgSize"][i])
@@ -58,7 +56,7 @@ class Filtered(Weighted):
     def _input_grad(self, i, acts_grad):
         channels, connections = self.spec["channels"][i], self.filter_conns[i]
         seen = channels if connections is None else len(connections)
-        more = {"channels": seen, "img_size": self.spec["imgSize"][i], **self._geometry(i)}
+        more = {"channels": seen, "img_size": self.spec["imgSize"][i], **self.windows[i]}
         grads = self._seen_grad(self._grads(acts_grad), self.weights[i], **more)
         return matrix(grads if connections is None else sparse.scatter(grads, connections, channels))
 
@@ -77,12 +75,12 @@ class Conv(Filtered):
         out = None
         for i, size in enumerate(self.spec["imgSize"]):
             biases = self.biases if i == 0 else None
-            more = {"img_size": size, "out": out, "accumulate": i > 0, **self._geometry(i)}
+            more = {"img_size": size, "out": out, "accumulate": i > 0, **self.windows[i]}
             out = conv.conv_forward(self._seen(i), self.weights[i], biases, **more)
         return matrix(out)
 
     def _weights_grad(self, i, acts_grad):
-        return conv.conv_backward_filters(self._seen(i), self._grads(acts_grad), **self._geometry(i))
+        return conv.conv_backward_filters(self._seen(i), self._grads(acts_grad), **self.windows[i])
 
     def _biases_grad(self, acts_grad):
         return conv.conv_backward_biases(self._grads(acts_grad), self.spec["sharedBiases"])
@@ -107,15 +105,15 @@ class Local(Filtered):
         out = None
         for i, weights in enumerate(self.weights):
             biases = self.biases if i == 0 else None
-            out = local.local_forward(self._seen(i), weights, biases, out=out, **self._geometry(i))
+            out = local.local_forward(self._seen(i), weights, biases, out=out, **self.windows[i])
         return matrix(out)
 
     def _weights_grad(self, i, acts_grad):
-        return local.local_backward_filters(self._seen(i), self._grads(acts_grad), **self._geometry(i))
+        return local.local_backward_filters(self._seen(i), self._grads(acts_grad), **self.windows[i])
 
     def _add_weights_grad(self, i, acts_grad, inc, scale_inc, scale_new):
         scales = {"out": inc, "scale_out": scale_inc, "scale_new": scale_new}
-        local.local_backward_filters(self._seen(i), self._grads(acts_grad), **scales, **self._geometry(i))
+        local.local_backward_filters(self._seen(i), self._grads(acts_grad), **scales, **self.windows[i])
 
     def _biases_grad(self, acts_grad):
         return local.local_backward_biases(self._grads(acts_grad))

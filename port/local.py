@@ -9,8 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .checks import require, shaped, square
-from .config.geometry import conv_modules
-from .conv import conv_backward_biases
+from .conv import check_modules, conv_backward_biases, geometry
 from .threads import single_threaded_blas
 
 
@@ -43,18 +42,19 @@ def local_forward(images, filters, biases, *, filter_size, padding, stride, grou
         A ValueError, for a wrong shape, dtype or geometry.
     """
     images = square("local_forward: images", images)
-    g = _Geometry("local_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups, modules)
-    banks = g.banks("local_forward: filters", filters, images)
+    g = geometry("local_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups, modules)
+    banks = _banks("local_forward: filters", filters, g, images)
     if out is None:
-        out = np.zeros((g.F, g.M, g.M, g.N), images.dtype)
+        out = np.zeros((g["F"], g["M"], g["M"], g["N"]), images.dtype)
     if biases is not None:
-        biases = shaped("local_forward: biases", biases, (g.F * g.M**2, 1), images, "(F*M*M, 1), one per output")
-        out += biases.reshape(g.F, g.M, g.M, 1)
-    padded = g.padded(images)
+        rows = g["F"] * g["M"] ** 2
+        biases = shaped("local_forward: biases", biases, (rows, 1), images, "(F*M*M, 1), one per output")
+        out += biases.reshape(g["F"], g["M"], g["M"], 1)
+    padded = _padded(images, g)
     with single_threaded_blas():
-        for row in range(g.M):
-            rows = out[:, row].reshape(g.groups, -1, g.M, g.N)  # a view: the first axis is only split
-            rows += (banks[row].transpose(0, 1, 3, 2) @ g.patches(padded, row)).transpose(1, 2, 0, 3)
+        for row in range(g["M"]):
+            acts = out[:, row].reshape(g["groups"], -1, g["M"], g["N"])  # a view: the first axis is only split
+            acts += (banks[row].transpose(0, 1, 3, 2) @ _patches(padded, row, g)).transpose(1, 2, 0, 3)
     return out
 
 
@@ -76,17 +76,16 @@ def local_backward_images(grads, filters, *, channels, img_size, filter_size, pa
     """
     grads = square("local_backward_images: grads", grads)
     shape = (channels, img_size, img_size, grads.shape[3])
-    g = _Geometry("local_backward_images", shape, len(grads), filter_size, padding, stride, groups, modules)
-    g.check_modules("local_backward_images: grads", grads)
-    banks = g.banks("local_backward_images: filters", filters, grads)
-    padded = np.zeros((channels, g.side, g.side, g.N), grads.dtype)
+    g = geometry("local_backward_images", shape, len(grads), filter_size, padding, stride, groups, modules)
+    check_modules("local_backward_images: grads", grads, g)
+    banks = _banks("local_backward_images: filters", filters, g, grads)
+    padded = np.zeros((channels, _side(g), _side(g), g["N"]), grads.dtype)
     with single_threaded_blas():
-        for row in range(g.M):
-            patches = banks[row] @ g.module_grads(grads, row)
-            patches = patches.reshape(g.M, channels, g.S, g.S, g.N).transpose(1, 2, 3, 0, 4)
-            for p in range(g.S):
-                for q in range(g.S):
-                    padded[:, row * stride + p, g.columns(q)] += patches[:, p, q]
+        for row in range(g["M"]):
+            patches = banks[row] @ _module_grads(grads, row, g)
+            patches = patches.reshape(g["M"], channels, g["S"], g["S"], g["N"]).transpose(1, 2, 3, 0, 4)
+            for p, q in np.ndindex(g["S"], g["S"]):
+                padded[:, row * stride + p, _columns(q, g)] += patches[:, p, q]
     return np.ascontiguousarray(padded[:, padding : padding + img_size, padding : padding + img_size])
 
 
@@ -113,16 +112,16 @@ def local_backward_filters(
     """
     images = square("local_backward_filters: images", images)
     grads = square("local_backward_filters: grads", grads, like=images)
-    g = _Geometry("local_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
-    g.check_modules("local_backward_filters: grads", grads)
+    g = geometry("local_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
+    check_modules("local_backward_filters: grads", grads, g)
     if out is None:
-        out, scale_out = np.empty((g.rows, g.F), images.dtype), 0.0
+        out, scale_out = np.empty((_rows(g), g["F"]), images.dtype), 0.0
     contiguous = out.flags.c_contiguous
     require(contiguous, "local_backward_filters: out is not contiguous", "C order", out.strides, "np.ascontiguousarray")
-    banks, padded = g.banks("local_backward_filters: out", out, images), g.padded(images)
+    banks, padded = _banks("local_backward_filters: out", out, g, images), _padded(images, g)
     with single_threaded_blas():
-        for row in range(g.M):
-            new = g.patches(padded, row) @ g.module_grads(grads, row).transpose(0, 1, 3, 2)
+        for row in range(g["M"]):
+            new = _patches(padded, row, g) @ _module_grads(grads, row, g).transpose(0, 1, 3, 2)
             new *= images.dtype.type(scale_new)
             if scale_out:
                 new += banks[row] * images.dtype.type(scale_out)
@@ -135,50 +134,44 @@ def local_backward_biases(grads):
     return conv_backward_biases(grads, shared=False)
 
 
-class _Geometry:
-    """The sizes, checked, and the views of the operands that one output row needs."""
+# --- views of the operands that one output row needs; g is the dict of `conv.geometry` ------------------------------
 
-    def __init__(self, op, images_shape, num_filters, filter_size, padding, stride, groups, modules):
-        self.C, self.I, _, self.N = images_shape
-        self.F, self.S, self.padding, self.stride, self.groups = num_filters, filter_size, padding, stride, groups
-        right = stride >= 1 and padding >= 0 and 1 <= filter_size <= self.I + 2 * padding
-        expected = f"stride >= 1, padding >= 0, filter_size from 1 to {self.I} + 2 * padding"
-        actual = f"stride {stride}, padding {padding}, filter_size {filter_size}"
-        hint = "the network files negate the padding; pass the file's value"
-        require(right, f"{op}: wrong geometry", expected, actual, hint)
-        divides = groups >= 1 and self.C % groups == 0 and num_filters % groups == 0
-        actual = f"{groups} ({self.C} channels, {num_filters} filters)"
-        hint = "each group owns channels/groups channels and filters/groups filters"
-        require(divides, f"{op}: wrong number of groups", "a divisor of channels and filters", actual, hint)
-        self.M = modules or conv_modules(self.I, filter_size, padding, stride)
-        self.rows = self.M**2 * (self.C // groups) * filter_size**2
-        self.side = max((self.M - 1) * stride + filter_size, padding + self.I)  # of the padded image
 
-    def banks(self, what, filters, like):
-        """The filters as a view (M, M, groups, KSS, F/groups)."""
-        hint = "rows are (modules * channels of one group * side**2), columns filters"
-        filters = shaped(what, filters, (self.rows, self.F), like, hint)
-        return filters.reshape(self.M, self.M, -1, self.groups, self.F // self.groups).transpose(0, 1, 3, 2, 4)
+def _banks(what, filters, g, like):
+    """The filters as a view (M, M, groups, KSS, F/groups)."""
+    hint = "rows are (modules * channels of one group * side**2), columns filters"
+    filters = shaped(what, filters, (_rows(g), g["F"]), like, hint)
+    return filters.reshape(g["M"], g["M"], -1, g["groups"], g["F"] // g["groups"]).transpose(0, 1, 3, 2, 4)
 
-    def padded(self, images):
-        """The images with the zeros around them that some window covers."""
-        after = self.side - self.padding - self.I
-        return np.pad(images, ((0, 0), (self.padding, after), (self.padding, after), (0, 0)))
 
-    def patches(self, padded, row):
-        """What the windows of one output row see, (M, groups, KSS, N); a copy."""
-        strip = padded[:, row * self.stride : row * self.stride + self.S]
-        windows = sliding_window_view(strip, self.S, axis=2)[:, :, : (self.M - 1) * self.stride + 1 : self.stride]
-        return windows.transpose(2, 0, 1, 4, 3).reshape(self.M, self.groups, -1, self.N)
+def _rows(g):
+    """Rows of the filter matrix, MMKSS."""
+    return g["M"] ** 2 * g["K"] * g["S"] ** 2
 
-    def module_grads(self, grads, row):
-        """The gradients of one output row, (M, groups, F/groups, N)."""
-        return grads[:, row].reshape(self.groups, -1, self.M, self.N).transpose(2, 0, 1, 3)
 
-    def columns(self, q):
-        """The padded image's columns that filter column q meets."""
-        return slice(q, q + (self.M - 1) * self.stride + 1, self.stride)
+def _side(g):
+    """Side of the padded image: all that some window covers, and all of the image."""
+    return max((g["M"] - 1) * g["stride"] + g["S"], g["padding"] + g["I"])
 
-    def check_modules(self, what, grads):
-        expected = (self.F, self.M, self.M, self.N)
-        require(grads.shape == expected, f"{what} have the wrong shape", expected, grads.shape, "(F, M, M, N)")
+
+def _padded(images, g):
+    """The images with the zeros around them that some window covers."""
+    before, after = g["padding"], _side(g) - g["padding"] - g["I"]
+    return np.pad(images, ((0, 0), (before, after), (before, after), (0, 0)))
+
+
+def _patches(padded, row, g):
+    """The pixels in the windows of one output row, (M, groups, KSS, N); a copy."""
+    strip = padded[:, row * g["stride"] : row * g["stride"] + g["S"]]
+    windows = sliding_window_view(strip, g["S"], axis=2)[:, :, _columns(0, g)]
+    return windows.transpose(2, 0, 1, 4, 3).reshape(g["M"], g["groups"], -1, g["N"])
+
+
+def _module_grads(grads, row, g):
+    """The gradients of one output row, (M, groups, F/groups, N)."""
+    return grads[:, row].reshape(g["groups"], -1, g["M"], g["N"]).transpose(2, 0, 1, 3)
+
+
+def _columns(q, g):
+    """The padded image's columns that column q of the filters meets."""
+    return slice(q, q + (g["M"] - 1) * g["stride"] + 1, g["stride"])

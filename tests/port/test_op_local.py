@@ -143,8 +143,8 @@ def test_several_inputs_add_up():
     ("call", "words"),
     [
         (lambda x, w: local.local_forward(x, w[1:], None, filter_size=2, padding=0, stride=1), "filters has the wrong"),
-        (lambda x, w: local.local_forward(x, w, None, filter_size=5, padding=0, stride=1), "wrong geometry"),
-        (lambda x, w: local.local_forward(x, w, None, filter_size=2, padding=-1, stride=1), "wrong geometry"),
+        (lambda x, w: local.local_forward(x, w, None, filter_size=5, padding=0, stride=1), "wrong filter_size"),
+        (lambda x, w: local.local_forward(x, w, None, filter_size=2, padding=-1, stride=1), "wrong step or padding"),
         (lambda x, w: local.local_forward(x, w, None, filter_size=2, padding=0, stride=1, groups=3), "groups"),
         (lambda x, w: local.local_backward_filters(x, x, filter_size=2, padding=0, stride=1), "grads have the wrong"),
         (lambda x, w: sparse.check_connections([0, 1, 1, 2], 2, 2), "wrong table"),
