@@ -2,6 +2,7 @@
 
 import re
 import sys
+import textwrap
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import engines, machine
+from . import concordance, engines, machine
 from .bench import measure as bench
 from .bench.work import count
 from .errors import BadInput, meant
@@ -79,15 +80,17 @@ def lines(net, name, params=None, batch=32):
     sizes = " + ".join(map(str, layer["numInputs"]))
     yield f"{name}: {layer.type}, {sizes} inputs, {layer.outputs} outputs, {batch} cases"
     yield f"seconds are of {_machine(machine.processors())}, not of a GPU"
+    functions = port_functions(network, layer)
     for step in ("forward", "backward", "update"):
         own = [launch for launch in launches if launch["pass"] == step]
         if own:
-            yield from _step_lines(step, own, count(network.graph, layer, step, batch))
-    functions = port_functions(network, layer)
+            yield from _step_lines(layer, step, own, count(network.graph, layer, step, batch), set(functions))
     if functions:
         yield from ("", "in the port")
         width = max(map(len, functions))
         yield from (f"  {function:{width}}  {place}" for function, place in functions.items())
+        names = ", ".join(f"{old} is {new}" for old, new in concordance.renamed(layer.type).items())
+        yield from (f"  {line}" for line in textwrap.wrap(f"where {names}", 110))
 
 
 def run_layer(session, network, layer, batch, watch=nullcontext):
@@ -147,7 +150,7 @@ def _machine(threads):
     return f"this machine's {facts['processor']}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def _step_lines(step, launches, work):
+def _step_lines(layer, step, launches, work, called):
     seconds = sum(launch["seconds"] for launch in launches)
     rate = f", {work.operations / seconds / 1e9:.1f} GFLOP/s" if seconds else ""
     yield ""
@@ -165,6 +168,25 @@ def _step_lines(step, launches, work):
         if launch["rule"]:
             yield f"    because   {launch['rule']}"
         yield f"    source    {_find('legacy', '*.cuh', WORD.format(f'KERNEL {kernel}'))}"
+        yield from _counterparts(concordance.of_launch(layer.type, step, kernel.partition("(")[0]), called)
+
+
+def _counterparts(operations, called):
+    """The host functions that launch a kernel, and the functions of the port in its place, of those that it called."""
+    shared = [row for row in operations if called.intersection(name.split(".")[1] for name in row.port)]
+    host = dict.fromkeys(name for row in shared or operations for name in row.host)
+    port = dict.fromkeys(name for row in shared or operations for name in row.port if name.split(".")[1] in called)
+    if host:
+        places = {name: host_place(name) for name in host}
+        yield f"    host      {', '.join(f'{name} {place}' for name, place in places.items())}"
+    if port:
+        yield f"    port      {', '.join(port)}"
+
+
+def host_place(name):
+    """``legacy/host/file:line`` of the definition of a host function or class."""
+    definition = rf"^(class|struct) {name}\b.*{{|^\w[^;]*\b{name}\("
+    return _find("legacy", "*.cpp", definition) or _find("legacy", "*.h", definition)
 
 
 def _resources(architecture, taken):

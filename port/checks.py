@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .config.geometry import conv_modules
+
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 INT_MAX = 2**31 - 1
 
@@ -72,3 +74,48 @@ def require(condition, what, expected, actual, hint):
     """Raise OperandError unless the condition holds."""
     if not condition:
         raise OperandError(what, expected, actual, hint)
+
+
+def conv_geometry(op, images_shape, num_filters, filter_size, padding, stride, groups, modules):
+    """The sizes of one convolution, checked: a dict with the fields of `Geometry` in _gemm.pyx.
+
+    Parameters
+    ----------
+    op : str
+        The operation, for messages.
+    images_shape : tuple of int
+        (C, I, I, N).
+    num_filters, filter_size, padding, stride, groups : int
+        F, S, zeros on each side, step, number of groups.
+    modules : int or None
+        M; None: the least number that covers the padded image.
+
+    Returns
+    -------
+    dict of str to int
+        K, S, F, I, M, N, padding, stride, groups; columns, the width of a piece of work: M.
+
+    Raises
+    ------
+    OperandError
+    """
+    channels, img_size, _, num_images = images_shape
+    widest = img_size + 2 * padding
+    hint = "the network files negate the padding; pass the file's value"
+    actual = f"stride {stride}, padding {padding}"
+    require(stride >= 1 and padding >= 0, f"{op}: wrong step or padding", "stride >= 1, padding >= 0", actual, hint)
+    hint = "the filter must fit into the padded image"
+    require(1 <= filter_size <= widest, f"{op}: wrong filter_size", f"1 to {widest}", filter_size, hint)
+    divides = groups >= 1 and channels % groups == 0 and num_filters % groups == 0
+    actual = f"{groups} ({channels} channels, {num_filters} filters)"
+    hint = "each group owns channels/groups channels and filters/groups filters"
+    require(divides, f"{op}: wrong number of groups", "a divisor of channels and filters", actual, hint)
+    side = modules or conv_modules(img_size, filter_size, padding, stride)
+    sizes = {"K": channels // groups, "S": filter_size, "F": num_filters, "I": img_size, "M": side, "N": num_images}
+    return {**sizes, "padding": padding, "stride": stride, "groups": groups, "columns": side}
+
+
+def check_modules(what, grads, g):
+    """Raise OperandError unless `grads` have the shape (F, M, M, N) of the geometry."""
+    expected = (g["F"], g["M"], g["M"], g["N"])
+    require(grads.shape == expected, f"{what} have the wrong shape", expected, grads.shape, "(F, M, M, N)")

@@ -14,8 +14,8 @@ output row, F x MN = (F x KSS)(KSS x MN).
 import numpy as np
 
 from . import _gemm
-from .checks import require, shaped, square
-from .config.geometry import ceil_div, conv_modules
+from .checks import check_modules, conv_geometry, require, shaped, square
+from .config.geometry import ceil_div
 from .threads import single_threaded_blas, threads_for
 
 FEWEST_TAP_CHANNELS = 16  # below, a product per tap has too little to sum up
@@ -67,7 +67,9 @@ def conv_forward(
         A ValueError, for a wrong shape, dtype or geometry.
     """
     images = _images("conv_forward: images", images, img_size)
-    g = geometry("conv_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups, modules)
+    g = conv_geometry(
+        "conv_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups, modules
+    )
     filters = _filters("conv_forward: filters", filters, g, images)
     biases, shared = _biases(biases, g, images)
     out = _output(out, accumulate, g, images)
@@ -93,7 +95,7 @@ def conv_backward_images(grads, filters, *, channels, img_size, filter_size, pad
     """
     grads = square("conv_backward_images: grads", grads)
     shape = (channels, img_size, img_size, grads.shape[3])
-    g = geometry("conv_backward_images", shape, len(grads), filter_size, padding, stride, groups, modules)
+    g = conv_geometry("conv_backward_images", shape, len(grads), filter_size, padding, stride, groups, modules)
     check_modules("conv_backward_images: grads", grads, g)
     filters = _filters("conv_backward_images: filters", filters, g, grads)
     out = np.zeros(shape, grads.dtype)
@@ -124,7 +126,7 @@ def conv_backward_filters(images, grads, *, filter_size, padding, stride, groups
     """
     images = square("conv_backward_filters: images", images)
     grads = square("conv_backward_filters: grads", grads, like=images)
-    g = geometry("conv_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
+    g = conv_geometry("conv_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
     check_modules("conv_backward_filters: grads", grads, g)
     rows = g["K"] * g["S"] ** 2
     with single_threaded_blas():
@@ -185,51 +187,6 @@ def _output(out, accumulate, g, like):
 
 def _by_taps(g):
     return g["stride"] == 1 and g["K"] >= FEWEST_TAP_CHANNELS
-
-
-def geometry(op, images_shape, num_filters, filter_size, padding, stride, groups, modules):
-    """The sizes of one convolution, checked: a dict with the fields of `Geometry` in _gemm.pyx. local.py uses it too.
-
-    Parameters
-    ----------
-    op : str
-        The operation, for messages.
-    images_shape : tuple of int
-        (C, I, I, N).
-    num_filters, filter_size, padding, stride, groups : int
-        F, S, zeros on each side, step, number of groups.
-    modules : int or None
-        M; None: the least number that covers the padded image.
-
-    Returns
-    -------
-    dict of str to int
-        K, S, F, I, M, N, padding, stride, groups; columns, the width of a piece of work: M.
-
-    Raises
-    ------
-    OperandError
-    """
-    channels, img_size, _, num_images = images_shape
-    widest = img_size + 2 * padding
-    hint = "the network files negate the padding; pass the file's value"
-    actual = f"stride {stride}, padding {padding}"
-    require(stride >= 1 and padding >= 0, f"{op}: wrong step or padding", "stride >= 1, padding >= 0", actual, hint)
-    hint = "the filter must fit into the padded image"
-    require(1 <= filter_size <= widest, f"{op}: wrong filter_size", f"1 to {widest}", filter_size, hint)
-    divides = groups >= 1 and channels % groups == 0 and num_filters % groups == 0
-    actual = f"{groups} ({channels} channels, {num_filters} filters)"
-    hint = "each group owns channels/groups channels and filters/groups filters"
-    require(divides, f"{op}: wrong number of groups", "a divisor of channels and filters", actual, hint)
-    side = modules or conv_modules(img_size, filter_size, padding, stride)
-    sizes = {"K": channels // groups, "S": filter_size, "F": num_filters, "I": img_size, "M": side, "N": num_images}
-    return {**sizes, "padding": padding, "stride": stride, "groups": groups, "columns": side}
-
-
-def check_modules(what, grads, g):
-    """Raise OperandError unless `grads` have the shape (F, M, M, N) of the geometry."""
-    expected = (g["F"], g["M"], g["M"], g["N"])
-    require(grads.shape == expected, f"{what} have the wrong shape", expected, grads.shape, "(F, M, M, N)")
 
 
 def _pieces(g, side, columns):

@@ -8,8 +8,8 @@ matrices, and for each module and group F/groups x N = (F/groups x KSS)(KSS x N)
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .checks import require, shaped, square
-from .conv import check_modules, conv_backward_biases, geometry
+from .checks import check_modules, conv_geometry, require, shaped, square
+from .conv import conv_backward_biases
 from .threads import single_threaded_blas
 
 
@@ -42,7 +42,9 @@ def local_forward(images, filters, biases, *, filter_size, padding, stride, grou
         A ValueError, for a wrong shape, dtype or geometry.
     """
     images = square("local_forward: images", images)
-    g = geometry("local_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups, modules)
+    g = conv_geometry(
+        "local_forward", images.shape, np.shape(filters)[-1], filter_size, padding, stride, groups, modules
+    )
     banks = _banks("local_forward: filters", filters, g, images)
     if out is None:
         out = np.zeros((g["F"], g["M"], g["M"], g["N"]), images.dtype)
@@ -76,7 +78,7 @@ def local_backward_images(grads, filters, *, channels, img_size, filter_size, pa
     """
     grads = square("local_backward_images: grads", grads)
     shape = (channels, img_size, img_size, grads.shape[3])
-    g = geometry("local_backward_images", shape, len(grads), filter_size, padding, stride, groups, modules)
+    g = conv_geometry("local_backward_images", shape, len(grads), filter_size, padding, stride, groups, modules)
     check_modules("local_backward_images: grads", grads, g)
     banks = _banks("local_backward_images: filters", filters, g, grads)
     padded = np.zeros((channels, _side(g), _side(g), g["N"]), grads.dtype)
@@ -112,7 +114,7 @@ def local_backward_filters(
     """
     images = square("local_backward_filters: images", images)
     grads = square("local_backward_filters: grads", grads, like=images)
-    g = geometry("local_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
+    g = conv_geometry("local_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
     check_modules("local_backward_filters: grads", grads, g)
     if out is None:
         out, scale_out = np.empty((_rows(g), g["F"]), images.dtype), 0.0
@@ -134,7 +136,7 @@ def local_backward_biases(grads):
     return conv_backward_biases(grads, shared=False)
 
 
-# --- views of the operands that one output row needs; g is the dict of `conv.geometry` ------------------------------
+# --- views of the operands that one output row needs; g is the dict of `conv_geometry` ------------------------------
 
 
 def _banks(what, filters, g, like):

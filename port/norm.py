@@ -1,6 +1,7 @@
 """Response and contrast normalisation, over the pixels of a channel and across channels.
 
-Source: network-and-solver 6.7-6.9. The order of the functions is that of the kernels in legacy/kernels/norm.cuh.
+Source: network-and-solver 6.7-6.9. The order of the functions is that of the kernels in legacy/kernels/norm.cuh;
+docs/concordance.md sets kernels, host functions and these functions side by side.
 
 Over pixels, the window of a pixel at row y runs from row y - size//2 to row y - size//2 + size - 1, columns alike,
 clipped to the image. Across channels, the window of channel f runs from f - size//2 to f - size//2 + size - 1, clipped

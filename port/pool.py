@@ -1,7 +1,7 @@
 """Pooling over square windows of each channel: maximum, largest magnitude, average, random pixel.
 
 Source: network-and-solver 6.6. The order of the functions is that of the kernels in legacy/kernels/pool.cuh: first all
-forward passes, then all gradients.
+forward passes, then all gradients. docs/concordance.md sets kernels, host functions and these functions side by side.
 
 Output (oy, ox) covers the rows from start + stride oy to start + stride oy + size - 1 (columns alike), clipped to the
 image. Arrays are (channels, y, x, images) in float32 or float64; letters: I image side, O outputs per side.

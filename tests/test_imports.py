@@ -21,7 +21,7 @@ OUTSIDE = {
 
 # The parts of the harness, floor by floor: a part imports from the floors below its own and from no other.
 FLOORS = (
-    ("errors", "files", "reference"),
+    ("concordance", "errors", "files", "reference"),
     ("machine", "network"),
     ("judging", "quirks", "values"),
     ("engines",),

@@ -75,6 +75,23 @@ def test_every_layer_can_be_studied(legacy, name):
     assert any("forward" in line for line in study.lines("tiny", name, batch=4))
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pool1", ["host      convLocalPool legacy/host/pool.cpp:", "port      pool.max_pool_forward\n",
+                   "port      pool.max_pool_backward\n", "subsX is size"]),
+        ("pool2", ["port      pool.avg_pool_forward\n", "port      pool.avg_pool_backward\n"]),
+        ("fc1", ["host      addProduct legacy/host/", "port      linear.fc_backward_inputs, linear.fc_backward_weights"]),
+        ("conv2b", ["host      weightActs legacy/host/weight_acts.cpp:", "paddingStart is padding"]),
+    ],
+)  # fmt: skip
+def test_a_launch_has_its_host_function_and_the_port_s_function(name, words):
+    text = "\n".join(study.lines("tiny", name, batch=16))
+    for word in words:
+        assert word in text
+    assert "maxabs" not in text
+
+
 def functions(net, name):
     network = networks.load(net)
     return study.port_functions(network, network.graph.layers[name])
