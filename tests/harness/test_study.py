@@ -81,7 +81,7 @@ def test_every_layer_can_be_studied(legacy, name):
         ("pool1", ["host      convLocalPool legacy/host/pool.cpp:", "port      pool.max_pool_forward\n",
                    "port      pool.max_pool_backward\n", "subsX is size"]),
         ("pool2", ["port      pool.avg_pool_forward\n", "port      pool.avg_pool_backward\n"]),
-        ("fc1", ["host      addProduct legacy/host/", "port      linear.fc_backward_inputs, linear.fc_backward_weights"]),
+        ("fc1", ["host      addProduct legacy/", "port      linear.fc_backward_inputs, linear.fc_backward_weights"]),
         ("conv2b", ["host      weightActs legacy/host/weight_acts.cpp:", "paddingStart is padding"]),
     ],
 )  # fmt: skip
