@@ -1,6 +1,7 @@
 """Who may import whom (docs/architecture.md): rooms, parts of the harness, and what is imported only when used."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,22 @@ def test_tests_mirror_the_rooms():
     folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")} - {Path()}
     strangers = {folder for folder in folders if not (ROOT / folder).is_dir()}
     assert strangers == {Path("fuzz")}
-    assert len(folders) > len(ROOMS)
+    assert {path.parent.relative_to(ROOT) for path in (ROOT / "harness").glob("*/*.py")} <= folders
+
+
+def test_no_test_imports_another():
+    """What several tests need is in a module that holds no tests. Programs in strings count."""
+    tests = sorted((ROOT / "tests").rglob("test_*.py"))
+    assert len(tests) > 100
+    modules = {path.stem for path in tests}
+    for path in tests:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        named = re.findall(
+            r"\b(?:from|import) (test_\w+)", "\n".join(filter(lambda text: isinstance(text, str), strings))
+        )
+        found = {part for name, _ in imports(path) for part in name.split(".")} | set(named)
+        assert not found & modules, f"{path.name} imports {found & modules}"
 
 
 def test_inside_a_room_imports_are_relative():

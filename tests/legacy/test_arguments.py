@@ -1,14 +1,13 @@
 """The arguments of launch records, as a driver gets them, against the parameters that the kernels declare."""
 
 import ctypes
-import re
 import shutil
 import struct
 from pathlib import Path
 
 import pytest
+from kernel_launches import declared, kernel_name, primitive_launches
 from legacy_networks import NETS
-from test_nvcc import primitive_launches
 
 from alexnet_rosetta.harness.checks.golden import files
 from alexnet_rosetta.legacy import Refused, cuda_source, cudaconv, use_isa
@@ -17,28 +16,8 @@ from alexnet_rosetta.legacy.instances import instances
 from alexnet_rosetta.port.config import load_network
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-DECLARED = {"const float*": "P", "float*": "P", "const int*": "P", "const int": "i", "int": "i", "const float": "f",
-            "float": "f", "const bool": "?", "bool": "?"}  # fmt: skip
 FIELDS = {"P": ctypes.c_void_p, "i": ctypes.c_int, "f": ctypes.c_float, "?": ctypes.c_bool}
 VALUES = {"P": 0x7F12_3456_7800, "i": -7, "f": 0.15625, "?": True}
-
-
-def declared():
-    """{kernel name: kinds of its parameters} as the kernel files write them, overloads alike."""
-    found = {}
-    for path in cuda_source.KERNELS.glob("*.cuh"):
-        text = re.sub(r"//.*", "", path.read_text())
-        for name, parameters in re.findall(r"^KERNEL (\w+)\(const Block& block,([^)]*)\)", text, re.MULTILINE):
-            types = [re.sub(r"\s*\w+$", "", parameter.strip()) for parameter in parameters.split(",")]
-            kinds = "".join(DECLARED[kind] for kind in types)
-            if name != "kLocalAvgUndo":
-                assert found.get(name, kinds) == kinds, name
-            found[name] = kinds
-    return found
-
-
-def kernel_name(kernel):
-    return kernel.split("<")[0]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 from conv_calls import Layer
-from test_nvcc import kernel_name
+from kernel_launches import kernel_name
 
 from alexnet_rosetta.legacy import _call, cuda_source, isa, use_isa
 from alexnet_rosetta.legacy._dry import DryDevice

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from device_runs import Steps, outcome
 from fake_gpu import FakeGpu
-from test_arguments import declared
-from test_gpu_device import Steps, outcome
-from test_nvcc import kernel_name
+from kernel_launches import declared, kernel_name
 from thread_gpu import ROUNDED, ThreadGpu, compile_threads
 
 from alexnet_rosetta.harness.checks.golden import files

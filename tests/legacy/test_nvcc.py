@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kernel_launches import kernel_name, primitive_launches
 from legacy_networks import data, network, treefc
 
 from alexnet_rosetta.harness.checks.golden import files
-from alexnet_rosetta.legacy import _call, _gpu_kernels, cuda_source, cudaconv, launch_log, quirks, use_isa
+from alexnet_rosetta.legacy import _gpu_kernels, cuda_source, cudaconv, launch_log, quirks, use_isa
 
 pytestmark = [
     pytest.mark.nvcc,
@@ -22,45 +23,10 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 ARCHITECTURES = ["sm_75", "sm_80", "sm_90"]
 
 
-def kernel_name(kernel):
-    """The name of a kernel without its template arguments."""
-    return kernel.split("<")[0]
-
-
 def defined_kernels():
     """Names of all kernels in legacy/kernels."""
     lines = [line for path in cuda_source.KERNELS.glob("*.cuh") for line in path.read_text().splitlines()]
     return {line.removeprefix("KERNEL ").split("(")[0] for line in lines if line.startswith("KERNEL ")}
-
-
-def primitive_launches():
-    """Matrix primitives in the storage orders and sizes that reach their kernels."""
-
-    def operand(order, name, rows, cols):
-        array = np.ones((rows, cols), np.float32)
-        return order(name, np.asfortranarray(array) if order is _call.col else array)
-
-    def run(name, shapes, target, **scalars):
-        _call.call(
-            f"NVMatrix::{name}",
-            [operand(order, key, *shape) for key, (order, shape) in shapes.items()],
-            [target],
-            scalars,
-        )
-
-    row, col = _call.row, _call.col
-    with launch_log() as log:
-        for order in (row, col):
-            run("scale", {"a": (row, (5, 7))}, operand(order, "target", 5, 7), s=2)
-            run("add", {"a": (row, (5, 7)), "b": (order, (5, 7))}, operand(row, "target", 5, 7), scaleA=1, scaleB=2)
-            run("addVector", {"a": (order, (5, 7)), "b": (row, (1, 7))}, order("target", None), scaleVec=1)
-        run("eltwiseMultAdd", {"a": (row, (5, 7)), "b": (row, (5, 7))}, operand(row, "target", 5, 7))
-        run("sumAll", {"a": (row, (300, 300))}, row("target", None))
-        run("dotProduct", {"a": (row, (5, 7)), "b": (row, (5, 7))}, row("target", None))
-        for shape in [(5, 7), (7, 600), (16384, 8), (16384, 70)]:
-            run("sum", {"a": (row, shape)}, row("target", None), axis=1)
-        run("sum", {"a": (row, (5, 7))}, row("target", None), axis=0)
-    return log
 
 
 def tree_launches():

@@ -55,3 +55,11 @@ def assert_same_bits_on_any_number_of_threads(run, monkeypatch):
         threads.set_threads(None)
     for other in results[1:]:
         assert all(same_bits(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def sums(values, size, mirrored=False):
+    """Sums over clipped windows, from the matrix that says which row (or column) belongs to which window."""
+    y, v = np.mgrid[: values.shape[1], : values.shape[1]]
+    member = ((v >= y - size // 2) & (v < y - size // 2 + size)).astype(float)
+    member = member.T if mirrored else member
+    return np.einsum("yv,xw,cvwn->cyxn", member, member, values)

@@ -2,45 +2,7 @@
 
 import numpy as np
 import pytest
-from toy_networks import CHAIN, CHAIN_PARAMS, batch, build, one_thread, shipped  # noqa: F401
-
-from alexnet_rosetta.port.weight_layers import Weighted
-
-EPSILON = np.finfo(np.float64).eps
-
-
-def assert_gradients(network, data, step=1e-5, pieces=4):
-    """Parameter gradients of a gc pass against central differences of the total cost, at two steps.
-
-    The difference of the two steps bounds the truncation error, ε·cost/step the rounding error; together they must
-    stay below a tenth of the gradient, or the comparison would accept anything.
-    """
-    network.forward(data, "gc")
-    network.backward()
-    rng = np.random.default_rng(4)
-    layers = [layer for layer in network.layers.values() if isinstance(layer, Weighted)]
-    values_of = [values for layer in layers for values in (*layer.weights, layer.biases)]
-    grads_of = [grads.copy() for layer in layers for grads in (*layer.weights_grad, layer.biases_grad)]
-    for values, grads in zip(values_of, grads_of, strict=True):
-        places = [tuple(place) for place in rng.integers(0, values.shape, (pieces, 2))]
-        wide, narrow = (
-            np.array([slope(network, data, values, place, h) for place in places]) for h in (step, step / 2)
-        )
-        bound = np.abs(wide - narrow) + 64 * EPSILON * network.total_cost / step
-        found = np.array([grads[place] for place in places])
-        assert np.linalg.norm(bound) < 0.1 * np.linalg.norm(found)
-        assert np.all(np.abs(found + narrow) <= bound)  # gradients are those of minus the cost
-
-
-def slope(network, data, values, place, step):
-    """Central difference of the total cost."""
-    kept, ends = values[place], []
-    for value in (kept + step, kept - step):
-        values[place] = value
-        network.forward(data, "gc")
-        ends.append(network.total_cost)
-    values[place] = kept
-    return (ends[0] - ends[1]) / (2 * step)
+from toy_networks import CHAIN, CHAIN_PARAMS, EPSILON, assert_gradients, batch, build, one_thread, shipped  # noqa: F401
 
 
 @pytest.mark.parametrize("net", ["tiny", "cifar"])

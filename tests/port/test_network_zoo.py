@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from test_network_gradients import assert_gradients
-from toy_networks import NETS, one_thread, shipped  # noqa: F401
+from toy_networks import NETS, assert_gradients, one_thread, shipped  # noqa: F401
 
 from alexnet_rosetta.port import load_network
 from alexnet_rosetta.port.config.grammar import NEURONS

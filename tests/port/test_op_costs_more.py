@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from op_checks import assert_gradient, assert_within
-from test_op_norm_pixels import sums
+from op_checks import assert_gradient, assert_within, sums
 
 from alexnet_rosetta.port import costs, msm
 

@@ -4,21 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from op_checks import assert_gradient, assert_within
+from op_checks import assert_gradient, assert_within, sums
 
 from alexnet_rosetta.port import norm
 
 PARAMETERS = st.fixed_dictionaries(
     dict(size=st.integers(1, 7), scale=st.floats(0.05, 1), power=st.sampled_from([0.75, 0.5, 1.0, 2.0]))
 )
-
-
-def sums(values, size, mirrored=False):
-    """Sums over clipped windows, from the matrix that says which row (or column) belongs to which window."""
-    y, v = np.mgrid[: values.shape[1], : values.shape[1]]
-    member = ((v >= y - size // 2) & (v < y - size // 2 + size)).astype(float)
-    member = member.T if mirrored else member
-    return np.einsum("yv,xw,cvwn->cyxn", member, member, values)
 
 
 def formula(x, centred, g, size, scale, power):

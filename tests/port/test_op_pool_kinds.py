@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from op_checks import assert_gradient, same_bits
-from test_op_pool import draw_images, geometries, keywords, outputs, windows
+from pool_cases import draw_images, geometries, keywords, outputs, windows
 
 from alexnet_rosetta.port import pool
 
