@@ -262,5 +262,5 @@ def test_shapes_that_do_not_fit_are_refused():
 @pytest.mark.parametrize("given", ["abc", "0", "-5", "100000"])
 def test_no_number_of_threads_is_refused(monkeypatch, given):
     monkeypatch.setenv("ROSETTA_THREADS", given)
-    with pytest.raises(Refused, match="(?s)ROSETTA_THREADS.*expected: 1 to 1024"):
+    with pytest.raises(Refused, match=r"(?s)ROSETTA_THREADS.*expected: 1 to 1024"):
         _call.default_threads()
