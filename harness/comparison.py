@@ -1,6 +1,6 @@
 """The comparison as a function: run, record, report."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from .judging.row import decisive, sentence, step_lines, total_seconds
 from .quirks.settings import switches
 from .reporting import report
 from .reporting.record import Writer
-from .running import prepare as run
+from .running.prepare import Options, prepare, rows
 
 PICTURES = 32
 
@@ -120,29 +120,30 @@ def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **option
     >>> found.exit_code
     0
     """
-    lists = {name: tuple(options.pop(name, getattr(run.Options, name))) for name in ("passes", "quirks", "allow")}
-    return execute(run.Options(net, engines=tuple(engines), **lists, **options), out=out, keep=keep)
+    lists = {name: tuple(options.pop(name, getattr(Options, name))) for name in ("passes", "quirks", "allow")}
+    return execute(Options(net, engines=tuple(engines), **lists, **options), out=out, keep=keep)
 
 
-def execute(options, out=None, keep=False, started=lambda work: None, on_row=lambda row: None, prepare=run.prepare):
+def execute(options, out=None, keep=False, started=lambda work: None, on_row=lambda row: None, work=None):
     """Run a comparison, calling ``started(work)`` once and ``on_row(row)`` for each row; Ctrl-C ends it early.
 
-    ``prepare(options)`` makes the Workload. Whatever ends the run, the rows that were finished are in the record.
+    ``work`` is the Workload of these options, where there is one already. Whatever ends the run, the rows that were
+    finished are in the record.
     """
     begin = perf_counter()
     writer = Writer(out) if out is not None else None
     comparison, arrays, costs, failure = Comparison([], allow=options.allow), {}, {}, None
     try:
-        work = prepare(options)
-        work.logs = writer is not None
-        work.kept = _keeper(work, arrays, costs, writer if keep else None)
+        work = work or prepare(options)
+        on_tensor = _keeper(work, arrays, costs, writer if keep else None)
+        work = replace(work, logs=writer is not None, on_tensor=on_tensor)
         about = describe(options, work) if writer is not None else {}
         if writer is not None:
             writer.begin(about)
         started(work)
         try:
             watch = machine.Watch(work.threads)
-            for row in run.rows(work, options.mode):
+            for row in rows(work, options.mode):
                 if writer is not None:
                     writer.add(row)
                 comparison.table.append(row)
@@ -238,15 +239,15 @@ def first_filters(network):
 def _keeper(work, arrays, costs, writer):
     shown = {layer.name for layer in first_filters(work.network)}
 
-    def keep(stream):
-        if stream.layer.name in shown and stream.tensor == "weights_grad[0]":
-            arrays.setdefault(f"filters_grad.{stream.layer.name}", stream.reference)
-        if stream.tensor == "cost":
-            costs.setdefault(stream.layer.name, stream.reference.tolist())
+    def keep(comparison):
+        if comparison.layer.name in shown and comparison.tensor == "weights_grad[0]":
+            arrays.setdefault(f"filters_grad.{comparison.layer.name}", comparison.reference)
+        if comparison.tensor == "cost":
+            costs.setdefault(comparison.layer.name, comparison.reference.tolist())
         if writer is not None:
-            for whose, found in {"reference": stream.reference, **stream.found}.items():
+            for whose, found in {"reference": comparison.reference, **comparison.found}.items():
                 if isinstance(found, np.ndarray):
-                    writer.keep(stream.layer.name, stream.step, stream.tensor, whose, found)
+                    writer.keep(comparison.layer.name, comparison.step, comparison.tensor, whose, found)
 
     return keep
 

@@ -16,7 +16,7 @@ from .bench.work import count
 from .errors import BadInput, meant
 from .network import cost_inputs as labels
 from .network import load as networks
-from .network.solver import learning
+from .network.solver import trainable
 from .running import prepare as run
 from .values import parameters
 from .values.noise import Tape, generator
@@ -110,7 +110,7 @@ def run_layer(session, network, layer, batch, watch=nullcontext):
         session.forward(cost.name, [_stand_in(network, cost, i, batch, random) for i in range(len(cost.inputs))])
     with watch():
         session.backward(layer.name, grad)
-        if learning(graph, layer):
+        if trainable(graph, layer):
             session.update(layer.name)
 
 

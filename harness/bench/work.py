@@ -8,7 +8,7 @@ reads again is its own affair. Layers without products of weights move memory; f
 from dataclasses import dataclass
 
 from ..network.load import parameter_shapes
-from ..network.solver import learning
+from ..network.solver import trainable
 
 FLOAT = 4
 UPDATE_OPERATIONS = 6  # Δ ← μΔ + εG − λεW, W ← W + Δ: three products, three sums
@@ -60,7 +60,7 @@ def count(graph, layer, step, batch):
 def operations(graph, layer, step, batch):
     """Floating-point operations of a forward or backward pass."""
     if layer.type in WEIGHTED:
-        wanted, learns = graph.wanted_inputs(layer), learning(graph, layer)
+        wanted, learns = graph.wanted_inputs(layer), trainable(graph, layer)
         back = [(i in wanted) + (f"weights[{i}]" in learns) for i in range(len(layer.inputs))]
         times = [1] * len(back) if step == "forward" else back
         return 2 * batch * sum(k * n for k, n in zip(times, products(layer), strict=True))
@@ -99,7 +99,7 @@ def moved(graph, layer, step, batch):
         values += rows
     if kind in READS_ACTS or neuron.get("usesActs"):
         values += layer.outputs
-    learned = parameter_size(layer) if learning(graph, layer) else 0
+    learned = parameter_size(layer) if trainable(graph, layer) else 0
     return FLOAT * (batch * values + (parameter_size(layer) if wanted else 0) + learned)
 
 

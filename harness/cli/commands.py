@@ -19,7 +19,7 @@ from ..network.load import RULES, load
 from ..reference.views import PASS_TYPES
 from ..reporting.lines import printable
 from ..running.prepare import MODES
-from ..running.sweep import STEPS
+from ..running.steps import PASSES
 
 INTERRUPTED = 130
 NOBODY_READS = 141
@@ -151,7 +151,7 @@ def _allow(command):
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 @click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
-@click.option("--passes", default=",".join(STEPS), show_default=True, callback=_names, help="What to compare.")
+@click.option("--passes", default=",".join(PASSES), show_default=True, callback=_names, help="What to compare.")
 @click.option("--pass-type", default="train", show_default=True, type=click.Choice(list(PASS_TYPES)),
               help="Forward pass of training, of a test, or of a test of three views.")  # fmt: skip
 @click.option("--progress", default=0.0, show_default=True, type=click.FloatRange(0, 1),

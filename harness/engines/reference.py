@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import reference
 from ..network.load import plain
-from ..network.solver import learning, new_values, normal, owned, rate, solver_constants, updates_directly
+from ..network.solver import new_values, normal, rate, solver_constants, trainable, updated_here, updates_directly
 from ..network.tensors import gradient, increment
 from ..reference.chunks import chunks, columns
 from ..reference.views import averaged
@@ -37,7 +37,7 @@ class ReferenceSession(StepSession):
     def __init__(self, network):
         super().__init__(network)
         self._made, self._state, self._views = {}, {}, {}
-        held = Counter(self.graph.owner(layer, t) for layer in network.layers for t in learning(self.graph, layer))
+        held = Counter(self.graph.owner(layer, t) for layer in network.layers for t in trainable(self.graph, layer))
         self._collecting = {owner for owner, layers in held.items() if layers * network.update_every > 1}
         self._passes = network.update_every
         self._collected = set()  # those of them that got a gradient since the last update
@@ -58,7 +58,7 @@ class ReferenceSession(StepSession):
     def run_backward(self, layer, acts_grad, wanted, progress):
         """Gradients of the inputs and of the parameters, which are divided by the number of cases."""
         inputs, mask = self._state[layer.name]
-        op, params, learns = self._op(layer), self._params(layer), learning(self.graph, layer)
+        op, params, learns = self._op(layer), self._params(layer), trainable(self.graph, layer)
         grads, totals = {i: [] for i in wanted}, {}
         for part in chunks(layer, inputs):
             sliced, above = [x[:, part] for x in inputs], None if acts_grad is None else acts_grad[:, part]
@@ -75,7 +75,7 @@ class ReferenceSession(StepSession):
     def run_update(self, layer, progress):
         """The solver's rule for every parameter that learns."""
         own = self._tensors[layer.name]
-        for tensor in owned(self.graph, layer):
+        for tensor in updated_here(self.graph, layer):
             new, inc = new_values(self._op(layer), layer, tensor, own, progress, own.get("schedule_normals"))
             own[tensor], own[increment(tensor)] = _rounded(new), _rounded(inc)
             self._collected.discard((layer.name, tensor))

@@ -39,7 +39,7 @@ class Row:
     quirk : dict of str to tuple of str
         By engine, the quirks that explain its difference.
     resembles : dict of str to tuple of str
-        By engine, the quirk that an unexplained difference looks like: see `attribution`.
+        By engine, the quirk that an unexplained difference looks like: see `running.explain`.
     """
 
     layer: str
@@ -72,19 +72,19 @@ class Row:
         return cls(**values | named | {"findings": findings, "shape": tuple(values["shape"])})
 
     @classmethod
-    def of(cls, stream, seconds, axes):
-        """The row of a finished `stream.TensorStream`."""
-        layer = stream.layer
+    def of(cls, comparison, seconds, axes):
+        """The row of a finished `TensorComparison`."""
+        layer = comparison.layer
         return cls(
             layer.name,
             layer.type,
-            stream.step,
-            stream.tensor,
-            stream.shape,
-            stream.findings(),
-            stream.bitwise(),
+            comparison.step,
+            comparison.tensor,
+            comparison.shape,
+            comparison.findings(),
+            comparison.bitwise(),
             seconds,
-            distances=stream.distances(),
+            distances=comparison.distances(),
             axes=axes,
         )
 

@@ -6,8 +6,8 @@ from .load import parameter_shapes
 from .tensors import gradient, increment, index
 
 
-def learning(graph, layer):
-    """The parameter tensors for which a layer computes gradients.
+def trainable(graph, layer):
+    """The parameter tensors that a layer computes gradients for.
 
     Its base rate is above zero, and so is that of the owner if the tensor is shared, which has to take part in the
     backward pass.
@@ -15,9 +15,9 @@ def learning(graph, layer):
     return [tensor for tensor in parameter_shapes(layer) if _learns(graph, layer, tensor)]
 
 
-def owned(graph, layer):
-    """Those of them that the layer itself updates."""
-    return [tensor for tensor in learning(graph, layer) if graph.owner(layer, tensor) == (layer.name, tensor)]
+def updated_here(graph, layer):
+    """The trainable tensors that a layer owns, so that its update step changes them."""
+    return [tensor for tensor in trainable(graph, layer) if graph.owner(layer, tensor) == (layer.name, tensor)]
 
 
 def base_rate(layer, tensor):
@@ -92,7 +92,7 @@ def new_values(op, layer, tensor, values, progress, normals=None):
     progress : float
         The share of the training that is done.
     normals : ndarray, (tensors, 2), optional
-        See `learning.normal`.
+        See `normal`.
 
     Returns
     -------

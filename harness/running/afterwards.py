@@ -32,11 +32,11 @@ class Afterwards:
 
     # Parameters
 
-    def judged(self, stream):
+    def judged(self, comparison):
         """Remember the bits of a parameter, its momentum buffer or its gradient."""
-        if is_parameter(stream.tensor):
-            bits = {name: _bits(found) for name, found in stream.found.items() if isinstance(found, np.ndarray)}
-            self._judged[stream.layer.name, stream.tensor] = stream.step, bits
+        if is_parameter(comparison.tensor):
+            bits = {name: _bits(found) for name, found in comparison.found.items() if isinstance(found, np.ndarray)}
+            self._judged[comparison.layer.name, comparison.tensor] = comparison.step, bits
 
     def changed(self, sessions, step):
         """Yield a row for each tensor that was judged in a pass and has other bits now.

@@ -24,7 +24,7 @@ class ExactWorkload(Workload):
     seed: int = 0
 
     def acts(self, layer, reference):
-        """A draw; but probabilities stay what they are, since costs take their logarithm."""
+        """Random eighths in place of the reference's output; probabilities stay, since costs take their logarithm."""
         graph = self.network.graph
         readers = (graph.layers[name].type for name, i in graph.consumers[layer.name] if i == 1)
         if layer.type == "softmax" or not LABELS_AS.keys().isdisjoint(readers):
@@ -32,7 +32,7 @@ class ExactWorkload(Workload):
         return self._draw(layer, "acts", reference.shape)
 
     def acts_grad(self, layer, reference):
-        """A draw."""
+        """Random eighths in place of the reference's gradient, so that float32 is exact."""
         return self._draw(layer, "acts_grad", reference.shape)
 
     def inspect(self, layer, tensor, bounded):
@@ -40,7 +40,7 @@ class ExactWorkload(Workload):
         if exact.must_be_identical(layer.to_dict(), tensor):
             exact.assert_exact(bounded, f"{layer.name} {tensor}", self._unit(layer, tensor))
 
-    def settle(self, row):
+    def adjust(self, row):
         """Turn `equivalent` into `different` where the tier asks for the same bits."""
         if exact.must_be_identical(self.network.spec[row.layer].to_dict(), row.tensor):
             row.exact = True

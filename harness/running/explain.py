@@ -16,12 +16,12 @@ from ..network.load import parameter_shapes, sparse_inputs
 from ..network.tensors import increment
 from ..quirks import LEDGER
 from ..quirks.settings import open_session, switches
-from .tensor_comparison import TensorStream
+from .tensor_comparison import TensorComparison
 
 EXPLAINABLE = ("different", "nonfinite", "shape")
 
 
-class Attribution:
+class QuirkSearch:
     """Turns switches of the engines of a run.
 
     Parameters
@@ -33,13 +33,12 @@ class Attribution:
         self.work = work
         self._last = (None, None)
 
-    def explain(self, stream, findings):
+    def explain(self, comparison, findings):
         """The quirks that explain a row, and those that its faults look like.
 
         Parameters
         ----------
-        stream : stream.TensorStream
-            With the ``rerun`` that it came from.
+        comparison : tensor_comparison.TensorComparison
         findings : dict of str to Finding
 
         Returns
@@ -54,76 +53,77 @@ class Attribution:
         quirks, resembles = {}, {}
         for name, finding in findings.items():
             if finding.status in EXPLAINABLE:
-                if found := self._explain(own[name], stream):
+                if found := self._explain(own[name], comparison):
                     quirks[name] = found
-                elif found := self._resembled(own[name], stream):
+                elif found := self._resembled(own[name], comparison):
                     resembles[name] = found
         self._last = (None, None)
         return quirks, resembles
 
-    def _explain(self, engine, stream):
-        apart, _ = self._candidates(engine, stream)
+    def _explain(self, engine, comparison):
+        apart, _ = self._candidates(engine, comparison)
         for name in apart:
-            if self._agrees(engine, stream, (name,)):
+            if self._agrees(engine, comparison, (name,)):
                 return (name,)
-        if len(apart) > 1 and self._agrees(engine, stream, apart):
+        if len(apart) > 1 and self._agrees(engine, comparison, apart):
             for name in apart:
                 fewer = tuple(other for other in apart if other != name)
-                if self._agrees(engine, stream, fewer):
+                if self._agrees(engine, comparison, fewer):
                     apart = fewer
             return apart
-        return () if hasattr(engine, "quirks") else self._copied(engine, stream)
+        return () if hasattr(engine, "quirks") else self._copied(engine, comparison)
 
-    def _resembled(self, engine, stream):
-        apart, standing = self._candidates(engine, stream)
-        return next(((name,) for name in standing if self._agrees(engine, stream, (*apart, name))), ())
+    def _resembled(self, engine, comparison):
+        apart, standing = self._candidates(engine, comparison)
+        return next(((name,) for name in standing if self._agrees(engine, comparison, (*apart, name))), ())
 
-    def _candidates(self, engine, stream):
+    def _candidates(self, engine, comparison):
         """Switches that touch the layers of a step: those that stand otherwise than the reference, and the others."""
-        names = _touching(switches(engine), stream)
+        names = _touching(switches(engine), comparison)
         apart = tuple(name for name in names if self._position(engine, name) != LEDGER[name].meant)
         return apart, [name for name in names if name not in apart]
 
     def _position(self, engine, name):
         return self.work.settings.get(engine.name, {}).get(name, switches(engine)[name])
 
-    def _agrees(self, engine, stream, turned):
+    def _agrees(self, engine, comparison, turned):
         """Whether the difference is gone when an engine's switches are turned."""
         settings = dict(self.work.settings.get(engine.name, {}))
         settings |= {name: not self._position(engine, name) for name in turned}
-        found = self._again(engine, stream.rerun, settings)
+        found = self._again(engine, comparison.subject, settings)
         if found is None:
             return False
-        judged = TensorStream(stream.layer, stream.step, stream.tensor, stream.shape, {engine.name: found}, _nothing)
-        for bounded, part in stream.rerun.bounded():
+        subject = comparison.subject
+        judged = TensorComparison(subject, {engine.name: found}, _nothing)
+        for bounded, part in subject.step.bounded(subject.name):
             judged.add(bounded, part)
         return judged.findings()[engine.name].agrees
 
-    def _copied(self, engine, stream):
+    def _copied(self, engine, comparison):
         """The switch with which a copy of another engine gives the bits of this one, in a tuple."""
         for other in filter(lambda copy: copy.probe()[0], map(engines.find, engines.DEFAULT)):
             as_meant = {name: LEDGER[name].meant for name in other.quirks()}
-            for name in _touching(as_meant, stream):
-                found = self._again(other, stream.rerun, as_meant | {name: not as_meant[name]})
-                if found is not None and bitwise_equal(found, stream.found[engine.name]):
+            for name in _touching(as_meant, comparison):
+                found = self._again(other, comparison.subject, as_meant | {name: not as_meant[name]})
+                if found is not None and bitwise_equal(found, comparison.found[engine.name]):
                     return (name,)
         return ()
 
-    def _again(self, engine, again, settings):
-        """The tensor of a step that an engine does once more; None if it cannot."""
+    def _again(self, engine, tensor, settings):
+        """A `steps.Tensor` of an engine that runs its step again; None if it cannot."""
         try:
-            return again.fetch(self._session(engine, again, settings))
+            return tensor.step.read(self._session(engine, tensor.step, settings), tensor.name)
         except Exception:  # whatever stops it: then it is no explanation
             return None
 
-    def _session(self, engine, again, settings):
-        """A session in which the step has run; the last one is kept for the step's other tensors."""
-        key = engine.name, settings, again.key
+    def _session(self, engine, step, settings):
+        """A session in which the step has run; the last one is kept, since it may be asked for once more."""
+        key = engine.name, settings
         if self._last[0] != key:
             self._last = (None, None)
             session = open_session(engine, self.work.network, self.work.threads, settings)
-            self._write_parameters(session, again.layers)
-            again.run(session)
+            self._write_parameters(session, step.layers)
+            step.again(session)
             self._last = key, session
         return self._last[1]
 
@@ -138,8 +138,8 @@ class Attribution:
                     session.write(owner, name, self.work.values[owner][name])
 
 
-def _touching(names, stream):
-    types = {layer.type for layer in stream.rerun.layers}
+def _touching(names, comparison):
+    types = {layer.type for layer in comparison.subject.step.layers}
     return [name for name in names if not types.isdisjoint(LEDGER[name].layers)]
 
 

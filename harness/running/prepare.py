@@ -18,7 +18,8 @@ from ..values import inputs, parameters
 from ..values.noise import Tape
 from .exact_workload import ExactWorkload, check_batch, exact_network, exact_values
 from .propagated import propagated_rows
-from .sweep import STEPS, Sweep
+from .steps import PASSES
+from .sweep import Sweep
 from .workload import Workload
 
 MODES = ("isolated", "propagated")
@@ -83,7 +84,7 @@ class Options:
     batch: int = 32
     seed: int = 0
     mode: str = "isolated"
-    passes: tuple = tuple(STEPS)
+    passes: tuple = PASSES
     threads: int | None = None
     quirks: tuple = ()
     rules: tuple = ()
@@ -98,9 +99,9 @@ class Options:
             raise BadInput(f"a batch of {self.batch} has no cases", hint="--batch takes a number from 1")
         if self.mode not in MODES:
             raise BadInput(f"there is no mode {self.mode!r}", hint=f"modes: {', '.join(MODES)}")
-        unknown = [name for name in self.passes if name not in STEPS]
+        unknown = [name for name in self.passes if name not in PASSES]
         if unknown or not self.passes:
-            raise BadInput(f"there is no pass {', '.join(unknown)!r}", hint=f"passes: {', '.join(STEPS)}")
+            raise BadInput(f"there is no pass {', '.join(unknown)!r}", hint=f"passes: {', '.join(PASSES)}")
         wrong = [rule for rule in self.rules if rule not in networks.RULES]
         if wrong:
             raise BadInput(f"there is no reading rule {', '.join(wrong)!r}", hint=f"rules: {', '.join(networks.RULES)}")
@@ -110,7 +111,7 @@ class Options:
         if self.pass_type not in PASS_TYPES:
             raise BadInput(f"there is no pass type {self.pass_type!r}", hint=f"pass types: {', '.join(PASS_TYPES)}")
         if self.pass_type != "train":
-            if self.passes not in (tuple(STEPS), ("forward",)) or self.input == "exact":
+            if self.passes not in (PASSES, ("forward",)) or self.input == "exact":
                 raise BadInput("a test has one pass, forward, and no exact tier", hint="--passes forward")
             object.__setattr__(self, "passes", ("forward",))
         if len(set(self.engines)) < max(1, len(self.engines)):

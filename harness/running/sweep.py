@@ -11,19 +11,22 @@ them is done.
 
 from contextlib import contextmanager
 
+import numpy as np
+
 from ..errors import BadInput
 from ..judging.finding import Finding, finding_of
 from ..judging.places import axes
 from ..judging.row import Row
 from ..network.load import plain
+from ..network.solver import trainable
 from ..reference import UnsupportedLayer, op
 from ..reference.half_precision import half
-from . import backward, forward, update
+from ..reference.views import PASS_TYPES, seen
 from .afterwards import Afterwards
-from .explain import Attribution
-from .tensor_comparison import TensorStream
-
-STEPS = {"forward": forward.rows, "backward": backward.rows, "update": update.rows}
+from .contributions import OutputGradient, ParameterGradients
+from .explain import QuirkSearch
+from .steps import PASSES, Backward, Forward, Update
+from .tensor_comparison import TensorComparison
 
 
 class Sweep:
@@ -52,7 +55,7 @@ class Sweep:
         self.work = work
         self.graph = work.network.graph
         self.own_feed = own_feed
-        self.passes = list(STEPS)[: 1 + max(list(STEPS).index(name) for name in work.passes)]
+        self.passes = PASSES[: 1 + max(map(PASSES.index, work.passes))]
         self.ops = {
             layer.name: _formulas(layer, work.values.get(layer.name))
             for layer in work.network.layers
@@ -60,33 +63,123 @@ class Sweep:
         }
         self.acts, self.acts_grad, self.gradients, self.views = {}, {}, {}, {}
         self.problems, self._stopped, self._wrong = {}, {}, set()
-        self._attribution = Attribution(work) if work.explains and not own_feed else None
+        self._search = QuirkSearch(work) if work.explains and not own_feed else None
         self._afterwards = Afterwards(work)
         self.sessions = work.open_sessions(self._stopped)
-        self._awaited = self._readers()
+        self._order = self.graph.backward_order()
+        self._backward = {layer.name for layer in self._order}
+        self._units = {name: cost for name, cost in self.graph.fused.items() if name in self._backward}
+        self._readers = {}
 
     def rows(self):
         """Yield the rows of the passes that were asked for; earlier passes run because later ones need them."""
+        passes = {"forward": self._forward, "backward": self._backward_pass, "update": self._update}
         for name in self.passes:
-            for row in STEPS[name](self):
+            for row in passes[name]():
                 if name in self.work.passes:
                     yield row
             yield from self._afterwards.changed(self.sessions, name)
         yield from self._afterwards.touched(self.sessions, self.passes[-1])
         yield from self._afterwards.odd_seconds()
 
+    # Passes
+
+    def _forward(self):
+        """Yield the row of each layer's acts (of a cost layer: its cost), in topological order, pass by pass."""
+        for kind, name in PASS_TYPES[self.work.pass_type].items():
+            self._begin(kind)
+            for layer in self.work.network.layers:
+                step = Forward(self, layer, name)
+                if layer.type != "data":
+                    yield from self._layer_forward(step)
+                    continue
+                self.acts[layer.name] = step.given[0]
+                if self.own_feed:
+                    self.run(step)
+
+    def _layer_forward(self, step):
+        self.run(step)
+        for tensor in step.tensors():
+            comparison = self.compare(tensor)
+            if tensor.name == "acts":
+                self.acts[step.layer.name] = self.work.acts(step.layer, comparison.reference)
+            yield self.row(comparison)
+        if self._idle_after_forward(step.layer.name):
+            self.free(step.layer.name)
+
+    def _backward_pass(self):
+        """Yield the rows of ``inputs_grad[i]``, of parameter gradients and of sums over consumers, costs first.
+
+        Once the last consumer of an output has contributed, the sum of the contributions, rounded once, feeds the next
+        layer. The sum is a row of its own where there are several consumers.
+        """
+        below = {layer.name: OutputGradient(self, layer) for layer in self._order}
+        parameters = ParameterGradients(self, self._order)
+        finished = []
+        for layer in self._order:
+            step = Backward(self, layer)
+            self.run(step)
+            yield from self._inputs_grad(step, below)
+            for collected in parameters.add(step):
+                yield self._parameter_row(collected, timed=step.layer is collected.layer)
+            sources = list(dict.fromkeys(layer.inputs[i] for i in step.wanted))
+            for source in sources:
+                if below[source].complete():
+                    yield from self._acts_grad(below[source])
+            finished.append((layer.name, sources))
+            while finished and all(below[source].complete() for source in finished[0][1]):
+                self.free(finished.pop(0)[0])
+
+    def _inputs_grad(self, step, below):
+        for i, tensor in zip(step.wanted, step.tensors(), strict=True):
+            source = below[step.layer.inputs[i]]
+            if self.own_feed:  # then engines are asked for the sums alone
+                source.add(step, i, [bounded for bounded, _ in step.bounded(tensor.name)])
+                continue
+            parts = None if source.alone else []
+            comparison = self.compare(tensor, parts)
+            source.add(step, i, comparison.reference if source.alone else parts)
+            yield self.row(comparison)
+
+    def _acts_grad(self, below):
+        """The gradient of a layer's output, and its row where it is more than one fresh inputs_grad."""
+        layer, grad = below.layer, below.take()
+        if not isinstance(grad, np.ndarray):
+            comparison = self.compare(next(grad.tensors()))
+            grad = comparison.reference
+            yield self.row(comparison, timed=False)
+        self.acts_grad[layer.name] = self.work.acts_grad(layer, grad)
+
+    def _parameter_row(self, collected, timed):
+        comparison = self.compare(next(collected.tensors()))
+        self.gradients.setdefault(collected.layer.name, {})[comparison.tensor] = comparison.reference
+        return self.row(comparison, timed)
+
+    def _update(self):
+        """Yield the rows of new weights, biases and momentum buffers, layer by layer in definition order."""
+        for layer in self.work.network.layers:
+            if layer.name in self._backward and trainable(self.graph, layer):
+                step = Update(self, layer)
+                self.run(step)
+                for tensor in step.tensors():
+                    yield self.row(self.compare(tensor))
+
+    # Values
+
     def inputs_of(self, layer):
-        """The reference's tensors that feed a layer: list of float32 (rows, N), those from other devices rounded."""
+        """What feeds a layer: list of float32 (rows, N), the reference's tensors, those from other devices rounded."""
+        if layer.type == "data":
+            return [seen(self.work.inputs.data[layer.name], self.work.kind)]
         crosses = self.graph.crosses
         return [
             half(self.acts[source]) if crosses(source, layer.name, "quantF") else self.acts[source]
             for source in layer.inputs
         ]
 
-    def begins(self, kind):
-        """A forward pass of all layers begins; engines that know training passes only are left out of others."""
+    def _begin(self, kind):
+        """Begin a forward pass of all layers; engines that know training passes only are left out of others."""
         self.work.kind = kind
-        self._awaited = self._readers()
+        self._readers = {name: {reader for reader, _ in pairs} for name, pairs in self.graph.consumers.items()}
         for name, session in self.sessions.items() if kind != "train" else ():
             if hasattr(session, "set_pass_type"):
                 session.set_pass_type(kind)
@@ -95,41 +188,45 @@ class Sweep:
 
     # Engines
 
-    def each(self, layer, step, action):
-        """Run ``action(session)`` for every engine; one that cannot is remembered, and reported with its tensors."""
+    def run(self, step):
+        """Run a step in every engine; one that cannot is remembered, and reported with the tensors of the step."""
+        layer, pass_name = step.layer, step.pass_name
         for name, session in self.sessions.items():
-            if self._problem(name, layer, step):
+            if self._problem(name, step):
                 continue
-            self._afterwards.begins(name, layer, step)
+            self._afterwards.begins(name, layer, pass_name)
             try:
-                action(session)
+                step.run(session)
             except Exception as error:
-                self.problems[name, layer.name, step] = found = finding_of(error, f"{layer.name} {step}")
+                self.problems[name, layer.name, pass_name] = found = finding_of(error, f"{layer.name} {pass_name}")
                 if self.own_feed:
-                    reason = f"{layer.name} {step}, which comes before, is {found.status}"
+                    reason = f"{layer.name} {pass_name}, which comes before, is {found.status}"
                     self._stopped[name] = Finding("unavailable", reason=reason)
 
-    def stream(self, layer, step, tensor, shape, fetch=None):
-        """A TensorStream over the engines' versions of one tensor, got by ``fetch(session)``."""
-        fetch = fetch or (lambda session: session.read(layer.name, tensor))
-        found = {name: self._fetch(name, layer, step, fetch) for name in self.sessions}
-        return TensorStream(layer, step, tensor, shape, found, self.work.inspect, self.own_feed)
+    def compare(self, tensor, parts=None):
+        """The TensorComparison of one `steps.Tensor` of all engines; ``parts`` takes the reference's chunks."""
+        found = {name: self._fetch(name, tensor) for name in self.sessions}
+        comparison = TensorComparison(tensor, found, self.work.inspect, self.own_feed)
+        for bounded, part in tensor.step.bounded(tensor.name):
+            comparison.add(bounded, part)
+            if parts is not None:
+                parts.append(bounded)
+        return comparison
 
-    def row(self, stream, timed=True):
-        """The Row of a finished stream, with the seconds that its layer and step took."""
-        seconds = {}
+    def row(self, comparison, timed=True):
+        """The Row of a finished comparison, with the seconds that its layer and step took."""
+        seconds, layer, pass_name = {}, comparison.layer, comparison.step
         for name, session in self.sessions.items():
-            if timed and not self._problem(name, stream.layer, stream.step):
-                with _harmless(stream.layer, stream.step):
-                    step = stream.step if stream.step in STEPS else "forward"
-                    seconds[name] = session.seconds(stream.layer.name, step)
-                    self._afterwards.took(name, stream.layer, stream.step, seconds[name])
-        self._afterwards.judged(stream)
-        self.work.kept(stream)
-        lie = axes(self.graph.layers, stream.layer, stream.tensor, stream.shape)
-        row = self.work.settle(Row.of(stream, seconds, lie))
-        if self._attribution and stream.rerun:
-            row.quirk, row.resembles = self._attribution.explain(stream, row.findings)
+            if timed and not self._problem(name, comparison.subject.step):
+                with _harmless(layer, pass_name):
+                    seconds[name] = session.seconds(layer.name, pass_name if pass_name in PASSES else "forward")
+                    self._afterwards.took(name, layer, pass_name, seconds[name])
+        self._afterwards.judged(comparison)
+        self.work.on_tensor(comparison)
+        lie = axes(self.graph.layers, layer, comparison.tensor, comparison.shape)
+        row = self.work.adjust(Row.of(comparison, seconds, lie))
+        if self._search:
+            row.quirk, row.resembles = self._search.explain(comparison, row.findings)
         if not self.own_feed:
             self._trace(row)
         return row
@@ -143,22 +240,23 @@ class Sweep:
             sent = [(consumer, f"inputs_grad[{i}]") for consumer, i in self.graph.contributions(row.layer)]
             row.origin = {name: "inherited" for name in failed if any((*key, name) in self._wrong for key in sent)}
 
-    def _problem(self, engine, layer, step):
-        found = self.problems.get((engine, layer.name, step)) or self.problems.get((engine, layer.name, "forward"))
-        return found or self._stopped.get(engine)
+    def _problem(self, engine, step):
+        keys = [(engine, step.layer.name, name) for name in (step.pass_name, "forward")]
+        return next((self.problems[key] for key in keys if key in self.problems), self._stopped.get(engine))
 
-    def _fetch(self, engine, layer, step, fetch):
+    def _fetch(self, engine, tensor):
+        step = tensor.step
         try:
-            return self._problem(engine, layer, step) or fetch(self.sessions[engine])
+            return self._problem(engine, step) or step.read(self.sessions[engine], tensor.name)
         except KeyError:
             return Finding("missing", reason="the engine has no such tensor")
         except Exception as error:
-            return finding_of(error, f"{layer.name} {step}")
+            return finding_of(error, f"{step.layer.name} {step.pass_name}")
 
     # Memory
 
-    def done(self, name):
-        """A layer has done its last step: nobody will ask its engines' state again, nor its inputs for its sake."""
+    def free(self, name):
+        """Free the state of a layer in every engine after its last step, and the inputs that no other layer needs."""
         layer = self.graph.layers[name]
         self.acts_grad.pop(name, None)
         if not self.own_feed:
@@ -166,22 +264,15 @@ class Sweep:
                 with _harmless(layer, "release"):
                     session.release(name)
         for source in layer.inputs:
-            self._awaited[source].discard(name)
-            if not self._awaited[source]:
+            self._readers[source].discard(name)
+            if not self._readers[source]:
                 self.acts.pop(source, None)
         if name in self._units and "backward" in self.passes:
-            self.done(self._units[name])
+            self.free(self._units[name])
 
-    def idle_after(self, name, step):
-        """True if a layer has nothing to do after that step (of ``forward`` and ``backward``)."""
-        if step == "backward" or "backward" not in self.passes:
-            return True
-        return name not in self._backward and name not in self._units.values()
-
-    def _readers(self):
-        self._backward = {layer.name for layer in self.graph.backward_order()}
-        self._units = {name: cost for name, cost in self.graph.fused.items() if name in self._backward}
-        return {name: {consumer for consumer, _ in pairs} for name, pairs in self.graph.consumers.items()}
+    def _idle_after_forward(self, name):
+        """Whether a layer has nothing to do in the backward pass."""
+        return "backward" not in self.passes or (name not in self._backward and name not in self._units.values())
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""From chunks of the reference to findings: the place where running hands over to judging."""
+"""Compares one tensor of every engine with the reference, one chunk of images at a time."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -24,17 +24,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_open_pool)
 
 
-class TensorStream:
+class TensorComparison:
     """Judges one tensor of all engines, chunk by chunk, and keeps the reference rounded to float32.
 
     Judging runs in threads while the reference evaluates the next chunk; asking for findings waits for it.
 
     Parameters
     ----------
-    layer : LayerSpec
-    step, tensor : str
-    shape : tuple of int or None
-        Shape of the whole tensor; None: that of the only chunk.
+    subject : steps.Tensor
+        What is compared, and the step that leaves it.
     found : dict of str to ndarray or Finding
         By engine, the tensor or why there is none.
     inspect : callable
@@ -44,15 +42,19 @@ class TensorStream:
 
     Attributes
     ----------
+    layer : LayerSpec
+    step, tensor : str
+        The pass and the name of the tensor.
+    shape : tuple of int or None
     reference : ndarray of float32
     """
 
-    def __init__(self, layer, step, tensor, shape, found, inspect, measure=False):
-        self.layer, self.step, self.tensor, self.shape = layer, step, tensor, shape
+    def __init__(self, subject, found, inspect, measure=False):
+        self.subject, self.layer, self.step = subject, subject.step.layer, subject.step.pass_name
+        self.tensor, self.shape = subject.name, subject.shape
         self.found = found
         self._inspect = inspect
         self.reference = None
-        self.rerun = None  # an `attribution.Rerun`, where the step can be done again
         self._verdicts, self._pairs, self._tasks = {}, {}, []
         self._distances = {} if measure else None
 

@@ -27,8 +27,8 @@ class Workload:
     tape : Tape
     passes : tuple of str
     threads : int
-    kept : callable
-        Called with each finished `stream.TensorStream`, for those who want the tensors themselves.
+    on_tensor : callable
+        Called with each finished `TensorComparison`, for those who want the tensors themselves.
     settings : dict of str to dict of str to bool
         By engine, switches of quirks that are not where the engine has them.
     explains : bool
@@ -50,7 +50,7 @@ class Workload:
     tape: Tape
     passes: tuple
     threads: int
-    kept: Callable = lambda stream: None
+    on_tensor: Callable = lambda comparison: None
     settings: dict = field(default_factory=dict)
     explains: bool = False
     logs: bool = False
@@ -88,8 +88,8 @@ class Workload:
     def inspect(self, layer, tensor, bounded):
         """Called with every result of the reference before it is judged."""
 
-    def settle(self, row):
-        """The last word on a row."""
+    def adjust(self, row):
+        """Called with each finished row, which may be changed; gives the row."""
         return row
 
     def open_sessions(self, broken=None):

@@ -14,7 +14,7 @@ from ...errors import BadInput, EngineUnavailable, Unsupported, meant
 from ...judging.finding import exit_code, summarise
 from ...judging.row import decisive
 from ...running.prepare import rows
-from ...running.sweep import STEPS
+from ...running.steps import PASSES
 from .catalogue import FAULTS
 from .examine import examine, judged, scene, workload, write
 from .random_nets import random_net
@@ -127,7 +127,7 @@ def _summary(engine, outcomes, echo, allow=()):
 def spelled(places):
     """Places in words: ``conv2 forward acts, backward inputs_grad[0] weights_grad[0]``."""
     words, last = [], (None, None)
-    for layer, step, tensor in sorted(places, key=lambda place: (place[0], list(STEPS).index(place[1]), place[2])):
+    for layer, step, tensor in sorted(places, key=lambda place: (place[0], PASSES.index(place[1]), place[2])):
         if (layer, step) != last:
             words.append(step if layer == last[0] else f"{layer} {step}")
         words[-1] += f" {tensor}"

@@ -3,20 +3,19 @@
 import gc
 from collections import Counter
 from dataclasses import replace
-from functools import partial
 from math import isqrt
 from pathlib import Path
 from time import perf_counter
 
-from ... import comparison as api
 from ... import machine
+from ...comparison import execute
 from ...errors import BadInput, NothingCompared, TooLarge, Unsupported
 from ...judging.finding import summarise
 from ...judging.row import decisive, total_seconds
 from ...network import cost_inputs as labels
 from ...network import load as networks
 from ...reporting import lines as display
-from ...running import prepare as comparison
+from ...running.prepare import workload
 from . import derived, pairs
 from .outcome import Outcome, sentence, table, worst_code
 
@@ -138,7 +137,7 @@ def _run(network, outcome, echo, options, out):
     options = replace(options, net=str(network.definition), params=network.params and str(network.params))
     options = replace(options, input=_kind(network))
     try:
-        found = api.execute(options, out, on_row=printer.row, prepare=partial(comparison.workload, network))
+        found = execute(options, out, on_row=printer.row, work=workload(network, options))
     except (TooLarge, MemoryError) as error:
         outcome.at_least("too large")
         echo(f"  too large: {error or 'the memory of this machine was not enough'}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from ...judging.finding import exit_code, summarise
 from ...judging.row import attributed, decisive
-from ...running.sweep import STEPS
+from ...running.steps import PASSES
 
 # How a pair can end, from best to worst, and the exit code that it stands for.
 CODES = {
@@ -19,8 +19,8 @@ CODES = {
 }
 BAD = ("different", "refused", "too large", "not compared", "interrupted")
 MARKS = {"agrees": "✓", "loaded": "✓", "explained": "*", "not compared": "-"}
-_STEPS = dict.fromkeys(STEPS, 9)
-COLUMNS = {"": 1, "pair": 0, "layers": 6, "derived values": 14, **_STEPS, "closest": 8, "s": 6, "GiB": 5}
+_PASSES = dict.fromkeys(PASSES, 9)
+COLUMNS = {"": 1, "pair": 0, "layers": 6, "derived values": 14, **_PASSES, "closest": 8, "s": 6, "GiB": 5}
 
 
 @dataclass
@@ -87,7 +87,7 @@ def table(outcomes):
             "pair": one.name,
             "layers": str(one.layers or ""),
             "derived values": one.recorded,
-            **{step: one.passed(step) for step in STEPS},
+            **{step: one.passed(step) for step in PASSES},
             "closest": "" if share is None else f"{share:.2g}",
             "s": f"{one.seconds:.0f}",
             "GiB": "" if one.memory is None else f"{one.memory / 2**30:.1f}",

@@ -320,7 +320,7 @@ def test_rows_before_an_error_are_in_the_record(rosetta, tmp_path, monkeypatch, 
                 raise error("oops")
             yield row
 
-    monkeypatch.setattr(run, "rows", falling)
+    monkeypatch.setattr("alexnet_rosetta.harness.comparison.rows", falling)
     line = one_line_error(compare(rosetta, tmp_path))
     assert ("not enough memory after pool1 forward" in line) == (error is MemoryError)
     found = read_record(tmp_path / "runs" / "small")

@@ -6,7 +6,7 @@ import pytest
 from small_nets import PARAMS, WEIGHTS, write_net
 
 from alexnet_rosetta.harness.network import load as networks
-from alexnet_rosetta.harness.network import solver as learning
+from alexnet_rosetta.harness.network import solver
 
 LINES = [
     line.split()
@@ -163,7 +163,7 @@ def test_rates_of_2014_along_a_training(tmp_path, key, rate, rates):
     changed = PARAMS.replace(WEIGHTS, own, 1)
     layer = networks.load(write_net(tmp_path, params=changed)).graph.layers["conv1"]
     names = {"epsW": "weights[0]", "epsB": "biases"}
-    found = [learning.rate(layer, names[key], quarter / 4) for quarter in range(5)]
+    found = [solver.rate(layer, names[key], quarter / 4) for quarter in range(5)]
     assert found == pytest.approx(rates)
     other = names["epsB" if key == "epsW" else "epsW"]
-    assert [learning.rate(layer, other, p) for p in (0, 0.5, 1)] == [0.02 if other == "biases" else 0.01] * 3
+    assert [solver.rate(layer, other, p) for p in (0, 0.5, 1)] == [0.02 if other == "biases" else 0.01] * 3

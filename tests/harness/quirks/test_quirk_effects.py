@@ -66,7 +66,7 @@ def test_both_engines_mean_the_same_by_a_switch(tmp_path, case):
         kept[stream.layer.name, stream.step, stream.tensor] = bounded, *stream.found.values()
 
     work.inspect = lambda layer, tensor, bounded: latest.setdefault((layer.name, tensor), bounded)
-    work.kept = keep
+    work.on_tensor = keep
     changed = [row for row in rows(work, "isolated") if any(found.fails for found in row.findings.values())]
     assert changed
     for row in changed:

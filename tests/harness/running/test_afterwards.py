@@ -114,7 +114,7 @@ def test_seconds_that_did_not_pass(tmp_path, clock):
 def test_they_are_reported(tmp_path):
     work = workload(tmp_path, Rushing)
     options = Options("small", engines=("reference",), batch=8)
-    found = execute(options, out=tmp_path / "run", prepare=lambda options: work)
+    found = execute(options, out=tmp_path / "run", work=work)
     assert found.exit_code == 1
     assert record.read(found.record).rows == found.table
     assert "the engine says" in found.report.read_text(encoding="utf-8")

@@ -78,7 +78,7 @@ def test_a_fault_of_a_test_shows_in_tests(tmp_path, session, pass_type, wrong):
 def test_views_are_not_alike(tmp_path):
     found = {}
     work = workload(tmp_path, pass_type="views")
-    work.kept = lambda stream: found.setdefault((stream.layer.name, stream.step), stream.reference.copy())
+    work.on_tensor = lambda stream: found.setdefault((stream.layer.name, stream.step), stream.reference.copy())
     assert all(row.status() in ("identical", "equivalent") for row in rows(work, "isolated"))
     seen = [found["probs", step] for step in STEPS["views"]]
     assert not any(np.array_equal(seen[i], seen[i - 1]) for i in range(3))

@@ -157,7 +157,9 @@ def test_constraints_take_hold(tmp_path, layer):
     new = {}
     for name, each in (("without", work), ("with", ruled)):
         each.engines = []
-        each.kept = lambda stream, name=name: new.setdefault((name, stream.layer.name, stream.tensor), stream.reference)
+        each.on_tensor = lambda stream, name=name: new.setdefault(
+            (name, stream.layer.name, stream.tensor), stream.reference
+        )
         list(rows(each, "isolated"))
     assert with_rules["weights[0]"].findings["port"].status in ("identical", "equivalent")
     difference = new["with", layer, "weights[0]"] - new["without", layer, "weights[0]"]

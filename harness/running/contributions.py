@@ -1,0 +1,105 @@
+"""Gradients of outputs and of parameters that several layers contribute to, kept until the last layer has."""
+
+from collections import Counter
+
+import numpy as np
+
+from ..network.solver import normal, rate, solver_constants, trainable, updates_directly
+from ..network.tensors import gradient, increment
+from ..reference import Bounded, accumulate, sum_grads
+from ..reference.half_precision import collected
+from .steps import Collected, Sum
+
+
+class OutputGradient:
+    """What the consumers of a layer send down.
+
+    Attributes
+    ----------
+    alone : bool
+        There is one consumer, and what it sends arrives as it is.
+    """
+
+    def __init__(self, sweep, layer):
+        self.sweep, self.layer = sweep, layer
+        self.expected = sweep.graph.contributions(layer.name)
+        self.alone = len(self.expected) == 1 and sweep.graph.sends_from(layer.name, self.expected[0][0]) is None
+        self._parts, self._steps = {}, {}
+
+    def add(self, step, i, part):
+        """Take what a Backward step sends through input ``i``: Bounded by chunks, or of a lone consumer an array."""
+        self._parts[step.layer.name, i] = part if isinstance(part, np.ndarray) else _join(part)
+        self._steps[step.layer.name] = step
+
+    def complete(self):
+        """Whether the last consumer has sent its part."""
+        return len(self._parts) == len(self.expected)
+
+    def take(self):
+        """The Sum of the parts, or the array of a lone consumer; nothing is kept."""
+        parts = {key: self._parts[key] for key in self.expected}
+        steps = [(consumer, i, self._steps[consumer]) for consumer, i in self.expected]
+        self._parts, self._steps = dict.fromkeys(self._parts), {}
+        if self.alone and not self.sweep.own_feed:
+            return next(iter(parts.values()))
+        return Sum(self.sweep, self.layer, steps, collected(self.sweep.graph, self.layer.name, parts))
+
+
+class ParameterGradients:
+    """Sums over all cases, by the tensor that they belong to, which several layers may share."""
+
+    def __init__(self, sweep, order):
+        self.sweep = sweep
+        self._parts = {}
+        self._missing = Counter(sweep.graph.owner(layer, t) for layer in order for t in trainable(sweep.graph, layer))
+
+    def add(self, step):
+        """Take the sums of a Backward step; yield a Collected for each tensor that was the last to be missing."""
+        learns = trainable(self.sweep.graph, step.layer)
+        totals = step.params_grad() if learns else {}
+        for tensor in learns:
+            owner = self.sweep.graph.owner(step.layer, tensor)
+            self._parts.setdefault(owner, []).append((step, tensor, totals.pop(tensor)))
+            self._missing[owner] -= 1
+            if not self._missing[owner]:
+                yield self._collected(*owner, self._parts.pop(owner))
+
+    def _collected(self, name, tensor, parts):
+        """A parameter gradient G = ∂W/N, or where history updates directly (fc weights) the new Δ = μΔ + ε G.
+
+        Weights that layers share have the sum of their gradients; on the direct route each brings its own rate.
+        """
+        layer, passes = self.sweep.graph.layers[name], self.sweep.work.network.update_every
+        sums = [(step.layer, own, total.repeated(passes)) for step, own, total in parts]
+        cases = passes * self.sweep.work.batch
+        if updates_directly(layer, tensor):
+            into, found = increment(tensor), self._new_increment(layer, tensor, sums, cases)
+        else:
+            into, found = gradient(tensor), sum_grads([total.scaled(1 / cases) for *_, total in sums])
+        return Collected(self.sweep, layer, [step for step, *_ in parts], into, found)
+
+    def _new_increment(self, layer, tensor, sums, cases):
+        work, found = self.sweep.work, None
+        inc, mom = work.values[layer.name][increment(tensor)], solver_constants(layer, tensor)["mom"]
+        for source, own, total in sums:
+            eps = rate(source, own, work.network.progress, normal(work.normals(source), source, own))
+            if found is None:
+                found = accumulate(inc, total, eps=eps, mom=mom, cases=cases)
+            else:
+                found += total.scaled(eps / cases)
+        return found
+
+
+def _join(parts):
+    """One Bounded from those of consecutive chunks of images."""
+
+    def columns(name):
+        arrays = [np.asarray(getattr(part, name)) for part in parts]
+        if all(
+            array.ndim < 2 or array.shape[1] < part.value.shape[1] for array, part in zip(arrays, parts, strict=True)
+        ):
+            return arrays[0]  # the same for every image
+        full = [np.broadcast_to(array, part.value.shape) for array, part in zip(arrays, parts, strict=True)]
+        return np.concatenate(full, axis=1)
+
+    return Bounded(columns("value"), columns("magnitude"), columns("terms"))
