@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from alexnet_rosetta.harness.checks.grads.subjects import double_error
 from alexnet_rosetta.harness.judging.verdict import judge
 
 F = np.float32
@@ -14,6 +15,16 @@ def accepts(reference_result, actual):
     finding = judge(reference_result, np.asarray(actual, F))
     assert not finding.fails, finding
     return True
+
+
+def assert_double(reference_result, wanted):
+    """A value of the reference is what a formula written afresh gives in float64, by its own error model for float64.
+
+    Where the reference says that nothing is rounded, the two are equal.
+    """
+    error = np.abs(reference_result.value - wanted)
+    bound = double_error(reference_result)
+    assert (error <= bound).all(), f"{(error > bound).sum()} of {error.size} outside, by {(error / bound).max()}"
 
 
 def add_up(terms, rng):

@@ -9,7 +9,7 @@ import pytest
 from conv_calls import Layer, values
 from device_runs import Steps, outcome
 from fake_gpu import FakeGpu
-from legacy_networks import cost, data, fc
+from legacy_networks import cost, data, fc, same_bits
 
 from alexnet_rosetta.harness.checks.golden import files
 from alexnet_rosetta.legacy import Network, Refused, _call, _gpu_device, cudaconv, gpu, launch_log
@@ -102,16 +102,21 @@ def test_errors_of_the_device_come_through():
 
     device = Failing("kEltwise", fail)
     layers = [data("x", 4), fc("fc", ["x"], [4], 3), {"name": "s", "type": "softmax", "inputs": ["fc"], "outputs": 3}]
-    net = Network([*layers, data("l", 1), cost("l", "s")], device=device)
-    x = np.ones((4, 2), np.float32)
-    net.forward("x", [x])
-    net.forward("fc")
+    layers += [data("l", 1), cost("l", "s")]
+    net, on_the_cpu = Network(layers, device=device), Network(layers)
+    random = np.random.default_rng(1)
+    x, weights = random.standard_normal((4, 2), np.float32), random.standard_normal((4, 3), np.float32)
+    for one in (net, on_the_cpu):
+        one.write("fc", "weights[0]", weights)
+        one.forward("x", [x])
+        one.forward("fc")
+    on_the_cpu.forward("s")
     for _ in range(3):
         with pytest.raises(LaunchError, match="illegal address"):
             net.forward("s")
     device.kernel = "nothing"
     net.forward("s")
-    assert np.allclose(net.read("s", "acts").sum(0), 1)
+    assert same_bits(net.read("s", "acts"), on_the_cpu.read("s", "acts"))
     del net
     assert not device.memory.live()
     with pytest.raises(LaunchError):

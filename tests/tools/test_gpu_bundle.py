@@ -87,7 +87,7 @@ def python():
 
 @pytest.mark.gpu_tools
 def test_pycuda_is_installed_imports_on_the_stub_and_makes_a_cubin(python):
-    assert "no device: cuInit failed" in python.prove() or "devices" in python.prove()
+    assert python.prove().startswith("no device: cuInit failed")
 
 
 @pytest.mark.gpu_tools

@@ -235,9 +235,20 @@ def test_torch_agrees_with_the_reference():
     assert found.rows["verdict"].isin(["identical", "equivalent"]).all()
 
 
-def test_torch_on_a_card_says_why_not():
-    available, reason = engines.find("torch-gpu").probe()
-    assert available or "torch" in reason.lower() or "not installed" in reason
+@pytest.mark.parametrize("engine", ["torch", "torch-channels-last", "torch-gpu"])
+def test_without_torch_its_engines_say_how_to_get_it(monkeypatch, engine):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    reason = "not installed; pip install -e '.[witness]' in the source tree"
+    assert engines.find(engine).probe() == (False, reason)
+
+
+@pytest.mark.witness
+def test_torch_without_a_card_says_so(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for cuda, why in ((None, "is built without CUDA"), ("12.4", "is built for CUDA 12.4 but finds no card")):
+        monkeypatch.setattr(torch.version, "cuda", cuda)
+        assert engines.find("torch-gpu").probe() == (False, f"PyTorch {torch.__version__} {why}")
 
 
 def test_seconds_of_a_card_are_those_between_its_events(monkeypatch):

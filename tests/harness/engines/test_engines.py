@@ -1,13 +1,13 @@
 import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small_nets import BentFilter, Faulty, write_net
+from small_nets import DEFINITION, BentFilter, Faulty, write_net
 
 from alexnet_rosetta import harness
 from alexnet_rosetta.harness import engines
-from alexnet_rosetta.harness.engines.legacy import LegacyCpu, LegacySession
+from alexnet_rosetta.harness.engines.legacy import LegacyCpu
 from alexnet_rosetta.harness.engines.protocol import Engine, Session
 from alexnet_rosetta.harness.errors import BadInput, EngineUnavailable, Unsupported
 from alexnet_rosetta.harness.network import load as networks
@@ -109,20 +109,12 @@ def test_an_engine_that_is_not_built_says_so(monkeypatch):
         engines.available(["legacy-cpu"])
 
 
-def test_what_the_legacy_engine_refuses_is_unsupported(monkeypatch):
-    class Refused(ValueError):
-        pass
-
-    fake = ModuleType("alexnet_rosetta.legacy")
-    fake.Refused = Refused
-    monkeypatch.setitem(sys.modules, "alexnet_rosetta.legacy", fake)
-
-    class Network:
-        def forward(self, layer, inputs, mask, pass_type):
-            raise Refused("convFilterActs: 12 filters\n  expected: a multiple of 16")
-
-    with pytest.raises(Unsupported, match="12 filters; expected: a multiple of 16"):
-        LegacySession(Network()).forward("conv1", [])
+def test_what_the_legacy_engine_refuses_is_unsupported(tmp_path):
+    definition = DEFINITION.replace("filters=16", "filters=12").replace("channels=16", "channels=12")
+    session = LegacyCpu().open(networks.load(write_net(tmp_path, definition)), threads=1)
+    session.forward("data", [np.ones((192, 4), np.float32)])
+    with pytest.raises(Unsupported, match=r"number of filters; expected: a multiple of 16 .*actual: 12;"):
+        session.forward("conv1")
 
 
 COMPARED = {"tiny": (20, 43, 28), "cifar": (14, 20, 16), "zoo": (61, 95, 52), "alexnet": (45, 92, 74)}

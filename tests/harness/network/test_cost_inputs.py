@@ -1,17 +1,11 @@
 """Values for data layers that costs read, by what reads them."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+from layer_specs import layer
 
 from alexnet_rosetta.harness.network import cost_inputs as labels
 from alexnet_rosetta.harness.network.graph import Graph
-
-
-def layer(name, kind, *inputs, outputs=5, **keys):
-    return SimpleNamespace(name=name, type=kind, inputs=inputs, outputs=outputs, get=keys.get)
-
 
 GRAPH = Graph(
     [

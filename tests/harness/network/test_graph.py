@@ -1,27 +1,19 @@
 import pytest
+from layer_specs import layer
 
 from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.harness.network.graph import Graph
 
-
-class Layer(dict):
-    """A layer specification reduced to what a graph asks for."""
-
-    def __init__(self, name, kind, *inputs, **keys):
-        super().__init__(keys)
-        self.name, self.type, self.inputs = name, kind, inputs
-
-
 LAYERS = [
-    Layer("data", "data"),
-    Layer("labels", "data"),
-    Layer("frozen", "conv", "data", epsW=[0.0], epsB=0.0),
-    Layer("fc", "fc", "frozen", epsW=[0.1], epsB=0.0),
-    Layer("twice", "eltsum", "fc", "fc"),
-    Layer("probs", "softmax", "twice"),
-    Layer("cost", "cost.logreg", "labels", "probs", coeff=1.0),
-    Layer("idle", "fc", "fc", epsW=[0.1]),
-    Layer("free", "cost.sum2", "idle", coeff=0.0),
+    layer("data", "data"),
+    layer("labels", "data"),
+    layer("frozen", "conv", "data", epsW=[0.0], epsB=0.0),
+    layer("fc", "fc", "frozen", epsW=[0.1], epsB=0.0),
+    layer("twice", "eltsum", "fc", "fc"),
+    layer("probs", "softmax", "twice"),
+    layer("cost", "cost.logreg", "labels", "probs", coeff=1.0),
+    layer("idle", "fc", "fc", epsW=[0.1]),
+    layer("free", "cost.sum2", "idle", coeff=0.0),
 ]
 
 
@@ -45,16 +37,16 @@ def test_backward_starts_at_the_fused_softmax():
 
 
 def test_a_second_consumer_undoes_the_fusion():
-    graph = Graph([*LAYERS, Layer("more", "cost.sum2", "probs", coeff=1.0)])
+    graph = Graph([*LAYERS, layer("more", "cost.sum2", "probs", coeff=1.0)])
     assert graph.fused == {}
     assert graph.contributions("probs") == [("more", 0), ("cost", 1)]  # as a backward pass sends them
 
 
 def neuron(kind):
-    return Layer("y", "neuron", "fc", neuron={"type": kind, "params": {}})
+    return layer("y", "neuron", "fc", neuron={"type": kind, "params": {}})
 
 
-SOFTMAX = Layer("y", "softmax", "fc")
+SOFTMAX = layer("y", "softmax", "fc")
 FUSIONS = {
     "softmax and crossent": (SOFTMAX, "crossent", ("data", "y"), True),
     "softmax and crossent2": (SOFTMAX, "crossent2", ("data", "y"), False),
@@ -67,18 +59,18 @@ FUSIONS = {
 
 @pytest.mark.parametrize(("below", "kind", "inputs", "fused"), FUSIONS.values(), ids=FUSIONS)
 def test_which_layers_go_backward_with_their_cost(below, kind, inputs, fused):
-    cost = Layer("cost", f"cost.{kind}", *inputs, coeff=1)
-    graph = Graph([Layer("data", "data"), Layer("fc", "fc", "data", epsW=[0.1]), below, cost])
+    cost = layer("cost", f"cost.{kind}", *inputs, coeff=1)
+    graph = Graph([layer("data", "data"), layer("fc", "fc", "data", epsW=[0.1]), below, cost])
     assert graph.fused == ({"y": "cost"} if fused else {})
 
 
 def test_labels_get_no_gradient_but_gates_do():
     graph = Graph(
         [
-            Layer("data", "data"),
-            Layer("fc", "fc", "data", epsW=[0.1]),
-            Layer("targets", "cost.crossent2", "fc", "fc", coeff=1),
-            Layer("gated", "cost.gsum2", "fc", "fc", coeff=1),
+            layer("data", "data"),
+            layer("fc", "fc", "data", epsW=[0.1]),
+            layer("targets", "cost.crossent2", "fc", "fc", coeff=1),
+            layer("gated", "cost.gsum2", "fc", "fc", coeff=1),
         ]
     )
     assert graph.contributions("fc") == [("gated", 0), ("gated", 1), ("targets", 1)]
@@ -86,8 +78,8 @@ def test_labels_get_no_gradient_but_gates_do():
 
 
 def test_a_layer_that_is_only_a_label_has_no_backward_work():
-    layers = [Layer("data", "data"), Layer("fc", "fc", "data", epsW=[0.1]), Layer("up", "fc", "data", epsW=[0.1])]
-    graph = Graph([*layers, Layer("cost", "cost.rflickr", "fc", "up", coeff=1)])
+    layers = [layer("data", "data"), layer("fc", "fc", "data", epsW=[0.1]), layer("up", "fc", "data", epsW=[0.1])]
+    graph = Graph([*layers, layer("cost", "cost.rflickr", "fc", "up", coeff=1)])
     assert [x.name for x in graph.backward_order()] == ["cost", "up"]
 
 

@@ -1,11 +1,12 @@
 """Costs: reported numbers by hand, gradients by finite differences, sets of classes by enumeration, honest float32."""
 
 from itertools import combinations
+from math import comb
 
 import numpy as np
 import pytest
 import reference_specs as specs
-from honest import SEEDS, F, accepts, add_up, numbers
+from honest import SEEDS, F, accepts, add_up, assert_double, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +60,7 @@ def test_gradients_are_those_of_minus_the_cost(op, inputs, i):
 def test_costs_add_up_over_slices(op, inputs, i):
     parts = [op.forward([x[:, part] for x in inputs]) for part in (np.s_[:1], np.s_[1:])]
     whole = op.forward(inputs)
-    np.testing.assert_allclose((parts[0] + parts[1]).value, whole.value, rtol=2**-48)
+    assert_double(whole, (parts[0] + parts[1]).value)
     assert ((parts[0] + parts[1]).bound() >= whole.bound() * (1 - 2**-20)).all()
 
 
@@ -77,7 +78,7 @@ def test_softmax_and_cross_entropy_are_one_step():
     specs.assert_is_derivative(both, X, found.value)
     p = softmax.forward([X]).value
     two_steps = softmax.inputs_grad(0, [X], cost("crossent").inputs_grad(1, [T, p]).value)
-    np.testing.assert_allclose(found.value, two_steps.value, rtol=0, atol=2**-48)
+    assert_double(found, two_steps.value)
 
 
 def test_logistic_neuron_and_cross_entropy_are_one_step():
@@ -121,7 +122,7 @@ def energies(x, channels, image, size):
 def test_tica_reports_the_reciprocals(shape):
     op, x = tica(*shape)
     wanted = (1 / (0.001 + np.sqrt(energies(x, *shape)))).sum()
-    np.testing.assert_allclose(op.forward([x]).value, [wanted], rtol=2**-44)
+    assert_double(op.forward([x]), [wanted])
 
 
 @pytest.mark.parametrize("shape", TICA)
@@ -142,17 +143,19 @@ def test_the_gradient_of_tica_is_that_of_its_objective(shape):
 def test_marginals_by_enumeration(size):
     e = X.astype(np.float64)
     m, log_z = marginals(e, size)
+    known = (m * np.abs(e)).sum(0) + np.abs(log_z) + np.log(comb(6, size))  # λ of the error model
+    m = reference.Bounded(m, m * (1 + np.abs(e) + known), 2 * 6 + size)
     sets = list(combinations(range(6), size))
     weights = np.array([np.exp(e[list(chosen)].sum(0)) for chosen in sets])
-    np.testing.assert_allclose(np.exp(log_z), weights.sum(0), rtol=2**-44)
-    for i in range(6):
-        holding = np.array([i in chosen for chosen in sets])
-        np.testing.assert_allclose(m[i], weights[holding].sum(0) / weights.sum(0), rtol=2**-44)
-    np.testing.assert_allclose(m.sum(0), size, rtol=2**-44)
+    assert_double(reference.Bounded(log_z, known, 2 * 6 + size), np.log(weights.sum(0)))
+    holding = np.array([[i in chosen for chosen in sets] for i in range(6)])
+    assert_double(m, holding @ weights / weights.sum(0))
+    assert_double(reference.Bounded(m.value.sum(0), m.magnitude.sum(0), m.terms + 6), size)
 
 
 def test_the_gradient_of_msm_by_enumeration():
-    found = cost("msm", setSize=3).inputs_grad(1, [LABELS, X]).value
+    found = cost("msm", setSize=3).inputs_grad(1, [LABELS, X])
+    wanted = np.empty(X.shape)
     sets = list(combinations(range(6), 3))
     for n in range(CASES):
         weights = np.array([np.exp(X[list(chosen), n].sum(dtype=np.float64)) for chosen in sets])
@@ -161,8 +164,8 @@ def test_the_gradient_of_msm_by_enumeration():
         for i in range(6):
             holding = np.array([i in chosen for chosen in sets])
             given_label = weights[holding & with_label].sum() / weights[with_label].sum()
-            wanted = 0.5 * (given_label - weights[holding].sum() / weights.sum())
-            assert found[i, n] == pytest.approx(wanted, rel=2**-40, abs=2**-50)
+            wanted[i, n] = 0.5 * (given_label - weights[holding].sum() / weights.sum())
+    assert_double(found, wanted)
 
 
 def test_msm_counts_by_energies():
@@ -175,7 +178,8 @@ def test_energies_far_apart_are_no_problem():
     e = np.float32([[500], [-1000], [0], [499]])
     op = cost("msm", setSize=2, coeff=1)
     found = op.forward([np.float32([[2]]), e])
-    assert found.value[0] == pytest.approx(499 - np.log1p(np.exp(-1)), rel=2**-40)
+    wanted = 499 - np.log1p(np.exp(-1.0))
+    assert_double(reference.Bounded(*(part[0] for part in (found.value, found.magnitude, found.terms))), wanted)
     assert np.isfinite(op.inputs_grad(1, [np.float32([[1]]), e]).value).all()
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference_specs as specs
+from honest import assert_double
 
 from alexnet_rosetta.harness import reference
 
@@ -62,7 +63,7 @@ def test_forward_is_the_sum_of_all_products(spec):
         value[output] += product
         size[output] += np.abs(product)
     found = reference.op(spec).forward(inputs, params)
-    np.testing.assert_array_almost_equal_nulp(found.value, value, 2**12)
+    assert_double(found, value)
     assert (found.magnitude >= size).all()
     assert (found.magnitude <= size * (1 + 2**-15)).all()
 
@@ -119,7 +120,7 @@ def test_sums_over_slices_are_the_sum_over_the_batch(spec):
     )
     for tensor, found in whole.items():
         added = first[tensor] + second[tensor]
-        np.testing.assert_allclose(added.value, found.value, rtol=0, atol=2**-44 * np.abs(found.value).max())
+        assert_double(found, added.value)
         assert np.array_equal(
             np.broadcast_to(added.terms, added.value.shape), np.broadcast_to(found.terms, added.value.shape)
         )
@@ -133,7 +134,7 @@ def test_row_blocks_do_not_change_the_result(monkeypatch):
     monkeypatch.setattr(reference.conv, "_PATCH_LIMIT", 1)
     blocks = op.forward(inputs, params), op.inputs_grad(1, inputs, grad, params)
     for a, b in zip(whole, blocks, strict=True):
-        np.testing.assert_allclose(a.value, b.value, rtol=0, atol=2**-44 * np.abs(a.value).max())
+        assert_double(a, b.value)
 
 
 def test_a_sparse_layer_reads_the_channels_on_its_list():
@@ -157,7 +158,7 @@ def test_a_sparse_layer_reads_the_channels_on_its_list():
             reference.op(dense).inputs_grad(0, inputs, grad, full),
         ),
     ):
-        np.testing.assert_allclose(found.value, wanted.value, rtol=0, atol=2**-44 * np.abs(wanted.value).max())
+        assert_double(found, wanted.value)
 
 
 def test_tiny_products_get_a_floor_instead_of_a_bitwise_demand():
@@ -167,3 +168,13 @@ def test_tiny_products_get_a_floor_instead_of_a_bitwise_demand():
     found = reference.op(spec).forward([x], {"weights": [w], "biases": np.zeros((1, 1), np.float32)})
     assert found.magnitude == 0
     assert 0 < found.value < found.bound()
+
+
+def test_float64_is_asked_for_more_than_float32():
+    """A thousandth of what float32 may be off by is too much for float64."""
+    spec = LAYERS["two inputs"]
+    inputs, _, params = draw(spec)
+    found = reference.op(spec).forward(inputs, params)
+    assert_double(found, found.value)
+    with pytest.raises(AssertionError, match=f"{found.value.size} of {found.value.size} outside"):
+        assert_double(found, found.value + found.bound() / 1000)
