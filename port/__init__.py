@@ -9,6 +9,7 @@ see ``threads``.
 
 import os
 from importlib import import_module
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before an extension module loads the OpenMP library
 
@@ -29,7 +30,7 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("importlib.metadata").version("alexnet-rosetta")
     if name not in _HOME:
@@ -37,5 +38,5 @@ def __getattr__(name):
     return getattr(import_module(f".{_HOME[name]}", __name__), name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

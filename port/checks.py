@@ -1,8 +1,15 @@
 """Checks of operands: every error says what, expected, actual and a hint."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from .config.geometry import conv_modules
+
+Array = NDArray[Any]
+"""An array of float32 or float64, if nothing else is said."""
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 INT_MAX = 2**31 - 1
@@ -17,12 +24,12 @@ class OperandError(ValueError):
         What to do about it.
     """
 
-    def __init__(self, what, expected, actual, hint):
+    def __init__(self, what: str, expected: object, actual: object, hint: str) -> None:
         super().__init__(f"{what}\n  expected: {expected}\n  actual:   {actual}\n  hint:     {hint}")
         self.hint = hint
 
 
-def floats(what, array, ndim=None, like=None):
+def floats(what: str, array: ArrayLike, ndim: int | None = None, like: Array | None = None) -> Array:
     """The array, C-contiguous, after checking its dtype and number of axes.
 
     Parameters
@@ -50,7 +57,7 @@ def floats(what, array, ndim=None, like=None):
     return np.ascontiguousarray(array)
 
 
-def shaped(what, array, shape, like, hint):
+def shaped(what: str, array: ArrayLike, shape: Sequence[int], like: Array, hint: str) -> Array:
     """`floats` for an operand whose whole shape is known."""
     array = floats(what, array, like=like)
     if array.shape != tuple(shape):
@@ -58,7 +65,7 @@ def shaped(what, array, shape, like, hint):
     return array
 
 
-def square(what, images, like=None):
+def square(what: str, images: ArrayLike, like: Array | None = None) -> Array:
     """`floats` for square images (channels, y, x, images), not empty and small enough for BLAS's 32-bit strides."""
     images = floats(what, images, 4, like)
     if images.shape[1] != images.shape[2]:
@@ -70,13 +77,22 @@ def square(what, images, like=None):
     return images
 
 
-def require(condition, what, expected, actual, hint):
+def require(condition: object, what: str, expected: object, actual: object, hint: str) -> None:
     """Raise OperandError unless the condition holds."""
     if not condition:
         raise OperandError(what, expected, actual, hint)
 
 
-def conv_geometry(op, images_shape, num_filters, filter_size, padding, stride, groups, modules):
+def conv_geometry(
+    op: str,
+    images_shape: Sequence[int],
+    num_filters: int,
+    filter_size: int,
+    padding: int,
+    stride: int,
+    groups: int,
+    modules: int | None,
+) -> dict[str, int]:
     """The sizes of one convolution, checked: a dict with the fields of `Geometry` in _gemm.pyx.
 
     Parameters
@@ -115,7 +131,7 @@ def conv_geometry(op, images_shape, num_filters, filter_size, padding, stride, g
     return {**sizes, "padding": padding, "stride": stride, "groups": groups, "columns": side}
 
 
-def check_modules(what, grads, g):
+def check_modules(what: str, grads: Array, g: dict[str, int]) -> None:
     """Raise OperandError unless `grads` have the shape (F, M, M, N) of the geometry."""
     expected = (g["F"], g["M"], g["M"], g["N"])
     require(grads.shape == expected, f"{what} have the wrong shape", expected, grads.shape, "(F, M, M, N)")

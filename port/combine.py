@@ -1,11 +1,13 @@
 """Layers that put several inputs together: sum, maximum, concatenation. Source: network-and-solver 6.11-6.13."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from .checks import floats, require, shaped
+from .checks import Array, floats, require, shaped
 
 
-def eltsum_forward(inputs, coeffs=None):
+def eltsum_forward(inputs: Sequence[Array], coeffs: Sequence[float] | None = None) -> Array:
     """Sum of coeff * input.
 
     Parameters
@@ -32,13 +34,13 @@ def eltsum_forward(inputs, coeffs=None):
     return acts
 
 
-def eltsum_backward(grads, coeffs):
+def eltsum_backward(grads: Array, coeffs: Sequence[float]) -> list[Array]:
     """List of coeff * grads, one per input."""
     grads = floats("eltsum_backward: grads", grads)
     return [grads * grads.dtype.type(coeff) for coeff in coeffs]
 
 
-def eltmax_forward(inputs):
+def eltmax_forward(inputs: Sequence[Array]) -> Array:
     """Elementwise maximum of two or more arrays of one shape: a > b ? a : b, from the first input on."""
     first, *others = _same("eltmax_forward", inputs)
     acts = first.copy()
@@ -47,7 +49,7 @@ def eltmax_forward(inputs):
     return acts
 
 
-def eltmax_backward(inputs, acts, grads):
+def eltmax_backward(inputs: Sequence[Array], acts: Array, grads: Array) -> list[Array]:
     """List of gradients, one per input: every input equal to the maximum gets all of it."""
     inputs = _same("eltmax_backward", inputs)
     acts = shaped("eltmax_backward: acts", acts, inputs[0].shape, inputs[0], "the shape of the inputs")
@@ -55,7 +57,7 @@ def eltmax_backward(inputs, acts, grads):
     return [grads * (x == acts) for x in inputs]
 
 
-def concat_forward(inputs):
+def concat_forward(inputs: Sequence[Array]) -> Array:
     """Stack along the first axis (units or channels), in list order."""
     inputs = [floats(f"concat_forward: inputs[{i}]", x, like=inputs[0]) for i, x in enumerate(inputs)]
     rests = {x.shape[1:] for x in inputs}
@@ -63,7 +65,7 @@ def concat_forward(inputs):
     return np.concatenate(inputs)
 
 
-def concat_backward(grads, sizes):
+def concat_backward(grads: Array, sizes: Sequence[int]) -> list[Array]:
     """List of the slices of grads that belong to inputs with these lengths of the first axis (views)."""
     grads = floats("concat_backward: grads", grads)
     require(sum(sizes) == len(grads), "concat_backward: sizes do not add up", len(grads), sum(sizes), "one per input")

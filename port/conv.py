@@ -14,7 +14,7 @@ output row, F x MN = (F x KSS)(KSS x MN).
 import numpy as np
 
 from . import _gemm
-from .checks import check_modules, conv_geometry, require, shaped, square
+from .checks import Array, check_modules, conv_geometry, require, shaped, square
 from .config.geometry import ceil_div
 from .threads import single_threaded_blas, threads_for
 
@@ -26,19 +26,19 @@ FILTER_GRADIENT_PARTS = 16
 
 
 def conv_forward(
-    images,
-    filters,
-    biases,
+    images: Array,
+    filters: Array,
+    biases: Array | None,
     *,
-    img_size,
-    filter_size,
-    padding,
-    stride,
-    groups=1,
-    modules=None,
-    out=None,
-    accumulate=False,
-):
+    img_size: int,
+    filter_size: int,
+    padding: int,
+    stride: int,
+    groups: int = 1,
+    modules: int | None = None,
+    out: Array | None = None,
+    accumulate: bool = False,
+) -> Array:
     """Convolve.
 
     Parameters
@@ -77,7 +77,18 @@ def conv_forward(
     return out
 
 
-def conv_backward_images(grads, filters, *, channels, img_size, filter_size, padding, stride, groups=1, modules=None):
+def conv_backward_images(
+    grads: Array,
+    filters: Array,
+    *,
+    channels: int,
+    img_size: int,
+    filter_size: int,
+    padding: int,
+    stride: int,
+    groups: int = 1,
+    modules: int | None = None,
+) -> Array:
     """Gradient with respect to the images: the adjoint of `conv_forward` in its images.
 
     Parameters
@@ -110,7 +121,16 @@ def conv_backward_images(grads, filters, *, channels, img_size, filter_size, pad
     return out
 
 
-def conv_backward_filters(images, grads, *, filter_size, padding, stride, groups=1, modules=None):
+def conv_backward_filters(
+    images: Array,
+    grads: Array,
+    *,
+    filter_size: int,
+    padding: int,
+    stride: int,
+    groups: int = 1,
+    modules: int | None = None,
+) -> Array:
     """Gradient with respect to the filters, summed over the images (not divided by their number).
 
     Parameters
@@ -143,7 +163,7 @@ def conv_backward_filters(images, grads, *, filter_size, padding, stride, groups
     return parts.sum(axis=0).reshape(rows, g["F"])
 
 
-def conv_backward_biases(grads, shared=True):
+def conv_backward_biases(grads: Array, shared: bool = True) -> Array:
     """Gradient with respect to the biases, summed over the images (not divided by their number).
 
     Parameters

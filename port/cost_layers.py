@@ -15,8 +15,6 @@ class Softmax(Layer):
         The only consumer, if it is one of these: then backward, given no gradient, goes through both at once.
     """
 
-    fused_cost = None
-
     def _forward(self, noise):
         return costs.softmax_forward(self.inputs[0])
 

@@ -5,15 +5,16 @@ sums over the images in float64. Gradients are those of minus the cost, since tr
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .checks import floats, require, shaped, square
+from .checks import Array, floats, require, shaped, square
 from .norm import window_sums
 
 LOG_OF_ZERO = -50.0  # what the release takes for log x where x <= 0, in all costs but logreg
 TICA_FLOOR = 0.001
 
 
-def softmax_forward(x):
+def softmax_forward(x: Array) -> Array:
     """exp(x - max) / sum of it, per column.
 
     Parameters
@@ -35,14 +36,14 @@ def softmax_forward(x):
     return e / e.sum(axis=0)
 
 
-def softmax_backward(probs, grads):
+def softmax_backward(probs: Array, grads: Array) -> Array:
     """Gradient for any gradient of the probabilities: probs * (grads - sum over classes of grads * probs)."""
     probs = floats("softmax_backward: probs", probs, 2)
     grads = shaped("softmax_backward: grads", grads, probs.shape, probs, "the shape of probs")
     return probs * (grads - (grads * probs).sum(axis=0))
 
 
-def softmax_logreg_backward(labels, probs, coeff=1.0):
+def softmax_logreg_backward(labels: ArrayLike, probs: Array, coeff: float = 1.0) -> Array:
     """Gradient of softmax and logreg in one: coeff * ([class is the label] - probs), (classes, N)."""
     probs = floats("softmax_logreg_backward: probs", probs, 2)
     rows, columns = label_positions("softmax_logreg_backward", labels, probs)
@@ -51,7 +52,7 @@ def softmax_logreg_backward(labels, probs, coeff=1.0):
     return probs.dtype.type(coeff) * difference
 
 
-def logreg_cost(labels, probs, topk=1):
+def logreg_cost(labels: ArrayLike, probs: Array, topk: int = 1) -> Array:
     """The three numbers of cost.logreg, summed over the images.
 
     Parameters
@@ -78,7 +79,7 @@ def logreg_cost(labels, probs, topk=1):
     return np.array([-logs.sum(), *rank_errors(probs, positions, topk)])
 
 
-def rank_errors(values, positions, topk):
+def rank_errors(values: Array, positions: tuple[Array, Array], topk: int) -> tuple[float, float]:
     """The number of images less Σ credit, and less Σ top-k credit, of the values at the label's `positions`."""
     mine = values[positions]
     equal = (values == mine).sum(axis=0)
@@ -89,7 +90,7 @@ def rank_errors(values, positions, topk):
     return values.shape[1] - credit.sum(), values.shape[1] - topk_credit.sum()
 
 
-def logreg_backward(labels, probs, coeff=1.0):
+def logreg_backward(labels: ArrayLike, probs: Array, coeff: float = 1.0) -> Array:
     """Gradient for the probabilities: coeff / p at the label, 0 elsewhere, (classes, N)."""
     probs = floats("logreg_backward: probs", probs, 2)
     positions = label_positions("logreg_backward", labels, probs)
@@ -99,7 +100,7 @@ def logreg_backward(labels, probs, coeff=1.0):
     return grads
 
 
-def crossent_cost(targets, probs):
+def crossent_cost(targets: Array, probs: Array) -> Array:
     """The two numbers of cost.crossent: -Σ targets * log(probs), with -50 for log 0; and N - Σ credit.
 
     Parameters
@@ -119,26 +120,26 @@ def crossent_cost(targets, probs):
     return np.array([-(targets * _safe_log(probs)).sum(), probs.shape[1] - credit.sum()])
 
 
-def crossent_backward(targets, probs, coeff=1.0):
+def crossent_backward(targets: Array, probs: Array, coeff: float = 1.0) -> Array:
     """Gradient for the probabilities: coeff * targets / probs."""
     targets, probs = _pair("crossent_backward", targets, probs)
     with np.errstate(divide="ignore", invalid="ignore"):
         return probs.dtype.type(coeff) * targets / probs
 
 
-def softmax_crossent_backward(targets, probs, coeff=1.0):
+def softmax_crossent_backward(targets: Array, probs: Array, coeff: float = 1.0) -> Array:
     """Gradient of softmax and crossent in one: coeff * (targets - probs * sum of the targets)."""
     targets, probs = _pair("softmax_crossent_backward", targets, probs)
     return probs.dtype.type(coeff) * (targets - probs * targets.sum(axis=0))
 
 
-def crossent2_cost(targets, y):
+def crossent2_cost(targets: Array, y: Array) -> Array:
     """The number of cost.crossent2: -Σ (t log y + (1-t) log(1-y)), with -50 for log 0; y and targets in 0 ... 1."""
     targets, y = _pair("crossent2_cost", targets, y)
     return np.array([-(targets * _safe_log(y) + (1 - targets) * _safe_log(1 - y)).sum()])
 
 
-def crossent2_backward(targets, y, coeff=1.0, *, wrong_sign=False):
+def crossent2_backward(targets: Array, y: Array, coeff: float = 1.0, *, wrong_sign: bool = False) -> Array:
     """Gradient for y: coeff * (t/y - (1-t)/(1-y)); with `wrong_sign` their sum, as in the release."""
     targets, y = _pair("crossent2_backward", targets, y)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -146,50 +147,50 @@ def crossent2_backward(targets, y, coeff=1.0, *, wrong_sign=False):
     return y.dtype.type(coeff) * (first + second if wrong_sign else first - second)
 
 
-def logistic_crossent2_backward(targets, y, coeff=1.0):
+def logistic_crossent2_backward(targets: Array, y: Array, coeff: float = 1.0) -> Array:
     """Gradient of a logistic neuron and crossent2 in one: coeff * (t - y)."""
     targets, y = _pair("logistic_crossent2_backward", targets, y)
     return y.dtype.type(coeff) * (targets - y)
 
 
-def rflickr_cost(targets, y):
+def rflickr_cost(targets: Array, y: Array) -> Array:
     """The number of cost.rflickr: Σ log(1 + (y-t)²)."""
     targets, y = _pair("rflickr_cost", targets, y)
     return np.array([np.log1p(np.square(y - targets), dtype=np.float64).sum()])
 
 
-def rflickr_backward(targets, y, coeff=1.0):
+def rflickr_backward(targets: Array, y: Array, coeff: float = 1.0) -> Array:
     """Gradient for y: -2 coeff d / (1 + d²) with d = y - t."""
     targets, y = _pair("rflickr_backward", targets, y)
     d = y - targets
     return d.dtype.type(-2 * coeff) * d / (1 + d * d)
 
 
-def sum2_cost(x):
+def sum2_cost(x: Array) -> Array:
     """The number of cost.sum2: Σ x²."""
     return np.array([np.square(floats("sum2_cost: x", x, 2), dtype=np.float64).sum()])
 
 
-def sum2_backward(x, coeff=1.0):
+def sum2_backward(x: Array, coeff: float = 1.0) -> Array:
     """Gradient: -2 coeff x."""
     x = floats("sum2_backward: x", x, 2)
     return x.dtype.type(-2 * coeff) * x
 
 
-def gsum2_cost(gate, x):
+def gsum2_cost(gate: Array, x: Array) -> Array:
     """The number of cost.gsum2: Σ gate * x², with a gate (1, N) and x (units, N)."""
     gate, x = _gated("gsum2_cost", gate, x)
     return np.array([(gate * np.square(x, dtype=np.float64)).sum()])
 
 
-def gsum2_backward(gate, x, coeff=1.0):
+def gsum2_backward(gate: Array, x: Array, coeff: float = 1.0) -> tuple[Array, Array]:
     """Gradients for gate and x: -coeff * sum of x² over the units, and -2 coeff gate x."""
     gate, x = _gated("gsum2_backward", gate, x)
     dtype = x.dtype.type
     return dtype(-coeff) * (x * x).sum(axis=0, keepdims=True), dtype(-2 * coeff) * gate * x
 
 
-def tica_forward(images, *, size):
+def tica_forward(images: Array, *, size: int) -> tuple[Array, Array]:
     """cost.tica: (its number, the reciprocals 1/(0.001 + √E)); E is the sum of squares over the window of a pixel.
 
     The number is the sum of the reciprocals, as in the release, though the objective is another one (`tica_backward`).
@@ -210,7 +211,9 @@ def tica_forward(images, *, size):
     return np.array([reciprocals.sum(dtype=np.float64)]), reciprocals
 
 
-def tica_backward(images, reciprocals, *, size, coeff=1.0, mirrored=True, root=False):
+def tica_backward(
+    images: Array, reciprocals: Array, *, size: int, coeff: float = 1.0, mirrored: bool = True, root: bool = False
+) -> Array:
     """-coeff * images * (sum of the reciprocals over the windows that hold the pixel).
 
     That is the gradient of -coeff Σ (√E - 0.001 log(0.001 + √E)).
@@ -248,7 +251,7 @@ def _gated(op, gate, x):
     return shaped(f"{op}: gate", gate, (1, x.shape[1]), x, "one gate per image"), x
 
 
-def label_positions(op, labels, probs):
+def label_positions(op: str, labels: ArrayLike, probs: Array) -> tuple[Array, Array]:
     """Index arrays (label, image) into probs, checked."""
     classes, count = probs.shape
     labels = np.asarray(labels)

@@ -1,9 +1,9 @@
 """Dropout (layer type hs). In training nothing is rescaled, otherwise all is. Source: network-and-solver 6.14."""
 
-from .checks import floats, shaped
+from .checks import Array, floats, shaped
 
 
-def dropout_forward(x, keep, mask=None):
+def dropout_forward(x: Array, keep: float, mask: Array | None = None) -> Array:
     """mask * x in training; keep * x in all other passes (mask None).
 
     Parameters
@@ -30,6 +30,6 @@ def dropout_forward(x, keep, mask=None):
     return x * shaped("dropout: mask", mask, x.shape, x, "one 0 or 1 per value, same dtype")
 
 
-def dropout_backward(grads, keep, mask=None):
+def dropout_backward(grads: Array, keep: float, mask: Array | None = None) -> Array:
     """Gradient of `dropout_forward`, which is linear: the same factors on the gradient."""
     return dropout_forward(grads, keep, mask)

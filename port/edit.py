@@ -4,17 +4,23 @@ Each comes as a function on specifications, and as one on networks, which takes 
 computes the same function as the old one.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
+from .checks import Array
+from .config import LayerSpec, NetworkSpec
 from .config.grammar import read_weight_source
 from .config.ini import ConfigError
+from .conv_layers import Filtered
 from .network import Network
+from .parameters import Parameter
 
 
-def conv_to_local(network, names):
+def conv_to_local(network: Network, names: Iterable[str]) -> Network:
     """A network whose convolutions `names` are local layers.
 
     Every module gets a copy of the filters, and every output one of the bias if there was one per filter; Δ of what
@@ -38,7 +44,7 @@ def conv_to_local(network, names):
     return _rebuilt(network, localised(network.spec, names))
 
 
-def unshare_weights(network, entries):
+def unshare_weights(network: Network, entries: Iterable[str]) -> Network:
     """A network in which some weight matrices are private copies; their Δ starts at 0.
 
     Parameters
@@ -60,7 +66,7 @@ def unshare_weights(network, entries):
     return _rebuilt(network, unshared(network.spec, entries))
 
 
-def localised(spec, names):
+def localised(spec: NetworkSpec, names: Iterable[str]) -> NetworkSpec:
     """`conv_to_local` for a config.NetworkSpec."""
     chosen, links = set(), {layer.name: {*layer.get("weightSourceLayers", ())} - {""} for layer in spec}
     waiting = [_layer(spec, name).name for name in names]
@@ -80,7 +86,7 @@ def localised(spec, names):
     return replace(spec, layers=tuple(_local(layer) if layer.name in chosen else layer for layer in spec))
 
 
-def unshared(spec, entries):
+def unshared(spec: NetworkSpec, entries: Iterable[str]) -> NetworkSpec:
     """`unshare_weights` for a config.NetworkSpec."""
     for entry in entries:
         try:
@@ -97,26 +103,26 @@ def unshared(spec, entries):
     return spec
 
 
-def _layer(spec, name):
+def _layer(spec: NetworkSpec, name: str) -> LayerSpec:
     try:
         return spec[name]
     except KeyError:
         raise ConfigError("there is no such layer", layer=name) from None
 
 
-def _with_keys(layer, **changes):
+def _with_keys(layer: LayerSpec, **changes: Any) -> LayerSpec:
     keys = MappingProxyType({**layer.keys, **changes})
     return replace(layer, type=keys["type"], keys=keys)
 
 
-def _local(layer):
+def _local(layer: LayerSpec) -> LayerSpec:
     """The local layer that a convolution becomes."""
     modules = layer["modules"]
     shapes = tuple((modules * rows, columns) for rows, columns in layer["weightShapes"])
     return _with_keys(layer, type="local", weightShapes=shapes, biasShape=(modules * layer["filters"], 1))
 
 
-def _private(layer, wanted):
+def _private(layer: LayerSpec, wanted: Sequence[int]) -> LayerSpec:
     """The layer with own matrices for the inputs `wanted`."""
     fresh = {"weightSource": "", "weightSourceLayers": "", "weightSourceMatrixIndices": -1}
     changes = {
@@ -126,23 +132,24 @@ def _private(layer, wanted):
     return _with_keys(layer, **changes)
 
 
-def _rebuilt(network, spec):
+def _rebuilt(network: Network, spec: NetworkSpec) -> Network:
     """A network for `spec` with the parameters of `network`."""
     options = {key: getattr(network, key) for key in ("quantise", "update_every", "minibatch")}
     twin = Network(spec, network.dtype, network.rng, **options)
+    before = {layer.spec.name: layer for layer in network.weighted}
     for layer in twin.weighted:
-        old = network.layers[layer.spec.name]
+        old = before[layer.spec.name]
         for i, parameter in enumerate(layer.parameters):
             if layer.owned[i]:
                 same = old.owned[i] and layer.spec.type == old.spec.type
                 _take(parameter, old.parameters[i], same, lambda values, times: np.tile(values, (times, 1)))
         _take(layer.bias, old.bias, True, lambda values, times: np.repeat(values, times, axis=0))
-        if hasattr(layer, "filter_conns"):
+        if isinstance(layer, Filtered) and isinstance(old, Filtered):
             layer.filter_conns = list(old.filter_conns)
     return twin
 
 
-def _take(parameter, old, same, spread):
+def _take(parameter: Parameter, old: Parameter, same: bool, spread: Callable[[Array, int], Array]) -> None:
     """Copy an old parameter: its values, spread over the modules if there are more now, else Δ too if `same`."""
     times = len(parameter.values) // len(old.values)
     parameter.values[...] = old.values if times == 1 else spread(old.values, times)

@@ -1,5 +1,9 @@
 """The layer graph: who feeds whom, who learns (network-and-solver 2 and 7)."""
 
+from collections.abc import Sequence
+
+from .config import LayerSpec
+
 
 class Graph:
     """Who feeds whom, and who takes part in the backward pass.
@@ -22,33 +26,33 @@ class Graph:
         cost.crossent2, and that cost.
     """
 
-    def __init__(self, layers):
-        self.consumers = {spec.name: [] for spec in layers}
+    def __init__(self, layers: Sequence[LayerSpec]) -> None:
+        self.consumers: dict[str, list[tuple[str, int]]] = {spec.name: [] for spec in layers}
         for spec in layers:
             for i, source in enumerate(spec.inputs):
                 self.consumers[source].append((spec.name, i))
-        self.wants_gradient = set()
+        self.wants_gradient: set[str] = set()
         for spec in layers:
             if spec["gradConsumer"] or not self.wants_gradient.isdisjoint(spec.inputs):
                 self.wants_gradient.add(spec.name)
-        self.produces = set()
+        self.produces: set[str] = set()
         for spec in reversed(layers):
             above = not self.produces.isdisjoint(name for name, _ in self.consumers[spec.name])
             if spec.get("coeff", 0) != 0 if spec.type.startswith("cost.") else above and spec.type != "data":
                 self.produces.add(spec.name)
-        self.fused = {}
+        self.fused: dict[str, str] = {}
         specs = {spec.name: spec for spec in layers}
         for spec in layers:
             readers = self.consumers[spec.name]
             if len(readers) == 1 and readers[0][1] == 1 and specs[readers[0][0]].type in _partners(spec):
                 self.fused[spec.name] = readers[0][0]
 
-    def contributions(self, name):
+    def contributions(self, name: str) -> int:
         """How many contributions the gradient of a layer's output is the sum of."""
         return sum(reader in self.produces for reader, _ in self.consumers[name])
 
 
-def _partners(spec):
+def _partners(spec: LayerSpec) -> tuple[str, ...]:
     """The types of cost that go backward in one step with the layer if they are its only consumer."""
     if spec.type == "softmax":
         return ("cost.logreg", "cost.crossent")

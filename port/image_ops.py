@@ -4,9 +4,12 @@ Arrays are (channels, y, x, images) in float32 or float64; S is the side of the 
 cropping and colours have no gradient: they may only stand below all weights.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from .checks import require, square
+from .checks import Array, require, square
 from .config.geometry import nailbed
 
 YUV = ((0.2126, 0.7152, 0.0722), (-0.09991, -0.33609, 0.436), (0.615, -0.55861, -0.05639))
@@ -15,7 +18,7 @@ YUV_601 = ((0.299, 0.587, 0.114), (-0.14713, -0.28886, 0.436), (0.615, -0.51499,
 LAB_THRESHOLD, LAB_SLOPE, LAB_OFFSET = 0.0088564517, 7.787037, 0.13793103
 
 
-def nailbed_forward(images, *, stride):
+def nailbed_forward(images: Array, *, stride: int) -> Array:
     """Every stride-th pixel, centred.
 
     Parameters
@@ -38,7 +41,7 @@ def nailbed_forward(images, *, stride):
     return images[:, start::stride, start::stride].copy()
 
 
-def nailbed_backward(grads, *, img_size, stride):
+def nailbed_backward(grads: Array, *, img_size: int, stride: int) -> Array:
     """Gradient of `nailbed_forward`: (C, T, T, N) -> (C, S, S, N), 0 at the other pixels; img_size is S."""
     grads = square("nailbed_backward: grads", grads)
     outputs, start = nailbed(img_size, stride)
@@ -49,14 +52,14 @@ def nailbed_backward(grads, *, img_size, stride):
     return out
 
 
-def blur_filter(filter_size, stdev):
+def blur_filter(filter_size: int, stdev: float) -> Array:
     """The taps exp(-(i - filter_size//2)² / (2 stdev²)), divided by their sum, float32."""
     offsets = np.arange(filter_size) - filter_size // 2
     taps = np.exp(-(offsets**2) / (2 * stdev**2))
     return (taps / taps.sum()).astype(np.float32)
 
 
-def blur(images, *, filter_size, stdev):
+def blur(images: Array, *, filter_size: int, stdev: float) -> Array:
     """Gaussian blur: horizontal, then vertical convolution, zeros outside the image (edges darken).
 
     Parameters
@@ -90,12 +93,12 @@ def _blur_axis(images, taps, axis):
     return out
 
 
-def mirror(images):
+def mirror(images: Array) -> Array:
     """Every image left-right; the gradient of this operation is the operation itself."""
     return np.ascontiguousarray(square("mirror: images", images)[:, :, ::-1])
 
 
-def resize(images, *, size, scale, margin=1.0):
+def resize(images: Array, *, size: int, scale: float, margin: float = 1.0) -> Array:
     """Bilinear scaling: target pixel t lies at source coordinate clamp(t scale + (S - T scale)/2, 0, S - margin).
 
     Parameters
@@ -124,7 +127,7 @@ def resize(images, *, size, scale, margin=1.0):
     return top + y_share * (bottom - top)
 
 
-def crop(images, *, size, top, left):
+def crop(images: Array, *, size: int, top: int, left: int) -> Array:
     """The size x size window whose first row and column are `top` and `left`."""
     images = square("crop: images", images)
     inside = 0 <= top <= images.shape[1] - size and 0 <= left <= images.shape[1] - size
@@ -133,7 +136,7 @@ def crop(images, *, size, top, left):
     return images[:, top : top + size, left : left + size].copy()
 
 
-def rscale_draw(uniforms, *, img_size, max_scale, size):
+def rscale_draw(uniforms: Sequence[float], *, img_size: int, max_scale: float, size: int) -> dict[str, Any]:
     """The random choices of rscale, one set for all images of a batch.
 
     With n = S - floor(S/maxScale) + 1 scales, scale s = 0 ... n-1 has a probability proportional to (s + 1)²; the
@@ -163,19 +166,19 @@ def rscale_draw(uniforms, *, img_size, max_scale, size):
     return {"scaled": scaled, "factor": factor, "top": int(y * origins), "left": int(x * origins)}
 
 
-def rscale(images, *, size, scaled, factor, top, left, margin=1.0):
+def rscale(images: Array, *, size: int, scaled: int, factor: float, top: int, left: int, margin: float = 1.0) -> Array:
     """Scale to `scaled` pixels, unless that is the size already, and crop `size` of them."""
     if np.shape(images)[1] != scaled:
         images = resize(images, size=scaled, scale=factor, margin=margin)
     return crop(images, size=size, top=top, left=left)
 
 
-def rgb_to_yuv(images, coefficients=YUV):
+def rgb_to_yuv(images: Array, coefficients: Sequence[Sequence[float]] = YUV) -> Array:
     """Red, green, blue to luminance and two colour differences; (3, S, S, N) to the same shape."""
     return _mix(coefficients, square("rgb_to_yuv: images", images))
 
 
-def rgb_to_lab(images, *, center=False, power=1 / 3):
+def rgb_to_lab(images: Array, *, center: bool = False, power: float = 1 / 3) -> Array:
     """Red, green, blue in 0 ... 1 to L, a, b; (3, S, S, N) to the same shape.
 
     The white point is left out on purpose (network-and-solver 6.15).

@@ -1,10 +1,17 @@
 """What all layers have in common."""
 
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+from .checks import Array
+from .config import LayerSpec
 from .quirks import DEFAULTS
+
+Normal = Callable[[], float]
+"""Draws a number from N(0, 1)."""
 
 VIEWS = ("first_view", "middle_view", "last_view")
 PASS_TYPES = ("train", "test", "gc", "features", *VIEWS)
@@ -34,19 +41,25 @@ class Layer:
         The numbers a cost layer reports, float64 sums over the images.
     seconds : dict
         Wall time of the last ``forward``, ``backward`` and ``update``.
+    fused_cost : Layer or None
+        The cost that goes backward in one step with this layer: the only consumer of a softmax or a logistic neuron.
     quirks : mapping of str to bool
         Positions of the switches, see quirks.py; a network's are those of all its layers.
     """
 
-    quirks = DEFAULTS
+    quirks: Mapping[str, bool] = DEFAULTS
+    fused_cost: "Layer | None" = None
 
-    def __init__(self, spec, dtype, rng):
+    def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
         self.spec, self.dtype, self.rng = spec, np.dtype(dtype), rng
-        self.inputs, self.acts, self.acts_grad, self.cost = [], None, None, None
+        self.inputs: list[Array] = []
+        self.acts: Array | None = None
+        self.acts_grad: Array | None = None
+        self.cost: Array | None = None
         self.pass_type = "train"
-        self.seconds = {}
+        self.seconds: dict[str, float] = {}
 
-    def forward(self, inputs, pass_type="train", noise=None):
+    def forward(self, inputs: Sequence[Array], pass_type: str = "train", noise: Array | None = None) -> Array | None:
         """Compute the output.
 
         Parameters
@@ -77,7 +90,14 @@ class Layer:
         self.seconds["forward"] = perf_counter() - begin
         return self.acts
 
-    def backward(self, acts_grad, wanted, progress=0.0, normal=None, accumulate=False):
+    def backward(
+        self,
+        acts_grad: Array | None,
+        wanted: Sequence[bool],
+        progress: float = 0.0,
+        normal: Normal | None = None,
+        accumulate: bool = False,
+    ) -> list[Array | None]:
         """Compute the gradients of the parameters and of the wanted inputs.
 
         Parameters
@@ -110,7 +130,7 @@ class Layer:
         self.seconds["backward"] = perf_counter() - begin
         return found
 
-    def update(self, progress=0.0, normal=None):
+    def update(self, progress: float = 0.0, normal: Normal | None = None) -> None:
         """Learn: one step of every parameter with a base rate above 0.
 
         Parameters
@@ -124,35 +144,35 @@ class Layer:
         self._update(progress, normal or self.rng.standard_normal)
         self.seconds["update"] = perf_counter() - begin
 
-    def inputs_grad(self, acts_grad, wanted):
+    def inputs_grad(self, acts_grad: Array | None, wanted: Sequence[bool]) -> list[Array | None]:
         """The gradients of the wanted inputs alone; changes nothing."""
         return [self._input_grad(i, acts_grad) if wish else None for i, wish in enumerate(wanted)]
 
-    def add_grad(self, i, total, grads):
+    def add_grad(self, i: int, total: Array, grads: Array) -> Array:
         """The sum of a gradient of input i and of what other layers have sent there before; may change `total`."""
         total += grads
         return total
 
-    def params_grad(self, acts_grad, progress=0.0, normal=None):
+    def params_grad(self, acts_grad: Array | None, progress: float = 0.0, normal: Normal | None = None) -> None:
         """Gradients of the parameters; here: there are none."""
 
-    def forget_gradients(self):
+    def forget_gradients(self) -> None:
         """The next gradients of the parameters start a new sum; here: there are none."""
 
-    def release(self):
+    def release(self) -> None:
         """Forget activities and gradients; parameters stay."""
         self.inputs, self.acts, self.acts_grad = [], None, None
 
-    def _forward(self, noise):
+    def _forward(self, noise: Array | None) -> Array | None:
         raise NotImplementedError
 
-    def _input_grad(self, i, acts_grad):
+    def _input_grad(self, i: int, acts_grad: Array | None) -> Array | None:
         raise NotImplementedError
 
-    def _update(self, progress, normal):
+    def _update(self, progress: float, normal: Normal) -> None:
         """Without parameters there is nothing to do."""
 
-    def _check_inputs(self):
+    def _check_inputs(self) -> None:
         """The inputs have the rows of the specification and one number of images."""
         rows = self.spec.get("numInputs", ())
         images = {x.shape[1:] for x in self.inputs}
@@ -162,11 +182,11 @@ class Layer:
             raise ValueError(f"{self.spec.name}: expected inputs {expected}; actual {actual}")
 
 
-def images(matrix, size):
+def images(matrix: Array, size: int) -> Array:
     """A (units, N) matrix as (channels, size, size, N), without copying."""
     return matrix.reshape(-1, size, size, matrix.shape[1])
 
 
-def matrix(array):
+def matrix(array: Array) -> Array:
     """The reverse of `images`."""
     return array.reshape(-1, array.shape[-1])

@@ -1,8 +1,11 @@
 """Layers without weights, and the table of all layers."""
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from . import combine, dropout, neurons, norm, pool
+from .checks import Array
+from .config import LayerSpec
 from .conv_layers import Conv, Local
 from .cost_layers import COSTS, Softmax
 from .image_layers import IMAGE_LAYERS
@@ -19,11 +22,11 @@ class Data(Layer):
         Values per image that are accepted.
     """
 
-    def __init__(self, spec, dtype, rng):
+    def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
         super().__init__(spec, dtype, rng)
         self.rows = {spec.outputs}
 
-    def feed(self, values):
+    def feed(self, values: Array) -> Array:
         """Take the batch's matrix, (outputs, N), as the output."""
         self.acts = np.ascontiguousarray(values, self.dtype)
         if self.acts.ndim != 2 or len(self.acts) not in self.rows:
@@ -40,8 +43,6 @@ class Neuron(Layer):
         The only consumer of a logistic neuron, if it is a cost.crossent2: then backward, given no gradient, goes
         through both at once.
     """
-
-    fused_cost = None
 
     def _kind(self):
         """The neuron, in the variant that the switches ask for."""
@@ -256,7 +257,7 @@ class EltMax(Layer):
         return grads
 
 
-LAYERS = {
+LAYERS: dict[str, type[Layer]] = {
     "data": Data,
     "conv": Conv,
     "local": Local,

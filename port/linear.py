@@ -7,13 +7,15 @@ Weights may lie in memory in C or Fortran order and are never copied.
 import numpy as np
 
 from . import _gemm
-from .checks import floats, require, shaped
+from .checks import Array, floats, require, shaped
 from .threads import single_threaded_blas, threads_for
 
 BLOCK = 128  # units of the longer side that one thread works on at a time
 
 
-def fc_forward(inputs, weights, biases, out=None, accumulate=False):
+def fc_forward(
+    inputs: Array, weights: Array, biases: Array | None, out: Array | None = None, accumulate: bool = False
+) -> Array:
     """acts = weightsᵀ inputs + biases; O×N = (O×I)(I×N).
 
     Parameters
@@ -52,7 +54,7 @@ def fc_forward(inputs, weights, biases, out=None, accumulate=False):
     return out
 
 
-def fc_backward_inputs(grads, weights):
+def fc_backward_inputs(grads: Array, weights: Array) -> Array:
     """Gradient with respect to the inputs: weights grads; I×N = (I×O)(O×N).
 
     Parameters
@@ -73,7 +75,9 @@ def fc_backward_inputs(grads, weights):
     return out
 
 
-def fc_backward_weights(inputs, grads, out, scale_out=0.0, scale_new=1.0):
+def fc_backward_weights(
+    inputs: Array, grads: Array, out: Array, scale_out: float = 0.0, scale_new: float = 1.0
+) -> Array:
     """out = scale_out * out + scale_new * inputs gradsᵀ, in place; I×O = (I×N)(N×O).
 
     With out = Δ, scale_out = momentum and scale_new = rate/images this is the direct route of the weight update.
@@ -107,7 +111,7 @@ def fc_backward_weights(inputs, grads, out, scale_out=0.0, scale_new=1.0):
     return out
 
 
-def fc_backward_biases(grads):
+def fc_backward_biases(grads: Array) -> Array:
     """Gradient with respect to the biases, summed over the images: (O, N) -> (1, O)."""
     return floats("fc_backward_biases: grads", grads, 2).sum(axis=1)[np.newaxis]
 

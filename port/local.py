@@ -8,12 +8,23 @@ matrices, and for each module and group F/groups x N = (F/groups x KSS)(KSS x N)
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .checks import check_modules, conv_geometry, require, shaped, square
+from .checks import Array, check_modules, conv_geometry, require, shaped, square
 from .conv import conv_backward_biases
 from .threads import single_threaded_blas
 
 
-def local_forward(images, filters, biases, *, filter_size, padding, stride, groups=1, modules=None, out=None):
+def local_forward(
+    images: Array,
+    filters: Array,
+    biases: Array | None,
+    *,
+    filter_size: int,
+    padding: int,
+    stride: int,
+    groups: int = 1,
+    modules: int | None = None,
+    out: Array | None = None,
+) -> Array:
     """Convolve with a filter bank per module.
 
     Parameters
@@ -60,7 +71,18 @@ def local_forward(images, filters, biases, *, filter_size, padding, stride, grou
     return out
 
 
-def local_backward_images(grads, filters, *, channels, img_size, filter_size, padding, stride, groups=1, modules=None):
+def local_backward_images(
+    grads: Array,
+    filters: Array,
+    *,
+    channels: int,
+    img_size: int,
+    filter_size: int,
+    padding: int,
+    stride: int,
+    groups: int = 1,
+    modules: int | None = None,
+) -> Array:
     """Gradient with respect to the images: the adjoint of `local_forward` in its images.
 
     Parameters
@@ -92,8 +114,18 @@ def local_backward_images(grads, filters, *, channels, img_size, filter_size, pa
 
 
 def local_backward_filters(
-    images, grads, *, filter_size, padding, stride, groups=1, modules=None, out=None, scale_out=0.0, scale_new=1.0
-):
+    images: Array,
+    grads: Array,
+    *,
+    filter_size: int,
+    padding: int,
+    stride: int,
+    groups: int = 1,
+    modules: int | None = None,
+    out: Array | None = None,
+    scale_out: float = 0.0,
+    scale_new: float = 1.0,
+) -> Array:
     """out = scale_out * out + scale_new * gradient with respect to the filters, summed over the images.
 
     With out = Δ, scale_out = momentum and scale_new = rate/images this is the direct route of the weight update.
@@ -131,7 +163,7 @@ def local_backward_filters(
     return out
 
 
-def local_backward_biases(grads):
+def local_backward_biases(grads: Array) -> Array:
     """Gradient with respect to the biases, summed over the images: (F, M, M, N) -> (F*M*M, 1)."""
     return conv_backward_biases(grads, shared=False)
 

@@ -4,15 +4,17 @@ A set S of exactly K classes has the probability Π exp(e_i) / Z over its member
 Everything is computed in float64, in log space, class after class for all images at once, in O(classes * K) steps.
 """
 
+from collections.abc import Callable
 from functools import reduce
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .checks import floats, require
+from .checks import Array, floats, require
 from .costs import label_positions, rank_errors
 
 
-def add_logs_roughly(a, b):
+def add_logs_roughly(a: Array, b: Array) -> Array:
     """log(e^a + e^b) with the short cuts of the release.
 
     The larger one where they are more than 15 apart, and the larger one plus e^-d where d, their distance, is more
@@ -23,7 +25,9 @@ def add_logs_roughly(a, b):
     return top + np.where(distance > 15, 0, np.where(distance > 5, np.exp(-distance), np.log1p(np.exp(-distance))))
 
 
-def msm_marginals(energies, size, labels=None, add=np.logaddexp):
+def msm_marginals(
+    energies: Array, size: int, labels: ArrayLike | None = None, add: Callable[[Array, Array], Array] = np.logaddexp
+) -> Array:
     """Probability of every class to be in the set.
 
     Parameters
@@ -66,7 +70,9 @@ def msm_marginals(energies, size, labels=None, add=np.logaddexp):
     return np.exp(logs)
 
 
-def msm_cost(labels, energies, size, add=np.logaddexp):
+def msm_cost(
+    labels: ArrayLike, energies: Array, size: int, add: Callable[[Array, Array], Array] = np.logaddexp
+) -> tuple[Array, Array]:
     """The three numbers of cost.msm, and the marginals.
 
     Parameters
@@ -89,7 +95,14 @@ def msm_cost(labels, energies, size, add=np.logaddexp):
     return np.array([-logs.sum(), *rank_errors(np.asarray(energies), positions, size)]), marginals
 
 
-def msm_backward(labels, energies, marginals, size, coeff=1.0, add=np.logaddexp):
+def msm_backward(
+    labels: ArrayLike,
+    energies: Array,
+    marginals: Array,
+    size: int,
+    coeff: float = 1.0,
+    add: Callable[[Array, Array], Array] = np.logaddexp,
+) -> Array:
     """Gradient for the energies: coeff * (marginals with the label in the set - marginals), (classes, N)."""
     difference = msm_marginals(energies, size, labels, add) - marginals
     return (coeff * difference).astype(energies.dtype)

@@ -4,12 +4,17 @@ The objective is minus the weighted sum of the costs. All gradients are gradient
 along them.
 """
 
-import numpy as np
+from collections.abc import Iterable, Mapping
 
-from .config.ini import ConfigError
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .checks import Array
+from .config import ConfigError, LayerSpec, NetworkSpec
+from .conv_layers import Filtered
 from .graph import Graph
-from .layer import PASS_TYPES
-from .layers import LAYERS
+from .layer import PASS_TYPES, Layer, Normal
+from .layers import LAYERS, Data
 from .quirks import positions
 from .weight_layers import Weighted
 
@@ -51,7 +56,17 @@ class Network:
         The spec has no parameters.
     """
 
-    def __init__(self, spec, dtype=np.float32, seed=0, *, quantise=False, update_every=1, minibatch=None, quirks=None):
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        dtype: DTypeLike = np.float32,
+        seed: int | np.random.Generator = 0,
+        *,
+        quantise: bool = False,
+        update_every: int = 1,
+        minibatch: int | None = None,
+        quirks: Mapping[str, bool] | None = None,
+    ) -> None:
         if not spec.has_params:
             raise ConfigError("the network has no parameters", hint="give load_network the layer-parameter file too")
         if update_every < 1 or (update_every > 1 and not minibatch):
@@ -64,30 +79,32 @@ class Network:
         self.weighted = [layer for layer in self.layers.values() if isinstance(layer, Weighted)]
         for top, cost in self.graph.fused.items():
             self.layers[top].fused_cost = self.layers[cost]
+        named = {layer.spec.name: layer for layer in self.weighted}
         for layer in self.weighted:
-            self._share(layer)
-            layer.cases = update_every * minibatch if update_every > 1 else None
-        for layer in self.layers.values():
-            layer.quirks = self.quirks
-            if layer.spec.type == "rscale" and (below := self.layers[layer.spec.inputs[0]]).spec.type == "data":
-                below.rows.add(layer.spec.outputs)  # views come at their final size
-        self._rounded, self._sent = {}, {}
+            self._share(layer, named)
+            layer.cases = update_every * minibatch if minibatch and update_every > 1 else None
+        for each in self.layers.values():
+            each.quirks = self.quirks
+            if each.spec.type == "rscale" and isinstance(below := self.layers[each.spec.inputs[0]], Data):
+                below.rows.add(each.spec.outputs)  # views come at their final size
+        self._rounded: dict[str, Array] = {}
+        self._sent: dict[str, dict[int, Array]] = {}
 
-    def set_quirk(self, name, on):
+    def set_quirk(self, name: str, on: bool) -> None:
         """Turn a switch; ValueError if there is none of that name."""
         self.quirks.update(positions({**self.quirks, name: on}))
 
-    def _share(self, layer):
+    def _share(self, layer: Weighted, named: Mapping[str, Weighted]) -> None:
         """Give a layer the matrices, and the sparse connections, that it takes from others or from itself."""
         sources = zip(layer.spec["weightSourceLayers"], layer.spec["weightSourceMatrixIndices"], strict=True)
         for i, (name, index) in enumerate(sources):
             if name:
-                source = self.layers[name]
+                source = named[name]
                 layer.share(i, source.parameters[index])
-                if hasattr(layer, "filter_conns"):
+                if isinstance(layer, Filtered) and isinstance(source, Filtered):
                     layer.filter_conns[i] = source.filter_conns[index]
 
-    def initialise(self, rng, ignore_functions=False):
+    def initialise(self, rng: np.random.Generator, ignore_functions: bool = False) -> None:
         """Draw all weights in definition order: N(0, initW²), biases initB, Δ = 0.
 
         Parameters
@@ -109,7 +126,9 @@ class Network:
                 raise layer.spec.error("its weights come from an earlier checkpoint", key=named[0], hint=hint)
             layer.initialise(rng)
 
-    def forward(self, data, pass_type="train", noise=None):
+    def forward(
+        self, data: Mapping[str, Array], pass_type: str = "train", noise: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
         """One forward pass.
 
         Parameters
@@ -124,12 +143,12 @@ class Network:
         Returns
         -------
         dict of str to ndarray
-            The numbers every cost layer reports, float64 sums over the images.
+            The numbers that each cost layer reports, float64 sums over the images.
         """
         if pass_type not in PASS_TYPES:
             raise ValueError(f"forward: expected a pass type of {PASS_TYPES}, actual {pass_type!r}")
         for name, layer in self.layers.items():
-            if layer.spec.type == "data":
+            if isinstance(layer, Data):
                 if name not in data:
                     raise ValueError(f"no values for the data layer {name}; hint: forward({{{name!r}: array, ...}})")
                 layer.feed(data[name])
@@ -137,7 +156,9 @@ class Network:
                 self.forward_layer(name, pass_type, (noise or {}).get(name))
         return {name: layer.cost for name, layer in self.layers.items() if layer.cost is not None}
 
-    def forward_views(self, views, noise=None):
+    def forward_views(
+        self, views: Iterable[Mapping[str, Array]], noise: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
         """Test several views of the same images: cost.logreg averages their probabilities.
 
         Parameters
@@ -157,7 +178,7 @@ class Network:
         passes = ["first_view", *middle, "last_view"] if len(views) > 1 else ["test"]
         return [self.forward(view, kind, noise) for view, kind in zip(views, passes, strict=True)][-1]
 
-    def forward_layer(self, name, pass_type="train", noise=None):
+    def forward_layer(self, name: str, pass_type: str = "train", noise: Array | None = None) -> Array | None:
         """Run one layer forward from the outputs of the layers below."""
         layer = self.layers[name]
         if self.update_every == 1:
@@ -167,7 +188,7 @@ class Network:
         self._sent.pop(name, None)
         return found
 
-    def backward(self, progress=0.0, normal=None):
+    def backward(self, progress: float = 0.0, normal: Normal | None = None) -> None:
         """The backward pass, costs first.
 
         Parameters
@@ -188,7 +209,7 @@ class Network:
                 self.backward_layer(name, progress, normal)
         self.passes += not checking
 
-    def _has_gradient(self, name):
+    def _has_gradient(self, name: str) -> bool:
         """Whether a layer takes part in the backward pass, now that those above it have run."""
         graph = self.graph
         if name not in graph.produces or name not in graph.wants_gradient or name in graph.fused.values():
@@ -196,7 +217,7 @@ class Network:
         begins = self.layers[name].cost is not None or name in graph.fused
         return begins or self.layers[name].acts_grad is not None or name in self._sent
 
-    def backward_layer(self, name, progress=0.0, normal=None):
+    def backward_layer(self, name: str, progress: float = 0.0, normal: Normal | None = None) -> None:
         """Run one layer backward from its own ``acts_grad`` and add to that of the layers below: first writes."""
         layer = self.layers[name]
         total = self.received(name)
@@ -211,33 +232,35 @@ class Network:
             else:
                 self.layers[source].acts_grad = _added(layer, i, self.layers[source].acts_grad, grads)
 
-    def received(self, name):
+    def received(self, name: str) -> Array | None:
         """The gradient of a layer's output, as far as the layers above have sent it; None if none has."""
         total = self.layers[name].acts_grad
         for part in self._sent.get(name, {}).values():
             total = half(part) if total is None else total + half(part)
         return total
 
-    def _remote(self, source, reader, quantiser):
+    def _remote(self, source: str, reader: str, quantiser: str) -> bool:
         """Whether what goes between two layers is rounded on its way."""
         below, above = self.layers[source].spec, self.layers[reader].spec
         rounds = self.quantise and below.type != "data" and below[quantiser]["type"] == "half"
         return rounds and _device(below) != _device(above)
 
-    def _seen(self, source, reader):
+    def _seen(self, source: str, reader: str) -> Array:
         """The output of a layer as another layer sees it."""
         acts = self.layers[source].acts
+        if acts is None:
+            raise ValueError(f"{reader}: expected an output of {source}, actual none; hint: run {source} forward first")
         if not self._remote(source, reader, "quantF"):
             return acts
         if source not in self._rounded:
             self._rounded[source] = half(acts)
         return self._rounded[source]
 
-    def wanted(self, name):
+    def wanted(self, name: str) -> list[bool]:
         """Which inputs of a layer want a gradient."""
         return [source in self.graph.wants_gradient for source in self.layers[name].spec.inputs]
 
-    def sum_grad(self, parts):
+    def sum_grad(self, parts: Iterable[tuple[str, int, Array | None]]) -> Array | None:
         """The gradient of an output read by several layers, as `backward` accumulates it.
 
         Parameters
@@ -249,12 +272,15 @@ class Network:
         -------
         ndarray, (units, N)
         """
-        total, sent = None, {}
+        total: Array | None = None
+        sent: dict[int, Array] = {}
         for name, i, acts_grad in parts:
             layer = self.layers[name]
             only = [k == i for k in range(len(layer.spec.inputs))]
             acts_grad = None if acts_grad is None else np.ascontiguousarray(acts_grad, layer.dtype)
             grads = layer.inputs_grad(acts_grad, only)[i]
+            if grads is None:
+                continue
             if self._remote(layer.spec.inputs[i], name, "quantB"):
                 sent[_device(layer.spec)] = _added(layer, i, sent.get(_device(layer.spec)), grads)
             else:
@@ -263,7 +289,7 @@ class Network:
             total = _add(total, half(part))
         return total
 
-    def update(self, progress=0.0, normal=None):
+    def update(self, progress: float = 0.0, normal: Normal | None = None) -> bool:
         """One update of every parameter that learns, if it is due; arguments as `Layer.update`.
 
         Returns
@@ -281,34 +307,34 @@ class Network:
                 layer.update_weights(progress, normal)  # weights that a layer with a cost above it shares
         return True
 
-    def seconds(self, name, step):
+    def seconds(self, name: str, step: str) -> float:
         """Wall seconds of the last ``forward``, ``backward`` or ``update`` of a layer."""
         return self.layers[name].seconds[step]
 
     @property
-    def total_cost(self):
+    def total_cost(self) -> float:
         """Sum of coefficient times first number over the cost layers, for all images of the last forward pass."""
-        priced = [layer for layer in self.layers.values() if layer.cost is not None]
-        return sum(layer.spec["coeff"] * layer.cost[0] for layer in priced)
+        priced = [(layer.spec["coeff"], layer.cost) for layer in self.layers.values() if layer.cost is not None]
+        return float(sum(coeff * cost[0] for coeff, cost in priced))
 
 
-def half(array):
+def half(array: Array) -> Array:
     """Rounded to IEEE half precision, to nearest even; beyond 65504 infinite (network-and-solver 11.2)."""
     with np.errstate(over="ignore"):
         return array.astype(np.float16).astype(array.dtype)
 
 
-def _device(spec):
+def _device(spec: LayerSpec) -> int:
     """Where a layer stood; an inherited -1 counts as 0."""
-    return max(spec["gpu"], 0)
+    return int(max(spec["gpu"], 0))
 
 
-def _added(layer, i, total, grads):
+def _added(layer: Layer, i: int, total: Array | None, grads: Array) -> Array:
     """What a layer makes of the sum of the contributions before its own; its own where there is none yet."""
     return grads if total is None else layer.add_grad(i, total, grads)
 
 
-def _add(total, grads):
+def _add(total: Array | None, grads: Array) -> Array:
     """total + grads; `grads` itself where there is no total yet."""
     if total is None:
         return grads

@@ -4,14 +4,16 @@ Each kind of neuron is a pair of functions of its own; the two public ones look 
 1, so infinite and NaN gradients are not masked.
 """
 
+from typing import Any
+
 import numpy as np
 
 from . import _loops
-from .checks import OperandError, floats, require, shaped
+from .checks import Array, OperandError, floats, require, shaped
 from .threads import VALUE, threads_for
 
 
-def neuron_forward(kind, x, **params):
+def neuron_forward(kind: str, x: Array, **params: Any) -> Array:
     """Apply a neuron.
 
     Parameters
@@ -38,7 +40,7 @@ def neuron_forward(kind, x, **params):
     return forward(floats("neuron_forward: x", x), **params)
 
 
-def neuron_backward(kind, x, y, grads, **params):
+def neuron_backward(kind: str, x: Array, y: Array, grads: Array, **params: Any) -> Array:
     """Gradient with respect to the neuron's input.
 
     Parameters

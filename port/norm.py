@@ -19,12 +19,12 @@ the work across channels, a thread a block of columns. Both form each sum afresh
 import numpy as np
 
 from . import _loops
-from .checks import require, shaped, square
+from .checks import Array, require, shaped, square
 from .pool import avg_pool_backward, avg_pool_forward
 from .threads import VALUE, threads_for
 
 
-def rnorm_forward(images, *, size, scale, power):
+def rnorm_forward(images: Array, *, size: int, scale: float, power: float) -> tuple[Array, Array]:
     """Normalise each value by its neighbours in the same channel: images * (1 + scale Σ images²)**-power.
 
     Parameters
@@ -50,7 +50,7 @@ def rnorm_forward(images, *, size, scale, power):
     return _normalise("rnorm_forward", images, images, size, scale, power)
 
 
-def cnorm_forward(images, *, size, scale, power):
+def cnorm_forward(images: Array, *, size: int, scale: float, power: float) -> tuple[Array, Array, Array]:
     """Divide each value by the contrast of its window: images * (1 + scale Σ diffs²)**-power.
 
     diffs are the differences of all values from the means of their own windows; the numerator holds the images
@@ -71,7 +71,9 @@ def cnorm_forward(images, *, size, scale, power):
     return *_normalise("cnorm_forward", images, diffs, size, scale, power), diffs
 
 
-def cmrnorm_forward(images, *, size, scale, power, min_div=1.0, blocked=False):
+def cmrnorm_forward(
+    images: Array, *, size: int, scale: float, power: float, min_div: float = 1.0, blocked: bool = False
+) -> tuple[Array, Array]:
     """Normalise each value by its neighbours in other channels.
 
     Parameters
@@ -102,7 +104,9 @@ def cmrnorm_forward(images, *, size, scale, power, min_div=1.0, blocked=False):
     return acts, denoms
 
 
-def rnorm_backward(images, acts, denoms, grads, *, size, scale, power):
+def rnorm_backward(
+    images: Array, acts: Array, denoms: Array, grads: Array, *, size: int, scale: float, power: float
+) -> Array:
     """Gradient of `rnorm_forward`.
 
     The sum runs over the pixels whose windows contain this one, the mirrored window::
@@ -132,7 +136,17 @@ def rnorm_backward(images, acts, denoms, grads, *, size, scale, power):
     return dimages
 
 
-def cnorm_backward(diffs, acts, denoms, grads, *, size, scale, power, fixed_means=False):
+def cnorm_backward(
+    diffs: Array,
+    acts: Array,
+    denoms: Array,
+    grads: Array,
+    *,
+    size: int,
+    scale: float,
+    power: float,
+    fixed_means: bool = False,
+) -> Array:
     """Gradient of `cnorm_forward`.
 
     Parameters
@@ -156,7 +170,17 @@ def cnorm_backward(diffs, acts, denoms, grads, *, size, scale, power, fixed_mean
     return grads * denoms**-power + (of_diffs - of_means)
 
 
-def cmrnorm_backward(images, acts, denoms, grads, *, size, scale, power, blocked=False):
+def cmrnorm_backward(
+    images: Array,
+    acts: Array,
+    denoms: Array,
+    grads: Array,
+    *,
+    size: int,
+    scale: float,
+    power: float,
+    blocked: bool = False,
+) -> Array:
     """Gradient of `cmrnorm_forward`: the formula of `rnorm_backward`, summed over the mirrored window of channels.
 
     Parameters
@@ -183,7 +207,7 @@ def cmrnorm_backward(images, acts, denoms, grads, *, size, scale, power, blocked
     return dimages
 
 
-def window_sums(values, size, mirrored=False):
+def window_sums(values: Array, size: int, mirrored: bool = False) -> Array:
     """Sum over the clipped window of pixels of each pixel; `mirrored`: over the pixels whose windows contain it.
 
     Parameters

@@ -5,8 +5,9 @@ Weights that layers share are one `Parameter` in the lists of all of them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+from .checks import Array
 
 
 @dataclass(eq=False)
@@ -31,26 +32,26 @@ class Parameter:
         Δ before the first gradient since the last update, where further ones are to replace it.
     """
 
-    values: np.ndarray
-    inc: np.ndarray
+    values: Array
+    inc: Array
     base: float
     mom: float
     direct: bool = False
-    grad: np.ndarray | None = None
+    grad: Array | None = None
     contributions: int = 0
-    mean: np.ndarray | None = None
-    square: np.ndarray | None = None
-    before: np.ndarray | None = None
+    mean: Array | None = None
+    square: Array | None = None
+    before: Array | None = None
 
-    def collect(self, grads):
+    def collect(self, grads: Array) -> None:
         """Take a gradient: the first since the last update replaces G, further ones add to it."""
-        if self.contributions:
+        if self.contributions and self.grad is not None:
             self.grad += grads
         else:
             self.grad = grads
         self.contributions += 1
 
-    def collect_into(self, replace=False):
+    def collect_into(self, replace: bool = False) -> tuple[Array, float]:
         """For the direct route: (Δ, the factor it must be scaled by before the next gradient is added).
 
         With `replace` a gradient takes the place of earlier ones, as in the code of 2011.
@@ -63,17 +64,17 @@ class Parameter:
         return self.inc, self.mom if self.contributions == 1 or replace else 1.0
 
 
-class Field(Sequence):
+class Field(Sequence[Any]):
     """One attribute of every parameter in a list, as a list whose entries can be set."""
 
-    def __init__(self, parameters, name):
+    def __init__(self, parameters: Sequence[Parameter], name: str) -> None:
         self._parameters, self._name = parameters, name
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._parameters)
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: Any) -> Any:
         return getattr(self._parameters[i], self._name)
 
-    def __setitem__(self, i, array):
+    def __setitem__(self, i: int, array: Array) -> None:
         setattr(self._parameters[i], self._name, array)

@@ -13,12 +13,12 @@ channel; the other functions work in NumPy, one place of the window at a time (`
 import numpy as np
 
 from . import _loops
-from .checks import require, shaped, square
+from .checks import Array, require, shaped, square
 from .config.geometry import pool_outputs
 from .threads import VALUE, threads_for
 
 
-def max_pool_forward(images, *, size, stride, start=0, outputs=None):
+def max_pool_forward(images: Array, *, size: int, stride: int, start: int = 0, outputs: int | None = None) -> Array:
     """Maximum of each window. A window that is empty, or has no value above -2e38, gives -2e38; a NaN never wins.
 
     Parameters
@@ -47,7 +47,7 @@ def max_pool_forward(images, *, size, stride, start=0, outputs=None):
     return acts
 
 
-def maxabs_pool_forward(images, *, size, stride, start=0, outputs=None):
+def maxabs_pool_forward(images: Array, *, size: int, stride: int, start: int = 0, outputs: int | None = None) -> Array:
     """The value of largest magnitude in each window, with its sign; parameters as in `max_pool_forward`.
 
     The search starts from 0. Of equal magnitudes the last in scan order (rows from the top, each from left to right)
@@ -62,7 +62,9 @@ def maxabs_pool_forward(images, *, size, stride, start=0, outputs=None):
     return acts
 
 
-def avg_pool_forward(images, *, size, stride, start=0, outputs=None, whole=False):
+def avg_pool_forward(
+    images: Array, *, size: int, stride: int, start: int = 0, outputs: int | None = None, whole: bool = False
+) -> Array:
     """Sum of each window divided by the number of its pixels inside the image; with `whole`, divided by size².
 
     The other parameters are those of `max_pool_forward`.
@@ -82,7 +84,9 @@ def avg_pool_forward(images, *, size, stride, start=0, outputs=None, whole=False
     return acts * _share_inside(pool, images.dtype) if whole else acts
 
 
-def rand_pool_choose(images, uniforms, *, size, stride, start=0, outputs=None):
+def rand_pool_choose(
+    images: Array, uniforms: Array, *, size: int, stride: int, start: int = 0, outputs: int | None = None
+) -> Array:
     """Choose one pixel of each window at random.
 
     The law is this project's, since the release's law is not known: the probability of a pixel is proportional to its
@@ -121,7 +125,7 @@ def rand_pool_choose(images, uniforms, *, size, stride, start=0, outputs=None):
     return np.minimum(chosen, area.astype(np.intp) - 1)
 
 
-def rand_pool_forward(images, chosen, *, size, stride, start=0):
+def rand_pool_forward(images: Array, chosen: Array, *, size: int, stride: int, start: int = 0) -> Array:
     """The chosen pixel of each window.
 
     Parameters
@@ -150,7 +154,7 @@ def rand_pool_forward(images, chosen, *, size, stride, start=0):
     return acts
 
 
-def max_pool_backward(images, acts, grads, *, size, stride, start=0):
+def max_pool_backward(images: Array, acts: Array, grads: Array, *, size: int, stride: int, start: int = 0) -> Array:
     """Gradient of `max_pool_forward`: every pixel equal to its window's maximum gets the window's whole gradient.
 
     Parameters
@@ -176,7 +180,7 @@ def max_pool_backward(images, acts, grads, *, size, stride, start=0):
     return dimages
 
 
-def first_pool_backward(images, acts, grads, *, size, stride, start=0):
+def first_pool_backward(images: Array, acts: Array, grads: Array, *, size: int, stride: int, start: int = 0) -> Array:
     """Gradient of `max_pool_forward`, of equal pixels given to the first in scan order alone.
 
     Parameters and result as in `max_pool_backward`.
@@ -194,7 +198,9 @@ def first_pool_backward(images, acts, grads, *, size, stride, start=0):
     return dimages
 
 
-def avg_pool_backward(grads, *, img_size, size, stride, start=0, whole=False):
+def avg_pool_backward(
+    grads: Array, *, img_size: int, size: int, stride: int, start: int = 0, whole: bool = False
+) -> Array:
     """Gradient of `avg_pool_forward`: each pixel of a window gets the window's gradient divided by its clipped area.
 
     Parameters

@@ -5,6 +5,7 @@ default too, so that it runs the same network. The names are those of the projec
 paragraph (docs/quirks.md).
 """
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 DEFECTS = (
@@ -40,7 +41,7 @@ DEFAULTS = MappingProxyType({**dict.fromkeys(DEFECTS, False), **dict.fromkeys(CO
 """Where each switch stands unless told otherwise."""
 
 
-def positions(given=None):
+def positions(given: Mapping[str, bool] | None = None) -> dict[str, bool]:
     """All switches as a dict, with some of them set.
 
     Parameters

@@ -4,14 +4,18 @@ Signs are historical: gradients are those of minus the cost, and weights move al
 """
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+
+from .checks import Array
 
 SUPER_MOMENTUM = 0.9
 CHUNK = 1 << 15  # values per piece: the pieces of all operands stay in the processor's second-level cache
 
 
-def rate(schedule, base, progress, normal=None):
+def rate(schedule: Mapping[str, Any], base: float, progress: float, normal: Callable[[], float] | None = None) -> float:
     """The learning rate at a point of the training.
 
     Parameters
@@ -58,7 +62,17 @@ def _stairs(target, steps, progress, halfway):
     return target ** (-step / (steps - 1))
 
 
-def update(values, inc, grads=None, *, eps=0.0, mom=0.0, decay=0.0, step=1.0, decoupled=False):
+def update(
+    values: Array,
+    inc: Array,
+    grads: Array | None = None,
+    *,
+    eps: float = 0.0,
+    mom: float = 0.0,
+    decay: float = 0.0,
+    step: float = 1.0,
+    decoupled: bool = False,
+) -> None:
     """One step, in place and in one pass over memory: Δ ← μΔ + εG, Δ ← Δ − λεW, W ← W + Δ.
 
     Without `grads` the first part has been done during the backward pass (the direct route of fc layers) and Δ only
@@ -94,7 +108,20 @@ def update(values, inc, grads=None, *, eps=0.0, mom=0.0, decay=0.0, step=1.0, de
         w += d if step == 1 else np.multiply(d, step, out=term)
 
 
-def super_update(values, inc, grads, mean, square, *, eps, mom, decay, floor, squared=True, **more):
+def super_update(
+    values: Array,
+    inc: Array,
+    grads: Array,
+    mean: Array,
+    square: Array,
+    *,
+    eps: float,
+    mom: float,
+    decay: float,
+    floor: float,
+    squared: bool = True,
+    **more: Any,
+) -> None:
     """One step of a layer with ``superEps`` (8.6), in place.
 
     A ← μA + (1−μ)G, Q ← μQ + (1−μ)G², Δ ← 0.9Δ + εG/√(Q − A² + floor), then Δ ← Δ − λεW, W ← W + Δ as in `update`.
@@ -130,7 +157,7 @@ def _flat(array, like):
     return turned.reshape(-1)
 
 
-def bound_norms(weights, radius, like_first=False):
+def bound_norms(weights: Array, radius: float, like_first: bool = False) -> None:
     """wball (8.4): scale every column down to norm `radius`, in place.
 
     Parameters
@@ -147,7 +174,7 @@ def bound_norms(weights, radius, like_first=False):
         weights *= factors[0] if like_first else factors
 
 
-def blocks_of_filters(count):
+def blocks_of_filters(count: int) -> list[slice]:
     """The filters that the release's blocks of threads bound one after the other: a list of slices.
 
     A block handles 1, 2 or 4 times 32 filters, but the next one begins 32 filters further on.
@@ -157,7 +184,7 @@ def blocks_of_filters(count):
     return [slice(width * k, width * (k + per_thread)) for k in range(count // (width * per_thread))]
 
 
-def bound_contrast(weights, low, high):
+def bound_contrast(weights: Array, low: float, high: float) -> None:
     """wcNormMin, wcNormMax (8.5): scale every filter so that its contrast lies in [low, high], in place.
 
     The contrast of a filter of F rows is √Σ(w − mean)² / F; constant filters are left alone.

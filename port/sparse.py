@@ -6,11 +6,12 @@ channels that the table names turns a sparse layer into one with dense groups.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .checks import floats, require
+from .checks import Array, floats, require
 
 
-def draw_connections(rng, channels, over_sample):
+def draw_connections(rng: np.random.Generator, channels: int, over_sample: int) -> Array:
     """A random table.
 
     Parameters
@@ -26,7 +27,7 @@ def draw_connections(rng, channels, over_sample):
     return np.concatenate([rng.permutation(channels) for _ in range(over_sample)])
 
 
-def check_connections(connections, channels, over_sample):
+def check_connections(connections: ArrayLike, channels: int, over_sample: int) -> Array:
     """The table as an array.
 
     Raises
@@ -43,12 +44,12 @@ def check_connections(connections, channels, over_sample):
     return table
 
 
-def gather(images, connections):
+def gather(images: Array, connections: Array) -> Array:
     """The channels in the order of the table: (C, I, I, N) -> (over_sample * C, I, I, N)."""
     return floats("gather: images", images, 4)[connections]
 
 
-def scatter(grads, connections, channels):
+def scatter(grads: Array, connections: Array, channels: int) -> Array:
     """Gradient of `gather`: the sum over all uses of a channel, (over_sample * C, I, I, N) -> (C, I, I, N)."""
     grads = floats("scatter: grads", grads, 4)
     out = np.zeros((channels, *grads.shape[1:]), grads.dtype)

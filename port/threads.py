@@ -11,6 +11,7 @@ as another program wants it too.
 
 import os
 from functools import cache
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
@@ -20,12 +21,12 @@ from ._loops import has_openmp
 GRAIN = 2**19  # multiply-adds that are worth a thread
 VALUE = 8  # multiply-adds that take about as long as reading and writing a value
 
-_setting = {"threads": None, "forked": False}
+_setting: dict[str, Any] = {"threads": None, "forked": False}
 if hasattr(os, "register_at_fork"):  # OpenMP's threads stay with the parent, and a child would wait for them
     os.register_at_fork(after_in_child=lambda: _setting.update(forked=True))
 
 
-def get_threads():
+def get_threads() -> int:
     """Number of threads in use; by default OMP_NUM_THREADS or the number of processors this process may run on.
 
     In a process that ``os.fork`` has made it is one.
@@ -33,7 +34,7 @@ def get_threads():
     return 1 if _setting["forked"] else _setting["threads"] or _default_threads()
 
 
-def set_threads(threads):
+def set_threads(threads: int | None) -> None:
     """Use this many threads from now on; None: the default. Without OpenMP it is always one.
 
     Raises
@@ -46,18 +47,18 @@ def set_threads(threads):
     _setting["threads"] = threads if has_openmp() else None
 
 
-def threads_for(work):
+def threads_for(work: int) -> int:
     """Number of threads for so many multiply-adds: fewer than `get_threads` if they would not pay."""
     return max(1, min(get_threads(), work // GRAIN))
 
 
-def single_threaded_blas():
+def single_threaded_blas() -> Any:
     """Context in which every loaded BLAS library runs on one thread; afterwards it has its threads back."""
     return _controller().limit(limits=1, user_api="blas")
 
 
 @cache
-def _default_threads():
+def _default_threads() -> int:
     if not has_openmp():
         return 1
     words = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
@@ -67,5 +68,5 @@ def _default_threads():
 
 
 @cache
-def _controller():
+def _controller() -> Any:
     return ThreadpoolController()

@@ -7,7 +7,7 @@ a treefc layer is an fc layer with the weights of the leaves.
 
 import numpy as np
 
-from .checks import floats, require
+from .checks import Array, floats, require
 
 
 class TreeShape:
@@ -43,7 +43,7 @@ class TreeShape:
             np.add.at(self.leaves, parents, self.leaves[nodes])
 
 
-def tree_weights(offsets, shape):
+def tree_weights(offsets: Array, shape: TreeShape) -> Array:
     """Weights of the leaves: e_root = w_root, e_child = e_parent + w_child.
 
     Parameters
@@ -68,7 +68,7 @@ def tree_weights(offsets, shape):
     return effective[:, : shape.classes]
 
 
-def tree_backward(grads, shape):
+def tree_backward(grads: Array, shape: TreeShape) -> Array:
     """Gradient of `tree_weights`: a leaf's own, and for every other node the sum over its children.
 
     Parameters
@@ -88,7 +88,9 @@ def tree_backward(grads, shape):
     return out
 
 
-def tree_update(offsets, inc, grads, shape, *, eps, mom, decay):
+def tree_update(
+    offsets: Array, inc: Array, grads: Array, shape: TreeShape, *, eps: float, mom: float, decay: float
+) -> None:
     """One step, in place: Δ ← μΔ + (ε/n)(G − (λ/n)W), W ← W + Δ, with n the number of leaves under the node.
 
     Parameters

@@ -1,9 +1,12 @@
 """Layers with weights: what they have in common, and the kinds whose weights are not convolved: fc and treefc."""
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from . import linear, solver, tree
-from .layer import Layer
+from .checks import Array
+from .config import LayerSpec
+from .layer import Layer, Normal
 from .parameters import Field, Parameter
 
 
@@ -28,7 +31,7 @@ class Weighted(Layer):
     direct = False  # backward changes Δ itself, unless there is a superEps
     blocks = 1  # filter banks below each other in a weight matrix
 
-    def __init__(self, spec, dtype, rng):
+    def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
         super().__init__(spec, dtype, rng)
         self.super_eps = spec["superEps"]
         direct = self.direct and not self.super_eps > 0
@@ -39,7 +42,7 @@ class Weighted(Layer):
         self.owned = [True] * len(self.parameters)
         shape = spec["biasShape"]
         self.bias = Parameter(np.full(shape, spec["initB"], dtype), np.zeros(shape, dtype), spec["epsB"], spec["momB"])
-        self.cases = None
+        self.cases: int | None = None
 
     weights = property(lambda self: Field(self.parameters, "values"))
     weights_inc = property(lambda self: Field(self.parameters, "inc"))
@@ -48,15 +51,15 @@ class Weighted(Layer):
     biases_inc = property(lambda self: self.bias.inc, lambda self, array: setattr(self.bias, "inc", array))
     biases_grad = property(lambda self: self.bias.grad, lambda self, array: setattr(self.bias, "grad", array))
 
-    def share(self, i, parameter):
+    def share(self, i: int, parameter: Parameter) -> None:
         """Use another layer's matrix for input i (network-and-solver 8.3)."""
         self.parameters[i], self.owned[i] = parameter, False
 
-    def learns(self, i):
+    def learns(self, i: int) -> bool:
         """Whether weight matrix i collects gradients: the rates of this layer and of the owner are above 0."""
         return self.spec["epsW"][i] > 0 and self.parameters[i].base > 0
 
-    def initialise(self, rng):
+    def initialise(self, rng: np.random.Generator) -> None:
         """Own weights N(0, initW²), biases initB, Δ = 0 (config-format 13.1).
 
         The normals are drawn in double precision in row-major order.
@@ -68,16 +71,16 @@ class Weighted(Layer):
         self.biases[...] = self.spec["initB"]
         self.biases_inc[...] = 0
 
-    def forget_gradients(self):
+    def forget_gradients(self) -> None:
         """The next gradients start a new sum."""
         for parameter in (*self.parameters, self.bias):
             parameter.contributions = 0
 
-    def collected(self):
+    def collected(self) -> bool:
         """Whether gradients of the layer's own matrices wait for an update."""
         return any(own and one.contributions for own, one in zip(self.owned, self.parameters, strict=True))
 
-    def params_grad(self, acts_grad, progress=0.0, normal=None):
+    def params_grad(self, acts_grad: Array | None, progress: float = 0.0, normal: Normal | None = None) -> None:
         """Collect the gradients of the parameters that learn."""
         for i, parameter in enumerate(self.parameters):
             if not self.learns(i):
@@ -110,7 +113,7 @@ class Weighted(Layer):
         if self.spec["epsB"] > 0:
             self._step("biases_grad", self.bias, "schedB", progress, normal, 0.0)
 
-    def update_weights(self, progress=0.0, normal=None):
+    def update_weights(self, progress: float = 0.0, normal: Normal | None = None) -> None:
         """One step of the layer's own weight matrices, which others may share; arguments as `update`."""
         for i, parameter in enumerate(self.parameters):
             if self.owned[i] and parameter.base > 0:

@@ -5,8 +5,9 @@ tolerant rules of config-format 18. Nothing named in a file is ever imported or 
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -63,21 +64,21 @@ class LayerSpec:
     line: int
     tree: Tree | None = None
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: str) -> Any:
         return self.keys[key]
 
-    def __contains__(self, key):
+    def __contains__(self, key: str) -> bool:
         return key in self.keys
 
-    def get(self, key, default=None):
+    def get(self, key: str, default: Any = None) -> Any:
         """The value of `key`, or `default` where the layer type has no such value."""
         return self.keys.get(key, default)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """All values as a new dict of plain numbers, texts, lists and dicts."""
-        return _plain(self.keys)
+        return {key: _plain(item) for key, item in self.keys.items()}
 
-    def error(self, what, **facts):
+    def error(self, what: str, **facts: Any) -> ConfigError:
         """A ConfigError about this layer."""
         return ConfigError(what, file=self.file, line=self.line, layer=self.name, **facts)
 
@@ -103,24 +104,24 @@ class NetworkSpec:
     warnings: tuple[str, ...]
     tolerances: tuple[Tolerance, ...] = ()
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[LayerSpec]:
         return iter(self.layers)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> LayerSpec:
         for layer in self.layers:
             if layer.name == name:
                 return layer
         raise KeyError(name)
 
     @property
-    def parameter_count(self):
+    def parameter_count(self) -> int:
         """Number of weights and biases."""
         trained = [layer for layer in self.layers if "biasShape" in layer]
         shapes = [shape for layer in trained for shape in (*layer["weightShapes"], layer["biasShape"])]
         return sum(rows * columns for rows, columns in shapes)
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Nested mappings and tuples to new dicts and lists."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
@@ -128,17 +129,17 @@ def _plain(value):
 
 
 def load_network(
-    definition,
-    params=None,
+    definition: str | Path,
+    params: str | Path | None = None,
     *,
-    data_dims=None,
-    num_classes=None,
-    tree=None,
-    strict_2012=False,
-    salvage=False,
-    sched=False,
-    forward_only=False,
-):
+    data_dims: Sequence[int] | Mapping[int, int] | None = None,
+    num_classes: int | None = None,
+    tree: Tree | None = None,
+    strict_2012: bool = False,
+    salvage: bool = False,
+    sched: bool = False,
+    forward_only: bool = False,
+) -> NetworkSpec:
     """Read a layer-definition file and a layer-parameter file.
 
     Parameters
@@ -178,7 +179,8 @@ def load_network(
     sections, warnings = read_ini(contents, file, salvage)
     if not sections:
         raise ConfigError("has no layers", file=file, expected="sections [name] with type=...")
-    drafts, tolerances = {}, []
+    drafts: dict[str, Draft] = {}
+    tolerances: list[Tolerance] = []
     for section in sections.values():
         drafts[section.name] = _define(Draft(section, facts, warnings, tolerances), drafts)
     drafts = _detach_neurons(drafts)
@@ -193,7 +195,7 @@ def load_network(
     return NetworkSpec(layers, params is not None or forward_only, tuple(warnings), tuple(tolerances))
 
 
-def read_sections(definition, salvage=False):
+def read_sections(definition: str | Path, salvage: bool = False) -> dict[str, dict[str, str]]:
     """The options of a layer-definition file as they are written: dict of layer to dict of lower-case key to text.
 
     ``salvage`` is that of `load_network`.
@@ -207,7 +209,7 @@ def read_sections(definition, salvage=False):
     return {name: {key: option.text for key, option in section.options.items()} for name, section in sections.items()}
 
 
-def _define(draft, earlier):
+def _define(draft: Draft, earlier: dict[str, Draft]) -> Draft:
     """Parse one section of the definition file."""
     draft.name = draft.section.name
     draft.earlier = earlier
@@ -216,7 +218,8 @@ def _define(draft, earlier):
         expected=f"at most {MAX_NAME} bytes of printable characters, no comma, bracket, slash or blank at its ends",
     )  # fmt: skip
     option = draft.section.find("type")
-    draft.check(option is not None, "is missing", "type", expected="a line type=... in this section")
+    if option is None:
+        raise draft.error("is missing", "type", expected="a line type=... in this section")
     later = LAYER_TYPES_OF_2014.get(option.text)
     draft.check(later is None, "is a layer type of cuda-convnet2 (2014) only", "type", actual=option.text, hint=later)
     if option.text not in LAYER_TYPES:
@@ -239,16 +242,17 @@ def _define(draft, earlier):
     return draft
 
 
-def _is_name(name):
+def _is_name(name: str) -> bool:
     """Whether a layer can be called so: names are printed, listed in ``inputs`` and made parts of file names."""
     right = name.isprintable() and name == name.strip() and name not in (".", "..")
     return right and not set(name) & set(",[/\\") and len(name.encode()) <= MAX_NAME
 
 
-def _connect(draft, row):
+def _connect(draft: Draft, row: Any) -> None:
     """Inputs, device and neuron: what all layers but data have."""
     option = draft.section.find("inputs")
-    draft.check(option is not None, "is missing", "inputs", expected="a line inputs=... in this section")
+    if option is None:
+        raise draft.error("is missing", "inputs", expected="a line inputs=... in this section")
     names = [name.strip() for name in option.text.split(",")]
     fewest, most = row.inputs
     draft.check(
@@ -277,7 +281,7 @@ def _connect(draft, row):
         draft.values["neuron"] = neuron.text if neuron else ""
 
 
-def _warn_unknown(draft, section, keys):
+def _warn_unknown(draft: Draft, section: Section, keys: Iterable[str]) -> None:
     """Warn about options of a section that are neither in `keys` nor looked up by the layer type itself."""
     row = LAYER_TYPES[draft.type]
     known = {name.lower() for name in (*keys, *row.also)}
@@ -290,7 +294,7 @@ def _warn_unknown(draft, section, keys):
             draft.warnings.append(str(section.error(what, name)))
 
 
-def _detach_neurons(drafts):
+def _detach_neurons(drafts: dict[str, Draft]) -> dict[str, Draft]:
     """Give every ``neuron=`` a layer of its own, right after its source (section 8)."""
     taken, moved, result = set(drafts), {}, {}
     for draft in drafts.values():
@@ -306,12 +310,13 @@ def _detach_neurons(drafts):
     return result
 
 
-def _detached(source, taken):
+def _detached(source: Draft, taken: set[str]) -> Draft:
     """The neuron layer of a layer with ``neuron=``."""
     base = f"{source.name}_neuron"
     names = [base, *(f"{base}.{i}" for i in range(1, 100))]
     name = next((name for name in names if name not in taken), None)
-    source.check(name is not None, "no name is left for its neuron layer", "neuron", actual=base)
+    if name is None:
+        raise source.error("no name is left for its neuron layer", "neuron", actual=base)
     draft = Draft(source.section, source.facts, source.warnings, source.tolerances, name, "neuron", [source])
     neuron = source.convert(NEURON, source["neuron"], source.section)
     draft.values = {
@@ -323,7 +328,7 @@ def _detached(source, taken):
     return draft
 
 
-def _require_use(drafts):
+def _require_use(drafts: dict[str, Draft]) -> None:
     """Every layer but the costs must be an input of some layer."""
     used = {name for draft in drafts.values() for name in draft.values.get("inputs", ())}
     for draft in drafts.values():
@@ -333,14 +338,21 @@ def _require_use(drafts):
         )  # fmt: skip
 
 
-def _require_none(tolerances, drafts):
+def _require_none(tolerances: list[Tolerance], drafts: dict[str, Draft]) -> None:
     """Refuse the first thing that the parser of 2012 did not accept."""
     for found in tolerances:
         what = f"the parser of 2012 does not accept this: {found.meaning}"
         raise drafts[found.layer].error(what, found.key, actual=found.value, hint="leave strict_2012 off")
 
 
-def _add_params(drafts, params, warnings, salvage, sched, forward_only):
+def _add_params(
+    drafts: dict[str, Draft],
+    params: str | Path | None,
+    warnings: list[str],
+    salvage: bool,
+    sched: bool,
+    forward_only: bool,
+) -> None:
     """Read the parameter file and give every layer its section."""
     contents, file = ("", "no parameter file") if params is None else read_source(params)
     sections, more = read_ini(contents, file, salvage)
@@ -358,7 +370,7 @@ def _add_params(drafts, params, warnings, salvage, sched, forward_only):
             )  # fmt: skip
         if draft.params is not None:
             if row.weights:
-                rates.translate(draft, sched)
+                rates.translate(draft, draft.params, sched)
             draft.read(row.params, draft.params)
             _warn_unknown(draft, draft.params, [key.name for key in (*row.params, *QUANTISERS)])
         row.finish(draft)
@@ -368,13 +380,13 @@ def _add_params(drafts, params, warnings, salvage, sched, forward_only):
     warnings += [str(section.error("matches no layer and is ignored")) for section in unmatched]
 
 
-def _give_defaults(drafts, sections, file, warnings):
+def _give_defaults(drafts: dict[str, Draft], sections: dict[str, Section], file: str, warnings: list[str]) -> None:
     """Add what the forward pass can do without: sections and values that only learning or costs need."""
     left_out = set()
     for draft in drafts.values():
         needed = {key.name for key in LAYER_TYPES[draft.type].params if key.default is REQUIRED}
         if needed and needed <= set(FORWARD_DEFAULTS):
-            given = sections.setdefault(draft.name, Section(file, draft.name, None))
+            given = sections.setdefault(draft.name, Section(file, draft.name, 0))
             draft.defaults = FORWARD_DEFAULTS
             left_out |= {key for key in needed if not given.find(key)}
     if left_out:
@@ -382,7 +394,7 @@ def _give_defaults(drafts, sections, file, warnings):
         warnings.append(f"{file}: values that the forward pass does not need are missing; taken: {taken}")
 
 
-def _freeze(draft):
+def _freeze(draft: Draft) -> LayerSpec:
     """The finished, read-only layer."""
     for key in QUANTISERS:
         draft.values.setdefault(key.name, key.default)

@@ -3,28 +3,28 @@
 from math import isqrt
 
 
-def ceil_div(a, b):
+def ceil_div(a: int, b: int) -> int:
     """a/b rounded up, for integers with b > 0."""
     return -(-a // b)
 
 
-def square_side(values, channels):
+def square_side(values: int, channels: int) -> int:
     """Side S of square images with ``channels * S * S == values``, or 0 if there is none."""
     side = isqrt(values // channels)
     return side if channels * side * side == values else 0
 
 
-def conv_modules(img_size, filter_size, padding, stride):
+def conv_modules(img_size: int, filter_size: int, padding: int, stride: int) -> int:
     """Output side of a convolution: the last module may stick out over the right and bottom edge (ceil, not floor)."""
     return 1 + ceil_div(2 * padding + img_size - filter_size, stride)
 
 
-def pool_outputs(img_size, size, start, stride):
+def pool_outputs(img_size: int, size: int, start: int, stride: int) -> int:
     """Output side of a pooling layer; windows are clipped at the border, hence again ceil."""
     return ceil_div(img_size - start - size, stride) + 1
 
 
-def nailbed(img_size, stride):
+def nailbed(img_size: int, stride: int) -> tuple[int, int]:
     """(output side, first sampled row) of a bed of nails."""
     outputs = (img_size + stride - 1) // stride
     return outputs, (img_size - stride * (outputs - 1)) // 2

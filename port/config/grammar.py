@@ -7,6 +7,8 @@ the chapter config-format of the specification.
 
 import math
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 MAX_INT = 2**31
 MAX_DIGITS = 64
@@ -52,19 +54,19 @@ RATES_2014 = {
 INIT_FUNCTIONS = ("initw.makew", "initw.makeb", "initw.makec")
 
 
-def read_str(text):
+def read_str(text: str) -> str:
     """Any text."""
     return text
 
 
-def read_int(text):
+def read_int(text: str) -> int:
     """An integer of Python 2's ``int``, within 32 bits."""
     if not _INT.fullmatch(text) or not -MAX_INT < int(text) < MAX_INT:
         raise ValueError("an integer of at most 31 bits")
     return int(text)
 
 
-def read_float(text):
+def read_float(text: str) -> float:
     """A number that float32 can hold: 0, or a normal one."""
     value = float(text) if len(text) <= MAX_DIGITS and _FLOAT.fullmatch(text) else math.nan
     if value != 0 and not SMALLEST <= abs(value) <= LARGEST:
@@ -72,31 +74,31 @@ def read_float(text):
     return value
 
 
-def large_numbers(value):
+def large_numbers(value: object) -> list[float]:
     """The numbers in what a reader returned whose squares float32 cannot hold."""
     numbers = value["params"].values() if isinstance(value, dict) else (value,)
     return [number for number in numbers if isinstance(number, float) and number * number > LARGEST]
 
 
-def read_bool(text):
+def read_bool(text: str) -> bool:
     """Section 3: one of eight words, in any case."""
     if text.lower() not in TRUE + FALSE:
         raise ValueError("one of " + ", ".join(TRUE + FALSE))
     return text.lower() in TRUE
 
 
-def read_listed_bool(text):
+def read_listed_bool(text: str) -> bool:
     """A piece of a ``bool[]``: true only for ``true`` and ``1`` (section 3)."""
     return text.lower() in ("true", "1")
 
 
-def read_device(text):
+def read_device(text: str) -> int:
     """A device, or several that hold replicas of the layer (2014): the first."""
     first, *_ = [read_int(piece.strip()) for piece in text.split(",")]
     return first
 
 
-def read_neuron(text):
+def read_neuron(text: str) -> dict[str, Any]:
     """Parse a neuron (section 8).
 
     Returns
@@ -105,9 +107,9 @@ def read_neuron(text):
         ``type``, ``params`` (argument values by name), ``usesActs``, ``usesInputs``.
     """
     match = _CALL.fullmatch(text)
-    names, uses_acts, uses_inputs = NEURONS.get(match[1] if match else None, (None, None, None))
-    if names is None:
+    if match is None or match[1] not in NEURONS:
         raise ValueError("a neuron: " + ", ".join(_signature(name) for name in NEURONS))
+    names, uses_acts, uses_inputs = NEURONS[match[1]]
     pieces = [] if match[2] is None else match[2].split(",")
     if len(pieces) != len(names) or (match[2] is not None and not names):
         raise ValueError(_signature(match[1]))
@@ -117,13 +119,13 @@ def read_neuron(text):
     return {"type": match[1], "params": params, "usesActs": uses_acts, "usesInputs": uses_inputs}
 
 
-def _signature(name):
+def _signature(name: str) -> str:
     """How a neuron is written: ``tanh[a,b]``."""
     names = NEURONS[name][0]
     return f"{name}[{','.join(names)}]" if names else name
 
 
-def read_schedule(text):
+def read_schedule(text: str) -> dict[str, Any]:
     """Parse a learning-rate schedule, in the released form (9.1) or the positional one of older files (9.2).
 
     Returns
@@ -132,8 +134,8 @@ def read_schedule(text):
         ``type`` and ``params`` (tgtFactor, noiseStdev and, for dexp and jdexp, numSteps).
     """
     match = _CALL.fullmatch(text)
-    name = match[1].lower() if match else None
-    if name not in SCHEDULES:
+    name = match[1].lower() if match else ""
+    if match is None or name not in SCHEDULES:
         raise ValueError("a schedule: default, linear[...], exp[...], dexp[...] or jdexp[...]")
     order, positional = SCHEDULES[name]
     given = [piece.strip() for piece in match[2].split(",")] if match[2] and match[2].strip() else []
@@ -152,7 +154,7 @@ def read_schedule(text):
     return {"type": name, "params": params}
 
 
-def read_2014_rate(text):
+def read_2014_rate(text: str) -> tuple[str, str]:
     """Parse a learning rate of 2014 (9.4): a number, or a schedule with its base, ``exp[base=.1;tgtFactor=9]``.
 
     Returns
@@ -178,7 +180,7 @@ def read_2014_rate(text):
     return given["base"], f"{name}[{','.join(f'{key}={value}' for key, value in noiseless.items())}]"
 
 
-def tolerance(read, text):
+def tolerance(read: Callable[[str], Any], text: str) -> str | None:
     """The rule of `keys.TOLERANCES` under which a reader accepts what the parser of 2012 did not, or None."""
     arguments = text.partition("[")[2]
     if read is read_schedule and arguments.strip(" ]") and "=" not in arguments:
@@ -188,12 +190,12 @@ def tolerance(read, text):
     return "neuron" if read is read_neuron and re.search("[eE+]", arguments) else None
 
 
-def _schedule_form(name, order):
+def _schedule_form(name: str, order: Sequence[str]) -> str:
     """How a schedule is written in full."""
     return f"{name}[{','.join(key + '=...' for key in order)}]" if order else name
 
 
-def _check_schedule(params):
+def _check_schedule(params: dict[str, Any]) -> None:
     """The values for which the formulas of network-and-solver 9 are defined."""
     if params.get("tgtFactor", 1) <= 0:
         raise ValueError("a tgtFactor above 0")
@@ -203,7 +205,7 @@ def _check_schedule(params):
         raise ValueError(f"a numSteps of 0 to {MAX_STEPS}")
 
 
-def read_quantiser(text):
+def read_quantiser(text: str) -> dict[str, Any]:
     """Parse a quantiser (section 10)."""
     match = _CALL.fullmatch(text)
     if not match or match[1].lower() not in ("default", "half") or (match[2] or "").strip():
@@ -211,7 +213,7 @@ def read_quantiser(text):
     return {"type": match[1].lower(), "params": {}}
 
 
-def read_weight_source(text):
+def read_weight_source(text: str) -> tuple[str, int]:
     """Parse one entry of ``weightSource`` (section 11) into (layer name, matrix index); ("", -1) if empty."""
     if not text:
         return "", -1
@@ -221,7 +223,7 @@ def read_weight_source(text):
     return match[1], int(match[2] or 0)
 
 
-def read_tree(text):
+def read_tree(text: str) -> tuple[tuple[tuple[int, ...], ...], int]:
     """Parse a class tree: the children of every inner node, inner nodes apart by commas, numbers by blanks.
 
     Inner nodes are numbered after the leaves, in the order of the text; the one that is nobody's child is the root.
@@ -241,7 +243,7 @@ def read_tree(text):
     return (*[()] * leaves, *inner), roots[0]
 
 
-def read_init_function(text):
+def read_init_function(text: str) -> str:
     """Check the name of an initialiser against the closed list (13.2); nothing in a layer file is ever executed."""
     match = _FUNCTION.fullmatch(text)
     if text and (not match or f"{match[1]}.{match[2]}" not in INIT_FUNCTIONS or not (match[3] or "").strip()):

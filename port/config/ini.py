@@ -7,6 +7,7 @@ Interpolation is left out: no layer file uses it, and a ``%`` in a value that is
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 WHITE = " \t\x0b\x0c"
 MAX_BYTES = 4 * 2**20
@@ -15,17 +16,17 @@ SHOWN = 60
 _HEADER = re.compile(r"\[([^\[\]]+)\]")
 
 
-def shorten(value):
+def shorten(value: object) -> str:
     """``repr`` of a value, cut to a length that fits in a one-line message."""
     return brief(repr(value))
 
 
-def brief(text):
+def brief(text: str) -> str:
     """The text, cut to a length that fits in a one-line message."""
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
-def visible(text):
+def visible(text: str) -> str:
     """The text on one line; what is no printable character is written as an escape, as in Python's ``repr``."""
     line = " ".join(text.split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
@@ -48,7 +49,18 @@ class ConfigError(ValueError):
         What to do about it.
     """
 
-    def __init__(self, what, *, file=None, line=None, layer=None, key=None, expected=None, actual=None, hint=None):
+    def __init__(
+        self,
+        what: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        layer: str | None = None,
+        key: str | None = None,
+        expected: object = None,
+        actual: object = None,
+        hint: str | None = None,
+    ) -> None:
         self.what, self.file, self.line, self.layer, self.key = what, file, line, layer, key
         self.expected, self.actual, self.hint = expected, actual, hint
         parts = [what]
@@ -61,7 +73,7 @@ class ConfigError(ValueError):
         super().__init__(visible(place(file, line, layer, key) + "; ".join(parts)))
 
 
-def place(file, line, layer, key):
+def place(file: str | None, line: int | None, layer: str | None, key: str | None) -> str:
     """The prefix of a message: ``file:line: [layer] key: ``, as far as known."""
     text = ""
     if file is not None:
@@ -81,7 +93,7 @@ class Option:
     line: int
 
     @property
-    def text(self):
+    def text(self) -> str:
         """The whole text."""
         return "\n".join(self.parts)
 
@@ -92,11 +104,11 @@ class Section:
 
     file: str
     name: str
-    line: int
+    line: int  # 0: the section stands in no file
     options: dict[str, Option] = field(default_factory=dict)
     inherited: dict[str, Option] = field(default_factory=dict)
 
-    def find(self, key):
+    def find(self, key: str) -> Option | None:
         """The option `key` (any case), from the section or from [DEFAULT], or None."""
         name = key.lower()
         option = self.options.get(name) or self.inherited.get(name)
@@ -104,27 +116,27 @@ class Section:
             raise self.error("'%' is not allowed in values", key, actual=option.text, hint="write the value out")
         return option
 
-    def error(self, what, key=None, **facts):
+    def error(self, what: str, key: str | None = None, **facts: Any) -> ConfigError:
         """A ConfigError placed at option `key` of this section."""
         option = None if key is None else self.options.get(key.lower()) or self.inherited.get(key.lower())
         line = self.line if option is None else option.line
-        return ConfigError(what, file=self.file, line=line, layer=self.name, key=key, **facts)
+        return ConfigError(what, file=self.file, line=line or None, layer=self.name, key=key, **facts)
 
 
 class _Reader:
     """State of the line reader: the open section, the last option, what went wrong so far."""
 
-    def __init__(self, file, salvage=False):
+    def __init__(self, file: str, salvage: bool = False) -> None:
         self.file, self.salvage = file, salvage
-        self.sections = {}
-        self.defaults = {}
-        self.warnings = []
-        self.bad = []
-        self.options = None
-        self.section = None
-        self.last = None
+        self.sections: dict[str, Section] = {}
+        self.defaults: dict[str, Option] = {}
+        self.warnings: list[str] = []
+        self.bad: list[tuple[int, str]] = []
+        self.options: dict[str, Option] | None = None
+        self.section: Section | None = None
+        self.last: Option | None = None
 
-    def line(self, number, line):
+    def line(self, number: int, line: str) -> None:
         """Take one physical line; the order of the tests is that of the specification."""
         if not line.strip(WHITE) or line[0] in "#;":
             return
@@ -143,9 +155,9 @@ class _Reader:
                 expected="a line [name]", actual=line,
             )  # fmt: skip
         else:
-            self.option(number, line)
+            self.option(self.options, number, line)
 
-    def header(self, number, name):
+    def header(self, number: int, name: str) -> None:
         """Open section `name`, again if it exists already."""
         self.last = None
         if name == "DEFAULT":
@@ -158,7 +170,7 @@ class _Reader:
         self.section = self.sections[name]
         self.options = self.section.options
 
-    def option(self, number, line):
+    def option(self, options: dict[str, Option], number: int, line: str) -> None:
         """Read ``name = value``; remember the line as bad if it is none."""
         cut = min((i for i in (line.find(":"), line.find("=")) if i >= 0), default=-1)
         if cut < 1 or line[0] in WHITE:
@@ -170,18 +182,18 @@ class _Reader:
         if semicolon > 0 and text[semicolon - 1] in WHITE:
             text = text[:semicolon]
         text = text.strip(WHITE)
-        if name in self.options:
+        if name in options:
             where = "DEFAULT" if self.section is None else self.section.name
             self.warn(number, f"[{brief(where)}] {brief(name)} is given again; the last one counts")
-        self.last = self.options[name] = Option(["" if text == '""' else text], number)
+        self.last = options[name] = Option(["" if text == '""' else text], number)
 
-    def warn(self, number, text):
+    def warn(self, number: int, text: str) -> None:
         """Record a warning about a line; what would not be shown is only counted."""
         shown = len(self.warnings) < MAX_WARNINGS
         self.warnings.append(visible(f"{self.file}:{number}: {text}") if shown else "")
 
 
-def read_ini(text, file="<text>", salvage=False):
+def read_ini(text: str, file: str = "<text>", salvage: bool = False) -> tuple[dict[str, Section], list[str]]:
     """Read the text of a layer file.
 
     Parameters
@@ -218,7 +230,7 @@ def read_ini(text, file="<text>", salvage=False):
     return reader.sections, reader.warnings
 
 
-def read_source(source):
+def read_source(source: str | Path) -> tuple[str, str]:
     """Contents and name of a layer file given as a path, or as its text (a str with a line end in it).
 
     Raises
@@ -243,7 +255,7 @@ def read_source(source):
     return text, file
 
 
-def _decode(data):
+def _decode(data: bytes) -> str:
     """UTF-8 if it is, else Latin-1, which accepts every byte."""
     try:
         return data.decode("utf-8")

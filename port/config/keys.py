@@ -1,11 +1,11 @@
 """The keys of a layer section as data (name, type, default, range), and the layer while it is being parsed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import grammar
-from .ini import Section
+from .ini import ConfigError, Section
 
 REQUIRED = object()
 MAX_ELEMENTS = 2**31
@@ -37,25 +37,25 @@ class Key:
     each: bool = False
     low: float | None = None
     high: float | None = None
-    one_of: tuple = ()
+    one_of: tuple[Any, ...] = ()
 
 
-def integer(name, default=REQUIRED, **row):
+def integer(name: str, default: Any = REQUIRED, **row: Any) -> Key:
     """Row for an ``int`` or, with ``each``, an ``int[]``."""
     return Key(name, grammar.read_int, default, **row)
 
 
-def number(name, default=REQUIRED, **row):
+def number(name: str, default: Any = REQUIRED, **row: Any) -> Key:
     """Row for a ``float`` or, with ``each``, a ``float[]``."""
     return Key(name, grammar.read_float, default, **row)
 
 
-def flag(name, default=REQUIRED, **row):
+def flag(name: str, default: Any = REQUIRED, **row: Any) -> Key:
     """Row for a ``bool`` or, with ``each``, a ``bool[]``."""
     return Key(name, grammar.read_listed_bool if row.get("each") else grammar.read_bool, default, **row)
 
 
-def text(name, default=REQUIRED, read=grammar.read_str, **row):
+def text(name: str, default: Any = REQUIRED, read: Callable[[str], Any] = grammar.read_str, **row: Any) -> Key:
     """Row for a ``str`` or a value with a grammar of its own."""
     return Key(name, read, default, **row)
 
@@ -95,7 +95,7 @@ class Tolerance:
     value: Any = None
 
     @property
-    def meaning(self):
+    def meaning(self) -> str:
         """The rule in words."""
         return TOLERANCES[self.rule]
 
@@ -147,56 +147,57 @@ class Draft:
     weights_below: bool = False
     assumed: bool = False
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: str) -> Any:
         return self.values[key]
 
     @property
-    def lines(self):
+    def lines(self) -> dict[str, int]:
         """Line of every option given for the layer: {key: line}."""
         sections = [part for part in (self.section, self.params) if part is not None]
         return {key: option.line for part in sections for key, option in part.options.items()}
 
-    def home(self, key=None):
+    def home(self, key: str | None = None) -> Section:
         """The section a message about `key` points to: the parameter section if the key stands there."""
-        in_params = key is not None and self.params is not None and key.lower() in self.params.options
-        return self.params if in_params else self.section
+        if key is not None and self.params is not None and key.lower() in self.params.options:
+            return self.params
+        return self.section
 
-    def error(self, what, key=None, **facts):
+    def error(self, what: str, key: str | None = None, **facts: Any) -> ConfigError:
         """A ConfigError about this layer."""
         return self.home(key).error(what, key, **facts)
 
-    def warn(self, what, key=None, **facts):
+    def warn(self, what: str, key: str | None = None, **facts: Any) -> None:
         """Record a warning, worded and placed like an error."""
         self.warnings.append(str(self.error(what, key, **facts)))
 
-    def check(self, right, what, key=None, **facts):
+    def check(self, right: bool, what: str, key: str | None = None, **facts: Any) -> None:
         """Raise unless `right`."""
         if not right:
             if self.assumed and key in SIZES:
                 facts = {"hint": "a data section has no dims=, so 150528 values per case were assumed"} | facts
             raise self.error(what, key, **facts)
 
-    def advise(self, right, what, key=None, **facts):
+    def advise(self, right: bool, what: str, key: str | None = None, **facts: Any) -> None:
         """Warn unless `right`."""
         if not right:
             self.warn(what, key, **facts)
 
-    def tolerate(self, rule, key, value=None):
+    def tolerate(self, rule: str, key: str, value: object = None) -> None:
         """Record that a value of this layer is accepted under a rule of `TOLERANCES`."""
         self.tolerances.append(Tolerance(rule, self.name, key, value))
 
-    def kernel_limit(self, right, key, expected, actual):
+    def kernel_limit(self, right: bool, key: str, expected: object, actual: object) -> None:
         """Warn where the historical kernels would not run: a limit of their time, not of the mathematics."""
         self.advise(right, "the historical kernels do not take this", key, expected=expected, actual=actual)
         if not right:
             self.tolerate("kernel limit", key, actual)
 
-    def read(self, keys, section):
+    def read(self, keys: Iterable[Key], section: Section) -> None:
         """Read the options of a key table from `section` into `values`."""
         for key in keys:
             self.values[key.name] = self.value(key, section)
 
-    def value(self, key, section):
+    def value(self, key: Key, section: Section) -> Any:
         """The value of one key in `section`, or its default."""
         option = section.find(key.name)
         count = len(self.inputs)
@@ -217,7 +218,7 @@ class Draft:
         values = [self.convert(key, piece, section, f"entry {i} ") for i, piece in enumerate(pieces)]
         return tuple(values) if len(values) == count else tuple(values * count)
 
-    def convert(self, key, piece, section, which=""):
+    def convert(self, key: Key, piece: str, section: Section, which: str = "") -> Any:
         """One piece of text to a value, with the row's checks; `which` begins the messages."""
         try:
             value = key.read(piece)
@@ -240,18 +241,18 @@ class Draft:
             self.warnings.append(str(text))
         return value
 
-    def fits(self, elements, what):
+    def fits(self, elements: int, what: str) -> None:
         """Raise if a tensor with so many elements could not be addressed."""
         right = 0 < elements <= MAX_ELEMENTS
         self.check(right, f"{what} has an impossible size", expected="1 to 2**31 values", actual=elements)
 
-    def set_outputs(self, outputs):
+    def set_outputs(self, outputs: int) -> None:
         """Fix the number of output units."""
         self.fits(outputs, "the output")
         self.values["outputs"] = outputs
 
 
-def _range(key):
+def _range(key: Key) -> str:
     """A row's range in words."""
     if key.low is None:
         return f"at most {key.high}"

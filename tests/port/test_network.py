@@ -259,3 +259,9 @@ def test_reading_layer_files_needs_no_numpy():
     code += "print('numpy' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code, NETS / "tiny.cfg"], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_a_layer_before_its_inputs_is_refused():
+    network = build(CHAIN, CHAIN_PARAMS)
+    with pytest.raises(ValueError, match="low: expected an output of data, actual none; hint: run data forward first"):
+        network.forward_layer("low")
