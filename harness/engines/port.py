@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import Unsupported
 from ..network.solver import schedule
+from ..network.tensors import address
 
 
 class Port:
@@ -65,7 +66,7 @@ class PortLayers:
         """
         layer = self.layers[name]
         for key, channels in (connections or {}).items():
-            layer.connect(_address(key)[1], channels)
+            layer.connect(address(key)[1], channels)
         if params and params["biases"] is not None:
             layer.biases = params["biases"]
             for i, array in enumerate(params["weights"]):
@@ -103,7 +104,7 @@ class PortSession:
 
     def write(self, layer, tensor, array):
         """Set a parameter tensor; the port gets a copy, because it updates in place."""
-        owner, (name, i) = self.network.layers[layer], _address(tensor)
+        owner, (name, i) = self.network.layers[layer], address(tensor)
         if name == "schedule_normals":
             self._normals[layer] = array
         elif name == "filterConns":
@@ -115,7 +116,7 @@ class PortSession:
 
     def read(self, layer, tensor):
         """A tensor of a layer."""
-        name, i = _address(tensor)
+        name, i = address(tensor)
         own = self.network.layers[layer]
         if name == "acts_grad":
             found = self.network.received(layer)
@@ -194,12 +195,6 @@ class PortSession:
         noisy = {i for i, found in schedules.items() if found["params"].get("noiseStdev", 0) > 0}
         recorded = iter([float(normals[i, use]) for i, use in uses if min(i, 0) in noisy])
         return lambda: next(recorded)
-
-
-def _address(tensor):
-    """``weights_inc[1]`` → ("weights_inc", 1); ``biases`` → ("biases", None)."""
-    name, _, i = tensor.partition("[")
-    return name, int(i[:-1]) if i else None
 
 
 def _translated(call, *args, **kwargs):

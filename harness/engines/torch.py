@@ -8,6 +8,7 @@ by layer, but for ties in max pooling, which it gives to one pixel, and the slop
 from time import perf_counter
 
 from ..errors import Unsupported
+from ..network.tensors import address
 from ..reference.views import VIEWS
 from .card import card_peak
 from .torch_layers import layer_of
@@ -132,13 +133,11 @@ class TorchSession:
 
     def read(self, layer, tensor):
         """A tensor as a historical matrix; KeyError if there is none."""
-        if tensor == "acts":
-            return matrix(self._acts[layer])
-        if tensor == "acts_grad":
-            return matrix(self._acts_grad[layer])
-        if tensor.startswith("inputs_grad["):
-            return matrix(self._inputs_grad[layer][int(tensor[12:-1])])
-        return self.layers[layer].read(tensor)
+        name, i = address(tensor)
+        held = {"acts": self._acts, "acts_grad": self._acts_grad, "inputs_grad": self._inputs_grad}.get(name)
+        if held is None:
+            return self.layers[layer].read(tensor)
+        return matrix(held[layer] if i is None else held[layer][i])
 
     def forward(self, layer, inputs=None, mask=None):
         """One layer forward; see `base.Session`."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import Unsupported
 from ..network.solver import has_noise, super_eps
+from ..network.tensors import gradient, increment, parameter
 
 
 class Layer:
@@ -53,8 +54,8 @@ class Layer:
         if not leaves:
             return []
         found = torch.autograd.grad(self._output, leaves, grad.reshape(self._output.shape))
-        for name, gradient in zip(names, found[len(wanted) :], strict=True):
-            self.learn(name, gradient / len(self._output))
+        for name, grad_of_sum in zip(names, found[len(wanted) :], strict=True):
+            self.learn(name, grad_of_sum / len(self._output))
         return found[: len(wanted)]
 
     def learn(self, name, gradient):
@@ -80,9 +81,10 @@ class Layer:
         return self.from_native(name, store[name].detach()).cpu().numpy()
 
     def _address(self, tensor):
-        for suffix, store in (("_grad", self.grads), ("_inc", self.incs)):
-            if suffix in tensor:
-                return store, tensor.replace(suffix, "")
+        name = parameter(tensor)
+        for companion, store in ((gradient, self.grads), (increment, self.incs)):
+            if tensor == companion(name):
+                return store, name
         return self.params, tensor
 
 

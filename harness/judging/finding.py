@@ -10,9 +10,15 @@ LOG = logging.getLogger(__name__)
 
 # From best to worst.  The first two agree, the next three say nothing, the rest fail.
 AGREES = ("identical", "equivalent")
+INEXACT = ("equivalent", "inconclusive")
+"""Statuses of values that are no further apart than rounding allows, and not the same bits."""
 NOT_COMPARED = ("unsupported", "unavailable")
 UNDECIDED = (*NOT_COMPARED, "inconclusive")
-FAILS = ("different", "nonfinite", "dtype", "shape", "missing", "failed")
+DIFFERS = ("different", "nonfinite")
+"""Statuses of values that are too far from the reference."""
+FAILS = (*DIFFERS, "dtype", "shape", "missing", "failed")
+EXPLAINABLE = (*DIFFERS, "shape")
+"""Statuses that the switch of a quirk can bring about."""
 SEVERITY = AGREES + UNDECIDED + FAILS
 
 # The share of the bound is counted in powers of two: bin 0 holds 0, bin i the interval [2**e, 2**(e+1)) with

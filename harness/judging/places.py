@@ -2,7 +2,7 @@
 
 from math import isqrt, prod
 
-from ..network.tensors import index
+from ..network.tensors import address
 
 SAME = ("neuron", "hs", "eltsum", "eltmax", "concat")
 """Layers whose outputs lie as their inputs do."""
@@ -46,7 +46,7 @@ def axes(layers, layer, tensor, shape):
     dict of str to int
         Their product is the number of elements.
     """
-    kind, i = tensor.partition("[")[0], index(tensor)
+    kind, i = address(tensor)
     if kind.startswith("weights"):
         found = _of_weights(layer, i)
     elif kind.startswith("biases"):

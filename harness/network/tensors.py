@@ -1,14 +1,39 @@
-"""Names of parameter tensors: ``weights[i]`` for input i, ``biases``, and what belongs to them."""
+"""Names of tensors: ``weights[i]`` for input i, ``biases``, and the tensors that belong to them.
+
+A momentum buffer is ``weights_inc[i]``, a gradient ``weights_grad[i]``, the connections of a sparse input
+``filterConns[i]``.
+"""
+
+
+def address(tensor):
+    """``weights_inc[1]`` → ("weights_inc", 1); ``biases`` → ("biases", None)."""
+    name, _, i = tensor.partition("[")
+    return name, int(i.removesuffix("]")) if i else None
+
+
+def index(tensor):
+    """Input index of a tensor: ``weights[1]`` → 1; None for biases."""
+    return address(tensor)[1]
+
+
+def parameter(tensor):
+    """Name of the parameter that a momentum buffer or gradient belongs to: ``weights_inc[1]`` → ``weights[1]``."""
+    return _named(address(tensor)[0].partition("_")[0], tensor)
 
 
 def increment(tensor):
     """Name of the momentum buffer of a parameter tensor: ``weights[1]`` → ``weights_inc[1]``."""
-    return tensor.replace("weights", "weights_inc").replace("biases", "biases_inc")
+    return _named(f"{address(tensor)[0]}_inc", tensor)
 
 
 def gradient(tensor):
     """Name of the gradient of a parameter tensor: ``weights[1]`` → ``weights_grad[1]``."""
-    return tensor.replace("weights", "weights_grad").replace("biases", "biases_grad")
+    return _named(f"{address(tensor)[0]}_grad", tensor)
+
+
+def connections(tensor):
+    """Name of the connections of the input that a weights tensor belongs to: ``weights[1]`` → ``filterConns[1]``."""
+    return _named("filterConns", tensor)
 
 
 def is_parameter(tensor):
@@ -16,6 +41,6 @@ def is_parameter(tensor):
     return tensor.startswith(("weights", "biases"))
 
 
-def index(tensor):
-    """Input index of a weights tensor: ``weights[1]`` → 1; None for biases."""
-    return int(tensor.split("[")[1][:-1]) if "[" in tensor else None
+def _named(name, tensor):
+    i = index(tensor)
+    return name if i is None else f"{name}[{i}]"

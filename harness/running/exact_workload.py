@@ -5,9 +5,10 @@ from math import log2
 from types import MappingProxyType
 
 from ..errors import BadInput
+from ..judging.finding import INEXACT
 from ..network.graph import LABELS_AS
 from ..network.solver import rate
-from ..network.tensors import index
+from ..network.tensors import address, is_parameter, parameter
 from ..values import exact
 from ..values.noise import generator
 from ..values.parameters import share
@@ -46,7 +47,7 @@ class ExactWorkload(Workload):
             row.exact = True
             row.findings = {
                 name: replace(found, status="different", reason="the exact tier asks for the same bits")
-                if found.status in ("equivalent", "inconclusive")
+                if found.status in INEXACT
                 else found
                 for name, found in row.findings.items()
             }
@@ -57,9 +58,9 @@ class ExactWorkload(Workload):
 
     def _unit(self, layer, tensor):
         """What all partial sums are multiples of: products of eighths, divided by the number of cases, times ε."""
-        if "_inc" in tensor:
-            return exact.UNIT / self.batch * rate(layer, f"weights[{index(tensor)}]", self.network.progress)
-        return exact.UNIT / self.batch if "_grad" in tensor and "inputs" not in tensor else exact.UNIT
+        if address(tensor)[0] == "weights_inc":
+            return exact.UNIT / self.batch * rate(layer, parameter(tensor), self.network.progress)
+        return exact.UNIT / self.batch if is_parameter(tensor) else exact.UNIT
 
 
 def exact_network(network):

@@ -11,14 +11,13 @@ bits.
 """
 
 from .. import engines
+from ..judging.finding import EXPLAINABLE
 from ..judging.verdict import bitwise_equal
 from ..network.load import parameter_shapes, sparse_inputs
 from ..network.tensors import increment
 from ..quirks import LEDGER
 from ..quirks.settings import open_session, switches
 from .tensor_comparison import TensorComparison
-
-EXPLAINABLE = ("different", "nonfinite", "shape")
 
 
 class QuirkSearch:

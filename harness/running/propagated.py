@@ -1,5 +1,6 @@
 """Propagated mode: each engine feeds itself, and every difference is traced to where it began."""
 
+from ..judging.finding import DIFFERS
 from .sweep import Sweep
 
 
@@ -21,7 +22,7 @@ def propagated_rows(work):
         row.mode = "propagated"
         own = isolated_counterparts(sweep.graph, row)
         for name, found in row.findings.items():
-            if found.status in ("different", "nonfinite"):
+            if found.status in DIFFERS:
                 local = [failed[*key, name] for key in own if (*key, name) in failed]
                 row.origin[name] = "local" if local else "inherited"
                 if local and all(local):

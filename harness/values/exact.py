@@ -8,6 +8,7 @@ of them computes something else.
 import numpy as np
 
 from ..errors import BadInput
+from ..network.tensors import address
 
 UNIT = 1 / 64
 LARGEST = 6
@@ -64,6 +65,6 @@ def must_be_identical(spec, tensor):
     tensor : str
         "acts", "inputs_grad[0]", "weights_inc[1]", ...
     """
-    kind, name = spec["pool"] if spec["type"] == "pool" else spec["type"], tensor.partition("[")[0]
+    kind, name = spec["pool"] if spec["type"] == "pool" else spec["type"], address(tensor)[0]
     rounds = name == "weights_inc" and spec.get("superEps", 0) > 0
     return not rounds and name in _IDENTICAL.get(kind, ())

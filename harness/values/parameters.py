@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import BadInput
 from ..network.load import parameter_shapes, sparse_inputs
-from ..network.tensors import increment, index
+from ..network.tensors import connections, increment, index
 from .archive import Archive
 from .inputs import load
 from .noise import generator
@@ -61,7 +61,7 @@ def share(network, values):
         values[layer.name][tensor] = values[owner][held]
         values[layer.name].pop(increment(tensor), None)
         if index(tensor) in sparse_inputs(layer):
-            values[layer.name][_connections(tensor)] = values[owner][_connections(held)]
+            values[layer.name][connections(tensor)] = values[owner][connections(held)]
     return values
 
 
@@ -84,10 +84,6 @@ def _borrowed(network):
             owner = graph.owner(layer, tensor)
             if owner != (layer.name, tensor):
                 yield layer, tensor, owner
-
-
-def _connections(tensor):
-    return tensor.replace("weights", "filterConns")
 
 
 def _draw(layer, seed):
@@ -140,7 +136,7 @@ def _of_file(network):
                 continue
             wanted[f"{layer.name}.{tensor}"] = layer, tensor
             if index(tensor) in sparse_inputs(layer):
-                wanted[f"{layer.name}.{_connections(tensor)}"] = layer, _connections(tensor)
+                wanted[f"{layer.name}.{connections(tensor)}"] = layer, connections(tensor)
     return wanted
 
 

@@ -1,6 +1,8 @@
 """Severity, exit codes, the closing sentence, error texts and the exact tier."""
 
+import ast
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import reference_specs as specs
 
 from alexnet_rosetta.harness import reference
 from alexnet_rosetta.harness.errors import BadInput, NothingCompared, RosettaError
+from alexnet_rosetta.harness.judging import finding
 from alexnet_rosetta.harness.judging.finding import SEVERITY, Finding, exit_code, summarise, worst_status
 from alexnet_rosetta.harness.judging.verdict import judge
 from alexnet_rosetta.harness.values import exact
@@ -52,6 +55,16 @@ def test_what_is_allowed_not_to_be_compared(statuses, allow, code):
 def test_every_status_either_agrees_fails_or_decides_nothing():
     kinds = {(finding.agrees, finding.fails) for finding in found(*SEVERITY)}
     assert kinds == {(True, False), (False, True), (False, False)}
+
+
+def test_lists_of_statuses_stand_where_the_statuses_are():
+    def is_list(node):
+        values = [getattr(element, "value", None) for element in getattr(node, "elts", ())]
+        return len(values) > 1 and all(isinstance(value, str) and value in SEVERITY for value in values)
+
+    home = Path(finding.__file__)
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in home.parents[1].rglob("*.py")}
+    assert [path for path, tree in trees.items() if any(map(is_list, ast.walk(tree)))] == [home]
 
 
 def test_the_worst_status():
