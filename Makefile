@@ -59,7 +59,7 @@ cuda-check: build
 
 # Writes that table anew, after a kernel has changed.
 cuda-table: build
-	$(BIN)/python -m alexnet_rosetta.legacy.resources
+	$(BIN)/python -m alexnet_rosetta.legacy.gpu.resources
 
 # Wheels for a GPU machine without network: PyCUDA is built here, against a stand-in for the driver. Needs the CUDA
 # toolkit and a Python 3.12 (ROSETTA_GPU_PYTHON names one). The bundle packs them with this project and a launcher.

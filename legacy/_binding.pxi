@@ -15,7 +15,7 @@ import numpy as np
 cnp.import_array()
 
 
-cdef extern from "host/machine.h":
+cdef extern from "host/build_info.h":
     string moduleInstructionSet()
     string bestInstructionSet()
     string compilerVersion()
@@ -95,7 +95,7 @@ cdef extern from "host/matrix.h":
         cbool isView()
 
 
-cdef extern from "host/entry.h":
+cdef extern from "host/entry_points.h":
     cdef cppclass Arguments:
         Arguments()
         cmap[string, Matrix] matrices

@@ -2,7 +2,7 @@
 from libcpp.string cimport string
 
 
-cdef extern from "host/machine.h":
+cdef extern from "host/build_info.h":
     string bestInstructionSet()
 
 

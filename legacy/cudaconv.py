@@ -8,10 +8,12 @@ target arguments is returned. ``generation`` chooses where the generations of th
 Every function raises `alexnet_rosetta.legacy.Refused` where the original would have failed an assertion.
 """
 
-from . import _cudaconv_conv, _cudaconv_cost, _cudaconv_images, _cudaconv_util
+from . import _cudaconv_conv, _cudaconv_cost, _cudaconv_images, _cudaconv_norm, _cudaconv_pool
 from ._cudaconv_conv import *  # noqa: F403
 from ._cudaconv_cost import *  # noqa: F403
 from ._cudaconv_images import *  # noqa: F403
-from ._cudaconv_util import *  # noqa: F403
+from ._cudaconv_norm import *  # noqa: F403
+from ._cudaconv_pool import *  # noqa: F403
 
-__all__ = [*_cudaconv_conv.__all__, *_cudaconv_util.__all__, *_cudaconv_cost.__all__, *_cudaconv_images.__all__]
+FAMILIES = (_cudaconv_conv, _cudaconv_pool, _cudaconv_norm, _cudaconv_cost, _cudaconv_images)
+__all__ = [name for family in FAMILIES for name in family.__all__]

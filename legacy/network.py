@@ -8,8 +8,8 @@ from threading import RLock
 import numpy as np
 
 from . import _call
-from ._dry import planned
 from .errors import Refused
+from .gpu.recording import planned
 
 __all__ = ["Network"]
 

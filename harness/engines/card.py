@@ -14,16 +14,16 @@ class Card:
     noise = 0
 
     def facts(self):
-        """Name, compute capability, driver, clocks; see `legacy.gpu_card.facts`."""
-        from alexnet_rosetta.legacy import gpu_card
+        """Name, compute capability, driver, clocks; see `legacy.gpu.card.facts`."""
+        from alexnet_rosetta.legacy.gpu import card
 
-        return gpu_card.facts()
+        return card.facts()
 
     def memory_taken(self):
         """Bytes of the card's memory that are not free."""
-        from alexnet_rosetta.legacy import gpu_card
+        from alexnet_rosetta.legacy.gpu import card
 
-        return gpu_card.memory_taken()
+        return card.memory_taken()
 
     def prepare(self, launches):
         """Compile kernels that were not compiled before.
@@ -38,7 +38,8 @@ class Card:
         int
             How many were compiled.
         """
-        from alexnet_rosetta.legacy import cuda_source, gpu
+        from alexnet_rosetta.legacy import gpu
+        from alexnet_rosetta.legacy.gpu import cuda_source
 
         instances = {(record["kernel"], "".join(map(cuda_source.kind, record["args"])))
                      for record in launches if record["args"]}  # fmt: skip

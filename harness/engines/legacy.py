@@ -134,7 +134,7 @@ class LegacySession:
         Dicts with layer, pass, kernel, grid, block, shared_bytes, args, seconds, rule.
         ``resources`` is what the instance takes of a GPU: {architecture: registers, shared, local, spills}.
         """
-        from alexnet_rosetta.legacy import resources
+        from alexnet_rosetta.legacy.gpu import resources
 
         return [{**launch, "resources": resources.lookup(launch["kernel"])} for launch in self.network.launches]
 
@@ -209,6 +209,6 @@ class EntryPoints:
 
 def kernel_sources():
     """A hash of all kernel files."""
-    from alexnet_rosetta.legacy import cuda_source
+    from alexnet_rosetta.legacy.gpu import cuda_source
 
     return cuda_source.fingerprint()

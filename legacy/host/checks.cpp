@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 
 void requireRowMajor(const char* entry, const char* argument, const Matrix& matrix) {
     require(!matrix.isTrans(), text(entry, ": ", argument, " has the wrong order"), "row-major (C order)",

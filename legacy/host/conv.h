@@ -1,7 +1,7 @@
 // The convolution entry points, and the geometry and checks they share (conv-kernels 2).
 #pragma once
 #include "dispatch.h"
-#include "entry.h"
+#include "entry_points.h"
 #include "matrix.h"
 
 struct ConvGeometry {

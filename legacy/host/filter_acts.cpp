@@ -2,7 +2,7 @@
 #include "../kernels/filter_acts.cuh"
 
 #include "conv.h"
-#include "entry.h"
+#include "entry_points.h"
 
 namespace {
 

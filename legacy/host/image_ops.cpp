@@ -4,8 +4,8 @@
 
 #include "checks.h"
 #include "dispatch.h"
-#include "entry.h"
-#include "nvmatrix.h"
+#include "entry_points.h"
+#include "matrix_ops.h"
 
 namespace {
 

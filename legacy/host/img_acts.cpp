@@ -2,7 +2,7 @@
 #include "../kernels/img_acts.cuh"
 
 #include "conv.h"
-#include "entry.h"
+#include "entry_points.h"
 
 namespace {
 

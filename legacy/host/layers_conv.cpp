@@ -1,7 +1,7 @@
 // Layers of filters: conv, and local, where every module has filters of its own.
 #include "conv.h"
 #include "index_table.h"
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 #include "weight_layer.h"
 
 namespace {

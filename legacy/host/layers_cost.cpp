@@ -5,7 +5,7 @@
 #include "cost_layer.h"
 #include "eltwise.h"
 #include "msm.h"
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 
 namespace {
 

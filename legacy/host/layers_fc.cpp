@@ -3,7 +3,7 @@
 
 #include "dispatch.h"
 #include "index_table.h"
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 #include "weight_layer.h"
 
 namespace {

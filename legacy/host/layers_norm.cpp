@@ -6,7 +6,7 @@
 #include "norm.h"
 
 #include "layer.h"
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 #include "pool.h"
 
 namespace {

@@ -4,7 +4,7 @@
 #include "cost_layer.h"
 #include "eltwise.h"
 #include "image_ops.h"
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 
 #include "image_ops.h"
 #include "layer.h"
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 
 namespace {
 

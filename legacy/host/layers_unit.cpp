@@ -2,7 +2,7 @@
 #include "cost.h"
 #include "cost_layer.h"
 #include "neuron.h"
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 
 #include <algorithm>
 

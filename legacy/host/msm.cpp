@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 
 namespace {
 

@@ -5,8 +5,8 @@
 #include <map>
 
 #include "eltwise.h"
-#include "entry.h"
-#include "nvmatrix.h"
+#include "entry_points.h"
+#include "matrix_ops.h"
 
 namespace {
 

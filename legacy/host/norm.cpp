@@ -6,7 +6,7 @@
 
 #include "checks.h"
 #include "dispatch.h"
-#include "entry.h"
+#include "entry_points.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 
 #include "checks.h"
 #include "dispatch.h"
-#include "entry.h"
+#include "entry_points.h"
 
 void convQuantizeHalf(Device& device, const Matrix& src, Matrix& target) {
     const char* entry = "convQuantizeHalf";

@@ -4,7 +4,7 @@
 
 #include "checks.h"
 #include "dispatch.h"
-#include "entry.h"
+#include "entry_points.h"
 #include "image_ops.h"
 
 namespace {

@@ -2,7 +2,7 @@
 #include "../kernels/weight_acts.cuh"
 
 #include "conv.h"
-#include "entry.h"
+#include "entry_points.h"
 
 namespace {
 

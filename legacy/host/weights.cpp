@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "image_ops.h"
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 
 LearningRate::LearningRate(const LayerDict& dict, const std::string& schedule, double base)
     : type(dict.has(schedule + ".type") ? dict.word(schedule + ".type") : "default"),

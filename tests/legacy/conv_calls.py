@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alexnet_rosetta.legacy import cudaconv, launch_log
-from alexnet_rosetta.legacy._dry import DryDevice
+from alexnet_rosetta.legacy.gpu.recording import DryDevice
 
 
 def values(rows, columns, order="C"):

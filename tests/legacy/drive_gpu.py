@@ -5,9 +5,9 @@ import sys
 import numpy as np
 
 from alexnet_rosetta.legacy import gpu
-from alexnet_rosetta.legacy._gpu_device import GpuDevice
-from alexnet_rosetta.legacy._gpu_driver import CudaDriver
-from alexnet_rosetta.legacy._gpu_memory import Memory
+from alexnet_rosetta.legacy.gpu.device import GpuDevice
+from alexnet_rosetta.legacy.gpu.driver import CudaDriver
+from alexnet_rosetta.legacy.gpu.memory import Memory
 
 
 class Kernels:

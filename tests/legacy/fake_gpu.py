@@ -1,7 +1,7 @@
 """A GPU that is none: kernels run as the CPU's templates, memory is out of the host's reach.
 
 Addresses are of pages that nobody may touch, so that host code that uses a device pointer ends the process; what they
-hold lies elsewhere. Everything above the driver (`legacy._gpu_device`, `legacy._gpu_memory`) is the real thing.
+hold lies elsewhere. Everything above the driver (`legacy.gpu.device`, `legacy.gpu.memory`) is the real thing.
 """
 
 import ctypes
@@ -12,9 +12,9 @@ from bisect import bisect_right
 import numpy as np
 from scipy.linalg import cython_blas
 
-from alexnet_rosetta.legacy import cuda_source
-from alexnet_rosetta.legacy._gpu_device import GpuDevice
-from alexnet_rosetta.legacy._gpu_memory import Memory
+from alexnet_rosetta.legacy.gpu import cuda_source
+from alexnet_rosetta.legacy.gpu.device import GpuDevice
+from alexnet_rosetta.legacy.gpu.memory import Memory
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.mmap.restype = ctypes.c_void_p

@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 
-from alexnet_rosetta.legacy import _call, cuda_source, launch_log
+from alexnet_rosetta.legacy import _call, launch_log
+from alexnet_rosetta.legacy.gpu import cuda_source
 
 DECLARED = {"const float*": "P", "float*": "P", "const int*": "P", "const int": "i", "int": "i", "const float": "f",
             "float": "f", "const bool": "?", "bool": "?"}  # fmt: skip

@@ -10,9 +10,10 @@ from kernel_launches import declared, kernel_name, primitive_launches
 from legacy_networks import NETS
 
 from alexnet_rosetta.harness.checks.golden import files
-from alexnet_rosetta.legacy import Refused, cuda_source, cudaconv, use_isa
-from alexnet_rosetta.legacy._dry import DryDevice, planned
-from alexnet_rosetta.legacy.instances import instances
+from alexnet_rosetta.legacy import Refused, cudaconv, use_isa
+from alexnet_rosetta.legacy.gpu import cuda_source
+from alexnet_rosetta.legacy.gpu.instances import instances
+from alexnet_rosetta.legacy.gpu.recording import DryDevice, planned
 from alexnet_rosetta.port.config import load_network
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -12,8 +12,9 @@ import pytest
 from conv_calls import Layer
 from kernel_launches import kernel_name
 
-from alexnet_rosetta.legacy import _call, cuda_source, isa, use_isa
-from alexnet_rosetta.legacy._dry import DryDevice
+from alexnet_rosetta.legacy import _call, isa, use_isa
+from alexnet_rosetta.legacy.gpu import cuda_source
+from alexnet_rosetta.legacy.gpu.recording import DryDevice
 
 FUSING = [name for name in isa.available() if isa.load(name).build_info()["fma"]]
 LAYERS = [dict(c=3, f=16), dict(c=4, f=16), dict(c=8, f=32), dict(c=16, f=64), dict(c=8, g=2, k=8, f=32),

@@ -9,7 +9,7 @@ from conv_calls import Layer, dry, values
 from worked_examples import EXAMPLES
 
 from alexnet_rosetta.legacy import Refused, _call, cudaconv, launch_log
-from alexnet_rosetta.legacy._dry import DryDevice
+from alexnet_rosetta.legacy.gpu.recording import DryDevice
 
 BATCHES = (1, 16, 32, 48, 64, 96, 100, 128, 192, 200, 256, 384)
 # Channels, groups: few, even, and multiples of 4, 8 and 16 per group.

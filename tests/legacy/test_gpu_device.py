@@ -12,9 +12,9 @@ from fake_gpu import FakeGpu
 from legacy_networks import cost, data, fc, same_bits
 
 from alexnet_rosetta.harness.checks.golden import files
-from alexnet_rosetta.legacy import Network, Refused, _call, _gpu_device, cudaconv, gpu, launch_log
-from alexnet_rosetta.legacy._dry import DryDevice, planned
-from alexnet_rosetta.legacy._gpu_memory import GUARD_WORDS, Memory, MemoryFault
+from alexnet_rosetta.legacy import Network, Refused, _call, cudaconv, gpu, launch_log
+from alexnet_rosetta.legacy.gpu.memory import GUARD_WORDS, Memory, MemoryFault
+from alexnet_rosetta.legacy.gpu.recording import DryDevice, planned
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -64,7 +64,7 @@ def test_what_is_read_stays_and_what_goes_is_given_back():
 
 
 def test_grids_beyond_the_limits_run_in_parts(monkeypatch):
-    monkeypatch.setattr(_gpu_device, "MAX_GRID", (2**31 - 1, 3, 2))
+    monkeypatch.setattr(gpu.device, "MAX_GRID", (2**31 - 1, 3, 2))
     for path in ("convFilterActs", "convResponseNorm_cc2", "convLocalMaxUndo", "normalizeLocalWeights"):
         device = FakeGpu()
         for case in files.read(GOLDEN / f"{path}.npz"):
@@ -73,7 +73,7 @@ def test_grids_beyond_the_limits_run_in_parts(monkeypatch):
 
 
 def test_parts_cover_a_grid_once():
-    cells = [(first, count) for first, count in _gpu_device.parts((7, 200_000, 70_000))]
+    cells = [(first, count) for first, count in gpu.device.parts((7, 200_000, 70_000))]
     assert all(count[1] <= 65535 and count[2] <= 65535 for _, count in cells)
     assert sum(count[0] * count[1] * count[2] for _, count in cells) == 7 * 200_000 * 70_000
     assert len({first for first, _ in cells}) == len(cells) == 4 * 2
@@ -201,7 +201,7 @@ def test_dry_runs_take_no_memory():
 
 def test_without_a_gpu_the_reason_is_one_line(monkeypatch):
     monkeypatch.setattr(gpu, "_card", lambda: "A card")
-    monkeypatch.setattr(gpu._gpu_kernels, "find_compiler", lambda: None)
+    monkeypatch.setattr(gpu.cubins, "find_compiler", lambda: None)
     assert gpu.probe() == (False, "no CUDA compiler: install the CUDA toolkit (12 or 13) and put nvcc on PATH")
     with pytest.raises(Refused, match="no GPU to run on"):
         Network([data("x", 1)], device="gpu")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_rosetta.legacy import cuda_source
+from alexnet_rosetta.legacy.gpu import cuda_source
 
 HERE = Path(__file__).parent
 MISSING = [name for name in ("pycuda", "nvmath") if importlib.util.find_spec(name) is None]

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from alexnet_rosetta.legacy import _gpu_kernels, cuda_source, resources
-from alexnet_rosetta.legacy._gpu_kernels import CompileError, Kernels
+from alexnet_rosetta.legacy.gpu import cubins, cuda_source, resources
+from alexnet_rosetta.legacy.gpu.cubins import CompileError, Kernels
 
 SCRIPT = """#!/bin/sh
 if [ "$1" = --version ]; then echo "Cuda compilation tools, release {release}"; exit; fi
@@ -51,7 +51,7 @@ def test_other_compilers_architectures_and_sources_are_other_cubins(compiler, tm
     found = {Kernels("sm_90", folder, compiler("13.0")).path(*instance)}
     found.add(Kernels("sm_80", folder, compiler("13.0")).path(*instance))
     found.add(Kernels("sm_90", folder, compiler("13.1")).path(*instance))
-    monkeypatch.setattr(_gpu_kernels, "FLAGS", ("-std=c++20",))
+    monkeypatch.setattr(cubins, "FLAGS", ("-std=c++20",))
     found.add(Kernels("sm_90", folder, compiler("13.0")).path(*instance))
     monkeypatch.setattr(cuda_source, "fingerprint", lambda: "changed")
     found.add(Kernels("sm_90", folder, compiler("13.0")).path(*instance))
@@ -110,7 +110,7 @@ def test_compile_errors_show_the_command_and_all_output(compiler, tmp_path):
 def test_large_plans_are_split_into_files(compiler, tmp_path):
     kernels = Kernels("sm_90", tmp_path / "cache", compiler("13.0"), workers=2)
     assert kernels.prepare([(f"k<{i}>", "P") for i in range(100)]) == 100
-    assert compiler.calls() == -(-100 // _gpu_kernels.GROUP)
+    assert compiler.calls() == -(-100 // cubins.GROUP)
 
 
 def test_the_compiler_is_found_beside_the_toolkit(tmp_path, monkeypatch):
@@ -120,7 +120,7 @@ def test_the_compiler_is_found_beside_the_toolkit(tmp_path, monkeypatch):
     nvcc.chmod(0o755)
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.setenv("CUDA_HOME", str(tmp_path))
-    assert _gpu_kernels.find_compiler() == str(nvcc)
+    assert cubins.find_compiler() == str(nvcc)
 
 
 @pytest.mark.nvcc
@@ -132,7 +132,7 @@ def test_nvcc_makes_a_cubin_and_says_what_it_takes(tmp_path):
     table = tmp_path / "table.csv"
     resources.write({"sm_90": measured, "sm_75": measured}, table)
     about, read = resources.read(table)
-    assert about.startswith(f"nvcc {_gpu_kernels.compiler_version('nvcc')}")
+    assert about.startswith(f"nvcc {cubins.compiler_version('nvcc')}")
     assert read == {INSTANCES[0][0]: {"sm_90": measured[INSTANCES[0][0]], "sm_75": measured[INSTANCES[0][0]]}}
     assert measured[INSTANCES[0][0]].shared == 4 * 512
     assert 8 <= measured[INSTANCES[0][0]].registers <= 255

@@ -29,7 +29,7 @@ def test_a_line_for_each_thing_that_is_not(monkeypatch):
 
 
 def test_no_compiler(monkeypatch):
-    monkeypatch.setattr(gpu._gpu_kernels, "find_compiler", lambda: None)
+    monkeypatch.setattr(gpu.cubins, "find_compiler", lambda: None)
     assert any("install the CUDA toolkit" in line for line in gpu.missing())
 
 

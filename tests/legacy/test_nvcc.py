@@ -13,7 +13,8 @@ from kernel_launches import kernel_name, primitive_launches
 from legacy_networks import data, network, treefc
 
 from alexnet_rosetta.harness.checks.golden import files
-from alexnet_rosetta.legacy import _gpu_kernels, cuda_source, cudaconv, launch_log, quirks, use_isa
+from alexnet_rosetta.legacy import cudaconv, launch_log, quirks, use_isa
+from alexnet_rosetta.legacy.gpu import cubins, cuda_source
 
 pytestmark = [
     pytest.mark.nvcc,
@@ -92,7 +93,7 @@ def test_every_kernel_has_an_instance(records):
 def test_kernels_compile(records, architecture, tmp_path):
     instances = {(record["kernel"], "".join(map(cuda_source.kind, record["args"]))): record["shared_bytes"]
                  for record in records.values()}  # fmt: skip
-    printed = _gpu_kernels.compile_cubin(list(instances), architecture, tmp_path / "kernels.cubin", compiler="nvcc",
+    printed = cubins.compile_cubin(list(instances), architecture, tmp_path / "kernels.cubin", compiler="nvcc",
                                          flags=("-std=c++17", "-Xptxas=-v"))  # fmt: skip
     expected = {cuda_source.symbol(*instance): size for instance, size in instances.items()}
     assert shared_bytes(printed) == expected

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from alexnet_rosetta.legacy import _gpu_kernels, resources
-from alexnet_rosetta.legacy.instances import instances
+from alexnet_rosetta.legacy.gpu import cubins, resources
+from alexnet_rosetta.legacy.gpu.instances import instances
 
 pytestmark = [
     pytest.mark.nvcc,
@@ -24,5 +24,5 @@ def test_every_instance_compiles_as_the_table_says(architecture):
     about, table = resources.read()
     assert set(table) == set(wanted)
     assert {name: row.shared for name, row in measured.items()} == {n: r[architecture].shared for n, r in table.items()}
-    if _gpu_kernels.compiler_version("nvcc") in about:
+    if cubins.compiler_version("nvcc") in about:
         assert measured == {name: row[architecture] for name, row in table.items()}

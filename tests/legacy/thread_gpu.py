@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fake_gpu import FakeGpu
 
-from alexnet_rosetta.legacy import cuda_source
+from alexnet_rosetta.legacy.gpu import cuda_source
 
 HERE = Path(__file__).parent
 FLAGS = ["-std=c++17", "-O1", "-fno-math-errno", "-shared", "-fPIC", "-w"]

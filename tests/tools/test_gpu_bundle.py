@@ -102,7 +102,7 @@ import sys, types
 package = types.ModuleType("alexnet_rosetta.legacy")            # without the extension modules of this Python
 package.__path__ = [sys.argv[1]]
 sys.modules["alexnet_rosetta.legacy"] = package
-from alexnet_rosetta.legacy._gpu_kernels import Kernels
+from alexnet_rosetta.legacy.gpu.cubins import Kernels
 path = Kernels("sm_90", sys.argv[2]).path(sys.argv[3], sys.argv[4])
 assert path.read_bytes()[:4] == b"\\x7fELF"
 import pycuda.driver
@@ -120,7 +120,8 @@ except pycuda.driver.Error as error:
 
 def one_instance():
     """(kernel string, argument kinds) of a launch."""
-    from alexnet_rosetta.legacy import cuda_source, cudaconv, launch_log
+    from alexnet_rosetta.legacy import cudaconv, launch_log
+    from alexnet_rosetta.legacy.gpu import cuda_source
 
     with launch_log() as log:
         cudaconv.convReflectHorizontal(np.zeros((3 * 4, 8), np.float32), imgSize=2)

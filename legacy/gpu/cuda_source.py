@@ -8,7 +8,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-KERNELS = Path(__file__).parent / "kernels"
+KERNELS = Path(__file__).parents[1] / "kernels"
 
 # Kinds of arguments, letters as in module `struct`, and the types of the wrapper's parameters.
 TYPES = {"P": "Pointer", "i": "int", "f": "float", "?": "bool"}

@@ -12,11 +12,11 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from . import _gpu_kernels
-from ._gpu_device import GpuDevice
-from ._gpu_kernels import CompileError
-from ._gpu_memory import Memory, MemoryFault
-from .errors import Refused
+from ..errors import Refused
+from . import cubins
+from .cubins import CompileError
+from .device import GpuDevice
+from .memory import Memory, MemoryFault
 
 __all__ = ["CompileError", "GpuDevice", "MemoryFault", "debugging", "missing", "open_device", "probe"]
 
@@ -82,7 +82,7 @@ def open_device(debug=None):
 
 @cache
 def _driver():
-    from ._gpu_driver import CudaDriver
+    from .driver import CudaDriver
 
     return CudaDriver()
 
@@ -94,7 +94,7 @@ def _memory(debug):
 
 @cache
 def _kernels():
-    return _gpu_kernels.Kernels(_driver().architecture)
+    return cubins.Kernels(_driver().architecture)
 
 
 @cache
@@ -125,11 +125,11 @@ def _show_toolkit(compiler):
 
 def _compiler():
     """Version of nvcc."""
-    compiler = _gpu_kernels.find_compiler()
+    compiler = cubins.find_compiler()
     if compiler is None:
         raise LookupError("no CUDA compiler: install the CUDA toolkit (12 or 13) and put nvcc on PATH")
     _show_toolkit(compiler)
-    return f"nvcc {_gpu_kernels.compiler_version(compiler)}"
+    return f"nvcc {cubins.compiler_version(compiler)}"
 
 
 @cache

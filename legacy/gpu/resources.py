@@ -1,7 +1,8 @@
 """What every kernel instance takes of a GPU: registers, shared memory, local memory and spills, per architecture.
 
-``python -m alexnet_rosetta.legacy.resources`` compiles every instance with nvcc, without a GPU, and writes the table
-that comes with the package (``kernels/resources.csv``); with ``--missing`` only those that it lacks. `lookup` reads it.
+``python -m alexnet_rosetta.legacy.gpu.resources`` compiles every instance with nvcc, without a GPU, and writes the
+table that comes with the package (``kernels/resources.csv``); with ``--missing`` it compiles only the instances that
+the table lacks. `lookup` reads the table.
 """
 
 import csv
@@ -14,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from . import _gpu_kernels, cuda_source, instances
+from . import cubins, cuda_source, instances
 
 TABLE = cuda_source.KERNELS / "resources.csv"
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90")
@@ -56,8 +57,8 @@ def measure(wanted, architecture, compiler="nvcc", workers=None):
     def one(group):
         instances = [(name, wanted[name]) for name in group]
         with tempfile.TemporaryDirectory() as folder:
-            cubin, flags = Path(folder, "kernels.cubin"), (*_gpu_kernels.FLAGS, "-Xptxas=-v")
-            printed = _gpu_kernels.compile_cubin(instances, architecture, cubin, compiler=compiler, flags=flags)
+            cubin, flags = Path(folder, "kernels.cubin"), (*cubins.FLAGS, "-Xptxas=-v")
+            printed = cubins.compile_cubin(instances, architecture, cubin, compiler=compiler, flags=flags)
         found = parse(printed)
         return {name: found[cuda_source.symbol(name, kinds)] for name, kinds in instances}
 
@@ -80,7 +81,7 @@ def write(measured, path=TABLE, compiler="nvcc"):
     heads = [f"{architecture} {field}" for architecture in measured for field in FIELDS]
     first = next(iter(measured.values()))
     with open(path, "w", newline="", encoding="utf-8") as file:
-        file.write(f"# nvcc {_gpu_kernels.compiler_version(compiler)}, {' '.join(_gpu_kernels.FLAGS)}\n")
+        file.write(f"# nvcc {cubins.compiler_version(compiler)}, {' '.join(cubins.FLAGS)}\n")
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["kernel", "shared", *heads])
         for kernel in sorted(first):

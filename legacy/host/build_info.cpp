@@ -1,4 +1,4 @@
-#include "machine.h"
+#include "build_info.h"
 
 std::string moduleInstructionSet() { return ROSETTA_ISA; }
 

@@ -1,6 +1,6 @@
 // Layers over images: pooling.
 #include "layer.h"
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 #include "pool.h"
 
 namespace {

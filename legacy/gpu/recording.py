@@ -4,8 +4,8 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from ._call import MOST_LAUNCHES
-from .errors import Refused
+from .._call import MOST_LAUNCHES
+from ..errors import Refused
 
 ALIGNMENT = 256
 LOOK = 4096  # so much and less is what host code looks at; it sees zeros
@@ -84,7 +84,7 @@ def planned(layers, batch, **options):
     dict of (str, str) to None
         As `DryDevice.instances`. Steps that the engine refuses are left out.
     """
-    from .network import Network
+    from ..network import Network
 
     device = DryDevice()
     network = Network(layers, device=device, **options)

@@ -1,6 +1,6 @@
 // The matrix primitives as entry points "NVMatrix::...", so that they can be called alone.
-#include "entry.h"
-#include "nvmatrix.h"
+#include "entry_points.h"
+#include "matrix_ops.h"
 
 namespace {
 

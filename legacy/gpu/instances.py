@@ -8,8 +8,8 @@ import re
 import shutil
 import subprocess
 
-from . import isa
-from .errors import Refused
+from .. import isa
+from ..errors import Refused
 
 SYMBOL = re.compile(r"Invoke<&?\(?(?:void )?(?P<kernel>.+?)\((?:Block const&)(?P<parameters>[^()]*)\)\)?>::run\(")
 KINDS = {"float*": "P", "float const*": "P", "int*": "P", "int const*": "P", "int": "i", "float": "f", "bool": "?"}

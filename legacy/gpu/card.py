@@ -49,9 +49,9 @@ def memory_taken():
     """Bytes of the card's memory that are not free, whoever took them."""
     import pycuda.driver as cuda
 
-    from . import gpu
+    from . import open_device
 
-    gpu.open_device()  # the context that the question is put to
+    open_device()  # the context that the question is put to
     free, total = cuda.mem_get_info()
     return total - free
 

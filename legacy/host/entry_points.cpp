@@ -1,4 +1,4 @@
-#include "entry.h"
+#include "entry_points.h"
 
 std::map<std::string, EntryFunction>& entryPoints() {
     static std::map<std::string, EntryFunction> all;

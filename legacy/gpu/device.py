@@ -5,9 +5,9 @@ from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from .._call import MOST_LAUNCHES
 from . import cuda_source
-from ._call import MOST_LAUNCHES
-from ._gpu_memory import MemoryFault
+from .memory import MemoryFault
 
 MAX_GRID = (2**31 - 1, 65535, 65535)  # blocks along x, y, z that one launch takes
 UNRESOLVED = 512  # spans whose events wait to be read

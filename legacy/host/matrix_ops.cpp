@@ -1,4 +1,4 @@
-#include "nvmatrix.h"
+#include "matrix_ops.h"
 
 #include <cmath>
 
