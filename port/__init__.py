@@ -1,10 +1,14 @@
 """The modern Python port of the 2012 engine.
 
 ``load_network`` reads layer files, ``Network`` runs them, ``conv_to_local`` and ``unshare_weights`` change a model; the
-operations themselves are in the family modules ``conv``, ``local``, ``sparse``, ``pool``, ``norm``, ``image_ops``,
-``neurons``, ``linear``, ``tree``, ``dropout``, ``combine``, ``costs`` and ``msm``. Names are loaded on first use, so
-that reading layer files does not load the compiled modules. ``OMP_WAIT_POLICY`` is set to ``passive`` unless it is set:
-see ``threads``.
+operations are functions of the modules ``conv``, ``local``, ``sparse``, ``pool``, ``norm``, ``image_ops``, ``neurons``,
+``linear``, ``tree``, ``dropout``, ``combine``, ``costs``, ``msm`` and ``solver``, one module for each family. These
+functions check their operands and hand the heavy work on: matrix products to ``_gemm.pyx``, loops over images to
+``_loops.h`` (through ``_loops.pyx``); the rest is NumPy. docs/concordance.md sets each function beside its kernel.
+
+The package loads a name on its first use, so that a program that only reads layer files loads no compiled module. On
+import the package sets the environment variable ``OMP_WAIT_POLICY`` to ``passive``, unless the variable is set: see
+``threads``.
 """
 
 import os

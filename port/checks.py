@@ -1,4 +1,4 @@
-"""Checks of operands: every error says what, expected, actual and a hint."""
+"""Checks of operands. Each error says what is wrong, what was expected, what was found, and how to mend the call."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,19 +9,19 @@ from numpy.typing import ArrayLike, NDArray
 from .config.geometry import conv_modules
 
 Array = NDArray[Any]
-"""An array of float32 or float64, if nothing else is said."""
+"""An array; of float32 or float64 where a docstring says nothing else."""
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 INT_MAX = 2**31 - 1
 
 
 class OperandError(ValueError):
-    """An array or number that an operation cannot work with.
+    """An operation cannot work with an array or a number.
 
     Attributes
     ----------
     hint : str
-        What to do about it.
+        How to mend the call.
     """
 
     def __init__(self, what: str, expected: object, actual: object, hint: str) -> None:
@@ -66,7 +66,7 @@ def shaped(what: str, array: ArrayLike, shape: Sequence[int], like: Array, hint:
 
 
 def square(what: str, images: ArrayLike, like: Array | None = None) -> Array:
-    """`floats` for square images (channels, y, x, images), not empty and small enough for BLAS's 32-bit strides."""
+    """`floats` for square images (channels, y, x, images), not empty, and small enough for 32-bit strides of BLAS."""
     images = floats(what, images, 4, like)
     if images.shape[1] != images.shape[2]:
         hint = "only square images are supported; did you swap the image axis? it is the last"

@@ -1,4 +1,4 @@
-"""Layers that put several inputs together: sum, maximum, concatenation. Source: network-and-solver 6.11-6.13."""
+"""Layers that join several inputs: sum, maximum, concatenation, in NumPy. Source: network-and-solver 6.11-6.13."""
 
 from collections.abc import Sequence
 

@@ -6,9 +6,10 @@ outside the image are 0), N images. With y = stride my - padding + p and x = str
 
     acts[f, my, mx, n] = biases[f] + sum over k, p, q of filters[k, (p, q), f] images[group(f) K + k, y, x, n]
 
-Two ways, both a few large BLAS products in _gemm.pyx. Stride 1 with enough channels: one filter tap at a time, F x MN =
-(F x K)(K x MN), where image rows already are BLAS matrices and nothing is copied. Else: patch matrices in pieces of an
-output row, F x MN = (F x KSS)(KSS x MN).
+_gemm.pyx does the work with a few large BLAS products, in one of two ways. ``*_taps``, for stride 1 and enough
+channels, takes one filter tap at a time, F x MN = (F x K)(K x MN): image rows already are BLAS matrices, and nothing is
+copied. ``*_patches``, for all other convolutions, makes patch matrices of pieces of an output row, F x MN =
+(F x KSS)(KSS x MN).
 """
 
 import numpy as np
@@ -18,7 +19,7 @@ from .checks import Array, check_modules, conv_geometry, require, shaped, square
 from .config.geometry import ceil_div
 from .threads import single_threaded_blas, threads_for
 
-FEWEST_TAP_CHANNELS = 16  # below, a product per tap has too little to sum up
+FEWEST_TAP_CHANNELS = 16  # with fewer channels a product for each tap has too little to sum up
 TAP_COLUMNS = 1024  # columns of one product (pixels times images): large enough for BLAS, small enough to share out
 PATCH_COLUMNS = 512
 CHANNEL_BLOCK = 128
@@ -182,7 +183,7 @@ def conv_backward_biases(grads: Array, shared: bool = True) -> Array:
 
 
 def _forward(g, *arguments):
-    """Run either way on checked, flat arguments."""
+    """Convolve in one of the two ways; the arguments are checked and flat."""
     with single_threaded_blas():
         if _by_taps(g):
             _gemm.forward_taps(_pieces(g, g["M"], TAP_COLUMNS), *arguments, _threads(g))

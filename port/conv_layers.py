@@ -8,15 +8,15 @@ from .weight_layers import Weighted
 
 
 class Filtered(Weighted):
-    """What conv and local share: geometry and connections of every input.
+    """Base of conv and local: geometry and connections of each input.
 
     Attributes
     ----------
     windows : list of dict
         Per input the sizes of its windows, under the names of the arguments of `conv` and `local`.
     filter_conns : list of ndarray or None
-        Per input with ``randSparse`` the channels that the groups see (sparse.py), drawn when the layer is made and
-        part of the model; `connect` sets them.
+        For each input with ``randSparse`` the channels that the groups see (sparse.py). The constructor draws them,
+        `connect` sets them, and they are part of the model.
     """
 
     def __init__(self, spec, dtype, rng):
@@ -46,7 +46,7 @@ class Filtered(Weighted):
         self.filter_conns[i] = sparse.check_connections(connections, channels, over)
 
     def _seen(self, i):
-        """Input i as images, the channels as the groups see them."""
+        """Input i as images, channels in the order in which the groups see them."""
         x = images(self.inputs[i], self.spec["imgSize"][i])
         return x if self.filter_conns[i] is None else sparse.gather(x, self.filter_conns[i])
 
@@ -61,7 +61,7 @@ class Filtered(Weighted):
         return matrix(grads if connections is None else sparse.scatter(grads, connections, channels))
 
     def add_grad(self, i, total, grads):
-        """As the release did with the quirk on: overwritten where channels are used several times."""
+        """Add, or with the quirk on overwrite where groups use a channel several times, as the release did."""
         overwrites = self.quirks["conv-oversample-overwrites"] and self.spec["overSample"][i] > 1
         return grads if overwrites else super().add_grad(i, total, grads)
 
@@ -91,7 +91,7 @@ class Conv(Filtered):
 
 
 class Local(Filtered):
-    """Convolution with filters of its own for every module. Its weights learn on the direct route, as those of fc."""
+    """Convolution with a filter bank for each module. The weights learn on the direct route, as in fc."""
 
     direct = True
     _seen_grad = staticmethod(local.local_backward_images)

@@ -12,7 +12,7 @@ class Softmax(Layer):
     Attributes
     ----------
     fused_cost : LogReg or CrossEntropy or None
-        The only consumer, if it is one of these: then backward, given no gradient, goes through both at once.
+        The cost that is the only consumer. `backward` without a gradient then passes cost and softmax in one step.
     """
 
     def _forward(self, noise):
@@ -30,8 +30,8 @@ class LogReg(Layer):
     Attributes
     ----------
     mean_probs : ndarray or None
-        After the last of several views: the probabilities averaged over the views, which the cost is of. In passes
-        over other views there is no cost.
+        After the last of several views: the probabilities averaged over the views. The cost is that of the averages;
+        passes over the other views report no cost.
     """
 
     mean_probs = None
@@ -44,7 +44,7 @@ class LogReg(Layer):
         self.cost = None if probs is None else costs.logreg_cost(labels, probs, self.spec["topk"])
 
     def _averaged(self, probs):
-        """Add a view; the mean of all after the last one, None before."""
+        """Add the probabilities of a view; return the mean after the last view, None before."""
         if self.pass_type == "first_view":
             self.mean_probs, self._views = probs.copy(), 1
             return None
@@ -155,14 +155,14 @@ class GatedSum2(Layer):
         return costs.gsum2_backward(*self._operands(), self.spec["coeff"])[i]
 
     def _operands(self):
-        """Gates and values; with the quirk on, a single value is gated like that of the first case."""
+        """Gates and values; with the quirk on and one value per case, all cases take the gate of the first case."""
         gate, x = self.inputs
         like_first = self.quirks["one-row-vectors"] and len(x) == 1
         return (np.repeat(gate[:, :1], gate.shape[1], axis=1) if like_first else gate), x
 
 
 class Tica(Layer):
-    """cost.tica: reports Σ 1/(0.001+√E), while its gradient is that of another objective, as in the release.
+    """cost.tica: reports Σ 1/(0.001+√E); the gradient is that of another objective, as in the release.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class Tica(Layer):
         return matrix(costs.tica_backward(x, self.reciprocals, **more))
 
     def add_grad(self, i, total, grads):
-        """As the release did with the quirk on: with a root."""
+        """Add the gradient; with the quirk on its sum under a root, as the release did."""
         return super().add_grad(
             i, total, self._input_grad(i, None, True) if self.quirks["tica-accumulate-root"] else grads
         )

@@ -1,7 +1,8 @@
-"""Softmax and the costs, but for cost.msm (msm.py). Source: network-and-solver 6.10, 7.
+"""Softmax and the costs; cost.msm is in msm.py. Source: network-and-solver 6.10, 7.
 
-Matrices are (classes, N), one column per image; labels are N class indices, targets have a value per class. Costs are
-sums over the images in float64. Gradients are those of minus the cost, since training ascends.
+Matrices are (classes, N), one column for each image; labels are N class indices, targets have a value for each class.
+Costs are sums over the images in float64. Gradients are gradients of minus the cost, because training ascends. NumPy
+does the work.
 """
 
 import numpy as np
@@ -10,12 +11,12 @@ from numpy.typing import ArrayLike
 from .checks import Array, floats, require, shaped, square
 from .norm import window_sums
 
-LOG_OF_ZERO = -50.0  # what the release takes for log x where x <= 0, in all costs but logreg
+LOG_OF_ZERO = -50.0  # the value of log x for x <= 0 in the release, in all costs but logreg
 TICA_FLOOR = 0.001
 
 
 def softmax_forward(x: Array) -> Array:
-    """exp(x - max) / sum of it, per column.
+    """exp(x - max) divided by the sum over the column, max being the maximum of the column.
 
     Parameters
     ----------
@@ -37,14 +38,14 @@ def softmax_forward(x: Array) -> Array:
 
 
 def softmax_backward(probs: Array, grads: Array) -> Array:
-    """Gradient for any gradient of the probabilities: probs * (grads - sum over classes of grads * probs)."""
+    """Gradient of `softmax_forward`: probs * (grads - sum over classes of grads * probs), `grads` of any cost."""
     probs = floats("softmax_backward: probs", probs, 2)
     grads = shaped("softmax_backward: grads", grads, probs.shape, probs, "the shape of probs")
     return probs * (grads - (grads * probs).sum(axis=0))
 
 
 def softmax_logreg_backward(labels: ArrayLike, probs: Array, coeff: float = 1.0) -> Array:
-    """Gradient of softmax and logreg in one: coeff * ([class is the label] - probs), (classes, N)."""
+    """Gradient of softmax and logreg in one step: coeff * ([class is the label] - probs), (classes, N)."""
     probs = floats("softmax_logreg_backward: probs", probs, 2)
     rows, columns = label_positions("softmax_logreg_backward", labels, probs)
     difference = -probs
@@ -62,7 +63,7 @@ def logreg_cost(labels: ArrayLike, probs: Array, topk: int = 1) -> Array:
     probs : ndarray, (classes, N)
         float32 or float64.
     topk : int
-        How many guesses count for the third number.
+        The number of guesses that count for the third number.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def rank_errors(values: Array, positions: tuple[Array, Array], topk: int) -> tup
     mine = values[positions]
     equal = (values == mine).sum(axis=0)
     free = topk - (values > mine).sum(axis=0)
-    # NaN equals nothing, not even itself: as in 2012 it then has top-k credit but is not the maximum.
+    # NaN equals nothing, not even itself: as in 2012 a NaN has top-k credit but is not the maximum.
     credit = np.where(mine == np.fmax.reduce(values), 1 / np.maximum(equal, 1), 0)
     topk_credit = np.clip(free / np.maximum(equal, 1), 0, 1)
     return values.shape[1] - credit.sum(), values.shape[1] - topk_credit.sum()
@@ -128,7 +129,7 @@ def crossent_backward(targets: Array, probs: Array, coeff: float = 1.0) -> Array
 
 
 def softmax_crossent_backward(targets: Array, probs: Array, coeff: float = 1.0) -> Array:
-    """Gradient of softmax and crossent in one: coeff * (targets - probs * sum of the targets)."""
+    """Gradient of softmax and crossent in one step: coeff * (targets - probs * sum of the targets)."""
     targets, probs = _pair("softmax_crossent_backward", targets, probs)
     return probs.dtype.type(coeff) * (targets - probs * targets.sum(axis=0))
 
@@ -140,7 +141,7 @@ def crossent2_cost(targets: Array, y: Array) -> Array:
 
 
 def crossent2_backward(targets: Array, y: Array, coeff: float = 1.0, *, wrong_sign: bool = False) -> Array:
-    """Gradient for y: coeff * (t/y - (1-t)/(1-y)); with `wrong_sign` their sum, as in the release."""
+    """Gradient for y: coeff * (t/y - (1-t)/(1-y)); with `wrong_sign` the sum of the two terms, as in the release."""
     targets, y = _pair("crossent2_backward", targets, y)
     with np.errstate(divide="ignore", invalid="ignore"):
         first, second = targets / y, (1 - targets) / (1 - y)
@@ -148,7 +149,7 @@ def crossent2_backward(targets: Array, y: Array, coeff: float = 1.0, *, wrong_si
 
 
 def logistic_crossent2_backward(targets: Array, y: Array, coeff: float = 1.0) -> Array:
-    """Gradient of a logistic neuron and crossent2 in one: coeff * (t - y)."""
+    """Gradient of a logistic neuron and crossent2 in one step: coeff * (t - y)."""
     targets, y = _pair("logistic_crossent2_backward", targets, y)
     return y.dtype.type(coeff) * (targets - y)
 
@@ -193,7 +194,7 @@ def gsum2_backward(gate: Array, x: Array, coeff: float = 1.0) -> tuple[Array, Ar
 def tica_forward(images: Array, *, size: int) -> tuple[Array, Array]:
     """cost.tica: (its number, the reciprocals 1/(0.001 + √E)); E is the sum of squares over the window of a pixel.
 
-    The number is the sum of the reciprocals, as in the release, though the objective is another one (`tica_backward`).
+    The number is the sum of the reciprocals, as in the release, although the objective differs (`tica_backward`).
 
     Parameters
     ----------
@@ -216,7 +217,7 @@ def tica_backward(
 ) -> Array:
     """-coeff * images * (sum of the reciprocals over the windows that hold the pixel).
 
-    That is the gradient of -coeff Σ (√E - 0.001 log(0.001 + √E)).
+    The result is the gradient of -coeff Σ (√E - 0.001 log(0.001 + √E)).
 
     Parameters
     ----------
@@ -224,7 +225,7 @@ def tica_backward(
     size, coeff
         As in `tica_forward`; weight of the cost.
     mirrored : bool
-        False: sum over the pixel's own window, as the release did, which matters for even sizes.
+        False: sum over the pixel's own window, as the release did; the two differ for even sizes.
     root : bool
         Take the root of the sum, as the release did where it added to an earlier gradient.
     """

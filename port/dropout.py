@@ -1,4 +1,4 @@
-"""Dropout (layer type hs). In training nothing is rescaled, otherwise all is. Source: network-and-solver 6.14."""
+"""Dropout (layer type hs), which rescales in all passes but training. Source: network-and-solver 6.14."""
 
 from .checks import Array, floats, shaped
 

@@ -1,7 +1,7 @@
 """Two changes to a finished model: convolutions made local, shared weights made private (config-format 14).
 
-Each comes as a function on specifications, and as one on networks, which takes the parameters along. The new model
-computes the same function as the old one.
+`localised` and `unshared` change a specification; `conv_to_local` and `unshare_weights` change a network with its
+parameters. The new model computes the same function as the old model.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,13 +23,13 @@ from .parameters import Parameter
 def conv_to_local(network: Network, names: Iterable[str]) -> Network:
     """A network whose convolutions `names` are local layers.
 
-    Every module gets a copy of the filters, and every output one of the bias if there was one per filter; Δ of what
-    was copied starts at 0. Convolutions that share weights with those named are converted too.
+    Each module gets a copy of the filters; each output gets a copy of the bias, if there was one bias per filter. Δ of
+    copied parameters starts at 0. Convolutions that share weights with a named layer become local too.
 
     Parameters
     ----------
     network : Network
-        Stays as it is.
+        Not changed.
     names : sequence of str
 
     Returns
@@ -39,18 +39,18 @@ def conv_to_local(network: Network, names: Iterable[str]) -> Network:
     Raises
     ------
     config.ConfigError
-        A name is no conv layer; or it shares weights with one that has another number of modules.
+        A name is no conv layer, or the layer shares weights with a layer of another number of modules.
     """
     return _rebuilt(network, localised(network.spec, names))
 
 
 def unshare_weights(network: Network, entries: Iterable[str]) -> Network:
-    """A network in which some weight matrices are private copies; their Δ starts at 0.
+    """A network with private copies of some shared weight matrices; Δ of the copies starts at 0.
 
     Parameters
     ----------
     network : Network
-        Stays as it is.
+        Not changed.
     entries : sequence of str
         ``layer[i]`` for the matrix of input i, ``layer`` for all shared matrices of a layer.
 
@@ -150,7 +150,7 @@ def _rebuilt(network: Network, spec: NetworkSpec) -> Network:
 
 
 def _take(parameter: Parameter, old: Parameter, same: bool, spread: Callable[[Array, int], Array]) -> None:
-    """Copy an old parameter: its values, spread over the modules if there are more now, else Δ too if `same`."""
+    """Copy the values of an old parameter, spread over the modules if need be; unspread ones with Δ if `same`."""
     times = len(parameter.values) // len(old.values)
     parameter.values[...] = old.values if times == 1 else spread(old.values, times)
     if times == 1 and same:

@@ -1,4 +1,4 @@
-"""The layer graph: who feeds whom, who learns (network-and-solver 2 and 7)."""
+"""The layer graph: which layer reads which, and which layers learn (network-and-solver 2 and 7)."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ from .config import LayerSpec
 
 
 class Graph:
-    """Who feeds whom, and who takes part in the backward pass.
+    """Which layer reads which, and which layers take part in the backward pass.
 
     Parameters
     ----------
     layers : sequence of config.LayerSpec
-        In an order in which inputs come first.
+        Each layer stands after its inputs.
 
     Attributes
     ----------
@@ -22,8 +22,8 @@ class Graph:
     produces : set of str
         Layers from which a path leads up to a cost whose coefficient is not 0.
     fused : dict of str to str
-        A softmax whose only consumer is a cost.logreg or cost.crossent, or a logistic neuron whose only consumer is a
-        cost.crossent2, and that cost.
+        For each layer that goes backward in one step with its cost, the name of the cost: a softmax whose only
+        consumer is a cost.logreg or cost.crossent, a logistic neuron whose only consumer is a cost.crossent2.
     """
 
     def __init__(self, layers: Sequence[LayerSpec]) -> None:
@@ -48,12 +48,12 @@ class Graph:
                 self.fused[spec.name] = readers[0][0]
 
     def contributions(self, name: str) -> int:
-        """How many contributions the gradient of a layer's output is the sum of."""
+        """The number of contributions that add up to the gradient of a layer's output."""
         return sum(reader in self.produces for reader, _ in self.consumers[name])
 
 
 def _partners(spec: LayerSpec) -> tuple[str, ...]:
-    """The types of cost that go backward in one step with the layer if they are its only consumer."""
+    """The types of cost that go backward in one step with the layer, if the cost is the only consumer."""
     if spec.type == "softmax":
         return ("cost.logreg", "cost.crossent")
     return ("cost.crossent2",) if spec.type == "neuron" and spec["neuron"]["type"] == "logistic" else ()

@@ -13,7 +13,7 @@ class _Images(Layer):
         return images(self.inputs[0], self.spec["imgSize"])
 
     def _margin(self):
-        """How far before the end of the image resizing stops to read."""
+        """The distance from the end of the image at which resizing stops reading."""
         return 1.01 if self.quirks["resize-clamp"] else 1.0
 
 
@@ -52,7 +52,7 @@ class Mirror(_Images):
         return matrix(image_ops.mirror(images(acts_grad, self.spec["imgSize"])))
 
     def add_grad(self, i, total, grads):
-        """As the release did with the quirk on: overwritten."""
+        """Add, or with the quirk on overwrite, as the release did."""
         return grads if self.quirks["href-overwrites"] else super().add_grad(i, total, grads)
 
 
@@ -76,7 +76,7 @@ class RandomScale(_Images):
     drawn = None
 
     def _check_inputs(self):
-        """In passes over views, images of the size of the output are right too."""
+        """Accept, in passes over views, images that have the size of the output already."""
         if not self._is_view():
             super()._check_inputs()
 

@@ -1,7 +1,7 @@
 """Fixed operations on images: samples, blur, mirror, scale, crop, colours. Source: network-and-solver 6.15, 6.16.
 
-Arrays are (channels, y, x, images) in float32 or float64; S is the side of the images, T that of the result. Resizing,
-cropping and colours have no gradient: they may only stand below all weights.
+Arrays are (channels, y, x, images) in float32 or float64; S is the side of the images, T the side of the result. NumPy
+does the work. Resizing, cropping and colours have no gradient: these layers may only stand below all weights.
 """
 
 from collections.abc import Sequence
@@ -109,7 +109,7 @@ def resize(images: Array, *, size: int, scale: float, margin: float = 1.0) -> Ar
     scale : float
         Source pixels per target pixel: above 1 the image shrinks.
     margin : float
-        Source coordinates end so far before S; 1.01 in the release.
+        Source coordinates end at S - margin; 1.01 in the release.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def rscale_draw(uniforms: Sequence[float], *, img_size: int, max_scale: float, s
 
 
 def rscale(images: Array, *, size: int, scaled: int, factor: float, top: int, left: int, margin: float = 1.0) -> Array:
-    """Scale to `scaled` pixels, unless that is the size already, and crop `size` of them."""
+    """Scale the images to the side `scaled`, unless they have it already, and crop a window of the side `size`."""
     if np.shape(images)[1] != scaled:
         images = resize(images, size=scaled, scale=factor, margin=margin)
     return crop(images, size=size, top=top, left=left)
@@ -181,7 +181,7 @@ def rgb_to_yuv(images: Array, coefficients: Sequence[Sequence[float]] = YUV) -> 
 def rgb_to_lab(images: Array, *, center: bool = False, power: float = 1 / 3) -> Array:
     """Red, green, blue in 0 ... 1 to L, a, b; (3, S, S, N) to the same shape.
 
-    The white point is left out on purpose (network-and-solver 6.15).
+    As in the release, no white point enters the formula (network-and-solver 6.15).
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def rgb_to_lab(images: Array, *, center: bool = False, power: float = 1 / 3) -> 
     center : bool
         Subtract 50 from L.
     power : float
-        That stands for the cube root; 0.3333 in the release.
+        Exponent in the place of the cube root; 0.3333 in the release.
     """
     mixed = _mix(XYZ, square("rgb_to_lab: images", images))
     roots = np.power(np.maximum(mixed, LAB_THRESHOLD), images.dtype.type(power))

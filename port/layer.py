@@ -1,4 +1,4 @@
-"""What all layers have in common."""
+"""The base class of all layers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
@@ -20,8 +20,8 @@ PASS_TYPES = ("train", "test", "gc", "features", *VIEWS)
 class Layer:
     """State around the operations of one layer.
 
-    Activities and gradients are the historical matrices, (units, images), units in the order channel, y, x. The layer
-    keeps what its backward pass needs from its last forward pass, so it runs alone as well as in a network.
+    Activities and gradients are the historical matrices, (units, images), units in the order channel, y, x. A layer
+    keeps the arrays of its last forward pass that its backward pass needs, so that it runs alone and in a network.
 
     Parameters
     ----------
@@ -29,14 +29,14 @@ class Layer:
     dtype : numpy dtype
         float32 or float64.
     rng : numpy.random.Generator
-        Source of all noise that is not given: dropout masks, normals, draws, noise of the schedules.
+        Source of the noise that no caller gives: dropout masks, normals, random choices, noise of the schedules.
 
     Attributes
     ----------
     inputs : list of ndarray
-        Of the last forward pass.
+        The inputs of the last forward pass.
     acts, acts_grad : ndarray or None
-        Output, and its gradient (historical sign: of minus the cost).
+        Output, and gradient of the output (historical sign: of minus the cost).
     cost : ndarray or None
         The numbers a cost layer reports, float64 sums over the images.
     seconds : dict
@@ -44,7 +44,7 @@ class Layer:
     fused_cost : Layer or None
         The cost that goes backward in one step with this layer: the only consumer of a softmax or a logistic neuron.
     quirks : mapping of str to bool
-        Positions of the switches, see quirks.py; a network's are those of all its layers.
+        Positions of the switches, see quirks.py; all layers of a network have the network's positions.
     """
 
     quirks: Mapping[str, bool] = DEFAULTS
@@ -65,15 +65,15 @@ class Layer:
         Parameters
         ----------
         inputs : list of ndarray, (units, N)
-            Outputs of the layers below, in the order of the file; kept, not copied, if they have the layer's dtype.
+            Outputs of the layers below, in the order of the file. The layer keeps arrays of its own dtype uncopied.
         pass_type : str
-            ``train``; ``test``; ``features``, as test; ``gc``, as test but with gradients not divided by the number of
-            images; ``first_view``, ``middle_view``, ``last_view``: tests of several views of the same images, whose
-            probabilities cost.logreg averages.
+            ``train``; ``test``; ``features``, the same as test; ``gc`` (gradient check), as test, but gradients are not
+            divided by the number of images; ``first_view``, ``middle_view``, ``last_view``: tests of several views of
+            the same images, whose probabilities cost.logreg averages.
         noise : ndarray, optional
-            What is random in the layer, drawn if it is needed and not given. hs: the mask, 0 or 1, (units, N). Neuron
-            nrelu: standard normal deviates, (units, N). pool=rand: (units, N), either uniform deviates or, as
-            integers, which pixel of its clipped window each output takes. rscale: four uniform deviates.
+            The random numbers of the layer; by default the layer draws them. hs: the mask, 0 or 1, (units, N). Neuron
+            nrelu: standard normal deviates, (units, N). pool=rand: (units, N), either uniform deviates or integers, the
+            position of each output's pixel in the clipped window. rscale: four uniform deviates.
 
         Returns
         -------
@@ -111,13 +111,13 @@ class Layer:
         normal : callable, optional
             Draws the normals of noisy schedules; by default from the layer's generator.
         accumulate : bool
-            Add the gradients of the parameters to those collected since the last update, as a network does for
-            weights that layers share and for updates after several passes. Else they start anew.
+            Add the gradients of the parameters to the sum since the last update, as a network does for shared weights
+            and for updates after several passes. False: start a new sum.
 
         Returns
         -------
         list of ndarray or None
-            One fresh array per wanted input; None also where the layer passes no gradient on (labels).
+            A new array for each wanted input; None for other inputs, and for inputs without gradient (labels).
         """
         begin = perf_counter()
         if acts_grad is not None:
@@ -131,7 +131,7 @@ class Layer:
         return found
 
     def update(self, progress: float = 0.0, normal: Normal | None = None) -> None:
-        """Learn: one step of every parameter with a base rate above 0.
+        """Make one step of each parameter with a base rate above 0.
 
         Parameters
         ----------
@@ -149,18 +149,18 @@ class Layer:
         return [self._input_grad(i, acts_grad) if wish else None for i, wish in enumerate(wanted)]
 
     def add_grad(self, i: int, total: Array, grads: Array) -> Array:
-        """The sum of a gradient of input i and of what other layers have sent there before; may change `total`."""
+        """Add a gradient of input i to `total`, the sum of the gradients from other layers; may change `total`."""
         total += grads
         return total
 
     def params_grad(self, acts_grad: Array | None, progress: float = 0.0, normal: Normal | None = None) -> None:
-        """Gradients of the parameters; here: there are none."""
+        """Collect the gradients of the parameters; this base class has no parameters."""
 
     def forget_gradients(self) -> None:
-        """The next gradients of the parameters start a new sum; here: there are none."""
+        """Let the next gradients of the parameters start a new sum; this base class has no parameters."""
 
     def release(self) -> None:
-        """Forget activities and gradients; parameters stay."""
+        """Forget activities and gradients, keep the parameters."""
         self.inputs, self.acts, self.acts_grad = [], None, None
 
     def _forward(self, noise: Array | None) -> Array | None:
@@ -170,10 +170,10 @@ class Layer:
         raise NotImplementedError
 
     def _update(self, progress: float, normal: Normal) -> None:
-        """Without parameters there is nothing to do."""
+        """Do nothing: this base class has no parameters."""
 
     def _check_inputs(self) -> None:
-        """The inputs have the rows of the specification and one number of images."""
+        """Raise unless the inputs have the rows of the specification and one number of images."""
         rows = self.spec.get("numInputs", ())
         images = {x.shape[1:] for x in self.inputs}
         if tuple(len(x) for x in self.inputs) != tuple(rows) or len(images) > 1:

@@ -19,7 +19,7 @@ class Data(Layer):
     Attributes
     ----------
     rows : set of int
-        Values per image that are accepted.
+        The numbers of values per image that the layer accepts.
     """
 
     def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
@@ -40,12 +40,12 @@ class Neuron(Layer):
     Attributes
     ----------
     fused_cost : CrossEntropy2 or None
-        The only consumer of a logistic neuron, if it is a cost.crossent2: then backward, given no gradient, goes
-        through both at once.
+        The cost.crossent2 that is the only consumer of a logistic neuron. `backward` without a gradient then passes
+        cost and neuron in one step.
     """
 
     def _kind(self):
-        """The neuron, in the variant that the switches ask for."""
+        """The kind of neuron, in the variant that the switches ask for."""
         kind = self.spec["neuron"]["type"]
         quirk, variant = neurons.VARIANTS.get(kind, ("", ""))
         return kind if self.quirks.get(quirk, True) else variant
@@ -71,7 +71,7 @@ class Pool(Layer):
     Attributes
     ----------
     chosen : ndarray or None
-        Random pooling: which pixel of its clipped window each output of the last forward pass is.
+        Random pooling: for each output of the last forward pass the position of its pixel in the clipped window.
     """
 
     chosen = None
@@ -91,11 +91,11 @@ class Pool(Layer):
         return matrix((pool.max_pool_forward if self.kind == "max" else pool.maxabs_pool_forward)(x, **more))
 
     def _whole(self):
-        """Whether averages count pixels outside the image."""
+        """Whether an average divides by the whole window, pixels outside the image included."""
         return not self.quirks["avg-pool-clipped-area"]
 
     def _choose(self, x, noise, more):
-        """The pixel of every output: as given, or from given or drawn uniform deviates."""
+        """The pixel of each output: as `noise` gives it, or chosen by uniform deviates, given or drawn."""
         shape = (self.spec.outputs, x.shape[-1])
         noise = self.rng.random(shape) if noise is None else np.asarray(noise)
         noise = images(noise, self.spec["outputsX"])
@@ -112,12 +112,12 @@ class Pool(Layer):
 
 
 class _Norm(Layer):
-    """What the normalisations share.
+    """Base of the normalisation layers.
 
     Attributes
     ----------
     denoms : ndarray or None
-        Of the last forward pass.
+        The denominators of the last forward pass.
     """
 
     denoms = None
@@ -161,7 +161,7 @@ class ResponseNorm(_Norm):
         return matrix(norm.rnorm_backward(x, acts, self.denoms, grads, **self.constants))
 
     def add_grad(self, i, total, grads):
-        """As the release did with the quirk on: overwritten where windows are large."""
+        """Add, or with the quirk on overwrite where windows are large, as the release did."""
         overwrites = self.quirks["norm-undo-add-inverted"] and self.spec["size"] >= 6
         return grads if overwrites else super().add_grad(i, total, grads)
 
@@ -198,7 +198,7 @@ class Dropout(Layer):
     Attributes
     ----------
     mask : ndarray or None
-        Of the last forward pass, 0 or 1 (or 1/keep); None where none was used.
+        The mask of the last forward pass, 0 or 1 (or 1/keep); None after a pass without a mask.
     """
 
     mask = None
@@ -213,7 +213,7 @@ class Dropout(Layer):
         return dropout.dropout_forward(x, self._factor(), self.mask)
 
     def _factor(self):
-        """What values are multiplied by without a mask."""
+        """The factor on all values in a pass without a mask."""
         scales = self.quirks["dropout-scales-in-test"]
         if not self.spec["enable"]:
             scales = scales and self.quirks["dropout-disabled-scales"]

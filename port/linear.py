@@ -1,7 +1,8 @@
 """Fully connected layers. Source: network-and-solver 6.2, 8.2.
 
 Matrices: inputs (I, N), weights (I, O), acts and gradients (O, N), biases (1, O); I inputs, O outputs, N images.
-Weights may lie in memory in C or Fortran order and are never copied.
+Weights may lie in memory in C or Fortran order and are never copied. ``product`` of _gemm.pyx does the work, a thread a
+block of columns.
 """
 
 import numpy as np
@@ -80,7 +81,7 @@ def fc_backward_weights(
 ) -> Array:
     """out = scale_out * out + scale_new * inputs gradsᵀ, in place; I×O = (I×N)(N×O).
 
-    With out = Δ, scale_out = momentum and scale_new = rate/images this is the direct route of the weight update.
+    The call with out = Δ, scale_out = momentum and scale_new = rate/images is the direct route of the weight update.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Locally connected layers on (channels, y, x, images) arrays: convolution with filters of its own for every module.
 
 Source of the formulas: network-and-solver 6.4. Letters as in conv.py: C channels, K = C/groups, F filters, S filter
-side, I image side, M modules per side, N images. One output row at a time: the patches of its M modules form a stack of
-matrices, and for each module and group F/groups x N = (F/groups x KSS)(KSS x N).
+side, I image side, M modules per side, N images. NumPy does the work, one output row at a time: the patches of the M
+modules of the row form a stack of matrices, and for each module and group F/groups x N = (F/groups x KSS)(KSS x N).
 """
 
 import numpy as np
@@ -40,7 +40,7 @@ def local_forward(
     modules : int, optional
         M, if it is not the least that covers the padded image.
     out : ndarray, (F, M, M, N), optional
-        What to add to (a layer with several inputs).
+        An array that receives the sum (a layer with several inputs).
 
     Returns
     -------
@@ -128,7 +128,7 @@ def local_backward_filters(
 ) -> Array:
     """out = scale_out * out + scale_new * gradient with respect to the filters, summed over the images.
 
-    With out = Δ, scale_out = momentum and scale_new = rate/images this is the direct route of the weight update.
+    The call with out = Δ, scale_out = momentum and scale_new = rate/images is the direct route of the weight update.
 
     Parameters
     ----------

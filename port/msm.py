@@ -17,8 +17,8 @@ from .costs import label_positions, rank_errors
 def add_logs_roughly(a: Array, b: Array) -> Array:
     """log(e^a + e^b) with the short cuts of the release.
 
-    The larger one where they are more than 15 apart, and the larger one plus e^-d where d, their distance, is more
-    than 5: off by up to 2e-5.
+    With d the distance of a and b: the larger number if d is above 15, the larger number plus e^-d if d is above 5. The
+    error is at most 2e-5.
     """
     top, bottom = np.maximum(a, b), np.minimum(a, b)
     distance = np.where(np.isneginf(bottom), np.inf, top - np.where(np.isneginf(bottom), 0, bottom))
@@ -37,9 +37,9 @@ def msm_marginals(
     size : int
         K, from 1 to classes - 1.
     labels : ndarray, N values, optional
-        Condition on the label being in the set.
+        Give the probability under the condition that the label is in the set.
     add : callable
-        Adds numbers by their logarithms.
+        Adds two numbers that are given as logarithms.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Networks: the passes over the layers (network-and-solver 2, 8 and 11).
 
 The objective is minus the weighted sum of the costs. All gradients are gradients of the objective, and weights move
-along them.
+along the gradients.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,17 +28,18 @@ class Network:
     dtype : numpy dtype
         float32, or float64 (gradient checks).
     seed : int or numpy.random.Generator
-        Of all noise that is not given from outside, and of sparse connections.
+        Seed of the noise that no caller gives, and of sparse connections.
     quantise : bool
-        Do as several devices did: where ``quantF=half``, layers on another device (``gpu``) than their input see it
-        rounded to IEEE half precision; where ``quantB=half``, so is what each other device sends back, summed there.
+        Round as several devices did. ``quantF=half`` of a layer: layers on another device (``gpu``) read its output
+        rounded to IEEE half precision. ``quantB=half``: each other device sums its gradients for the layer, and sends
+        the sum rounded to half precision.
     update_every : int
         Backward passes per update of the weights (``wupdate_freq``).
     minibatch : int, optional
-        Nominal number of images per pass; needed if `update_every` is not 1: gradients are then divided by the
-        product of the two, also after smaller passes.
+        Nominal number of images per pass, required if `update_every` is not 1: gradients are then divided by
+        `update_every` times `minibatch`, after smaller passes too.
     quirks : mapping of str to bool, optional
-        Switches that are not to stand where `quirks.DEFAULTS` has them.
+        Positions of switches that differ from `quirks.DEFAULTS`.
 
     Attributes
     ----------
@@ -95,7 +96,7 @@ class Network:
         self.quirks.update(positions({**self.quirks, name: on}))
 
     def _share(self, layer: Weighted, named: Mapping[str, Weighted]) -> None:
-        """Give a layer the matrices, and the sparse connections, that it takes from others or from itself."""
+        """Give a layer the matrices and sparse connections that it shares; `named`: the layers with weights by name."""
         sources = zip(layer.spec["weightSourceLayers"], layer.spec["weightSourceMatrixIndices"], strict=True)
         for i, (name, index) in enumerate(sources):
             if name:
@@ -111,7 +112,7 @@ class Network:
         ----------
         rng : numpy.random.Generator
         ignore_functions : bool
-            Do so also for layers whose weights should come from an earlier checkpoint (``initWFunc``, ``initBFunc``,
+            Also draw the weights of layers that want them from an earlier checkpoint (``initWFunc``, ``initBFunc``,
             ``initCFunc``).
 
         Raises
@@ -138,7 +139,7 @@ class Network:
         pass_type : str
             One of layer.PASS_TYPES: ``train``, ``test``, ``gc``, ``features``, or a view (`forward_views`).
         noise : dict of str to ndarray, optional
-            Dropout masks and other noise by layer, see `Layer.forward`; what is missing is drawn.
+            Dropout masks and other noise by layer, see `Layer.forward`; the network draws the noise that is missing.
 
         Returns
         -------
@@ -171,7 +172,7 @@ class Network:
         Returns
         -------
         dict of str to ndarray
-            As `forward`; costs that know no views report their numbers for the last one.
+            As `forward`; costs without views report the numbers of the last view.
         """
         views = list(views)
         middle = ["middle_view"] * (len(views) - 2)
@@ -210,7 +211,7 @@ class Network:
         self.passes += not checking
 
     def _has_gradient(self, name: str) -> bool:
-        """Whether a layer takes part in the backward pass, now that those above it have run."""
+        """Whether a layer takes part in the backward pass; the layers above it have run."""
         graph = self.graph
         if name not in graph.produces or name not in graph.wants_gradient or name in graph.fused.values():
             return False
@@ -218,7 +219,7 @@ class Network:
         return begins or self.layers[name].acts_grad is not None or name in self._sent
 
     def backward_layer(self, name: str, progress: float = 0.0, normal: Normal | None = None) -> None:
-        """Run one layer backward from its own ``acts_grad`` and add to that of the layers below: first writes."""
+        """Run one layer backward from its ``acts_grad``, and add its gradients to the ``acts_grad`` of its inputs."""
         layer = self.layers[name]
         total = self.received(name)
         self._sent.pop(name, None)
@@ -233,20 +234,20 @@ class Network:
                 self.layers[source].acts_grad = _added(layer, i, self.layers[source].acts_grad, grads)
 
     def received(self, name: str) -> Array | None:
-        """The gradient of a layer's output, as far as the layers above have sent it; None if none has."""
+        """The sum of the gradients that layers above have sent so far for a layer's output; None before the first."""
         total = self.layers[name].acts_grad
         for part in self._sent.get(name, {}).values():
             total = half(part) if total is None else total + half(part)
         return total
 
     def _remote(self, source: str, reader: str, quantiser: str) -> bool:
-        """Whether what goes between two layers is rounded on its way."""
+        """Whether values between two layers are rounded to half precision, as quantiser `quantiser` says."""
         below, above = self.layers[source].spec, self.layers[reader].spec
         rounds = self.quantise and below.type != "data" and below[quantiser]["type"] == "half"
         return rounds and _device(below) != _device(above)
 
     def _seen(self, source: str, reader: str) -> Array:
-        """The output of a layer as another layer sees it."""
+        """The output of layer `source` as layer `reader` reads it."""
         acts = self.layers[source].acts
         if acts is None:
             raise ValueError(f"{reader}: expected an output of {source}, actual none; hint: run {source} forward first")
@@ -257,7 +258,7 @@ class Network:
         return self._rounded[source]
 
     def wanted(self, name: str) -> list[bool]:
-        """Which inputs of a layer want a gradient."""
+        """For each input of a layer, whether the input wants a gradient."""
         return [source in self.graph.wants_gradient for source in self.layers[name].spec.inputs]
 
     def sum_grad(self, parts: Iterable[tuple[str, int, Array | None]]) -> Array | None:
@@ -266,11 +267,12 @@ class Network:
         Parameters
         ----------
         parts : list of (str, int, ndarray)
-            Consumer, which of its inputs, and the gradient of the consumer's output.
+            Name of a consumer, number of the consumer's input, gradient of the consumer's output.
 
         Returns
         -------
-        ndarray, (units, N)
+        ndarray, (units, N), or None
+            None if no consumer passes a gradient on.
         """
         total: Array | None = None
         sent: dict[int, Array] = {}
@@ -290,12 +292,12 @@ class Network:
         return total
 
     def update(self, progress: float = 0.0, normal: Normal | None = None) -> bool:
-        """One update of every parameter that learns, if it is due; arguments as `Layer.update`.
+        """One step of each parameter that learns, if an update is due; arguments as in `Layer.update`.
 
         Returns
         -------
         bool
-            Whether it was: with ``update_every`` > 1 only after that many backward passes.
+            Whether an update was due: with ``update_every`` > 1 only after that many backward passes.
         """
         if self.passes % self.update_every:
             return False
@@ -319,23 +321,23 @@ class Network:
 
 
 def half(array: Array) -> Array:
-    """Rounded to IEEE half precision, to nearest even; beyond 65504 infinite (network-and-solver 11.2)."""
+    """The array rounded to IEEE half precision, to nearest even, infinite beyond 65504 (network-and-solver 11.2)."""
     with np.errstate(over="ignore"):
         return array.astype(np.float16).astype(array.dtype)
 
 
 def _device(spec: LayerSpec) -> int:
-    """Where a layer stood; an inherited -1 counts as 0."""
+    """The device of a layer; an inherited -1 counts as device 0."""
     return int(max(spec["gpu"], 0))
 
 
 def _added(layer: Layer, i: int, total: Array | None, grads: Array) -> Array:
-    """What a layer makes of the sum of the contributions before its own; its own where there is none yet."""
+    """Add a layer's gradient of input i to the running total; the first gradient becomes the total."""
     return grads if total is None else layer.add_grad(i, total, grads)
 
 
 def _add(total: Array | None, grads: Array) -> Array:
-    """total + grads; `grads` itself where there is no total yet."""
+    """Add `grads` to the running total, in place; the first array becomes the total."""
     if total is None:
         return grads
     total += grads

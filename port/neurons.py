@@ -1,7 +1,8 @@
 """Neurons: elementwise functions and their gradients. Source: network-and-solver 6.5, pool-norm 8.
 
-Each kind of neuron is a pair of functions of its own; the two public ones look it up. Comparisons are factors of 0 or
-1, so infinite and NaN gradients are not masked.
+Each kind of neuron has two functions, which the two public functions look up. The loops ``relu_*`` of _loops.h do the
+work of the rectifier, NumPy does that of the other kinds. A comparison is a factor 0 or 1, so that it does not hide an
+infinite or a NaN gradient.
 """
 
 from typing import Any
@@ -79,7 +80,7 @@ def _relu_backward(x, y, grads):
 
 
 def _nrelu(x, normals):
-    """The standard deviation of the noise is the activation; it is there in every pass type."""
+    """Add noise whose standard deviation is the activation, in every pass type."""
     normals = shaped("neuron_forward: normals", normals, x.shape, x, "one standard normal deviate per value of x")
     y = _relu(x)
     return _relu(y + y * normals)
@@ -112,7 +113,7 @@ def _tanh_backward(x, y, grads, a, b):
 
 
 def _softrelu(x):
-    """log(1 + e^x), and x itself above 4: there is a jump of 0.018."""
+    """log(1 + e^x), but x where x is above 4; the function jumps by 0.018 there."""
     return np.where(x > 4, x, np.log1p(np.exp(np.minimum(x, 4))))
 
 
@@ -176,7 +177,7 @@ VARIANTS = {
     "nrelu": ("nrelu-noise-is-activation", "nrelu-variance"),
     "softrelu": ("softrelu-cut", "softrelu-uncut"),
 }
-"""For some kinds, the switch that asks for another one when it is off."""
+"""For a kind with a switch: the switch, and the kind that replaces it while the switch is off."""
 
 
 def _lookup(kind):
@@ -194,7 +195,7 @@ def _lookup(kind):
 
 
 def _checked_params(kind, params, names):
-    """Params with numbers as Python floats, which leave the dtype of arrays alone."""
+    """The parameters, numbers as Python floats, which do not change the dtype of arrays."""
     hint = "as in the layer file: brelu[a], tanh[a,b], linear[a,b], drelu[a]"
     require(set(params) == set(names), f"neuron {kind}: wrong parameters", names, tuple(params), hint)
     return {name: value if name == "normals" else float(value) for name, value in params.items()}

@@ -1,6 +1,6 @@
-"""One trained array with all that belongs to it, and how gradients collect in it (network-and-solver 8).
+"""A trained array with its momentum buffer and its gradient, and how gradients collect (network-and-solver 8).
 
-Weights that layers share are one `Parameter` in the lists of all of them.
+A matrix that layers share is one `Parameter`, which stands in the lists of all these layers.
 """
 
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ class Parameter:
     values, inc : ndarray
         W and Δ.
     base, mom : float
-        The owner's base rate and momentum; with a base rate of 0 the array is frozen for all layers that share it.
+        Base rate and momentum of the owner; a base rate of 0 freezes the array for all layers that share it.
     direct : bool
-        Δ itself collects the gradients, times the rate: the direct route. Else `grad` does.
+        True on the direct route: Δ collects the gradients times the rate. False: `grad` collects the gradients.
     grad : ndarray or None
-        G: gradients of all passes and sharing layers since the last update, divided by the cases per update.
+        G: the gradients of all passes and of all sharing layers since the last update, divided by the cases per update.
     contributions : int
         How many gradients have been collected since the last update.
     mean, square : ndarray or None
         Running averages of G and G², of layers with ``superEps``.
     before : ndarray or None
-        Δ before the first gradient since the last update, where further ones are to replace it.
+        Δ before the first gradient since the last update, kept where later gradients replace the first one.
     """
 
     values: Array
@@ -44,7 +44,7 @@ class Parameter:
     before: Array | None = None
 
     def collect(self, grads: Array) -> None:
-        """Take a gradient: the first since the last update replaces G, further ones add to it."""
+        """Take a gradient: the first one since the last update replaces G, each later one adds to G."""
         if self.contributions and self.grad is not None:
             self.grad += grads
         else:
@@ -52,9 +52,9 @@ class Parameter:
         self.contributions += 1
 
     def collect_into(self, replace: bool = False) -> tuple[Array, float]:
-        """For the direct route: (Δ, the factor it must be scaled by before the next gradient is added).
+        """For the direct route: Δ, and the factor on Δ before the caller adds the next gradient.
 
-        With `replace` a gradient takes the place of earlier ones, as in the code of 2011.
+        With `replace` each gradient takes the place of the earlier ones, as in the code of 2011.
         """
         self.contributions += 1
         if replace and self.contributions == 1:

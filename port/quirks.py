@@ -1,8 +1,8 @@
-"""Switches between what the engine of 2012 computed and what was meant, or what other frameworks compute.
+"""Switches for the quirks of 2012: its defects, and its conventions that other frameworks do not have.
 
-Off, a *defect* of the historical code is not there: the port's default. On, a *convention* is that of 2012: the port's
-default too, so that it runs the same network. The names are those of the project's quirk ledger, where each has a
-paragraph (docs/quirks.md).
+A *defect* is an error of the historical code; the switch is off by default, and the port computes what was meant. A
+*convention* is a choice of 2012; the switch is on by default, so that the port runs the same network. The names are
+those of the quirk ledger (docs/quirks.md), which has a paragraph for each.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ CONVENTIONS = (
     "yuv-coefficients",
 )
 DEFAULTS = MappingProxyType({**dict.fromkeys(DEFECTS, False), **dict.fromkeys(CONVENTIONS, True)})
-"""Where each switch stands unless told otherwise."""
+"""The default position of each switch."""
 
 
 def positions(given: Mapping[str, bool] | None = None) -> dict[str, bool]:

@@ -1,6 +1,7 @@
 """Learning-rate schedules, the update rule and the norm constraints (network-and-solver 8 and 9).
 
-Signs are historical: gradients are those of minus the cost, and weights move along them.
+Signs are historical: gradients are gradients of minus the cost, and weights move along them. NumPy does the work, in
+chunks that stay in the second-level cache.
 """
 
 import math
@@ -23,7 +24,7 @@ def rate(schedule: Mapping[str, Any], base: float, progress: float, normal: Call
     schedule : mapping
         ``type`` and ``params``, as `grammar.read_schedule` returns it.
     base : float
-        Base rate; taken as float32, as the release holds it.
+        Base rate, rounded to float32 as in the release.
     progress : float
         Share of the training that is done, 0 to 1.
     normal : callable, optional
@@ -75,8 +76,7 @@ def update(
 ) -> None:
     """One step, in place and in one pass over memory: Δ ← μΔ + εG, Δ ← Δ − λεW, W ← W + Δ.
 
-    Without `grads` the first part has been done during the backward pass (the direct route of fc layers) and Δ only
-    gets its decay.
+    On the direct route (`grads` is None) the backward pass has made the first of these assignments already.
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ def update(
     eps, mom : float
         ε and μ for the gradient.
     decay : float
-        λε; 0 for biases. Weights decay only where this is above 0, as in the release.
+        λε; 0 for biases. Weights decay only if `decay` is above 0, as in the release.
     step : float
-        Factor on Δ where W moves: the rate, where Δ holds gradients.
+        Factor on Δ as W moves: 1, or the rate if Δ holds gradients.
     decoupled : bool
         Decay W itself, W ← W − λεW + Δ, and leave Δ alone.
     """
@@ -135,9 +135,9 @@ def super_update(
     eps, mom, decay, floor : float
         ε, μ (of A and Q only), λε, superEps.
     squared : bool
-        False: A stands under the root, as in the release, in the place of A²; the root can then be NaN.
+        False: A takes the place of A² under the root, as in the release; the root can be NaN then.
     **more
-        Of `update`.
+        Further arguments of `update`.
     """
     for average, new in ((mean, grads), (square, grads * grads)):
         average *= average.dtype.type(mom)
@@ -166,7 +166,7 @@ def bound_norms(weights: Array, radius: float, like_first: bool = False) -> None
     radius : float
         ``wballNormed``; nothing is done if it is not above 0.
     like_first : bool
-        Scale all columns like the first, as the release did where they have one row.
+        Scale all columns by the factor of the first one, as the release did with matrices of one row.
     """
     if radius > 0:
         norms = np.sqrt(np.einsum("ij,ij->j", weights, weights))
@@ -175,7 +175,7 @@ def bound_norms(weights: Array, radius: float, like_first: bool = False) -> None
 
 
 def blocks_of_filters(count: int) -> list[slice]:
-    """The filters that the release's blocks of threads bound one after the other: a list of slices.
+    """The filters that the thread blocks of the release scale, block by block: a list of slices.
 
     A block handles 1, 2 or 4 times 32 filters, but the next one begins 32 filters further on.
     """

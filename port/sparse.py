@@ -1,8 +1,8 @@
 """Sparse connectivity: which channels each filter group sees. Source: config-format 12.
 
-A table lists the channels of group 0, then those of group 1 and so on, as many for each; it is made of whole
-permutations of all channels, so that every channel is used equally often (``overSample`` times). Gathering the
-channels that the table names turns a sparse layer into one with dense groups.
+A table lists the channels of group 0, then the channels of group 1 and so on, the same number for each group. A table
+consists of whole permutations of all channels, so that the groups use each channel equally often (``overSample``
+times). A sparse layer is a layer with dense groups on the gathered channels; NumPy gathers and scatters.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ def check_connections(connections: ArrayLike, channels: int, over_sample: int) -
     Raises
     ------
     OperandError
-        A ValueError: it is not made of `over_sample` permutations of 0 ... channels-1.
+        A ValueError: the table does not consist of `over_sample` permutations of 0 ... channels-1.
     """
     table = np.asarray(connections)
     right = table.shape == (over_sample * channels,) and np.issubdtype(table.dtype, np.integer)

@@ -1,12 +1,12 @@
-"""How many threads the operations use.
+"""The number of threads of the operations.
 
-Loops over independent units run on OpenMP threads and call BLAS from there, so BLAS itself is held to one thread
-meanwhile: two layers of threads would only get into each other's way. The units do not depend on the number of
-threads, and neither do the results, bit for bit.
+Loops over independent units of work run on OpenMP threads. These threads call BLAS, and BLAS runs on one thread
+meanwhile, because two layers of threads would only disturb each other. Neither the units nor the results depend on the
+number of threads; the results have the same bits.
 
-Importing the package sets the environment variable ``OMP_WAIT_POLICY`` to ``passive``, unless it is set: threads that
-wait then sleep. Those that spin, as they do by default, keep the processor from the thread that they wait for as soon
-as another program wants it too.
+On import the package sets the environment variable ``OMP_WAIT_POLICY`` to ``passive``, unless the variable is set.
+Waiting threads then sleep. By default they spin, and as soon as another program wants the processor too, a spinning
+thread takes it from the thread that it waits for.
 """
 
 import os
@@ -27,15 +27,15 @@ if hasattr(os, "register_at_fork"):  # OpenMP's threads stay with the parent, an
 
 
 def get_threads() -> int:
-    """Number of threads in use; by default OMP_NUM_THREADS or the number of processors this process may run on.
+    """Number of threads in use; by default OMP_NUM_THREADS, or the number of processors of this process.
 
-    In a process that ``os.fork`` has made it is one.
+    A process that ``os.fork`` made uses one thread.
     """
     return 1 if _setting["forked"] else _setting["threads"] or _default_threads()
 
 
 def set_threads(threads: int | None) -> None:
-    """Use this many threads from now on; None: the default. Without OpenMP it is always one.
+    """Set the number of threads; None means the default. Without OpenMP the number is always one.
 
     Raises
     ------
@@ -48,12 +48,12 @@ def set_threads(threads: int | None) -> None:
 
 
 def threads_for(work: int) -> int:
-    """Number of threads for so many multiply-adds: fewer than `get_threads` if they would not pay."""
+    """Number of threads for `work` multiply-adds: fewer than `get_threads` where more would not pay."""
     return max(1, min(get_threads(), work // GRAIN))
 
 
 def single_threaded_blas() -> Any:
-    """Context in which every loaded BLAS library runs on one thread; afterwards it has its threads back."""
+    """Context in which each loaded BLAS library runs on one thread; the library has its threads back afterwards."""
     return _controller().limit(limits=1, user_api="blas")
 
 

@@ -1,8 +1,8 @@
 """Fully connected layers over a class tree (treefc). Source: network-and-solver 12.
 
 Every node of the tree has an offset vector, a column of ``offsets`` (I, nodes); the weights of a node are the sum of
-the offsets on the path from the root. Leaves are the nodes 0 ... classes-1. What is below then belongs to linear.py:
-a treefc layer is an fc layer with the weights of the leaves.
+the offsets on the path from the root. Leaves are the nodes 0 ... classes-1. A treefc layer is an fc layer (linear.py)
+with the weights of the leaves; NumPy does the work on the tree, level by level.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ class TreeShape:
     nodes, classes : int
         Number of nodes, and of leaves.
     levels : list of (ndarray, ndarray)
-        From below the root downwards: nodes and their parents.
+        For each level below the root, from the top: the nodes and the parents of these nodes.
     leaves : ndarray, (nodes,)
         Number of leaves under each node; 1 for a leaf.
     """
@@ -69,7 +69,7 @@ def tree_weights(offsets: Array, shape: TreeShape) -> Array:
 
 
 def tree_backward(grads: Array, shape: TreeShape) -> Array:
-    """Gradient of `tree_weights`: a leaf's own, and for every other node the sum over its children.
+    """Gradient of `tree_weights`: a leaf has its own gradient, another node the sum over its children.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Layers with weights: what they have in common, and the kinds whose weights are not convolved: fc and treefc."""
+"""Layers with weights: the base class of all of them, and the layer types fc and treefc."""
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -16,14 +16,14 @@ class Weighted(Layer):
     Attributes
     ----------
     parameters : list of Parameter
-        The weight matrices, one per input; those of another layer where they are shared.
+        The weight matrices, one for each input; a shared matrix is the `Parameter` of its owner.
     bias : Parameter
     weights, weights_inc : sequence of ndarray
-        W and Δ per input, in the shapes ``weightShapes``.
+        W and Δ of each input, in the shapes ``weightShapes``.
     weights_grad : sequence of ndarray or None
         G = ∂W/B (in gc passes ∂W); None where the rate is 0, and on the direct route.
     biases, biases_inc, biases_grad : ndarray
-        The same for the bias, shape ``biasShape``.
+        W, Δ and G of the bias, shape ``biasShape``.
     cases : int or None
         B; by default the number of images of each pass.
     """
@@ -56,7 +56,7 @@ class Weighted(Layer):
         self.parameters[i], self.owned[i] = parameter, False
 
     def learns(self, i: int) -> bool:
-        """Whether weight matrix i collects gradients: the rates of this layer and of the owner are above 0."""
+        """Whether weight matrix i collects gradients, that is, the rates of this layer and of the owner are above 0."""
         return self.spec["epsW"][i] > 0 and self.parameters[i].base > 0
 
     def initialise(self, rng: np.random.Generator) -> None:
@@ -114,7 +114,7 @@ class Weighted(Layer):
             self._step("biases_grad", self.bias, "schedB", progress, normal, 0.0)
 
     def update_weights(self, progress: float = 0.0, normal: Normal | None = None) -> None:
-        """One step of the layer's own weight matrices, which others may share; arguments as `update`."""
+        """One step of the weight matrices that the layer owns; arguments as in `update`."""
         for i, parameter in enumerate(self.parameters):
             if self.owned[i] and parameter.base > 0:
                 self._step(f"weights_grad[{i}]", parameter, "schedW", progress, normal, self.spec["wc"][i])
@@ -140,12 +140,12 @@ class Weighted(Layer):
         parameter.contributions = 0
 
     def _rate_outside(self, arguments, rate, decay):
-        """The arguments of a step whose Δ holds gradients, not steps."""
+        """The arguments of `solver.update` where Δ holds gradients: the rate multiplies Δ as W moves."""
         found = {"step": arguments.get("eps", rate), "decay": arguments["decay"] if arguments["decoupled"] else decay}
         return found if "eps" not in arguments else found | {"eps": 1.0}
 
     def _constrain(self, i, weights):
-        """Hold every filter to its norm, after the update."""
+        """Scale each filter down to its greatest norm, after an update."""
         like_first = self.quirks["one-row-vectors"] and not self.direct and len(weights) == 1
         for bank in np.split(weights, self.blocks):
             solver.bound_norms(bank, self.spec["wballNormed"][i], like_first)
@@ -172,7 +172,7 @@ def _no_noise():
 
 
 class Fc(Weighted):
-    """Fully-connected layer; several inputs add up. Its weights learn on the direct route: backward changes Δ."""
+    """Fully connected layer; several inputs add up. The weights learn on the direct route: backward changes Δ."""
 
     direct = True
 
@@ -209,7 +209,7 @@ class TreeFc(Weighted):
         self._leaf_weights = None
 
     def initialise(self, rng):
-        """As other layers; offsets of inner nodes start at 0."""
+        """Draw the offsets of the leaves as other layers draw their weights; offsets of inner nodes start at 0."""
         super().initialise(rng)
         self.weights[0][:, self.shape.classes :] = 0
 

@@ -1,7 +1,10 @@
-"""The configuration language of the 2012 engine: two layer files to a checked network with all its sizes.
+"""The language of layer files: `load_network` turns two files into a checked network with all its sizes.
 
-``load_network`` reads a layer-definition file and a layer-parameter file, as the AlexNet release did, with the
-tolerant rules of config-format 18. Nothing named in a file is ever imported or executed.
+The files are a layer-definition file and a layer-parameter file, as in the AlexNet release; the rules, and what is
+tolerated beyond them, are those of the specification, config-format 1 to 18. Nothing that a file names is ever imported
+or executed. The work is done file by file: `ini` splits a text into sections and options, `grammar` reads one value,
+`keys` describes keys, `layer_types` and `weight_types` derive the sizes of each layer type, `geometry` has the
+arithmetic, `rates` translates the learning rates of 2014.
 """
 
 import difflib
@@ -44,10 +47,11 @@ class LayerSpec:
     outputs : int
         Output units per case; 0 for costs.
     keys : Mapping
-        Every value of the layer under its historical name, given or derived: ``spec["modulesX"]``. As in the release,
-        ``padding`` is negated, ``filters`` is the total, ``scale`` of the norm layers is divided by the window's size.
+        Every value of the layer under its historical name, whether the file gives the value or the reader derives it:
+        ``spec["modulesX"]``. As in the release, ``padding`` is negated, ``filters`` counts the filters of all groups,
+        ``scale`` of a norm layer is divided by the size of the window.
     lines : Mapping of str to int
-        Line of every option that was given, by lower-case name.
+        Line number of every option that the files give, by lower-case name.
     file, line
         Definition file and line of the section.
     tree : Tree or None
@@ -92,11 +96,11 @@ class NetworkSpec:
     layers : tuple of LayerSpec
         In definition order; a detached neuron layer stands right after its source.
     has_params : bool
-        A parameter file was read, or its values were made up for forward passes.
+        The values of a parameter file are there: from a file, or as `FORWARD_DEFAULTS` for forward passes.
     warnings : tuple of str
-        What was accepted but looks odd, one line each.
+        One line for each place that the reader accepted although it looks odd.
     tolerances : tuple of Tolerance
-        What was accepted although the parser of 2012 did not (`keys.TOLERANCES`).
+        The places that the reader accepted and the parser of 2012 did not (`keys.TOLERANCES`).
     """
 
     layers: tuple[LayerSpec, ...]
@@ -122,7 +126,7 @@ class NetworkSpec:
 
 
 def _plain(value: Any) -> Any:
-    """Nested mappings and tuples to new dicts and lists."""
+    """The value with nested mappings and tuples turned into new dicts and lists."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
@@ -145,24 +149,24 @@ def load_network(
     Parameters
     ----------
     definition, params : path or str
-        Path of a file, or its text (a str with a line end in it). Without `params` the sizes are complete but the
-        learning rates and the constants of norm, dropout and cost layers are missing.
+        Path of a file, or the text of the file (a str that contains a line end). Without `params` the sizes are
+        complete, but learning rates and the constants of norm, dropout and cost layers are missing.
     data_dims : sequence or mapping of int, optional
-        Values per case by data index; else the key ``dims`` of the data section, else 150528 for 0 and 1 for 1.
+        Values per case, by data index. By default the key ``dims`` of the data section; without that key 150528 for
+        data index 0 and 1 for data index 1.
     num_classes : int, optional
-        Number of classes of the data set; else that of the layer below the softmax is right by definition.
+        Number of classes of the data set. By default any number of outputs below a softmax is right.
     tree : Tree, optional
-        Class tree of the data set, for treefc layers; else that of their own key ``tree``, the children of every
-        inner node in the order of their numbers: ``tree=0 1 2, 3 4, 5 6``.
-
+        Class tree of the data set, for treefc layers. By default the layer's own key ``tree``, which lists the children
+        of every inner node in the order of the node numbers: ``tree=0 1 2, 3 4, 5 6``.
     strict_2012 : bool
-        Refuse what is only accepted under a rule of `keys.TOLERANCES`, as the parser of 2012 did.
+        Refuse every file that only a rule of `keys.TOLERANCES` makes acceptable, as the parser of 2012 did.
     salvage : bool
         Accept a file that begins with stray characters before its first header.
     sched : bool
-        Take the key ``sched``, which the parser of 2012 ignored, for ``schedW`` and ``schedB`` where these are absent.
+        Use the key ``sched``, which the parser of 2012 ignored, as ``schedW`` and ``schedB`` where those are absent.
     forward_only : bool
-        Take `FORWARD_DEFAULTS` for what the parameter file leaves out, or all of it if there is none.
+        Use `FORWARD_DEFAULTS` for the values that the parameter file leaves out; no parameter file is needed then.
 
     Returns
     -------
@@ -171,7 +175,7 @@ def load_network(
     Raises
     ------
     ConfigError
-        Anything wrong in the files; the message names file, line, layer and key.
+        A file is wrong; the message names file, line, layer and key.
     """
     dims = dict(data_dims if isinstance(data_dims, Mapping) else enumerate(data_dims or ()))
     facts = DataFacts(dims, num_classes, tree)
@@ -196,14 +200,14 @@ def load_network(
 
 
 def read_sections(definition: str | Path, salvage: bool = False) -> dict[str, dict[str, str]]:
-    """The options of a layer-definition file as they are written: dict of layer to dict of lower-case key to text.
+    """The options of a layer-definition file as the file writes them: {layer: {lower-case key: text}}.
 
-    ``salvage`` is that of `load_network`.
+    `salvage` means the same as in `load_network`.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, or is none of its kind.
+        The file cannot be read, or is no layer file.
     """
     sections, _ = read_ini(*read_source(definition), salvage)
     return {name: {key: option.text for key, option in section.options.items()} for name, section in sections.items()}
@@ -243,13 +247,13 @@ def _define(draft: Draft, earlier: dict[str, Draft]) -> Draft:
 
 
 def _is_name(name: str) -> bool:
-    """Whether a layer can be called so: names are printed, listed in ``inputs`` and made parts of file names."""
+    """Whether a layer can have this name: it is printed, listed in ``inputs`` and made part of file names."""
     right = name.isprintable() and name == name.strip() and name not in (".", "..")
     return right and not set(name) & set(",[/\\") and len(name.encode()) <= MAX_NAME
 
 
 def _connect(draft: Draft, row: Any) -> None:
-    """Inputs, device and neuron: what all layers but data have."""
+    """Read inputs, device and neuron, which all layer types but data have."""
     option = draft.section.find("inputs")
     if option is None:
         raise draft.error("is missing", "inputs", expected="a line inputs=... in this section")
@@ -282,7 +286,7 @@ def _connect(draft: Draft, row: Any) -> None:
 
 
 def _warn_unknown(draft: Draft, section: Section, keys: Iterable[str]) -> None:
-    """Warn about options of a section that are neither in `keys` nor looked up by the layer type itself."""
+    """Warn about each option of a section that is not in `keys` and that the layer type does not look up itself."""
     row = LAYER_TYPES[draft.type]
     known = {name.lower() for name in (*keys, *row.also)}
     elsewhere = {key.name.lower() for key in (*row.keys, *row.params)}
@@ -329,7 +333,7 @@ def _detached(source: Draft, taken: set[str]) -> Draft:
 
 
 def _require_use(drafts: dict[str, Draft]) -> None:
-    """Every layer but the costs must be an input of some layer."""
+    """Raise unless every layer except the costs is an input of some layer."""
     used = {name for draft in drafts.values() for name in draft.values.get("inputs", ())}
     for draft in drafts.values():
         draft.check(
@@ -339,7 +343,7 @@ def _require_use(drafts: dict[str, Draft]) -> None:
 
 
 def _require_none(tolerances: list[Tolerance], drafts: dict[str, Draft]) -> None:
-    """Refuse the first thing that the parser of 2012 did not accept."""
+    """Raise for the first place that the parser of 2012 did not accept."""
     for found in tolerances:
         what = f"the parser of 2012 does not accept this: {found.meaning}"
         raise drafts[found.layer].error(what, found.key, actual=found.value, hint="leave strict_2012 off")
@@ -381,7 +385,7 @@ def _add_params(
 
 
 def _give_defaults(drafts: dict[str, Draft], sections: dict[str, Section], file: str, warnings: list[str]) -> None:
-    """Add what the forward pass can do without: sections and values that only learning or costs need."""
+    """Add the missing sections and values that only learning and costs need, never a forward pass."""
     left_out = set()
     for draft in drafts.values():
         needed = {key.name for key in LAYER_TYPES[draft.type].params if key.default is REQUIRED}

@@ -1,4 +1,4 @@
-"""Sizes derived from other sizes: pure integer arithmetic, as in config-format 6."""
+"""Sizes of layers, derived from other sizes with integer arithmetic (config-format 6)."""
 
 from math import isqrt
 
@@ -15,12 +15,12 @@ def square_side(values: int, channels: int) -> int:
 
 
 def conv_modules(img_size: int, filter_size: int, padding: int, stride: int) -> int:
-    """Output side of a convolution: the last module may stick out over the right and bottom edge (ceil, not floor)."""
+    """Output side of a convolution, rounded up: the last module may extend beyond the right and the bottom edge."""
     return 1 + ceil_div(2 * padding + img_size - filter_size, stride)
 
 
 def pool_outputs(img_size: int, size: int, start: int, stride: int) -> int:
-    """Output side of a pooling layer; windows are clipped at the border, hence again ceil."""
+    """Output side of a pooling layer, rounded up: windows are clipped at the border of the image."""
     return ceil_div(img_size - start - size, stride) + 1
 
 

@@ -1,8 +1,8 @@
 """Small grammars inside values: numbers, lists, neurons, schedules, quantisers, weight sources, initialisers.
 
-Every reader takes the stripped text of an option and returns its value, or raises ``ValueError`` whose message says
-what was expected; the caller knows file, line and key and turns it into a ConfigError. Section numbers are those of
-the chapter config-format of the specification.
+Every reader takes the stripped text of an option and returns the value, or raises a ``ValueError`` whose message names
+the expected form. The caller knows file, line and key and turns that error into a ConfigError. Section numbers are
+those of the chapter config-format of the specification.
 """
 
 import math
@@ -75,13 +75,13 @@ def read_float(text: str) -> float:
 
 
 def large_numbers(value: object) -> list[float]:
-    """The numbers in what a reader returned whose squares float32 cannot hold."""
+    """Of the numbers in a value that a reader returned, those whose squares float32 cannot hold."""
     numbers = value["params"].values() if isinstance(value, dict) else (value,)
     return [number for number in numbers if isinstance(number, float) and number * number > LARGEST]
 
 
 def read_bool(text: str) -> bool:
-    """Section 3: one of eight words, in any case."""
+    """A ``bool``: one of eight words, upper or lower case (section 3)."""
     if text.lower() not in TRUE + FALSE:
         raise ValueError("one of " + ", ".join(TRUE + FALSE))
     return text.lower() in TRUE
@@ -93,7 +93,7 @@ def read_listed_bool(text: str) -> bool:
 
 
 def read_device(text: str) -> int:
-    """A device, or several that hold replicas of the layer (2014): the first."""
+    """A device number; of several, which hold replicas of the layer in files of 2014, the first."""
     first, *_ = [read_int(piece.strip()) for piece in text.split(",")]
     return first
 
@@ -181,7 +181,7 @@ def read_2014_rate(text: str) -> tuple[str, str]:
 
 
 def tolerance(read: Callable[[str], Any], text: str) -> str | None:
-    """The rule of `keys.TOLERANCES` under which a reader accepts what the parser of 2012 did not, or None."""
+    """The rule of `keys.TOLERANCES` that a reader needs for this text, or None if the parser of 2012 accepted it."""
     arguments = text.partition("[")[2]
     if read is read_schedule and arguments.strip(" ]") and "=" not in arguments:
         return "schedule"
@@ -196,7 +196,7 @@ def _schedule_form(name: str, order: Sequence[str]) -> str:
 
 
 def _check_schedule(params: dict[str, Any]) -> None:
-    """The values for which the formulas of network-and-solver 9 are defined."""
+    """Raise unless the formulas of network-and-solver 9 are defined for these values."""
     if params.get("tgtFactor", 1) <= 0:
         raise ValueError("a tgtFactor above 0")
     if params.get("noiseStdev", 0) < 0:
@@ -224,9 +224,9 @@ def read_weight_source(text: str) -> tuple[str, int]:
 
 
 def read_tree(text: str) -> tuple[tuple[tuple[int, ...], ...], int]:
-    """Parse a class tree: the children of every inner node, inner nodes apart by commas, numbers by blanks.
+    """Parse a class tree: for each inner node its children, separated by blanks; commas separate the inner nodes.
 
-    Inner nodes are numbered after the leaves, in the order of the text; the one that is nobody's child is the root.
+    Inner nodes are numbered after the leaves, in the order of the text. The root is the inner node without a parent.
 
     Returns
     -------

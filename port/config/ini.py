@@ -1,7 +1,7 @@
-"""The INI dialect of the layer files: that of Python 2.7's SafeConfigParser.
+"""The INI dialect of layer files, which is that of SafeConfigParser in Python 2.7.
 
-Python 3's configparser reads another language, so the reader is written out here, rule by rule (config-format 2).
-Interpolation is left out: no layer file uses it, and a ``%`` in a value that is looked up is an error.
+configparser of Python 3 reads another dialect; therefore this module has a reader of its own, rule by rule
+(config-format 2). The reader does not interpolate values: no layer file needs that, and a ``%`` in a value is an error.
 """
 
 import re
@@ -27,7 +27,7 @@ def brief(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text on one line; what is no printable character is written as an escape, as in Python's ``repr``."""
+    """The text on one line, each unprintable character replaced by its escape sequence, as in Python's ``repr``."""
     line = " ".join(text.split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
@@ -46,7 +46,7 @@ class ConfigError(ValueError):
     actual : object, optional
         What was found; shown with ``repr``, shortened.
     hint : str, optional
-        What to do about it.
+        How to mend the file.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Section:
 
 
 class _Reader:
-    """State of the line reader: the open section, the last option, what went wrong so far."""
+    """State of the line reader: the open section, the last option, the bad lines so far."""
 
     def __init__(self, file: str, salvage: bool = False) -> None:
         self.file, self.salvage = file, salvage
@@ -171,7 +171,7 @@ class _Reader:
         self.options = self.section.options
 
     def option(self, options: dict[str, Option], number: int, line: str) -> None:
-        """Read ``name = value``; remember the line as bad if it is none."""
+        """Read a line ``name = value``; remember any other line as bad."""
         cut = min((i for i in (line.find(":"), line.find("=")) if i >= 0), default=-1)
         if cut < 1 or line[0] in WHITE:
             self.bad.append((number, line))
@@ -188,7 +188,7 @@ class _Reader:
         self.last = options[name] = Option(["" if text == '""' else text], number)
 
     def warn(self, number: int, text: str) -> None:
-        """Record a warning about a line; what would not be shown is only counted."""
+        """Record a warning about a line; warnings beyond `MAX_WARNINGS` are only counted."""
         shown = len(self.warnings) < MAX_WARNINGS
         self.warnings.append(visible(f"{self.file}:{number}: {text}") if shown else "")
 
@@ -256,7 +256,7 @@ def read_source(source: str | Path) -> tuple[str, str]:
 
 
 def _decode(data: bytes) -> str:
-    """UTF-8 if it is, else Latin-1, which accepts every byte."""
+    """The text of UTF-8 data; data that are no UTF-8 count as Latin-1, which accepts every byte."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

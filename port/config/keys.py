@@ -1,4 +1,4 @@
-"""The keys of a layer section as data (name, type, default, range), and the layer while it is being parsed."""
+"""The keys of a layer section as data (`Key`), and a layer while its section is being parsed (`Draft`)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Key:
     name : str
         The option.
     read : callable
-        Text to value; its ValueError says what was expected.
+        Turns text into the value; raises a ValueError that names the expected form.
     default : object
         Value when the option is absent; REQUIRED if there is none.
     each : bool
@@ -82,7 +82,7 @@ TOLERANCES = {
     "coeffs": "coeffs of an eltsum layer in the parameter file, as in files of 2014 (6)",
     "tree": "the class tree is written into the layer, not the data set's",
 }
-"""By name, what is accepted although the parser of 2012 did not (config-format sections in brackets)."""
+"""The rules, by name, under which files are accepted that the parser of 2012 refused (sections of config-format)."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What the data set says: dimension by data index, number of classes, class tree."""
+    """Facts of the data set: dimension by data index, number of classes, class tree."""
 
     dims: dict[int, int]
     num_classes: int | None = None
@@ -122,14 +122,15 @@ SIZES = (
     "tgtSize",
     "inputs",
 )
-"""Keys whose values may be right, and still not fit a size that was assumed."""
+"""Keys whose values can conflict with an assumed size although they are right."""
 
 
 @dataclass
 class Draft:
     """A layer while it is being parsed; `values` becomes the mapping of the LayerSpec.
 
-    `assumed`: its size, or that of a layer below, was not given. `defaults`: values for required keys that are absent.
+    `assumed` is true if the file does not give the size of the layer, or of a layer below. `defaults` has values for
+    required keys that are absent.
     """
 
     section: Section
@@ -157,7 +158,7 @@ class Draft:
         return {key: option.line for part in sections for key, option in part.options.items()}
 
     def home(self, key: str | None = None) -> Section:
-        """The section a message about `key` points to: the parameter section if the key stands there."""
+        """The section that a message about `key` points to: the parameter section if that has the key."""
         if key is not None and self.params is not None and key.lower() in self.params.options:
             return self.params
         return self.section
@@ -187,7 +188,7 @@ class Draft:
         self.tolerances.append(Tolerance(rule, self.name, key, value))
 
     def kernel_limit(self, right: bool, key: str, expected: object, actual: object) -> None:
-        """Warn where the historical kernels would not run: a limit of their time, not of the mathematics."""
+        """Warn unless `right`: the historical kernels refuse such sizes, although the formulas allow them."""
         self.advise(right, "the historical kernels do not take this", key, expected=expected, actual=actual)
         if not right:
             self.tolerate("kernel limit", key, actual)

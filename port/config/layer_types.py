@@ -1,6 +1,6 @@
 """The layer types as a table: keys, derived values and parameters of each (config-format 6 and 7).
 
-A row is all the parser knows of a type; ``derive`` turns the values of a draft into the derived ones and checks them.
+A row holds all that the reader knows of a layer type; ``derive`` checks the values of a draft and adds derived values.
 """
 
 import math
@@ -34,9 +34,9 @@ class LayerType:
     needs_params : bool
         The parameter file must have a section for the layer.
     uses : tuple of bool
-        usesActs, usesInputs, forceOwnActs: what the gradient needs.
+        usesActs, usesInputs, forceOwnActs: whether the gradient needs the outputs, the inputs, outputs of its own.
     weights, gradient : bool
-        It has weights; a gradient can flow through it.
+        Whether the layer has weights; whether a gradient can pass through the layer.
     also : tuple of str
         Options that ``derive`` or ``finish`` look up themselves.
     """
@@ -62,7 +62,7 @@ def same_outputs(draft):
 
 
 def derive_data(draft):
-    """The dimension of the data matrix: from the data set, else the key ``dims``, else that of ImageNet crops."""
+    """The dimension of the data matrix: of the data set, else of the key ``dims``, else of ImageNet crops."""
     index = draft["dataIdx"]
     dims = draft.facts.dims.get(index)
     if dims is None and draft.section.find("dims"):
@@ -117,7 +117,7 @@ def bounded(draft, key, low, high):
 
 
 def derive_pool(draft):
-    """Pooling windows: clipped at the border, without gaps, and none entirely outside."""
+    """Pooling windows: they are clipped at the border, leave no gaps, and each overlaps the image."""
     image_shape(draft)
     side, size, stride, start = (draft[key] for key in ("imgSize", "sizeX", "stride", "start"))
     bounded(draft, "sizeX", 1, side)
@@ -133,7 +133,7 @@ def derive_pool(draft):
 
 
 def finish_pool(draft):
-    """doMax, which only random pooling has."""
+    """Read doMax, a key of random pooling alone."""
     if draft["pool"] == "rand":
         draft.values["doMax"] = draft.value(flag("doMax", False), draft.params)
 
@@ -170,7 +170,7 @@ def finish_norm(draft):
         if home is draft.section:
             draft.tolerate("oldest norm", key.name, draft[key.name])
     bounded(draft, "pow", -POWERS, POWERS)
-    draft.advise(draft["pow"] >= 0, "is negative: what is to be divided is multiplied", "pow", actual=draft["pow"])
+    draft.advise(draft["pow"] >= 0, "is negative: the layer multiplies instead of dividing", "pow", actual=draft["pow"])
     draft.check(
         draft["scale"] >= 0, "is out of range", "scale", expected="at least 0, or a denominator may vanish",
         actual=draft["scale"],
@@ -181,7 +181,7 @@ def finish_norm(draft):
 
 
 def _check_least_denominator(draft):
-    """minDiv, the denominator where all inputs are 0: itself and its power are numbers."""
+    """Raise unless minDiv, the denominator where all inputs are 0, is above 0 and float32 can hold its power."""
     least, power = draft["minDiv"], draft["pow"]
     draft.check(least > 0, "is out of range", "minDiv", expected="above 0", actual=least)
     right = -power * math.log2(least) < 127
@@ -203,7 +203,7 @@ def derive_elementwise(draft):
 
 
 def finish_eltsum(draft):
-    """coeffs from the parameter file, where one generation looks for them."""
+    """Read coeffs from the parameter file, where files of 2014 have them."""
     if draft.params is not None and draft.params.find("coeffs"):
         draft.read((number("coeffs", each=True),), draft.params)
         draft.tolerate("coeffs", "coeffs", draft["coeffs"])
@@ -306,11 +306,11 @@ def finish_logreg(draft):
     bounded(draft, "topk", 1, draft["numInputs"][1])
 
 
-MAX_SETS = 2**24  # classes times classes in a set: what a case takes in steps and in numbers of 8 bytes
+MAX_SETS = 2**24  # classes times classes of a set: the steps, and the numbers of 8 bytes, that one case needs
 
 
 def finish_msm(draft):
-    """Set size within the number of energies."""
+    """Check that the size of a set is within the number of energies."""
     draft.values["numOut"] = draft["numInputs"][1]
     bounded(draft, "setSize", 1, draft["numOut"] - 1)
     steps = draft["numOut"] * draft["setSize"]
@@ -389,7 +389,7 @@ LAYER_TYPES = {
     "cost.tica": LayerType(derive_tica, (CHANNELS, integer("sizeX", low=1)), params=(COEFF,), needs_params=True),
 }  # fmt: skip
 
-# Types that the release of 2012 does not have, and what comes near.
+# Layer types that the release of 2012 does not have, and the nearest layer type that it has.
 LAYER_TYPES_OF_2014 = {
     "sfc": "an fc layer for each part, and concat, compute the same",
     "sum": "an fc layer whose weights are 0 and 1 computes the same",

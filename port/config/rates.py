@@ -1,6 +1,6 @@
-"""Learning rates as other generations wrote them, brought into the form of 2012 (config-format 9).
+"""Learning rates in the notation of other generations, rewritten in the notation of 2012 (config-format 9).
 
-What is rewritten is the text of options, before a layer reads them.
+The functions change the text of options before a layer reads the options.
 """
 
 from .grammar import read_2014_rate
@@ -15,14 +15,14 @@ def translate(draft: Draft, params: Section, sched: bool = False) -> None:
     ----------
     draft : keys.Draft
     params : ini.Section
-        Its section in the parameter file.
+        The layer's section of the parameter file.
     sched : bool
-        Take the key ``sched``, which the release ignored, for ``schedW`` and ``schedB`` where these are absent.
+        Use the key ``sched``, which the release ignored, as ``schedW`` and ``schedB`` where those are absent.
 
     Raises
     ------
     ConfigError
-        A rate of 2014 that cannot be read, or that 2012 cannot express: inputs with schedules of their own.
+        A rate of 2014 cannot be read, or 2012 cannot express the rates: the inputs have different schedules.
     """
     options = params.options
     common = options.pop("sched", None) if sched else None

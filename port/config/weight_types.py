@@ -68,7 +68,7 @@ def derive_treefc(draft):
 
 
 def _check_tree(draft, tree):
-    """Every node is reached from the root exactly once, and the leaves are numbered 0 to C-1."""
+    """Raise unless each node is reached from the root exactly once and the leaves have the numbers 0 to C-1."""
     nodes = range(len(tree.children))
     draft.check(len(nodes) <= MAX_NODES, "the class tree is too large", expected=f"at most {MAX_NODES} nodes",
                 actual=len(nodes))  # fmt: skip
@@ -107,7 +107,7 @@ def derive_conv(draft):
 
 
 def _derive_filters(draft):
-    """What conv and local share: the geometry per input; all inputs must give the same output shape."""
+    """The geometry of each input of conv and local; all inputs must give the same output shape."""
     count = range(len(draft.inputs))
     groups = draft["groups"]
     totals = [draft["filters"][i] * groups[i] for i in count]
@@ -195,7 +195,7 @@ def _check_connections(draft, i, given):
 
 
 def _advise_kernel_limits(draft, i):
-    """The 3, 4 and 16 of the historical kernels: limits of their time, not of the mathematics."""
+    """Warn about sizes that the historical kernels refuse (3, 4 and 16), although the formulas allow them."""
     channels, groups, filters = draft["channels"][i], draft["groups"][i], draft["filters"]
     draft.kernel_limit(channels <= 3 or channels % 4 == 0, "channels", "at most 3, or a multiple of 4", channels)
     if groups > 1 and not draft["randSparse"][i]:
@@ -232,7 +232,7 @@ def _weight_sources(draft):
 
 
 def _check_rates(draft):
-    """What the solver multiplies before it looks at a gradient has to be a number of float32 too."""
+    """Raise unless the products that the solver forms of the constants alone are numbers of float32 too."""
     for ball in draft["wballNormed"]:
         draft.check(abs(ball) <= grammar.LARGEST, "times the filter's weights is beyond float32", "wball", actual=ball)
     rates = [(draft["epsB"], 0.0, "epsB", "schedB")]
@@ -270,7 +270,7 @@ def _weight_source(draft, i, piece):
 
 
 def finish_params(draft):
-    """Values derived from the parameters of a weight layer; what is accepted but odd."""
+    """Values derived from the parameters of a layer with weights, and warnings about odd ones."""
     of_2014 = any((one.rule, one.layer) == ("rates of 2014", draft.name) for one in draft.tolerances)
     pairs = zip(draft["wball"], draft["weightsPerFilter"], strict=True)
     draft.values["wballNormed"] = tuple(ball if of_2014 else ball * rows for ball, rows in pairs)
@@ -286,4 +286,4 @@ def finish_params(draft):
     for i, (name, index) in enumerate(sources):
         source = draft if name == draft.name else draft.earlier.get(name)
         frozen = source is not None and draft["epsW"][i] > 0 and not source["epsW"][index] > 0
-        draft.advise(not frozen, f"matrix {i} is frozen, because it is {name}'s and has the rate 0 there", "epsW")
+        draft.advise(not frozen, f"matrix {i} is frozen, because its owner {name} has the rate 0 for it", "epsW")
