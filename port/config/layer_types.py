@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 from . import geometry, grammar
 from . import weight_types as weights
 from .keys import Draft, Key, flag, integer, number, text
 
 
-def nothing(draft):
+def nothing(draft: Draft) -> None:
     """Derive nothing."""
 
 
@@ -56,12 +57,12 @@ class LayerType:
 NEURON = text("neuron", read=grammar.read_neuron)
 
 
-def same_outputs(draft):
+def same_outputs(draft: Draft) -> None:
     """As many outputs as inputs."""
     draft.set_outputs(draft["numInputs"][0])
 
 
-def derive_data(draft):
+def derive_data(draft: Draft) -> None:
     """The dimension of the data matrix: of the data set, else of the key ``dims``, else of ImageNet crops."""
     index = draft["dataIdx"]
     dims = draft.facts.dims.get(index)
@@ -72,23 +73,23 @@ def derive_data(draft):
         draft.warn("is missing: 150528 values per case are assumed, images of 3 x 224 x 224", "dims")
     if dims is None and index == 1:
         dims = 1
-    draft.check(
-        dims is not None, f"the dimension of data matrix {index} is not known", "dataIdx",
-        hint="write dims=... into the section or pass data_dims",
-    )  # fmt: skip
+    if dims is None:
+        hint = "write dims=... into the section or pass data_dims"
+        raise draft.error(f"the dimension of data matrix {index} is not known", "dataIdx", hint=hint)
     draft.set_outputs(dims)
 
 
-def derive_neuron(draft):
+def derive_neuron(draft: Draft) -> None:
     """An explicit neuron layer: the text becomes the parsed neuron."""
     option = draft.section.find("neuron")
-    draft.check(option is not None, "is missing", "neuron", expected="a line neuron=...")
+    if option is None:
+        raise draft.error("is missing", "neuron", expected="a line neuron=...")
     neuron = draft.convert(NEURON, option.text, draft.section)
     draft.values |= {"neuron": neuron, "usesActs": neuron["usesActs"], "usesInputs": neuron["usesInputs"]}
     same_outputs(draft)
 
 
-def image_shape(draft):
+def image_shape(draft: Draft) -> None:
     """Pixels and side of the square images of a single-input layer."""
     values, channels = draft["numInputs"][0], draft["channels"]
     side = geometry.square_side(values, channels)
@@ -99,24 +100,24 @@ def image_shape(draft):
     draft.values |= {"imgPixels": side * side, "imgSize": side}
 
 
-def same_image(draft):
+def same_image(draft: Draft) -> None:
     """Images in, images of the same shape out."""
     image_shape(draft)
     same_outputs(draft)
 
 
-def target_image(draft, side):
+def target_image(draft: Draft, side: int) -> None:
     """Images in, images of another side out."""
     draft.values["tgtSize"] = side
     draft.set_outputs(draft["channels"] * side * side)
 
 
-def bounded(draft, key, low, high):
+def bounded(draft: Draft, key: str, low: float, high: float) -> None:
     """Check a value against a range that depends on other values."""
     draft.check(low <= draft[key] <= high, "is out of range", key, expected=f"{low} to {high}", actual=draft[key])
 
 
-def derive_pool(draft):
+def derive_pool(draft: Draft) -> None:
     """Pooling windows: they are clipped at the border, leave no gaps, and each overlaps the image."""
     image_shape(draft)
     side, size, stride, start = (draft[key] for key in ("imgSize", "sizeX", "stride", "start"))
@@ -132,16 +133,16 @@ def derive_pool(draft):
     draft.set_outputs(outputs**2 * draft["channels"])
 
 
-def finish_pool(draft):
+def finish_pool(draft: Draft) -> None:
     """Read doMax, a key of random pooling alone."""
-    if draft["pool"] == "rand":
+    if draft["pool"] == "rand" and draft.params is not None:
         draft.values["doMax"] = draft.value(flag("doMax", False), draft.params)
 
 
 POWERS = 1000  # for larger ones no first-order error model holds (docs/verdict.md)
 
 
-def derive_norm(draft):
+def derive_norm(draft: Draft) -> None:
     """rnorm and cnorm: windows over pixels; the oldest files write sizeX for size (16.1)."""
     same_image(draft)
     if draft["size"] is None:
@@ -153,7 +154,7 @@ def derive_norm(draft):
     bounded(draft, "size", 1, draft["imgSize"])
 
 
-def derive_cmrnorm(draft):
+def derive_cmrnorm(draft: Draft) -> None:
     """Normalisation across maps."""
     same_image(draft)
     bounded(draft, "size", 2, draft["channels"])
@@ -161,7 +162,7 @@ def derive_cmrnorm(draft):
     draft.kernel_limit(channels % 16 == 0, "channels", "a multiple of 16", channels)
 
 
-def finish_norm(draft):
+def finish_norm(draft: Draft) -> None:
     """scale and pow, from the definition in the oldest files (16.1); scale is stored divided by the window's size."""
     for key in (number("scale"), number("pow")):
         own = draft.type == "cmrnorm" or not draft.section.find(key.name)
@@ -180,7 +181,7 @@ def finish_norm(draft):
     draft.values["scale"] /= draft["size"] if draft.type == "cmrnorm" else draft["size"] ** 2
 
 
-def _check_least_denominator(draft):
+def _check_least_denominator(draft: Draft) -> None:
     """Raise unless minDiv, the denominator where all inputs are 0, is above 0 and float32 can hold its power."""
     least, power = draft["minDiv"], draft["pow"]
     draft.check(least > 0, "is out of range", "minDiv", expected="above 0", actual=least)
@@ -188,28 +189,28 @@ def _check_least_denominator(draft):
     draft.check(right, f"to the power of {-power} is beyond float32", "minDiv", expected="nearer to 1", actual=least)
 
 
-def derive_concat(draft):
+def derive_concat(draft: Draft) -> None:
     """Inputs stacked along units."""
     sizes = draft["numInputs"]
     draft.values["copyOffsets"] = (0, *accumulate(sizes[:-1]))
     draft.set_outputs(sum(sizes))
 
 
-def derive_elementwise(draft):
+def derive_elementwise(draft: Draft) -> None:
     """Inputs combined unit by unit."""
     sizes = set(draft["numInputs"])
     draft.check(len(sizes) == 1, "the inputs have unequal dimensions", "inputs", actual=draft["numInputs"])
     same_outputs(draft)
 
 
-def finish_eltsum(draft):
+def finish_eltsum(draft: Draft) -> None:
     """Read coeffs from the parameter file, where files of 2014 have them."""
     if draft.params is not None and draft.params.find("coeffs"):
         draft.read((number("coeffs", each=True),), draft.params)
         draft.tolerate("coeffs", "coeffs", draft["coeffs"])
 
 
-def derive_nailbed(draft):
+def derive_nailbed(draft: Draft) -> None:
     """Every stride-th pixel, centred."""
     image_shape(draft)
     bounded(draft, "stride", 1, draft["imgSize"])
@@ -218,7 +219,7 @@ def derive_nailbed(draft):
     draft.set_outputs(draft["channels"] * outputs**2)
 
 
-def derive_blur(draft):
+def derive_blur(draft: Draft) -> None:
     """Separable Gaussian blur."""
     same_image(draft)
     size = draft["filterSize"]
@@ -227,13 +228,13 @@ def derive_blur(draft):
     draft.check(draft["stdev"] > 0, "is out of range", "stdev", expected="above 0", actual=draft["stdev"])
 
 
-def derive_resize(draft):
+def derive_resize(draft: Draft) -> None:
     """Bilinear resize by a fixed factor."""
     image_shape(draft)
     target_image(draft, math.floor(draft["imgSize"] / draft["scale"]))
 
 
-def derive_rscale(draft):
+def derive_rscale(draft: Draft) -> None:
     """Random rescale and crop to tgtSize; the 2011 files leave tgtSize out."""
     image_shape(draft)
     smallest = math.floor(draft["imgSize"] / draft["maxScale"])
@@ -244,16 +245,16 @@ def derive_rscale(draft):
     target_image(draft, draft["tgtSize"])
 
 
-def derive_colours(draft):
+def derive_colours(draft: Draft) -> None:
     """Colour space conversion of three channels."""
     draft.values["channels"] = 3
     same_image(draft)
 
 
-def cost(*checks):
+def cost(*checks: Callable[[Draft], None]) -> Callable[[Draft], None]:
     """Derive function of a cost layer: run `checks`; no outputs."""
 
-    def derive(draft):
+    def derive(draft: Draft) -> None:
         draft.values["outputs"] = 0
         for check in checks:
             check(draft)
@@ -261,47 +262,47 @@ def cost(*checks):
     return derive
 
 
-def first_is_single(draft):
+def first_is_single(draft: Draft) -> None:
     """The first input has one value per case."""
     actual = draft["numInputs"][0]
     draft.check(actual == 1, "the first input must have one value per case", "inputs", expected=1, actual=actual)
 
 
-def second_is_softmax(draft):
+def second_is_softmax(draft: Draft) -> None:
     """The second input is a softmax layer."""
     actual = draft.inputs[1].type
     draft.check(actual == "softmax", "the second input must be a softmax layer", "inputs", actual=actual)
 
 
-def second_is_classes(draft):
+def second_is_classes(draft: Draft) -> None:
     """The second input has one value per class."""
     known, actual = draft.facts.num_classes, draft["numInputs"][1]
     right = known in (None, actual)
     draft.check(right, "the second input must have one value per class", "inputs", expected=known, actual=actual)
 
 
-def both_are_classes(draft):
+def both_are_classes(draft: Draft) -> None:
     """Both inputs have one value per class."""
     second_is_classes(draft)
     first, second = draft["numInputs"]
     draft.check(first == second, "both inputs must have one value per class", "inputs", expected=second, actual=first)
 
 
-def second_is_logistic(draft):
+def second_is_logistic(draft: Draft) -> None:
     """The second input should be a logistic neuron."""
     source = draft.inputs[1]
     logistic = source.values.get("neuron") in ("logistic", grammar.read_neuron("logistic"))
     draft.advise(logistic, "the second input should be a logistic neuron", "inputs", actual=source.name)
 
 
-def derive_tica(draft):
+def derive_tica(draft: Draft) -> None:
     """Topographic ICA cost on square images."""
     draft.values["outputs"] = 0
     image_shape(draft)
     bounded(draft, "sizeX", 1, draft["imgSize"])
 
 
-def finish_logreg(draft):
+def finish_logreg(draft: Draft) -> None:
     """topk cannot exceed the number of classes."""
     bounded(draft, "topk", 1, draft["numInputs"][1])
 
@@ -309,7 +310,7 @@ def finish_logreg(draft):
 MAX_SETS = 2**24  # classes times classes of a set: the steps, and the numbers of 8 bytes, that one case needs
 
 
-def finish_msm(draft):
+def finish_msm(draft: Draft) -> None:
     """Check that the size of a set is within the number of energies."""
     draft.values["numOut"] = draft["numInputs"][1]
     bounded(draft, "setSize", 1, draft["numOut"] - 1)
@@ -324,12 +325,12 @@ NORM_KEYS = (CHANNELS, integer("size", None), flag("blocked", False))
 NORM_ALSO = ("sizeX", "scale", "pow")
 # Values per pixel only, no own buffers: the gradient needs neither input nor output.
 STATELESS = (False, False, False)
-WEIGHTED = {
+WEIGHTED: dict[str, Any] = {
     "params": weights.WEIGHT_PARAMS, "finish": weights.finish_params, "inputs": (1, None), "needs_params": True,
     "uses": (False, True, True), "weights": True, "also": ("weightSource",),
 }  # fmt: skip
 FILTERED = WEIGHTED | {"also": ("weightSource", "filterChannels")}
-TWO = {"inputs": (2, 2), "needs_params": True}
+TWO: dict[str, Any] = {"inputs": (2, 2), "needs_params": True}
 
 LAYER_TYPES = {
     "data": LayerType(derive_data, (integer("dataIdx", low=0),), inputs=(0, 0), also=("dims",)),

@@ -1,7 +1,9 @@
 """Keys and derived values of the layers with weights: fc, treefc, conv, local (config-format 6, 7, 11, 12)."""
 
+from collections.abc import Sequence
+
 from . import geometry, grammar
-from .keys import Tree, flag, integer, number, text
+from .keys import Draft, Tree, flag, integer, number, text
 
 WEIGHT_KEYS = (
     number("initW", each=True),
@@ -41,13 +43,13 @@ CONV_PARAMS = (*WEIGHT_PARAMS, number("wcNormMax", 0.0, each=True), number("wcNo
 MAX_NODES = 2**16 - 1  # of a class tree: the release numbers them with 16 bits
 
 
-def derive_fc(draft):
+def derive_fc(draft: Draft) -> None:
     """Shapes of a fully-connected layer."""
     draft.set_outputs(draft["outputs"])
     _weights(draft, [(n, draft["outputs"]) for n in draft["numInputs"]], draft["numInputs"], (1, draft["outputs"]))
 
 
-def derive_treefc(draft):
+def derive_treefc(draft: Draft) -> None:
     """Shapes of a tree-structured fully-connected layer: one output per leaf, one weight column per node."""
     given = draft.value(text("tree", None, grammar.read_tree), draft.section)
     tree = draft.tree = draft.facts.tree or (given and Tree(*given))
@@ -67,7 +69,7 @@ def derive_treefc(draft):
     _weights(draft, [(inputs[0], len(tree.children))], inputs, (1, classes))
 
 
-def _check_tree(draft, tree):
+def _check_tree(draft: Draft, tree: Tree) -> None:
     """Raise unless each node is reached from the root exactly once and the leaves have the numbers 0 to C-1."""
     nodes = range(len(tree.children))
     draft.check(len(nodes) <= MAX_NODES, "the class tree is too large", expected=f"at most {MAX_NODES} nodes",
@@ -83,7 +85,7 @@ def _check_tree(draft, tree):
     draft.check(right, "the class tree is no tree with its leaves numbered first")
 
 
-def derive_local(draft):
+def derive_local(draft: Draft) -> None:
     """Shapes of a locally connected layer: a filter bank per module."""
     _derive_filters(draft)
     modules, filters = draft["modules"], draft["filters"]
@@ -91,7 +93,7 @@ def derive_local(draft):
     _weights(draft, shapes, draft["weightsPerFilter"], (modules * filters, 1))
 
 
-def derive_conv(draft):
+def derive_conv(draft: Draft) -> None:
     """Shapes of a convolution."""
     _derive_filters(draft)
     modules, filters, part = draft["modules"], draft["filters"], draft["partialSum"]
@@ -106,7 +108,7 @@ def derive_conv(draft):
     _weights(draft, shapes, draft["weightsPerFilter"], (biases, 1))
 
 
-def _derive_filters(draft):
+def _derive_filters(draft: Draft) -> None:
     """The geometry of each input of conv and local; all inputs must give the same output shape."""
     count = range(len(draft.inputs))
     groups = draft["groups"]
@@ -136,7 +138,7 @@ def _derive_filters(draft):
         _advise_kernel_limits(draft, i)
 
 
-def _image_side(draft, i):
+def _image_side(draft: Draft, i: int) -> int:
     """Side of the square images on input i."""
     values, channels = draft["numInputs"][i], draft["channels"][i]
     side = geometry.square_side(values, channels)
@@ -147,7 +149,7 @@ def _image_side(draft, i):
     return side
 
 
-def _modules(draft, i, side):
+def _modules(draft: Draft, i: int, side: int) -> int:
     """Output side for input i."""
     size, padding = draft["filterSize"][i], draft["padding"][i]
     draft.check(
@@ -165,7 +167,7 @@ def _modules(draft, i, side):
     return geometry.conv_modules(side, size, padding, draft["stride"][i])
 
 
-def _filter_channels(draft):
+def _filter_channels(draft: Draft) -> tuple[int, ...]:
     """Channels per filter: channels/groups, or the key of that name for sparse inputs (section 12)."""
     channels, groups, sparse = draft["channels"], draft["groups"], draft["randSparse"]
     count = range(len(draft.inputs))
@@ -182,7 +184,7 @@ def _filter_channels(draft):
     return given
 
 
-def _check_connections(draft, i, given):
+def _check_connections(draft: Draft, i: int, given: int) -> None:
     """The identities of section 12 for input i with `given` channels per filter."""
     channels, groups = draft["channels"][i], draft["groups"][i]
     if not draft["randSparse"][i]:
@@ -194,7 +196,7 @@ def _check_connections(draft, i, given):
     draft.check(right, f"input {i} has the wrong filterChannels", "filterChannels", expected=expected, actual=given)
 
 
-def _advise_kernel_limits(draft, i):
+def _advise_kernel_limits(draft: Draft, i: int) -> None:
     """Warn about sizes that the historical kernels refuse (3, 4 and 16), although the formulas allow them."""
     channels, groups, filters = draft["channels"][i], draft["groups"][i], draft["filters"]
     draft.kernel_limit(channels <= 3 or channels % 4 == 0, "channels", "at most 3, or a multiple of 4", channels)
@@ -203,7 +205,9 @@ def _advise_kernel_limits(draft, i):
     draft.kernel_limit(filters % (16 * groups) == 0, "filters", "a multiple of 16 per group", filters // groups)
 
 
-def _weights(draft, shapes, rows_per_filter, bias_shape):
+def _weights(
+    draft: Draft, shapes: Sequence[tuple[int, int]], rows_per_filter: Sequence[int], bias_shape: tuple[int, int]
+) -> None:
     """Shapes of the parameters, and the weight sources."""
     for i, shape in enumerate(shapes):
         draft.fits(shape[0] * shape[1], f"weights[{i}]")
@@ -217,7 +221,7 @@ def _weights(draft, shapes, rows_per_filter, bias_shape):
     _weight_sources(draft)
 
 
-def _weight_sources(draft):
+def _weight_sources(draft: Draft) -> None:
     """Resolve ``weightSource`` (section 11): raw entries, layer names, matrix indices."""
     count = len(draft.inputs)
     option = draft.section.find("weightSource")
@@ -231,7 +235,7 @@ def _weight_sources(draft):
     }
 
 
-def _check_rates(draft):
+def _check_rates(draft: Draft) -> None:
     """Raise unless the products that the solver forms of the constants alone are numbers of float32 too."""
     for ball in draft["wballNormed"]:
         draft.check(abs(ball) <= grammar.LARGEST, "times the filter's weights is beyond float32", "wball", actual=ball)
@@ -245,7 +249,7 @@ def _check_rates(draft):
             draft.check(right, "with its schedule, noise and decay is beyond float32", key, actual=rate)
 
 
-def _weight_source(draft, i, piece):
+def _weight_source(draft: Draft, i: int, piece: str) -> tuple[str, int]:
     """Check one entry and return (layer name, index)."""
     try:
         name, index = grammar.read_weight_source(piece)
@@ -254,7 +258,8 @@ def _weight_source(draft, i, piece):
     if not name:
         return name, index
     source = draft if name == draft.name else draft.earlier.get(name)
-    draft.check(source is not None, "there is no such layer above", "weightSource", actual=name)
+    if source is None:
+        raise draft.error("there is no such layer above", "weightSource", actual=name)
     for what, own, theirs in (("type", draft.type, source.type), ("gpu", draft["gpu"], source["gpu"])):
         draft.check(own == theirs, f"{name} has another {what}", "weightSource", expected=own, actual=theirs)
     shapes = source["weightShapes"]
@@ -269,7 +274,7 @@ def _weight_source(draft, i, piece):
     return name, index
 
 
-def finish_params(draft):
+def finish_params(draft: Draft) -> None:
     """Values derived from the parameters of a layer with weights, and warnings about odd ones."""
     of_2014 = any((one.rule, one.layer) == ("rates of 2014", draft.name) for one in draft.tolerances)
     pairs = zip(draft["wball"], draft["weightsPerFilter"], strict=True)
