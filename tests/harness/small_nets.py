@@ -8,87 +8,43 @@ import numpy as np
 
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import Unsupported
+from alexnet_rosetta.harness.network.net import Net, lines
 from alexnet_rosetta.harness.running.prepare import Options, prepare
 
-DEFINITION = """
-[data]
-type=data
-dataIdx=0
-dims=192
-
-[labels]
-type=data
-dataIdx=1
-dims=1
-
-[conv1]
-type=conv
-inputs=data
-channels=3
-filters=16
-filterSize=3
-padding=1
-stride=1
-initW=0.1
-initB=0.2
-partialSum=0
-sharedBiases=1
-neuron=relu
-
-[pool1]
-type=pool
-pool=max
-inputs=conv1
-channels=16
-sizeX=3
-stride=2
-
-[fc1]
-type=fc
-inputs=pool1
-outputs=12
-initW=0.1
-
-[drop1]
-type=hs
-inputs=fc1
-keep=0.5
-
-[fc2]
-type=fc
-inputs=drop1,fc1
-outputs=10
-initW=0.1,0.1
-
-[probs]
-type=softmax
-inputs=fc2
-
-[logprob]
-type=cost.logreg
-inputs=labels,probs
-"""
-
-WEIGHTS = "epsW=0.01\nepsB=0.02\nmomW=0.9\nmomB=0.9\nwc=0.0005\n"
-PARAMS = f"""
-[conv1]
-{WEIGHTS}
-[fc1]
-{WEIGHTS}
-[fc2]
-epsW=0.01,0.01
-epsB=0.02
-momW=0.9,0.9
-momB=0.9
-wc=0.0005,0.0005
-
-[drop1]
-enable=true
-
-[logprob]
-coeff=1
-topk=2
-"""
+RATES = {"epsW": 0.01, "epsB": 0.02, "momW": 0.9, "momB": 0.9, "wc": 0.0005}
+WEIGHTS = lines(RATES)
+DEFINITION, PARAMS = (
+    Net(192, labels=1)
+    .add(
+        "conv1",
+        "conv",
+        "data",
+        RATES,
+        channels=3,
+        filters=16,
+        filterSize=3,
+        padding=1,
+        stride=1,
+        initW=0.1,
+        initB=0.2,
+        partialSum=0,
+        sharedBiases=1,
+        neuron="relu",
+    )
+    .add("pool1", "pool", "conv1", pool="max", channels=16, sizeX=3, stride=2)
+    .add("fc1", "fc", "pool1", RATES, outputs=12, initW=0.1)
+    .add("drop1", "hs", "fc1", {"enable": "true"}, keep=0.5)
+    .add(
+        "fc2",
+        "fc",
+        "drop1,fc1",
+        RATES | {"epsW": "0.01,0.01", "momW": "0.9,0.9", "wc": "0.0005,0.0005"},
+        outputs=10,
+        initW="0.1,0.1",
+    )
+    .softmax_cost("fc2", coeff=1, topk=2)
+    .files()
+)
 
 
 def write_net(folder, definition=DEFINITION, params=PARAMS, name="small"):

@@ -1,45 +1,18 @@
-"""A small network around every kind of layer without weights, as layer files."""
+"""A small network around every kind of layer without weights."""
+
+from alexnet_rosetta.harness.network.net import Net
 
 SOLVER = {"epsW": 0.25, "epsB": 0.5, "momW": 0.5, "momB": 0.25, "wc": 0.125}
 
 
-def sections(layers):
-    """The text of a layer file; `layers` maps names to keys and values."""
-    return "\n".join(
-        f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in keys.items()) for name, keys in layers.items()
-    )
+def fc(net, name, inputs, outputs, scale=0.5):
+    """Add a layer that learns."""
+    return net.add(name, "fc", inputs, SOLVER, outputs=outputs, initW=scale)
 
 
-class Net:
-    """Definition and parameters of a network that is written layer by layer."""
-
-    def __init__(self, dims=8, labels=None):
-        self.layers = {"data": {"type": "data", "dataIdx": 0, "dims": dims}}
-        self.params = {}
-        if labels:
-            self.layers["labels"] = {"type": "data", "dataIdx": 1, "dims": labels}
-
-    def add(self, name, kind, inputs, params=None, **keys):
-        """A layer; `params` go to the parameter file."""
-        self.layers[name] = {"type": kind, "inputs": inputs} | keys
-        if params:
-            self.params[name] = params
-        return self
-
-    def fc(self, name, inputs, outputs, scale=0.5):
-        """A layer that learns."""
-        return self.add(name, "fc", inputs, SOLVER, outputs=outputs, initW=scale)
-
-    def reorder(self, *names):
-        """Change the order of the layers, and with it that of a backward pass."""
-        self.layers = {name: self.layers[name] for name in names}
-
-    def write(self, folder):
-        """Write both files; returns the path of the definition."""
-        path = folder / "net.cfg"
-        path.write_text(sections(self.layers))
-        (folder / "net-params.cfg").write_text(sections(self.params))
-        return str(path)
+def reorder(net, *names):
+    """Change the order of the layers, and with it that of a backward pass."""
+    net.layers = {name: net.layers[name] for name in names}
 
 
 NORM = {"scale": 0.5, "pow": 0.75}
@@ -101,7 +74,7 @@ NOT_AS_MEANT = {"cnorm", "cnorm of even size", "resize to a larger one", "rgb2la
 def hidden(case, readers=1):
     """The layer of a case between fc and the sum of its squares; `readers` of them side by side."""
     units, keys, params = HIDDEN[case]
-    net = Net().fc("below", "data", units)
+    net = fc(Net(8), "below", "data", units)
     for k in range(readers):
         net.add(f"layer{k}", inputs="below", params=params, kind=keys["type"], **_but_type(keys))
         net.add(f"squares{k}", "cost.sum2", f"layer{k}", {"coeff": 0.5})
@@ -112,13 +85,13 @@ def constant(case):
     """The layer of a case on the data, below a layer that learns."""
     dims, keys = CONSTANT[case]
     net = Net(dims).add("layer", keys["type"], "data", **_but_type(keys))
-    return net.fc("above", "layer", 4).add("squares", "cost.sum2", "above", {"coeff": 0.5})
+    return fc(net, "above", "layer", 4).add("squares", "cost.sum2", "above", {"coeff": 0.5})
 
 
 def cost(case, also_read=False):
     """The cost of a case; `also_read`: the layer below has a second reader, which comes first in a backward pass."""
     labels, units, between, keys, params = COSTS[case]
-    net, top = Net(labels=labels).fc("below", "data", units, scale=1), "below"
+    net, top = fc(Net(8, labels or None), "below", "data", units, scale=1), "below"
     if between:
         top = "between"
         kind = {"neuron": between} if between == "logistic" else {}

@@ -17,6 +17,7 @@ from legacy_networks import (
     treefc,
 )
 
+from alexnet_rosetta.harness.network.net import Net
 from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 from alexnet_rosetta.legacy import Network, Refused
 
@@ -24,135 +25,91 @@ RNG = np.random.default_rng(17)
 
 # Groups that see random channels, each channel twice (overSample 2), in conv and local layers, with several inputs of
 # which one is dense; local layers that share both matrices; a class tree, whose schedules are ignored.
-DEFINITION = """
-[data]
-type=data
-dataIdx=0
-dims=75
-
-[labels]
-type=data
-dataIdx=1
-
-[conv1]
-type=conv
-inputs=data
-channels=3
-filters=16
-filterSize=3
-padding=1
-stride=1
-initW=0.3
-partialSum=5
-sharedBiases=0
-neuron=relu
-
-[sparse1]
-type=conv
-inputs=conv1,conv1
-channels=16,16
-filters=16,32
-groups=4,2
-randSparse=1,0
-filterChannels=8,8
-filterSize=3,1
-padding=1,0
-stride=1,1
-initW=0.2,0.2
-partialSum=5
-
-[local1]
-type=local
-inputs=sparse1,conv1
-channels=64,16
-filters=16,16
-groups=2,2
-randSparse=1,1
-filterChannels=64,8
-filterSize=3,3
-stride=2,2
-initW=0.1,0.1
-
-[local2]
-type=local
-inputs=sparse1,conv1
-channels=64,16
-filters=16,16
-groups=2,2
-randSparse=1,1
-filterChannels=64,8
-filterSize=3,3
-stride=2,2
-initW=0.1,0.1
-weightSource=local1[0],local1[1]
-
-[sum1]
-type=eltsum
-inputs=local1,local2
-coeffs=1,0.5
-
-[tree1]
-type=treefc
-inputs=sum1
-initW=0.05
-tree=0 1 2, 3 4, 5 6
-
-[probs]
-type=softmax
-inputs=tree1
-
-[logprob]
-type=cost.logreg
-inputs=labels,probs
-"""
-
-PARAMS = """
-[conv1]
-epsW=0.01
-epsB=0.02
-momW=0.9
-momB=0.9
-wc=0.01
-
-[sparse1]
-epsW=0.01,0.02
-epsB=0.02
-momW=0.9,0.8
-momB=0.9
-wc=0.01,0.02
-wball=0.01,0.005
-wcNormMin=0,0.04
-wcNormMax=0.02,0.05
-
-[local1]
-epsW=0.01,0.01
-epsB=0.02
-momW=0.9,0.9
-momB=0.9
-wc=0.01,0.01
-wball=0.003,0
-schedW=linear[10,0.5]
-
-[local2]
-epsW=0.03,0.02
-epsB=0.02
-momW=0.5,0.5
-momB=0.9
-wc=0.01,0.01
-schedW=exp[10,2]
-
-[tree1]
-epsW=0.01
-epsB=0.02
-momW=0.9
-momB=0.9
-wc=0.01
-schedW=dexp[10,0.5,4]
-schedB=linear[10,0.5]
-
-[logprob]
-coeff=1
-"""
+RATES = {"epsW": 0.01, "epsB": 0.02, "momW": 0.9, "momB": 0.9, "wc": 0.01}
+DEFINITION, PARAMS = (
+    Net(75)
+    .add("labels", "data", dataIdx=1)
+    .add(
+        "conv1",
+        "conv",
+        "data",
+        RATES,
+        channels=3,
+        filters=16,
+        filterSize=3,
+        padding=1,
+        stride=1,
+        initW=0.3,
+        partialSum=5,
+        sharedBiases=0,
+        neuron="relu",
+    )
+    .add(
+        "sparse1",
+        "conv",
+        "conv1,conv1",
+        RATES
+        | {
+            "epsW": "0.01,0.02",
+            "momW": "0.9,0.8",
+            "wc": "0.01,0.02",
+            "wball": "0.01,0.005",
+            "wcNormMin": "0,0.04",
+            "wcNormMax": "0.02,0.05",
+        },
+        channels="16,16",
+        filters="16,32",
+        groups="4,2",
+        randSparse="1,0",
+        filterChannels="8,8",
+        filterSize="3,1",
+        padding="1,0",
+        stride="1,1",
+        initW="0.2,0.2",
+        partialSum=5,
+    )
+    .add(
+        "local1",
+        "local",
+        "sparse1,conv1",
+        RATES
+        | {"epsW": "0.01,0.01", "momW": "0.9,0.9", "wc": "0.01,0.01", "wball": "0.003,0", "schedW": "linear[10,0.5]"},
+        channels="64,16",
+        filters="16,16",
+        groups="2,2",
+        randSparse="1,1",
+        filterChannels="64,8",
+        filterSize="3,3",
+        stride="2,2",
+        initW="0.1,0.1",
+    )
+    .add(
+        "local2",
+        "local",
+        "sparse1,conv1",
+        RATES | {"epsW": "0.03,0.02", "momW": "0.5,0.5", "wc": "0.01,0.01", "schedW": "exp[10,2]"},
+        channels="64,16",
+        filters="16,16",
+        groups="2,2",
+        randSparse="1,1",
+        filterChannels="64,8",
+        filterSize="3,3",
+        stride="2,2",
+        initW="0.1,0.1",
+        weightSource="local1[0],local1[1]",
+    )
+    .add("sum1", "eltsum", "local1,local2", coeffs="1,0.5")
+    .add(
+        "tree1",
+        "treefc",
+        "sum1",
+        RATES | {"schedW": "dexp[10,0.5,4]", "schedB": "linear[10,0.5]"},
+        initW=0.05,
+        tree="0 1 2, 3 4, 5 6",
+    )
+    .softmax_cost("tree1", coeff=1)
+    .files()
+)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from toy_networks import CHAIN, CHAIN_PARAMS, RATES, batch, build, one_thread  # noqa: F401
 
+from alexnet_rosetta.harness.network.net import Net, sections
 from alexnet_rosetta.port import ConfigError, Network, Tree, costs, load_network
 from alexnet_rosetta.port.network import half
 
@@ -136,47 +137,17 @@ def test_targets_that_are_computed_get_no_gradient():
     assert network.layers["top"].biases_grad.any()
 
 
-TOWERS = """
-[data]
-type=data
-dataIdx=0
-dims=12
-[low]
-type=fc
-inputs=data
-outputs=8
-initW=1
-gpu=0
-[a]
-type=fc
-inputs=low,low
-outputs=4
-initW=1,1
-gpu=1
-[b]
-type=fc
-inputs=low
-outputs=4
-initW=1
-gpu=1
-[c]
-type=fc
-inputs=low
-outputs=4
-initW=1
-gpu=2
-[d]
-type=fc
-inputs=low
-outputs=4
-initW=1
-[sum]
-type=eltsum
-inputs=a,b,c,d
-[cost]
-type=cost.sum2
-inputs=sum
-"""
+TOWERS = sections(
+    Net(12)
+    .add("low", "fc", "data", outputs=8, initW=1, gpu=0)
+    .add("a", "fc", "low,low", outputs=4, initW="1,1", gpu=1)
+    .add("b", "fc", "low", outputs=4, initW=1, gpu=1)
+    .add("c", "fc", "low", outputs=4, initW=1, gpu=2)
+    .add("d", "fc", "low", outputs=4, initW=1)
+    .add("sum", "eltsum", "a,b,c,d")
+    .add("cost", "cost.sum2", "sum")
+    .layers
+)
 TOWER_PARAMS = "".join(f"[{name}]\n{RATES}" for name in "abcd") + f"[low]\n{RATES}QUANT\n[cost]\ncoeff=.01\n"
 
 

@@ -2,61 +2,51 @@
 
 import numpy as np
 import pytest
-from toy_networks import CHAIN, CHAIN_PARAMS, RATES, batch, build, one_thread  # noqa: F401
+from toy_networks import CHAIN, CHAIN_PARAMS, LEARNING, RATES, batch, build, one_thread  # noqa: F401
 
+from alexnet_rosetta.harness.network.net import Net
 from alexnet_rosetta.port import ConfigError, Network, conv_to_local, load_network, unshare_weights
 
 EPSILON = np.finfo(np.float64).eps
 
 # Two convolutions, the second with the filters of the first for one input and its own for the other.
-IMAGES = """
-[data]
-type=data
-dataIdx=0
-dims=144
-[labels]
-type=data
-dataIdx=1
-[one]
-type=conv
-inputs=data
-channels=4
-filters=2
-groups=2
-filterSize=3
-padding=1
-stride=2
-initW=.5
-initB=.25
-[two]
-type=conv
-inputs=data,data
-channels=4,4
-filters=2,2
-groups=2,2
-filterSize=3,3
-padding=1,1
-stride=2,2
-initW=.5,.5
-weightSource=one,
-sharedBiases=0
-[sum]
-type=eltsum
-inputs=one,two
-neuron=tanh[1,1]
-[top]
-type=fc
-inputs=sum
-outputs=4
-initW=.5
-[probs]
-type=softmax
-inputs=top
-[cost]
-type=cost.logreg
-inputs=labels,probs
-"""
-IMAGE_PARAMS = f"[one]\n{RATES}[two]\n{RATES}[top]\n{RATES}[cost]\ncoeff=1\n"
+IMAGES, IMAGE_PARAMS = (
+    Net(144)
+    .add("labels", "data", dataIdx=1)
+    .add(
+        "one",
+        "conv",
+        "data",
+        LEARNING,
+        channels=4,
+        filters=2,
+        groups=2,
+        filterSize=3,
+        padding=1,
+        stride=2,
+        initW=".5",
+        initB=".25",
+    )
+    .add(
+        "two",
+        "conv",
+        "data,data",
+        LEARNING,
+        channels="4,4",
+        filters="2,2",
+        groups="2,2",
+        filterSize="3,3",
+        padding="1,1",
+        stride="2,2",
+        initW=".5,.5",
+        weightSource="one,",
+        sharedBiases=0,
+    )
+    .add("sum", "eltsum", "one,two", neuron="tanh[1,1]")
+    .add("top", "fc", "sum", LEARNING, outputs=4, initW=".5")
+    .softmax_cost("top", "cost", coeff=1)
+    .files()
+)
 SHARED_CHAIN = CHAIN.replace(
     "[top]\ntype=fc\ninputs=low\noutputs=4\ninitW=.5",
     "[low2]\ntype=fc\ninputs=data\noutputs=8\ninitW=.5\nweightSource=low\nneuron=tanh[1,1]\n"

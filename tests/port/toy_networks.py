@@ -6,38 +6,21 @@ import numpy as np
 import pytest
 
 from alexnet_rosetta import harness
+from alexnet_rosetta.harness.network.net import Net, lines
 from alexnet_rosetta.port import Network, load_network, set_threads
 from alexnet_rosetta.port.weight_layers import Weighted
 
 NETS = Path(harness.__file__).parent / "network" / "shipped"
-RATES = "epsW=.5\nepsB=.25\nmomW=.5\nmomB=.5\nwc=.25\n"
-CHAIN = """
-[data]
-type=data
-dataIdx=0
-dims=12
-[labels]
-type=data
-dataIdx=1
-[low]
-type=fc
-inputs=data
-outputs=8
-initW=.5
-neuron=tanh[1,1]
-[top]
-type=fc
-inputs=low
-outputs=4
-initW=.5
-[probs]
-type=softmax
-inputs=top
-[cost]
-type=cost.logreg
-inputs=labels,probs
-"""
-CHAIN_PARAMS = f"[low]\n{RATES}[top]\n{RATES}[cost]\ncoeff=1\n"
+LEARNING = {"epsW": ".5", "epsB": ".25", "momW": ".5", "momB": ".5", "wc": ".25"}
+RATES = lines(LEARNING)
+CHAIN, CHAIN_PARAMS = (
+    Net(12)
+    .add("labels", "data", dataIdx=1)
+    .add("low", "fc", "data", LEARNING, outputs=8, initW=".5", neuron="tanh[1,1]")
+    .add("top", "fc", "low", LEARNING, outputs=4, initW=".5")
+    .softmax_cost("top", "cost", coeff=1)
+    .files()
+)
 
 
 @pytest.fixture(autouse=True)

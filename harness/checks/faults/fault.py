@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...network.net import sections
 from .planted import Mutation
 
 
@@ -185,51 +186,26 @@ COEFF = 0.5
 """The weight of every cost."""
 
 
-def scene(text, last):
-    """A network: the layers of a text, and the ends that all networks have.
+def scene(net, last):
+    """A network as the text of both its layer files: some layers, and the ends that all networks have.
 
     Rates, momenta, decay and initial values are large and unequal, so that no term vanishes beside another.
 
     Parameters
     ----------
-    text : str
-        Sections of a layer-definition and a layer-parameter file in one.
+    net : Net
+        The layers between; a network of one's own, which gets the ends above.
     last : str
         The layers that go into the ten outputs below the softmax, parted by commas.
     """
-    return _COMMON.format(coeff=COEFF) + text + _ENDS.format(last)
+    net.add("top", "fc", last, outputs=10).softmax_cost("top")
+    return sections(_COMMON | net.layers)
 
 
-_COMMON = """
-[DEFAULT]
-epsW=0.02
-epsB=0.05
-momW=0.9
-momB=0.8
-wc=0.01
-initW=0.3
-initB=0.2
-coeff={coeff}
-topk=2
-enable=true
-
-[labels]
-type=data
-dataIdx=1
-dims=1
-"""
-
-_ENDS = """
-[top]
-type=fc
-inputs={}
-outputs=10
-
-[probs]
-type=softmax
-inputs=top
-
-[logprob]
-type=cost.logreg
-inputs=labels,probs
-"""
+_COMMON = {
+    "DEFAULT": {
+        "epsW": 0.02, "epsB": 0.05, "momW": 0.9, "momB": 0.8, "wc": 0.01, "initW": 0.3, "initB": 0.2, "coeff": COEFF,
+        "topk": 2, "enable": "true",
+    },
+    "labels": {"type": "data", "dataIdx": 1, "dims": 1},
+}  # fmt: skip

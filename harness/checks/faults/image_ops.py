@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...network.net import Net
 from .fault import (
     BOTH,
     GRADIENT,
@@ -19,67 +20,16 @@ from .fault import (
 
 # What has no gradient stands on the data, what has one above weights; 7 pixels leave a rest at a stride of 4.
 PICTURES = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=768
-
-[resize1]
-type=resize
-inputs=data
-channels=3
-scale=1.3
-
-[rscale1]
-type=rscale
-inputs=data
-channels=3
-maxScale=1.6
-tgtSize=10
-
-[yuv1]
-type=rgb2yuv
-inputs=data
-
-[lab1]
-type=rgb2lab
-inputs=data
-center=1
-
-[conv1]
-type=conv
-inputs=yuv1,lab1
-channels=3
-filters=16
-filterSize=4
-padding=0
-stride=2
-initW=0.3,0.003
-
-[nails1]
-type=nailbed
-inputs=conv1
-channels=16
-stride=4
-
-[blur1]
-type=blur
-inputs=conv1
-channels=16
-filterSize=5
-stdev=1.2
-
-[fc1]
-type=fc
-inputs=blur1,nails1,resize1,rscale1
-outputs=27
-
-[href1]
-type=href
-inputs=fc1
-channels=3
-""",
+    Net(768)
+    .add("resize1", "resize", "data", channels=3, scale=1.3)
+    .add("rscale1", "rscale", "data", channels=3, maxScale=1.6, tgtSize=10)
+    .add("yuv1", "rgb2yuv", "data")
+    .add("lab1", "rgb2lab", "data", center=1)
+    .add("conv1", "conv", "yuv1,lab1", channels=3, filters=16, filterSize=4, padding=0, stride=2, initW="0.3,0.003")
+    .add("nails1", "nailbed", "conv1", channels=16, stride=4)
+    .add("blur1", "blur", "conv1", channels=16, filterSize=5, stdev=1.2)
+    .add("fc1", "fc", "blur1,nails1,resize1,rscale1", outputs=27)
+    .add("href1", "href", "fc1", channels=3),
     "href1",
 )
 

@@ -2,67 +2,19 @@
 
 import numpy as np
 
+from ...network.net import Net
 from .fault import BOTH, GRADIENT, both, flat, miscomputed, misread, on_grad, on_input, on_result, planes, scene
 
 # Windows that overlap and are clipped on all four sides, negative values; an even window and a blocked one that leaves
 # a rest of channels, with constants that make the normalisation strong.
 IMAGES = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=243
-
-[conv1]
-type=conv
-inputs=data
-channels=3
-filters=16
-filterSize=3
-padding=1
-stride=1
-
-[max1]
-type=pool
-pool=max
-inputs=conv1
-channels=16
-sizeX=3
-stride=2
-start=-1
-
-[avg1]
-type=pool
-pool=avg
-inputs=conv1
-channels=16
-sizeX=3
-stride=2
-start=-1
-
-[stack]
-type=concat
-inputs=max1,avg1
-
-[norm1]
-type=cmrnorm
-inputs=stack
-channels=32
-size=4
-scale=2
-pow=0.75
-minDiv=2
-
-[norm2]
-type=cmrnorm
-inputs=stack
-channels=32
-size=5
-blocked=true
-scale=2
-pow=0.75
-minDiv=2
-""",
+    Net(243)
+    .add("conv1", "conv", "data", channels=3, filters=16, filterSize=3, padding=1, stride=1)
+    .add("max1", "pool", "conv1", pool="max", channels=16, sizeX=3, stride=2, start=-1)
+    .add("avg1", "pool", "conv1", pool="avg", channels=16, sizeX=3, stride=2, start=-1)
+    .add("stack", "concat", "max1,avg1")
+    .add("norm1", "cmrnorm", "stack", channels=32, size=4, scale=2, pow=0.75, minDiv=2)
+    .add("norm2", "cmrnorm", "stack", channels=32, size=5, blocked="true", scale=2, pow=0.75, minDiv=2),
     "norm1,norm2",
 )
 

@@ -2,49 +2,19 @@
 
 import numpy as np
 
+from ...network.net import Net
 from .fault import BOTH, GRADIENT, miscomputed, misread, on_result, passed_on, scene
 
 # Inputs of unequal lengths side by side, unequal coefficients, a keep that is no power of two.
 JOINS = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=40
-
-[long]
-type=fc
-inputs=data
-outputs=24
-
-[short]
-type=fc
-inputs=data
-outputs=16
-
-[other]
-type=fc
-inputs=data
-outputs=24
-
-[stack]
-type=concat
-inputs=long,short
-
-[sum1]
-type=eltsum
-inputs=long,other
-coeffs=0.75,-1.5
-
-[max1]
-type=eltmax
-inputs=long,other
-
-[drop1]
-type=hs
-inputs=sum1
-keep=0.7
-""",
+    Net(40)
+    .add("long", "fc", "data", outputs=24)
+    .add("short", "fc", "data", outputs=16)
+    .add("other", "fc", "data", outputs=24)
+    .add("stack", "concat", "long,short")
+    .add("sum1", "eltsum", "long,other", coeffs="0.75,-1.5")
+    .add("max1", "eltmax", "long,other")
+    .add("drop1", "hs", "sum1", keep=0.7),
     "stack,max1,drop1",
 )
 

@@ -2,172 +2,57 @@
 
 import numpy as np
 
+from ...network.net import Net
 from .fault import COEFF, GRADIENT, cases, miscomputed, misread, on_result, scene
 
 # Logits far apart, so that some probabilities are tiny; a second softmax that has two readers and is not fused.
 COSTS = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=40
-
-[logits]
-type=fc
-inputs=data
-outputs=10
-
-[open]
-type=softmax
-inputs=logits
-
-[open_cost]
-type=cost.logreg
-inputs=labels,open
-
-[spread]
-type=fc
-inputs=data
-outputs=10
-initW=1
-
-[sharp]
-type=softmax
-inputs=spread
-
-[sharp_cost]
-type=cost.logreg
-inputs=labels,sharp
-
-""",
+    Net(40)
+    .add("logits", "fc", "data", outputs=10)
+    .add("open", "softmax", "logits")
+    .add("open_cost", "cost.logreg", "labels,open")
+    .add("spread", "fc", "data", outputs=10, initW=1)
+    .add("sharp", "softmax", "spread")
+    .add("sharp_cost", "cost.logreg", "labels,sharp"),
     "open",
 )
 
 # Logits about 100, whose exponentials overflow.
 HIGH = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=40
-
-[high]
-type=fc
-inputs=data
-outputs=10
-initB=100
-
-[high_probs]
-type=softmax
-inputs=high
-
-[high_cost]
-type=cost.logreg
-inputs=labels,high_probs
-""",
+    Net(40)
+    .add("high", "fc", "data", outputs=10, initB=100)
+    .add("high_probs", "softmax", "high")
+    .add("high_cost", "cost.logreg", "labels,high_probs"),
     "data",
 )
 
 # Many equal logits: most are 0 or 0.1.
 TIES = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=40
-
-[level]
-type=fc
-inputs=data
-outputs=10
-neuron=brelu[0.1]
-
-[tied]
-type=softmax
-inputs=level
-
-[tied_cost]
-type=cost.logreg
-inputs=labels,tied
-""",
+    Net(40)
+    .add("level", "fc", "data", outputs=10, neuron="brelu[0.1]")
+    .add("tied", "softmax", "level")
+    .add("tied_cost", "cost.logreg", "labels,tied"),
     "data",
 )
 
 # Distributions and targets from the data. Of the softmax layers and logistic neurons one is read by its cost alone, and
 # goes backward with it; one has two readers. Logits of the first are so far apart that probabilities underflow.
 TARGETS = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=40
-
-[shares]
-type=data
-dataIdx=2
-dims=10
-
-[marks]
-type=data
-dataIdx=3
-dims=10
-
-[far]
-type=fc
-inputs=data
-outputs=10
-initW=8
-
-[far_probs]
-type=softmax
-inputs=far
-
-[far_cost]
-type=cost.crossent
-inputs=shares,far_probs
-
-[near]
-type=fc
-inputs=data
-outputs=10
-
-[near_probs]
-type=softmax
-inputs=near
-
-[near_cost]
-type=cost.crossent
-inputs=shares,near_probs
-
-[marked]
-type=neuron
-inputs=near
-neuron=logistic
-
-[marked_cost]
-type=cost.crossent2
-inputs=marks,marked
-
-[open]
-type=neuron
-inputs=near
-neuron=logistic
-
-[open_cost]
-type=cost.crossent2
-inputs=marks,open
-
-[energies]
-type=fc
-inputs=data
-outputs=10
-
-[sets]
-type=cost.msm
-inputs=labels,energies
-setSize=3
-threads=1
-""",
+    Net(40)
+    .add("shares", "data", dataIdx=2, dims=10)
+    .add("marks", "data", dataIdx=3, dims=10)
+    .add("far", "fc", "data", outputs=10, initW=8)
+    .add("far_probs", "softmax", "far")
+    .add("far_cost", "cost.crossent", "shares,far_probs")
+    .add("near", "fc", "data", outputs=10)
+    .add("near_probs", "softmax", "near")
+    .add("near_cost", "cost.crossent", "shares,near_probs")
+    .add("marked", "neuron", "near", neuron="logistic")
+    .add("marked_cost", "cost.crossent2", "marks,marked")
+    .add("open", "neuron", "near", neuron="logistic")
+    .add("open_cost", "cost.crossent2", "marks,open")
+    .add("energies", "fc", "data", outputs=10)
+    .add("sets", "cost.msm", "labels,energies", setSize=3, threads=1),
     "near_probs,open",
 )
 

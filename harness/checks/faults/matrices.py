@@ -2,115 +2,49 @@
 
 import numpy as np
 
+from ...network.net import Net
 from .fault import BOTH, GRADIENT, cases, flat, miscomputed, misgiven, misread, on_result, on_weights, planes, scene
 
 # Modules that stick out over the border and groups; a sparse convolution whose groups see every channel twice; two
 # layers that use the same filters, and two that use the same full matrix.
 MATRICES = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=243
-
-[conv1]
-type=conv
-inputs=data
-channels=3
-filters=16
-filterSize=3
-padding=1
-stride=2
-neuron=relu
-
-[local1]
-type=local
-inputs=conv1
-channels=16
-filters=16
-groups=2
-filterSize=3
-padding=1
-stride=1
-
-[sparse1]
-type=conv
-inputs=local1
-channels=32
-filters=16
-groups=4
-randSparse=1
-filterChannels=16
-filterSize=3
-padding=1
-stride=1
-
-[lent]
-type=conv
-inputs=conv1
-channels=16
-filters=16
-filterSize=3
-padding=1
-stride=1
-
-[borrowed]
-type=conv
-inputs=lent
-channels=16
-filters=16
-filterSize=3
-padding=1
-stride=1
-weightSource=lent
-
-[fc1]
-type=fc
-inputs=sparse1,borrowed
-outputs=16
-
-[fc2]
-type=fc
-inputs=fc1
-outputs=16
-
-[fc3]
-type=fc
-inputs=fc2
-outputs=16
-epsW=0.05
-weightSource=fc2
-""",
+    Net(243)
+    .add("conv1", "conv", "data", channels=3, filters=16, filterSize=3, padding=1, stride=2, neuron="relu")
+    .add("local1", "local", "conv1", channels=16, filters=16, groups=2, filterSize=3, padding=1, stride=1)
+    .add(
+        "sparse1",
+        "conv",
+        "local1",
+        channels=32,
+        filters=16,
+        groups=4,
+        randSparse=1,
+        filterChannels=16,
+        filterSize=3,
+        padding=1,
+        stride=1,
+    )
+    .add("lent", "conv", "conv1", channels=16, filters=16, filterSize=3, padding=1, stride=1)
+    .add("borrowed", "conv", "lent", channels=16, filters=16, filterSize=3, padding=1, stride=1, weightSource="lent")
+    .add("fc1", "fc", "sparse1,borrowed", outputs=16)
+    .add("fc2", "fc", "fc1", outputs=16)
+    .add("fc3", "fc", "fc2", outputs=16, epsW=0.05, weightSource="fc2"),
     "fc3",
 )
 
 # A tree of ten classes in which nodes have two and three children, and paths three and four nodes.
 TREE = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=40
-
-[fc1]
-type=fc
-inputs=data
-outputs=24
-
-[tree1]
-type=treefc
-inputs=fc1
-tree=0 1 2, 3 4 5, 6 7, 8 9, 10 11, 13 14, 12 15
-schedB=exp[tgtFactor=10,noiseStdev=0]
-
-[tree_probs]
-type=softmax
-inputs=tree1
-
-[tree_cost]
-type=cost.logreg
-inputs=labels,tree_probs
-""",
+    Net(40)
+    .add("fc1", "fc", "data", outputs=24)
+    .add(
+        "tree1",
+        "treefc",
+        "fc1",
+        tree="0 1 2, 3 4 5, 6 7, 8 9, 10 11, 13 14, 12 15",
+        schedB="exp[tgtFactor=10,noiseStdev=0]",
+    )
+    .add("tree_probs", "softmax", "tree1")
+    .add("tree_cost", "cost.logreg", "labels,tree_probs"),
     "fc1",
 )
 

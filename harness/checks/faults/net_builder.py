@@ -1,6 +1,8 @@
-"""What random networks are built with: the tensors there are so far, draws, and the text of sections."""
+"""What random networks are built with: the tensors there are so far, draws, and the sections of the layer file."""
 
 from dataclasses import dataclass
+
+from ...network.net import Net
 
 NEURONS = (
     "relu", "relu", "abs", "logistic", "softrelu", "square", "ident", "tanh[1.5,0.5]", "linear[0.7,-0.3]",
@@ -64,7 +66,8 @@ class Builder:
 
     Attributes
     ----------
-    sections : list of str
+    net : Net
+        The sections.
     tensors : list of Tensor
     weighted : list of (str, list of Tensor, Tensor, dict)
         Type, inputs, output and keys of the layers whose weights others may share.
@@ -76,7 +79,7 @@ class Builder:
 
     def __init__(self, random):
         self.random = random
-        self.sections, self.tensors, self.weighted, self.labels = [], [], [], ""
+        self.net, self.tensors, self.weighted, self.labels = Net(), [], [], ""
         self.devices = 1
 
     # Draws
@@ -112,12 +115,10 @@ class Builder:
 
     def section(self, kind, inputs, **keys):
         """Write a section; the name of its layer."""
-        name = f"{kind.removeprefix('cost.')}{len(self.sections)}"
-        sources = {"inputs": listed(inputs)} if inputs else {}
+        name = f"{kind.removeprefix('cost.')}{len(self.net.layers)}"
         if inputs and self.devices > 1:
             keys.setdefault("gpu", self.integer(0, self.devices - 1))
-        lines = [f"{key}={value}" for key, value in {"type": kind, **sources, **keys}.items()]
-        self.sections.append("\n".join([f"[{name}]", *lines, ""]))
+        self.net.add(name, kind, listed(inputs), **keys)
         return name
 
     def add(self, kind, inputs, shape, attach=True, **keys):

@@ -2,26 +2,22 @@
 
 import numpy as np
 
+from ...network.net import Net
 from .fault import BOTH, GRADIENT, miscomputed, misread, on_input, on_result, passed_on, scene, to_half
 
 # Every neuron beside the others on the same values, some of them beyond 4 (softrelu).
+BESIDE = {
+    "relu1": "relu", "abs1": "abs", "tanh1": "tanh[1.5,0.5]", "logistic1": "logistic", "softrelu1": "softrelu",
+    "square1": "square", "linear1": "linear[0.7,0.3]", "brelu1": "brelu[1.5]", "nrelu1": "nrelu",
+    "drelu1": "drelu[0.8]", "ident1": "ident",
+}  # fmt: skip
+_BELOW = Net(40).add("fc1", "fc", "data", outputs=24)
+for name, kind in BESIDE.items():
+    _BELOW.add(name, "neuron", "fc1", neuron=kind)
 NEURONS = scene(
-    "".join(
-        [
-            "[data]\ntype=data\ndataIdx=0\ndims=40\n[fc1]\ntype=fc\ninputs=data\noutputs=24\n",
-            *(
-                f"[{name}]\ntype=neuron\ninputs=fc1\nneuron={neuron}\n"
-                for name, neuron in {
-                    "relu1": "relu", "abs1": "abs", "tanh1": "tanh[1.5,0.5]", "logistic1": "logistic",
-                    "softrelu1": "softrelu", "square1": "square", "linear1": "linear[0.7,0.3]", "brelu1": "brelu[1.5]",
-                    "nrelu1": "nrelu", "drelu1": "drelu[0.8]", "ident1": "ident",
-                }.items()
-            ),
-            "[sqrt1]\ntype=neuron\ninputs=square1\nneuron=sqrt\n",
-        ]
-    ),
+    _BELOW.add("sqrt1", "neuron", "square1", neuron="sqrt"),
     "relu1,abs1,tanh1,logistic1,softrelu1,sqrt1,linear1,brelu1,nrelu1,drelu1,ident1",
-)  # fmt: skip
+)
 
 
 def neuron_with(change):

@@ -119,7 +119,7 @@ def _learned(b):
 
 def _data(b, units):
     """What a cost reads beside its values."""
-    return Tensor(b.section("data", [], dataIdx=len(b.sections), dims=units), units, learned=False)
+    return Tensor(b.section("data", [], dataIdx=len(b.net.layers), dims=units), units, learned=False)
 
 
 def _cost(b, kind, inputs, **keys):

@@ -65,4 +65,4 @@ def _network(b):
     for _ in range(b.pick((0, 0, 1, 2))):
         b.pick(COSTS)(b)
     costs.main(b)
-    return "\n".join(b.sections)
+    return b.net.files()[0]

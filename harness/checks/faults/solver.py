@@ -2,78 +2,43 @@
 
 import numpy as np
 
+from ...network.net import Net
 from .fault import miscomputed, misgiven, misread, scene
 from .weights import CONVS
 
 # Constraints that bind for some filters and not for others, and rates with noise.
 CONSTRAINTS = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=243
-
-[conv1]
-type=conv
-inputs=data
-channels=3
-filters=16
-filterSize=3
-padding=1
-stride=2
-neuron=relu
-
-[conv2]
-type=conv
-inputs=conv1
-channels=16
-filters=16
-filterSize=3
-padding=1
-stride=1
-wcNormMin=0.0247
-wcNormMax=0.0253
-schedW=jdexp[tgtFactor=10,noiseStdev=0,numSteps=4]
-
-[local1]
-type=local
-inputs=conv2
-channels=16
-filters=16
-filterSize=3
-padding=1
-stride=2
-wball=0.025
-
-[fc1]
-type=fc
-inputs=local1
-outputs=16
-wball=0.0205
-
-[conv3]
-type=conv
-inputs=conv1
-channels=16
-filters=16
-filterSize=3
-padding=1
-stride=2
-schedW=linear[tgtFactor=10,noiseStdev=0.5]
-schedB=dexp[tgtFactor=10,noiseStdev=0,numSteps=1]
-
-[fc2]
-type=fc
-inputs=conv3
-outputs=16
-schedW=exp[tgtFactor=10,noiseStdev=0.5]
-
-[super1]
-type=fc
-inputs=conv3
-outputs=16
-superEps=0.2
-""",
+    Net(243)
+    .add("conv1", "conv", "data", channels=3, filters=16, filterSize=3, padding=1, stride=2, neuron="relu")
+    .add(
+        "conv2",
+        "conv",
+        "conv1",
+        channels=16,
+        filters=16,
+        filterSize=3,
+        padding=1,
+        stride=1,
+        wcNormMin=0.0247,
+        wcNormMax=0.0253,
+        schedW="jdexp[tgtFactor=10,noiseStdev=0,numSteps=4]",
+    )
+    .add("local1", "local", "conv2", channels=16, filters=16, filterSize=3, padding=1, stride=2, wball=0.025)
+    .add("fc1", "fc", "local1", outputs=16, wball=0.0205)
+    .add(
+        "conv3",
+        "conv",
+        "conv1",
+        channels=16,
+        filters=16,
+        filterSize=3,
+        padding=1,
+        stride=2,
+        schedW="linear[tgtFactor=10,noiseStdev=0.5]",
+        schedB="dexp[tgtFactor=10,noiseStdev=0,numSteps=1]",
+    )
+    .add("fc2", "fc", "conv3", outputs=16, schedW="exp[tgtFactor=10,noiseStdev=0.5]")
+    .add("super1", "fc", "conv3", outputs=16, superEps=0.2),
     "fc1,fc2,super1",
 )
 

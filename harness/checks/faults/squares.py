@@ -2,63 +2,21 @@
 
 import numpy as np
 
+from ...network.net import Net
 from .fault import COEFF, GRADIENT, cases, flat, miscomputed, misread, on_result, planes, scene
 
 # An even window for tica; gates are learned, targets come from the data.
 SQUARES = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=147
-
-[targets]
-type=data
-dataIdx=2
-dims=10
-
-[conv1]
-type=conv
-inputs=data
-channels=3
-filters=16
-filterSize=3
-padding=1
-stride=1
-
-[energy1]
-type=cost.tica
-inputs=conv1
-channels=16
-sizeX=4
-
-[fc1]
-type=fc
-inputs=data
-outputs=10
-
-[square1]
-type=cost.sum2
-inputs=fc1
-
-[gate1]
-type=fc
-inputs=data
-outputs=1
-
-[gated1]
-type=cost.gsum2
-inputs=gate1,fc1
-
-[squash1]
-type=neuron
-inputs=fc1
-neuron=logistic
-
-[flickr1]
-type=cost.rflickr
-inputs=targets,squash1
-""",
+    Net(147)
+    .add("targets", "data", dataIdx=2, dims=10)
+    .add("conv1", "conv", "data", channels=3, filters=16, filterSize=3, padding=1, stride=1)
+    .add("energy1", "cost.tica", "conv1", channels=16, sizeX=4)
+    .add("fc1", "fc", "data", outputs=10)
+    .add("square1", "cost.sum2", "fc1")
+    .add("gate1", "fc", "data", outputs=1)
+    .add("gated1", "cost.gsum2", "gate1,fc1")
+    .add("squash1", "neuron", "fc1", neuron="logistic")
+    .add("flickr1", "cost.rflickr", "targets,squash1"),
     "conv1,squash1",
 )
 

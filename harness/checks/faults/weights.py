@@ -2,90 +2,29 @@
 
 import numpy as np
 
+from ...network.net import Net
 from .fault import cases, flat, miscomputed, misread, on_grad, on_input, on_result, on_weights, planes, scene
 
 # Modules that stick out over the border (conv2: ceil geometry), groups, an even filter, a bias per module, two inputs.
 CONVS = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=300
-
-[conv1]
-type=conv
-inputs=data
-channels=3
-filters=16
-filterSize=5
-padding=1
-stride=2
-partialSum=5
-neuron=relu
-
-[conv2]
-type=conv
-inputs=conv1
-channels=16
-filters=16
-groups=2
-filterSize=4
-padding=1
-stride=2
-partialSum=3
-
-[side]
-type=conv
-inputs=conv2
-channels=32
-filters=16
-filterSize=3
-padding=1
-stride=1
-sharedBiases=0
-
-[conv3]
-type=conv
-inputs=conv2,side
-channels=32,16
-filters=16,16
-filterSize=3,1
-padding=1,0
-stride=1,1
-
-[fc1]
-type=fc
-inputs=conv3
-outputs=12
-""",
+    Net(300)
+    .add(
+        "conv1", "conv", "data", channels=3, filters=16, filterSize=5, padding=1, stride=2, partialSum=5, neuron="relu"
+    )
+    .add("conv2", "conv", "conv1", channels=16, filters=16, groups=2, filterSize=4, padding=1, stride=2, partialSum=3)
+    .add("side", "conv", "conv2", channels=32, filters=16, filterSize=3, padding=1, stride=1, sharedBiases=0)
+    .add(
+        "conv3", "conv", "conv2,side", channels="32,16", filters="16,16", filterSize="3,1", padding="1,0", stride="1,1"
+    )
+    .add("fc1", "fc", "conv3", outputs=12),
     "fc1,conv3",
 )
 
 # The output of conv1 has 153,600 values.
 WIDE = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=4800
-
-[conv1]
-type=conv
-inputs=data
-channels=3
-filters=16
-filterSize=3
-padding=1
-stride=1
-
-[pool1]
-type=pool
-pool=avg
-inputs=conv1
-channels=16
-sizeX=8
-stride=8
-""",
+    Net(4800)
+    .add("conv1", "conv", "data", channels=3, filters=16, filterSize=3, padding=1, stride=1)
+    .add("pool1", "pool", "conv1", pool="avg", channels=16, sizeX=8, stride=8),
     "pool1",
 )
 

@@ -2,60 +2,17 @@
 
 import numpy as np
 
+from ...network.net import Net
 from .fault import BOTH, GRADIENT, both, flat, miscomputed, misread, on_grad, on_result, planes, scene, to_half
 
 # Even windows, constants that make the normalisation strong; pooling windows that overlap and are clipped.
 WINDOWS = scene(
-    """
-[data]
-type=data
-dataIdx=0
-dims=243
-
-[conv1]
-type=conv
-inputs=data
-channels=3
-filters=16
-filterSize=3
-padding=1
-stride=1
-
-[rnorm1]
-type=rnorm
-inputs=conv1
-channels=16
-size=4
-scale=2
-pow=0.75
-
-[cnorm1]
-type=cnorm
-inputs=conv1
-channels=16
-size=4
-scale=2
-pow=0.75
-
-[maxabs1]
-type=pool
-pool=maxabs
-inputs=rnorm1
-channels=16
-sizeX=3
-stride=2
-start=-1
-
-[rand1]
-type=pool
-pool=rand
-inputs=cnorm1
-channels=16
-sizeX=3
-stride=2
-start=-1
-doMax=false
-""",
+    Net(243)
+    .add("conv1", "conv", "data", channels=3, filters=16, filterSize=3, padding=1, stride=1)
+    .add("rnorm1", "rnorm", "conv1", channels=16, size=4, scale=2, pow=0.75)
+    .add("cnorm1", "cnorm", "conv1", channels=16, size=4, scale=2, pow=0.75)
+    .add("maxabs1", "pool", "rnorm1", pool="maxabs", channels=16, sizeX=3, stride=2, start=-1)
+    .add("rand1", "pool", "cnorm1", pool="rand", channels=16, sizeX=3, stride=2, start=-1, doMax="false"),
     "maxabs1,rand1",
 )
 

@@ -5,56 +5,23 @@ import pytest
 from small_nets import write_net
 
 from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.network.net import Net, sections
 from alexnet_rosetta.harness.reference import Bounded
 from alexnet_rosetta.harness.reference.half_precision import collected, half, half_bounded
 from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 
 RATES = "epsW={0}\nepsB=.1\nmomW={0}\nmomB=.5\nwc={0}\n"
-DEFINITION = """
-[data]
-type=data
-dataIdx=0
-dims=12
-[low]
-type=fc
-inputs=data
-outputs=16
-initW=1
-gpu=0
-[a]
-type=fc
-inputs=low,low
-outputs=8
-initW=1,1
-gpu=1
-neuron=relu
-[b]
-type=fc
-inputs=low
-outputs=8
-initW=1
-gpu=1
-[c]
-type=fc
-inputs=low
-outputs=8
-initW=1
-gpu=2
-[d]
-type=fc
-inputs=low
-outputs=8
-initW=1
-gpu=0
-[sum]
-type=eltsum
-inputs=a,b,c,d
-gpu=0
-[cost]
-type=cost.sum2
-inputs=sum
-gpu=0
-"""
+DEFINITION = sections(
+    Net(12)
+    .add("low", "fc", "data", outputs=16, initW=1, gpu=0)
+    .add("a", "fc", "low,low", outputs=8, initW="1,1", gpu=1, neuron="relu")
+    .add("b", "fc", "low", outputs=8, initW=1, gpu=1)
+    .add("c", "fc", "low", outputs=8, initW=1, gpu=2)
+    .add("d", "fc", "low", outputs=8, initW=1, gpu=0)
+    .add("sum", "eltsum", "a,b,c,d", gpu=0)
+    .add("cost", "cost.sum2", "sum", gpu=0)
+    .layers
+)
 ENGINES = ["reference", "port", "legacy-cpu"]
 
 

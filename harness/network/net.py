@@ -1,0 +1,61 @@
+"""Layer files written layer by layer: what faults are shown on, and what tests run."""
+
+
+class Net:
+    """A network that grows; what adds to it gives it back.
+
+    Parameters
+    ----------
+    dims : int, optional
+        Values per case of a first layer ``data``; by default there is none.
+    labels : int, optional
+        Values per case of a layer ``labels``, likewise.
+
+    Attributes
+    ----------
+    layers, params : dict of str to dict
+        Keys and values of the sections of the layer-definition and of the layer-parameter file, by name.
+    """
+
+    def __init__(self, dims=None, labels=None):
+        self.layers, self.params = {}, {}
+        for index, (name, values) in enumerate({"data": dims, "labels": labels}.items()):
+            if values is not None:
+                self.add(name, "data", dataIdx=index, dims=values)
+
+    def add(self, name, kind, inputs="", params=None, **keys):
+        """Add a layer.
+
+        Parameters
+        ----------
+        name, kind : str
+            The name of the layer and its ``type``.
+        inputs : str
+            Names of the layers below, parted by commas.
+        params : dict, optional
+            What the layer-parameter file says about the layer.
+        **keys
+            What the layer-definition file says besides.
+        """
+        self.layers[name] = {"type": kind} | ({"inputs": inputs} if inputs else {}) | keys
+        if params:
+            self.params[name] = params
+        return self
+
+    def softmax_cost(self, inputs, cost="logprob", **params):
+        """Add a softmax, ``probs``, of a layer, and its cost.logreg against ``labels``, with parameters of the cost."""
+        return self.add("probs", "softmax", inputs).add(cost, "cost.logreg", "labels,probs", params)
+
+    def files(self):
+        """Texts of the two layer files: the definition, the parameters."""
+        return sections(self.layers), sections(self.params)
+
+
+def sections(layers):
+    """The text of a layer file, from keys and values by layer."""
+    return "".join(f"\n[{name}]\n{lines(keys)}" for name, keys in layers.items())
+
+
+def lines(keys):
+    """The lines of a section, from keys and values."""
+    return "".join(f"{key}={value}\n" for key, value in keys.items())
