@@ -21,6 +21,24 @@ from alexnet_rosetta.harness.running import prepare as run
 PAGES = Path(__file__).parents[1] / "docs"
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_file_that_is_named_is_there(page):
+    root = PAGES.parent
+    named = re.findall(
+        r"`((?:legacy|port|harness|tests|docs|tools)/[\w./*{},-]*)`", (root / page).read_text(encoding="utf-8")
+    )
+    assert len(named) > 4
+    gone = [name for name in named for one in alternatives(name) if not any(root.glob(one))]
+    assert gone == []
+
+
+def alternatives(name):
+    """``a/b.{h,cpp}`` as ``a/b.h`` and ``a/b.cpp``."""
+    start, brace, rest = name.partition("{")
+    inside, _, end = rest.partition("}")
+    return [(start + part + end).rstrip("/") for part in inside.split(",")] if brace else [name.rstrip("/")]
+
+
 def blocks(page, language):
     text = (PAGES / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)

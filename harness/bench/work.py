@@ -9,16 +9,10 @@ from dataclasses import dataclass
 
 from ..network.load import parameter_shapes
 from ..network.solver import trainable
+from ..reference import facts
 
 FLOAT = 4
 UPDATE_OPERATIONS = 6  # Δ ← μΔ + εG − λεW, W ← W + Δ: three products, three sums
-
-WEIGHTED = ("conv", "local", "fc", "treefc")
-NORMS = ("cmrnorm", "rnorm", "cnorm")
-
-# What a backward pass reads beside the gradient of the output; whatever is not named here reads nothing else.
-READS_INPUTS = (*WEIGHTED, *NORMS, "pool:max", "eltmax")
-READS_ACTS = (*NORMS, "pool:max", "eltmax", "softmax")
 
 
 @dataclass(frozen=True)
@@ -59,12 +53,14 @@ def count(graph, layer, step, batch):
 
 def operations(graph, layer, step, batch):
     """Floating-point operations of a forward or backward pass."""
-    if layer.type in WEIGHTED:
+    if "weightShapes" in layer:
         wanted, learns = graph.wanted_inputs(layer), trainable(graph, layer)
         back = [(i in wanted) + (f"weights[{i}]" in learns) for i in range(len(layer.inputs))]
         times = [1] * len(back) if step == "forward" else back
         return 2 * batch * sum(k * n for k, n in zip(times, products(layer), strict=True))
-    return batch * layer.outputs * per_output(layer, step) if layer.outputs else batch * sum(layer["numInputs"])
+    if not layer.outputs:
+        return batch * sum(layer["numInputs"])
+    return batch * layer.outputs * facts(layer).operations(layer, step == "forward")
 
 
 def products(layer):
@@ -75,30 +71,16 @@ def products(layer):
     return [rows * columns for rows, columns in layer["weightShapes"]]
 
 
-def per_output(layer, step):
-    """Operations for each output of a layer without weights."""
-    if layer.type in NORMS:  # Σx² over the window, scale and shift, power, product
-        terms = layer["size"] if layer.type == "cmrnorm" else layer["size"] ** 2
-        return 2 * terms + 4 if step == "forward" else terms + 8
-    if layer.type == "pool":
-        return layer["sizeX"] ** 2
-    return {"softmax": 4, "eltsum": 2 * len(layer.inputs)}.get(layer.type, 1)
-
-
 def moved(graph, layer, step, batch):
     """Bytes of everything a forward or backward pass has to read or write, each once."""
     rows = sum(layer["numInputs"]) if layer.inputs else 0
     noise = layer.outputs if layer.type == "hs" else 0  # the mask
     if step == "forward":
         return FLOAT * (batch * (rows + noise + layer.outputs) + parameter_size(layer))
-    kind = f"pool:{layer['pool']}" if layer.type == "pool" else layer.type
-    neuron = layer["neuron"] if layer.type == "neuron" else {}
+    reads = facts(layer).backward_reads(layer)
     wanted = [layer["numInputs"][i] for i in graph.wanted_inputs(layer)]
     values = layer.outputs + noise + sum(wanted)
-    if kind in READS_INPUTS or kind.startswith("cost.") or neuron.get("usesInputs"):
-        values += rows
-    if kind in READS_ACTS or neuron.get("usesActs"):
-        values += layer.outputs
+    values += rows * ("inputs" in reads) + layer.outputs * ("acts" in reads)
     learned = parameter_size(layer) if trainable(graph, layer) else 0
     return FLOAT * (batch * values + (parameter_size(layer) if wanted else 0) + learned)
 

@@ -2,15 +2,10 @@
 
 import numpy as np
 
-READERS = {
-    "cost.logreg": "classes",
-    "cost.msm": "classes",
-    "cost.crossent": "distribution",
-    "cost.crossent2": "targets",
-    "cost.rflickr": "targets",
-    "cost.gsum2": "gates",
-}
-"""By type of cost, what its first input is. The strictest come first: what they accept, those below accept too."""
+from ..reference import facts
+
+KINDS = ("classes", "distribution", "targets", "gates")
+"""What the first input of a cost can be. The strictest come first: what they accept, those below accept too."""
 
 
 def kinds(graph):
@@ -21,16 +16,16 @@ def kinds(graph):
     """
     found = {}
     for name, layer in graph.layers.items():
-        readers = [(graph.layers[consumer].type, i) for consumer, i in graph.consumers[name]]
-        if layer.type == "data" and readers and all(i == 0 and kind in READERS for kind, i in readers):
-            found[name] = next(kind for cost, kind in READERS.items() if (cost, 0) in readers)
+        read_as = [facts(graph.layers[reader]).labels if i == 0 else None for reader, i in graph.consumers[name]]
+        if layer.type == "data" and read_as and None not in read_as:
+            found[name] = min(read_as, key=KINDS.index)
     return found
 
 
 def classes(graph, name):
     """Number of classes that all costs know which read a data layer as class indices."""
     costs = [graph.layers[consumer] for consumer, _ in graph.consumers[name]]
-    return min(graph.layers[cost.inputs[1]].outputs for cost in costs if READERS[cost.type] == "classes")
+    return min(graph.layers[cost.inputs[1]].outputs for cost in costs if facts(cost).labels == "classes")
 
 
 def draw(graph, name, kind, batch, random):

@@ -1,10 +1,7 @@
 """Who feeds whom, and which layers take part in the backward pass (network-and-solver 2)."""
 
-from .cost_inputs import READERS
+from ..reference import facts
 from .tensors import index
-
-LABELS_AS = {"cost.logreg": "labels", "cost.crossent": "targets", "cost.crossent2": "targets"}
-"""Costs that can go backward in one step with the layer below, and what their first input is called there."""
 
 
 class Graph:
@@ -48,9 +45,9 @@ class Graph:
             if layer.get("coeff", 0) != 0 if is_cost(layer) else layer.type != "data" and above:
                 self.produces.add(layer.name)
         for layer in layers:
-            readers = self.consumers[layer.name]
-            if len(readers) == 1 and readers[0][1] == 1 and self.layers[readers[0][0]].type in _partners(layer):
-                self.fused[layer.name] = readers[0][0]
+            (reader, i), *others = self.consumers[layer.name] or [(None, None)]
+            if i == 1 and not others and self.layers[reader].type in facts(layer).fuses_with(layer):
+                self.fused[layer.name] = reader
 
     def backward_order(self):
         """Layers with backward work, costs first; a fused cost is part of its softmax and not listed."""
@@ -73,7 +70,7 @@ class Graph:
         return [
             (consumer, i)
             for consumer, i in sorted(self.consumers[name], key=lambda pair: -place[pair[0]])
-            if consumer in self.produces and not _reads_constants(self.layers[consumer], i)
+            if consumer in self.produces and not reads_constants(self.layers[consumer], i)
         ]
 
     def crosses(self, source, reader, quantiser):
@@ -91,7 +88,7 @@ class Graph:
         return [
             i
             for i, source in enumerate(layer.inputs)
-            if source in self.wants_gradient and not _reads_constants(layer, i)
+            if source in self.wants_gradient and not reads_constants(layer, i)
         ]
 
     def sharing(self):
@@ -109,7 +106,7 @@ class Graph:
     def fused_with_cost(self, name):
         """For a layer fused with its cost: (the layer its labels come from, their name, the coefficient)."""
         cost = self.layers[self.fused[name]]
-        return cost.inputs[0], LABELS_AS[cost.type], cost["coeff"]
+        return cost.inputs[0], facts(cost).fused_labels, cost["coeff"]
 
 
 def _device(layer):
@@ -122,16 +119,9 @@ def is_cost(layer):
     return layer.type.startswith("cost.")
 
 
-def _partners(layer):
-    """The types of cost that go backward in one step with a layer if they are its only consumer."""
-    if layer.type == "softmax":
-        return ("cost.logreg", "cost.crossent")
-    return ("cost.crossent2",) if layer.type == "neuron" and layer["neuron"]["type"] == "logistic" else ()
-
-
-def _reads_constants(layer, i):
+def reads_constants(layer, i):
     """True for the labels or targets of a cost, which get no gradient; gates do."""
-    return i == 0 and READERS.get(layer.type, "gates") != "gates"
+    return i == 0 and facts(layer).labels not in (None, "gates")
 
 
 def learns(layer):

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field
 
-PER_CLASS = ("cost.crossent", "cost.crossent2", "cost.rflickr")
-"""Costs whose first input has a row for each output of the second."""
+from ..reference import facts
 
 CLASSES = 1000
 """Classes of a data set that nothing is known about: ImageNet's."""
@@ -50,7 +49,7 @@ def of_file(sections):
     dims = {}
     for section in sections.values():
         inputs = _inputs(section)
-        labels = sections.get(inputs[0], {}) if section.get("type") in PER_CLASS and len(inputs) == 2 else {}
+        labels = sections.get(inputs[0], {}) if facts(section).labels_per_class and len(inputs) == 2 else {}
         if labels.get("type") == "data" and "dims" not in labels:
             row, outputs = _number(labels.get("dataidx", "")), _outputs(sections, inputs[1])
             if outputs and row is not None:

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import BadInput, meant
+from ..reference import facts
 from . import implied as dataset
-from .cost_inputs import READERS
 from .graph import Graph
 
 RULES = ("strict-2012", "salvage", "sched")
@@ -61,7 +61,7 @@ class Network:
     def classes(self):
         """Number of classes: the outputs of what the first cost compares with class labels; None without a cost."""
         layers = self.graph.layers
-        costs = (cost for cost in self.layers if READERS.get(cost.type) == "classes")
+        costs = (cost for cost in self.layers if facts(cost).labels == "classes")
         return next((layers[cost.inputs[1]].outputs for cost in costs), None)
 
     def parameter_count(self):

@@ -66,9 +66,14 @@ def super_eps(layer):
     return 0.0 if layer.type == "treefc" else layer.get("superEps", 0.0)
 
 
+def has_direct_route(layer, tensor):
+    """True for the weights of a layer type whose backward pass changes Δ (`reference.accumulate`)."""
+    return index(tensor) is not None and hasattr(reference.facts(layer), "accumulate")
+
+
 def updates_directly(layer, tensor):
     """True for weights without a gradient matrix (network-and-solver 8.2, the direct route)."""
-    return layer.type in ("fc", "local") and index(tensor) is not None and not super_eps(layer) > 0
+    return has_direct_route(layer, tensor) and not super_eps(layer) > 0
 
 
 def _learns(graph, layer, tensor):

@@ -17,11 +17,13 @@ Everything is a pure function of its arguments and may run in several threads.
 
 from . import combine, conv, costs, dropout, image_ops, linear, msm, neurons, norm, pool, solver, squares, tree
 from .bounded import Bounded, sum_grads
+from .layer import Layer
 
 __all__ = [
     "Bounded",
     "UnsupportedLayer",
     "accumulate",
+    "facts",
     "limit_contrast",
     "limit_norms",
     "op",
@@ -69,7 +71,7 @@ _LAYERS = {
     "treefc": tree.TreeFullyConnected,
 }
 
-_POOLS = {"max": pool.MaxPool, "maxabs": pool.MaxPool, "avg": pool.AveragePool, "rand": pool.RandomPool}
+_POOLS = {"max": pool.MaxPool, "maxabs": pool.MaxAbsPool, "avg": pool.AveragePool, "rand": pool.RandomPool}
 
 
 class UnsupportedLayer(NotImplementedError):
@@ -90,13 +92,23 @@ def op(spec):
     UnsupportedLayer
         If there is no formula for this type of layer, pool or neuron.
     """
-    layer = _POOLS.get(_pooler(spec)) if spec["type"] == "pool" else _LAYERS.get(spec["type"])
-    if layer is None or (layer is neurons.Neuron and spec["neuron"]["type"] not in neurons.TYPES):
-        kind = spec["neuron"]["type"] if layer else spec.get("pool", "")
+    layer = facts(spec)
+    if layer is Layer or (layer is neurons.Neuron and spec["neuron"]["type"] not in neurons.TYPES):
+        kind = spec["neuron"]["type"] if layer is neurons.Neuron else spec.get("pool", "")
         raise UnsupportedLayer(f"the reference has no formula for {spec['type']} {kind}".rstrip())
     return layer(spec)
 
 
-def _pooler(spec):
-    """Random pooling is plain max pooling where `doMax` says so."""
-    return "max" if spec["pool"] == "rand" and spec.get("doMax") else spec["pool"]
+def facts(spec):
+    """The class of a layer, which says what `layer.Layer` lists; of data layers and unknown types that one.
+
+    Parameters
+    ----------
+    spec : dict or LayerSpec
+        With the key ``type``, of a pool ``pool``. Random pooling is plain max pooling where ``doMax`` says so.
+    """
+    kind = spec.get("type") if isinstance(spec, dict) else spec.type
+    if kind != "pool":
+        return _LAYERS.get(kind, Layer)
+    draws = spec.get("pool") == "rand" and not spec.get("doMax")
+    return _POOLS.get("max" if spec.get("pool") == "rand" and not draws else spec.get("pool"), Layer)

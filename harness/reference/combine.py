@@ -7,9 +7,10 @@ one product.  Source: network-and-solver 6.11 to 6.13.
 import numpy as np
 
 from .bounded import Bounded, multilinear, scaled_copy
+from .layer import Layer
 
 
-class Concat:
+class Concat(Layer):
     """A `concat` layer: inputs stacked along units."""
 
     def __init__(self, spec):
@@ -24,8 +25,13 @@ class Concat:
         return Bounded(np.split(acts_grad, self.ends[:-1])[i])
 
 
-class EltSum:
+class EltSum(Layer):
     """An `eltsum` layer: Y = Σ coeff_i X_i."""
+
+    @staticmethod
+    def operations(spec, forward):
+        """A product and a sum for each input."""
+        return 2 * len(spec["coeffs"])
 
     def __init__(self, spec):
         self.coeffs = np.array(spec["coeffs"], np.float64)
@@ -41,8 +47,13 @@ class EltSum:
         return scaled_copy(acts_grad, self.coeffs[i])
 
 
-class EltMax:
+class EltMax(Layer):
     """An `eltmax` layer; every input that equals the maximum gets the full gradient."""
+
+    @staticmethod
+    def backward_reads(spec):
+        """Equality with the maximum decides."""
+        return ("inputs", "acts")
 
     def __init__(self, spec):
         pass

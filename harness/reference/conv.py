@@ -21,16 +21,24 @@ import numpy as np
 
 from . import solver
 from .bounded import multilinear
+from .layer import Layer
 from .windows import Windows
 
 # Patches are made for a few rows of modules at a time: at most this many numbers (32 MiB in float64).
 _PATCH_LIMIT = 2**22
 
 
-class Conv:
+class Conv(Layer):
     """A `conv` layer: any number of inputs, each with its own geometry and groups."""
 
+    exact = ("acts", "inputs_grad", "weights_grad", "weights_inc", "biases_grad")
+    gradient_check = (0.02, 0.05)
     update = staticmethod(solver.update)
+
+    @staticmethod
+    def backward_reads(spec):
+        """The weight gradient reads the inputs."""
+        return ("inputs",)
 
     def __init__(self, spec):
         self.filters, self.side = spec["filters"], spec["modulesX"]

@@ -22,12 +22,28 @@ Source: network-and-solver 3, 6.10, 7.1 to 7.3; pool-norm 7.
 import numpy as np
 
 from .bounded import Bounded
+from .layer import Cost, Layer
 
 _LOG_OF_ZERO = -50.0
 
 
-class Softmax:
+class Softmax(Layer):
     """A `softmax` layer, (classes, N)."""
+
+    @staticmethod
+    def fuses_with(spec):
+        """Costs of its probabilities."""
+        return ("cost.logreg", "cost.crossent")
+
+    @staticmethod
+    def operations(spec, forward):
+        """Maximum, difference, exponential and quotient."""
+        return 4
+
+    @staticmethod
+    def backward_reads(spec):
+        """The gradient is of the probabilities."""
+        return ("acts",)
 
     def __init__(self, spec):
         self.classes = spec["outputs"]
@@ -67,8 +83,10 @@ class Softmax:
         return p, 1 - below_max + self.classes / (8 * np.sqrt(self.classes + 4))
 
 
-class LogregCost:
+class LogregCost(Cost):
     """A `cost.logreg` layer over labels (1, N) and probabilities (classes, N)."""
+
+    labels, fused_labels = "classes", "labels"
 
     def __init__(self, spec):
         self.coeff, self.topk = spec["coeff"], spec.get("topk", 1)
@@ -91,8 +109,10 @@ class LogregCost:
         return Bounded(value, np.abs(value), 2)
 
 
-class CrossEntropyCost:
+class CrossEntropyCost(Cost):
     """A `cost.crossent` layer over distributions and probabilities, both (classes, N)."""
+
+    labels, labels_per_class, fused_labels = "distribution", True, "targets"
 
     def __init__(self, spec):
         self.coeff = spec["coeff"]
@@ -114,8 +134,10 @@ class CrossEntropyCost:
         return Bounded(value, np.abs(value), 2)
 
 
-class BinaryCrossEntropyCost:
+class BinaryCrossEntropyCost(Cost):
     """A `cost.crossent2` layer over targets and probabilities, both (units, N)."""
+
+    labels, labels_per_class, fused_labels = "targets", True, "targets"
 
     def __init__(self, spec):
         self.coeff = spec["coeff"]

@@ -4,11 +4,21 @@ Error model: the mask makes copies; `keep` costs one rounding unless it is a pow
 Source: network-and-solver 6.14.
 """
 
+import numpy as np
+
 from .bounded import Bounded, scaled_copy
+from .layer import Layer, uniforms
 
 
-class Dropout:
+class Dropout(Layer):
     """An `hs` layer."""
+
+    @staticmethod
+    def noise(spec, pass_type):
+        """The mask of a training pass: True with probability ``keep``."""
+        if pass_type == "train" and spec.get("enable", True):
+            return lambda random, shape: uniforms(random, shape) < np.float32(spec["keep"])
+        return None
 
     def __init__(self, spec):
         self.keep, self.enable = spec["keep"], spec["enable"]

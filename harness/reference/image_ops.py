@@ -22,9 +22,10 @@ Source: network-and-solver 6.15 and 6.16; pool-norm 3.
 import numpy as np
 
 from .bounded import ROUNDOFF, Bounded, multilinear, planes
+from .layer import Layer, uniforms
 
 
-class _Images:
+class _Images(Layer):
     def __init__(self, spec):
         self.channels, self.side = spec.get("channels", 3), spec.get("imgSize")
 
@@ -100,6 +101,11 @@ class Resize(_Images):
 
 class RandomScale(_Images):
     """An `rscale` layer; in training `mask` (4, 1) holds the numbers u in [0, 1) that decide."""
+
+    @staticmethod
+    def noise(spec, pass_type):
+        """The four numbers, for all cases."""
+        return (lambda random, shape: uniforms(random, (4, 1))) if pass_type == "train" else None
 
     def __init__(self, spec):
         super().__init__(spec)

@@ -6,13 +6,21 @@ parameters.  Source: network-and-solver 6.2.
 
 from . import solver
 from .bounded import multilinear
+from .layer import Layer
 
 
-class FullyConnected:
+class FullyConnected(Layer):
     """An `fc` layer; weights are (inputs, outputs), biases (1, outputs)."""
 
+    exact = ("acts", "inputs_grad", "weights_grad", "weights_inc", "biases_grad")
+    gradient_check = (0.01, 0.01)
     accumulate = staticmethod(solver.accumulate)
     update = staticmethod(solver.update)
+
+    @staticmethod
+    def backward_reads(spec):
+        """The weight gradient reads the inputs."""
+        return ("inputs",)
 
     def __init__(self, spec):
         self.num_inputs, self.outputs = spec["numInputs"], spec["outputs"]

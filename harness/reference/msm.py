@@ -21,10 +21,13 @@ import numpy as np
 
 from .bounded import Bounded
 from .costs import chosen, entries, label_errors, total
+from .layer import Cost
 
 
-class MultiSoftmaxCost:
+class MultiSoftmaxCost(Cost):
     """A `cost.msm` layer over labels (1, N) and energies (classes, N)."""
+
+    labels = "classes"
 
     def __init__(self, spec):
         self.coeff, self.size = spec["coeff"], spec["setSize"]

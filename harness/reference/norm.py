@@ -25,11 +25,23 @@ Source: network-and-solver 6.7 to 6.9; pool-norm 2.
 import numpy as np
 
 from .bounded import ROUNDOFF, SMALLEST_NORMAL, Bounded, planes
+from .layer import Layer
 from .windows import Windows
 
 
-class ResponseNorm:
+class ResponseNorm(Layer):
     """A `cmrnorm` (across channels) or `rnorm` (across pixels) layer; `scale` is already divided by the window."""
+
+    @staticmethod
+    def operations(spec, forward):
+        """Forward Σ u² over the window, scale and shift, power, product."""
+        terms = spec["size"] if spec["type"] == "cmrnorm" else spec["size"] ** 2
+        return 2 * terms + 4 if forward else terms + 8
+
+    @staticmethod
+    def backward_reads(spec):
+        """The gradient has D of the inputs, and Y."""
+        return ("inputs", "acts")
 
     def __init__(self, spec):
         self.channels, self.size = spec["channels"], spec["size"]

@@ -20,12 +20,18 @@ Source: network-and-solver 6.6; pool-norm 1.1 to 1.4.
 import numpy as np
 
 from .bounded import ROUNDOFF, Bounded, multilinear, planes, within
+from .layer import Layer, uniforms
 from .windows import Windows
 
 _EMPTY_MAXIMUM = np.float32(-2e38)
 
 
-class _Pool:
+class _Pool(Layer):
+    @staticmethod
+    def operations(spec, forward):
+        """One for each pixel of the window."""
+        return spec["sizeX"] ** 2
+
     def __init__(self, spec):
         self.channels = spec["channels"]
         self.windows = Windows(spec["imgSize"], spec["start"], spec["sizeX"], spec["stride"], spec["outputsX"])
@@ -38,11 +44,15 @@ class _Pool:
 
 
 class MaxPool(_Pool):
-    """A `pool` layer with pool=max, maxabs, or rand with doMax."""
+    """A `pool` layer with pool=max, or rand with doMax."""
 
-    def __init__(self, spec):
-        super().__init__(spec)
-        self.fill, self.pick = (0, _larger_abs) if spec["pool"] == "maxabs" else (_EMPTY_MAXIMUM, np.fmax)
+    exact = ("acts", "inputs_grad")
+    fill, pick = _EMPTY_MAXIMUM, staticmethod(np.fmax)
+
+    @staticmethod
+    def backward_reads(spec):
+        """Equality with the maximum decides."""
+        return ("inputs", "acts")
 
     def forward(self, inputs, params=None, *, pass_type="train", mask=None):
         """Outputs (channels * outputs * outputs, N)."""
@@ -68,8 +78,31 @@ class MaxPool(_Pool):
         return _scatter(self.windows, v, lambda tap: v * chosen[tap])
 
 
+class MaxAbsPool(MaxPool):
+    """A `pool` layer with pool=maxabs."""
+
+    exact = ()
+
+    @staticmethod
+    def pick(y, x, out):
+        """The element of larger size into ``out``, x where both have the same."""
+        np.copyto(out, x, where=~(np.abs(y) > np.abs(x)))
+
+    fill = 0
+
+
 class RandomPool(_Pool):
     """A `pool` layer with pool=rand; `mask` holds the recorded numbers, like the outputs."""
+
+    @staticmethod
+    def noise(spec, pass_type):
+        """A number for each output."""
+        return uniforms
+
+    @staticmethod
+    def backward_reads(spec):
+        """Equality with the output decides."""
+        return ("inputs", "acts")
 
     def forward(self, inputs, params=None, *, pass_type="train", mask=None):
         """Outputs (channels * outputs * outputs, N)."""
@@ -116,6 +149,8 @@ class RandomPool(_Pool):
 class AveragePool(_Pool):
     """A `pool` layer with pool=avg."""
 
+    exact = ("acts",)
+
     def forward(self, inputs, params=None, *, pass_type="train", mask=None):
         """Outputs (channels * outputs * outputs, N)."""
         return multilinear(self._average, self._area(), inputs[0])
@@ -145,7 +180,3 @@ def _scatter(windows, v, contribution):
     for tap, (_, pixels) in enumerate(windows.taps(framed)):
         pixels += contribution(tap)
     return windows.unpad(framed).reshape(-1, v.shape[3])
-
-
-def _larger_abs(y, x, out):
-    np.copyto(out, x, where=~(np.abs(y) > np.abs(x)))

@@ -17,13 +17,21 @@ import numpy as np
 
 from . import solver
 from .bounded import Bounded, multilinear
+from .layer import Layer
 
 
-class TreeFullyConnected:
+class TreeFullyConnected(Layer):
     """A `treefc` layer: `tree` lists the children of every node; the leaves are 0 ... classes - 1.
 
     Weights are (inputs, nodes), biases (1, classes).
     """
+
+    gradient_check = (0.001, 0.01)
+
+    @staticmethod
+    def backward_reads(spec):
+        """The weight gradient reads the inputs."""
+        return ("inputs",)
 
     def __init__(self, spec):
         self.under = _classes_under_nodes(spec["tree"], spec["outputs"])

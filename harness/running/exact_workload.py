@@ -6,9 +6,9 @@ from types import MappingProxyType
 
 from ..errors import BadInput
 from ..judging.finding import INEXACT
-from ..network.graph import LABELS_AS
 from ..network.solver import rate
 from ..network.tensors import address, is_parameter, parameter
+from ..reference import facts
 from ..values import exact
 from ..values.noise import generator
 from ..values.parameters import share
@@ -27,8 +27,8 @@ class ExactWorkload(Workload):
     def acts(self, layer, reference):
         """Random eighths in place of the reference's output; probabilities stay, since costs take their logarithm."""
         graph = self.network.graph
-        readers = (graph.layers[name].type for name, i in graph.consumers[layer.name] if i == 1)
-        if layer.type == "softmax" or not LABELS_AS.keys().isdisjoint(readers):
+        readers = (facts(graph.layers[name]) for name, i in graph.consumers[layer.name] if i == 1)
+        if layer.type == "softmax" or any(reader.fused_labels for reader in readers):
             return reference
         return self._draw(layer, "acts", reference.shape)
 

@@ -9,18 +9,10 @@ import numpy as np
 
 from ..errors import BadInput
 from ..network.tensors import address
+from ..reference import facts
 
 UNIT = 1 / 64
 LARGEST = 6
-
-_ALL = ("acts", "inputs_grad", "weights_grad", "weights_inc", "biases_grad")
-_IDENTICAL = {
-    "conv": _ALL,
-    "local": _ALL,
-    "fc": _ALL,
-    "max": ("acts", "inputs_grad"),
-    "avg": ("acts",),
-}
 
 
 def draw(generator, shape):
@@ -65,6 +57,6 @@ def must_be_identical(spec, tensor):
     tensor : str
         "acts", "inputs_grad[0]", "weights_inc[1]", ...
     """
-    kind, name = spec["pool"] if spec["type"] == "pool" else spec["type"], address(tensor)[0]
+    name = address(tensor)[0]
     rounds = name == "weights_inc" and spec.get("superEps", 0) > 0
-    return not rounds and name in _IDENTICAL.get(kind, ())
+    return not rounds and name in facts(spec).exact

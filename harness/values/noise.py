@@ -8,6 +8,9 @@ import hashlib
 
 import numpy as np
 
+from ..reference import facts
+from ..reference.layer import normals
+
 
 def generator(seed, *key):
     """A Philox generator for the array named by ``key`` (strings and integers)."""
@@ -39,35 +42,16 @@ class Tape:
         The neuron nrelu: normals (outputs, batch). pool=rand, unless ``doMax``: numbers in [0, 1), (outputs, batch).
         rscale, in training: four numbers in [0, 1), (4, 1), for all cases. Numbers are float32.
         """
-        draw = _drawn_by(layer, pass_type)
+        draw = facts(layer).noise(layer, pass_type)
         if draw is None:
             return None
         return self._recorded((layer.name, pass_type, occurrence), "mask", draw, (layer.outputs, batch))
 
     def normals(self, layer, tensors, occurrence=0):
         """Normals for the noise of a layer's learning rates, float32 (tensors, 2): for the gradient, for the decay."""
-        return self._recorded((layer.name, "update", occurrence), "normals", _normals, (tensors, 2))
+        return self._recorded((layer.name, "update", occurrence), "normals", normals, (tensors, 2))
 
     def _recorded(self, key, what, draw, shape):
         if key not in self.masks:
             self.masks[key] = draw(generator(self.seed, what, *key), shape)
         return self.masks[key]
-
-
-def _drawn_by(layer, pass_type):
-    """``draw(random, shape)`` of a layer that is random in such a pass, else None."""
-    training = pass_type == "train"
-    if layer.type == "hs" and training and layer.get("enable", True):
-        keep = np.float32(layer["keep"])
-        return lambda random, shape: random.random(shape, np.float32) < keep
-    if layer.type == "neuron" and layer["neuron"]["type"] == "nrelu":
-        return _normals
-    if layer.type == "pool" and layer["pool"] == "rand" and not layer.get("doMax"):
-        return lambda random, shape: random.random(shape, np.float32)
-    if layer.type == "rscale" and training:
-        return lambda random, shape: random.random((4, 1), np.float32)
-    return None
-
-
-def _normals(random, shape):
-    return random.standard_normal(shape, np.float32)

@@ -4,14 +4,16 @@ from threadpoolctl import threadpool_limits
 
 from ...errors import BadInput, meant
 from ...network import load as networks
+from ...reference import facts
 from ...running.prepare import check_memory
-from . import by_design, historical, legacy
+from . import historical, legacy
 from .difference import Check
 from .row import HEADER, Row, exit_code, sentence
 from .subjects import Formulas, Port
 from .units import learning_network, units
 
 SUBJECTS = {subject.name: subject for subject in (Formulas, Port)}
+NO_GRADIENT = "passes none on, and may stand below all weights only (config-format 6)"
 ENGINES = (*SUBJECTS, legacy.ENGINE)
 
 
@@ -72,15 +74,14 @@ def rows(network, engines, batch, seed, elements):
 def _in_float64(subject, unit, seed):
     layer = unit.layer
     kind = layer.type if unit.cost is None else f"{layer.type} + {unit.cost.type}"
-    reason = by_design.no_gradient(layer)
-    if reason:
-        yield Row(subject.name, layer.name, kind, "", "no gradient", note=reason)
+    if not hasattr(facts(layer), "inputs_grad"):
+        yield Row(subject.name, layer.name, kind, "", "no gradient", note=NO_GRADIENT)
         return
-    approximation = by_design.approximation(layer)
-    check = Check(subject, unit, seed, approximation and approximation.stand_in(unit))
+    approximates = facts(layer).approximates(layer)
+    check = Check(subject, unit, seed, approximates and unit.stand_in())
     for tensor in check.gradients:
         slope = check.slope(tensor)
         status, note = slope.status, slope.reason
-        if approximation and status == "agrees":
-            status, note = "by design", approximation.text
+        if approximates and status == "agrees":
+            status, note = "by design", approximates
         yield Row(subject.name, layer.name, kind, tensor, status, slope.error, slope.allowed, slope.step, note)

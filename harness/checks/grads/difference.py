@@ -70,19 +70,19 @@ class Check:
     unit : Unit
     seed : int
     stand_in : callable, optional
-        ``stand_in(unit)`` gives the Bounded outputs that the gradients are of, if not those of the subject.
+        ``stand_in(inputs)`` gives the Bounded outputs that the gradients are of, if not those of the subject.
     """
 
     def __init__(self, subject, unit, seed, stand_in=None):
         self.unit, self.seed = unit, seed
-        self.outputs = (lambda near: stand_in(near).value) if stand_in else subject.outputs
+        self.outputs = (lambda near: stand_in(near.inputs).value) if stand_in else subject.outputs
         shape = unit.layer.outputs, unit.inputs[0].shape[1]
         priced = unit.priced is not None
         self.above = None if priced else self._random("above").standard_normal(shape)
         self.weights = np.ones(1) if priced else self.above
         self.gradients = subject.gradients(unit, self.above)
         self.errors = gradient_errors(unit, self.above)
-        errors = double_error(stand_in(unit)) if stand_in else forward_error(unit)
+        errors = double_error(stand_in(unit.inputs)) if stand_in else forward_error(unit)
         self.noise = sqrt(2) * _norm(self.weights * errors)
         self.sides = branches(unit)
 

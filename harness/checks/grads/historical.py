@@ -26,12 +26,13 @@ import numpy as np
 
 from ...network.graph import is_cost
 from ...network.load import parameter_shapes
+from ...network.solver import has_direct_route
 from ...network.tensors import gradient, increment, index
+from ...reference import facts
 from ...values.noise import Tape, generator
 from ...values.parameters import owned
 
 THRESHOLD = 0.02
-STEPS = {"conv": (0.02, 0.05), "local": (0.02, 0.05), "fc": (0.01, 0.01), "treefc": (0.001, 0.01)}
 """Step of weights and of biases, by type of layer."""
 
 HALVINGS = 8
@@ -77,11 +78,11 @@ class Checker:
 
     def ratio(self, layer, tensor, elements):
         """The Ratio of a tensor, over so many elements; 0: all."""
-        direct = layer.type in ("fc", "local") and index(tensor) is not None
+        direct = has_direct_route(layer, tensor)
         grads = self.session.read(layer.name, (increment if direct else gradient)(tensor))
         where = self._sample(layer, tensor, grads.shape, elements)
         analytic = -np.array([grads[place] for place in where], np.float64) / self.cases
-        size, first = np.linalg.norm(analytic) or 1.0, STEPS[layer.type][index(tensor) is None]
+        size, first = np.linalg.norm(analytic) or 1.0, first_step(layer, tensor)
         steps, errors = [first / 2**k for k in range(HALVINGS + 1)], []
         for step in steps:
             errors.append((self._numeric(layer, tensor, where, step) - analytic) / size)
@@ -144,6 +145,11 @@ def historical_network(network):
         for layer in network.layers
     )
     return replace(network, spec=replace(network.spec, layers=layers))
+
+
+def first_step(layer, tensor):
+    """The step that 2012 took for a tensor."""
+    return facts(layer).gradient_check[index(tensor) is None]
 
 
 def weighted(network):

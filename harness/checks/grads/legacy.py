@@ -4,12 +4,11 @@ import numpy as np
 
 from ...engines import find
 from ...errors import Unsupported
-from ...network.tensors import index
 from ...quirks import LEDGER
 from ...quirks.settings import open_session, switches
+from ...reference import facts
 from ...values import inputs
-from . import by_design
-from .historical import CASES, STEPS, THRESHOLD, Checker, weighted
+from .historical import CASES, THRESHOLD, Checker, first_step, weighted
 from .row import Row
 from .units import values
 
@@ -54,9 +53,9 @@ class Historical:
         ratio = checker.ratio(layer, tensor, self.elements)
         elsewhere = self._elsewhere(layer, tensor) if ratio.status != "agrees" else None
         ratio = elsewhere or ratio
-        status, note, step = ratio.status, "", STEPS[layer.type][index(tensor) is None]
+        status, note, step = ratio.status, "", first_step(layer, tensor)
         above = checker.above(layer)
-        approximate = [other.name for other in above if other.type == "neuron" and by_design.approximation(other)]
+        approximate = [other.name for other in above if other.type == "neuron" and facts(other).approximates(other)]
         if elsewhere:
             note = "with other values; with the first ones kinks or rounding hide it"
         elif status == "agrees" and ratio.step != step:

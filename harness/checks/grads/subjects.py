@@ -3,8 +3,7 @@
 import numpy as np
 
 from ...engines.port import PortLayers
-from ...network.graph import LABELS_AS
-from ...reference import op
+from ...reference import facts, op
 
 TO_DOUBLE = 2.0**-29
 """From a rounding error in float32 to one in float64."""
@@ -91,7 +90,7 @@ def _forward(unit):
 def _backward(unit, above):
     formulas, fused, found = op(unit.plain()), {}, {}
     if unit.cost is not None:
-        fused = {LABELS_AS[unit.cost.type]: unit.labels, "coeff": unit.cost["coeff"]}
+        fused = {facts(unit.cost).fused_labels: unit.labels, "coeff": unit.cost["coeff"]}
     if "biases" in unit.values:
         found = formulas.params_grad(unit.inputs, above, unit.params)
     for i in range(len(unit.inputs)):

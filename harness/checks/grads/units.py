@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...network.cost_inputs import READERS
-from ...network.graph import is_cost
+from ...network.graph import is_cost, reads_constants
 from ...network.load import parameter_shapes, plain
 from ...network.tensors import index
 from ...reference import op
@@ -68,6 +67,10 @@ class Unit:
         """The layer as a plain dict, with its connections."""
         return plain(self.layer, self.connections)
 
+    def stand_in(self):
+        """The outputs, as a function of inputs, that the gradient is of where `Layer.approximates` says so."""
+        return op(self.plain()).stand_in(self.inputs, self.mask)
+
     @property
     def priced(self):
         """The layer whose cost is the unit's only output, if there is one."""
@@ -75,7 +78,7 @@ class Unit:
 
     def constant(self, i):
         """True for the labels or targets of a cost, which get no gradient."""
-        return _is_constant(self.layer, i)
+        return reads_constants(self.layer, i)
 
     def collected(self, gradients):
         """Gradients by use as gradients by array: a matrix that is used twice has the sum, under its first name."""
@@ -137,7 +140,7 @@ def _unit(graph, layer, acts, own, mask, seed):
     given = {}
     for i, source in enumerate(layer.inputs):
         random = generator(seed, "point", layer.name, i)
-        given[f"inputs[{i}]"] = acts[source] if _is_constant(layer, i) else _generic(acts[source], random)
+        given[f"inputs[{i}]"] = acts[source] if reads_constants(layer, i) else _generic(acts[source], random)
     cost = graph.layers[graph.fused[layer.name]] if layer.name in graph.fused else None
     return Unit(
         layer,
@@ -152,11 +155,6 @@ def _unit(graph, layer, acts, own, mask, seed):
 def _generic(x, random):
     size = np.sqrt(np.mean(np.square(x))) or 1.0
     return (1 - TOWARDS_UNIFORM) * x + TOWARDS_UNIFORM * size * random.random(x.shape)
-
-
-def _is_constant(layer, i):
-    """True for the labels or targets of a cost."""
-    return i == 0 and READERS.get(layer.type, "gates") != "gates"
 
 
 def _learning_keys(layer):

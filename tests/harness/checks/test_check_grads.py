@@ -14,6 +14,7 @@ from alexnet_rosetta.harness.checks.grads.subjects import Formulas, Port
 from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.reference import facts
 
 IN_FLOAT64 = ("reference", "port")
 
@@ -77,8 +78,7 @@ class Bent:
 )
 def test_a_wrong_derivative_is_found(subject, name, layer, tensor):
     unit, net = unit_of(name, layer), network(name)
-    stand_in = check.by_design.approximation(unit.layer)
-    more = {"stand_in": stand_in.stand_in(unit)} if stand_in else {}
+    more = {"stand_in": unit.stand_in()} if facts(unit.layer).approximates(unit.layer) else {}
     assert Check(subject(net), unit, 0, **more).slope(tensor).status == "agrees"
     found = Check(Bent(subject(net), tensor), unit, 0, **more).slope(tensor)
     assert found.status == "different"
