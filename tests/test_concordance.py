@@ -16,8 +16,10 @@ ROOT = Path(__file__).parent.parent
 FAMILIES = concordance.families()
 OPERATIONS = [operation for family in FAMILIES for operation in family.operations]
 LIBRARY = {"sgemm"}  # what is launched and is no kernel of ours
-MODULES = ("combine", "conv", "costs", "dropout", "image_ops", "linear", "local", "msm", "neurons", "norm", "pool",
-           "solver", "sparse", "tree")  # fmt: skip
+STATE = {"__init__", "checks", "edit", "graph", "layer", "network", "parameters", "quirks", "threads"}
+"""Modules of the port without operations; nor has one whose name ends in ``layers``."""
+
+MODULES = sorted({path.stem for path in (ROOT / "port").glob("*.py") if not path.stem.endswith("layers")} - STATE)
 
 by_name = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 
