@@ -42,6 +42,8 @@ def conv_forward(
 ) -> Array:
     """Convolve.
 
+    The products are those of ``forward_taps`` or ``forward_patches`` in _gemm.pyx.
+
     Parameters
     ----------
     images : ndarray, (C, I, I, N)
@@ -92,6 +94,8 @@ def conv_backward_images(
 ) -> Array:
     """Gradient with respect to the images: the adjoint of `conv_forward` in its images.
 
+    The products are those of ``images_taps`` or ``images_patches`` in _gemm.pyx.
+
     Parameters
     ----------
     grads : ndarray, (F, M, M, N)
@@ -133,6 +137,8 @@ def conv_backward_filters(
     modules: int | None = None,
 ) -> Array:
     """Gradient with respect to the filters, summed over the images (not divided by their number).
+
+    The products are those of ``filters_taps`` or ``filters_patches`` in _gemm.pyx.
 
     Parameters
     ----------

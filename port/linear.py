@@ -19,6 +19,8 @@ def fc_forward(
 ) -> Array:
     """acts = weightsᵀ inputs + biases; O×N = (O×I)(I×N).
 
+    The product is ``product`` of _gemm.pyx.
+
     Parameters
     ----------
     inputs : ndarray, (I, N)
@@ -58,6 +60,8 @@ def fc_forward(
 def fc_backward_inputs(grads: Array, weights: Array) -> Array:
     """Gradient with respect to the inputs: weights grads; I×N = (I×O)(O×N).
 
+    The product is ``product`` of _gemm.pyx.
+
     Parameters
     ----------
     grads : ndarray, (O, N)
@@ -82,6 +86,8 @@ def fc_backward_weights(
     """out = scale_out * out + scale_new * inputs gradsᵀ, in place; I×O = (I×N)(N×O).
 
     The call with out = Δ, scale_out = momentum and scale_new = rate/images is the direct route of the weight update.
+
+    The product is ``product`` of _gemm.pyx.
 
     Parameters
     ----------

@@ -27,6 +27,8 @@ from .threads import VALUE, threads_for
 def rnorm_forward(images: Array, *, size: int, scale: float, power: float) -> tuple[Array, Array]:
     """Normalise each value by its neighbours in the same channel: images * (1 + scale Σ images²)**-power.
 
+    The sums are those of `window_sums`.
+
     Parameters
     ----------
     images : ndarray, (C, I, I, N)
@@ -75,6 +77,8 @@ def cmrnorm_forward(
     images: Array, *, size: int, scale: float, power: float, min_div: float = 1.0, blocked: bool = False
 ) -> tuple[Array, Array]:
     """Normalise each value by its neighbours in other channels.
+
+    The loop is ``cmrnorm_forward`` of _loops.h.
 
     Parameters
     ----------
@@ -182,6 +186,8 @@ def cmrnorm_backward(
     blocked: bool = False,
 ) -> Array:
     """Gradient of `cmrnorm_forward`: the formula of `rnorm_backward`, summed over the mirrored window of channels.
+
+    The loop is ``cmrnorm_backward`` of _loops.h.
 
     Parameters
     ----------

@@ -21,6 +21,8 @@ from .threads import VALUE, threads_for
 def max_pool_forward(images: Array, *, size: int, stride: int, start: int = 0, outputs: int | None = None) -> Array:
     """Maximum of each window. A window that is empty, or has no value above -2e38, gives -2e38; a NaN never wins.
 
+    The loop is ``max_pool_forward`` of _loops.h.
+
     Parameters
     ----------
     images : ndarray, (C, I, I, N)
@@ -68,6 +70,8 @@ def avg_pool_forward(
     """Sum of each window divided by the number of its pixels inside the image; with `whole`, divided by size².
 
     The other parameters are those of `max_pool_forward`.
+
+    The loop is ``avg_pool_forward`` of _loops.h.
     """
     images = square("avg_pool_forward: images", images)
     pool = _geometry("avg_pool_forward", images.shape, size, stride, start, outputs)
@@ -157,6 +161,8 @@ def rand_pool_forward(images: Array, chosen: Array, *, size: int, stride: int, s
 def max_pool_backward(images: Array, acts: Array, grads: Array, *, size: int, stride: int, start: int = 0) -> Array:
     """Gradient of `max_pool_forward`: every pixel equal to its window's maximum gets the window's whole gradient.
 
+    The loop is ``max_pool_backward`` of _loops.h.
+
     Parameters
     ----------
     images : ndarray, (C, I, I, N)
@@ -202,6 +208,8 @@ def avg_pool_backward(
     grads: Array, *, img_size: int, size: int, stride: int, start: int = 0, whole: bool = False
 ) -> Array:
     """Gradient of `avg_pool_forward`: each pixel of a window gets the window's gradient divided by its clipped area.
+
+    The loop is ``avg_pool_backward`` of _loops.h.
 
     Parameters
     ----------

@@ -148,5 +148,18 @@ def test_what_a_layer_launches_and_what_the_port_calls_stand_side_by_side(net, n
         assert any(called & {f.split(".")[1] for f in operation.port} for operation in operations), (step, kernel)
 
 
+def test_where_the_port_s_docstrings_send_the_reader():
+    """``name`` of _loops.h, and ``name`` in _gemm.pyx: the functions exist there."""
+    found = []
+    for module in MODULES:
+        for name, function in inspect.getmembers(import_module(f"alexnet_rosetta.port.{module}"), inspect.isfunction):
+            doc = function.__doc__ or ""
+            for words, file in re.findall(r"((?:``\w+``(?: or )?)+) (?:of|in) (_loops\.h|_gemm\.pyx)", doc):
+                source = (ROOT / "port" / file).read_text(encoding="utf-8")
+                found += [(name, loop, file) for loop in re.findall(r"\w+", words) if loop != "or"]
+                assert all(f"{loop}(" in source for loop in re.findall(r"``(\w+)``", words)), (module, name)
+    assert len(found) >= 15
+
+
 def test_the_page_is_up_to_date():
     assert (ROOT / "docs" / "concordance.md").read_text(encoding="utf-8") == concordance.page()
