@@ -221,7 +221,7 @@ def kernels(sessions):
     """Of sessions that record their launches, by engine, layer and pass: the kernels, in order, each once."""
     found = {}
     for name, session in sessions.items():
-        for launch in session.launches() if hasattr(session, "launches") else ():
+        for launch in session.launches():
             own = found.setdefault(name, {}).setdefault(launch["layer"], {}).setdefault(launch["pass"], [])
             if launch["kernel"] not in own:
                 own.append(launch["kernel"])

@@ -125,7 +125,7 @@ def measure(options, repeat=5, done=lambda total, what: None):
     samples = {key: values for key, values in samples.items() if key[2] in whole}
     options = replace(options, engines=whole)
     timings = {key: Timing.of(values) for key, values in samples.items()}
-    peaks = {engine.name: peak for engine in work.engines if (peak := getattr(engine, "peak", lambda: None)())}
+    peaks = {engine.name: peak for engine in work.engines if (peak := engine.peak())}
     return Measurement(options, work.network, repeat, timings,
                        {name: Timing.of(values) for name, values in copies.items() if any(values)}, peaks,
                        watch.note(), broken)  # fmt: skip
@@ -138,8 +138,6 @@ def refusals(broken):
 
 def copy_seconds(work, session, steps):
     """Seconds that a session spent on copies between host and card in a training step; 0 if it makes none."""
-    if not hasattr(session, "copy_seconds"):
-        return 0.0
     data = [(layer.name, "forward") for layer in work.network.layers if layer.type == "data"]
     return sum(session.copy_seconds(*key) for key in data + steps)
 

@@ -45,7 +45,7 @@ def diagnosis():
 def _also_missing(name, reason):
     """What else an engine lacks, a line for each thing; most say it all in their reason."""
     try:
-        return [line for line in getattr(engines.find(name), "missing", list)() if line != reason]
+        return [line for line in engines.find(name).missing() if line != reason]
     except Exception:
         return []
 

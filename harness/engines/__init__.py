@@ -4,6 +4,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from ..errors import BadInput, EngineUnavailable, RosettaError, meant, told
+from .protocol import Engine, lacking
 
 BUILT_IN = {
     "legacy-cpu": ("legacy", "LegacyCpu"),
@@ -41,6 +42,8 @@ def probe(name):
     """
     try:
         engine = find(name)
+        if lacks := lacking(engine, Engine):
+            return None, f"it lacks {', '.join(lacks)}: derive it from engines.protocol.Engine"
         works, reason = engine.probe()
     except BadInput:
         raise

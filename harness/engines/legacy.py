@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from ..errors import Unsupported, one_line
 from ..network.load import plain
 from .card import card_peak
+from .protocol import Engine, Session
 
 
-class LegacyCpu:
+class LegacyCpu(Engine):
     """The engine ``legacy-cpu``."""
 
     name = "legacy-cpu"
@@ -40,7 +41,7 @@ class LegacyCpu:
         return legacy.quirk_defaults()
 
 
-class LegacyGpu:
+class LegacyGpu(Engine):
     """The engine ``legacy-gpu``: the same C++ network, its kernels on a GPU."""
 
     name = "legacy-gpu"
@@ -77,7 +78,7 @@ class LegacyGpu:
         return LegacyCpu().quirks()
 
 
-class LegacySession:
+class LegacySession(Session):
     """Hands every verb on; what the engine refuses is `Unsupported`."""
 
     def __init__(self, network):

@@ -5,9 +5,10 @@ import numpy as np
 from ..errors import Unsupported
 from ..network.solver import schedule
 from ..network.tensors import address
+from .protocol import Engine, Session
 
 
-class Port:
+class Port(Engine):
     """The engine ``port``, in float32."""
 
     name = "port"
@@ -86,7 +87,7 @@ class PortLayers:
         return found
 
 
-class PortSession:
+class PortSession(Session):
     """A session of the port.
 
     Parameters

@@ -14,10 +14,11 @@ from ..network.solver import new_values, normal, rate, solver_constants, trainab
 from ..network.tensors import gradient, increment
 from ..reference.chunks import chunks, columns
 from ..reference.views import averaged
+from .protocol import Engine
 from .session_in_steps import StepSession
 
 
-class Reference:
+class Reference(Engine):
     """The engine ``reference``."""
 
     name = "reference"

@@ -4,11 +4,12 @@ from contextlib import contextmanager
 from time import perf_counter
 
 from ..reference.half_precision import added, half
+from .protocol import Session
 
 PARAMETERS = ("weights", "biases", "filterConns", "schedule_normals")
 
 
-class StepSession:
+class StepSession(Session):
     """Named tensors, times and gradient accumulation; a subclass computes.
 
     Parameters
@@ -43,7 +44,7 @@ class StepSession:
         return self._tensors[layer][tensor]
 
     def forward(self, layer, inputs=None, mask=None):
-        """One layer forward; see `base.Session`."""
+        """One layer forward; see `protocol.Session`."""
         spec, own = self.graph.layers[layer], self._tensors[layer]
         self._received[layer].clear()
         if spec.type == "data":
@@ -56,7 +57,7 @@ class StepSession:
         own["cost" if spec.type.startswith("cost.") else "acts"] = result
 
     def backward(self, layer, acts_grad=None, progress=0.0):
-        """One layer backward; see `base.Session`."""
+        """One layer backward; see `protocol.Session`."""
         spec, own = self.graph.layers[layer], self._tensors[layer]
         wanted = self.graph.wanted_inputs(spec)
         fresh = acts_grad is None

@@ -11,10 +11,11 @@ from ..errors import Unsupported
 from ..network.tensors import address
 from ..reference.views import VIEWS
 from .card import card_peak
+from .protocol import Engine, Session
 from .torch_layers import layer_of
 
 
-class Torch:
+class Torch(Engine):
     """The engine ``torch``: contiguous NCHW tensors."""
 
     name = "torch"
@@ -96,7 +97,7 @@ class CardClock:
         return start.elapsed_time(stop) / 1e3
 
 
-class TorchSession:
+class TorchSession(Session):
     """One network in PyTorch, a layer at a time.
 
     Parameters

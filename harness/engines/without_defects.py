@@ -2,9 +2,10 @@
 
 from ..quirks import LEDGER
 from ..quirks.settings import open_session, switches
+from .protocol import Engine
 
 
-class AsMeant:
+class AsMeant(Engine):
     """An engine that computes what was meant: historical defects are off, conventions as they are.
 
     Parameters

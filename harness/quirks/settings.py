@@ -13,9 +13,8 @@ def switches(engine):
     Those that work on values every engine has, unless it says that it does not heed them (``heedless``). The others
     are those that it lists itself (``quirks()``).
     """
-    heedless = getattr(engine, "heedless", ())
-    given = {name: True for name, quirk in LEDGER.items() if quirk.values and name not in heedless}
-    return {**given, **getattr(engine, "quirks", dict)()}
+    given = {name: True for name, quirk in LEDGER.items() if quirk.values and name not in engine.heedless}
+    return {**given, **engine.quirks()}
 
 
 def quirk_of(text):

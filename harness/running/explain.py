@@ -70,7 +70,7 @@ class QuirkSearch:
                 if self._agrees(engine, comparison, fewer):
                     apart = fewer
             return apart
-        return () if hasattr(engine, "quirks") else self._copied(engine, comparison)
+        return () if engine.quirks() else self._copied(engine, comparison)
 
     def _resembled(self, engine, comparison):
         apart, standing = self._candidates(engine, comparison)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..errors import BadInput
+from ..errors import BadInput, Unsupported
 from ..judging.finding import Finding, finding_of
 from ..judging.places import axes
 from ..judging.row import Row
@@ -181,10 +181,10 @@ class Sweep:
         self.work.kind = kind
         self._readers = {name: {reader for reader, _ in pairs} for name, pairs in self.graph.consumers.items()}
         for name, session in self.sessions.items() if kind != "train" else ():
-            if hasattr(session, "set_pass_type"):
+            try:
                 session.set_pass_type(kind)
-            else:
-                self._stopped[name] = Finding("unsupported", reason="the engine knows training passes only")
+            except Unsupported as error:
+                self._stopped[name] = Finding("unsupported", reason=str(error))
 
     # Engines
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import NothingCompared
+from ..engines.protocol import Session, lacking
+from ..errors import NothingCompared, Unsupported
 from ..judging.finding import finding_of
 from ..network.load import parameter_shapes
 from ..network.solver import has_noise
@@ -123,8 +124,10 @@ class Workload:
 
     def _open(self, engine):
         session = open_session(engine, self.network, self.threads, self.settings.get(engine.name, {}))
+        if lacks := lacking(session, Session):
+            raise Unsupported(f"its session lacks {', '.join(lacks)}: derive it from engines.protocol.Session")
         for layer, tensor, array in parameters.owned(self.network, self.values):
             session.write(layer, tensor, array)
-        if self.logs and hasattr(session, "record_launches"):
+        if self.logs:
             session.record_launches()
         return session

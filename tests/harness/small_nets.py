@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from alexnet_rosetta.harness.engines.protocol import Engine
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.network.net import Net, lines
@@ -62,7 +63,7 @@ def workload(folder, *sessions, **options):
     return work
 
 
-class Faulty:
+class Faulty(Engine):
     """An engine whose session is the given class."""
 
     def __init__(self, session, name=None):

@@ -8,6 +8,7 @@ through the verbs of a session, so any engine can be given any fault.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ...engines.protocol import Engine, Session
 from ...network.load import altered, parameter_shapes
 from ...values.parameters import increment
 
@@ -38,7 +39,7 @@ class Mutation:
     written: Mapping = field(default_factory=dict)
 
 
-class Mutant:
+class Mutant(Engine):
     """An engine with a fault, registered nowhere, for isolated mode.
 
     Parameters
@@ -51,12 +52,14 @@ class Mutant:
     def __init__(self, engine, mutation):
         self.engine, self.mutation = engine, mutation
         self.name = f"{engine.name}+fault"
-        if hasattr(engine, "quirks"):
-            self.quirks = engine.quirks
 
     def probe(self):
         """As the correct engine."""
         return self.engine.probe()
+
+    def quirks(self):
+        """As of the correct engine."""
+        return self.engine.quirks()
 
     def open(self, network, threads):
         """A session of the engine, with the fault in it."""
@@ -127,15 +130,13 @@ class CorrectLayer:
         return aside.read(name, tensor).copy()
 
 
-class MutantSession:
+class MutantSession(Session):
     """A session that delivers some wrong results of one layer, and is correct otherwise."""
 
     def __init__(self, session, layer, mutation):
         self._session, self._layer = session, layer
         self._results, self._written = mutation.results, mutation.written
         self._delivered = {}
-        self.seconds, self.release = session.seconds, session.release
-        self.set_quirk = getattr(session, "set_quirk", None)
 
     def write(self, layer, tensor, array):
         """Set a tensor."""
@@ -182,6 +183,18 @@ class MutantSession:
         if layer == self._layer.spec.name:
             self._compute("update")
         self._session.update(layer, progress)
+
+    def seconds(self, layer, step):
+        """As of the correct session."""
+        return self._session.seconds(layer, step)
+
+    def release(self, layer):
+        """Free what the layer holds."""
+        self._session.release(layer)
+
+    def set_quirk(self, name, on):
+        """Turn a switch of the correct session."""
+        self._session.set_quirk(name, on)
 
     def _compute(self, step):
         """What the layer will deliver in place of the results of its correct step, which comes after it."""

@@ -13,6 +13,7 @@ from alexnet_rosetta.harness.checks.faults import catalogue, check, examine, ran
 from alexnet_rosetta.harness.checks.faults.fault import miscomputed, on_result
 from alexnet_rosetta.harness.checks.faults.planted import Mutation
 from alexnet_rosetta.harness.cli.commands import cli
+from alexnet_rosetta.harness.engines.protocol import Engine
 from alexnet_rosetta.harness.engines.without_defects import AsMeant
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.judging.finding import Finding
@@ -104,8 +105,11 @@ def test_a_fault_with_another_verdict_fails(port):
 
 
 def test_an_engine_that_refuses_a_fault_was_not_run(monkeypatch):
-    class Picky:
+    class Picky(Engine):
         name = "picky"
+
+        def probe(self):
+            return True, "there"
 
         def open(self, network, threads):
             raise Unsupported("not with this k")

@@ -9,7 +9,7 @@ from alexnet_rosetta import harness
 from alexnet_rosetta.harness import engines
 from alexnet_rosetta.harness.engines.legacy import LegacyCpu
 from alexnet_rosetta.harness.engines.protocol import Engine, Session
-from alexnet_rosetta.harness.errors import BadInput, EngineUnavailable, Unsupported
+from alexnet_rosetta.harness.errors import BadInput, EngineUnavailable, NothingCompared, Unsupported
 from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.harness.values import parameters
 
@@ -98,6 +98,28 @@ def test_other_packages_may_register_engines(monkeypatch):
     assert engines.find("mine").session is BentFilter
     with pytest.raises(BadInput, match=r"no engine is called 'cuda'.*mine"):
         engines.find("cuda")
+
+
+def test_what_an_engine_or_a_session_lacks_is_said(monkeypatch, tmp_path):
+    class Bare:
+        name = "bare"
+
+        def probe(self):
+            return True, "there"
+
+        def open(self, network, threads):
+            return object()
+
+    class Derived(Bare, Engine):
+        pass
+
+    found = iter([Bare, Derived])
+    point = SimpleNamespace(name="bare", load=lambda: next(found))
+    monkeypatch.setattr(engines, "entry_points", lambda group: [point])
+    reason = "it lacks heedless, quirks, peak, missing: derive it from engines.protocol.Engine"
+    assert engines.probe("bare") == (None, reason)
+    with pytest.raises(NothingCompared, match=r"bare: its session lacks write, read, .*: derive it from .*Session"):
+        harness.compare(write_net(tmp_path), engines=["bare"], input="random", batch=4)
 
 
 def test_an_engine_that_is_not_built_says_so(monkeypatch):

@@ -7,6 +7,7 @@ from small_nets import write_net
 
 from alexnet_rosetta.harness import engines
 from alexnet_rosetta.harness.comparison import Comparison
+from alexnet_rosetta.harness.engines.protocol import Engine
 from alexnet_rosetta.harness.quirks import LEDGER
 from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 
@@ -23,7 +24,7 @@ HISTORICAL = {
 """What differs in zoo in the engine of 2012, by what."""
 
 
-class Planted:
+class Planted(Engine):
     """An engine, with its switches, that delivers some wrong tensors.
 
     Parameters
@@ -38,7 +39,15 @@ class Planted:
 
     def __init__(self, engine, wrong, cured_by=""):
         self.engine, self.wrong, self.cured_by = engine, wrong, cured_by
-        self.name, self.quirks, self.probe = engine.name, engine.quirks, engine.probe
+        self.name = engine.name
+
+    def probe(self):
+        """As the engine."""
+        return self.engine.probe()
+
+    def quirks(self):
+        """As the engine."""
+        return self.engine.quirks()
 
     def open(self, network, threads):
         """A session."""
@@ -122,7 +131,7 @@ def test_a_fault_in_the_branch_that_history_takes_is_no_quirk(tmp_path, engine, 
     assert "no difference is unexplained" not in found.sentence
 
 
-class Copy:
+class Copy(Engine):
     """An engine without switches that computes like the port with one turned.
 
     Parameters

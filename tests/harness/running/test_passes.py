@@ -8,6 +8,7 @@ from small_nets import Faulty, workload, write_net
 
 from alexnet_rosetta.harness import engines
 from alexnet_rosetta.harness.comparison import compare
+from alexnet_rosetta.harness.engines.protocol import Session
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.engines.without_defects import AsMeant
 from alexnet_rosetta.harness.errors import BadInput
@@ -58,7 +59,7 @@ class Forgetting(ReferenceSession):
 class Training(ReferenceSession):
     """Knows no other pass."""
 
-    set_pass_type = property()
+    set_pass_type = Session.set_pass_type
 
 
 @pytest.mark.parametrize(
