@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
@@ -378,7 +379,16 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
+    sys.unraisablehook = _again_if_lost
     cli(prog_name="rosetta")
+
+
+def _again_if_lost(lost):
+    """Send an interrupt again that Python dropped because the interrupt came while a destructor or callback ran."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python -m tests.fuzz.kills --count 100 --seed 1
 
 Each trial runs a comparison of zoo or cifar, with or without an earlier record in its place, among files of others, and
-ends it with SIGKILL, SIGTERM or SIGINT at a moment drawn from a whole run's time. Then
+ends it with SIGKILL, SIGTERM or SIGINT: every other one at a moment drawn from a whole run's time, the others some
+hundredths of a second after a row drawn from those of the run. Then
 
 * every row that was printed is in the record that ``rosetta report`` makes a page of, or in the one it names;
 * an earlier record is there as it was, under its name or that with its date;
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 ROSETTA = [sys.executable, "-m", "alexnet_rosetta.harness"]
@@ -32,6 +34,23 @@ FOREIGN = ("thesis.txt", ".run.thesis", ".run.5.part/thesis.txt", "run.5/record.
 NAMES = re.compile(r"run(-\d{4}-\d\d-\d\d-\d{6}(-\d+)?)?")
 INSIDE = {"record.json", "rows.jsonl", "arrays.npz", "results.csv", "results.parquet", "report.html"}
 STATES = ("=", "~", "!", "*", "?", "-")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a run is ended: so many seconds after it was started, or after it has printed a row."""
+
+    seconds: float
+    row: int | None = None
+
+    def wait(self, process, printed):
+        """Wait for the moment, or for the end of the run."""
+        while self.row is not None and process.poll() is None and finished(printed.read_text()) <= self.row:
+            time.sleep(0.01)
+        time.sleep(self.seconds)
+
+    def __str__(self):
+        return f"at {self.seconds:.2f} s" if self.row is None else f"{self.seconds:.2f} s after row {self.row}"
 
 
 def compare(net, folder, **how):
@@ -64,7 +83,10 @@ def report(folder, record):
 def trial(rng, whole, templates):
     """One kill; returns a word for what was left."""
     net, number, earlier = rng.choice(list(whole)), rng.choice(SIGNALS), rng.random() < 0.5
-    moment = rng.uniform(0, 1.05) * whole[net]
+    seconds, rows = whole[net]
+    moment = (
+        Moment(rng.uniform(0, 1.05) * seconds) if rng.random() < 0.5 else Moment(rng.random() / 20, rng.randrange(rows))
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path in FOREIGN:
@@ -74,11 +96,11 @@ def trial(rng, whole, templates):
             shutil.copytree(templates[net], folder / "run")
         with open(folder / "printed", "w") as out, open(folder / "said", "w") as err:
             process = compare(net, folder, stdout=out, stderr=err)
-            time.sleep(moment)
+            moment.wait(process, folder / "printed")
             process.send_signal(number)
             process.wait(60)
         printed, wrong = finished((folder / "printed").read_text()), (folder / "said").read_text()
-        told = f"{net} {number.name} at {moment:.2f} s, earlier {earlier}, code {process.returncode}, {printed} rows"
+        told = f"{net} {number.name} {moment}, earlier {earlier}, code {process.returncode}, {printed} rows"
         assert process.returncode in (-number, -signal.SIGINT, 0, 1, 130), f"{told}: {wrong}"
         assert "Traceback" not in wrong, f"{told}: {wrong}"
         (rows, what), said = report(folder, "run")
@@ -120,7 +142,8 @@ def main():
             home.mkdir()
             begin = time.perf_counter()
             compare(net, home, stdout=subprocess.DEVNULL).wait()
-            whole[net], templates[net] = time.perf_counter() - begin, home / "run"
+            rows = len(json.loads((home / "run" / "record.json").read_text())["rows"])
+            whole[net], templates[net] = (time.perf_counter() - begin, rows), home / "run"
         for i in range(given.count):
             try:
                 what = trial(random.Random(f"{given.seed} {i}"), whole, templates)

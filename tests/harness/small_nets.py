@@ -98,6 +98,24 @@ class Waiting(BentFilter):
         return super().run_forward(layer, inputs, mask)
 
 
+class EndedInADestructor(BentFilter):
+    """Waits in a destructor, where Python drops every exception, and then outside."""
+
+    def run_forward(self, layer, inputs, mask):
+        if layer.name == "fc1":
+            Destroyed()
+            time.sleep(60)
+        return super().run_forward(layer, inputs, mask)
+
+
+class Destroyed:
+    """Says where it is and waits when it is destroyed."""
+
+    def __del__(self):
+        print("at fc1", file=sys.stderr, flush=True)
+        time.sleep(60)
+
+
 class LostImage(ReferenceSession):
     """Leaves one image out of fc1's weight gradient."""
 

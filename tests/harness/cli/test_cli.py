@@ -275,6 +275,17 @@ def test_whatever_ends_a_run_leaves_its_rows(rosetta, tmp_path, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_end_that_comes_while_an_object_is_destroyed_is_not_lost(tmp_path, number):
+    with command(tmp_path, "--out", "run", session="EndedInADestructor") as process:
+        assert process.stderr.readline() == "at fc1\n"
+        process.send_signal(number)
+        _, said = process.communicate()
+    assert process.returncode == cli.INTERRUPTED
+    assert "ignored" not in said
+    assert read_record(tmp_path / "run").about["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_end_while_importing_is_no_traceback(number):
     program = f"""
 import os, sys
