@@ -85,6 +85,12 @@ def _operation(row: dict[str, str]) -> Operation:
     return Operation(row["what"], row.get("step", ""), *names)
 
 
+@cache
+def port_functions() -> frozenset[str]:
+    """The functions of the port that compute something, ``module.function``."""
+    return frozenset(name for family in families() for operation in family.operations for name in operation.port)
+
+
 def of_launch(layer_type: str, step: str, kernel: str) -> list[Operation]:
     """The operations for which a layer of that type launches that kernel in that pass."""
     mine = [operation for family in families() if layer_type in family.layers for operation in family.operations]

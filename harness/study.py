@@ -22,9 +22,6 @@ from .values import parameters
 from .values.noise import Tape, generator
 
 WORD = r"\b{}\b"
-SERVICES = ("checks", "geometry", "layer", "quirks", "threads")
-"""Modules of the port whose functions compute nothing."""
-
 
 def table(net, params=None, batch=32):
     """The kernels of every layer and pass of a training step, line by line, as the engine runs them.
@@ -117,7 +114,7 @@ def run_layer(session, network, layer, batch, watch=nullcontext):
 def port_functions(network, layer):
     """The functions of the port that a layer calls, as they are called: {name: ``port/file:line``}.
 
-    The layer runs once, on 16 cases, under a tracer; shown are public functions of modules, not the methods of layers.
+    The layer runs once, on 16 cases, under a tracer, which notes the functions that the concordance names.
     """
     engine = engines.find("port")
     if not engine.probe()[0]:
@@ -129,7 +126,7 @@ def port_functions(network, layer):
         code = frame.f_code
         if event == "call" and code.co_filename.startswith(folder) and code.co_qualname.isidentifier():
             file = Path(code.co_filename).relative_to(folder)
-            if not code.co_name.startswith("_") and file.stem not in SERVICES:
+            if f"{file.stem}.{code.co_name}" in concordance.port_functions():
                 found.setdefault(code.co_name, f"port/{file.as_posix()}:{code.co_firstlineno}")
 
     @contextmanager
