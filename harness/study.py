@@ -23,6 +23,7 @@ from .values.noise import Tape, generator
 
 WORD = r"\b{}\b"
 
+
 def table(net, params=None, batch=32):
     """The kernels of every layer and pass of a training step, line by line, as the engine runs them.
 
