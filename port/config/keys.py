@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from . import grammar
@@ -9,6 +10,8 @@ from .ini import ConfigError, Section
 
 REQUIRED = object()
 MAX_ELEMENTS = 2**31
+NEAR = 0.85
+"""How alike a key that is missing and one that stands there must be to be taken for a slip; initW and initB are not."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,10 @@ class Draft:
         if option is None:
             default = self.defaults.get(key.name, key.default)
             if default is REQUIRED:
-                raise section.error("is missing", key.name, expected=f"a line {key.name}=... in this section")
+                near = get_close_matches(key.name.lower(), section.options, 1, NEAR)
+                hint = f"was {near[0]}, in line {section.options[near[0]].line}, meant?" if near else None
+                expected = f"a line {key.name}=... in this section"
+                raise section.error("is missing", key.name, expected=expected, hint=hint)
             return (default,) * count if key.each else default
         if not key.each:
             return self.convert(key, option.text, section)

@@ -237,6 +237,15 @@ def test_dimensions_that_were_assumed_are_named_where_something_does_not_fit(lay
         assert (hint in str(error.value)) == (data != DATA)
 
 
+def test_a_slip_in_a_key_is_named():
+    text = DATA + f"[x]\ninputs=data\n{CONV.replace('filters=', 'filtres=')}"
+    with pytest.raises(ConfigError, match=r"filters: is missing.*hint: was filtres, in line \d+, meant\?"):
+        load_network(text, "")
+    with pytest.raises(ConfigError, match="initW: is missing") as found:
+        load_network(DATA + f"[x]\ninputs=data\n{CONV.replace('initW=', 'initB=')}", "")
+    assert "hint" not in str(found.value)
+
+
 def test_forward_passes_need_no_rates():
     layers = f"[x]\ninputs=data\n{CONV}[h]\ntype=hs\ninputs=x\nkeep=.5\n"
     text = DATA + layers + TOP.format(below="h")
