@@ -3,6 +3,7 @@
 import re
 import sys
 import textwrap
+from collections import Counter
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,12 +40,13 @@ def table(net, params=None, batch=32):
     session.record_launches()
     width = max(len(layer.name) for layer in work.network.layers)
     yield f"{net}: kernels of the engine of 2012, {batch} cases; seconds are of {_machine(work.threads)}"
-    yield f"{'layer':{width}} {'pass':8} {'seconds':>9}  kernels"
+    yield f"{'layer':{width}} {'pass':8} {'seconds':>9}  kernels (2 x: launched twice)"
     seen = 0
     with threadpool_limits(work.threads):
         for layer, step in bench.training_step(work, session):
             launches = session.launches()
-            kernels = list(dict.fromkeys(launch["kernel"] for launch in launches[seen:]))
+            counted = Counter(launch["kernel"] for launch in launches[seen:])  # in the order of the first launches
+            kernels = [f"{times} x {kernel}" if times > 1 else kernel for kernel, times in counted.items()]
             seen = len(launches)
             start = f"{layer:{width}} {step:8} {session.seconds(layer, step):9.4f}"
             for k, kernel in enumerate(kernels or ["none"]):
@@ -159,13 +161,17 @@ def _step_lines(layer, step, launches, work, called):
         yield f"  {kernel}"
         if arguments:
             yield f"    template  {arguments.removesuffix('>')}"
-        yield f"    grid {_dims(launch['grid'])}, block {_dims(launch['block'])}, {launch['shared_bytes']} bytes shared"
+        library = kernel.startswith("sgemm(")  # a product of the machine's library: no grid and no source of ours
+        if not library:
+            shared = launch["shared_bytes"]
+            yield f"    grid {_dims(launch['grid'])}, block {_dims(launch['block'])}, {shared} bytes shared"
         if launch.get("resources"):
             taken = (_resources(name, found) for name, found in launch["resources"].items())
             yield f"    on a GPU  {', '.join(taken)}"
         if launch["rule"]:
             yield f"    because   {launch['rule']}"
-        yield f"    source    {_find('legacy', '*.cuh', WORD.format(f'KERNEL {kernel}'))}"
+        if not library:
+            yield f"    source    {_find('legacy', '*.cuh', WORD.format(f'KERNEL {kernel}'))}"
         yield from _counterparts(concordance.of_launch(layer.type, step, kernel.partition("(")[0]), called)
 
 

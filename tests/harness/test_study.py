@@ -92,6 +92,12 @@ def test_a_launch_has_its_host_function_and_the_port_s_function(name, words):
     assert "maxabs" not in text
 
 
+def test_a_product_of_the_library_has_no_grid_and_no_source():
+    text = "\n".join(study.lines("tiny", "fc1", batch=4))
+    assert re.search(r"  sgemm\(.*\)\n    because ", text)
+    assert not re.search(r"source +$", text, re.M)
+
+
 def functions(net, name):
     network = networks.load(net)
     return study.port_functions(network, network.graph.layers[name])
@@ -135,6 +141,8 @@ def test_the_table_has_every_layer_and_pass_with_its_kernels():
     (conv,) = [line for line in body if line.startswith("conv2b ") and " forward " in line]
     assert re.search(r" \d+\.\d{4}  filterActs_YxX_sparse<", conv)
     assert any(line.strip().startswith("kColVectorOp<") for line in body)
+    (fc10,) = [line for line in body if line.startswith("fc10 ") and " forward " in line]
+    assert "  2 x sgemm(" in fc10
 
 
 def test_the_source_of_a_kernel_is_its_definition():
