@@ -48,7 +48,8 @@ def parse(texts, engines):
         where, _, rest = text.rpartition(":")
         name, position = quirk_of(text), rest.partition("=")[2]
         if position not in POSITIONS or where not in ("", *settings):
-            hint = meant(where, settings, f"name=on, name=off, or ENGINE:name=off with one of {', '.join(settings)}")
+            hint = f"name=on, name=off, or ENGINE:name=off with one of {', '.join(settings)}"
+            hint = hint if where in ("", *settings) else meant(where, settings, hint)
             raise BadInput(f"--quirk {text} is no setting of a quirk", hint=hint)
         find(name)
         for engine in engines:

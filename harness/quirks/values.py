@@ -167,6 +167,14 @@ REWRITES = {
 }
 """What a layer's keys become with the switch off."""
 
+
+def _rows(layer):
+    """Rows of each matrix over which a layer broadcasts row vectors: filters' weights, or the values that are gated."""
+    if layer.type == "cost.gsum2":
+        return layer["numInputs"][1:]
+    return [rows for rows, _ in layer["weightShapes"]]
+
+
 CONDITIONS = {
     "abs-slope-at-zero": lambda layer: kind(layer) == "abs",
     "avg-pool-clipped-area": lambda layer: kind(layer) == "avg",
@@ -175,6 +183,7 @@ CONDITIONS = {
     "max-ties-full": lambda layer: kind(layer) in ("max", "eltmax"),
     "norm-undo-add-inverted": lambda layer: layer["size"] >= 6,
     "nrelu-noise-is-activation": lambda layer: kind(layer) == "nrelu",
+    "one-row-vectors": lambda layer: 1 in _rows(layer),
     "shared-fc-overwrites": lambda layer: any(layer.get("weightSourceLayers", ())),
     "softrelu-cut": lambda layer: kind(layer) == "softrelu",
     "softrelu-gradient-at-output": lambda layer: kind(layer) == "softrelu",

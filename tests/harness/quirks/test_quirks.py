@@ -10,9 +10,10 @@ from alexnet_rosetta.harness.comparison import compare
 from alexnet_rosetta.harness.engines import find as find_engine
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import BadInput, Unsupported
+from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.harness.quirks import LEDGER, listing
 from alexnet_rosetta.harness.quirks.settings import parse, switches
-from alexnet_rosetta.harness.quirks.values import REWRITES
+from alexnet_rosetta.harness.quirks.values import REWRITES, touched
 from alexnet_rosetta.harness.reporting import record
 from alexnet_rosetta.harness.running.sweep import Sweep
 
@@ -57,6 +58,18 @@ def test_the_listing_names_everything():
 def test_nonsense_is_refused(text):
     with pytest.raises(BadInput, match="quirk"):
         parse([text], [find_engine("port")])
+
+
+def test_the_hint_is_about_what_is_wrong():
+    with pytest.raises(BadInput, match="hint: name=on, name=off"):
+        parse(["port:pool-ceil=maybe"], [find_engine("port")])
+    with pytest.raises(BadInput, match="hint: did you mean port"):
+        parse(["prt:pool-ceil=on"], [find_engine("port")])
+
+
+def test_a_quirk_of_single_rows_touches_no_other_layer():
+    assert touched(networks.load("alexnet"), "one-row-vectors") == []
+    assert touched(networks.load("zoo"), "one-row-vectors") == []
 
 
 def test_an_engine_without_the_switch_is_refused():
