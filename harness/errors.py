@@ -1,8 +1,11 @@
 """What can go wrong in a comparison, said in one line: what, expected, actual, hint."""
 
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from pathlib import Path
 from traceback import extract_tb
+
+NEAR = 0.6
+"""How alike two names are, from 0 to 1, of which one may be a slip of the other."""
 
 
 class RosettaError(Exception):
@@ -68,8 +71,9 @@ class Unsupported(RosettaError, NotImplementedError):
 
 def meant(name, known, otherwise):
     """A hint for a name that is not among those known: the nearest, then what else there is to say."""
-    near = get_close_matches(str(name), known, 1)
-    return f"did you mean {near[0]}? {otherwise}" if near else otherwise
+    likeness = {one: SequenceMatcher(None, one, str(name)).ratio() for one in known}
+    near = max(likeness, key=likeness.get, default=None)  # the first of those that are equally near
+    return f"did you mean {near}? {otherwise}" if near is not None and likeness[near] >= NEAR else otherwise
 
 
 def one_line(text):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from math import floor, log10
@@ -103,6 +104,8 @@ def check_file(path):
         raise BadInput(f"{path} exists, and is not overwritten", hint="--out takes the name of a new file")
     if not path.absolute().parent.is_dir():
         raise BadInput(f"there is no folder {path.parent}", hint="--out takes a file in a folder that is there")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise BadInput(f"{path} cannot be written: the folder takes no files", hint="choose another file with --out")
 
 
 def write(path, found):

@@ -189,7 +189,8 @@ def compare(ctx, net, input_, keep, out, **options):
     from ..running.prepare import Options
     from .terminal import run_compare
 
-    found = run_compare(Options(net, input=input_, **options), out or Path("runs", Path(net).stem), keep)
+    stem = Path(net).stem.strip(".") or "net"  # NET may be "", "." or ".."
+    found = run_compare(Options(net, input=input_, **options), out or Path("runs", stem), keep)
     ctx.exit(INTERRUPTED if found.status == "interrupted" else found.exit_code)
 
 
@@ -255,7 +256,7 @@ def new_net(name):
     from ..network.new import write
 
     definition, params = write(name)
-    click.echo(f"{definition}: the layers; {params}: learning rates. Try: rosetta compare {definition}")
+    _say(f"{definition}: the layers; {params}: learning rates. Try: rosetta compare {definition}")
 
 
 @cli.group()

@@ -241,6 +241,8 @@ def refuse(actual, shape, dtype=np.float32):
     """
     if actual is None:
         return Finding("missing", reason="the engine did not deliver it")
+    if not hasattr(actual, "dtype"):
+        return Finding("dtype", reason=f"{type(actual).__name__} in place of an array of {np.dtype(dtype)}")
     if tuple(actual.shape) != tuple(shape):
         return Finding("shape", reason=f"{tuple(actual.shape)} in place of {tuple(shape)}")
     if actual.dtype != dtype:

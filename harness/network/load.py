@@ -160,6 +160,10 @@ def load(net, params=None, data=None, rules=(), forward_only=False):
     definition = SHIPPED / f"{net}.cfg" if net in shipped() else Path(net)
     if not definition.is_file():
         hint = f"shipped networks: {', '.join(shipped())}; anything else is the path of a layer-definition file"
+        if net and definition.is_dir():
+            raise BadInput(
+                f"{net!r} is a folder, and no layer-definition file", hint="rosetta check layers takes a folder"
+            )
         raise BadInput(f"there is no network {net!r} and no file of that name", hint=meant(net, shipped(), hint))
     if params is None:
         beside = definition.with_name(f"{definition.stem}-params.cfg")

@@ -219,6 +219,13 @@ def read(folder):
         There is none, or it is damaged or of another version.
     """
     folder = Path(folder)
+    if not (folder / "record.json").is_file() and not _is_unfinished(folder):
+        what = (
+            f"there is no record in {folder}: no file record.json"
+            if folder.is_dir()
+            else f"there is no folder {folder}"
+        )
+        raise RecordError(what, hint="give the folder that 'rosetta compare' wrote")
     with reading(folder):
         about = _rows_alone(folder) if _is_unfinished(folder) else _json(folder / "record.json")
         if not isinstance(about, dict) or about.get("format") != FORMAT:

@@ -128,7 +128,7 @@ def _of_file(network, path):
 def _from_file(network, path):
     archive, batch = _of_file(network, path)
     shapes = {layer.name: (layer.outputs, batch) for layer in network.layers if layer.type == "data"}
-    data = load(archive, shapes)
+    data = load(archive, shapes, "rows are values, columns are cases")
     for name, kind in labels.kinds(network.graph).items():
         hint = labels.complaint(network.graph, name, kind, data[name])
         if hint:
@@ -137,20 +137,22 @@ def _from_file(network, path):
     return Inputs(data, path.name)
 
 
-def load(archive, shapes):
+def load(archive, shapes, axes):
     """Arrays of an Archive, if they are what the engines take: float32, of those shapes, C-contiguous, finite.
 
     Parameters
     ----------
     archive : archive.Archive
     shapes : dict of str to tuple of int
+    axes : str
+        What rows and columns are, for the hint about another shape.
 
     Returns
     -------
     dict of str to ndarray
     """
     for name, shape in shapes.items():
-        _check_header(archive.path, name, archive.headers[name], shape)
+        _check_header(archive.path, name, archive.headers[name], shape, axes)
     arrays = archive.load(shapes, largest=sum(archive.headers[name].nbytes for name in shapes))
     for name, array in arrays.items():
         if not np.isfinite(array).all():
@@ -164,13 +166,13 @@ def load(archive, shapes):
     return arrays
 
 
-def _check_header(path, name, header, shape):
+def _check_header(path, name, header, shape, axes):
     def refuse(what, expected, actual, hint):
         raise BadInput(f"{path}: array {name} has the wrong {what}", expected=expected, actual=actual, hint=hint)
 
     if header.shape != shape:
         transposed = header.shape == shape[::-1]
-        hint = "this looks transposed; cases are columns" if transposed else "(values per case, cases)"
+        hint = f"this looks transposed; {axes}" if transposed else axes
         refuse("shape", shape, header.shape, hint)
     if header.dtype != np.float32:
         refuse("dtype", "float32", header.dtype, "convert with .astype(numpy.float32)")

@@ -118,7 +118,8 @@ def _load(network, path, values):
         raise BadInput(f"{path}: array {name} {what}", hint=f"one array for each of: {', '.join(wanted)}")
     tables = {key for key, (_, tensor) in wanted.items() if tensor.startswith("filterConns")}
     shapes = {key: parameter_shapes(layer)[tensor] for key, (layer, tensor) in wanted.items() if key not in tables}
-    arrays = load(archive, shapes)
+    axes = "weights are (inputs, outputs), biases (filters, 1) of convolutions and (1, outputs) of fc layers"
+    arrays = load(archive, shapes, axes)
     for key, (layer, tensor) in wanted.items():
         if key in tables:
             values[layer.name][tensor] = _connections_of(archive, key, layer, index(tensor))

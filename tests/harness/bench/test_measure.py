@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import sys
 from types import SimpleNamespace
@@ -199,6 +200,13 @@ def test_a_file_that_cannot_be_stored_is_refused_before_anything_runs(tmp_path, 
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
     assert words in result.stderr
     assert (tmp_path / "there.json").read_text() == "mine"
+
+
+def test_a_folder_that_takes_no_files_is_refused_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "measure", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # whoever runs the tests may write anywhere
+    result = bench_command(tmp_path, monkeypatch, "--out", "b.json")
+    assert (result.exit_code, "b.json cannot be written" in result.stderr) == (2, True)
 
 
 def test_the_bar_of_a_bench_ends_full(monkeypatch):

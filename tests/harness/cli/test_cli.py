@@ -214,7 +214,21 @@ def test_an_output_folder_that_cannot_be_written(rosetta, tmp_path):
 
 
 def test_an_unreadable_record(rosetta, tmp_path):
-    assert "cannot be read as a record" in one_line_error(rosetta("report", "nowhere"))
+    assert "there is no folder nowhere" in one_line_error(rosetta("report", "nowhere"))
+    (tmp_path / "empty").mkdir()
+    assert "there is no record in empty" in one_line_error(rosetta("report", "empty"))
+    (tmp_path / "empty" / "record.json").write_text("{")
+    assert "cannot be read as a record" in one_line_error(rosetta("report", "empty"))
+
+
+def test_a_network_without_a_name(rosetta, tmp_path):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    assert "no network ''" in one_line_error(rosetta("compare", ""))
+    assert "'..' is a folder" in one_line_error(rosetta("compare", ".."))
+
+
+def test_the_nearest_name_is_the_first_of_equals(rosetta):
+    assert "did you mean legacy-cpu?" in one_line_error(rosetta("compare", "tiny", "--engines", "legacy"))
 
 
 def test_errors_leave_no_draft_behind(rosetta, tmp_path):

@@ -276,6 +276,8 @@ def test_what_cannot_be_compared():
     assert refuse(right.T, (2, 3)).status == "shape"
     assert refuse(right.astype(np.float64), (2, 3)).status == "dtype"
     assert judge(Bounded(np.zeros((2, 3))), None).status == "missing"
+    listed = judge(Bounded(np.zeros((2, 3))), right.tolist())
+    assert (listed.status, listed.reason) == ("dtype", "list in place of an array of float32")
 
 
 def test_bits_between_engines():

@@ -42,6 +42,11 @@ def test_a_missing_network_names_the_shipped_ones():
         networks.load("alexnett")
 
 
+def test_a_folder_is_no_network(tmp_path):
+    with pytest.raises(BadInput, match=r"is a folder.*rosetta check layers"):
+        networks.load(str(tmp_path))
+
+
 def test_a_missing_parameter_file_is_an_error(tmp_path):
     with pytest.raises(BadInput, match=r"no layer-parameter file"):
         networks.load(write_net(tmp_path), str(tmp_path / "none.cfg"))

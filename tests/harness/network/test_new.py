@@ -34,6 +34,12 @@ def test_the_command_says_what_to_do_next(tmp_path, monkeypatch):
     )
 
 
+def test_a_name_is_no_command_for_the_terminal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli.cli, ["new", "net", "a\x1b[31mb"], color=True)
+    assert done.output.startswith("a\\x1b[31mb.cfg: the layers;")
+
+
 @pytest.mark.parametrize("there", ["mine.cfg", "mine-params.cfg"])
 def test_nothing_is_overwritten(tmp_path, there):
     (tmp_path / there).write_text("precious")

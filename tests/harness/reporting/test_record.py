@@ -324,7 +324,7 @@ def test_an_empty_folder_may_be_used(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read"),
+        (None, "no file record.json"),
         ("{", "cannot be read"),
         ("[" * 200_000, "RecursionError"),
         ('{"format": "alexnet-rosetta record", "version": true, "rows": []}', "another version"),
