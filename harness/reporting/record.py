@@ -31,6 +31,7 @@ from ..values.archive import Archive
 FORMAT = "alexnet-rosetta record"
 VERSION = 1
 ROWS = "rows.jsonl"
+AGAIN = "run the comparison again"
 LARGEST = 2**28
 """Bytes of a record.json, rows.jsonl or arrays.npz, unpacked, that are read: a hundred times what AlexNet's have."""
 SHOWN = ("filters.", "filters_grad.", "mask.", "pictures")
@@ -191,7 +192,7 @@ def recover(folder):
     Raises
     ------
     RecordError
-        There is no record, but a run that is writing one.
+        There is no record, but a run that is writing one, or one that ended before it noted anything.
     """
     folder = Path(folder).absolute()
     interrupted = f"the run that wrote {folder} was ended early: this is what it finished"
@@ -205,6 +206,7 @@ def recover(folder):
                 return f"a later run was ended early: 'rosetta report {draft}' shows what it finished" if dead else ""
             if not dead:
                 raise RecordError(f"{folder} is being written", hint="wait for the run to end")
+            _require_a_beginning(draft, folder)
             os.rename(draft, folder)
             return interrupted
     return ""
@@ -236,7 +238,7 @@ def read(folder):
                 f"{folder} is a record of another version",
                 expected=VERSION,
                 actual=repr(version),
-                hint="run the comparison again",
+                hint=AGAIN,
             )
         arrays = {} if _is_unfinished(folder) else _arrays(folder / "arrays.npz")
         return Record(about, [Row.from_dict(row) for row in about.pop("rows")], arrays)
@@ -262,8 +264,16 @@ def _json(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def _require_a_beginning(draft, folder):
+    """RecordError unless the run that made a draft has noted what it is about."""
+    with open(draft / ROWS, "rb") as rows:
+        if not rows.readline(LARGEST).endswith(b"\n"):
+            raise RecordError(f"the run that was to write {folder} ended before it had finished anything", hint=AGAIN)
+
+
 def _rows_alone(folder):
     """What record.json would hold, from the rows that a killed run noted; the last one may be cut."""
+    _require_a_beginning(folder, folder)
     if (folder / ROWS).stat().st_size > LARGEST:
         raise RecordError(f"{folder / ROWS} is too large", expected=f"at most {LARGEST:,} bytes")
     lines = (folder / ROWS).read_bytes().split(b"\n")

@@ -224,6 +224,19 @@ def test_rows_of_a_killed_run_are_read(tmp_path):
     assert sorted(tmp_path.iterdir()) == [tmp_path / "run", writer.earlier]
 
 
+@pytest.mark.parametrize("noted", ["", '{"format": "alexnet-ros'])
+def test_a_run_that_was_killed_before_it_began_has_nothing_to_report(tmp_path, noted):
+    draft = killed(tmp_path / "run", rows=0)
+    (draft / "rows.jsonl").write_text(noted)
+    with pytest.raises(RecordError, match="ended before it had finished anything; hint: run the comparison again"):
+        record.recover(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(RecordError, match="ended before it had finished anything"):
+        record.read(draft)
+    record.Writer(tmp_path / "run").discard()
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_earlier_record_is_not_lost_to_a_killed_run(tmp_path):
     earlier_record(tmp_path / "run")
     draft = killed(tmp_path / "run", rows=1)
