@@ -8,8 +8,8 @@ from time import perf_counter
 
 import numpy as np
 
-from . import engines as engine_table
 from . import machine
+from .engines import DEFAULT
 from .errors import TooLarge
 from .judging.finding import exit_code
 from .judging.places import shapes
@@ -28,7 +28,7 @@ class Comparison:
 
     Attributes
     ----------
-    table : list of table.Row
+    table : list of row.Row
         One for each tensor, in the order in which they were judged.
     record : Path or None
         The folder of the record, where one was asked for.
@@ -87,7 +87,7 @@ class Comparison:
         return pandas.DataFrame(step_lines(self.table))
 
 
-def compare(net, *, engines=engine_table.DEFAULT, out=None, keep=False, **options):
+def compare(net, *, engines=DEFAULT, out=None, keep=False, **options):
     """Run engines side by side on one network and judge every tensor.
 
     Parameters

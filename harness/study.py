@@ -12,13 +12,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from . import concordance, engines, machine
-from .bench import measure as bench
+from .bench.measure import training_step
 from .bench.work import count
 from .errors import BadInput, meant
-from .network import cost_inputs as labels
-from .network import load as networks
+from .network import cost_inputs
+from .network.load import load
 from .network.solver import trainable
-from .running import prepare as run
+from .running.prepare import Options, prepare
 from .values import parameters
 from .values.noise import Tape, generator
 
@@ -31,11 +31,11 @@ def table(net, params=None, batch=32):
     Parameters
     ----------
     net : str
-        As for `networks.load`.
+        As for `load.load`.
     params : str, optional
     batch : int
     """
-    work = run.prepare(run.Options(net, params=params, engines=("legacy-cpu",), input="random", batch=batch))
+    work = prepare(Options(net, params=params, engines=("legacy-cpu",), input="random", batch=batch))
     (session,) = work.open_sessions().values()
     session.record_launches()
     width = max(len(layer.name) for layer in work.network.layers)
@@ -43,7 +43,7 @@ def table(net, params=None, batch=32):
     yield f"{'layer':{width}} {'pass':8} {'seconds':>9}  kernels (2 x: launched twice)"
     seen = 0
     with threadpool_limits(work.threads):
-        for layer, step in bench.training_step(work, session):
+        for layer, step in training_step(work, session):
             launches = session.launches()
             counted = Counter(launch["kernel"] for launch in launches[seen:])  # in the order of the first launches
             kernels = [f"{times} x {kernel}" if times > 1 else kernel for kernel, times in counted.items()]
@@ -60,13 +60,13 @@ def lines(net, name, params=None, batch=32):
     Parameters
     ----------
     net : str
-        As for `networks.load`.
+        As for `load.load`.
     name : str
         A layer of it.
     params : str, optional
     batch : int
     """
-    network = networks.load(net, params)
+    network = load(net, params)
     layers = network.graph.layers
     if name not in layers or layers[name].type == "data":
         known = [other for other, spec in layers.items() if spec.type != "data"]
@@ -214,9 +214,9 @@ def _find(room, pattern, expression):
 def _stand_in(network, layer, i, batch, random):
     """Numbers in the place of an input: labels and probabilities where a cost wants them, else normals."""
     source = network.graph.layers[layer.inputs[i]]
-    kind = labels.kinds(network.graph).get(source.name)
+    kind = cost_inputs.kinds(network.graph).get(source.name)
     if kind:
-        return labels.draw(network.graph, source.name, kind, batch, random)
+        return cost_inputs.draw(network.graph, source.name, kind, batch, random)
     values = random.standard_normal((source.outputs, batch), np.float32)
     if source.type == "softmax":
         values = np.exp(values) / np.exp(values).sum(0)

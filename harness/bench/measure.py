@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from .. import machine
 from ..errors import NothingCompared
 from ..judging.finding import finding_of
-from ..running import prepare as run
+from ..running.prepare import Options, prepare, step_count
 
 PASSES = ("forward", "backward", "update")
 
@@ -39,8 +39,8 @@ class Measurement:
 
     Attributes
     ----------
-    options : run.Options
-    network : networks.Network
+    options : Options
+    network : load.Network
     repeat : int
         Timed steps of each engine.
     timings : dict of (str, str, str) to Timing
@@ -55,7 +55,7 @@ class Measurement:
         By engine that could not run a step to its end, why; it is not among the engines of ``options``.
     """
 
-    options: run.Options
+    options: Options
     network: Any
     repeat: int
     timings: dict
@@ -83,7 +83,7 @@ def measure(options, repeat=5, done=lambda total, what: None):
 
     Parameters
     ----------
-    options : run.Options
+    options : Options
     repeat : int
         Timed steps for each engine, after one that is not.
     done : callable
@@ -98,8 +98,8 @@ def measure(options, repeat=5, done=lambda total, what: None):
     NothingCompared
         No engine could run a step to its end.
     """
-    work = run.prepare(options)
-    total = run.step_count(work, "isolated") * len(work.engines) * (repeat + 1)
+    work = prepare(options)
+    total = step_count(work, "isolated") * len(work.engines) * (repeat + 1)
     samples, copies = {}, {}
     watch = machine.Watch(work.threads)
     broken = {}

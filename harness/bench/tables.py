@@ -12,7 +12,7 @@ from .. import files, machine
 from ..engines import peaks
 from ..errors import BadInput
 from ..judging.row import ratio, ratio_name
-from . import measure as bench
+from .measure import PASSES, refusals
 from .work import Work, count
 
 MODEL = "model, not a measurement"
@@ -34,7 +34,7 @@ def seconds_table(found):
            "median milliseconds (quartile distance)")  # fmt: skip
     if found.note:
         yield f"note: {found.note}"
-    for text in bench.refusals(found.broken):
+    for text in refusals(found.broken):
         yield f"not timed: {text}"
     if len(names) == 2:
         yield f"{ratio_name(names)}: time of the first over that of the second; - where one is"
@@ -43,7 +43,7 @@ def seconds_table(found):
     head = " ".join(f"{name:>{wide[name]}}" for name in names)
     yield f"{'layer':{wide['']}} {'pass':8} {head} {ratio_name(names)}".rstrip()
     rows = [(*key, [found.timings.get((*key, name)) for name in names]) for key in found.steps()]
-    rows += [("total", step, [found.total(name, step) for name in names]) for step in (*bench.PASSES, "all")]
+    rows += [("total", step, [found.total(name, step) for name in names]) for step in (*PASSES, "all")]
     if found.copies:
         rows.append(("host-device", "copies", [found.copies.get(name) for name in names]))
     for layer, step, timings in rows:
@@ -69,7 +69,7 @@ def work_table(found):
     yield f"{'layer':{wide['']}} {'pass':8} {'GFLOP':>6} {'MiB':>6} {units} {'ms':>7}"
     for layer, step, work in counted(found):
         yield _work_line(layer, step, work, [_seconds(found, layer, step, name) for name in names], found, wide)
-    for step in (*bench.PASSES, "all"):
+    for step in (*PASSES, "all"):
         seconds = [found.total(name, step).seconds for name in names]
         yield _work_line("total", step, total_work(found, step), seconds, found, wide)
     yield f"2012: {MODEL}: work / peak of a {peaks.GTX_580}"
@@ -126,7 +126,7 @@ def _json(found):
         "options": asdict(found.options),
         "repeat": found.repeat,
         "note": found.note,
-        "not_timed": bench.refusals(found.broken),
+        "not_timed": refusals(found.broken),
         "environment": machine.environment(threads),
         "layers": plain(found),
         "copy_seconds": {name: copies.seconds for name, copies in found.copies.items()},

@@ -77,10 +77,11 @@ def moved(graph, layer, step, batch):
     noise = layer.outputs if layer.type == "hs" else 0  # the mask
     if step == "forward":
         return FLOAT * (batch * (rows + noise + layer.outputs) + parameter_size(layer))
-    reads = facts(layer).backward_reads(layer)
+    reads, neuron = facts(layer).backward_reads, layer["neuron"] if layer.type == "neuron" else {}
     wanted = [layer["numInputs"][i] for i in graph.wanted_inputs(layer)]
     values = layer.outputs + noise + sum(wanted)
-    values += rows * ("inputs" in reads) + layer.outputs * ("acts" in reads)
+    values += rows if "inputs" in reads or neuron.get("usesInputs") else 0
+    values += layer.outputs if "acts" in reads or neuron.get("usesActs") else 0
     learned = parameter_size(layer) if trainable(graph, layer) else 0
     return FLOAT * (batch * values + (parameter_size(layer) if wanted else 0) + learned)
 

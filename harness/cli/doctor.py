@@ -4,7 +4,7 @@ import re
 from itertools import takewhile
 
 from .. import engines, machine
-from ..network import load as networks
+from ..network.load import SHIPPED, load, shipped
 from ..quirks import LEDGER
 from ..values.inputs import KINDS
 from ..values.photographs import PHOTOGRAPHS
@@ -12,9 +12,9 @@ from ..values.photographs import PHOTOGRAPHS
 
 def listing():
     """Lines about networks, engines and inputs."""
-    yield f"networks    NAME.cfg and NAME-params.cfg in {networks.SHIPPED}"
-    for name in networks.shipped():
-        spec = networks.load(name).spec
+    yield f"networks    NAME.cfg and NAME-params.cfg in {SHIPPED}"
+    for name in shipped():
+        spec = load(name).spec
         yield f"  {name:<10}{len(spec.layers):>4} layers {spec.parameter_count:>12,} parameters   {_comment(name)}"
     yield "engines"
     for name in engines.registered():
@@ -52,6 +52,6 @@ def _also_missing(name, reason):
 
 def _comment(name):
     """The first words of the comment that a shipped network starts with."""
-    lines = (networks.SHIPPED / f"{name}.cfg").read_text(encoding="utf-8").splitlines()
+    lines = (SHIPPED / f"{name}.cfg").read_text(encoding="utf-8").splitlines()
     comment = " ".join(line.lstrip("#; ") for line in takewhile(lambda line: line[:1] in ("#", ";"), lines))
     return re.split(r"[.:](?:\s|$)", comment)[0]

@@ -6,14 +6,13 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .. import comparison as api
-from ..bench import measure as bench
-from ..bench import tables as bench_table
+from ..bench import measure, tables
+from ..comparison import execute
 from ..errors import BadInput
 from ..judging.finding import exit_code
 from ..judging.row import decisive, total_seconds
-from ..reporting import lines as display
-from ..running import prepare as run
+from ..reporting import lines
+from ..running.prepare import step_count
 
 
 class Terminal(Console):
@@ -56,13 +55,13 @@ class Printer:
     def __init__(self, console, mode):
         self.console, self.mode, self.lost = console, mode, None
         self.progress, self._step = None, None
-        self._done, self._told = set(), display.Told()
+        self._done, self._told = set(), lines.Told()
 
     def started(self, work):
         """Headline and column names."""
         names = [engine.name for engine in work.engines]
         width = self.console.width if self.console.is_terminal else None
-        self._lines = display.Lines(work.network.layers, names, self.mode, width)
+        self._lines = lines.Lines(work.network.layers, names, self.mode, width)
         count = work.network.spec.parameter_count
         self.print(
             f"{work.network.name}: {len(work.network.layers)} layers, {count:,} parameters, {work.batch} cases "
@@ -70,19 +69,19 @@ class Printer:
         )
         for warning in work.network.spec.warnings:
             self.print(f"note: {warning}")
-        self.print(display.LEGEND)
+        self.print(lines.LEGEND)
         self.print(self._lines.reading())
         self.print(self._lines.header(), "bold")
         if self.console.is_terminal:
-            self.progress, self._task = bar(self.console, run.step_count(work, self.mode))
+            self.progress, self._task = bar(self.console, step_count(work, self.mode))
 
     def row(self, row):
         """One line, and more where something is wrong."""
         step = (row.mode, row.layer, row.step)
         if step[0] == "propagated" and (self._step or step)[0] == "isolated":
             self.print("each engine now feeds itself", "bold")
-        mark = display.mark(row)
-        self.print(self._lines.row(row, step != self._step), display.COLOURS[mark])
+        mark = lines.mark(row)
+        self.print(self._lines.row(row, step != self._step), lines.COLOURS[mark])
         for text in self._told.news(row):
             self.print(text)
         self._step = step
@@ -110,7 +109,7 @@ def run_bench(options, repeat, out):
     Returns the exit code: 0; 1 if an engine failed; 3 if one could not run a step.
     """
     if out is not None:
-        bench_table.check_file(out)
+        tables.check_file(out)
     console, progress = Terminal(), None
     say(console, f"{options.net}: of each engine one step to warm up and {repeat} that are timed, in turn")
     if console.is_terminal:
@@ -121,21 +120,21 @@ def run_bench(options, repeat, out):
             progress.update(task, total=total, advance=1, description=what)
 
     try:
-        found = bench.measure(options, repeat, done)
+        found = measure.measure(options, repeat, done)
     finally:
         if progress is not None:
             progress.stop()
-    for line in bench_table.lines(found):
+    for line in tables.lines(found):
         say(console, line)
     if out is not None:
-        bench_table.write(out, found)
+        tables.write(out, found)
         say(console, f"stored in {out}")
     return exit_code(found.broken.values()) if found.broken else 0
 
 
 def say(console, text, style=None):
     """Print one line, uncut; control characters as escapes."""
-    console.print(display.printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print(lines.printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def run_compare(options, out, keep):
@@ -143,7 +142,7 @@ def run_compare(options, out, keep):
     console = Terminal()
     printer = Printer(console if console.width > 0 else Terminal(width=80), options.mode)  # COLUMNS=0
     try:
-        found = api.execute(options, out, keep, printer.started, printer.row)
+        found = execute(options, out, keep, printer.started, printer.row)
     finally:
         printer.stop()
     if found.status == "interrupted":
@@ -158,7 +157,7 @@ def run_compare(options, out, keep):
     if found.earlier:
         printer.print(f"the earlier record of that name is now {out.with_name(found.earlier.name)}")
     printer.print(f"record {out}, report {found.report}")
-    printer.print(found.sentence, display.SENTENCE_COLOURS[exit_code(result for _, result in decisive(found.table))])
+    printer.print(found.sentence, lines.SENTENCE_COLOURS[exit_code(result for _, result in decisive(found.table))])
     if isinstance(printer.lost, BrokenPipeError):
         raise printer.lost
     if printer.lost is not None:

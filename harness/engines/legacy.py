@@ -154,7 +154,7 @@ def _translated(call, *args, **kwargs):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EntryResult:
     """What a call of an entry point gave: outputs and launches (kernel, grid, block), or why it was refused.
 
     ``records`` are the whole launch records.
@@ -203,9 +203,9 @@ class EntryPoints:
             with use_isa(self.isa), launch_log() as log:
                 outputs = getattr(cudaconv, entry)(**arguments, device=self.device)
         except Refused as error:
-            return Outcome(refusal=one_line(error))
+            return EntryResult(refusal=one_line(error))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        return Outcome(outputs, [(r["kernel"], r["grid"], r["block"]) for r in log], records=log)
+        return EntryResult(outputs, [(r["kernel"], r["grid"], r["block"]) for r in log], records=log)
 
 
 def kernel_sources():

@@ -119,12 +119,12 @@ class Engine(Protocol):
     ----------
     name : str
         As in ``--engines``.
-    heedless : tuple of str
+    ignored_quirks : tuple of str
         Switches of the quirk ledger that change values of layers which this engine does not look at.
     """
 
     name: str
-    heedless: tuple[str, ...] = ()
+    ignored_quirks: tuple[str, ...] = ()
 
     @abstractmethod
     def probe(self) -> tuple[bool, str]:

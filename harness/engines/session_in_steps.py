@@ -14,7 +14,7 @@ class StepSession(Session):
 
     Parameters
     ----------
-    network : networks.Network
+    network : load.Network
 
     Notes
     -----

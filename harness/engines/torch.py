@@ -19,7 +19,7 @@ class Torch(Engine):
     """The engine ``torch``: contiguous NCHW tensors."""
 
     name = "torch"
-    heedless = ("gradient-ascent", "wball-times-size", "wcnorm-over-count")  # it looks at none of their values
+    ignored_quirks = ("gradient-ascent", "wball-times-size", "wcnorm-over-count")  # values it never reads
     device = "cpu"
     channels_last = False
 
@@ -102,7 +102,7 @@ class TorchSession(Session):
 
     Parameters
     ----------
-    network : networks.Network
+    network : load.Network
     memory_format : torch.memory_format
     device : str
         ``cpu`` or ``cuda``; on a card the seconds are those between two events of its stream, and copies from the
@@ -141,7 +141,7 @@ class TorchSession(Session):
         return matrix(held[layer] if i is None else held[layer][i])
 
     def forward(self, layer, inputs=None, mask=None):
-        """One layer forward; see `base.Session`."""
+        """One layer forward; see `protocol.Session`."""
         spec, own = self.graph.layers[layer], self.layers[layer]
         self._acts_grad.pop(layer, None)
         self._copies.pop((layer, "forward"), None)
@@ -169,7 +169,7 @@ class TorchSession(Session):
         return tensor
 
     def backward(self, layer, acts_grad=None, progress=0.0):
-        """One layer backward; see `base.Session`."""
+        """One layer backward; see `protocol.Session`."""
         spec, own = self.graph.layers[layer], self.layers[layer]
         wanted = self.graph.wanted_inputs(spec)
         grad = self._acts_grad.get(layer) if acts_grad is None else own.native_grad(acts_grad)

@@ -109,7 +109,7 @@ class Row:
         return "inherited" if "inherited" in self.origin.values() and worst not in FAILS else worst
 
     def place(self, worst):
-        """Where a `verdicts.Worst` is: dict of str to int, such as channel, y, x and image; {} of None."""
+        """Where a `finding.Worst` is: dict of str to int, such as channel, y, x and image; {} of None."""
         if worst is None:
             return {}
         axes = self.axes or dict(zip(("row", "column"), self.shape, strict=False))
@@ -162,7 +162,7 @@ class Row:
 
 
 def decisive(rows):
-    """(name, Finding) of every finding that decides about the run, as `verdicts.summarise` takes them."""
+    """(name, Finding) of every finding that decides about the run, as `finding.summarise` takes them."""
     return [(row.name(engine), found) for row in rows for engine, found in row.counted().items()]
 
 

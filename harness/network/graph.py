@@ -46,7 +46,7 @@ class Graph:
                 self.produces.add(layer.name)
         for layer in layers:
             (reader, i), *others = self.consumers[layer.name] or [(None, None)]
-            if i == 1 and not others and self.layers[reader].type in facts(layer).fuses_with(layer):
+            if i == 1 and not others and self.layers[reader].type in facts(layer).fuses_with:
                 self.fused[layer.name] = reader
 
     def backward_order(self):

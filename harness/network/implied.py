@@ -35,8 +35,8 @@ def flat_tree(classes, root=None):
     return (*[()] * classes, tuple(range(classes))), root
 
 
-def of_file(sections):
-    """The data set that a definition file needs where it says too little itself.
+def implied_by(sections):
+    """Guess the data set, dimensions and class tree, that a definition file does not state.
 
     Label matrices that a cost compares unit by unit get as many rows as the layer below that cost has outputs; a
     treefc layer without a tree gets a flat one over `CLASSES`.
@@ -49,7 +49,11 @@ def of_file(sections):
     dims = {}
     for section in sections.values():
         inputs = _inputs(section)
-        labels = sections.get(inputs[0], {}) if facts(section).labels_per_class and len(inputs) == 2 else {}
+        labels = (
+            sections.get(inputs[0], {})
+            if facts({"type": section.get("type")}).labels_per_class and len(inputs) == 2
+            else {}
+        )
         if labels.get("type") == "data" and "dims" not in labels:
             row, outputs = _number(labels.get("dataidx", "")), _outputs(sections, inputs[1])
             if outputs and row is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import BadInput, meant
 from ..reference import facts
-from . import implied as dataset
+from . import implied
 from .graph import Graph
 
 RULES = ("strict-2012", "salvage", "sched")
@@ -142,7 +142,7 @@ def load(net, params=None, data=None, rules=(), forward_only=False):
     params : str, optional
         The layer-parameter file. By default the file ``X-params.cfg`` beside ``X.cfg``, where there is one.
     data : DataSet, optional
-        What the data provider would say; by default what can be told from the file, `dataset.of_file`.
+        What the data provider would say; by default what can be told from the file, `implied.implied_by`.
     rules : sequence of str
         Of `RULES`.
     forward_only : bool
@@ -172,8 +172,8 @@ def load(net, params=None, data=None, rules=(), forward_only=False):
         params_file = Path(params)
         if not params_file.is_file():
             raise BadInput(f"there is no layer-parameter file {params!r}", hint="--params takes the path of a file")
-    facts = data or dataset.of_file(config.read_sections(definition, "salvage" in rules))
-    told = {"data_dims": facts.dims, "num_classes": facts.classes, "tree": facts.tree and config.Tree(*facts.tree)}
+    known = data or implied.implied_by(config.read_sections(definition, "salvage" in rules))
+    told = {"data_dims": known.dims, "num_classes": known.classes, "tree": known.tree and config.Tree(*known.tree)}
     switched = {rule.replace("-", "_"): True for rule in rules}
     spec = config.load_network(definition, params_file, **told, **switched, forward_only=forward_only)
     return Network(definition.stem, definition, params_file, spec)

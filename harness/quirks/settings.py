@@ -10,10 +10,10 @@ POSITIONS = {"on": True, "off": False}
 def switches(engine):
     """The switches of an engine and where they stand unless told otherwise: dict of name to bool.
 
-    Those that work on values every engine has, unless it says that it does not heed them (``heedless``). The others
-    are those that it lists itself (``quirks()``).
+    Every engine has the switches that work on values, unless it says that it never reads the values
+    (``ignored_quirks``). An engine lists its other switches itself (``quirks()``).
     """
-    given = {name: True for name, quirk in LEDGER.items() if quirk.values and name not in engine.heedless}
+    given = {name: True for name, quirk in LEDGER.items() if quirk.values and name not in engine.ignored_quirks}
     return {**given, **engine.quirks()}
 
 
@@ -65,7 +65,7 @@ def open_session(engine, network, threads, settings):
     Parameters
     ----------
     engine : Engine
-    network : networks.Network
+    network : load.Network
     threads : int
     settings : dict of str to bool
 

@@ -72,6 +72,7 @@ _LAYERS = {
 }
 
 _POOLS = {"max": pool.MaxPool, "maxabs": pool.MaxAbsPool, "avg": pool.AveragePool, "rand": pool.RandomPool}
+_NEURONS = {"logistic": neurons.LogisticNeuron, "nrelu": neurons.NoisyNeuron}
 
 
 class UnsupportedLayer(NotImplementedError):
@@ -93,8 +94,8 @@ def op(spec):
         If there is no formula for this type of layer, pool or neuron.
     """
     layer = facts(spec)
-    if layer is Layer or (layer is neurons.Neuron and spec["neuron"]["type"] not in neurons.TYPES):
-        kind = spec["neuron"]["type"] if layer is neurons.Neuron else spec.get("pool", "")
+    if layer is Layer or (spec["type"] == "neuron" and spec["neuron"]["type"] not in neurons.TYPES):
+        kind = spec["neuron"]["type"] if spec["type"] == "neuron" else spec.get("pool", "")
         raise UnsupportedLayer(f"the reference has no formula for {spec['type']} {kind}".rstrip())
     return layer(spec)
 
@@ -108,7 +109,9 @@ def facts(spec):
         With the key ``type``, of a pool ``pool``. Random pooling is plain max pooling where ``doMax`` says so.
     """
     kind = spec.get("type") if isinstance(spec, dict) else spec.type
+    if kind == "neuron":
+        return _NEURONS.get(spec.get("neuron", {}).get("type"), neurons.Neuron)
     if kind != "pool":
         return _LAYERS.get(kind, Layer)
-    draws = spec.get("pool") == "rand" and not spec.get("doMax")
-    return _POOLS.get("max" if spec.get("pool") == "rand" and not draws else spec.get("pool"), Layer)
+    is_max = spec.get("pool") == "rand" and spec.get("doMax")
+    return _POOLS.get("max" if is_max else spec.get("pool"), Layer)

@@ -50,10 +50,7 @@ class EltSum(Layer):
 class EltMax(Layer):
     """An `eltmax` layer; every input that equals the maximum gets the full gradient."""
 
-    @staticmethod
-    def backward_reads(spec):
-        """Equality with the maximum decides."""
-        return ("inputs", "acts")
+    backward_reads = ("inputs", "acts")
 
     def __init__(self, spec):
         pass

@@ -35,10 +35,7 @@ class Conv(Layer):
     gradient_check = (0.02, 0.05)
     update = staticmethod(solver.update)
 
-    @staticmethod
-    def backward_reads(spec):
-        """The weight gradient reads the inputs."""
-        return ("inputs",)
+    backward_reads = ("inputs",)
 
     def __init__(self, spec):
         self.filters, self.side = spec["filters"], spec["modulesX"]

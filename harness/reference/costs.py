@@ -30,20 +30,14 @@ _LOG_OF_ZERO = -50.0
 class Softmax(Layer):
     """A `softmax` layer, (classes, N)."""
 
-    @staticmethod
-    def fuses_with(spec):
-        """Costs of its probabilities."""
-        return ("cost.logreg", "cost.crossent")
+    fuses_with = ("cost.logreg", "cost.crossent")
 
     @staticmethod
     def operations(spec, forward):
         """Maximum, difference, exponential and quotient."""
         return 4
 
-    @staticmethod
-    def backward_reads(spec):
-        """The gradient is of the probabilities."""
-        return ("acts",)
+    backward_reads = ("acts",)
 
     def __init__(self, spec):
         self.classes = spec["outputs"]

@@ -17,10 +17,7 @@ class FullyConnected(Layer):
     accumulate = staticmethod(solver.accumulate)
     update = staticmethod(solver.update)
 
-    @staticmethod
-    def backward_reads(spec):
-        """The weight gradient reads the inputs."""
-        return ("inputs",)
+    backward_reads = ("inputs",)
 
     def __init__(self, spec):
         self.num_inputs, self.outputs = spec["numInputs"], spec["outputs"]

@@ -19,44 +19,13 @@ from .layer import Layer, normals
 class Neuron(Layer):
     """A `neuron` layer.  `nrelu` takes the recorded normals as `mask`."""
 
-    @staticmethod
-    def fuses_with(spec):
-        """A logistic neuron with the cost of its probabilities."""
-        return ("cost.crossent2",) if spec["neuron"]["type"] == "logistic" else ()
-
-    @staticmethod
-    def noise(spec, pass_type):
-        """The normals of nrelu."""
-        return normals if spec["neuron"]["type"] == "nrelu" else None
-
-    @staticmethod
-    def approximates(spec):
-        """The gradient of nrelu leaves out that the noise grows with the input."""
-        if spec["neuron"]["type"] == "nrelu":
-            return "the noise counts as a constant, though it grows with the input (network-and-solver 6.5 and 10)"
-        return None
-
-    @staticmethod
-    def backward_reads(spec):
-        """What the derivative is written in."""
-        return tuple(what for what, key in (("inputs", "usesInputs"), ("acts", "usesActs")) if spec["neuron"].get(key))
+    noisy = False
 
     def __init__(self, spec):
         neuron = spec["neuron"]
         # An engine holds its parameters in float32, and compares with them (brelu).
         self.params = {name: np.float64(np.float32(value)) for name, value in neuron["params"].items()}
         self.function, self.gradient = TYPES[neuron["type"]]
-        self.noisy = neuron["type"] == "nrelu"
-
-    def stand_in(self, inputs, mask):
-        """Outputs of nrelu, relu(relu(x) + n), with the noise n of these inputs, as a function of inputs."""
-        noise = np.maximum(inputs[0], 0) * mask
-
-        def outputs(inputs):
-            y = np.maximum(inputs[0], 0)
-            return Bounded(np.maximum(y + noise, 0), y + np.abs(noise), 2)
-
-        return outputs
 
     def forward(self, inputs, params=None, *, pass_type="train", mask=None):
         """Outputs like the input."""
@@ -73,6 +42,34 @@ class Neuron(Layer):
 
     def _operands(self, x, mask):
         return (x, mask) if self.noisy else (x,)
+
+
+class LogisticNeuron(Neuron):
+    """A `neuron` layer of type logistic, whose outputs a cost can take for probabilities."""
+
+    fuses_with = ("cost.crossent2",)
+
+
+class NoisyNeuron(Neuron):
+    """A `neuron` layer of type nrelu; `mask` holds the normals."""
+
+    noisy = True
+    approximates = "the noise counts as a constant, though it grows with the input (network-and-solver 6.5 and 10)"
+
+    @staticmethod
+    def noise(spec, pass_type):
+        """A normal for each output."""
+        return normals
+
+    def stand_in(self, inputs, mask):
+        """Outputs of nrelu, relu(relu(x) + n), with the noise n of these inputs, as a function of inputs."""
+        noise = np.maximum(inputs[0], 0) * mask
+
+        def outputs(inputs):
+            y = np.maximum(inputs[0], 0)
+            return Bounded(np.maximum(y + noise, 0), y + np.abs(noise), 2)
+
+        return outputs
 
 
 # Copies and selections.

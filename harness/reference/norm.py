@@ -38,10 +38,7 @@ class ResponseNorm(Layer):
         terms = spec["size"] if spec["type"] == "cmrnorm" else spec["size"] ** 2
         return 2 * terms + 4 if forward else terms + 8
 
-    @staticmethod
-    def backward_reads(spec):
-        """The gradient has D of the inputs, and Y."""
-        return ("inputs", "acts")
+    backward_reads = ("inputs", "acts")
 
     def __init__(self, spec):
         self.channels, self.size = spec["channels"], spec["size"]

@@ -49,10 +49,7 @@ class MaxPool(_Pool):
     exact = ("acts", "inputs_grad")
     fill, pick = _EMPTY_MAXIMUM, staticmethod(np.fmax)
 
-    @staticmethod
-    def backward_reads(spec):
-        """Equality with the maximum decides."""
-        return ("inputs", "acts")
+    backward_reads = ("inputs", "acts")
 
     def forward(self, inputs, params=None, *, pass_type="train", mask=None):
         """Outputs (channels * outputs * outputs, N)."""
@@ -99,10 +96,7 @@ class RandomPool(_Pool):
         """A number for each output."""
         return uniforms
 
-    @staticmethod
-    def backward_reads(spec):
-        """Equality with the output decides."""
-        return ("inputs", "acts")
+    backward_reads = ("inputs", "acts")
 
     def forward(self, inputs, params=None, *, pass_type="train", mask=None):
         """Outputs (channels * outputs * outputs, N)."""

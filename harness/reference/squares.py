@@ -84,10 +84,7 @@ class FlickrCost(Cost):
 class TicaCost(Cost):
     """A `cost.tica` layer on images (channels * pixels, N)."""
 
-    @staticmethod
-    def approximates(spec):
-        """The objective in place of the number that is reported."""
-        return "that of the sum of √E, while the sum of 1/(0.001 + √E) is reported (network-and-solver 7.7 and 10)"
+    approximates = "that of the sum of √E, while the sum of 1/(0.001 + √E) is reported (network-and-solver 7.7 and 10)"
 
     def __init__(self, spec):
         self.coeff, self.channels, self.size = spec["coeff"], spec["channels"], spec["sizeX"]

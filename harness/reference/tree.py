@@ -28,10 +28,7 @@ class TreeFullyConnected(Layer):
 
     gradient_check = (0.001, 0.01)
 
-    @staticmethod
-    def backward_reads(spec):
-        """The weight gradient reads the inputs."""
-        return ("inputs",)
+    backward_reads = ("inputs",)
 
     def __init__(self, spec):
         self.under = _classes_under_nodes(spec["tree"], spec["outputs"])

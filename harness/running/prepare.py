@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 from .. import engines, machine
 from ..errors import BadInput, TooLarge
 from ..judging.finding import UNDECIDED
-from ..network import load as networks
+from ..network.load import RULES, load, noted, parameter_shapes
 from ..quirks import find
 from ..quirks.settings import parse, quirk_of
 from ..quirks.values import touched
@@ -102,9 +102,9 @@ class Options:
         unknown = [name for name in self.passes if name not in PASSES]
         if unknown or not self.passes:
             raise BadInput(f"there is no pass {', '.join(unknown)!r}", hint=f"passes: {', '.join(PASSES)}")
-        wrong = [rule for rule in self.rules if rule not in networks.RULES]
+        wrong = [rule for rule in self.rules if rule not in RULES]
         if wrong:
-            raise BadInput(f"there is no reading rule {', '.join(wrong)!r}", hint=f"rules: {', '.join(networks.RULES)}")
+            raise BadInput(f"there is no reading rule {', '.join(wrong)!r}", hint=f"rules: {', '.join(RULES)}")
         wrong = [status for status in self.allow if status not in UNDECIDED]
         if wrong:
             raise BadInput(f"{', '.join(wrong)!r} cannot be allowed", hint=f"--allow takes {', '.join(UNDECIDED)}")
@@ -145,7 +145,7 @@ def prepare(options):
         What is wrong, with a hint. Nothing was written, and no large memory taken.
     """
     forward_only = options.passes == ("forward",)
-    network = networks.load(options.net, options.params, rules=options.rules, forward_only=forward_only)
+    network = load(options.net, options.params, rules=options.rules, forward_only=forward_only)
     if options.weights is None:
         parameters.require_none_from_checkpoint(network)
     return workload(network, options)
@@ -172,12 +172,12 @@ def workload(network, options):
     network = replace(network, **point, minibatch=minibatch.batch)
     if options.batch not in (minibatch.batch, Options.batch):
         note = f"{options.input} holds {minibatch.batch} cases: those are used, and --batch {options.batch} is not"
-        network = networks.noted(network, note)
+        network = noted(network, note)
     for text in options.quirks:
         if not touched(network, quirk_of(text)):
-            network = networks.noted(network, f"--quirk {text} touches no layer of {network.name}")
+            network = noted(network, f"--quirk {text} touches no layer of {network.name}")
     if minibatch.note:
-        network = networks.noted(network, minibatch.note)
+        network = noted(network, minibatch.note)
     more = {"settings": settings, "explains": True, "pass_type": options.pass_type}
     if options.input != "exact":
         return Workload(network, chosen, minibatch, values, tape, options.passes, threads, **more)
@@ -227,7 +227,7 @@ def _evaluated(network, batch):
         for layer in network.layers
         if layer.type != "data"
     ]
-    matrices = [16 * prod(shape) for layer in network.layers for shape in networks.parameter_shapes(layer).values()]
+    matrices = [16 * prod(shape) for layer in network.layers for shape in parameter_shapes(layer).values()]
     return max(min(batch * max(images), max(CHUNK_BYTES, *images)), *matrices, 0)
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput
-from ..network import cost_inputs as labels
-from . import exact
-from . import photographs as photos
+from ..network import cost_inputs
+from . import exact, photographs
 from .archive import Archive
 from .noise import generator
 
@@ -67,10 +66,11 @@ def make(network, kind, batch, seed):
     if kind not in KINDS:
         return _from_file(network, Path(kind))
     graph = network.graph
-    of_costs = labels.kinds(graph)
+    of_costs = cost_inputs.kinds(graph)
     images = [layer for layer in network.layers if layer.type == "data" and layer.name not in of_costs]
     data = {
-        name: labels.draw(graph, name, what, batch, generator(seed, "data", name)) for name, what in of_costs.items()
+        name: cost_inputs.draw(graph, name, what, batch, generator(seed, "data", name))
+        for name, what in of_costs.items()
     }
     if kind == "photos":
         return _photographs(network, images, data, batch, seed)
@@ -96,16 +96,16 @@ def _photographs(network, images, data, batch, seed):
     shown, names = None, []
     for layer in images:
         size = sizes[layer.name]
-        data[layer.name], label, pictures = photos.crops(
-            size, batch, network.classes() or len(photos.PHOTOGRAPHS), seed
+        data[layer.name], label, pictures = photographs.crops(
+            size, batch, network.classes() or len(photographs.PHOTOGRAPHS), seed
         )
         if layer.name in grey:
-            data[layer.name], pictures = photos.grey(data[layer.name], pictures)
+            data[layer.name], pictures = photographs.grey(data[layer.name], pictures)
         if shown is None:
-            shown, names = pictures, [list(photos.PHOTOGRAPHS)[int(k)] for k in label[0]]
-    for name, kind in labels.kinds(network.graph).items():
+            shown, names = pictures, [list(photographs.PHOTOGRAPHS)[int(k)] for k in label[0]]
+    for name, kind in cost_inputs.kinds(network.graph).items():
         if kind == "classes":
-            count = min(labels.classes(network.graph, name), len(photos.PHOTOGRAPHS))
+            count = min(cost_inputs.classes(network.graph, name), len(photographs.PHOTOGRAPHS))
             data[name] = (np.arange(batch) % count)[None].astype(np.float32)
     note = f"{', '.join(grey)}: photographs were made grey, since the layer has one value a pixel" if grey else ""
     return Inputs(data, "photos", shown, names, note)
@@ -121,7 +121,9 @@ def _of_file(network, path):
     archive = Archive(path, f"--input takes {', '.join(KINDS)} or an npz file with one array per data layer")
     layers = [layer.name for layer in network.layers if layer.type == "data"]
     _same_names(path, archive.headers, layers)
-    deciding = next(iter([*labels.kinds(network.graph), *layers]))  # labels are seldom mistaken for their transpose
+    deciding = next(
+        iter([*cost_inputs.kinds(network.graph), *layers])
+    )  # labels are seldom mistaken for their transpose
     return archive, (archive.headers[deciding].shape or (0,))[-1]
 
 
@@ -129,8 +131,8 @@ def _from_file(network, path):
     archive, batch = _of_file(network, path)
     shapes = {layer.name: (layer.outputs, batch) for layer in network.layers if layer.type == "data"}
     data = load(archive, shapes, "rows are values, columns are cases")
-    for name, kind in labels.kinds(network.graph).items():
-        hint = labels.complaint(network.graph, name, kind, data[name])
+    for name, kind in cost_inputs.kinds(network.graph).items():
+        hint = cost_inputs.complaint(network.graph, name, kind, data[name])
         if hint:
             what = "class label" if kind == "classes" else kind.removesuffix("s")
             raise BadInput(f"{path}: array {name} has a value that is no {what}", hint=hint)

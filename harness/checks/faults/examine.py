@@ -14,7 +14,7 @@ CASES = {"random": 6, "exact": 8}
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FaultResult:
     """What came of one fault in one engine.
 
     Attributes
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def examine(fault, engine, seed):
-    """The Outcome of a fault put into an engine.
+    """The FaultResult of a fault put into an engine.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ def examine(fault, engine, seed):
     try:
         results = judged(work, Mutant(engine, fault.mutation))
     except Unsupported as error:
-        return Outcome(fault, engine.name, reason=f"refused: {error}")
+        return FaultResult(fault, engine.name, reason=f"refused: {error}")
     refused = [finding.reason for finding in results.values() if finding.status == "unsupported"]
     if refused:
-        return Outcome(fault, engine.name, reason=f"refused: {refused[0]}")
+        return FaultResult(fault, engine.name, reason=f"refused: {refused[0]}")
     failures = {place: finding for place, finding in results.items() if finding.fails}
-    return Outcome(fault, engine.name, failures)
+    return FaultResult(fault, engine.name, failures)
 
 
 @cache
@@ -87,7 +87,7 @@ def workload(text, **options):
     ----------
     text : str
     **options
-        See `run.Options`.
+        See `prepare.Options`.
     """
     with TemporaryDirectory() as folder:
         path = write(text, Path(folder), "scene")

@@ -3,7 +3,7 @@
 from collections import Counter
 from importlib.util import find_spec
 
-from ... import comparison as api
+from ...comparison import execute
 from ...judging.finding import summarise
 from ...judging.row import decisive
 from ...running.prepare import Options
@@ -48,7 +48,7 @@ def compare_net(job, found, net, batch, kind):
         job.check_time()
 
     options = Options(net, engines=engines, input=kind, batch=batch, threads=job.threads)
-    api.execute(options, on_row=on_row)
+    execute(options, on_row=on_row)
     if not rows:
         job.problems.append(f"{net}: nothing was compared")
     job.problems.extend(f"{net}: {name} is {finding.status}" for name, finding in decisive(rows) if not finding.agrees)

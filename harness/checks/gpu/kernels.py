@@ -1,9 +1,8 @@
 """The part ``kernels``: everything that the other parts launch is compiled, many compilers side by side."""
 
-from ...bench import measure as bench
+from ...bench.measure import training_step
 from ...errors import Unsupported
-from ...running import prepare as run
-from ...running.prepare import Options
+from ...running.prepare import Options, prepare
 from ..golden import files
 
 BATCH_OF_INSTANCES = 192  # compiled in one go, between two looks at the clock
@@ -35,11 +34,11 @@ def records(job):
 
 def launches_of_a_step(net, batch, threads):
     """The launch records of one training step on the CPU."""
-    work = run.prepare(Options(net, engines=("legacy-cpu",), input="random", batch=batch, threads=threads))
+    work = prepare(Options(net, engines=("legacy-cpu",), input="random", batch=batch, threads=threads))
     (session,) = work.open_sessions().values()
     session.record_launches()
     try:
-        for _ in bench.training_step(work, session):
+        for _ in training_step(work, session):
             pass
     except Unsupported:  # what it launched before is what it launches
         pass

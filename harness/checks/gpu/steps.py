@@ -2,9 +2,8 @@
 
 from hashlib import sha256
 
-from ...bench import measure as bench
-from ...running import prepare as run
-from ...running.prepare import Options
+from ...bench.measure import training_step
+from ...running.prepare import Options, prepare
 from ...values import parameters
 
 NET, BATCH = "cifar", 32
@@ -13,7 +12,7 @@ NET, BATCH = "cifar", 32
 def steps(job):
     """Repeat a training step from the same parameters; compare digests and memory."""
     options = Options(NET, engines=(job.target.engine,), input="random", batch=BATCH, threads=job.threads)
-    work = run.prepare(options)
+    work = prepare(options)
     (session,) = work.open_sessions().values()
     device = job.target.machine
     digests, memory = set(), []
@@ -43,7 +42,7 @@ def repeated_step(work, session):
     """One training step from the parameters of the start; a digest of the cost and of all parameters after it."""
     for layer, tensor, array in parameters.owned(work.network, work.values):
         session.write(layer, tensor, array)
-    for _ in bench.training_step(work, session):
+    for _ in training_step(work, session):
         pass
     digest = sha256()
     for layer, tensor, _ in parameters.owned(work.network, work.values):

@@ -1,8 +1,8 @@
 """The part ``bench``: seconds per layer and pass, with the work, the share of the peak, the model, and 2012."""
 
 from ... import engines
-from ...bench import measure as bench
-from ...bench import tables as bench_table
+from ...bench import tables
+from ...bench.measure import PASSES, measure, refusals
 from ...engines import peaks
 from ...running.prepare import Options
 
@@ -15,22 +15,22 @@ def timing(job):
     job.check_time()
     net = job.settings.bench
     options = Options(net, engines=names, input="random", batch=job.settings.batches[net], threads=job.threads)
-    found = bench.measure(options, job.settings.repeat)
-    job.problems.extend(f"not timed: {text}" for text in bench.refusals(found.broken))
+    found = measure(options, job.settings.repeat)
+    job.problems.extend(f"not timed: {text}" for text in refusals(found.broken))
     names = found.options.engines
     job.numbers |= {
         "network": net, "batch": options.batch, "repeat": found.repeat, "engines": names,
-        "layers": bench_table.plain(found),
-        "total_seconds": {name: {step: found.total(name, step).seconds for step in (*bench.PASSES, "all")}
+        "layers": tables.plain(found),
+        "total_seconds": {name: {step: found.total(name, step).seconds for step in (*PASSES, "all")}
                           for name in names},
         "copy_seconds": {name: copies.seconds for name, copies in found.copies.items()},
         "images_per_second": {name: found.images_per_second(name) for name in names},
         "images_per_second_2012_two_gtx_580_derived": peaks.images_per_second_of_2012(),
-        "images_per_second_model_one_gtx_580_at_most": options.batch / bench_table.model_seconds(found),
+        "images_per_second_model_one_gtx_580_at_most": options.batch / tables.model_seconds(found),
         "peaks": {name: {"flops": peak.flops, "bytes_per_second": peak.bandwidth}
                   for name, peak in found.peaks.items()},
-        "table": [*bench_table.seconds_table(found), *bench_table.work_table(found),
-                  *bench_table.comparison_with_2012(found)],
+        "table": [*tables.seconds_table(found), *tables.work_table(found),
+                  *tables.comparison_with_2012(found)],
     }  # fmt: skip
     return ", ".join(f"{name} {found.images_per_second(name):.1f} images/s" for name in names)
 

@@ -3,7 +3,7 @@
 from threadpoolctl import threadpool_limits
 
 from ...errors import BadInput, meant
-from ...network import load as networks
+from ...network.load import load
 from ...reference import facts
 from ...running.prepare import check_memory
 from . import historical, legacy
@@ -25,7 +25,7 @@ def run(echo, net, params=None, engines=ENGINES, batch=4, seed=0, elements=8, al
     echo : callable
         Takes the lines that it prints.
     net, params : str
-        As `networks.load`.
+        As `load.load`.
     engines : sequence of str
         Of `ENGINES`.
     batch : int
@@ -47,7 +47,7 @@ def run(echo, net, params=None, engines=ENGINES, batch=4, seed=0, elements=8, al
     if unknown or not engines:
         hint = meant(", ".join(unknown), ENGINES, f"engines: {', '.join(ENGINES)}")
         raise BadInput(f"gradients of {', '.join(unknown)!r} are not checked", hint=hint)
-    network = learning_network(networks.load(net, params))
+    network = learning_network(load(net, params))
     check_memory(network, 2 * batch, 2)
     echo(f"{network.name}: {len(network.layers)} layers; {batch} cases in float64, {historical.CASES} in float32")
     echo(HEADER)
@@ -77,7 +77,7 @@ def _in_float64(subject, unit, seed):
     if not hasattr(facts(layer), "inputs_grad"):
         yield Row(subject.name, layer.name, kind, "", "no gradient", note=NO_GRADIENT)
         return
-    approximates = facts(layer).approximates(layer)
+    approximates = facts(layer).approximates
     check = Check(subject, unit, seed, approximates and unit.stand_in())
     for tensor in check.gradients:
         slope = check.slope(tensor)

@@ -55,7 +55,7 @@ class Historical:
         ratio = elsewhere or ratio
         status, note, step = ratio.status, "", first_step(layer, tensor)
         above = checker.above(layer)
-        approximate = [other.name for other in above if other.type == "neuron" and facts(other).approximates(other)]
+        approximate = [other.name for other in above if other.type == "neuron" and facts(other).approximates]
         if elsewhere:
             note = "with other values; with the first ones kinks or rounding hide it"
         elif status == "agrees" and ratio.step != step:

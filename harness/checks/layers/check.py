@@ -12,12 +12,12 @@ from ...comparison import execute
 from ...errors import BadInput, NothingCompared, TooLarge, Unsupported
 from ...judging.finding import summarise
 from ...judging.row import decisive, total_seconds
-from ...network import cost_inputs as labels
-from ...network import load as networks
-from ...reporting import lines as display
+from ...network import cost_inputs
+from ...network.load import load
+from ...reporting import lines
 from ...running.prepare import workload
 from . import derived, pairs
-from .outcome import Outcome, sentence, table, worst_code
+from .outcome import PairResult, sentence, table, worst_code
 
 SHOWN = 5
 INITIALISERS = ("initWFunc", "initBFunc", "initCFunc")
@@ -31,7 +31,7 @@ def run(folder, echo, options, only=(), load_only=False, out=None):
     folder : path
     echo : callable
         Takes the lines that it prints.
-    options : run.Options
+    options : prepare.Options
         Engines, batch, seed, threads; the network is that of each pair.
     only : sequence of str
         Parts of the names of pairs; by default all.
@@ -64,8 +64,8 @@ def run(folder, echo, options, only=(), load_only=False, out=None):
 
 
 def _check(pair, echo, options, load_only, out):
-    """The Outcome of a pair."""
-    begin, outcome = perf_counter(), Outcome(pair.name)
+    """The PairResult of a pair."""
+    begin, outcome = perf_counter(), PairResult(pair.name)
     machine.reset_peak_memory()
     network = _load(pair, outcome, echo, options.rules)
     if network is not None:
@@ -82,7 +82,7 @@ def _check(pair, echo, options, load_only, out):
 def _load(pair, outcome, echo, rules):
     """The Network of a pair; None if a file was refused, and the reason printed."""
     try:
-        network = networks.load(pair.definition, pair.params, pair.data, rules)
+        network = load(pair.definition, pair.params, pair.data, rules)
     except ValueError as error:
         if not hasattr(error, "hint"):
             raise
@@ -157,7 +157,7 @@ def _run(network, outcome, echo, options, out):
 
 def _kind(network):
     """Photographs where every data layer that no cost reads takes square pictures in colour, else normal numbers."""
-    images = [x.outputs for x in network.layers if x.type == "data" and x.name not in labels.kinds(network.graph)]
+    images = [x.outputs for x in network.layers if x.type == "data" and x.name not in cost_inputs.kinds(network.graph)]
     return "photos" if all(outputs == 3 * isqrt(outputs // 3) ** 2 for outputs in images) else "random"
 
 
@@ -165,7 +165,7 @@ class _Printer:
     """A line for each pass of a network, and more for each tensor that fails or was not compared."""
 
     def __init__(self, echo):
-        self.echo, self.rows, self._told = echo, [], display.Told()
+        self.echo, self.rows, self._told = echo, [], lines.Told()
 
     def row(self, row):
         """Take a row."""

@@ -24,7 +24,7 @@ COLUMNS = {"": 1, "pair": 0, "layers": 6, "derived values": 14, **_PASSES, "clos
 
 
 @dataclass
-class Outcome:
+class PairResult:
     """What became of a pair.
 
     Attributes
@@ -36,7 +36,7 @@ class Outcome:
     layers : int
     recorded : str
         How many derived values are as recorded.
-    rows : list of table.Row
+    rows : list of row.Row
     seconds : float
     memory : int or None
         Bytes that the process had at most.

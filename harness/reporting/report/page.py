@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from ...judging.finding import AGREES, FAILS, exit_code
 from ...judging.row import decisive, step_lines, total_seconds
-from .. import lines as display
+from .. import lines
 from . import charts, drawing, images, words
 
 HERE = Path(__file__).parent
@@ -91,10 +91,10 @@ def counts(rows):
 
 def step_line(line, engines, kernels=MappingProxyType({})):
     """One line of the layer table; ``kernels`` are those launched, by layer and pass."""
-    mark = display.EXPLAINED if line["quirk"] else display.MARKS.get(line["verdict"], display.FAILED)
+    mark = lines.EXPLAINED if line["quirk"] else lines.MARKS.get(line["verdict"], lines.FAILED)
     return line | {
         "mark": mark,
-        "tone": TONES[display.COLOURS[mark]],
+        "tone": TONES[lines.COLOURS[mark]],
         "used": "" if line["share"] is None else used(line["share"]),
         "kernels": kernels.get(line["layer"], {}).get(line["pass"], []),
         "seconds": [line.get(f"seconds {engine}") for engine in engines],
@@ -109,22 +109,22 @@ def used(share):
 def tensor_line(row):
     """One line of the tensor table."""
     engine, worst = row.telling()
-    mark = display.mark(row)
+    mark = lines.mark(row)
     return {
         "mark": mark,
-        "tone": TONES[display.COLOURS[mark]],
+        "tone": TONES[lines.COLOURS[mark]],
         "row": row,
-        "verdict": display.verdict(row),
+        "verdict": lines.verdict(row),
         "share": worst.share if worst.elements else None,
         "used": used(worst.share) if worst.elements else "",
-        "ulps": display.ulps(row),
+        "ulps": lines.ulps(row),
         "loose": max(found.loose for found in row.findings.values()),
         "worst": worst.worst,
         "place": row.where(worst.worst),
         "engine": engine,
         "bitwise": "; ".join("same" if not n else f"{n:,} differ" for n in row.bitwise.values()),
         "elements": max(found.elements for found in row.findings.values()),
-        "notes": list(display.explanations(row)),
+        "notes": list(lines.explanations(row)),
     }
 
 

@@ -245,4 +245,4 @@ def test_guesses_about_damaged_files_are_not_made(change):
         sections[name] = {
             key.lower(): text for key, _, text in (line.partition("=") for line in rest.split("\n") if line)
         }
-    assert dataset.of_file(sections) == dataset.DataSet()
+    assert dataset.implied_by(sections) == dataset.DataSet()

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from alexnet_rosetta.harness.checks.golden import check, files
 from alexnet_rosetta.harness.cli.commands import cli
-from alexnet_rosetta.harness.engines.legacy import EntryPoints, Outcome
+from alexnet_rosetta.harness.engines.legacy import EntryPoints, EntryResult
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -44,7 +44,7 @@ CHANGES = {
     "a last bit": next_float,
     "a launch": lambda outcome: replace(outcome, launches=outcome.launches[1:]),
     "a shape": lambda outcome: replace(outcome, outputs=tuple(output.T for output in outcome.outputs)),
-    "a refusal": lambda outcome: Outcome(refusal="no"),
+    "a refusal": lambda outcome: EntryResult(refusal="no"),
 }
 
 
@@ -57,7 +57,7 @@ def test_whatever_is_not_as_recorded_is_reported(change):
 
 def test_a_call_that_was_refused_must_be_refused():
     case = next(case for case in files.read(GOLDEN / "convFilterActs.npz") if case.refused)
-    accepted = Tampered("strict", lambda outcome: Outcome(outputs=(np.zeros((1, 1), np.float32),)))
+    accepted = Tampered("strict", lambda outcome: EntryResult(outputs=(np.zeros((1, 1), np.float32),)))
     assert check.check_case(case, EntryPoints("strict"))[0] == "refused as recorded"
     assert check.check_case(case, accepted)[0] == "not as recorded"
 

@@ -5,10 +5,10 @@ import inspect
 import pytest
 
 from alexnet_rosetta.harness.network.cost_inputs import KINDS
-from alexnet_rosetta.harness.reference import _LAYERS, _POOLS, facts
+from alexnet_rosetta.harness.reference import _LAYERS, _NEURONS, _POOLS, facts
 from alexnet_rosetta.harness.reference.layer import Cost, Layer
 
-TYPES = {**_LAYERS, **{f"pool={name}": found for name, found in _POOLS.items()}}
+TYPES = {**_LAYERS, **_NEURONS, **{f"pool={name}": found for name, found in _POOLS.items()}}
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -25,8 +25,7 @@ def test_a_type_says_what_is_true_of_its_formulas(name):
 
 @pytest.mark.parametrize("name", [name for name, found in _LAYERS.items() if found.fused_labels])
 def test_what_labels_are_called_is_an_argument_of_the_layer_below(name):
-    spec = {"neuron": {"type": "logistic"}}
-    below = [found for found in _LAYERS.values() if name in found.fuses_with(spec)]
+    below = [found for found in TYPES.values() if name in found.fuses_with]
     assert below
     for found in below:
         assert _LAYERS[name].fused_labels in inspect.signature(found.inputs_grad).parameters

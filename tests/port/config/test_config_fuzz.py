@@ -64,7 +64,7 @@ def load(definition, params):
     """True if the files make a network; any exception but ConfigError escapes."""
     begin = time.process_time()
     try:
-        dataset.of_file(read_sections(definition))
+        dataset.implied_by(read_sections(definition))
         network = load_network(definition, params)
     except ConfigError as error:
         message = str(error)
