@@ -94,8 +94,8 @@ def compare(net, *, engines=DEFAULT, out=None, keep=False, **options):
     ----------
     net : str
         A shipped network or the path of a layer-definition file.
-    engines : sequence of str
-        Names of engines.
+    engines : sequence of str, or str
+        Names of engines; a text is one name, here and in `options`.
     out : path, optional
         Folder for a record with its report; by default nothing is written.
     keep : bool
@@ -120,8 +120,12 @@ def compare(net, *, engines=DEFAULT, out=None, keep=False, **options):
     >>> found.exit_code
     0
     """
-    lists = {name: tuple(options.pop(name, getattr(Options, name))) for name in ("passes", "quirks", "allow")}
-    return execute(Options(net, engines=tuple(engines), **lists, **options), out=out, keep=keep)
+    lists = {name: options.pop(name, getattr(Options, name)) for name in ("passes", "quirks", "rules", "allow")}
+    several = {
+        name: (value,) if isinstance(value, str) else tuple(value)
+        for name, value in {"engines": engines, **lists}.items()
+    }
+    return execute(Options(net, **several, **options), out=out, keep=keep)
 
 
 def execute(options, out=None, keep=False, started=lambda work: None, on_row=lambda row: None, work=None):

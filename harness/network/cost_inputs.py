@@ -48,6 +48,9 @@ def complaint(graph, name, kind, values):
     if kind == "classes":
         count = classes(graph, name)
         right = (values == np.floor(values)) & (values >= 0) & (values < count)
-        return None if right.all() else f"labels are whole numbers from 0 to {count - 1}, stored as float32"
-    right = (values >= 0) & (values <= 1)
-    return None if right.all() else f"{kind} are numbers from 0 to 1"
+        wanted = f"labels are whole numbers from 0 to {count - 1}, stored as float32"
+    else:
+        right = (values >= 0) & (values <= 1)
+        wanted = f"{kind} are numbers from 0 to 1"
+    wrong = np.argwhere(~right)
+    return f"{wanted}; case {wrong[0, -1]} has {values[tuple(wrong[0])]:g}" if len(wrong) else None

@@ -42,6 +42,14 @@ def test_compare_writes_a_record_with_its_report(tmp_path):
     assert [row.to_dict() for row in record.rows] == [row.to_dict() for row in found.table]
 
 
+def test_a_text_is_one_name(tmp_path):
+    found = harness.compare(write_net(tmp_path), engines="reference", passes="forward", input="random", batch=4)
+    assert found.exit_code == 0
+    assert {row.step for row in found.table} == {"forward"}
+    with pytest.raises(BadInput, match="no engine is called 'legacy-cpu,port'"):
+        harness.compare("tiny", engines="legacy-cpu,port")
+
+
 def test_options_are_checked():
     with pytest.raises(BadInput, match="mode"):
         harness.compare("tiny", mode="sideways")

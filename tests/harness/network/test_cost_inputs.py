@@ -37,7 +37,7 @@ def test_what_is_drawn_is_what_is_asked_for(name):
     assert found.shape == (5, 200)
     assert found.dtype == np.float32
     assert labels.complaint(GRAPH, name, kind, found) is None
-    assert labels.complaint(GRAPH, name, kind, found + 2.5)
+    assert labels.complaint(GRAPH, name, kind, found + 2.5).endswith(f"; case 0 has {found[0, 0] + 2.5:g}")
     assert labels.complaint(GRAPH, name, kind, -1 - found)
 
 

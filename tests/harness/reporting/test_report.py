@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from html.parser import HTMLParser
 from itertools import combinations
-from math import prod
+from math import inf, prod
 
 import numpy as np
 import pytest
@@ -19,9 +19,11 @@ from alexnet_rosetta.harness.cli import commands as cli
 from alexnet_rosetta.harness.cli import terminal
 from alexnet_rosetta.harness.errors import BadInput, RecordError
 from alexnet_rosetta.harness.judging import places
+from alexnet_rosetta.harness.judging.finding import Finding
+from alexnet_rosetta.harness.judging.row import Row
 from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.harness.reporting import record
-from alexnet_rosetta.harness.reporting.report import drawing, images, page, words, write
+from alexnet_rosetta.harness.reporting.report import charts, drawing, images, page, words, write
 from alexnet_rosetta.harness.running.prepare import Options
 
 NAMES_OF_SVG = tuple(f"http{s}://{host}" for s in ("", "s") for host in
@@ -195,6 +197,14 @@ def test_names_in_the_drawing_are_escaped():
                            {"name": '"a', "type": "fc", "inputs": ("<b>",), "shape": (2,)}])  # fmt: skip
     assert "<b>" not in svg
     assert '"a' not in svg
+
+
+def test_other_bits_are_no_share_of_a_bound():
+    found = {"a": Finding("different", share=inf), "b": Finding("different", share=4.113)}
+    row = Row("conv1", "conv", "forward", "acts", (2, 3), findings=found)
+    text = charts.shares_in_figures([row], ["a", "b"])
+    assert "a has other bits where the same were asked for, in conv1 forward acts" in text
+    assert "b used at most 4.11 of a bound, in conv1 forward acts" in text
 
 
 def test_a_name_is_no_formula_for_the_charts(tmp_path):
