@@ -17,6 +17,7 @@ from small_nets import DEFINITION, BentFilter, Faulty, NoPooling, Raising, write
 from alexnet_rosetta.harness import engines, machine, read_record
 from alexnet_rosetta.harness.cli import commands as cli
 from alexnet_rosetta.harness.cli import terminal
+from alexnet_rosetta.harness.engines.protocol import Engine
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.harness.reporting import lines as display
@@ -71,11 +72,14 @@ def test_list(rosetta):
 
 
 def test_doctor_says_why_not(rosetta, monkeypatch):
-    class Absent:
+    class Absent(Engine):
         name = "port"
 
         def probe(self):
             return False, "the moon is in the wrong quarter"
+
+        def open(self, network, threads):
+            raise AssertionError
 
     real = engines.find
     monkeypatch.setattr(engines, "find", lambda name: Absent() if name == "port" else real(name))
