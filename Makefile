@@ -74,6 +74,7 @@ lint: $(VENV)/python
 	$(call install,['project']['optional-dependencies']['dev'])
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/cython-lint legacy port --max-line-length 120
 	$(BIN)/clang-format --dry-run --Werror legacy/host/*.cpp legacy/host/*.h
 

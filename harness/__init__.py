@@ -4,6 +4,8 @@
 loads nothing heavy: what a name needs is imported when it is used.
 """
 
+from typing import Any
+
 __all__ = ["Comparison", "Options", "compare", "read_record"]
 
 _HOMES = {
@@ -15,7 +17,7 @@ _HOMES = {
 _NAMES = {"read_record": "read"}
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
@@ -27,5 +29,5 @@ def __getattr__(name):
     return getattr(import_module(f".{_HOMES[name]}", __name__), _NAMES.get(name, name))
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

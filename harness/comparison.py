@@ -1,25 +1,33 @@
 """The comparison as a function: run, record, report."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import machine
 from .engines import DEFAULT
+from .engines.protocol import Session
 from .errors import TooLarge
 from .judging.finding import exit_code
 from .judging.places import shapes
-from .judging.row import decisive, sentence, step_lines, total_seconds
+from .judging.row import Row, decisive, sentence, step_lines, total_seconds
+from .network.load import Network
 from .quirks.settings import switches
 from .reporting import report
 from .reporting.record import Writer
 from .running.prepare import Options, prepare, rows
+from .running.tensor_comparison import TensorComparison
+from .running.workload import Workload
 
 PICTURES = 32
+Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(repr=False)
@@ -44,50 +52,57 @@ class Comparison:
         Where the record is now that had the folder before.
     """
 
-    table: list
+    table: list[Row]
     record: Path | None = None
     report: Path | None = None
     status: str = "complete"
-    allow: tuple = ()
+    allow: tuple[str, ...] = ()
     note: str = ""
     earlier: Path | None = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """The sentence: what a prompt, and an assertion that fails, should show."""
         return self.sentence
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         """The sentence, the numbers and the layer table, as a notebook shows them."""
         from .reporting.report.page import fragment
 
         return fragment(self)
 
     @property
-    def sentence(self):
+    def sentence(self) -> str:
         """The one plain sentence that a run ends in."""
         return sentence(self.table)
 
     @property
-    def exit_code(self):
+    def exit_code(self) -> int:
         """0: all agree; 1: a local difference or failure; 3: something was not compared, or not decided."""
         return exit_code((found for _, found in decisive(self.table)), self.allow)
 
     @property
-    def rows(self):
+    def rows(self) -> Any:
         """A pandas frame with a line for each tensor and engine."""
         import pandas
 
         return pandas.DataFrame([line for row in self.table for line in row.flat()])
 
     @property
-    def layers(self):
+    def layers(self) -> Any:
         """A pandas frame with a line for each layer and pass: worst verdict, seconds per engine."""
         import pandas
 
         return pandas.DataFrame(step_lines(self.table))
 
 
-def compare(net, *, engines=DEFAULT, out=None, keep=False, **options):
+def compare(
+    net: str,
+    *,
+    engines: Sequence[str] = DEFAULT,
+    out: str | Path | None = None,
+    keep: bool = False,
+    **options: Any,
+) -> Comparison:
     """Run engines side by side on one network and judge every tensor.
 
     Parameters
@@ -121,14 +136,21 @@ def compare(net, *, engines=DEFAULT, out=None, keep=False, **options):
     0
     """
     lists = {name: options.pop(name, getattr(Options, name)) for name in ("passes", "quirks", "rules", "allow")}
-    several = {
+    several: dict[str, Any] = {
         name: (value,) if isinstance(value, str) else tuple(value)
         for name, value in {"engines": engines, **lists}.items()
     }
     return execute(Options(net, **several, **options), out=out, keep=keep)
 
 
-def execute(options, out=None, keep=False, started=lambda work: None, on_row=lambda row: None, work=None):
+def execute(
+    options: Options,
+    out: str | Path | None = None,
+    keep: bool = False,
+    started: Callable[[Workload], object] = lambda work: None,
+    on_row: Callable[[Row], object] = lambda row: None,
+    work: Workload | None = None,
+) -> Comparison:
     """Run a comparison, calling ``started(work)`` once and ``on_row(row)`` for each row; Ctrl-C ends it early.
 
     ``work`` is the Workload of these options, where there is one already. Whatever ends the run, the rows that were
@@ -136,7 +158,10 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
     """
     begin = perf_counter()
     writer = Writer(out) if out is not None else None
-    comparison, arrays, costs, failure = Comparison([], allow=options.allow), {}, {}, None
+    comparison = Comparison([], allow=options.allow)
+    arrays: Arrays = {}
+    costs: dict[str, list[float]] = {}
+    failure: BaseException | None = None
     try:
         work = work or prepare(options)
         on_tensor = _keeper(work, arrays, costs, writer if keep else None)
@@ -158,7 +183,11 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
         problem = writer.problem if writer is not None else ""
         comparison.note = "; ".join(filter(None, (watch.note(), problem)))
         if writer is not None and (comparison.table or failure is None):
-            facts = {"status": comparison.status, "note": comparison.note, "sentence": comparison.sentence}
+            facts: dict[str, Any] = {
+                "status": comparison.status,
+                "note": comparison.note,
+                "sentence": comparison.sentence,
+            }
             facts["seconds"] = perf_counter() - begin
             about = facts | about | {"totals": total_seconds(comparison.table), "costs": costs}
             about["kernels"] = kernels(work.sessions)
@@ -173,7 +202,7 @@ def execute(options, out=None, keep=False, started=lambda work: None, on_row=lam
     return comparison
 
 
-def _ending(error, rows):
+def _ending(error: BaseException, rows: Sequence[Row]) -> BaseException | None:
     """What to raise when the rows that were finished are safe, for what ended a run: None for Ctrl-C."""
     if isinstance(error, KeyboardInterrupt):
         return None
@@ -183,7 +212,7 @@ def _ending(error, rows):
     return error
 
 
-def describe(options, work):
+def describe(options: Options, work: Workload) -> dict[str, Any]:
     """Everything about a run that is not a result."""
     network, shape = work.network, shapes(work.network.layers)
     files = [path for path in (network.definition, network.params) if path]
@@ -216,23 +245,26 @@ def describe(options, work):
     }
 
 
-def variant(layer):
+def variant(layer: Any) -> str:
     """The kind of a neuron or pool; "" of all other layers."""
     return layer["neuron"]["type"] if layer.type == "neuron" else layer["pool"] if layer.type == "pool" else ""
 
 
-def kernels(sessions):
-    """Of sessions that record their launches, by engine, layer and pass: the kernels, in order, each once."""
-    found = {}
+def kernels(sessions: Mapping[str, Session | None]) -> dict[str, dict[str, dict[str, list[str]]]]:
+    """Of sessions that record their launches, by engine, layer and pass: the kernels, in order, each once.
+
+    An engine that could not open the network has None for a session.
+    """
+    found: dict[str, dict[str, dict[str, list[str]]]] = {}
     for name, session in sessions.items():
-        for launch in session.launches():
+        for launch in session.launches() if session else ():
             own = found.setdefault(name, {}).setdefault(launch["layer"], {}).setdefault(launch["pass"], [])
             if launch["kernel"] not in own:
                 own.append(launch["kernel"])
     return found
 
 
-def first_filters(network):
+def first_filters(network: Network) -> list[Any]:
     """The convolutions that read colour images from a data layer: their filters can be shown as pictures."""
     layers = network.graph.layers
     return [
@@ -240,23 +272,26 @@ def first_filters(network):
     ]
 
 
-def _keeper(work, arrays, costs, writer):
+def _keeper(
+    work: Workload, arrays: Arrays, costs: dict[str, list[float]], writer: Writer | None
+) -> Callable[[TensorComparison], None]:
     shown = {layer.name for layer in first_filters(work.network)}
 
-    def keep(comparison):
+    def keep(comparison: TensorComparison) -> None:
+        reference: Any = comparison.reference
         if comparison.layer.name in shown and comparison.tensor == "weights_grad[0]":
-            arrays.setdefault(f"filters_grad.{comparison.layer.name}", comparison.reference)
+            arrays.setdefault(f"filters_grad.{comparison.layer.name}", reference)
         if comparison.tensor == "cost":
-            costs.setdefault(comparison.layer.name, comparison.reference.tolist())
+            costs.setdefault(comparison.layer.name, reference.tolist())
         if writer is not None:
-            for whose, found in {"reference": comparison.reference, **comparison.found}.items():
+            for whose, found in {"reference": reference, **comparison.found}.items():
                 if isinstance(found, np.ndarray):
                     writer.keep(comparison.layer.name, comparison.step, comparison.tensor, whose, found)
 
     return keep
 
 
-def _arrays(work):
+def _arrays(work: Workload) -> Arrays:
     arrays = {f"filters.{x.name}": work.values[x.name]["weights[0]"] for x in first_filters(work.network)}
     for (layer, step, k), drawn in work.tape.masks.items():
         arrays[f"mask.{layer}.{step}.{k}"] = np.packbits(drawn, axis=1) if drawn.dtype == bool else drawn

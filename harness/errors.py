@@ -1,5 +1,6 @@
 """What can go wrong in a comparison, said in one line: what, expected, actual, hint."""
 
+from collections.abc import Iterable
 from difflib import SequenceMatcher
 from pathlib import Path
 from traceback import extract_tb
@@ -23,21 +24,21 @@ class RosettaError(Exception):
 
     exit_code = 2
 
-    def __init__(self, what, *, expected=None, actual=None, hint=None):
+    def __init__(self, what: str, *, expected: object = None, actual: object = None, hint: str | None = None) -> None:
         super().__init__(what)
         self.what, self.expected, self.actual, self.hint = what, expected, actual, hint
 
-    def __str__(self):
+    def __str__(self) -> str:
         details = [f"{name} {text}" for name, text in self._details()[:2] if text]
         line = self.what + (f" ({', '.join(details)})" if details else "")
         return f"{line}; hint: {self.hint}" if self.hint else line
 
-    def explain(self):
+    def explain(self) -> str:
         """The same over several lines, for people."""
         lines = [f"  {name + ':':<10}{text}" for name, text in self._details() if text]
         return "\n".join([self.what, *lines])
 
-    def _details(self):
+    def _details(self) -> list[tuple[str, object]]:
         return [("expected", self.expected), ("actual", self.actual), ("hint", self.hint)]
 
 
@@ -69,19 +70,19 @@ class Unsupported(RosettaError, NotImplementedError):
     status = "unsupported"
 
 
-def meant(name, known, otherwise):
+def meant(name: object, known: Iterable[str], otherwise: str) -> str:
     """A hint for a name that is not among those known: the nearest, then what else there is to say."""
     likeness = {one: SequenceMatcher(None, one, str(name)).ratio() for one in known}
-    near = max(likeness, key=likeness.get, default=None)  # the first of those that are equally near
+    near = max(likeness, key=likeness.__getitem__, default=None)  # the first of those that are equally near
     return f"did you mean {near}? {otherwise}" if near is not None and likeness[near] >= NEAR else otherwise
 
 
-def one_line(text):
+def one_line(text: object) -> str:
     """A text of several lines in one, with semicolons for their ends."""
     return "; ".join(" ".join(line.split()) for line in str(text).splitlines() if line.strip())
 
 
-def told(error):
+def told(error: BaseException) -> str:
     """An exception that was not expected, in one line: its type, its text, and the line that raised it."""
     text = f"{type(error).__name__}: {one_line(error)}".rstrip(": ")
     frames = extract_tb(error.__traceback__)

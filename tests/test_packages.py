@@ -63,6 +63,18 @@ def test_setup_calls_and_replaces_nothing_private():
     assert not [name for name in used if name.startswith("_")]
 
 
+def test_the_public_faces_are_checked_for_types():
+    """mypy in `make lint` is strict on files that exist, the faces of the rooms among them."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
+    listed = settings["files"]
+    assert settings["strict"]
+    assert len(set(listed)) == len(listed)
+    assert [name for name in listed if not (ROOT / name).exists()] == []
+    faces = {"__init__.py", "comparison.py", "running/prepare.py", "engines/protocol.py", "judging/row.py"}
+    assert {f"harness/{name}" for name in faces} | {"port/__init__.py", "legacy/cudaconv.py"} <= set(listed)
+    assert re.search(r"^\t\$\(BIN\)/mypy$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def test_the_version_is_the_same_everywhere():
     stated = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert f"\nversion: {stated}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """Engines by name: the built-in ones, and those that other packages register as ``rosetta.engines``."""
 
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -18,24 +19,26 @@ BUILT_IN = {
 DEFAULT = ("legacy-cpu", "port")
 
 
-def registered():
+def registered() -> list[str]:
     """Names of all engines, built-in ones first."""
     return [*BUILT_IN, *sorted(point.name for point in entry_points(group="rosetta.engines"))]
 
 
-def find(name):
+def find(name: str) -> Engine:
     """The engine of that name; BadInput if there is none."""
     if name in BUILT_IN:
         module, cls = BUILT_IN[name]
-        return getattr(import_module(f".{module}", __name__), cls)()
+        engine: Engine = getattr(import_module(f".{module}", __name__), cls)()
+        return engine
     for point in entry_points(group="rosetta.engines"):
         if point.name == name:
-            return point.load()()
+            registered_engine: Engine = point.load()()
+            return registered_engine
     known = registered()
     raise BadInput(f"no engine is called {name!r}", hint=meant(name, known, f"engines: {', '.join(known)}"))
 
 
-def probe(name):
+def probe(name: str) -> tuple[Engine | None, str]:
     """(engine, "what it says of itself") of that name if it can run here, else (None, "why not").
 
     Whatever another package's engine raises is a reason. BadInput if there is no engine of that name.
@@ -52,7 +55,7 @@ def probe(name):
     return engine if works else None, reason
 
 
-def available(names):
+def available(names: Iterable[str]) -> list[Engine]:
     """The engines of these names, each able to run here; EngineUnavailable naming the first that is not."""
     engines = []
     for name in names:

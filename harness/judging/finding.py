@@ -2,7 +2,9 @@
 
 import logging
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from ..errors import Unsupported, told
 
@@ -32,7 +34,7 @@ HISTOGRAM_BINS = HIGHEST_EXPONENT - LOWEST_EXPONENT + 2
 class Worst:
     """The element that used most of its bound."""
 
-    index: tuple
+    index: tuple[int, ...]
     actual: float
     reference: float
     bound: float
@@ -85,25 +87,25 @@ class Finding:
     loose: float = 0.0
     bound_norm: float = 0.0
     reference_norm: float = 0.0
-    histogram: tuple = field(default=(0,) * HISTOGRAM_BINS, repr=False)
+    histogram: tuple[int, ...] = field(default=(0,) * HISTOGRAM_BINS, repr=False)
     reason: str = ""
 
     @property
-    def agrees(self):
+    def agrees(self) -> bool:
         """Whether the engine was compared with the reference and found to agree."""
         return self.status in AGREES
 
     @property
-    def fails(self):
+    def fails(self) -> bool:
         """Whether the engine is wrong, or did not deliver what it should have."""
         return self.status in FAILS
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, for a record."""
         return asdict(self)
 
 
-def finding_of(error, where):
+def finding_of(error: Exception, where: str) -> Finding:
     """The Finding on a tensor where an engine raised an error; what an engine does not do is no failure.
 
     Raises
@@ -119,12 +121,12 @@ def finding_of(error, where):
     return Finding("failed", reason=f"{where}: {told(error)}")
 
 
-def worst_status(statuses):
+def worst_status(statuses: Iterable[str]) -> str:
     """The most severe of some statuses; "" of none."""
     return max(statuses, key=SEVERITY.index, default="")
 
 
-def exit_code(findings, allow=()):
+def exit_code(findings: Iterable[Finding], allow: Sequence[str] = ()) -> int:
     """0: everything agrees; 1: something fails; 3: something was not decided.
 
     Bad input, code 2, is an exception (`errors.RosettaError`) and never gets here.
@@ -142,7 +144,7 @@ def exit_code(findings, allow=()):
     return 0 if passed and any(finding.agrees for finding in findings) else 3
 
 
-def summarise(rows):
+def summarise(rows: Iterable[tuple[str, Finding]]) -> str:
     """The one sentence a run ends in.
 
     Parameters
@@ -160,25 +162,25 @@ def summarise(rows):
     return f"{sentence}{_closest_call(agree)}{_first_failure(rows)}."
 
 
-def _bit_for_bit(agree, counts):
+def _bit_for_bit(agree: int, counts: Counter[str]) -> str:
     identical = counts["identical"]
     if not identical:
         return ""
     return ", all bit for bit" if identical == agree else f", {identical} of them bit for bit"
 
 
-def _tally(counts, statuses):
+def _tally(counts: Counter[str], statuses: Iterable[str]) -> str:
     return "".join(f", {counts[status]} {status}" for status in statuses if counts[status])
 
 
-def _closest_call(agree):
-    name, finding = max(agree, key=lambda row: row[1].share, default=("", None))
-    if finding is None or finding.share == 0:
+def _closest_call(agree: Sequence[tuple[str, Finding]]) -> str:
+    name, finding = max(agree, key=lambda row: row[1].share, default=("", Finding("identical")))
+    if finding.share == 0:
         return ""
     return f"; the closest call, {name}, used {finding.share:.2g} of what rounding allows"
 
 
-def _first_failure(rows):
+def _first_failure(rows: Sequence[tuple[str, Finding]]) -> str:
     for name, finding in rows:
         if finding.fails:
             return f"; the first to {'fail' if finding.status == 'failed' else 'differ'} is {name}"

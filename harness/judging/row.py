@@ -1,7 +1,9 @@
 """The rows of a comparison: one tensor of one layer and pass, with what was found about each engine."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from .finding import AGREES, FAILS, NOT_COMPARED, Finding, Worst, summarise, worst_status
 from .places import place
@@ -46,24 +48,24 @@ class Row:
     type: str
     step: str
     tensor: str
-    shape: tuple
-    findings: dict
-    bitwise: dict = field(default_factory=dict)
-    seconds: dict = field(default_factory=dict)
+    shape: tuple[int, ...]
+    findings: dict[str, Finding]
+    bitwise: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
     mode: str = "isolated"
-    distances: dict = field(default_factory=dict)
-    origin: dict = field(default_factory=dict)
-    quirk: dict = field(default_factory=dict)
-    resembles: dict = field(default_factory=dict)
-    axes: dict = field(default_factory=dict)
+    distances: dict[str, dict[str, float]] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
+    quirk: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    resembles: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    axes: dict[str, int] = field(default_factory=dict)
     exact: bool = False
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """A plain dictionary, as it stands in a record."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> "Row":
         """The row of a plain dictionary."""
         findings = {name: _finding(found) for name, found in values["findings"].items()}
         named = {
@@ -72,7 +74,7 @@ class Row:
         return cls(**values | named | {"findings": findings, "shape": tuple(values["shape"])})
 
     @classmethod
-    def of(cls, comparison, seconds, axes):
+    def of(cls, comparison: Any, seconds: dict[str, float], axes: dict[str, int]) -> "Row":
         """The row of a finished `TensorComparison`."""
         layer = comparison.layer
         return cls(
@@ -88,47 +90,47 @@ class Row:
             axes=axes,
         )
 
-    def counted(self):
+    def counted(self) -> dict[str, Finding]:
         """The findings that decide about the run: all but inherited differences."""
         return {name: found for name, found in self.findings.items() if self.origin.get(name) != "inherited"}
 
-    def name(self, engine):
+    def name(self, engine: str) -> str:
         """What a sentence calls this tensor of an engine."""
         return f"{engine} {self.layer} {self.step} {self.tensor}"
 
-    def telling(self):
+    def telling(self) -> tuple[str, Finding]:
         """(engine, Finding): of those that gave the row its status, the one that used most of its bound."""
         own = self.findings if self.status() == "inherited" else self.counted()
         worst = worst_status(found.status for found in own.values())
         found = {engine: found for engine, found in own.items() if found.status == worst}
         return max(found.items(), key=lambda item: item[1].share)
 
-    def status(self):
+    def status(self) -> str:
         """The most severe status; ``inherited`` where all that differs is inherited."""
         worst = worst_status(found.status for found in self.counted().values())
         return "inherited" if "inherited" in self.origin.values() and worst not in FAILS else worst
 
-    def place(self, worst):
+    def place(self, worst: Worst | None) -> dict[str, int]:
         """Where a `finding.Worst` is: dict of str to int, such as channel, y, x and image; {} of None."""
         if worst is None:
             return {}
         axes = self.axes or dict(zip(("row", "column"), self.shape, strict=False))
         return place(axes, self.shape, worst.index)
 
-    def where(self, worst):
+    def where(self, worst: Worst | None) -> str:
         """The same in words: ``channel 3, y 2, x 1, image 0``."""
         return ", ".join(f"{axis} {at}" for axis, at in self.place(worst).items())
 
-    def explained(self):
+    def explained(self) -> bool:
         """Whether quirks explain every difference that counts."""
         failed = {name for name, found in self.counted().items() if found.fails}
         return bool(failed) and failed <= self.quirk.keys()
 
-    def flat(self):
+    def flat(self) -> list[dict[str, Any]]:
         """One plain dictionary per engine: the lines of results.csv and of the frame ``rows``."""
         return [self._flat(engine, found) for engine, found in self.findings.items()]
 
-    def _flat(self, engine, found):
+    def _flat(self, engine: str, found: Finding) -> dict[str, Any]:
         worst, distance = found.worst, self.distances.get(engine, {})
         return {
             "mode": self.mode,
@@ -161,18 +163,22 @@ class Row:
         }
 
 
-def decisive(rows):
+Failed = list[tuple[Row, str]]
+"""Rows, and the engines that fail there."""
+
+
+def decisive(rows: Iterable[Row]) -> list[tuple[str, Finding]]:
     """(name, Finding) of every finding that decides about the run, as `finding.summarise` takes them."""
     return [(row.name(engine), found) for row in rows for engine, found in row.counted().items()]
 
 
-def attributed(rows):
+def attributed(rows: Iterable[Row]) -> str:
     """Sentences about differences that quirks explain, and about those that only look like one; "" without any."""
     failed = [(row, name) for row in rows for name, found in row.counted().items() if found.fails]
     return " ".join(filter(None, (_explained(failed), _resembling(failed))))
 
 
-def same_bits(rows):
+def same_bits(rows: Iterable[Row]) -> str:
     """A sentence about the tensors of which the exact tier asks for the same bits; "" without any."""
     found = [found.status == "identical" for row in rows if row.exact for found in row.findings.values()]
     if not found:
@@ -181,7 +187,7 @@ def same_bits(rows):
     return f"All {which} do." if all(found) else f"{sum(found)} of the {which} do."
 
 
-def own_feed(rows):
+def own_feed(rows: Iterable[Row]) -> str:
     """A sentence about the rows of engines that feed themselves; "" without any."""
     origins = Counter(row.origin.get(name, found.status) for row in rows for name, found in row.findings.items())
     if not origins:
@@ -197,7 +203,7 @@ def own_feed(rows):
     return f"{sentence}, {others} were not decided." if others else f"{sentence}."
 
 
-def _explained(failed):
+def _explained(failed: Failed) -> str:
     causes = [row.quirk[name] for row, name in failed if name in row.quirk]
     if not causes:
         return ""
@@ -207,7 +213,7 @@ def _explained(failed):
     return f"Explained by quirks: {len(causes)} of {len(failed)} differences ({names}); {rest}."
 
 
-def _resembling(failed):
+def _resembling(failed: Failed) -> str:
     alike = [(row.name(name), *row.resembles[name]) for row, name in failed if name in row.resembles]
     if not alike:
         return ""
@@ -215,27 +221,27 @@ def _resembling(failed):
     return f"{alike[0][0]} {looks_like(alike[0][1])}{more}."
 
 
-def looks_like(quirk):
+def looks_like(quirk: str) -> str:
     """What is said of a difference that a switch hides, but does not explain."""
     return f"vanishes if {quirk} is turned, but {quirk} stands as the reference does: a fault that looks like {quirk}"
 
 
-def sentence(rows):
+def sentence(rows: Sequence[Row]) -> str:
     """The one plain sentence that a run ends in."""
     isolated, feeding = ([row for row in rows if row.mode == mode] for mode in ("isolated", "propagated"))
     parts = summarise(decisive(isolated)), same_bits(isolated), attributed(isolated), own_feed(feeding)
     return " ".join(filter(None, parts))
 
 
-def by_step(rows):
+def by_step(rows: Iterable[Row]) -> dict[tuple[str, str, str, str], list[Row]]:
     """Rows grouped by mode, layer and pass: dict of (mode, layer, type, pass) to list of Row."""
-    groups = {}
+    groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.mode, row.layer, row.type, row.step), []).append(row)
     return groups
 
 
-def step_lines(rows):
+def step_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """A plain dictionary per layer and pass: worst verdict, quirks, largest share, seconds by engine, their ratio."""
     lines = []
     for (mode, layer, kind, step), group in by_step(rows).items():
@@ -260,7 +266,7 @@ def step_lines(rows):
     return lines
 
 
-def _group_quirks(group):
+def _group_quirks(group: Sequence[Row]) -> str:
     """Names of the quirks that explain all that differs in these rows; "" if something is unexplained."""
     failed = [row for row in group if any(found.fails for found in row.counted().values())]
     if not all(row.explained() for row in failed):
@@ -268,7 +274,7 @@ def _group_quirks(group):
     return ", ".join(dict.fromkeys(name for row in failed for quirks in row.quirk.values() for name in quirks))
 
 
-def total_seconds(rows, mode="isolated"):
+def total_seconds(rows: Sequence[Row], mode: str = "isolated") -> dict[str, float]:
     """By engine, the seconds of the steps that all of them did."""
     steps = [
         {engine: value for row in group for engine, value in row.seconds.items()}
@@ -281,12 +287,12 @@ def total_seconds(rows, mode="isolated"):
     return {name: sum(seconds[name] for seconds in shared) for name in timed}
 
 
-def ratio_name(engines):
+def ratio_name(engines: Sequence[str]) -> str:
     """``first/second``, what `ratio` is called; "" unless there are two engines."""
     return "/".join(engines) if len(engines) == 2 else ""
 
 
-def ratio(seconds, noise=0.0):
+def ratio(seconds: Mapping[str, float], noise: float = 0.0) -> float | None:
     """Seconds of the first engine over those of the second.
 
     Parameters
@@ -307,12 +313,12 @@ def ratio(seconds, noise=0.0):
     return first / second if abs(first - second) >= noise else None
 
 
-def _group_status(statuses):
+def _group_status(statuses: Sequence[str]) -> str:
     worst = worst_status(status for status in statuses if status != "inherited")
     return "inherited" if "inherited" in statuses and worst not in FAILS else worst
 
 
-def _finding(values):
+def _finding(values: dict[str, Any]) -> Finding:
     """A Finding of plain values; what a record of an earlier version knows besides is left out."""
     worst, known = values["worst"], {item.name for item in fields(Finding)}
     if worst:

@@ -4,11 +4,17 @@
 tolerance: each element brings its own bound (reference/bounded.py; docs/verdict.md).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..errors import BadInput
+from ..reference import Bounded
 from .finding import HIGHEST_EXPONENT, HISTOGRAM_BINS, LOWEST_EXPONENT, Finding, Worst
 
+Array = NDArray[Any]
 ROUNDOFF = 2.0**-24
 # A tensor whose bounds are larger than this share of its values would pass whatever an engine did.
 INCONCLUSIVE = 0.1
@@ -27,16 +33,18 @@ class Verdict:
         Of the whole tensor; one or two axes.
     """
 
-    def __init__(self, shape):
+    def __init__(self, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
         self._elements = self._differing = self._loose = 0
         self._outside = self._nonfinite = 0
-        self._share, self._at, self._worst = 0.0, None, None
+        self._share = 0.0
+        self._at: tuple[int, int] = (0, 0)
+        self._worst: Worst | None = None
         self._ulps = self._signs = 0
         self._bound_squares = self._reference_squares = 0.0
         self._histogram = np.zeros(HISTOGRAM_BINS, np.int64)
 
-    def add(self, reference, actual, origin=None):
+    def add(self, reference: Bounded, actual: Array, origin: Sequence[int] | None = None) -> None:
         """Take one chunk.
 
         Parameters
@@ -48,15 +56,15 @@ class Verdict:
         origin : tuple of int, optional
             Where the chunk starts in the whole tensor; by default at 0.
         """
-        shape, origin = np.shape(actual), tuple(origin or (0,) * len(self.shape))
-        if shape != reference.value.shape or any(o + n > s for o, n, s in zip(origin, shape, self.shape, strict=True)):
+        shape, start = np.shape(actual), tuple(origin or (0,) * len(self.shape))
+        if shape != reference.value.shape or any(o + n > s for o, n, s in zip(start, shape, self.shape, strict=True)):
             raise BadInput(
                 "judge: the chunk does not fit",
                 expected=f"{reference.value.shape} within {self.shape}",
-                actual=f"{shape} at {origin}",
+                actual=f"{shape} at {start}",
             )
-        parts = (reference.value, actual, reference.magnitude, reference.slope(), reference.floor())
-        parts = [_as_matrix(np.broadcast_to(part, shape)) for part in parts]
+        whole = (reference.value, actual, reference.magnitude, reference.slope(), reference.floor())
+        parts = [_as_matrix(np.broadcast_to(part, shape)) for part in whole]
         rows, columns = parts[0].shape
         wide = max(1, min(columns, _BLOCK))
         high = max(1, _BLOCK // wide)
@@ -64,10 +72,10 @@ class Verdict:
             for left in range(0, columns, wide):
                 at = slice(top, top + high), slice(left, left + wide)
                 block = _Block(*(part[at] for part in parts))
-                row, column = origin if len(origin) == 2 else (0, *origin)
+                row, column = start if len(start) == 2 else (0, *start)
                 self._take(block, (row + top, column + left))
 
-    def _take(self, block, offset):
+    def _take(self, block: "_Block", offset: tuple[int, int]) -> None:
         self._elements += block.share.size
         self._differing += int(np.count_nonzero(block.differs))
         self._outside += int(np.count_nonzero(block.share > 1))
@@ -82,7 +90,7 @@ class Verdict:
         if largest > 0 and largest >= self._share:
             self._remember(block, largest, offset)
 
-    def _remember(self, block, share, offset):
+    def _remember(self, block: "_Block", share: float, offset: tuple[int, int]) -> None:
         """Keep the worst element, the first in the tensor's order among equals, so that chunks do not matter."""
         row, column = np.unravel_index(block.share.argmax(), block.share.shape)
         at = int(row) + offset[0], int(column) + offset[1]
@@ -91,7 +99,7 @@ class Verdict:
             values = block.actual[row, column], block.expected[row, column], block.bound[row, column]
             self._worst = Worst(at[-len(self.shape) :], *map(float, values))
 
-    def finish(self):
+    def finish(self) -> Finding:
         """The finding on the whole tensor.
 
         Raises
@@ -122,7 +130,7 @@ class Verdict:
             histogram=tuple(self._histogram.tolist()),
         )
 
-    def _status(self):
+    def _status(self) -> str:
         if self._nonfinite:
             return "nonfinite"
         if self._outside:
@@ -137,12 +145,12 @@ class Verdict:
 class _Block:
     """A piece of a tensor small enough for the cache, with everything the verdict needs about its elements."""
 
-    def __init__(self, reference, actual, magnitude, slope, floor):
+    def __init__(self, reference: Array, actual: Array, magnitude: Array, slope: Array, floor: Array) -> None:
         self.reference = self.expected = reference
         self.actual = actual
         rounded, single = _single(reference), _single(actual)
         self.differs = rounded != single
-        self._keys = rounded, single
+        self._keys: tuple[Array, ...] = (rounded, single)
         self.nonfinite = 0
         with np.errstate(invalid="ignore"):
             error = np.subtract(actual, reference, dtype=np.float64)
@@ -152,7 +160,7 @@ class _Block:
             error = self._match_classes(error)
         self.share = self._shares(error)
 
-    def _shares(self, error):
+    def _shares(self, error: Array) -> Array:
         exact = ~(self.bound > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.divide(error, self.bound, out=error)
@@ -161,7 +169,7 @@ class _Block:
             self.bound[exact] = 0.0
         return share
 
-    def _match_classes(self, error):
+    def _match_classes(self, error: Array) -> Array:
         """NaN and infinities: the same class is the same value, anything else is infinitely far away.
 
         An infinity where the reference is finite may also be an honest overflow, and then stands for 2**128.
@@ -175,16 +183,16 @@ class _Block:
         wrong = irregular & ~same
         error[irregular] = self.bound[irregular] = 0.0
         self.differs = self.differs & ~same
-        self.nonfinite = np.count_nonzero(wrong)
+        self.nonfinite = int(np.count_nonzero(wrong))
         self.reference = np.where(irregular, 0.0, reference)
         self._keys = tuple(np.where(irregular | overflow, np.float32(0), key) for key in self._keys)
         return error
 
-    def loose(self):
+    def loose(self) -> int:
         """How many bounds exceed the value they belong to."""
-        return np.count_nonzero(self._bound_exceeds_value())
+        return int(np.count_nonzero(self._bound_exceeds_value()))
 
-    def ulps(self):
+    def ulps(self) -> tuple[int, int]:
         """Largest distance in units in the last place of float32, and how many signs are wrong.
 
         Where the bound exceeds the value, even the sign is left open, and the distance says nothing; between numbers
@@ -198,10 +206,10 @@ class _Block:
         apart = np.abs(np.subtract(expected, actual, dtype=np.int64))[same]
         return int(apart.max(initial=0)), int(np.count_nonzero(~same))
 
-    def _bound_exceeds_value(self):
+    def _bound_exceeds_value(self) -> Array:
         return self.bound > np.abs(self.reference)
 
-    def histogram(self):
+    def histogram(self) -> Array:
         """Elements per power of two of the share."""
         exponents = np.bincount(self.share.view(np.int64).ravel() >> 52, minlength=2048)
         low, high = 1023 + LOWEST_EXPONENT, 1023 + HIGHEST_EXPONENT
@@ -209,7 +217,7 @@ class _Block:
         return np.concatenate(([exponents[0], ends[0]], exponents[low + 1 : high], [ends[1]]))
 
 
-def judge(reference, actual, dtype=np.float32):
+def judge(reference: Bounded, actual: Array | None, dtype: DTypeLike = np.float32) -> Finding:
     """Judge a whole tensor at once.
 
     Parameters
@@ -224,12 +232,13 @@ def judge(reference, actual, dtype=np.float32):
     refused = refuse(actual, reference.value.shape, dtype)
     if refused:
         return refused
+    assert actual is not None
     verdict = Verdict(reference.value.shape)
     verdict.add(reference, actual)
     return verdict.finish()
 
 
-def refuse(actual, shape, dtype=np.float32):
+def refuse(actual: Array | None, shape: Sequence[int], dtype: DTypeLike = np.float32) -> Finding | None:
     """The finding on a tensor that cannot be compared at all, or None if it can.
 
     Parameters
@@ -250,7 +259,7 @@ def refuse(actual, shape, dtype=np.float32):
     return None
 
 
-def differing_bits(a, b):
+def differing_bits(a: ArrayLike, b: ArrayLike) -> int:
     """How many elements of two float32 arrays differ in their bits; +0 = -0 and any NaN = any NaN."""
     a, b = np.asarray(a), np.asarray(b)
     differs = a != b
@@ -258,14 +267,14 @@ def differing_bits(a, b):
     return count and count - int(np.count_nonzero(np.isnan(a) & np.isnan(b)))
 
 
-def bitwise_equal(a, b):
+def bitwise_equal(a: ArrayLike, b: ArrayLike) -> bool:
     """Whether two arrays have the same shape, type and bits; +0 = -0 and any NaN = any NaN."""
     a, b = np.asarray(a), np.asarray(b)
     return a.shape == b.shape and a.dtype == b.dtype and not differing_bits(a, b)
 
 
-def _bound(reference, magnitude, slope, floor):
-    bound = np.multiply(slope, magnitude, dtype=np.float64)
+def _bound(reference: Array, magnitude: Array, slope: Array, floor: Array) -> Array:
+    bound: Array = np.multiply(slope, magnitude, dtype=np.float64)
     nothing_added = bound == 0
     bound += floor
     if nothing_added.any():
@@ -273,22 +282,22 @@ def _bound(reference, magnitude, slope, floor):
     return bound
 
 
-def _single(x):
+def _single(x: Array) -> Array:
     with np.errstate(over="ignore"):
         return x.astype(np.float32, copy=False)
 
 
-def _rank(x):
+def _rank(x: Array) -> Array:
     """Position of a float32 among all float32 numbers, 0 for both zeros."""
     bits = np.ascontiguousarray(x).view(np.int32)
     sign = bits >> 31
     return (bits ^ (sign & np.int32(0x7FFFFFFF))) - sign
 
 
-def _squares(x):
+def _squares(x: Array) -> float:
     with np.errstate(over="ignore"):
         return float(np.einsum("ij,ij", x, x, dtype=np.float64))  # not BLAS, whose threads cost more than they bring
 
 
-def _as_matrix(x):
+def _as_matrix(x: Array) -> Array:
     return x.reshape(1, -1) if x.ndim == 1 else x

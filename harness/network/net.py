@@ -1,5 +1,8 @@
 """Layer files written layer by layer: what faults are shown on, and what tests run."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class Net:
     """A network that grows; what adds to it gives it back.
@@ -17,13 +20,14 @@ class Net:
         Keys and values of the sections of the layer-definition and of the layer-parameter file, by name.
     """
 
-    def __init__(self, dims=None, labels=None):
-        self.layers, self.params = {}, {}
+    def __init__(self, dims: int | None = None, labels: int | None = None) -> None:
+        self.layers: dict[str, dict[str, Any]] = {}
+        self.params: dict[str, dict[str, Any]] = {}
         for index, (name, values) in enumerate({"data": dims, "labels": labels}.items()):
             if values is not None:
                 self.add(name, "data", dataIdx=index, dims=values)
 
-    def add(self, name, kind, inputs="", params=None, **keys):
+    def add(self, name: str, kind: str, inputs: str = "", params: dict[str, Any] | None = None, **keys: Any) -> "Net":
         """Add a layer.
 
         Parameters
@@ -42,20 +46,20 @@ class Net:
             self.params[name] = params
         return self
 
-    def softmax_cost(self, inputs, cost="logprob", **params):
+    def softmax_cost(self, inputs: str, cost: str = "logprob", **params: Any) -> "Net":
         """Add a softmax, ``probs``, of a layer, and its cost.logreg against ``labels``, with parameters of the cost."""
         return self.add("probs", "softmax", inputs).add(cost, "cost.logreg", "labels,probs", params)
 
-    def files(self):
+    def files(self) -> tuple[str, str]:
         """Texts of the two layer files: the definition, the parameters."""
         return sections(self.layers), sections(self.params)
 
 
-def sections(layers):
+def sections(layers: Mapping[str, Mapping[str, Any]]) -> str:
     """The text of a layer file, from keys and values by layer."""
     return "".join(f"\n[{name}]\n{lines(keys)}" for name, keys in layers.items())
 
 
-def lines(keys):
+def lines(keys: Mapping[str, Any]) -> str:
     """The lines of a section, from keys and values."""
     return "".join(f"{key}={value}\n" for key, value in keys.items())

@@ -1,14 +1,17 @@
 """One comparison: check what was asked for, prepare the values, open the engines, sweep, yield rows."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from .. import engines, machine
 from ..errors import BadInput, TooLarge
 from ..judging.finding import UNDECIDED
-from ..network.load import RULES, load, noted, parameter_shapes
+from ..judging.row import Row
+from ..network.load import RULES, Network, load, noted, parameter_shapes
 from ..quirks import find
 from ..quirks.settings import parse, quirk_of
 from ..quirks.values import touched
@@ -79,22 +82,22 @@ class Options:
     net: str
     params: str | None = None
     weights: str | None = None
-    engines: tuple = engines.DEFAULT
+    engines: tuple[str, ...] = engines.DEFAULT
     input: str = "photos"
     batch: int = 32
     seed: int = 0
     mode: str = "isolated"
-    passes: tuple = PASSES
+    passes: tuple[str, ...] = PASSES
     threads: int | None = None
-    quirks: tuple = ()
-    rules: tuple = ()
+    quirks: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
     progress: float = 0.0
     update_every: int = 1
     pass_type: str = "train"
     quantise: bool = False
-    allow: tuple = ()
+    allow: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.batch < 1:
             raise BadInput(f"a batch of {self.batch} has no cases", hint="--batch takes a number from 1")
         if self.mode not in MODES:
@@ -132,7 +135,7 @@ class Options:
             raise BadInput("exact inputs leave nothing to round", hint="--quantise with photos, random or your own")
 
 
-def prepare(options):
+def prepare(options: Options) -> Workload:
     """Check the options, refuse what cannot work, draw all values.
 
     Returns
@@ -151,7 +154,7 @@ def prepare(options):
     return workload(network, options)
 
 
-def workload(network, options):
+def workload(network: Network, options: Options) -> Workload:
     """`prepare` for a network that was loaded already; ``net`` and ``params`` of the options are not used."""
     if not network.spec.has_params:
         raise BadInput(
@@ -168,7 +171,11 @@ def workload(network, options):
     minibatch = inputs.make(network, options.input, options.batch, options.seed)
     values = parameters.make(network, options.seed, options.weights)
     tape = Tape(options.seed)
-    point = {"progress": options.progress, "update_every": options.update_every, "quantise": options.quantise}
+    point: dict[str, Any] = {
+        "progress": options.progress,
+        "update_every": options.update_every,
+        "quantise": options.quantise,
+    }
     network = replace(network, **point, minibatch=minibatch.batch)
     if options.batch not in (minibatch.batch, Options.batch):
         note = f"{options.input} holds {minibatch.batch} cases: those are used, and --batch {options.batch} is not"
@@ -187,13 +194,13 @@ def workload(network, options):
     )
 
 
-def rows(work, mode):
+def rows(work: Workload, mode: str) -> Iterator[Row]:
     """Yield the rows of a comparison as its layers finish."""
     with threadpool_limits(work.threads):
         yield from (propagated_rows(work) if mode == "propagated" else Sweep(work).rows())
 
 
-def step_count(work, mode):
+def step_count(work: Workload, mode: str) -> int:
     """Number of (layer, pass) steps of a run, for progress bars."""
     graph = work.network.graph
     order = graph.backward_order()
@@ -207,7 +214,7 @@ def step_count(work, mode):
                for counts in ([isolated, own_feed] if mode == "propagated" else [isolated]))  # fmt: skip
 
 
-def memory_needed(network, batch, count):
+def memory_needed(network: Network, batch: int, count: int) -> int:
     """Bytes that a comparison of ``count`` engines takes at most, roughly.
 
     Per engine its outputs, as much again for gradients and forward state, and weights, gradients, momentum; for the
@@ -219,7 +226,7 @@ def memory_needed(network, batch, count):
     return count * (2 * acts + 3 * values) + acts + 3 * values + EVALUATED * _evaluated(network, batch) + PROGRAMS
 
 
-def _evaluated(network, batch):
+def _evaluated(network: Network, batch: int) -> int:
     """Bytes of the largest chunk of images, or matrix and its bounds, that is evaluated in float64."""
     layers = network.graph.layers
     images = [
@@ -231,14 +238,14 @@ def _evaluated(network, batch):
     return max(min(batch * max(images), max(CHUNK_BYTES, *images)), *matrices, 0)
 
 
-def check_mode(settings, mode):
+def check_mode(settings: Mapping[str, Mapping[str, bool]], mode: str) -> None:
     """Refuse switches that make tensors which the next layer of the engine could not take."""
     names = {name for own in settings.values() for name, on in own.items() if not on and find(name).needs_isolation}
     if names and mode != "isolated":
         raise BadInput(f"the quirk {min(names)} cannot be off where engines feed themselves", hint="--mode isolated")
 
 
-def check_memory(network, batch, count):
+def check_memory(network: Network, batch: int, count: int) -> None:
     """Refuse a comparison that the machine has too little memory for."""
     needed, free = memory_needed(network, batch, count), machine.available_memory()
     if free is not None and needed > free:
