@@ -241,7 +241,7 @@ def _images(what, images, img_size):
 
 def _filters(what, filters, g, like):
     """The filters as one vector; K, S*S, F or K*S*S, F."""
-    shape = (g["K"], g["S"] ** 2, g["F"])
+    shape: tuple[int, ...] = (g["K"], g["S"] ** 2, g["F"])
     if np.ndim(filters) == 2:
         shape = (shape[0] * shape[1], shape[2])
     hint = "filters are (channels of one group * side**2, filters), columns are filters"
