@@ -1,12 +1,17 @@
 """Error bounds of the pooling, normalisation, cost, neuron and image entry points: operation count and magnitude.
 
 Every function takes the arrays of a recorded case and its scalars and returns {output: (terms, magnitude)}; an output
-that must have the recorded bits on every machine has magnitude 0. Magnitudes are computed in float64.
+that must have the recorded bits on every machine has magnitude 0. Average pooling, neurons and colours take the error
+model of the reference. Magnitudes are computed in float64.
 """
 
 import numpy as np
 
+from ...reference import op
+
 EXACT = (1, 0.0)
+PARAMETERS = {"brelu": "a", "drelu": "a", "tanh": "ab", "linear": "ab"}
+"""The parameters of types of neurons."""
 
 
 def f64(arrays, *names):
@@ -33,16 +38,14 @@ def side(rows, maps):
 
 
 def pool(a, s, pooler):
+    """The reference's bound of average pooling, times the pixels of a window for their sum."""
     if pooler in ("Max", "MaxAbs"):
         return {"target": EXACT}
-    rows, n = a["in_images"].shape
-    size = side(rows, s["numFilters"])
-    cover = windows(s, size)
-    pixels = np.abs(np.where(np.isfinite(a["in_images"]), a["in_images"], 0)).reshape(s["numFilters"], size, size, n)
-    total = np.einsum("py,qx,cyxn->cpqn", cover, cover, pixels)
-    area = cover.sum(1)[:, None] * cover.sum(1)[None, :]
-    magnitude = total if pooler == "Sum" else total / np.maximum(area, 1)[None, :, :, None]
-    return {"target": (area.max(), magnitude.reshape(-1, n))}
+    size = side(len(a["in_images"]), s["numFilters"])
+    geometry = {"start": s["startX"], "sizeX": s["subsX"], "stride": s["strideX"], "outputsX": s["outputsX"]}
+    average = op({"type": "pool", "pool": "avg", "channels": s["numFilters"], "imgSize": size, **geometry})
+    found = average.forward([np.where(np.isfinite(a["in_images"]), a["in_images"], 0)])
+    return {"target": (found.terms, found.magnitude * (found.terms if pooler == "Sum" else 1))}
 
 
 def undo(a, s, grads, share):
@@ -156,29 +159,13 @@ def crossent_softmax_grad(a, s):
 
 
 def neuron(a, s, kind):
-    """Ten operations; an exponential of x carries the relative error of its argument, hence the factor 1 + |x|."""
-    x, g = f64(a, "in_inputs", "in_actsGrad")
-    y = a["out_outputs"].astype(float)
-    p, q = s["a"], s["b"]
-    spread = 3 + np.abs(x) * {"tanh": 2 * abs(q), "drelu": 2 / abs(p)}.get(kind, 1.0)
-    gain = {
-        "tanh": abs(p) * np.abs(q) * 2,
-        "sqrt": 1 / (2 * np.where(y > 0, y, 1)),
-        "square": 2 * np.abs(x),
-        "linear": abs(p),
-    }.get(kind, 1.0)
-    outputs = {
-        "tanh": abs(p) * spread,
-        "drelu": np.abs(x) + abs(p) * spread,
-        "softrelu": 1 + np.abs(x),
-        "logistic": y * spread,
-        "square": np.abs(y),
-        "sqrt": np.abs(y),
-        "linear": np.abs(p * x) + abs(q),
-    }
-    smooth = kind in ("tanh", "drelu", "softrelu", "logistic")
-    target = np.abs(g) * gain * (spread if smooth else 1.0) + old(a, s)
-    return {"outputs": (10, outputs.get(kind, 0.0)), "target": (10, target)}
+    """The reference's bounds of a neuron and of its gradient; a sum with what was there costs two roundings more."""
+    params = {name: s[name] for name in PARAMETERS.get(kind, "")}
+    formula = op({"type": "neuron", "neuron": {"type": kind, "params": params}})
+    outputs = formula.forward([a["in_inputs"]])
+    grad = formula.inputs_grad(0, [a["in_inputs"]], a["in_actsGrad"])
+    size = np.maximum(grad.magnitude, np.abs(grad.value)) + old(a, s)
+    return {"outputs": (outputs.terms, outputs.magnitude), "target": (grad.terms + 2, size)}
 
 
 def nails(a, s):
@@ -210,16 +197,14 @@ def resize(a, s):
     return {"target": (8, 2 * np.abs(a["in_images"]).max(0) * (1 + s["imgSize"]))}
 
 
-def yuv(a, s):
-    matrix = np.array([[0.2126, 0.7152, 0.0722], [0.09991, 0.33609, 0.436], [0.615, 0.55861, 0.05639]])
-    colours = np.abs(a["in_images"].astype(float)).reshape(3, -1)
-    return {"target": (4, (matrix @ colours).reshape(a["in_images"].shape))}
+def colours(kind):
+    """The reference's bound of a layer that changes colours."""
 
+    def bound(a, s):
+        found = op({"type": kind, **s}).forward([a["in_images"]])
+        return {"target": (found.terms, found.magnitude)}
 
-def lab(a, s):
-    matrix = np.array([[0.49, 0.31, 0.2], [0.17697, 0.8124, 0.01063], [0, 0.01, 0.99]])
-    x, y, z = 1 + np.cbrt(matrix @ np.abs(a["in_images"].astype(float)).reshape(3, -1))
-    return {"target": (10, np.stack([116 * y, 500 * (x + y), 200 * (y + z)]).reshape(a["in_images"].shape))}
+    return bound
 
 
 def scaled_tica(a, s, terms, magnitude):
@@ -276,8 +261,8 @@ BOUNDS = {
     "convBedOfNailsUndo": nails_undo,
     "convGaussianBlur": blur,
     "convResizeBilinear": resize,
-    "convRGBToYUV": yuv,
-    "convRGBToLAB": lab,
+    "convRGBToYUV": colours("rgb2yuv"),
+    "convRGBToLAB": colours("rgb2lab"),
     "convTICA": tica,
     "convTICAGrad": tica_grad,
     "normalizeLocalWeights": weight_norm,
