@@ -95,10 +95,12 @@ frameworks (*conventions*). Each has a name and a switch. The legacy engine repr
 was meant, and so does the reference that both are judged by.
 
 ```sh
-rosetta list quirks                                             # this page
-rosetta list quirks --net alexnet                               # those that touch its layers
-rosetta compare zoo --quirk legacy-cpu:cnorm-ignores-means=off  # turn a switch in one engine
-rosetta compare cifar --quirk port:lrn-alpha-over-size=off      # what a convention does
+rosetta list quirks                # this page
+rosetta list quirks --net alexnet  # those that touch a layer of a network, and which
+
+# Turn a switch in one engine; see what a convention does:
+rosetta compare zoo --quirk legacy-cpu:cnorm-ignores-means=off
+rosetta compare cifar --quirk port:lrn-alpha-over-size=off
 ```
 
 Where a tensor is `different`, the comparison turns each switch that touches the layer and stands otherwise than the
