@@ -275,7 +275,7 @@ def check_faults(ctx, **options):
 
     Exit code 0: so it is; 1: it is not; 3: an engine, a fault or a tensor was left out.
     """
-    ctx.exit(_check("faults").run(_say, **options))
+    ctx.exit(_check("faults").check_faults(_say, **options))
 
 
 @check.command("grads")
@@ -295,7 +295,7 @@ def check_grads(ctx, net, **options):
     Legacy: the check of 2012, element by element in float32. Exit code 0: all agree; 1: a gradient is wrong; 3:
     one was not decided.
     """
-    ctx.exit(_check("grads").run(_say, net, **options))
+    ctx.exit(_check("grads").check_grads(_say, net, **options))
 
 
 @check.command("layers")
@@ -319,7 +319,7 @@ def check_layers(ctx, folder, only, load_only, out, **options):
     """
     from ..running.prepare import Options
 
-    ctx.exit(_check("layers").run(folder, _say, Options("", **options), only, load_only, out))
+    ctx.exit(_check("layers").check_layers(folder, _say, Options("", **options), only, load_only, out))
 
 
 @check.command("golden")
@@ -330,7 +330,7 @@ def check_golden(ctx, folder):
 
     Exit code 0: all is as recorded; 1: something is not.
     """
-    ctx.exit(_check("golden").run(folder, _say))
+    ctx.exit(_check("golden").check_golden(folder, _say))
 
 
 @check.command("gpu")
@@ -351,11 +351,11 @@ def check_gpu(ctx, out, only, time_limit, device, **settings):
     Exit code 0: all parts passed; 1: one did not, or was not finished; 3: there is no card.
     """
     check = _check("gpu")
-    ctx.exit(check.run(out, _say, only or tuple(check.PARTS), time_limit, device, check.Settings(**settings)))
+    ctx.exit(check.check_gpu(out, _say, only or tuple(check.PARTS), time_limit, device, check.Settings(**settings)))
 
 
 def _check(name):
-    """The module of a check: its ``run`` prints lines and returns the exit code."""
+    """The module of a check: its function prints lines and returns the exit code."""
     try:
         return import_module(f"..checks.{name}", __package__)
     except ModuleNotFoundError as error:

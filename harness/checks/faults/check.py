@@ -24,7 +24,7 @@ COLUMNS = "  {:10} {:24} {:62} {:7} {:10} {}"
 HEADER = ("engine", "fault", "shows at", "found", "verdict", "times what rounding allows, at least")
 
 
-def run(echo, only=(), nets=200, seed=0, allow=(), out=Path("runs", "faults")):
+def check_faults(echo, only=(), nets=200, seed=0, allow=(), out=Path("runs", "faults")):
     """Run the check.
 
     Parameters
@@ -142,10 +142,10 @@ def _times(share):
 def _without_faults(faults, able, seed, echo):
     """0 if the correct engines agree on the networks of the faults that they can run, else 1; prints where not."""
     code = 0
-    for run in dict.fromkeys(fault.run for fault in faults):
+    for arguments in dict.fromkeys(fault.scene_arguments for fault in faults):
         for engine in able:
             try:
-                results = judged(scene(*run, seed), engine)
+                results = judged(scene(*arguments, seed), engine)
             except Unsupported:
                 continue  # the faults themselves say so
             for place, finding in results.items():

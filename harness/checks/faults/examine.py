@@ -62,7 +62,7 @@ def examine(fault, engine, seed):
     seed : int
         Of all values.
     """
-    work = scene(*fault.run, seed)
+    work = scene(*fault.scene_arguments, seed)
     try:
         results = judged(work, Mutant(engine, fault.mutation))
     except Unsupported as error:

@@ -48,8 +48,8 @@ class Fault:
     update_every: int = 1
 
     @property
-    def run(self):
-        """What it is run on: arguments of `examine.scene` but for the seed."""
+    def scene_arguments(self):
+        """The arguments of `examine.scene` but for the seed."""
         return self.scene, self.input, self.progress, self.update_every
 
 

@@ -1,5 +1,5 @@
 """`rosetta check golden`: the engine of 2012 against outputs recorded from the historical kernels."""
 
-from .check import run
+from .check import check_golden
 
-__all__ = ["run"]
+__all__ = ["check_golden"]

@@ -14,7 +14,7 @@ U = 2.0**-24
 PRIMITIVES = ("unary::", "binary::", "ternary::", "agg::")
 
 
-def run(folder, echo):
+def check_golden(folder, echo):
     """Check a folder of recorded files on every instruction set of this build.
 
     Parameters

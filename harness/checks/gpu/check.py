@@ -21,7 +21,7 @@ PARTS = {
 }
 
 
-def run(out, echo, only=tuple(PARTS), time_limit=None, device="gpu", settings=None):
+def check_gpu(out, echo, only=tuple(PARTS), time_limit=None, device="gpu", settings=None):
     """Check the engine of 2012 on a device.
 
     Parameters

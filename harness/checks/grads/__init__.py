@@ -1,5 +1,5 @@
 """`rosetta check grads`: every gradient formula against differences of what it is the gradient of."""
 
-from .check import run
+from .check import check_grads
 
-__all__ = ["run"]
+__all__ = ["check_grads"]

@@ -17,7 +17,7 @@ NO_GRADIENT = "passes none on, and may stand below all weights only (config-form
 ENGINES = (*SUBJECTS, legacy.ENGINE)
 
 
-def run(echo, net, params=None, engines=ENGINES, batch=4, seed=0, elements=8, allow=()):
+def check_grads(echo, net, params=None, engines=ENGINES, batch=4, seed=0, elements=8, allow=()):
     """Check the gradients of a network.
 
     Parameters

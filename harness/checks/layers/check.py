@@ -23,7 +23,7 @@ SHOWN = 5
 INITIALISERS = ("initWFunc", "initBFunc", "initCFunc")
 
 
-def run(folder, echo, options, only=(), load_only=False, out=None):
+def check_layers(folder, echo, options, only=(), load_only=False, out=None):
     """Check every pair of a folder.
 
     Parameters

@@ -214,8 +214,8 @@ def test_without_a_sanitizer_the_part_fails(small, monkeypatch, tmp_path):
 def test_parts_of_several_runs_end_up_in_one_file(small, tmp_path):
     out, said = tmp_path / "evidence.json", []
     settings = {"device": "cpu", "settings": small}
-    assert gpu_check.run(out, said.append, ["steps"], **settings) == 0
-    assert gpu_check.run(out, said.append, ["golden"], **settings) == 0
+    assert gpu_check.check_gpu(out, said.append, ["steps"], **settings) == 0
+    assert gpu_check.check_gpu(out, said.append, ["golden"], **settings) == 0
     found = read(out)
     assert list(found["parts"]) == ["steps", "golden"]
     assert (found["format"], found["version"], found["device"]) == ("alexnet-rosetta gpu evidence", 1, "cpu")
@@ -228,7 +228,7 @@ def test_a_time_limit_ends_parts_and_keeps_what_they_found(small, tmp_path):
     part = check.run_part("golden", job(small, deadline=perf_counter()))
     assert (part["status"], part["summary"]) == ("incomplete", "the time limit was reached")
     out = tmp_path / "evidence.json"
-    assert gpu_check.run(out, lambda line: None, ["golden"], time_limit=0, device="cpu", settings=small) == 1
+    assert gpu_check.check_gpu(out, lambda line: None, ["golden"], time_limit=0, device="cpu", settings=small) == 1
     assert read(out)["parts"]["golden"]["status"] == "incomplete"
 
 
@@ -251,13 +251,13 @@ def test_nothing_is_written_where_the_folder_is_missing(tmp_path):
 
 def test_an_unknown_part_names_the_others(tmp_path):
     with pytest.raises(BadInput, match="parts: kernels, golden, exact, alexnet, cifar, zoo, sanitizer, steps, bench"):
-        gpu_check.run(tmp_path / "evidence.json", print, ["speed"], device="cpu")
+        gpu_check.check_gpu(tmp_path / "evidence.json", print, ["speed"], device="cpu")
 
 
 def test_without_a_card_one_sentence_and_code_3(tmp_path, monkeypatch):
     monkeypatch.setattr(LegacyGpu, "probe", lambda self: (False, "no CUDA driver"))
     with pytest.raises(NothingCompared, match="legacy-gpu is unavailable: no CUDA driver"):
-        gpu_check.run(tmp_path / "evidence.json", print)
+        gpu_check.check_gpu(tmp_path / "evidence.json", print)
     result = CliRunner().invoke(cli, ["check", "gpu", "--out", str(tmp_path / "evidence.json")])
     assert result.exit_code == 3
     assert result.output.count("\n") == 1

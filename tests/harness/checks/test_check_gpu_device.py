@@ -46,7 +46,7 @@ def small(tmp_path):
 
 def test_the_parts_pass_and_the_evidence_names_the_card(card, small, tmp_path):
     said, parts = [], ["kernels", "golden", "exact", "cifar", "steps", "bench"]
-    code = gpu_check.run(tmp_path / "evidence.json", said.append, parts, settings=small)
+    code = gpu_check.check_gpu(tmp_path / "evidence.json", said.append, parts, settings=small)
     assert code == 0, said
     assert card.driver.launched
     found = read(tmp_path / "evidence.json")

@@ -69,7 +69,7 @@ def test_no_fault_is_explained_by_a_quirk(engine):
     for name in (*OF_EVERY_KIND, "sparse-group", "rand-max", "cnorm-constant", "super-mean"):
         fault = FAULTS[name]
         mutant = examine.Mutant(AsMeant(engines.find(engine)), fault.mutation)
-        work = replace(examine.scene(*fault.run, 0), engines=[mutant], explains=True)
+        work = replace(examine.scene(*fault.scene_arguments, 0), engines=[mutant], explains=True)
         found = list(run.rows(work, "isolated"))
         assert any(row.findings[mutant.name].fails for row in found), name
         assert not any(row.quirk for row in found), name
@@ -140,7 +140,7 @@ def test_what_a_wrong_result_does_to_the_engine_is_undone(port):
         forward={"acts": on_result(lambda layer, acts: acts)},
         backward={name: on_result(lambda layer, x: x) for name in ("inputs_grad[0]", "weights_inc[0]", "biases_grad")},
     )  # fmt: skip
-    work = examine.scene(*fault.run, 0)
+    work = examine.scene(*fault.scene_arguments, 0)
     harmless = examine.judged(work, examine.Mutant(port, fault.mutation))
     assert harmless == examine.judged(work, port)
 
@@ -227,7 +227,7 @@ def test_faults_are_in_every_type_of_layer_at_least_two():
     """And in every neuron and kind of pooling; data layers compute nothing."""
     counts = Counter()
     for fault in catalogue.FAULTS:
-        layer = examine.scene(*fault.run, 0).network.spec[fault.mutation.layer]
+        layer = examine.scene(*fault.scene_arguments, 0).network.spec[fault.mutation.layer]
         counts[layer.type] += 1
         counts[layer["neuron"]["type"] if layer.type == "neuron" else layer.get("pool", "")] += 1
     wanted = {*LAYER_TYPES, *grammar.NEURONS, "max", "maxabs", "avg", "rand"} - {"data"}

@@ -507,12 +507,12 @@ def test_a_row_that_was_not_compared_shows_nothing_of_the_other_engine(rosetta, 
 
 @pytest.mark.parametrize(("args", "given"), [(("faults",), 1), (("golden", "some/folder"), 2)])
 def test_checks_print_lines_and_return_their_exit_code(rosetta, monkeypatch, args, given):
-    def run(*passed, **options):
+    def check(*passed, **options):
         assert len(passed) == given
         passed[-1]("all is well")
         return 1
 
-    monkeypatch.setattr(cli, "import_module", lambda name, package: SimpleNamespace(run=run))
+    monkeypatch.setattr(cli, "import_module", lambda name, package: SimpleNamespace(**{f"check_{args[0]}": check}))
     result = rosetta("check", *args)
     assert (result.exit_code, result.output) == (1, "all is well\n")
 
