@@ -17,9 +17,8 @@ from ..engines import DEFAULT
 from ..errors import RosettaError, Unsupported, one_line
 from ..judging.finding import UNDECIDED
 from ..network.load import RULES, load
-from ..reference.views import PASS_TYPES
 from ..reporting.lines import printable
-from ..running.prepare import MODES
+from ..running.prepare import MODES, PASS_TYPE_NAMES
 from ..running.steps import PASSES
 
 INTERRUPTED = 130
@@ -153,7 +152,7 @@ def _allow(command):
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 @click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
 @click.option("--passes", default=",".join(PASSES), show_default=True, callback=_names, help="What to compare.")
-@click.option("--pass-type", default="train", show_default=True, type=click.Choice(list(PASS_TYPES)),
+@click.option("--pass-type", default="train", show_default=True, type=click.Choice(PASS_TYPE_NAMES),
               help="Forward pass of training, of a test, or of a test of three views.")  # fmt: skip
 @click.option("--progress", default=0.0, show_default=True, type=click.FloatRange(0, 1),
               help="Share of the training that is done, for the learning rates.")  # fmt: skip

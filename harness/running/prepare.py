@@ -26,6 +26,7 @@ from .sweep import Sweep
 from .workload import Workload
 
 MODES = ("isolated", "propagated")
+PASS_TYPE_NAMES = tuple(PASS_TYPES)
 EVALUATED, PROGRAMS = 4, 64 * 2**20
 """Arrays of the size of a chunk, and bytes of the programs, in `memory_needed`: figures are in docs/reliability.md."""
 MOST_PASSES = 10_000
