@@ -1,18 +1,40 @@
-# The binding: NumPy in, nogil call, C++ exception -> ValueError. Compiled once per instruction set
-# (_legacy_strict.pyx, _legacy_v3.pyx, ...); checks that need no C++ are in the public .py files.
+# The binding: NumPy in, a call without the GIL, refusals out. Compiled once per instruction set (_legacy_strict.pyx,
+# _legacy_v3.pyx, ...); checks that need no C++ are in the public .py files.
 
 cimport cython
 from libcpp cimport bool as cbool
 from libcpp.deque cimport deque
 from libcpp.map cimport map as cmap
 from libcpp.string cimport string
+from libcpp.utility cimport move
 from libcpp.vector cimport vector
 from scipy.linalg.cython_blas cimport sgemm
 
 cimport numpy as cnp
 import numpy as np
 
+from .errors import Refused
+
 cnp.import_array()
+
+
+cdef extern from "host/errors.h":
+    cdef cppclass CRefused "Refused":
+        string problem, expected, actual, hint
+
+    const CRefused* refusalAtHand() noexcept
+    void throwOn() except +
+
+
+cdef int refused() except -1:
+    """Turns the C++ exception that is being handled into one of Python, a refusal with its parts."""
+    cdef const CRefused* refusal = refusalAtHand()
+    if refusal == NULL:
+        throwOn()
+    else:
+        raise Refused(refusal.problem.decode(), refusal.expected.decode(), refusal.actual.decode(),
+                      refusal.hint.decode())
+    return 0
 
 
 cdef extern from "host/build_info.h":
@@ -57,7 +79,7 @@ cdef extern from "host/quirks.h":
     cdef cppclass Quirks:
         @staticmethod
         vector[Switch] all()
-        void set(const string&, cbool) except +
+        void set(const string&, cbool) except +refused
 
 
 cdef extern from "host/device.h":
@@ -72,8 +94,8 @@ cdef extern from "host/device.h":
         deque[LaunchRecord] log
         Quirks quirks
         cbool sharesHostMemory()
-        void copyIn(float* device, const float* host, size_t elements) except + nogil
-        void copyOut(float* host, const float* device, size_t elements) except + nogil
+        void copyIn(float* device, const float* host, size_t elements) except +refused nogil
+        void copyOut(float* host, const float* device, size_t elements) except +refused nogil
 
     cdef cppclass CpuDevice(Device):
         CpuDevice(Sgemm, Interrupted, int threads)
@@ -82,16 +104,16 @@ cdef extern from "host/device.h":
 cdef extern from "host/matrix.h":
     cdef cppclass Matrix:
         Matrix()
-        Matrix(Device&, int rows, int cols, cbool trans) except +
+        Matrix(Device&, int rows, int cols, cbool trans) except +refused
         @staticmethod
-        Matrix fromHost(Device&, float*, int rows, int cols, cbool trans, int stride) except +
+        Matrix fromHost(Device&, float*, int rows, int cols, cbool trans, int stride) except +refused
         int rows()
         int cols()
         cbool isTrans()
         cbool isContiguous()
         long size()
         float* data()
-        void copyFrom(const Matrix&) except +
+        void copyFrom(const Matrix&) except +refused
         cbool isView()
 
 
@@ -105,7 +127,7 @@ cdef extern from "host/entry_points.h":
         int generation
 
     cdef cppclass EntryFunction:
-        void call "operator()"(Device&, Arguments&) except + nogil
+        void call "operator()"(Device&, Arguments&) except +refused nogil
 
     cmap[string, EntryFunction]& entryPoints()
 
@@ -157,7 +179,8 @@ cdef Matrix host_matrix(Device& device, array, bint trans) except *:
     cdef Py_ssize_t following = a.strides[1] if trans else a.strides[0]
     cdef Py_ssize_t count = a.shape[1] if trans else a.shape[0]
     cdef int stride = 0 if count <= 1 or not a.size else <int> (following // 4)
-    return Matrix.fromHost(device, <float*> a.data, <int> a.shape[0], <int> a.shape[1], trans, stride)
+    cdef Matrix m = Matrix.fromHost(device, <float*> a.data, <int> a.shape[0], <int> a.shape[1], trans, stride)
+    return move(m)
 
 
 cdef object matrix_array(Matrix& m, Device& device):
@@ -191,10 +214,10 @@ cdef object call_on(Device* device, str name, dict inputs, dict targets, dict sc
     cdef EntryFunction function
     args.generation = generation
     for key, (array, trans) in inputs.items():
-        args.matrices[key.encode()] = host_matrix(device[0], array, trans)
+        args.matrices[key.encode()] = move(host_matrix(device[0], array, trans))
     for key, (array, trans) in targets.items():
         target = &args.matrices[key.encode()]
-        target[0] = Matrix(device[0], 0, 0, trans)
+        target[0] = move(Matrix(device[0], 0, 0, trans))
         if array is not None:
             old = host_matrix(device[0], array, trans)
             target[0].copyFrom(old)
@@ -202,7 +225,7 @@ cdef object call_on(Device* device, str name, dict inputs, dict targets, dict sc
         args.scalars[key.encode()] = value
     for key, table in tables.items():
         target = &args.matrices[b"table " + key.encode()]          # the same 32 bits, wherever the device keeps them
-        target[0] = host_matrix(device[0], table.reshape(1, -1).view(np.float32), False)
+        target[0] = move(host_matrix(device[0], table.reshape(1, -1).view(np.float32), False))
         args.indices[key.encode()] = <const int*> target.data()
     for key, value in words.items():
         args.words[key.encode()] = value.encode()

@@ -1,8 +1,6 @@
 # The network: layer dictionaries in, steps without the GIL, tensors out as read-only views.
 # Included by _binding.pxi; the public face is network.py.
 
-from libcpp.utility cimport move
-
 
 cdef extern from "host/layer_dict.h":
     cdef cppclass LayerDict:
@@ -23,12 +21,10 @@ cdef extern from "host/layer.h":
 
     cdef cppclass CLayer "Layer":
         int outputs
-        Matrix tensor(const string&, int) except +
-        Matrix* overwrite(const string&, int) except +
-        const Matrix* likeness(const string&, int) except +
+        Matrix tensor(const string&, int) except +refused
+        Matrix* overwrite(const string&, int) except +refused
+        const Matrix* likeness(const string&, int) except +refused
         const vector[double]& cost()
-        void setNormals(vector[double]) except +
-        void setConnections(int, const vector[int]&) except +
 
 
 cdef extern from "host/network.h":
@@ -40,13 +36,15 @@ cdef extern from "host/network.h":
         Matrix actsGrad
 
     cdef cppclass CNetwork "Network":
-        CNetwork(Device&, const vector[LayerDict]&, int, int, cbool) except +
-        void forward(const string&, vector[Matrix], const Matrix*, PassType) except + nogil
-        void backward(const string&, const Matrix*, double) except + nogil
-        cbool update(const string&, double) except + nogil
-        void release(const string&) except +
-        Matrix sumGrad(const string&, const vector[Contribution]&) except + nogil
-        CLayer& at(const string&) except +
+        CNetwork(Device&, const vector[LayerDict]&, int, int, cbool) except +refused
+        void forward(const string&, vector[Matrix], const Matrix*, PassType) except +refused nogil
+        void backward(const string&, const Matrix*, double) except +refused nogil
+        cbool update(const string&, double) except +refused nogil
+        void release(const string&) except +refused
+        Matrix sumGrad(const string&, const vector[Contribution]&) except +refused nogil
+        void setNormals(const string&, vector[double]) except +refused
+        void setConnections(const string&, int, const vector[int]&) except +refused
+        CLayer& at(const string&) except +refused
         double seconds(const string&, const string&)
 
 
@@ -102,7 +100,7 @@ cdef class NetworkCore:
         cdef const Matrix* mask_pointer = NULL
         cdef PassType kind = <PassType> <int> PASS_TYPES.index(pass_type)
         for array in inputs:
-            given.push_back(host_matrix(self.home.device[0], array, False))
+            given.push_back(move(host_matrix(self.home.device[0], array, False)))
         if mask is not None:
             mask_matrix = host_matrix(self.home.device[0], mask, False)
             mask_pointer = &mask_matrix
@@ -143,7 +141,7 @@ cdef class NetworkCore:
             part.given = acts_grad is not None
             if acts_grad is not None:
                 part.actsGrad = host_matrix(self.home.device[0], acts_grad, False)
-            contributions.push_back(part)
+            contributions.push_back(move(part))
         total.home = self.home
         with nogil:
             total.matrix = self.network.sumGrad(name, contributions)
@@ -174,10 +172,10 @@ cdef class NetworkCore:
         self.home.device.copyIn(target.data(), <float*> ordered.data, target.size())
 
     def set_normals(self, str layer, vector[double] normals):
-        self.network.at(layer.encode()).setNormals(normals)
+        self.network.setNormals(layer.encode(), normals)
 
     def set_connections(self, str layer, int index, vector[int] channels):
-        self.network.at(layer.encode()).setConnections(index, channels)
+        self.network.setConnections(layer.encode(), index, channels)
 
     def shape(self, str layer, str tensor, int index):
         """Shape of a parameter tensor that can be written, or None."""

@@ -2,24 +2,36 @@
 
 import math
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from . import isa
+from .device import Device
 from .errors import Refused
+
+Matrix: TypeAlias = npt.NDArray[np.float32]
+"""Two axes, float32."""
+Layer: TypeAlias = dict[str, Any]
+"""A layer dictionary, with the keys of the historical parser."""
+Launch: TypeAlias = dict[str, Any]
+"""A launch record: kernel, grid, block, shared_bytes, args, rule, seconds."""
 
 LIMIT = 2**31 - 1
 MOST_THREADS = 1024
 """More end in the thread library, without an error."""
 GENERATIONS = (2011, 2012, 2014)
 MOST_LAUNCHES = 2**16  # so many records a log keeps, the newest
-_logs = ContextVar("launch logs", default=())
-_chosen = ContextVar("extension module", default=None)
-_turned = ContextVar("quirks", default=())
+_logs: ContextVar[tuple[list[Launch], ...]] = ContextVar("launch logs", default=())
+_chosen: ContextVar[ModuleType | None] = ContextVar("extension module", default=None)
+_turned: ContextVar[tuple[dict[str, bool], ...]] = ContextVar("quirks", default=())
 
 
 @dataclass(frozen=True)
@@ -27,21 +39,21 @@ class Operand:
     """A matrix argument: its name, its array (None: unset) and whether it is column-major."""
 
     name: str
-    array: np.ndarray | None
+    array: Matrix | None
     trans: bool
 
 
-def row(name, array):
+def row(name: str, array: Matrix | None) -> Operand:
     """A row-major operand; a row-strided view passes."""
     return Operand(name, array, False)
 
 
-def col(name, array):
+def col(name: str, array: Matrix | None) -> Operand:
     """A column-major operand."""
     return Operand(name, array, True)
 
 
-def default_threads():
+def default_threads() -> int:
     """Threads the kernels use unless told otherwise: ROSETTA_THREADS, or the processors this process may use."""
     given = os.environ.get("ROSETTA_THREADS")
     if not given:
@@ -51,7 +63,7 @@ def default_threads():
     return checked_threads("ROSETTA_THREADS", int(given))
 
 
-def checked_threads(asker, threads):
+def checked_threads(asker: str, threads: object) -> int:
     """A number of threads that OpenMP can start; Refused if it is none."""
     if not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MOST_THREADS:
         raise Refused(
@@ -64,7 +76,7 @@ def checked_threads(asker, threads):
 
 
 @contextmanager
-def launch_log():
+def launch_log() -> Iterator[list[Launch]]:
     """Collect the launch records of every entry point called inside the block, by this thread.
 
     Yields
@@ -73,7 +85,7 @@ def launch_log():
         One per launch: kernel, grid, block, shared_bytes, args, rule, seconds. Of a call with more than
         `MOST_LAUNCHES` the newest.
     """
-    log = []
+    log: list[Launch] = []
     before = _logs.set((*_logs.get(), log))
     try:
         yield log
@@ -81,8 +93,26 @@ def launch_log():
         _logs.reset(before)
 
 
-def call(entry, inputs, targets, scalars, *, tables=(), words=None, generation=2012, device="cpu"):
-    """Run an entry point; returns its target, or a tuple of them where there are several."""
+def call(
+    entry: str, inputs: Sequence[Operand], targets: Sequence[Operand], scalars: Mapping[str, object], **more: Any
+) -> Matrix:
+    """Run an entry point with one target, as `call_all`; returns the target."""
+    (result,) = call_all(entry, inputs, targets, scalars, **more)
+    return result
+
+
+def call_all(
+    entry: str,
+    inputs: Sequence[Operand],
+    targets: Sequence[Operand],
+    scalars: Mapping[str, object],
+    *,
+    tables: Sequence[tuple[str, npt.NDArray[np.int32]]] = (),
+    words: Mapping[str, object] | None = None,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:
+    """Run an entry point; returns its targets."""
     if not isinstance(generation, (int, np.integer)) or generation not in GENERATIONS:
         raise Refused(f"{entry}: unknown generation", f"one of {GENERATIONS}", repr(generation))
     implementation, logs = open_device(entry, device), _logs.get()
@@ -93,46 +123,44 @@ def call(entry, inputs, targets, scalars, *, tables=(), words=None, generation=2
     if implementation is not None:
         implementation.forget_launches()
         implementation.logging = bool(logs)
-    try:
-        outputs, launches = _module().call(
-            entry,
-            given,
-            wanted,
-            numbers,
-            dict(tables),
-            told,
-            int(generation),
-            default_threads(),
-            implementation,
-            turned(),
-            MOST_LAUNCHES if logs else 0,
-        )
-    except ValueError as error:
-        raise Refused.from_text(str(error)) from None
+    outputs, launches = _module().call(
+        entry,
+        given,
+        wanted,
+        numbers,
+        dict(tables),
+        told,
+        int(generation),
+        default_threads(),
+        implementation,
+        turned(),
+        MOST_LAUNCHES if logs else 0,
+    )
     timed(launches, implementation)
     for log in logs:
         log.extend(launches)
-    results = tuple(outputs[o.name] for o in targets)
+    return tuple(outputs[o.name] for o in targets)
+
+
+def one_or_all(results: tuple[Matrix, ...]) -> Matrix | tuple[Matrix, ...]:
+    """The targets of an entry point that has one of them in some generations."""
     return results if len(results) > 1 else results[0]
 
 
-def open_device(asker, device):
-    """What implements a device for the engine: None for the CPU, else an object (see `_binding_device.pxi`).
-
-    ``device`` is "cpu", "gpu" or such an object.
-    """
+def open_device(asker: str, device: str | Device) -> Device | None:
+    """What implements a device for the engine: None for the CPU, else an object."""
     if device == "cpu":
         return None
     if device == "gpu":
         from . import gpu
 
         return gpu.open_device()
-    if not hasattr(device, "launch"):
+    if isinstance(device, str) or not hasattr(device, "launch"):
         raise Refused(f"{asker}: unknown device", '"cpu" or "gpu"', repr(device))
     return device
 
 
-def timed(launches, device):
+def timed(launches: list[Launch], device: Device | None) -> None:
     """Put the seconds that a device measured into its launch records."""
     if device is not None:
         for record, seconds in zip(launches, device.launch_seconds(), strict=True):
@@ -140,7 +168,7 @@ def timed(launches, device):
 
 
 @contextmanager
-def quirks(**positions):
+def quirks(**positions: bool) -> Iterator[None]:
     """Turn switches for the entry points called inside the block, by this thread.
 
     Parameters
@@ -164,21 +192,22 @@ def quirks(**positions):
         _turned.reset(before)
 
 
-def quirk_defaults():
+def quirk_defaults() -> dict[str, bool]:
     """The switches of the quirk ledger that this engine has, and where they stand in a network: dict of str to bool.
 
     An entry point of another generation has the quirks of its own.
     """
-    return _module().quirks()
+    defaults: dict[str, bool] = _module().quirks()
+    return defaults
 
 
-def turned():
+def turned() -> dict[str, bool]:
     """Switches that `quirks` has turned for now; the innermost block wins."""
     return {name: on for block in _turned.get() for name, on in block.items()}
 
 
 @contextmanager
-def use_isa(name):
+def use_isa(name: str) -> Iterator[None]:
     """Use the build for an instruction set, a name of `isa.NAMES`, inside the block and in this thread."""
     before = _chosen.set(isa.load(name))
     try:
@@ -187,16 +216,16 @@ def use_isa(name):
         _chosen.reset(before)
 
 
-def _module():
+def _module() -> ModuleType:
     return _chosen.get() or _default_module()
 
 
 @cache
-def _default_module():
+def _default_module() -> ModuleType:
     return isa.load()
 
 
-def matrix(what, array):
+def matrix(what: str, array: object) -> Matrix:
     """The array, if the engine can look at its memory: 2-D float32, on addresses and of sizes that kernels can take."""
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype != np.float32:
         actual = f"{array.ndim}-D {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
@@ -218,7 +247,7 @@ def matrix(what, array):
     return array
 
 
-def number(what, value):
+def number(what: str, value: object) -> float:
     """A finite number as a float; Refused if it is none."""
     try:
         if isinstance(value, (int, float, np.integer, np.floating, np.bool_)) and math.isfinite(value):
@@ -228,7 +257,7 @@ def number(what, value):
     raise Refused(f"{what} is not a finite number", "a number", short(value))
 
 
-def integer(what, value):
+def integer(what: str, value: object) -> int:
     """An integer of 32 bits, perhaps given as a float; Refused if it is none."""
     given = number(what, value)
     if not given.is_integer() or abs(given) > LIMIT:
@@ -236,13 +265,13 @@ def integer(what, value):
     return int(given)
 
 
-def short(value):
+def short(value: object) -> str:
     """What somebody passed, in at most 60 letters."""
     text = f"an integer of {value.bit_length()} bits" if isinstance(value, int) and abs(value) >= 2**64 else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _checked(entry, operand, contiguous=False):
+def _checked(entry: str, operand: Operand, contiguous: bool = False) -> tuple[Matrix, bool]:
     """(array, trans) if dtype, dimensions and memory order are what the entry point takes."""
     a, what = matrix(f"{entry}: {operand.name}", operand.array), f"{entry}: {operand.name}"
     if not _follows(a.T if operand.trans else a):
@@ -258,13 +287,13 @@ def _checked(entry, operand, contiguous=False):
     return a, operand.trans
 
 
-def _follows(a):
+def _follows(a: Matrix) -> bool:
     """True if the last axis of `a` is contiguous and its rows are in ascending order."""
     rows, cols = a.shape
     return (cols <= 1 or a.strides[1] == 4) and (rows <= 1 or (a.strides[0] % 4 == 0 and a.strides[0] >= 4 * cols))
 
 
-def _word(entry, name, word):
+def _word(entry: str, name: str, word: object) -> str:
     if not isinstance(word, str) or not word.isascii() or "\0" in word:
         raise Refused(f"{entry}: {name} is no word", "a str of ASCII letters", short(word))
     return word

@@ -18,9 +18,13 @@ Every function returns the array written to `targets` and raises `Refused` where
 Specification: conv-kernels 2.
 """
 
-import numpy as np
+from typing import Any
 
-from ._call import call, integer, row, short
+import numpy as np
+import numpy.typing as npt
+
+from ._call import Matrix, call, integer, row, short
+from .device import Device
 from .errors import Refused
 
 __all__ = ["convFilterActs", "convFilterActsSparse", "convImgActs", "convImgActsSparse", "convWeightActs",
@@ -29,22 +33,22 @@ __all__ = ["convFilterActs", "convFilterActsSparse", "convImgActs", "convImgActs
 
 
 def convFilterActs(
-    images,
-    filters,
-    targets=None,
+    images: Matrix,
+    filters: Matrix,
+    targets: Matrix | None = None,
     *,
-    imgSizeY,
-    numModulesY,
-    numModulesX,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numGroups,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    imgSizeY: int,
+    numModulesY: int,
+    numModulesX: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numGroups: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Forward pass of a convolutional layer.
 
     Parameters
@@ -67,45 +71,45 @@ def convFilterActs(
 
 
 def localFilterActs(
-    images,
-    filters,
-    targets=None,
+    images: Matrix,
+    filters: Matrix,
+    targets: Matrix | None = None,
     *,
-    imgSizeY,
-    numModulesY,
-    numModulesX,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numGroups,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    imgSizeY: int,
+    numModulesY: int,
+    numModulesX: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numGroups: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Forward pass of a locally connected layer: `convFilterActs` with a filter set per module."""
     return _run("localFilterActs", locals())
 
 
 def convFilterActsSparse(
-    images,
-    filters,
-    targets=None,
+    images: Matrix,
+    filters: Matrix,
+    targets: Matrix | None = None,
     *,
-    colorIndices,
-    imgSizeY,
-    numModulesY,
-    numModulesX,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numFilterColors,
-    numGroups,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    colorIndices: npt.NDArray[np.int32],
+    imgSizeY: int,
+    numModulesY: int,
+    numModulesX: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numFilterColors: int,
+    numGroups: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Forward pass of a convolutional layer connected by a table (conv-kernels 2.2, 3.3, 4.3).
 
     At least 2 groups; an even number of channels per filter.
@@ -114,45 +118,45 @@ def convFilterActsSparse(
 
 
 def localFilterActsSparse(
-    images,
-    filters,
-    targets=None,
+    images: Matrix,
+    filters: Matrix,
+    targets: Matrix | None = None,
     *,
-    colorIndices,
-    imgSizeY,
-    numModulesY,
-    numModulesX,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numFilterColors,
-    numGroups,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    colorIndices: npt.NDArray[np.int32],
+    imgSizeY: int,
+    numModulesY: int,
+    numModulesX: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numFilterColors: int,
+    numGroups: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Forward pass of a locally connected layer connected by a table: `convFilterActsSparse`, filters per module."""
     return _run("localFilterActsSparse", locals())
 
 
 def convImgActs(
-    hidActs,
-    filters,
-    targets=None,
+    hidActs: Matrix,
+    filters: Matrix,
+    targets: Matrix | None = None,
     *,
-    imgSizeY,
-    imgSizeX,
-    numModulesY,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numGroups,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    imgSizeY: int,
+    imgSizeX: int,
+    numModulesY: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numGroups: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Gradient of a convolutional layer with respect to its images.
 
     Parameters
@@ -176,45 +180,45 @@ def convImgActs(
 
 
 def localImgActs(
-    hidActs,
-    filters,
-    targets=None,
+    hidActs: Matrix,
+    filters: Matrix,
+    targets: Matrix | None = None,
     *,
-    imgSizeY,
-    imgSizeX,
-    numModulesY,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numGroups,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    imgSizeY: int,
+    imgSizeX: int,
+    numModulesY: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numGroups: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Gradient of a locally connected layer with respect to its images: `convImgActs` with a filter set per module."""
     return _run("localImgActs", locals())
 
 
 def convImgActsSparse(
-    hidActs,
-    filters,
-    targets=None,
+    hidActs: Matrix,
+    filters: Matrix,
+    targets: Matrix | None = None,
     *,
-    colorIndices,
-    imgSizeY,
-    imgSizeX,
-    numModulesY,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numFilterColors,
-    numGroups,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    colorIndices: npt.NDArray[np.int32],
+    imgSizeY: int,
+    imgSizeX: int,
+    numModulesY: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numFilterColors: int,
+    numGroups: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Image gradient of a convolutional layer connected by a table (conv-kernels 2.4, 3.8, 3.9, 4.5).
 
     Every channel feeds O = numGroups * numFilterColors / numImgColors groups, and the result has a leading axis O
@@ -225,47 +229,47 @@ def convImgActsSparse(
 
 
 def localImgActsSparse(
-    hidActs,
-    filters,
-    targets=None,
+    hidActs: Matrix,
+    filters: Matrix,
+    targets: Matrix | None = None,
     *,
-    colorIndices,
-    imgSizeY,
-    imgSizeX,
-    numModulesY,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numFilterColors,
-    numGroups,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    colorIndices: npt.NDArray[np.int32],
+    imgSizeY: int,
+    imgSizeX: int,
+    numModulesY: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numFilterColors: int,
+    numGroups: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Image gradient of a locally connected layer connected by a table: `convImgActsSparse`, filters per module."""
     return _run("localImgActsSparse", locals(), permutations=True)
 
 
 def convWeightActs(
-    images,
-    hidActs,
-    targets=None,
+    images: Matrix,
+    hidActs: Matrix,
+    targets: Matrix | None = None,
     *,
-    imgSizeY,
-    numModulesY,
-    numModulesX,
-    filterSize,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numGroups,
-    partialSum=0,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    imgSizeY: int,
+    numModulesY: int,
+    numModulesX: int,
+    filterSize: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numGroups: int,
+    partialSum: int = 0,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Gradient of a convolutional layer with respect to its filters.
 
     Parameters
@@ -292,49 +296,49 @@ def convWeightActs(
 
 
 def localWeightActs(
-    images,
-    hidActs,
-    targets=None,
+    images: Matrix,
+    hidActs: Matrix,
+    targets: Matrix | None = None,
     *,
-    imgSizeY,
-    numModulesY,
-    numModulesX,
-    filterSize,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numGroups,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    imgSizeY: int,
+    numModulesY: int,
+    numModulesX: int,
+    filterSize: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numGroups: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Filter gradient of a locally connected layer: `convWeightActs` with partialSum 1, a slab per module."""
     return _run("localWeightActs", locals())
 
 
 def convWeightActsSparse(
-    images,
-    hidActs,
-    targets=None,
+    images: Matrix,
+    hidActs: Matrix,
+    targets: Matrix | None = None,
     *,
-    colorIndices,
-    imgSizeY,
-    numModulesY,
-    numModulesX,
-    filterSize,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numFilterColors,
-    numGroups,
-    partialSum=0,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    overload="long",
-    generation=2012,
-    device="cpu",
-):
+    colorIndices: npt.NDArray[np.int32],
+    imgSizeY: int,
+    numModulesY: int,
+    numModulesX: int,
+    filterSize: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numFilterColors: int,
+    numGroups: int,
+    partialSum: int = 0,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    overload: str = "long",
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Filter gradient of a convolutional layer connected by a table (conv-kernels 2.7, 3.12, 4.7).
 
     At least 2 groups; channels per filter a multiple of 4. ``overload="short"`` is the overload without partialSum
@@ -344,31 +348,31 @@ def convWeightActsSparse(
 
 
 def localWeightActsSparse(
-    images,
-    hidActs,
-    targets=None,
+    images: Matrix,
+    hidActs: Matrix,
+    targets: Matrix | None = None,
     *,
-    colorIndices,
-    imgSizeY,
-    numModulesY,
-    numModulesX,
-    filterSize,
-    paddingStart,
-    moduleStride,
-    numImgColors,
-    numFilterColors,
-    numGroups,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    overload="long",
-    generation=2012,
-    device="cpu",
-):
+    colorIndices: npt.NDArray[np.int32],
+    imgSizeY: int,
+    numModulesY: int,
+    numModulesX: int,
+    filterSize: int,
+    paddingStart: int,
+    moduleStride: int,
+    numImgColors: int,
+    numFilterColors: int,
+    numGroups: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    overload: str = "long",
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Filter gradient of a locally connected layer connected by a table: `convWeightActsSparse` with partialSum 1."""
     return _run("localWeightActsSparse", locals())
 
 
-def _run(entry, arguments, permutations=False):
+def _run(entry: str, arguments: dict[str, Any], permutations: bool = False) -> Matrix:
     """Call an entry point with the arguments of its Python function."""
     generation, device = arguments.pop("generation"), arguments.pop("device")
     if generation == 2014:
@@ -384,7 +388,9 @@ def _run(entry, arguments, permutations=False):
     return call(entry, inputs, targets, arguments, tables=tables, words=words, generation=generation, device=device)
 
 
-def _table(entry, table, permutations, *, numImgColors, numFilterColors, numGroups, **_):
+def _table(
+    entry: str, table: Any, permutations: bool, *, numImgColors: int, numFilterColors: int, numGroups: int, **_: Any
+) -> npt.NDArray[np.int32]:
     """A connectivity table whose entries are channels; with `permutations`, each of them once per sample."""
     sizes = {"numImgColors": numImgColors, "numFilterColors": numFilterColors, "numGroups": numGroups}
     numImgColors, numFilterColors, numGroups = (integer(f"{entry}: {name}", size) for name, size in sizes.items())
@@ -407,4 +413,4 @@ def _table(entry, table, permutations, *, numImgColors, numFilterColors, numGrou
                 f"every {numImgColors} entries name every channel once",
                 short(table.tolist()),
             )
-    return np.require(table, requirements="CA")
+    return np.require(table, requirements=("C", "A"))

@@ -4,9 +4,12 @@ Gradients are those of the objective, which training maximises. Probabilities ar
 and their plain gradients, (cases, classes) column-major - the same memory - for the gradients through softmax.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from ._call import call, col, row
+from ._call import Matrix, Operand, call, call_all, col, row
+from .device import Device
 from .errors import Refused
 
 __all__ = [
@@ -41,7 +44,15 @@ NEURONS = (
 )
 
 
-def computeLogregCost(labels, probs, labelLogProbs=None, correctProbs=None, *, generation=2012, device="cpu"):
+def computeLogregCost(
+    labels: Matrix,
+    probs: Matrix,
+    labelLogProbs: Matrix | None = None,
+    correctProbs: Matrix | None = None,
+    *,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:
     """Log-probability of the label, and the credit for a right answer, shared among tied maxima.
 
     Parameters
@@ -58,7 +69,7 @@ def computeLogregCost(labels, probs, labelLogProbs=None, correctProbs=None, *, g
     -----
     Specification: pool-norm 7.2.
     """
-    return call(
+    return call_all(
         "computeLogregCost",
         [row("labels", labels), row("probs", probs)],
         [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs)],
@@ -69,18 +80,18 @@ def computeLogregCost(labels, probs, labelLogProbs=None, correctProbs=None, *, g
 
 
 def computeMultiSoftmaxCost(
-    labels,
-    probs,
-    energies=None,
-    labelLogProbs=None,
-    correctProbs=None,
-    top5Probs=None,
+    labels: Matrix,
+    probs: Matrix,
+    energies: Matrix | None = None,
+    labelLogProbs: Matrix | None = None,
+    correctProbs: Matrix | None = None,
+    top5Probs: Matrix | None = None,
     *,
-    setSize,
-    useEnergies=False,
-    generation=2012,
-    device="cpu",
-):
+    setSize: int,
+    useEnergies: bool = False,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:
     """`computeLogregCost` with the credit for a label among the `setSize` best classes.
 
     Parameters
@@ -99,7 +110,7 @@ def computeMultiSoftmaxCost(
     Specification: pool-norm 7.3.
     """
     energies = probs if energies is None and not useEnergies else energies
-    return call(
+    return call_all(
         "computeMultiSoftmaxCost",
         [row("labels", labels), row("probs", probs), row("energies", energies)],
         [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs), row("top5Probs", top5Probs)],
@@ -109,7 +120,15 @@ def computeMultiSoftmaxCost(
     )
 
 
-def computeCrossEntCost(labels, probs, labelLogProbs=None, correctProbs=None, *, generation=2012, device="cpu"):
+def computeCrossEntCost(
+    labels: Matrix,
+    probs: Matrix,
+    labelLogProbs: Matrix | None = None,
+    correctProbs: Matrix | None = None,
+    *,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:
     """Cross-entropy with a distribution over classes; the log of 0 or less counts as -50.
 
     Parameters
@@ -125,7 +144,7 @@ def computeCrossEntCost(labels, probs, labelLogProbs=None, correctProbs=None, *,
     -----
     Specification: pool-norm 7.5.
     """
-    return call(
+    return call_all(
         "computeCrossEntCost",
         [row("labels", labels), row("probs", probs)],
         [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs)],
@@ -135,7 +154,16 @@ def computeCrossEntCost(labels, probs, labelLogProbs=None, correctProbs=None, *,
     )
 
 
-def computeLogregGrad(labels, probs, target=None, *, add=False, coeff=1.0, generation=2012, device="cpu"):
+def computeLogregGrad(
+    labels: Matrix,
+    probs: Matrix,
+    target: Matrix | None = None,
+    *,
+    add: bool = False,
+    coeff: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Gradient of coeff * log p(label) with respect to the probabilities.
 
     Parameters
@@ -162,7 +190,16 @@ def computeLogregGrad(labels, probs, target=None, *, add=False, coeff=1.0, gener
     )
 
 
-def computeCrossEntGrad(labels, probs, target=None, *, add=False, coeff=1.0, generation=2012, device="cpu"):
+def computeCrossEntGrad(
+    labels: Matrix,
+    probs: Matrix,
+    target: Matrix | None = None,
+    *,
+    add: bool = False,
+    coeff: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Gradient of the cross-entropy with respect to the probabilities: coeff * labels / probs.
 
     Parameters
@@ -188,7 +225,15 @@ def computeCrossEntGrad(labels, probs, target=None, *, add=False, coeff=1.0, gen
     )
 
 
-def computeSoftmaxGrad(acts, actsGrad, target=None, *, add=False, generation=2012, device="cpu"):
+def computeSoftmaxGrad(
+    acts: Matrix,
+    actsGrad: Matrix,
+    target: Matrix | None = None,
+    *,
+    add: bool = False,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Gradient through a softmax.
 
     Parameters
@@ -214,7 +259,16 @@ def computeSoftmaxGrad(acts, actsGrad, target=None, *, add=False, generation=201
     )
 
 
-def computeLogregSoftmaxGrad(labels, probs, target=None, *, add=False, coeff=1.0, generation=2012, device="cpu"):
+def computeLogregSoftmaxGrad(
+    labels: Matrix,
+    probs: Matrix,
+    target: Matrix | None = None,
+    *,
+    add: bool = False,
+    coeff: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Gradient of coeff * log p(label) with respect to the inputs of the softmax.
 
     Parameters
@@ -241,7 +295,16 @@ def computeLogregSoftmaxGrad(labels, probs, target=None, *, add=False, coeff=1.0
     )
 
 
-def computeCrossEntSoftmaxGrad(labels, probs, target=None, *, add=False, coeff=1.0, generation=2012, device="cpu"):
+def computeCrossEntSoftmaxGrad(
+    labels: Matrix,
+    probs: Matrix,
+    target: Matrix | None = None,
+    *,
+    add: bool = False,
+    coeff: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Gradient of the cross-entropy with respect to the inputs of the softmax.
 
     Parameters
@@ -268,13 +331,22 @@ def computeCrossEntSoftmaxGrad(labels, probs, target=None, *, add=False, coeff=1
     )
 
 
-def _like(array):
+def _like(array: object) -> Callable[[str, Matrix | None], Operand]:
     """The kind of operand for matrices stored as `array` is."""
     turned = isinstance(array, np.ndarray) and array.flags.f_contiguous and not array.flags.c_contiguous
     return col if turned else row
 
 
-def computeEltwiseMaxGrad(actGrad, input, output, target=None, *, add=False, generation=2012, device="cpu"):
+def computeEltwiseMaxGrad(
+    actGrad: Matrix,
+    input: Matrix,
+    output: Matrix,
+    target: Matrix | None = None,
+    *,
+    add: bool = False,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Gradient through an element-wise maximum: an input that equals the output gets all of it.
 
     Parameters
@@ -302,8 +374,18 @@ def computeEltwiseMaxGrad(actGrad, input, output, target=None, *, add=False, gen
 
 
 def neuron(
-    inputs, actsGrad, outputs=None, target=None, *, type, a=1.0, b=1.0, add=False, generation=2012, device="cpu"
-):
+    inputs: Matrix,
+    actsGrad: Matrix,
+    outputs: Matrix | None = None,
+    target: Matrix | None = None,
+    *,
+    type: str | int,
+    a: float = 1.0,
+    b: float = 1.0,
+    add: bool = False,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:
     """A neuron, forward and backward.
 
     Parameters
@@ -327,7 +409,7 @@ def neuron(
     if isinstance(type, int) and not 0 <= type < len(NEURONS):
         raise Refused("neuron: unknown code", f"0 to {len(NEURONS) - 1}", type)
     operand = _like(inputs)
-    return call(
+    return call_all(
         "neuron",
         [operand("inputs", inputs), operand("actsGrad", actsGrad)],
         [operand("outputs", outputs), operand("target", target)],

@@ -1,6 +1,7 @@
 """Image, weight-norm and half-precision entry points of `alexnet_rosetta.legacy.cudaconv`."""
 
-from ._call import call, row
+from ._call import Matrix, call, row
+from .device import Device
 
 __all__ = [
     "convBedOfNails",
@@ -20,17 +21,17 @@ __all__ = [
 
 
 def convGaussianBlur(
-    images,
-    filter,
-    target=None,
+    images: Matrix,
+    filter: Matrix,
+    target: Matrix | None = None,
     *,
-    horiz,
-    numChannels,
-    scaleTargets=0.0,
-    scaleOutputs=1.0,
-    generation=2012,
-    device="cpu",
-):
+    horiz: bool,
+    numChannels: int,
+    scaleTargets: float = 0.0,
+    scaleOutputs: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """One direction of a separable blur, zero outside the image.
 
     Parameters
@@ -61,18 +62,18 @@ def convGaussianBlur(
 
 
 def convBedOfNails(
-    images,
-    target=None,
+    images: Matrix,
+    target: Matrix | None = None,
     *,
-    numChannels,
-    imgSize,
-    startX,
-    strideX,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    numChannels: int,
+    imgSize: int,
+    startX: int,
+    strideX: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Take every strideX-th pixel of every strideX-th row.
 
     Parameters
@@ -108,18 +109,18 @@ def convBedOfNails(
 
 
 def convBedOfNailsUndo(
-    actsGrad,
-    target=None,
+    actsGrad: Matrix,
+    target: Matrix | None = None,
     *,
-    numChannels,
-    imgSize,
-    startX,
-    strideX,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    numChannels: int,
+    imgSize: int,
+    startX: int,
+    strideX: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Backward pass of `convBedOfNails`: zero everywhere but at the samples.
 
     Parameters
@@ -153,7 +154,16 @@ def convBedOfNailsUndo(
     )
 
 
-def convResizeBilinear(images, target=None, *, imgSize, tgtSize, scale, generation=2012, device="cpu"):
+def convResizeBilinear(
+    images: Matrix,
+    target: Matrix | None = None,
+    *,
+    imgSize: int,
+    tgtSize: int,
+    scale: float,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Resize about the centre; target pixel t reads position t * scale + (imgSize - tgtSize * scale) / 2.
 
     Parameters
@@ -180,7 +190,17 @@ def convResizeBilinear(images, target=None, *, imgSize, tgtSize, scale, generati
     )
 
 
-def convCrop(imgs, target=None, *, imgSize, tgtSize, startY, startX, generation=2012, device="cpu"):
+def convCrop(
+    imgs: Matrix,
+    target: Matrix | None = None,
+    *,
+    imgSize: int,
+    tgtSize: int,
+    startY: int,
+    startX: int,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Copy a tgtSize x tgtSize window.
 
     Parameters
@@ -205,7 +225,9 @@ def convCrop(imgs, target=None, *, imgSize, tgtSize, startY, startX, generation=
     )
 
 
-def convRGBToYUV(images, target=None, *, generation=2012, device="cpu"):
+def convRGBToYUV(
+    images: Matrix, target: Matrix | None = None, *, generation: int = 2012, device: str | Device = "cpu"
+) -> Matrix:
     """Colour space YUV.
 
     Parameters
@@ -225,7 +247,14 @@ def convRGBToYUV(images, target=None, *, generation=2012, device="cpu"):
     )
 
 
-def convRGBToLAB(images, target=None, *, center=False, generation=2012, device="cpu"):
+def convRGBToLAB(
+    images: Matrix,
+    target: Matrix | None = None,
+    *,
+    center: bool = False,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Colour space LAB, as the original had it: exponent 0.3333, white at X = Y = Z = 1.
 
     Parameters
@@ -252,7 +281,9 @@ def convRGBToLAB(images, target=None, *, center=False, generation=2012, device="
     )
 
 
-def convReflectHorizontal(images, targets=None, *, imgSize, generation=2012, device="cpu"):
+def convReflectHorizontal(
+    images: Matrix, targets: Matrix | None = None, *, imgSize: int, generation: int = 2012, device: str | Device = "cpu"
+) -> Matrix:
     """Mirror each image left to right.
 
     Parameters
@@ -278,8 +309,16 @@ def convReflectHorizontal(images, targets=None, *, imgSize, generation=2012, dev
 
 
 def convTICA(
-    images, target=None, *, numFilters, sizeX, scaleTarget=0.0, scaleOutput=1.0, generation=2012, device="cpu"
-):
+    images: Matrix,
+    target: Matrix | None = None,
+    *,
+    numFilters: int,
+    sizeX: int,
+    scaleTarget: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Reciprocal of 0.001 plus the root of each window's sum of squares.
 
     Parameters
@@ -308,8 +347,17 @@ def convTICA(
 
 
 def convTICAGrad(
-    images, ticas, target=None, *, numFilters, sizeX, scaleTarget=0.0, scaleOutput=1.0, generation=2012, device="cpu"
-):
+    images: Matrix,
+    ticas: Matrix,
+    target: Matrix | None = None,
+    *,
+    numFilters: int,
+    sizeX: int,
+    scaleTarget: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Gradient that goes with `convTICA`: minus the image times the window sum of `ticas`.
 
     Where `scaleTarget` is not 0 the root of the window sum is taken, as it was.
@@ -337,7 +385,9 @@ def convTICAGrad(
     )
 
 
-def normalizeLocalWeights(weights, *, numModules, norm, generation=2012, device="cpu"):
+def normalizeLocalWeights(
+    weights: Matrix, *, numModules: int, norm: float, generation: int = 2012, device: str | Device = "cpu"
+) -> Matrix:
     """Shrink every filter of every module whose norm is greater than `norm` to it.
 
     Parameters
@@ -362,7 +412,9 @@ def normalizeLocalWeights(weights, *, numModules, norm, generation=2012, device=
     )
 
 
-def convQuantizeHalf(src, tgt=None, *, generation=2012, device="cpu"):
+def convQuantizeHalf(
+    src: Matrix, tgt: Matrix | None = None, *, generation: int = 2012, device: str | Device = "cpu"
+) -> Matrix:
     """Round to IEEE half precision, to nearest even; beyond 65504 infinite.
 
     Parameters
@@ -383,8 +435,15 @@ def convQuantizeHalf(src, tgt=None, *, generation=2012, device="cpu"):
 
 
 def convDequantizeHalf(
-    quantized, tgt=None, *, numElements, scaleTarget=0.0, scaleOutput=1.0, generation=2012, device="cpu"
-):
+    quantized: Matrix,
+    tgt: Matrix | None = None,
+    *,
+    numElements: int,
+    scaleTarget: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """What `convQuantizeHalf` packed, as single precision.
 
     Parameters

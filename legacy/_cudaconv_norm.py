@@ -1,6 +1,7 @@
 """Normalisation entry points of `alexnet_rosetta.legacy.cudaconv`."""
 
-from ._call import call, row
+from ._call import Matrix, call_all, one_or_all, row
+from .device import Device
 
 __all__ = [
     "convContrastNorm",
@@ -14,18 +15,18 @@ __all__ = [
 
 
 def convResponseNorm(
-    images,
-    denoms=None,
-    target=None,
+    images: Matrix,
+    denoms: Matrix | None = None,
+    target: Matrix | None = None,
     *,
-    numFilters,
-    sizeX,
-    addScale,
-    powScale,
-    minDiv=1.0,
-    generation=2012,
-    device="cpu",
-):
+    numFilters: int,
+    sizeX: int,
+    addScale: float,
+    powScale: float,
+    minDiv: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:
     """Response normalisation within each map: images * D**-powScale, D = minDiv + addScale * window sum of squares.
 
     Parameters
@@ -46,7 +47,7 @@ def convResponseNorm(
     -----
     Specification: pool-norm 2.2.
     """
-    return call(
+    return call_all(
         "convResponseNorm",
         [row("images", images)],
         [row("denoms", denoms), row("target", target)],
@@ -57,19 +58,19 @@ def convResponseNorm(
 
 
 def convContrastNorm(
-    images,
-    meanDiffs,
-    denoms=None,
-    target=None,
+    images: Matrix,
+    meanDiffs: Matrix,
+    denoms: Matrix | None = None,
+    target: Matrix | None = None,
     *,
-    numFilters,
-    sizeX,
-    addScale,
-    powScale,
-    minDiv=1.0,
-    generation=2012,
-    device="cpu",
-):
+    numFilters: int,
+    sizeX: int,
+    addScale: float,
+    powScale: float,
+    minDiv: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:
     """Contrast normalisation: `convResponseNorm` with the squares taken of `meanDiffs`.
 
     Parameters
@@ -85,7 +86,7 @@ def convContrastNorm(
     -----
     Specification: pool-norm 2.2, 2.3.
     """
-    return call(
+    return call_all(
         "convContrastNorm",
         [row("images", images), row("meanDiffs", meanDiffs)],
         [row("denoms", denoms), row("target", target)],
@@ -95,7 +96,9 @@ def convContrastNorm(
     )
 
 
-def _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput):
+def _undo_scalars(
+    numFilters: int, sizeX: int, addScale: float, powScale: float, scaleTargets: float, scaleOutput: float
+) -> dict[str, float]:
     return {
         "numFilters": numFilters,
         "sizeX": sizeX,
@@ -107,21 +110,21 @@ def _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutp
 
 
 def convResponseNormUndo(
-    outGrads,
-    denoms,
-    inputs,
-    acts,
-    target=None,
+    outGrads: Matrix,
+    denoms: Matrix,
+    inputs: Matrix,
+    acts: Matrix,
+    target: Matrix | None = None,
     *,
-    numFilters,
-    sizeX,
-    addScale,
-    powScale,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    numFilters: int,
+    sizeX: int,
+    addScale: float,
+    powScale: float,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:
     """Backward pass of `convResponseNorm`.
 
     With windows of 6 or more the original passed its accumulate flag inverted: (0, 1) computes
@@ -142,7 +145,7 @@ def convResponseNormUndo(
     -----
     Specification: pool-norm 2.4.
     """
-    return call(
+    return call_all(
         "convResponseNormUndo",
         [row("outGrads", outGrads), row("denoms", denoms), row("inputs", inputs)],
         [row("target", target), row("acts", acts)],
@@ -153,21 +156,21 @@ def convResponseNormUndo(
 
 
 def convContrastNormUndo(
-    outGrads,
-    denoms,
-    meanDiffs,
-    acts,
-    target=None,
+    outGrads: Matrix,
+    denoms: Matrix,
+    meanDiffs: Matrix,
+    acts: Matrix,
+    target: Matrix | None = None,
     *,
-    numFilters,
-    sizeX,
-    addScale,
-    powScale,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    numFilters: int,
+    sizeX: int,
+    addScale: float,
+    powScale: float,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:
     """Backward pass of `convContrastNorm`: `convResponseNormUndo` with `meanDiffs` for the inputs.
 
     Approximate, as it was: the derivative of the local mean is left out.
@@ -185,7 +188,7 @@ def convContrastNormUndo(
     -----
     Specification: pool-norm 2.4.
     """
-    return call(
+    return call_all(
         "convContrastNormUndo",
         [row("outGrads", outGrads), row("denoms", denoms), row("meanDiffs", meanDiffs)],
         [row("target", target), row("acts", acts)],
@@ -196,19 +199,19 @@ def convContrastNormUndo(
 
 
 def convResponseNormCrossMap(
-    images,
-    denoms=None,
-    target=None,
+    images: Matrix,
+    denoms: Matrix | None = None,
+    target: Matrix | None = None,
     *,
-    numFilters,
-    sizeF,
-    addScale,
-    powScale,
-    minDiv=1.0,
-    blocked=False,
-    generation=2012,
-    device="cpu",
-):
+    numFilters: int,
+    sizeF: int,
+    addScale: float,
+    powScale: float,
+    minDiv: float = 1.0,
+    blocked: bool = False,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix | tuple[Matrix, ...]:
     """Response normalisation across maps: images * D**-powScale, D = minDiv + addScale * squares over sizeF maps.
 
     Parameters
@@ -231,38 +234,40 @@ def convResponseNormCrossMap(
     Specification: pool-norm 2.5.
     """
     outputs = [row("target", target)] if generation == 2014 else [row("denoms", denoms), row("target", target)]
-    return call(
-        "convResponseNormCrossMap",
-        [row("images", images)],
-        outputs,
-        {
-            "numFilters": numFilters,
-            "sizeF": sizeF,
-            "addScale": addScale,
-            "powScale": powScale,
-            "minDiv": minDiv,
-            "blocked": blocked,
-        },
-        generation=generation,
-        device=device,
+    return one_or_all(
+        call_all(
+            "convResponseNormCrossMap",
+            [row("images", images)],
+            outputs,
+            {
+                "numFilters": numFilters,
+                "sizeF": sizeF,
+                "addScale": addScale,
+                "powScale": powScale,
+                "minDiv": minDiv,
+                "blocked": blocked,
+            },
+            generation=generation,
+            device=device,
+        )
     )
 
 
 def convContrastNormCrossMap(
-    images,
-    meanDiffs,
-    denoms=None,
-    target=None,
+    images: Matrix,
+    meanDiffs: Matrix,
+    denoms: Matrix | None = None,
+    target: Matrix | None = None,
     *,
-    numFilters,
-    sizeF,
-    addScale,
-    powScale,
-    minDiv=1.0,
-    blocked=False,
-    generation=2012,
-    device="cpu",
-):
+    numFilters: int,
+    sizeF: int,
+    addScale: float,
+    powScale: float,
+    minDiv: float = 1.0,
+    blocked: bool = False,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix | tuple[Matrix, ...]:
     """`convResponseNormCrossMap` with the squares taken of `meanDiffs`.
 
     Parameters
@@ -279,41 +284,43 @@ def convContrastNormCrossMap(
     Specification: pool-norm 2.5.
     """
     outputs = [row("target", target)] if generation == 2014 else [row("denoms", denoms), row("target", target)]
-    return call(
-        "convContrastNormCrossMap",
-        [row("images", images), row("meanDiffs", meanDiffs)],
-        outputs,
-        {
-            "numFilters": numFilters,
-            "sizeF": sizeF,
-            "addScale": addScale,
-            "powScale": powScale,
-            "minDiv": minDiv,
-            "blocked": blocked,
-        },
-        generation=generation,
-        device=device,
+    return one_or_all(
+        call_all(
+            "convContrastNormCrossMap",
+            [row("images", images), row("meanDiffs", meanDiffs)],
+            outputs,
+            {
+                "numFilters": numFilters,
+                "sizeF": sizeF,
+                "addScale": addScale,
+                "powScale": powScale,
+                "minDiv": minDiv,
+                "blocked": blocked,
+            },
+            generation=generation,
+            device=device,
+        )
     )
 
 
 def convResponseNormCrossMapUndo(
-    outGrads,
-    denoms=None,
-    inputs=None,
-    acts=None,
-    target=None,
+    outGrads: Matrix,
+    denoms: Matrix | None = None,
+    inputs: Matrix | None = None,
+    acts: Matrix | None = None,
+    target: Matrix | None = None,
     *,
-    numFilters,
-    sizeF,
-    addScale,
-    powScale,
-    minDiv=1.0,
-    blocked=False,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    numFilters: int,
+    sizeF: int,
+    addScale: float,
+    powScale: float,
+    minDiv: float = 1.0,
+    blocked: bool = False,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix | tuple[Matrix, ...]:
     """Backward pass of `convResponseNormCrossMap`.
 
     Parameters
@@ -347,4 +354,6 @@ def convResponseNormCrossMapUndo(
         given, outputs = [*given, row("acts", acts)], [row("target", target)]
     else:
         given, outputs = [*given, row("denoms", denoms)], [row("target", target), row("acts", acts)]
-    return call("convResponseNormCrossMapUndo", given, outputs, scalars, generation=generation, device=device)
+    return one_or_all(
+        call_all("convResponseNormCrossMapUndo", given, outputs, scalars, generation=generation, device=device)
+    )

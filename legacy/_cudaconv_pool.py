@@ -1,6 +1,7 @@
 """Pooling entry points of `alexnet_rosetta.legacy.cudaconv`."""
 
-from ._call import call, row
+from ._call import Matrix, call, row
+from .device import Device
 
 __all__ = [
     "convCrossMapMaxPoolUndo",
@@ -13,8 +14,18 @@ __all__ = [
 
 
 def convLocalPool(
-    images, target=None, *, numFilters, subsX, startX, strideX, outputsX, pooler="Max", generation=2012, device="cpu"
-):
+    images: Matrix,
+    target: Matrix | None = None,
+    *,
+    numFilters: int,
+    subsX: int,
+    startX: int,
+    strideX: int,
+    outputsX: int,
+    pooler: str = "Max",
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Pool square windows of each map.
 
     Parameters
@@ -46,8 +57,18 @@ def convLocalPool(
 
 
 def convLocalRandomPool(
-    images, uniforms, target=None, *, numFilters, subsX, startX, strideX, outputsX, generation=2012, device="cpu"
-):
+    images: Matrix,
+    uniforms: Matrix,
+    target: Matrix | None = None,
+    *,
+    numFilters: int,
+    subsX: int,
+    startX: int,
+    strideX: int,
+    outputsX: int,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Take a random pixel of each window, in proportion to its value where that is positive.
 
     Parameters
@@ -79,20 +100,20 @@ def convLocalRandomPool(
 
 
 def convLocalMaxUndo(
-    images,
-    maxGrads,
-    maxActs,
-    target=None,
+    images: Matrix,
+    maxGrads: Matrix,
+    maxActs: Matrix,
+    target: Matrix | None = None,
     *,
-    subsX,
-    startX,
-    strideX,
-    outputsX,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    subsX: int,
+    startX: int,
+    strideX: int,
+    outputsX: int,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Backward pass of max pooling: every pixel equal to a window's maximum gets that window's gradient.
 
     Parameters
@@ -128,20 +149,20 @@ def convLocalMaxUndo(
 
 
 def convLocalAvgUndo(
-    avgGrads,
-    target=None,
+    avgGrads: Matrix,
+    target: Matrix | None = None,
     *,
-    subsX,
-    startX,
-    strideX,
-    outputsX,
-    imgSize,
-    sum=False,
-    scaleTargets=0.0,
-    scaleOutput=1.0,
-    generation=2012,
-    device="cpu",
-):
+    subsX: int,
+    startX: int,
+    strideX: int,
+    outputsX: int,
+    imgSize: int,
+    sum: bool = False,
+    scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0,
+    generation: int = 2012,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Backward pass of average pooling (or sum pooling, generation 2014).
 
     Parameters
@@ -178,8 +199,18 @@ def convLocalAvgUndo(
 
 
 def convPoolCrossMap(
-    images, target=None, *, startF, poolSize, numOutputs, stride, imgSize, pooler="Max", generation=2014, device="cpu"
-):
+    images: Matrix,
+    target: Matrix | None = None,
+    *,
+    startF: int,
+    poolSize: int,
+    numOutputs: int,
+    stride: int,
+    imgSize: int,
+    pooler: str = "Max",
+    generation: int = 2014,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Max pooling across maps: output o takes maps startF + o * stride ... + poolSize, clipped.
 
     Parameters
@@ -206,20 +237,20 @@ def convPoolCrossMap(
 
 
 def convCrossMapMaxPoolUndo(
-    images,
-    maxGrads,
-    maxActs,
-    target=None,
+    images: Matrix,
+    maxGrads: Matrix,
+    maxActs: Matrix,
+    target: Matrix | None = None,
     *,
-    imgSize,
-    startF,
-    poolSize,
-    stride,
-    scaleTargets=0.0,
-    scaleOutputs=1.0,
-    generation=2014,
-    device="cpu",
-):
+    imgSize: int,
+    startF: int,
+    poolSize: int,
+    stride: int,
+    scaleTargets: float = 0.0,
+    scaleOutputs: float = 1.0,
+    generation: int = 2014,
+    device: str | Device = "cpu",
+) -> Matrix:
     """Backward pass of max pooling across maps.
 
     With stride > 1 the last stride-1 maps of the first window get no gradient from it, and with

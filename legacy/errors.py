@@ -9,14 +9,7 @@ class Refused(ValueError):
     what, expected, actual, hint : str
     """
 
-    def __init__(self, what, expected="", actual="", hint=""):
+    def __init__(self, what: str, expected: object = "", actual: object = "", hint: str = "") -> None:
         self.what, self.expected, self.actual, self.hint = what, str(expected), str(actual), hint
         parts = (("expected: ", self.expected), ("actual:   ", self.actual), ("hint:     ", hint))
         super().__init__("\n  ".join([what, *(label + part for label, part in parts if part)]))
-
-    @classmethod
-    def from_text(cls, text):
-        """Take the text of a C++ refusal apart."""
-        what, *lines = text.split("\n")
-        parts = dict(line.strip().split(":", 1) for line in lines if ":" in line)
-        return cls(what, *(parts.get(key, "").strip() for key in ("expected", "actual", "hint")))

@@ -7,6 +7,7 @@ v3 and v4; elsewhere for the compiler's baseline and strict. ``ROSETTA_ISA`` for
 
 import importlib
 import os
+from types import ModuleType
 
 from .errors import Refused
 
@@ -22,7 +23,7 @@ NAMES = {
 ORDER = ("strict", "baseline", "v3", "v4")
 
 
-def load(name=None):
+def load(name: str | None = None) -> ModuleType:
     """Import the extension module for an instruction set.
 
     Parameters
@@ -39,9 +40,7 @@ def load(name=None):
     wanted = name or os.environ.get("ROSETTA_ISA") or ""
     if wanted and wanted not in NAMES:
         raise Refused("unknown instruction set", "one of " + ", ".join(NAMES), wanted)
-    if not wanted:
-        return _module(available()[-1])
-    isa, best = NAMES[wanted], best_isa()
+    isa, best = NAMES[wanted] if wanted else available()[-1], best_isa()
     if ORDER.index(isa) > ORDER.index(best):
         raise Refused("instruction set not available on this processor", f"at most {best}", wanted)
     module = _module(isa)
@@ -55,7 +54,7 @@ def load(name=None):
     return module
 
 
-def available():
+def available() -> list[str]:
     """Names of the modules that were built and run on this processor, the best last; Refused if there is none."""
     best = best_isa()
     found = [isa for isa in ORDER[: ORDER.index(best) + 1] if _module(isa) is not None]
@@ -69,12 +68,13 @@ def available():
     return found
 
 
-def best_isa():
+def best_isa() -> str:
     """The best instruction set that this processor runs, whatever was built."""
-    return importlib.import_module("._processor", __package__).best_isa()
+    best: str = importlib.import_module("._processor", __package__).best_isa()
+    return best
 
 
-def _module(isa):
+def _module(isa: str) -> ModuleType | None:
     """The extension module of an instruction set, or None if it was not built."""
     try:
         return importlib.import_module(f"._legacy_{isa}", __package__)

@@ -1,28 +1,35 @@
 """The network of 2012, driven one layer at a time."""
 
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial, wraps
+from functools import wraps
 from threading import RLock
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _call
+from ._call import Launch, Layer, Matrix
+from .device import Device
 from .errors import Refused
 from .gpu.recording import planned
 
 __all__ = ["Network"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 PASS_TYPES = ("train", "test", "gc", "features", "first_view", "middle_view", "last_view")
 
 
-def _one_at_a_time(method):
+def _one_at_a_time(method: Callable[P, T]) -> Callable[P, T]:
     """A method that waits while another thread is in one."""
 
     @wraps(method)
-    def alone(self, *args, **kwargs):
-        with self._lock:
-            return method(self, *args, **kwargs)
+    def alone(*args: P.args, **kwargs: P.kwargs) -> T:
+        with cast("Network", args[0])._lock:
+            return method(*args, **kwargs)
 
     return alone
 
@@ -81,8 +88,16 @@ class Network:
     """
 
     def __init__(
-        self, layers, device="cpu", threads=None, *, update_every=1, minibatch=None, quantise=False, quirks=None
-    ):
+        self,
+        layers: Sequence[Layer],
+        device: str | Device = "cpu",
+        threads: int | None = None,
+        *,
+        update_every: int = 1,
+        minibatch: int | None = None,
+        quantise: bool = False,
+        quirks: Mapping[str, bool] | None = None,
+    ) -> None:
         self._device, self._lock, self._logging = _call.open_device("Network", device), RLock(), False
         threads = _call.default_threads() if threads is None else _call.checked_threads("Network", threads)
         every, nominal = (_call.integer(f"Network: {name}", value) for name, value in
@@ -91,10 +106,10 @@ class Network:
             raise Refused("Network: update_every", "1, or more and the nominal size of a pass, minibatch", every)
         entries = [_flat(layer) for layer in layers]
         self._types = {words["name"][0]: words["type"][0] for _, words in entries}
-        options = {"update_every": every, "minibatch": nominal, "quantise": quantise, "quirks": quirks}
-        self._planned, self._batches = partial(planned, layers, **options), set()
-        self._core = _translated(
-            _call._module().NetworkCore,
+        options: dict[str, Any] = {"update_every": every, "minibatch": nominal, "quantise": quantise, "quirks": quirks}
+        self._batches: set[int] = set()
+        self._planned: Callable[[int], dict[tuple[str, str], None]] = lambda batch: planned(layers, batch, **options)
+        self._core = _call._module().NetworkCore(
             entries,
             threads,
             every,
@@ -106,12 +121,18 @@ class Network:
         self.logging = False
 
     @_one_at_a_time
-    def set_quirk(self, name, on):
+    def set_quirk(self, name: str, on: bool) -> None:
         """Turn a switch of the quirk ledger; Refused if there is none of that name."""
-        _translated(self._core.set_quirk, str(name), bool(on))
+        self._core.set_quirk(str(name), bool(on))
 
     @_one_at_a_time
-    def forward(self, layer, inputs=None, mask=None, pass_type="train"):
+    def forward(
+        self,
+        layer: str,
+        inputs: Sequence[Matrix] | None = None,
+        mask: npt.ArrayLike | None = None,
+        pass_type: str = "train",
+    ) -> None:
         """Run one layer forward.
 
         Parameters
@@ -146,7 +167,7 @@ class Network:
         self._step("forward", layer, given, mask, pass_type)
 
     @_one_at_a_time
-    def backward(self, layer, acts_grad=None, progress=0.0):
+    def backward(self, layer: str, acts_grad: Matrix | None = None, progress: float = 0.0) -> None:
         """Run one layer backward: gradients of its parameters, then of the inputs that want one.
 
         Parameters
@@ -171,7 +192,7 @@ class Network:
         self._step("backward", layer, grad, _call.number(f"layer {layer}: progress", progress))
 
     @_one_at_a_time
-    def sum_grad(self, layer, parts):
+    def sum_grad(self, layer: str, parts: Iterable[tuple[str, int, Matrix | None]]) -> Matrix:
         """The gradient of a layer's output, accumulated over its consumers as a backward pass does it.
 
         Parameters
@@ -194,10 +215,11 @@ class Network:
             )
             for name, i, grad in parts
         ]
-        return _translated(self._core.sum_grad, self._known(layer), checked)
+        total: Matrix = self._core.sum_grad(self._known(layer), checked)
+        return total
 
     @_one_at_a_time
-    def update(self, layer, progress=0.0):
+    def update(self, layer: str, progress: float = 0.0) -> bool:
         """Update what a layer owns: Δ ← μΔ + εG (but on the direct route), Δ ← Δ − λεW, W ← W + Δ.
 
         Then come the constraints ``wcNormMin``, ``wcNormMax`` and ``wball``. Nothing happens to parameters with a base
@@ -214,10 +236,11 @@ class Network:
         bool
             Whether the update was due: with ``update_every`` > 1 only after that many backward passes of the layer.
         """
-        return self._step("update", layer, _call.number(f"layer {layer}: progress", progress))
+        due: bool = self._step("update", layer, _call.number(f"layer {layer}: progress", progress))
+        return due
 
     @_one_at_a_time
-    def read(self, layer, tensor):
+    def read(self, layer: str, tensor: str) -> npt.NDArray[Any]:
         """A tensor of a layer, as a read-only array.
 
         It is a view without a copy that stays as it is: before the engine changes memory that somebody looks at, it
@@ -228,15 +251,16 @@ class Network:
         KeyError
             The layer has no such tensor, or not now: ``acts`` of a cmrnorm layer are destroyed by its backward step.
         """
-        if tensor == "cost" and (cost := self._core.cost(self._known(layer))).size:
-            return cost
+        found: npt.NDArray[Any] | None = self._core.cost(self._known(layer)) if tensor == "cost" else None
+        if found is not None and found.size:
+            return found
         found = self._core.read(self._known(layer), *_address(tensor))
         if found is None:
             raise KeyError(f"layer {layer} has no {tensor}")
         return found
 
     @_one_at_a_time
-    def write(self, layer, tensor, array):
+    def write(self, layer: str, tensor: str, array: npt.ArrayLike) -> None:
         """Set a parameter tensor to a copy of a float32 array.
 
         Two more exist: ``filterConns[i]``, integers, the channels that the groups of a sparse input see, group after
@@ -252,10 +276,12 @@ class Network:
         if name == "filterConns" and i >= 0:
             channels = _numbers(layer, tensor, array).ravel()
             whole = [_call.integer(f"layer {layer}: {tensor}", channel) for channel in channels]
-            return _named(layer, self._core.set_connections, self._known(layer), i, whole)
+            self._core.set_connections(self._known(layer), i, whole)
+            return
         if tensor == "schedule_normals":
             normals = _numbers(layer, tensor, array).ravel()
-            return _named(layer, self._core.set_normals, self._known(layer), normals.tolist())
+            self._core.set_normals(self._known(layer), normals.tolist())
+            return
         shape = self._core.shape(self._known(layer), name, i)
         what = f"layer {layer}: {tensor}"
         if shape is None:
@@ -265,84 +291,85 @@ class Network:
             raise Refused(f"{what} has the wrong shape or type", f"{shape} float32", f"{array.shape} {array.dtype}")
         self._core.write(layer, name, i, np.require(array, requirements="A"))
 
-    def seconds(self, layer, step):
+    def seconds(self, layer: str, step: str) -> float:
         """Seconds of the last ``forward``, ``backward`` or ``update`` of a layer; KeyError if it never ran.
 
         On the CPU wall time; on a GPU the time of kernels and matrix products, by events.
         """
         if self._device is not None:
             return self._device.seconds(self._known(layer), step)
-        seconds = self._core.seconds(self._known(layer), step)
+        seconds: float = self._core.seconds(self._known(layer), step)
         if seconds < 0:
             raise KeyError(f"layer {layer}: no {step} has run")
         return seconds
 
-    def copy_seconds(self, layer, step):
+    def copy_seconds(self, layer: str, step: str) -> float:
         """Seconds of the copies between host and GPU in the last such step of a layer; 0 on the CPU."""
         return 0.0 if self._device is None else self._device.copy_seconds(self._known(layer), step)
 
     @_one_at_a_time
-    def release(self, layer):
+    def release(self, layer: str) -> None:
         """Free all that a layer holds but its parameters."""
-        _translated(self._core.release, self._known(layer))
+        self._core.release(self._known(layer))
 
     @property
     @_one_at_a_time
-    def launches(self):
+    def launches(self) -> list[Launch]:
         """Launch records since the last `clear_launches`, as far as ``logging`` was on: list of dict.
 
         No more than 65,536 are kept, the newest. Of each: layer, pass, kernel (with its template arguments), grid,
         block, shared_bytes, args, rule, seconds.
         """
-        launches = self._core.launches()
+        launches: list[Launch] = self._core.launches()
         _call.timed(launches, self._device)
         return launches
 
     @_one_at_a_time
-    def clear_launches(self):
+    def clear_launches(self) -> None:
         """Forget the launch records."""
         self._core.clear_launches()
         if self._device is not None:
             self._device.forget_launches()
 
     @property
-    def logging(self):
+    def logging(self) -> bool:
         return self._logging
 
     @logging.setter
     @_one_at_a_time
-    def logging(self, value):
+    def logging(self, value: bool) -> None:
         self._logging = bool(value)
         self._core.log(_call.MOST_LAUNCHES if value else 0)
         if self._device is not None:
             self._device.logging = self._logging
 
-    def _prepare(self, batch):
+    def _prepare(self, batch: int) -> None:
         """Before the first pass of a batch size: a device that compiles kernels does all of them in one go."""
-        if hasattr(self._device, "prepare") and batch not in self._batches:
+        if self._device is not None and hasattr(self._device, "prepare") and batch not in self._batches:
             self._batches.add(batch)
             self._device.prepare(self._planned(batch))
 
-    def _step(self, step, layer, *args):
+    def _step(self, step: str, layer: str, *args: object) -> Any:
         """Run a step of a layer; on a GPU it is timed there."""
         run = getattr(self._core, step)
         with nullcontext() if self._device is None else self._device.step(self._known(layer), step):
-            return _translated(run, self._known(layer), *args)
+            return run(self._known(layer), *args)
 
-    def _known(self, layer):
+    def _known(self, layer: object) -> str:
         if not isinstance(layer, str) or layer not in self._types:
             names = ", ".join(self._types)
             raise Refused(f"there is no layer {_call.short(layer)}", "a layer of the network", hint=names)
         return layer
 
 
-def _flat(layer):
+def _flat(layer: object) -> tuple[dict[str, list[float]], dict[str, list[str]]]:
     """(numbers, words) of a layer dictionary, both key → list; nested names are joined with dots."""
     if not isinstance(layer, dict) or not all(isinstance(layer.get(key), str) for key in ("name", "type")):
         raise Refused("a layer is no dictionary with a name and a type", "what port.config makes", _call.short(layer))
-    numbers, words = {}, {}
+    numbers: dict[str, list[float]] = {}
+    words: dict[str, list[str]] = {}
 
-    def add(key, value):
+    def add(key: str, value: Any) -> None:
         what = f"layer {layer['name']}: {_call.short(key)}"
         if isinstance(value, dict):
             for name, item in value.items():
@@ -363,7 +390,7 @@ def _flat(layer):
     return numbers, words
 
 
-def _parents(what, tree):
+def _parents(what: str, tree: list[Any]) -> list[float]:
     """The parent of every node of a tree, -1 where there is none."""
     if not all(isinstance(children, (list, tuple)) for children in tree):
         raise Refused(f"{what} is no tree", "the list of its children for every node", _call.short(tree))
@@ -371,7 +398,7 @@ def _parents(what, tree):
     return [float(parents.get(node, -1)) for node in range(len(tree))]
 
 
-def _numbers(layer, what, values):
+def _numbers(layer: str, what: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
     """What somebody wants to write, as an array of finite numbers."""
     try:
         array = np.asarray(values)
@@ -384,28 +411,12 @@ def _numbers(layer, what, values):
     return array
 
 
-def _matrix(layer, what, array):
+def _matrix(layer: str, what: str, array: object) -> Matrix:
     """The array as the engine reads it: 2-D float32, C-contiguous (a copy only if it was not)."""
     return np.ascontiguousarray(_call.matrix(f"layer {layer}: {what}", array))
 
 
-def _address(tensor):
+def _address(tensor: object) -> tuple[str, int]:
     """``weights_inc[1]`` → ("weights_inc", 1); ``biases`` → ("biases", -1)."""
     match = re.fullmatch(r"(\w+)\[(\d{1,9})\]", str(tensor))
     return (match[1], int(match[2])) if match else (str(tensor), -1)
-
-
-def _named(layer, call, *args):
-    """As `_translated`, for what does not know which layer it is."""
-    try:
-        call(*args)
-    except ValueError as error:
-        raise Refused.from_text(f"layer {layer}: {error}") from None
-
-
-def _translated(call, *args):
-    """Call the engine; its refusals become `Refused`."""
-    try:
-        return call(*args)
-    except ValueError as error:
-        raise Refused.from_text(str(error)) from None

@@ -23,7 +23,7 @@ class LegacyCpu(Engine):
         except ImportError as error:
             return False, f"not built ({error}); run 'pip install -e .' or 'make build'"
         except ValueError as error:
-            return False, " ".join(str(error).split())
+            return False, one_line(error)
         return True, ", ".join(f"{key} {value}" for key, value in info.items() if key != "threads")
 
     def open(self, network, threads):
@@ -150,7 +150,7 @@ def _translated(call, *args, **kwargs):
     try:
         return call(*args, **kwargs)
     except Refused as error:
-        raise Unsupported(one_line(error)) from error
+        raise Unsupported(error.what, expected=error.expected, actual=error.actual, hint=error.hint) from error
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ..errors import Refused
 from . import cubins
@@ -23,7 +24,7 @@ __all__ = ["CompileError", "GpuDevice", "MemoryFault", "debugging", "missing", "
 INSTALL = "pip install -e '.[gpu]' in the source tree"
 
 
-def probe():
+def probe() -> tuple[bool, str]:
     """Whether the engine can run on a GPU here.
 
     Returns
@@ -38,7 +39,7 @@ def probe():
         return False, _line(error)
 
 
-def missing():
+def missing() -> list[str]:
     """All that the engine lacks to run on a GPU here.
 
     Returns
@@ -55,12 +56,12 @@ def missing():
     return found
 
 
-def debugging():
+def debugging() -> bool:
     """Whether ROSETTA_GPU_DEBUG asks for debug mode."""
     return os.environ.get("ROSETTA_GPU_DEBUG", "0") not in ("", "0")
 
 
-def open_device(debug=None):
+def open_device(debug: bool | None = None) -> GpuDevice:
     """A device for one network or call, on the first GPU.
 
     Parameters
@@ -81,24 +82,24 @@ def open_device(debug=None):
 
 
 @cache
-def _driver():
+def _driver() -> Any:
     from .driver import CudaDriver
 
     return CudaDriver()
 
 
 @cache
-def _memory(debug):
+def _memory(debug: bool) -> Memory:
     return Memory(_driver(), debug)
 
 
 @cache
-def _kernels():
+def _kernels() -> cubins.Kernels:
     return cubins.Kernels(_driver().architecture)
 
 
 @cache
-def _card():
+def _card() -> str:
     """Name of the first GPU and version of the driver, asked of the driver itself."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
@@ -113,7 +114,7 @@ def _card():
     return f"{name.value.decode()}, driver for CUDA {number.value // 1000}.{number.value % 1000 // 10}"
 
 
-def _show_toolkit(compiler):
+def _show_toolkit(compiler: str) -> None:
     """Tell nvmath where cuBLAS is: beside the compiler, unless the environment names a toolkit."""
     if {"CUDA_HOME", "CUDA_PATH"} & set(os.environ):
         return
@@ -123,7 +124,7 @@ def _show_toolkit(compiler):
             return
 
 
-def _compiler():
+def _compiler() -> str:
     """Version of nvcc."""
     compiler = cubins.find_compiler()
     if compiler is None:
@@ -133,7 +134,7 @@ def _compiler():
 
 
 @cache
-def _pycuda():
+def _pycuda() -> str:
     """Version of PyCUDA, after it has been imported where there is a driver for it."""
     if find_spec("pycuda") is None:
         raise LookupError(f"no PyCUDA: {INSTALL}")
@@ -146,7 +147,7 @@ def _pycuda():
 
 
 @cache
-def _nvmath():
+def _nvmath() -> str:
     """Version of nvmath, after it has been imported and cuBLAS has been found."""
     try:
         from nvmath.bindings import cublas
@@ -159,5 +160,5 @@ def _nvmath():
     return f"nvmath {version('nvmath-python')}"
 
 
-def _line(error):
+def _line(error: object) -> str:
     return " ".join(str(error).split()) or type(error).__name__

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from typing import Any
 
 # Facts that are numbers of the driver: name here, name of the attribute there.
 ATTRIBUTES = {
@@ -14,7 +15,7 @@ ATTRIBUTES = {
 }
 
 
-def facts(index=0):
+def facts(index: int = 0) -> dict[str, Any]:
     """What a card is and can do.
 
     Parameters
@@ -45,7 +46,7 @@ def facts(index=0):
     return found | {key: card.get_attribute(getattr(attribute, name)) for key, name in ATTRIBUTES.items()}
 
 
-def memory_taken():
+def memory_taken() -> int:
     """Bytes of the card's memory that are not free, whoever took them."""
     import pycuda.driver as cuda
 
@@ -56,7 +57,7 @@ def memory_taken():
     return total - free
 
 
-def _driver_version():
+def _driver_version() -> str | None:
     try:
         text = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
                               capture_output=True, text=True, check=False, timeout=30).stdout  # fmt: skip

@@ -4,6 +4,7 @@ A launch record is all it takes: the kernel string names the instance, the argum
 """
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -34,18 +35,18 @@ extern "C" __global__ void {symbol}({parameters}const int firstY, const int firs
 PART_KINDS = "iiii"
 
 
-def kind(value):
+def kind(value: object) -> str:
     """The letter for an argument of a launch record: "pointer", a bool, an int or a float."""
     return "P" if isinstance(value, str) else {bool: "?", int: "i", float: "f"}[type(value)]
 
 
-def symbol(kernel, kinds):
+def symbol(kernel: str, kinds: str) -> str:
     """A name for the wrapper of an instance: readable in profilers, different for different instances."""
     readable = re.sub(r"\W+", "_", kernel).strip("_")
     return f"{readable[:100]}_{sha256(f'{kernel} {kinds}'.encode()).hexdigest()[:8]}"
 
 
-def wrapper(kernel, kinds):
+def wrapper(kernel: str, kinds: str) -> str:
     """One ``extern "C" __global__`` function around a kernel instance.
 
     Parameters
@@ -64,7 +65,7 @@ def wrapper(kernel, kinds):
     )
 
 
-def source(instances):
+def source(instances: Iterable[tuple[str, str]]) -> str:
     """A CUDA file over all kernel files, with a wrapper for each instance.
 
     Parameters
@@ -77,7 +78,7 @@ def source(instances):
 
 
 @cache
-def fingerprint():
+def fingerprint() -> str:
     """A hash of everything that a wrapper includes."""
     digest = sha256()
     for path in sorted(KERNELS.glob("*.cuh")):

@@ -5,8 +5,11 @@ to one stream. Addresses are integers, sizes are bytes, times are seconds.
 """
 
 import atexit
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 OPERATION = {"n": 0, "t": 1}  # cublasOperation_t
 PEDANTIC_MATH = 2  # cublasMath_t: float32 products and sums, no TF32
@@ -26,7 +29,7 @@ class CudaDriver:
         "NVIDIA H100 80GB HBM3", "sm_90"
     """
 
-    def __init__(self, index=0):
+    def __init__(self, index: int = 0) -> None:
         import pycuda.driver as cuda
         from nvmath.bindings import cublas
 
@@ -41,11 +44,12 @@ class CudaDriver:
         self._blas = cublas.create()
         cublas.set_stream(self._blas, self._stream.handle)
         cublas.set_math_mode(self._blas, PEDANTIC_MATH)
-        self._blocks, self._modules = {}, {}
+        self._blocks: dict[int, Any] = {}
+        self._modules: dict[Path, Any] = {}
         self.name = card.name()
         self.architecture = "sm_{}{}".format(*card.compute_capability())
 
-    def allocate(self, size):
+    def allocate(self, size: int) -> int:
         """Fresh memory; MemoryError where there is none left."""
         try:
             block = self._cuda.mem_alloc(size)
@@ -54,42 +58,57 @@ class CudaDriver:
         self._blocks[int(block)] = block
         return int(block)
 
-    def free(self, address):
+    def free(self, address: int) -> None:
         """Give memory back."""
         self._blocks.pop(address).free()
 
-    def fill(self, address, word, count):
+    def fill(self, address: int, word: int, count: int) -> None:
         """Set ``count`` 32-bit words."""
         self._cuda.memset_d32_async(address, word, count, self._stream)
 
-    def copy_in(self, address, array):
+    def copy_in(self, address: int, array: npt.NDArray[Any]) -> None:
         """From an array of the host."""
         self._cuda.memcpy_htod_async(address, array, self._stream)
         self._stream.synchronize()
 
-    def copy_out(self, array, address):
+    def copy_out(self, array: npt.NDArray[Any], address: int) -> None:
         """Into an array of the host."""
         self._cuda.memcpy_dtoh_async(array, address, self._stream)
         self._stream.synchronize()
 
-    def copy_within(self, to, source, size):
+    def copy_within(self, to: int, source: int, size: int) -> None:
         """On the device."""
         self._cuda.memcpy_dtod_async(to, source, size, self._stream)
 
-    def function(self, path, symbol):
+    def function(self, path: Path, symbol: str) -> Any:
         """A function of a cubin file."""
         if path not in self._modules:
             self._modules[path] = self._cuda.module_from_file(str(path))
         return self._modules[path].get_function(symbol)
 
-    def launch(self, function, grid, block, arguments):
+    def launch(self, function: Any, grid: tuple[int, int, int], block: tuple[int, int, int], arguments: bytes) -> None:
         """Run a function on the bytes of its parameters; shared memory is static in all kernels.
 
         This is what all of PyCUDA's own ways to launch end in; they only build the bytes.
         """
         function._launch_kernel(grid, block, arguments, 0, self._stream)
 
-    def gemm(self, trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
+    def gemm(
+        self,
+        trans_a: str,
+        trans_b: str,
+        m: int,
+        n: int,
+        k: int,
+        alpha: float,
+        a: int,
+        lda: int,
+        b: int,
+        ldb: int,
+        beta: float,
+        c: int,
+        ldc: int,
+    ) -> None:
         """Column-major C = alpha op(A) op(B) + beta C by cuBLAS, all in float32."""
         factors = np.array([alpha, beta], np.float32)
         start, step = factors.ctypes.data, factors.itemsize
@@ -97,17 +116,18 @@ class CudaDriver:
             self._blas, OPERATION[trans_a], OPERATION[trans_b], m, n, k, start, a, lda, b, ldb, start + step, c, ldc
         )
 
-    def mark(self):
+    def mark(self) -> Any:
         """A point in the work of the stream."""
         event = self._cuda.Event()
         event.record(self._stream)
         return event
 
-    def elapsed(self, start, end):
+    def elapsed(self, start: Any, end: Any) -> float:
         """Seconds between two marks, once the second is reached."""
         end.synchronize()
-        return start.time_till(end) * 1e-3
+        milliseconds: float = start.time_till(end)
+        return milliseconds * 1e-3
 
-    def synchronize(self):
+    def synchronize(self) -> None:
         """Wait for all work, and raise what went wrong in it."""
         self._stream.synchronize()

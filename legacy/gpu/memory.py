@@ -1,5 +1,7 @@
 """Memory of a device: released blocks wait for the next request of their size; in debug mode they have guards."""
 
+from typing import Any
+
 import numpy as np
 
 GUARD_WORDS = 64  # on either side; keeps the alignment of 256 bytes
@@ -25,13 +27,14 @@ class Memory:
     Freeing memory makes a GPU wait for all of its work, hence the pool. It is emptied when the driver has nothing left.
     """
 
-    def __init__(self, driver, debug=False):
+    def __init__(self, driver: Any, debug: bool = False) -> None:
         self.driver, self.debug = driver, debug
         self._guard = GUARD_WORDS if debug else 0
-        self._live, self._idle = {}, {}
-        self._fault = None  # found where nobody can be told
+        self._live: dict[int, int] = {}
+        self._idle: dict[int, list[int]] = {}
+        self._fault: Exception | None = None  # found where nobody can be told
 
-    def allocate(self, elements):
+    def allocate(self, elements: int) -> int:
         """Address of ``elements`` 32-bit words, all zero."""
         words = max(elements, 1)
         idle = self._idle.get(words)
@@ -40,7 +43,7 @@ class Memory:
         self.driver.fill(address, 0, words)
         return address
 
-    def release(self, address):
+    def release(self, address: int) -> None:
         """Take a block back; what goes wrong then is raised by the next `check`, as destructors cannot raise."""
         words = self._live.pop(address)
         self._idle.setdefault(words, []).append(address)
@@ -51,12 +54,12 @@ class Memory:
             except Exception as fault:
                 self._fault = fault
 
-    def spoil(self, address, elements):
+    def spoil(self, address: int, elements: int) -> None:
         """In debug mode, write NaN where nobody should read."""
         if self.debug:
             self.driver.fill(address, NAN, elements)
 
-    def check(self):
+    def check(self) -> None:
         """Look at the guards of all blocks in use; MemoryFault tells of the first that was written."""
         fault, self._fault = self._fault, None
         if fault:
@@ -64,19 +67,19 @@ class Memory:
         for address, words in self._live.items():
             self._check(address, words)
 
-    def live(self):
+    def live(self) -> dict[int, int]:
         """{address: words} of the blocks in use."""
         return dict(self._live)
 
-    def held(self):
+    def held(self) -> int:
         """Bytes of all blocks, those that wait included."""
         idle = sum(words * len(blocks) for words, blocks in self._idle.items())
         return 4 * (idle + sum(self._live.values()))
 
-    def _fresh(self, words):
+    def _fresh(self, words: int) -> int:
         size = 4 * (words + 2 * self._guard)
         try:
-            start = self.driver.allocate(size)
+            start: int = self.driver.allocate(size)
         except MemoryError:
             self._empty()
             start = self.driver.allocate(size)
@@ -85,17 +88,17 @@ class Memory:
             self.driver.fill(guard, GUARD, self._guard)
         return address
 
-    def _guards(self, address, words):
+    def _guards(self, address: int, words: int) -> tuple[tuple[str, int], ...]:
         return (("before", address - 4 * self._guard), ("behind", address + 4 * words)) if self._guard else ()
 
-    def _empty(self):
+    def _empty(self) -> None:
         self.driver.synchronize()
         for blocks in self._idle.values():
             for address in blocks:
                 self.driver.free(address - 4 * self._guard)
         self._idle.clear()
 
-    def _check(self, address, words):
+    def _check(self, address: int, words: int) -> None:
         found = np.empty(self._guard, np.uint32)
         for side, guard in self._guards(address, words):
             self.driver.copy_out(found, guard)

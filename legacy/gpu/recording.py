@@ -1,14 +1,21 @@
 """A device that records what would be launched and runs nothing; shapes of any size cost no time and no memory."""
 
-from contextlib import nullcontext
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._call import MOST_LAUNCHES
+from .._call import MOST_LAUNCHES, Layer, Matrix
 from ..errors import Refused
 
+if TYPE_CHECKING:
+    from ..network import Network
+
 ALIGNMENT = 256
-LOOK = 4096  # so much and less is what host code looks at; it sees zeros
+SCALAR_READ = 4096  # copies to the host up to this size are results that host code reads; they return zeros
 
 
 class DryDevice:
@@ -22,55 +29,62 @@ class DryDevice:
         Kernel string and argument kinds of all launches, in order of the first.
     """
 
-    def __init__(self):
-        self.instances, self._next, self._launches, self.logging = {}, ALIGNMENT, 0, False
+    def __init__(self) -> None:
+        self.instances: dict[tuple[str, str], None] = {}
+        self._next, self._launches, self.logging = ALIGNMENT, 0, False
 
-    def allocate(self, elements):
+    def allocate(self, elements: int) -> int:
         """An address that nobody has."""
         address = self._next
         self._next += -(-4 * max(elements, 1) // ALIGNMENT) * ALIGNMENT
         return address
 
-    def launch(self, launch):
+    def launch(self, launch: Any) -> None:
         """Note the instance."""
         self.instances[launch.kernel, launch.kinds] = None
         self._launches += self.logging
 
-    def gemm(self, *arguments):
+    def gemm(self, *arguments: Any) -> None:
         """A matrix product."""
         self._launches += self.logging
 
-    def release(self, address):
+    def release(self, address: int) -> None:
         """Nothing to free."""
 
-    def copy_in(self, address, array):
+    def copy_in(self, address: int, array: Matrix) -> None:
         """Nothing to copy to."""
 
-    def copy_out(self, array, address):
-        """Zeros, or what is there if it is much."""
-        if array.size <= LOOK:
+    def copy_out(self, array: Matrix, address: int) -> None:
+        """Zeros for a result that host code reads; a larger array is left as it is."""
+        if array.size <= SCALAR_READ:
             array[...] = 0
 
-    def copy_within(self, to, source, elements):
+    def copy_within(self, to: int, source: int, elements: int) -> None:
         """Nothing to copy."""
 
-    def forget(self, address, elements):
+    def forget(self, address: int, elements: int) -> None:
         """Nothing to spoil."""
 
-    def step(self, *key):
+    def step(self, *key: str) -> AbstractContextManager[None]:
         """Steps are not timed."""
         return nullcontext()
 
-    def launch_seconds(self):
+    def seconds(self, *key: str) -> float:
+        """0: nothing runs."""
+        return 0.0
+
+    copy_seconds = seconds
+
+    def launch_seconds(self) -> list[float]:
         """0 for each launch that was logged since `forget_launches`."""
         return [0.0] * min(self._launches, MOST_LAUNCHES)
 
-    def forget_launches(self):
+    def forget_launches(self) -> None:
         """Start counting again."""
         self._launches = 0
 
 
-def planned(layers, batch, **options):
+def planned(layers: Sequence[Layer], batch: int, **options: Any) -> dict[tuple[str, str], None]:
     """The instances that a network launches in training, whether its layers are driven alone or on one another.
 
     Parameters
@@ -90,7 +104,7 @@ def planned(layers, batch, **options):
     network = Network(layers, device=device, **options)
     outputs = {layer["name"]: layer["outputs"] for layer in layers}
 
-    def values(name):
+    def values(name: str) -> Matrix:
         return np.empty((outputs[name], batch), np.float32)
 
     for layer in layers:
@@ -108,13 +122,13 @@ def planned(layers, batch, **options):
     return device.instances
 
 
-def _forward(network, layer, inputs, batch):
+def _forward(network: Network, layer: Layer, inputs: list[Matrix] | None, batch: int) -> None:
     """A forward step with the mask that the layer takes."""
     masks = (None, np.zeros((layer["outputs"], batch), np.float32), np.zeros((4, 1), np.float32))
     any(_tried(network.forward, layer["name"], inputs, mask) for mask in masks)
 
 
-def _tried(step, *args):
+def _tried(step: Callable[..., object], *args: object) -> bool:
     try:
         step(*args)
     except Refused:

@@ -1,3 +1,4 @@
+// The instruction set of this module, the best one of this processor, and the compiler.
 #include "build_info.h"
 
 std::string moduleInstructionSet() { return ROSETTA_ISA; }

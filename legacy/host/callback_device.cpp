@@ -1,3 +1,4 @@
+// The device whose operations are call backs: each passes on, and throws where one failed.
 #include "callback_device.h"
 
 #include <stdexcept>

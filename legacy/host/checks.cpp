@@ -1,3 +1,4 @@
+// The checks that entry points share: order, contiguity, shape and sizes of matrices, and the targets they prepare.
 #include "checks.h"
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// The geometry of a convolution: what it derives from the arguments, and what it refuses (conv-kernels 2).
 #include "conv.h"
 
 #include <cmath>

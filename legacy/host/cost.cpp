@@ -1,3 +1,4 @@
+// Costs and the gradients of softmax and element-wise maximum: checks and dispatch (pool-norm 7).
 #include "../kernels/cost.cuh"
 
 #include "cost.h"
@@ -40,14 +41,16 @@ void prepareTarget(const char* entry, Matrix& target, const Matrix& model, bool 
 }
 
 // Cost kernels: one thread per case.
-void launchCost(Device& device, const Kernel& kernel, int numCases, std::vector<Arg> args) {
-    device.launch(kernel, divUp(numCases, 128), 128, 0, "one case per thread", std::move(args));
+template <typename... Parameters, typename... Types>
+void launchCost(Device& device, const Kernel<Parameters...>& kernel, int numCases, const std::tuple<Types...>& args) {
+    device.launch(kernel, divUp(numCases, 128), 128, 0, "one case per thread", args);
 }
 
 // Gradient kernels: one thread per class and case.
-void launchGradient(Device& device, const Kernel& kernel, int numCases, int numOut, std::vector<Arg> args) {
-    device.launch(kernel, {divUp(numCases, 32), divUp(numOut, 4)}, {32, 4}, 0, "one class and case per thread",
-                  std::move(args));
+template <typename... Parameters, typename... Types>
+void launchGradient(Device& device, const Kernel<Parameters...>& kernel, int numCases, int numOut,
+                    const std::tuple<Types...>& args) {
+    device.launch(kernel, {divUp(numCases, 32), divUp(numOut, 4)}, {32, 4}, 0, "one class and case per thread", args);
 }
 
 }  // namespace
@@ -63,9 +66,9 @@ void computeLogregCost(Device& device, const Matrix& labels, const Matrix& probs
     max(probs, 0, maxProbs);
     resizeTarget(entry, labelLogProbs, probs, 1, numCases);
     resizeTarget(entry, correctProbs, probs, 1, numCases);
-    launchCost(
-        device, PLAIN_INSTANCE(kLogregCost), numCases,
-        {probs.data(), labels.data(), maxProbs.data(), labelLogProbs.data(), correctProbs.data(), numCases, numOut});
+    launchCost(device, PLAIN_INSTANCE(kLogregCost), numCases,
+               with(probs.data(), labels.data(), maxProbs.data(), labelLogProbs.data(), correctProbs.data(), numCases,
+                    numOut));
 }
 
 void computeMultiSoftmaxCost(Device& device, const Matrix& labels, const Matrix& probs, const Matrix& energies,
@@ -83,12 +86,13 @@ void computeMultiSoftmaxCost(Device& device, const Matrix& labels, const Matrix&
     Matrix maxValues(device, 1, numCases);
     max(useEnergies ? energies : probs, 0, maxValues);
     for (Matrix* result : {&labelLogProbs, &correctProbs, &top5Probs}) resizeTarget(entry, *result, probs, 1, numCases);
-    std::vector<Arg> args{probs.data(), labels.data()};
-    if (useEnergies) args.push_back(energies.data());
-    args.insert(args.end(), {maxValues.data(), labelLogProbs.data(), correctProbs.data(), top5Probs.data(), setSize,
-                             numCases, numOut});
-    launchCost(device, useEnergies ? PLAIN_INSTANCE(kMultiSoftmaxCost_engs) : PLAIN_INSTANCE(kMultiSoftmaxCost),
-               numCases, args);
+    const auto inputs = with(probs.data(), labels.data());
+    const auto rest =
+        with(maxValues.data(), labelLogProbs.data(), correctProbs.data(), top5Probs.data(), setSize, numCases, numOut);
+    if (useEnergies)
+        launchCost(device, PLAIN_INSTANCE(kMultiSoftmaxCost_engs), numCases,
+                   std::tuple_cat(inputs, with(energies.data()), rest));
+    else launchCost(device, PLAIN_INSTANCE(kMultiSoftmaxCost), numCases, std::tuple_cat(inputs, rest));
 }
 
 void computeCrossEntCost(Device& device, const Matrix& labels, const Matrix& probs, Matrix& labelLogProbs,
@@ -102,9 +106,9 @@ void computeCrossEntCost(Device& device, const Matrix& labels, const Matrix& pro
     max(probs, 0, maxProbs);
     resizeTarget(entry, labelLogProbs, probs, 1, numCases);
     resizeTarget(entry, correctProbs, probs, 1, numCases);
-    launchCost(
-        device, PLAIN_INSTANCE(kCrossEntCost), numCases,
-        {probs.data(), labels.data(), maxProbs.data(), labelLogProbs.data(), correctProbs.data(), numCases, numOut});
+    launchCost(device, PLAIN_INSTANCE(kCrossEntCost), numCases,
+               with(probs.data(), labels.data(), maxProbs.data(), labelLogProbs.data(), correctProbs.data(), numCases,
+                    numOut));
 }
 
 void computeLogregGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add,
@@ -113,10 +117,11 @@ void computeLogregGrad(Device& device, const Matrix& labels, const Matrix& probs
     requireProbs(entry, "probs", probs);
     requireLabels(entry, labels, probs.cols());
     prepareTarget(entry, target, probs, add);
-    choose(add, [&](auto add) {
+    const auto launch = [&](auto add) {
         launchGradient(device, INSTANCE(kLogregCostGrad, add), probs.cols(), probs.rows(),
-                       {probs.data(), labels.data(), target.data(), probs.cols(), probs.rows(), coeff});
-    });
+                       with(probs.data(), labels.data(), target.data(), probs.cols(), probs.rows(), coeff));
+    };
+    dispatch(launch, flag(add));
 }
 
 void computeCrossEntGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add,
@@ -126,10 +131,11 @@ void computeCrossEntGrad(Device& device, const Matrix& labels, const Matrix& pro
     requireProbs(entry, "labels", labels);
     requireSameShape(entry, "labels", labels, probs);
     prepareTarget(entry, target, probs, add);
-    choose(add, [&](auto add) {
+    const auto launch = [&](auto add) {
         launchGradient(device, INSTANCE(kCrossEntGrad, add), probs.cols(), probs.rows(),
-                       {probs.data(), labels.data(), target.data(), probs.cols(), probs.rows(), coeff});
-    });
+                       with(probs.data(), labels.data(), target.data(), probs.cols(), probs.rows(), coeff));
+    };
+    dispatch(launch, flag(add));
 }
 
 void computeSoftmaxGrad(Device& device, const Matrix& acts, const Matrix& actsGrad, Matrix& target, bool add) {
@@ -140,10 +146,11 @@ void computeSoftmaxGrad(Device& device, const Matrix& acts, const Matrix& actsGr
     requireContiguous(entry, "actsGrad", actsGrad);
     requireSameShape(entry, "actsGrad", actsGrad, acts);
     prepareTarget(entry, target, acts, add);
-    choose(add, [&](auto add) {
+    const auto launch = [&](auto add) {
         launchGradient(device, INSTANCE(kSoftmaxGrad, add), acts.rows(), acts.cols(),
-                       {actsGrad.data(), acts.data(), target.data(), acts.rows(), acts.cols()});
-    });
+                       with(actsGrad.data(), acts.data(), target.data(), acts.rows(), acts.cols()));
+    };
+    dispatch(launch, flag(add));
 }
 
 void computeLogregSoftmaxGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add,
@@ -153,10 +160,11 @@ void computeLogregSoftmaxGrad(Device& device, const Matrix& labels, const Matrix
     requireContiguous(entry, "probs", probs);
     requireLabels(entry, labels, probs.rows());
     prepareTarget(entry, target, probs, add);
-    choose(add, [&](auto add) {
+    const auto launch = [&](auto add) {
         launchGradient(device, INSTANCE(kLogregSoftmaxGrad, add), probs.rows(), probs.cols(),
-                       {probs.data(), labels.data(), target.data(), probs.rows(), probs.cols(), coeff});
-    });
+                       with(probs.data(), labels.data(), target.data(), probs.rows(), probs.cols(), coeff));
+    };
+    dispatch(launch, flag(add));
 }
 
 void computeCrossEntSoftmaxGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add,
@@ -167,10 +175,11 @@ void computeCrossEntSoftmaxGrad(Device& device, const Matrix& labels, const Matr
     requireProbs(entry, "labels", labels);
     requireShape(entry, "labels", labels, probs.cols(), probs.rows());
     prepareTarget(entry, target, probs, add);
-    choose(add, [&](auto add) {
+    const auto launch = [&](auto add) {
         launchGradient(device, INSTANCE(kCrossEntSoftmaxGrad, add), probs.rows(), probs.cols(),
-                       {probs.data(), labels.data(), target.data(), probs.rows(), probs.cols(), coeff});
-    });
+                       with(probs.data(), labels.data(), target.data(), probs.rows(), probs.cols(), coeff));
+    };
+    dispatch(launch, flag(add));
 }
 
 void computeEltwiseMaxGrad(Device& device, const Matrix& actGrad, const Matrix& input, const Matrix& output,
@@ -185,10 +194,11 @@ void computeEltwiseMaxGrad(Device& device, const Matrix& actGrad, const Matrix& 
     }
     prepareTarget(entry, target, actGrad, add);
     const int elements = static_cast<int>(actGrad.size());
-    choose(add, [&](auto add) {
+    const auto launch = [&](auto add) {
         device.launch(INSTANCE(kEltwiseMaxGrad, 128, add), divUp(elements, 128), 128, 0, "one element per thread",
-                      {actGrad.data(), input.data(), output.data(), target.data(), elements});
-    });
+                      with(actGrad.data(), input.data(), output.data(), target.data(), elements));
+    };
+    dispatch(launch, flag(add));
 }
 
 namespace {

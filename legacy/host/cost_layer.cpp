@@ -1,3 +1,4 @@
+// Cost layers: their labels, and the one backward step that a cost has with the layer below it.
 #include "cost_layer.h"
 
 void CostLayer::connected() {

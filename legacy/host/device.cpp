@@ -1,3 +1,4 @@
+// Launch records, and the CPU as a device: memory that is kept, blocks by OpenMP, matrix products by the BLAS.
 #include "device.h"
 
 #include <algorithm>
@@ -25,17 +26,15 @@ bool compiledWithOpenMP() {
 #endif
 }
 
-void Device::launch(const Kernel& kernel, Dim3 grid, Dim3 block, int sharedBytes, const std::string& rule,
-                    std::vector<Arg> args) {
-    if (args.size() != kernel.arity)
-        throw std::logic_error(text(kernel.name, " takes ", kernel.arity, " arguments, got ", args.size()));
+void Device::launch(const std::string& kernel, BlockFunction function, Dim3 grid, Dim3 block, int sharedBytes,
+                    const std::string& rule, std::vector<Arg> args) {
     LaunchRecord record;
-    record.kernel = kernel.name;
+    record.kernel = kernel;
     record.grid = grid;
     record.block = block;
     record.sharedBytes = sharedBytes;
     record.args = std::move(args);
-    record.run = kernel.run;
+    record.run = function;
     record.rule = rule;
     const auto start = std::chrono::steady_clock::now();
     run(record);

@@ -29,9 +29,13 @@ public:
     virtual void gemm(char transA, char transB, int m, int n, int k, float alpha, const float* a, int lda,
                       const float* b, int ldb, float beta, float* c, int ldc) = 0;
 
-    // Completes the record, runs it, and keeps it if logging is on.
-    void launch(const Kernel& kernel, Dim3 grid, Dim3 block, int sharedBytes, const std::string& rule,
-                std::vector<Arg> args);
+    // Completes the record, runs it, and keeps it if logging is on. The compiler compares the arguments, `with(...)`,
+    // with the kernel's parameters.
+    template <typename... Parameters, typename... Types>
+    void launch(const Kernel<Parameters...>& kernel, Dim3 grid, Dim3 block, int sharedBytes, const std::string& rule,
+                const std::tuple<Types...>& arguments) {
+        launch(kernel.name, kernel.run, grid, block, sharedBytes, rule, kernel.checked(arguments));
+    }
 
     // The log of launches is the legacy code path: so many of them are kept, the newest. 0: none.
     std::size_t logging = 0;
@@ -43,6 +47,8 @@ public:
 
 protected:
     virtual void run(LaunchRecord& record) = 0;
+    void launch(const std::string& kernel, BlockFunction run, Dim3 grid, Dim3 block, int sharedBytes,
+                const std::string& rule, std::vector<Arg> args);
     void keep(LaunchRecord& record);
     void keepProduct(char transA, char transB, int m, int n, int k, double seconds);
 };

@@ -9,18 +9,55 @@ using Int = std::integral_constant<int, value>;
 template <bool value>
 using Flag = std::integral_constant<bool, value>;
 
-// choose<1, 2, 4>(n, [&](auto n) { ... n is a compile-time constant ... });
-template <int first, int... others, typename Function>
-void choose(int value, Function function) {
-    if (value == first) return function(Int<first>{});
-    if constexpr (sizeof...(others) > 0) return choose<others...>(value, function);
-    else throw std::logic_error("choose: no such instance");
+// A run-time value that is a template argument of the kernels: one of a list.
+template <int... values>
+struct OneOf {
+    int value;
+
+    template <typename Function>
+    void visit(const Function& function) const {
+        if (!(visitIf<values>(function) || ...)) throw std::logic_error("dispatch: no such instance");
+    }
+
+private:
+    template <int candidate, typename Function>
+    bool visitIf(const Function& function) const {
+        if (value == candidate) function(Int<candidate>{});
+        return value == candidate;
+    }
+};
+template <int... values>
+OneOf<values...> oneOf(int value) {
+    return {value};
 }
 
+// The same for a yes or no.
+struct YesOrNo {
+    bool value;
+
+    template <typename Function>
+    void visit(const Function& function) const {
+        if (value) function(Flag<true>{});
+        else function(Flag<false>{});
+    }
+};
+inline YesOrNo flag(bool value) { return {value}; }
+
+// Calls `function` with compile-time constants in place of run-time values, one after the other:
+//
+//   dispatch([&](auto fpt, auto scale, auto ipt, auto check) { INSTANCE(kernel, fpt, scale, ipt, check) ... },
+//            oneOf<4, 8>(filtersPerThread), flag(scaleTargets != 0), images.cases<1>());
+//
+// An alternative gives one constant, images give two: images per thread, and whether bounds are checked.
 template <typename Function>
-void choose(bool value, Function function) {
-    if (value) return function(Flag<true>{});
-    return function(Flag<false>{});
+void dispatch(const Function& function) {
+    function();
+}
+template <typename Function, typename Alternative, typename... Alternatives>
+void dispatch(const Function& function, const Alternative& first, const Alternatives&... others) {
+    first.visit([&](auto... constants) {
+        dispatch([&](auto... more) { function(decltype(constants){}..., more...); }, others...);
+    });
 }
 
 // The image-count classes (conv-kernels 4.1, pool-norm 0.4): images per thread by divisibility of
@@ -39,17 +76,27 @@ struct ImageClass {
     int perThread, perBlock;
     bool check;
     int blocks;
+
+    // For `dispatch`: perThread * factor and check, the pairs that can be reached.
+    template <int factor>
+    struct Cases {
+        const ImageClass& images;
+
+        template <typename Function>
+        void visit(const Function& function) const {
+            if (images.perThread == 4) return function(Int<4 * factor>{}, Flag<false>{});
+            if (images.perThread == 2) return function(Int<2 * factor>{}, Flag<false>{});
+            if (images.check) return function(Int<factor>{}, Flag<true>{});
+            return function(Int<factor>{}, Flag<false>{});
+        }
+    };
+    template <int factor = 1>
+    Cases<factor> cases() const {
+        return {*this};
+    }
+
     std::string rule(int blockWidth = 32) const {
         return text(check ? "N mod 32 != 0" : text("N mod ", perBlock, " == 0"), ": ", perBlock / blockWidth,
                     " images per thread of a ", blockWidth, "-wide block", check ? ", bounds checked" : "");
     }
 };
-
-// Calls function(perThread * factor, check) with compile-time values, reachable pairs only.
-template <int factor, typename Function>
-void chooseImages(const ImageClass& images, Function function) {
-    if (images.perThread == 4) return function(Int<4 * factor>{}, Flag<false>{});
-    if (images.perThread == 2) return function(Int<2 * factor>{}, Flag<false>{});
-    if (images.check) return function(Int<factor>{}, Flag<true>{});
-    return function(Int<factor>{}, Flag<false>{});
-}

@@ -25,14 +25,15 @@ void unary(const Matrix& a, Matrix& target, float p = 0, float q = 0) {
     prepare(a, target);
     if (a.empty()) return;
     const int width = target.leadingDim(), height = target.followingDim();
-    const std::vector<Arg> args{a.data(), target.data(), height, width, a.stride(), target.stride(), p, q};
-    const auto go = [&](const Kernel& kernel, int sharedBytes, const char* rule) {
+    const auto args = with(a.data(), target.data(), height, width, a.stride(), target.stride(), p, q);
+    const auto go = [&](const auto& kernel, int sharedBytes, const char* rule) {
         a.device().launch(kernel, grid(width, height, 32, 8), {32, 8}, sharedBytes, rule, args);
     };
     if (a.isTrans() == target.isTrans()) return go(TYPES_INSTANCE(kEltwiseUnaryOp, (Op)), 0, "same storage order");
-    choose(width % 32 != 0 || height % 32 != 0, [&](auto check) {
+    const auto turned = [&](auto check) {
         go(TYPES_INSTANCE(kEltwiseUnaryOpTrans, (Op), check), 4 * 32 * 33, "other storage order: through a tile");
-    });
+    };
+    dispatch(turned, flag(width % 32 != 0 || height % 32 != 0));
 }
 
 // target = op(a, b), all stored in the same order.
@@ -45,7 +46,7 @@ void binarySameOrder(const Matrix& a, const Matrix& b, Matrix& target, float p =
     const int width = target.leadingDim(), height = target.followingDim();
     a.device().launch(
         TYPES_INSTANCE(kEltwiseBinaryOp, (Op)), grid(width, height, 32, 8), {32, 8}, 0, "same storage order",
-        {a.data(), b.data(), target.data(), height, width, a.stride(), b.stride(), target.stride(), p, q});
+        with(a.data(), b.data(), target.data(), height, width, a.stride(), b.stride(), target.stride(), p, q));
 }
 
 // target = op(a, b)
@@ -59,18 +60,19 @@ void binary(const Matrix& a, const Matrix& b, Matrix& target, float p = 0, float
     const int width = target.leadingDim(), height = target.followingDim();
     const bool reverse = aDiffers && !bDiffers;
     const Matrix &first = reverse ? b : a, &second = reverse ? a : b;
-    const std::vector<Arg> args{first.data(),   second.data(),   target.data(),   height, width,
-                                first.stride(), second.stride(), target.stride(), p,      q};
-    const auto go = [&](const Kernel& kernel, const char* rule) {
+    const auto args = with(first.data(), second.data(), target.data(), height, width, first.stride(), second.stride(),
+                           target.stride(), p, q);
+    const auto go = [&](const auto& kernel, const char* rule) {
         a.device().launch(kernel, grid(width, height, 32, 8), {32, 8}, 4 * 32 * 33, rule, args);
     };
-    choose(width % 32 != 0 || height % 32 != 0, [&](auto check) {
+    const auto turned = [&](auto check) {
         if (aDiffers && bDiffers)
             go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, true, false), "target in the other storage order");
         else if (reverse)
             go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, false, true), "a in the other storage order");
         else go(TYPES_INSTANCE(kEltwiseBinaryOpTrans, (Op), check, false, false), "b in the other storage order");
-    });
+    };
+    dispatch(turned, flag(width % 32 != 0 || height % 32 != 0));
 }
 
 // target = op(a, b, c); a, b and c are stored in the same order, target adopts it.
@@ -86,8 +88,8 @@ void ternary(const Matrix& a, const Matrix& b, const Matrix& c, Matrix& target, 
     const int width = target.leadingDim(), height = target.followingDim();
     a.device().launch(TYPES_INSTANCE(kEltwiseTernaryOp, (Op)), grid(width, height, 32, 8), {32, 8}, 0,
                       "same storage order",
-                      {a.data(), b.data(), c.data(), target.data(), height, width, a.stride(), b.stride(), c.stride(),
-                       target.stride(), p, q});
+                      with(a.data(), b.data(), c.data(), target.data(), height, width, a.stride(), b.stride(),
+                           c.stride(), target.stride(), p, q));
 }
 
 // target = op(a, b), or += it; all stored in the same order.
@@ -108,7 +110,7 @@ void vector(const Matrix& a, const Matrix& vec, Matrix& target, float p = 0, flo
     target.resize(a);
     if (a.empty()) return;
     const int width = a.leadingDim(), height = a.followingDim();
-    const std::vector<Arg> args{a.data(), vec.data(), target.data(), width, height, a.stride(), target.stride(), p, q};
+    const auto args = with(a.data(), vec.data(), target.data(), width, height, a.stride(), target.stride(), p, q);
     const Dim3 blocks = grid(width, height, 64, 4);
     // In 2012 a row vector over a matrix of one row was taken for a column vector: its first value for all.
     const bool alike = a.sameDims(vec) && !a.device().quirks.on(Quirk::OneRowVectors);
@@ -124,36 +126,36 @@ void vector(const Matrix& a, const Matrix& vec, Matrix& target, float p = 0, flo
 template <typename Agg, typename Op>
 void aggregateRows(const Matrix& a, Matrix& target, float p, float q) {
     const int width = a.leadingDim(), height = a.followingDim();
-    const std::vector<Arg> args{a.data(), target.data(), width, height, p, q};
+    const auto args = with(a.data(), target.data(), width, height, p, q);
     if (height >= 16384) {
         Dim3 blocks(1, divUp(height, 256));
         while (blocks.y > 65535) blocks = Dim3(blocks.x * 2, divUp(blocks.y, 2));
-        const auto go = [&](const Kernel& kernel, int threadsX, const char* rule) {
+        const auto go = [&](const auto& kernel, int threadsX, const char* rule) {
             a.device().launch(kernel, blocks, {threadsX, 8}, 4 * 8 * threadsX, rule, args);
         };
         if (width > 64)
             return go(TYPES_INSTANCE(kAggShortRows2, (Agg, Op)), 32, "16384 vectors or more, longer than 64");
         if (width <= 16)
-            return choose<4, 8, 12, 16>(divUp(width, 4) * 4, [&](auto threads) {
-                go(TYPES_INSTANCE(kAggShortRows, (Agg, Op), 1, threads), threads,
-                   "16384 vectors or more, of 16 or fewer");
-            });
-        return choose<2, 3, 4>(width <= 32 ? 2 : divUp(width, 16), [&](auto loops) {
-            go(TYPES_INSTANCE(kAggShortRows, (Agg, Op), loops, 32), 32, "16384 vectors or more, of 17 to 64");
-        });
+            return dispatch(
+                [&](auto threads) {
+                    go(TYPES_INSTANCE(kAggShortRows, (Agg, Op), 1, threads), threads,
+                       "16384 vectors or more, of 16 or fewer");
+                },
+                oneOf<4, 8, 12, 16>(divUp(width, 4) * 4));
+        return dispatch(
+            [&](auto loops) {
+                go(TYPES_INSTANCE(kAggShortRows, (Agg, Op), loops, 32), 32, "16384 vectors or more, of 17 to 64");
+            },
+            oneOf<2, 3, 4>(width <= 32 ? 2 : divUp(width, 16)));
     }
     if (width >= 512)
         return a.device().launch(TYPES_INSTANCE(kAggRows_wholerow_nosync, (Agg, Op)), {1, std::min(1024, height)},
                                  {256, 1}, 4 * 256, "fewer than 16384 vectors, of 512 or more", args);
-    choose<32, 64, 128, 256>(
-        width <= 64    ? 32
-        : width <= 128 ? 64
-        : width <= 256 ? 128
-                       : 256,
-        [&](auto threads) {
-            a.device().launch(TYPES_INSTANCE(kAggRows, (Agg, Op), threads), {1, height}, {threads, 1}, 8 * threads,
-                              "fewer than 16384 vectors, shorter than 512", {a.data(), target.data(), width, p, q});
-        });
+    const auto shorter = [&](auto threads) {
+        a.device().launch(TYPES_INSTANCE(kAggRows, (Agg, Op), threads), {1, height}, {threads, 1}, 8 * threads,
+                          "fewer than 16384 vectors, shorter than 512", with(a.data(), target.data(), width, p, q));
+    };
+    dispatch(shorter, oneOf<32, 64, 128, 256>(width <= 64 ? 32 : width <= 128 ? 64 : width <= 256 ? 128 : 256));
 }
 
 // target = op(target, aggregate of a along axis); target becomes 1 x cols (axis 0) or rows x 1 (axis 1).
@@ -171,7 +173,8 @@ void aggregate(const Matrix& a, int axis, Matrix& target, float p = 0, float q =
     const bool overStored = (axis == 0) != a.isTrans();
     const int width = overStored ? a.leadingDim() : a.followingDim(), height = overStored ? a.followingDim() : 1;
     a.device().launch(TYPES_INSTANCE(kDumbAggCols, (Agg, Op)), {divUp(width, 256), 1}, {256, 1}, 0,
-                      "over the stored vectors: one thread per result", {a.data(), target.data(), width, height, p, q});
+                      "over the stored vectors: one thread per result",
+                      with(a.data(), target.data(), width, height, p, q));
 }
 
 }  // namespace eltwise

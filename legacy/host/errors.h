@@ -1,4 +1,4 @@
-// What the engine throws. The binding turns it into a Python exception.
+// What the engine throws; the binding turns an exception of C++ into one of Python.
 #pragma once
 #include <sstream>
 #include <stdexcept>
@@ -12,14 +12,29 @@ std::string text(const Parts&... parts) {
     return out.str();
 }
 
-// A call that the historical code would have refused (an assert there), or that cannot make sense.
-// what() carries the four parts on lines of their own; the Python side takes them apart again.
-struct Refused : std::invalid_argument {
-    Refused(const std::string& what, const std::string& expected, const std::string& actual,
-            const std::string& hint = "")
-        : std::invalid_argument(text(what, "\n  expected: ", expected, "\n  actual:   ", actual,
-                                     hint.empty() ? "" : "\n  hint:     ", hint)) {}
+// A call that the historical code would have refused (an assert there), or that cannot make sense. The binding makes a
+// legacy.Refused of the four parts.
+struct Refused : std::exception {
+    Refused(std::string problem, std::string expected, std::string actual, std::string hint = "")
+        : problem(std::move(problem)),
+          expected(std::move(expected)),
+          actual(std::move(actual)),
+          hint(std::move(hint)) {}
+    const char* what() const noexcept override { return problem.c_str(); }
+    std::string problem, expected, actual, hint;
 };
+
+// For handlers of exceptions: the refusal that is being handled, null if it is another exception; and to throw it on.
+inline const Refused* refusalAtHand() {
+    try {
+        throw;
+    } catch (const Refused& refusal) {
+        return &refusal;
+    } catch (...) {
+        return nullptr;
+    }
+}
+inline void throwOn() { throw; }
 
 inline void require(bool condition, const std::string& what, const std::string& expected, const std::string& actual,
                     const std::string& hint = "") {

@@ -23,34 +23,31 @@ void launch(Device& device, const ConvGeometry& g, const Matrix& images, const M
         block(ImageClass::across, 4);
     const int colors = g.sparse || g.numImgColors > 3 ? 2 : g.numImgColors;
     const int shared = 4 * 4 * colors * (4 * filtersPerThread + imageClass.perBlock) + (g.sparse ? 4 * colors : 0);
-    std::vector<Arg> args{images.data(), filters.data(), targets.data()};
-    if (g.sparse) args.push_back(colorIndices);
-    for (int value : {g.numImages, g.numFilters, g.imgSizeY, g.imgSizeX, g.filterSize, g.paddingStart, g.moduleStride,
-                      g.numModulesY, g.numModulesX, g.imgStride})
-        args.push_back(value);
-    if (g.sparse || g.numImgColors > 3) {
-        args.push_back(g.sparse ? g.numFilterColors : g.numImgColors);
-        args.push_back(g.numGroups);
-    }
-    args.insert(args.end(), {scaleTargets, scaleOutput, g.conv});
-
-    choose<4, 8>(filtersPerThread, [&](auto fpt) {
-        choose(scaleTargets != 0, [&](auto scale) {
-            chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-                const auto go = [&](const Kernel& kernel) {
-                    device.launch(kernel, grid, block, shared, rule(g, imageClass), args);
-                };
-                if (g.sparse)
-                    go(INSTANCE(filterActs_YxX_sparse_random, 4, ImageClass::across, ipt, fpt, 2, scale, check));
-                else if (g.numImgColors > 3)
-                    go(INSTANCE(filterActs_YxX_sparse, 4, ImageClass::across, ipt, fpt, 2, scale, check));
-                else
-                    choose<1, 2, 3>(g.numImgColors, [&](auto numColors) {
-                        go(INSTANCE(filterActs_YxX_color, 4, ImageClass::across, ipt, fpt, numColors, scale, check));
-                    });
-            });
-        });
-    });
+    const auto matrices = with(images.data(), filters.data(), targets.data());
+    const auto geometry = with(g.numImages, g.numFilters, g.imgSizeY, g.imgSizeX, g.filterSize, g.paddingStart,
+                               g.moduleStride, g.numModulesY, g.numModulesX, g.imgStride);
+    const auto channels = with(g.sparse ? g.numFilterColors : g.numImgColors, g.numGroups);
+    const auto scales = with(scaleTargets, scaleOutput, g.conv);
+    const auto go = [&](const auto& kernel, const auto&... args) {
+        device.launch(kernel, grid, block, shared, rule(g, imageClass), std::tuple_cat(args...));
+    };
+    const auto anyKernel = [&](auto fpt, auto scale, auto ipt, auto check) {
+        constexpr Int<ImageClass::across> across;
+        if (g.sparse)
+            go(INSTANCE(filterActs_YxX_sparse_random, 4, across, ipt, fpt, 2, scale, check), matrices,
+               with(colorIndices), geometry, channels, scales);
+        else if (g.numImgColors > 3)
+            go(INSTANCE(filterActs_YxX_sparse, 4, across, ipt, fpt, 2, scale, check), matrices, geometry, channels,
+               scales);
+        else
+            dispatch(
+                [&](auto numColors) {
+                    go(INSTANCE(filterActs_YxX_color, 4, across, ipt, fpt, numColors, scale, check), matrices, geometry,
+                       scales);
+                },
+                oneOf<1, 2, 3>(g.numImgColors));
+    };
+    dispatch(anyKernel, oneOf<4, 8>(filtersPerThread), flag(scaleTargets != 0), imageClass.cases());
 }
 
 }  // namespace

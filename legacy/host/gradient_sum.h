@@ -9,17 +9,18 @@ class GradientSum {
 public:
     explicit GradientSum(Device& device) : own{Matrix(device, 0, 0)} {}
 
-    static constexpr int here = -1;
+    static constexpr int sameDevice = -1;
 
     // Nothing has come yet; `clear` also gives the memory back.
     void restart();
     void clear();
     bool empty() const;
 
-    // contribute(scaleTargets, target) puts or adds a contribution from a device, or from here.
+    // contribute(scaleTargets, target) puts or adds a contribution from a device, or from the same one.
     template <typename Contribute>
     void add(int rows, int cols, int from, Contribute contribute) {
-        Part& part = from == here ? own : abroad.try_emplace(from, Part{Matrix(own.sum.device(), 0, 0)}).first->second;
+        Part& part =
+            from == sameDevice ? own : remote.try_emplace(from, Part{Matrix(own.sum.device(), 0, 0)}).first->second;
         if (part.started) part.sum.makeExclusive();
         else part.sum.renew(rows, cols);
         contribute(part.started ? 1.0f : 0.0f, part.sum);
@@ -35,5 +36,5 @@ private:
         bool started = false;
     };
     Part own;
-    std::map<int, Part> abroad;        // by device
+    std::map<int, Part> remote;        // by device
 };

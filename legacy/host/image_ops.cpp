@@ -1,3 +1,4 @@
+// Blur, sampling, resizing, cropping, colour spaces and reflection: checks and dispatch (pool-norm 3, 4.1, 5).
 #include "../kernels/image_ops.cuh"
 
 #include "image_ops.h"
@@ -54,19 +55,19 @@ struct Nails {
                 text(startX, " to ", last), "start = (imgSize - stride*(outputs-1)) / 2");
     }
 
+    // The kernel writes the outputs, or in reverse the images.
     void launch(const float* images, const float* outputs, bool reverse, float scaleTargets, float scaleOutput) const {
         const ImageClass imageClass(numImages);
         const int channelsPerThread = numChannels % 8 == 0 ? 2 : 1;
-        choose<1, 2>(channelsPerThread, [&](auto cpt) {
-            chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-                device.launch(INSTANCE(kBedOfNails, 4, ImageClass::across, ipt, cpt, check),
-                              {imageClass.blocks * outputsX(), divUp(numChannels, 4 * channelsPerThread) * outputsX()},
-                              {ImageClass::across, 4}, 0,
-                              text("channels mod 8: ", channelsPerThread, " per thread; ", imageClass.rule()),
-                              {images, outputs, reverse, imgSize, numChannels, numImages, startX, strideX, outputsX(),
-                               scaleTargets, scaleOutput});
-            });
-        });
+        const auto go = [&](auto cpt, auto ipt, auto check) {
+            device.launch(INSTANCE(kBedOfNails, 4, ImageClass::across, ipt, cpt, check),
+                          {imageClass.blocks * outputsX(), divUp(numChannels, 4 * channelsPerThread) * outputsX()},
+                          {ImageClass::across, 4}, 0,
+                          text("channels mod 8: ", channelsPerThread, " per thread; ", imageClass.rule()),
+                          with(const_cast<float*>(images), const_cast<float*>(outputs), reverse, imgSize, numChannels,
+                               numImages, startX, strideX, outputsX(), scaleTargets, scaleOutput));
+        };
+        dispatch(go, oneOf<1, 2>(channelsPerThread), imageClass.cases());
     }
 };
 
@@ -82,13 +83,14 @@ void convGaussianBlur(Device& device, const Matrix& images, const Matrix& filter
     require(imgSize >= 2 * radius + 1, text(entry, ": image smaller than the filter"),
             text("side of ", 2 * radius + 1, " or more"), text(imgSize));
     prepareTarget(entry, target, images, images.rows(), scaleTargets);
-    choose<1, 2, 3, 4>(radius, [&](auto radius) {
+    const auto launch = [&](auto radius) {
         device.launch(INSTANCE(kGaussianBlur, 4, 32, radius),
                       {divUp(images.cols(), 32), divUp(product(entry, {numChannels, imgSize}), 4)}, {32, 4},
                       4 * 2 * radius, text("radius ", static_cast<int>(radius)),
-                      {images.data(), filter.data(), target.data(), imgSize, images.cols(), numChannels,
-                       images.stride(), horiz, device.quirks.on(Quirk::BlurLastTap), scaleTargets, scaleOutputs});
-    });
+                      with(images.data(), filter.data(), target.data(), imgSize, images.cols(), numChannels,
+                           images.stride(), horiz, device.quirks.on(Quirk::BlurLastTap), scaleTargets, scaleOutputs));
+    };
+    dispatch(launch, oneOf<1, 2, 3, 4>(radius));
 }
 
 void convBedOfNails(Device& device, const Matrix& images, Matrix& target, int numChannels, int imgSize, int startX,
@@ -128,12 +130,13 @@ void convResizeBilinear(Device& device, const Matrix& images, Matrix& target, in
     const ImageClass imageClass(images.cols());
     const float centerScale = single("imgSize/2 - tgtSize*scale/2", imgSize * 0.5 - tgtSize * 0.5 * scale);
     const float last = device.quirks.on(Quirk::ResizeClamp) ? imgSize - 1.01f : imgSize - 1.0f;
-    chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-        device.launch(
-            INSTANCE(kResizeBilinear, ipt, check), {imageClass.blocks, channels * chunks * chunks},
-            {ImageClass::across, 16}, 0, imageClass.rule(),
-            {images.data(), target.data(), imgSize, tgtSize, images.cols(), images.stride(), scale, centerScale, last});
-    });
+    const auto launch = [&](auto ipt, auto check) {
+        device.launch(INSTANCE(kResizeBilinear, ipt, check), {imageClass.blocks, channels * chunks * chunks},
+                      {ImageClass::across, 16}, 0, imageClass.rule(),
+                      with(images.data(), target.data(), imgSize, tgtSize, images.cols(), images.stride(), scale,
+                           centerScale, last));
+    };
+    dispatch(launch, imageClass.cases());
 }
 
 void convCrop(Device& device, const Matrix& images, Matrix& target, int imgSize, int tgtSize, int startY, int startX) {
@@ -146,12 +149,13 @@ void convCrop(Device& device, const Matrix& images, Matrix& target, int imgSize,
         text(tgtSize, " x ", tgtSize, " at (", startY, ", ", startX, ")"));
     resizeTarget(entry, target, images, product(entry, {channels, tgtSize, tgtSize}), images.cols());
     const ImageClass imageClass(images.cols());
-    chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-        device.launch(INSTANCE(kCrop, ipt, check),
-                      {imageClass.blocks, channels * divUp(product(entry, {tgtSize, tgtSize}), 4)},
-                      {ImageClass::across, 4}, 0, imageClass.rule(),
-                      {images.data(), target.data(), images.cols(), images.stride(), imgSize, tgtSize, startY, startX});
-    });
+    const auto launch = [&](auto ipt, auto check) {
+        device.launch(
+            INSTANCE(kCrop, ipt, check), {imageClass.blocks, channels * divUp(product(entry, {tgtSize, tgtSize}), 4)},
+            {ImageClass::across, 4}, 0, imageClass.rule(),
+            with(images.data(), target.data(), images.cols(), images.stride(), imgSize, tgtSize, startY, startX));
+    };
+    dispatch(launch, imageClass.cases());
 }
 
 void convRGBToYUV(Device& device, const Matrix& images, Matrix& target) {
@@ -159,12 +163,13 @@ void convRGBToYUV(Device& device, const Matrix& images, Matrix& target) {
     const int pixels = rgbPixels(entry, images);
     resizeTarget(entry, target, images, images.rows(), images.cols());
     const ImageClass imageClass(images.cols());
-    chooseImages<1>(imageClass, [&](auto ipt, auto check) {
+    const auto launch = [&](auto ipt, auto check) {
         device.launch(INSTANCE(kRGBToYUV, ipt, check), {imageClass.blocks, divUp(pixels, 4)}, {ImageClass::across, 4},
                       0, imageClass.rule(),
-                      {images.data(), target.data(), pixels, images.cols(), images.stride(),
-                       !device.quirks.on(Quirk::YuvCoefficients)});
-    });
+                      with(images.data(), target.data(), pixels, images.cols(), images.stride(),
+                           !device.quirks.on(Quirk::YuvCoefficients)));
+    };
+    dispatch(launch, imageClass.cases());
 }
 
 void convRGBToLAB(Device& device, const Matrix& images, Matrix& target, bool center) {
@@ -173,13 +178,12 @@ void convRGBToLAB(Device& device, const Matrix& images, Matrix& target, bool cen
     resizeTarget(entry, target, images, images.rows(), images.cols());
     const ImageClass imageClass(images.cols());
     const float exponent = device.quirks.on(Quirk::LabExponent) ? 0.3333f : 1.0f / 3;
-    choose(center, [&](auto center) {
-        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(INSTANCE(kRGBToLAB, ipt, check, center), {imageClass.blocks, divUp(pixels, 4)},
-                          {ImageClass::across, 4}, 0, imageClass.rule(),
-                          {images.data(), target.data(), pixels, images.cols(), images.stride(), exponent});
-        });
-    });
+    const auto launch = [&](auto center, auto ipt, auto check) {
+        device.launch(INSTANCE(kRGBToLAB, ipt, check, center), {imageClass.blocks, divUp(pixels, 4)},
+                      {ImageClass::across, 4}, 0, imageClass.rule(),
+                      with(images.data(), target.data(), pixels, images.cols(), images.stride(), exponent));
+    };
+    dispatch(launch, flag(center), imageClass.cases());
 }
 
 void convReflectHorizontal(Device& device, const Matrix& images, Matrix& targets, int imgSize) {
@@ -189,13 +193,12 @@ void convReflectHorizontal(Device& device, const Matrix& images, Matrix& targets
     require(images.data() != targets.data(), text(entry, ": targets"), "not the images themselves", "the same matrix");
     resizeTarget(entry, targets, images, images.rows(), images.cols());
     const ImageClass imageClass(images.cols());
-    choose<1, 2, 3>(colors, [&](auto colors) {
-        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(INSTANCE(kReflectH, colors, ipt, check),
-                          {imageClass.blocks, divUp(product(entry, {imgSize, imgSize}), 4)}, {ImageClass::across, 4}, 0,
-                          imageClass.rule(), {images.data(), targets.data(), imgSize, images.cols()});
-        });
-    });
+    const auto launch = [&](auto colors, auto ipt, auto check) {
+        device.launch(INSTANCE(kReflectH, colors, ipt, check),
+                      {imageClass.blocks, divUp(product(entry, {imgSize, imgSize}), 4)}, {ImageClass::across, 4}, 0,
+                      imageClass.rule(), with(images.data(), targets.data(), imgSize, images.cols()));
+    };
+    dispatch(launch, oneOf<1, 2, 3>(colors), imageClass.cases());
 }
 
 namespace {

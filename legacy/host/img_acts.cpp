@@ -28,32 +28,6 @@ struct Choice {
     }
 };
 
-template <typename Scale, typename Conv, typename Go>
-void launchMany(const ConvGeometry& g, const Choice& choice, const ImageClass& images, Scale scale, Conv conv, Go go) {
-    choose<2, 4>(choice.colorsPerThread, [&](auto cpt) {
-        chooseImages<1>(images, [&](auto ipt, auto check) {
-            if (g.sparse)
-                go(INSTANCE(img_acts_manycolor_sparse_rand, 4, ImageClass::across, ipt, cpt, scale, check, conv));
-            else go(INSTANCE(conv_img_acts_manycolor, 4, ImageClass::across, ipt, cpt, scale, check, conv));
-        });
-    });
-}
-
-template <typename Scale, typename Conv, typename Go>
-void launchRegions(const ConvGeometry& g, const Choice& choice, const ImageClass& images, Scale scale, Conv conv,
-                   Go go) {
-    chooseImages<2>(images, [&](auto ipt, auto check) {
-        if (choice.medium)
-            choose<2, 4>(choice.colorsPerThread, [&](auto cpt) {
-                if (g.sparse) go(INSTANCE(img_acts_mediumcolor_sparse_rand, ipt, cpt, scale, check, conv));
-                else go(INSTANCE(img_acts_mediumcolor, ipt, cpt, scale, check, conv));
-            });
-        else
-            choose<1, 2, 3>(choice.colorsPerThread,
-                            [&](auto numColors) { go(INSTANCE(img_acts_color, ipt, numColors, scale, check, conv)); });
-    });
-}
-
 void launch(Device& device, const ConvGeometry& g, const Matrix& hidActs, const Matrix& filters, Matrix& targets,
             const int* colorIndices, float scaleTargets, float scaleOutput) {
     const ImageClass images(g.numImages);
@@ -63,25 +37,35 @@ void launch(Device& device, const ConvGeometry& g, const Matrix& hidActs, const 
     const Dim3 block = choice.many ? Dim3(ImageClass::across, 4) : Dim3(ImageClass::across / 2, 16);
     const int shared = 4 * ((choice.many ? 1 : 16) * choice.colorsPerBlock * 17 + 16 * images.perBlock) +
                        (g.sparse ? 4 * choice.colorsPerBlock : 0);
-    std::vector<Arg> args{hidActs.data(), filters.data(), targets.data()};
-    if (g.sparse) args.push_back(colorIndices);
-    for (int value : {g.numModulesY, g.numModulesX, g.numImages, g.numFilters, g.filterSize, g.imgSizeY, g.imgSizeX,
-                      g.paddingStart, g.moduleStride})
-        args.push_back(value);
-    if (choice.many || choice.medium) args.push_back(g.numImgColors);
-    if (g.sparse) args.push_back(g.numFilterColors);
-    if (choice.many || choice.medium) args.push_back(g.numGroups);
-    args.insert(args.end(), {scaleTargets, scaleOutput});
-
-    const auto go = [&](const Kernel& kernel) {
-        device.launch(kernel, grid, block, shared, choice.rule(g, images), args);
+    const auto matrices = with(hidActs.data(), filters.data(), targets.data());
+    const auto geometry = with(g.numModulesY, g.numModulesX, g.numImages, g.numFilters, g.filterSize, g.imgSizeY,
+                               g.imgSizeX, g.paddingStart, g.moduleStride, g.numImgColors);
+    const auto scales = with(scaleTargets, scaleOutput);
+    const auto go = [&](const auto& kernel, const auto&... args) {
+        device.launch(kernel, grid, block, shared, choice.rule(g, images), std::tuple_cat(matrices, args..., scales));
     };
-    choose(scaleTargets != 0, [&](auto scale) {
-        choose(g.conv, [&](auto conv) {
-            if (choice.many) launchMany(g, choice, images, scale, conv, go);
-            else launchRegions(g, choice, images, scale, conv, go);
-        });
-    });
+    const auto dense = [&](const auto& kernel) { go(kernel, geometry, with(g.numGroups)); };
+    const auto sparse = [&](const auto& kernel) {
+        go(kernel, with(colorIndices), geometry, with(g.numFilterColors, g.numGroups));
+    };
+    const auto many = [&](auto scale, auto conv, auto cpt, auto ipt, auto check) {
+        constexpr Int<ImageClass::across> across;
+        if (g.sparse) sparse(INSTANCE(img_acts_manycolor_sparse_rand, 4, across, ipt, cpt, scale, check, conv));
+        else dense(INSTANCE(conv_img_acts_manycolor, 4, across, ipt, cpt, scale, check, conv));
+    };
+    const auto medium = [&](auto scale, auto conv, auto cpt, auto ipt, auto check) {
+        if (g.sparse) sparse(INSTANCE(img_acts_mediumcolor_sparse_rand, ipt, cpt, scale, check, conv));
+        else dense(INSTANCE(img_acts_mediumcolor, ipt, cpt, scale, check, conv));
+    };
+    const auto color = [&](auto scale, auto conv, auto numColors, auto ipt, auto check) {
+        go(INSTANCE(img_acts_color, ipt, numColors, scale, check, conv),
+           with(g.numModulesY, g.numModulesX, g.numImages, g.numFilters, g.filterSize, g.imgSizeY, g.imgSizeX,
+                g.paddingStart, g.moduleStride));
+    };
+    const auto scale = flag(scaleTargets != 0), conv = flag(g.conv);
+    if (choice.many) dispatch(many, scale, conv, oneOf<2, 4>(choice.colorsPerThread), images.cases());
+    else if (choice.medium) dispatch(medium, scale, conv, oneOf<2, 4>(choice.colorsPerThread), images.cases<2>());
+    else dispatch(color, scale, conv, oneOf<1, 2, 3>(choice.colorsPerThread), images.cases<2>());
 }
 
 }  // namespace

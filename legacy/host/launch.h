@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -45,6 +46,36 @@ struct Arg {
 
 using BlockFunction = void (*)(const Block&, const Arg*);
 
+// The arguments of a launch, with their types: with(images.data(), numImages, scale).
+template <typename... Types>
+std::tuple<Types...> with(Types... values) {
+    return {values...};
+}
+
+// A kernel instance: its name with template arguments, as in a profiler, its code, and the types of its parameters.
+template <typename... Parameters>
+struct Kernel {
+    std::string name;
+    BlockFunction run;
+
+    // The arguments as a record keeps them. They must be the kernel's parameters in number and type; a pointer may also
+    // be one to what the kernel takes as constant.
+    template <typename... Types>
+    static std::vector<Arg> checked(const std::tuple<Types...>& arguments) {
+        static_assert(sizeof...(Types) == sizeof...(Parameters), "a launch has as many arguments as the kernel");
+        if constexpr (sizeof...(Types) == sizeof...(Parameters))
+            static_assert((fits<Types, Parameters>() && ...), "a launch has the kernel's types of arguments, in order");
+        return std::apply([](const auto&... values) { return std::vector<Arg>{values...}; }, arguments);
+    }
+
+private:
+    template <typename Type, typename Parameter>
+    static constexpr bool fits() {
+        if constexpr (std::is_pointer_v<Type>) return std::is_convertible_v<Type, Parameter>;
+        else return std::is_same_v<Type, Parameter>;
+    }
+};
+
 // Calls a kernel instance for one block, arguments unpacked by the kernel's own signature.
 template <auto kernel>
 struct Invoke;
@@ -52,19 +83,12 @@ template <typename... Parameters, void (*kernel)(const Block&, Parameters...)>
 struct Invoke<kernel> {
     template <std::size_t... I>
     static void unpack(const Block& block, const Arg* args, std::index_sequence<I...>) {
-        kernel(block, args[I].template as<std::remove_const_t<Parameters>>()...);
+        kernel(block, args[I].template as<Parameters>()...);
     }
     static void run(const Block& block, const Arg* args) {
         unpack(block, args, std::index_sequence_for<Parameters...>{});
     }
-    static constexpr std::size_t arity = sizeof...(Parameters);
-};
-
-// A kernel instance: its name with template arguments, as in a profiler, and its code.
-struct Kernel {
-    std::string name;
-    BlockFunction run;
-    std::size_t arity;
+    static Kernel<Parameters...> named(std::string name) { return {std::move(name), &run}; }
 };
 
 inline std::string templateArgument(bool value) { return value ? "true" : "false"; }
@@ -92,25 +116,14 @@ std::string typeNames() {
 //   TYPED_INSTANCE(kLocalPool, MaxPooler, 4, 32, …)   first template argument is a type
 //   TYPES_INSTANCE(kAggRows, (agg::Sum, binary::Second), 64)      type arguments in brackets, then values if any
 //   PLAIN_INSTANCE(kLogregCost)                       not a template
-#define INSTANCE(kernel, ...)                                                       \
-    Kernel {                                                                        \
-        instanceName(#kernel, "", __VA_ARGS__), &Invoke<&kernel<__VA_ARGS__>>::run, \
-            Invoke<&kernel<__VA_ARGS__>>::arity                                     \
-    }
-#define TYPED_INSTANCE(kernel, Type, ...)                                                                 \
-    Kernel {                                                                                              \
-        instanceName(#kernel, Type::kernelName(), __VA_ARGS__), &Invoke<&kernel<Type, __VA_ARGS__>>::run, \
-            Invoke<&kernel<Type, __VA_ARGS__>>::arity                                                     \
-    }
+#define INSTANCE(kernel, ...) Invoke<&kernel<__VA_ARGS__>>::named(instanceName(#kernel, "", __VA_ARGS__))
+#define TYPED_INSTANCE(kernel, Type, ...) \
+    Invoke<&kernel<Type, __VA_ARGS__>>::named(instanceName(#kernel, Type::kernelName(), __VA_ARGS__))
 #define WITHOUT_BRACKETS(...) __VA_ARGS__
-#define TYPES_INSTANCE(kernel, TYPES, ...)                                                     \
-    Kernel {                                                                                   \
-        instanceName(#kernel, typeNames<WITHOUT_BRACKETS TYPES>() __VA_OPT__(, ) __VA_ARGS__), \
-            &Invoke<&kernel<WITHOUT_BRACKETS TYPES __VA_OPT__(, ) __VA_ARGS__>>::run,          \
-            Invoke<&kernel<WITHOUT_BRACKETS TYPES __VA_OPT__(, ) __VA_ARGS__>>::arity          \
-    }
-#define PLAIN_INSTANCE(kernel) \
-    Kernel { #kernel, &Invoke<&kernel>::run, Invoke<&kernel>::arity }
+#define TYPES_INSTANCE(kernel, TYPES, ...)                                     \
+    Invoke<&kernel<WITHOUT_BRACKETS TYPES __VA_OPT__(, ) __VA_ARGS__>>::named( \
+        instanceName(#kernel, typeNames<WITHOUT_BRACKETS TYPES>() __VA_OPT__(, ) __VA_ARGS__))
+#define PLAIN_INSTANCE(kernel) Invoke<&kernel>::named(#kernel)
 
 struct LaunchRecord {
     std::string kernel;

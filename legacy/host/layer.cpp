@@ -1,3 +1,4 @@
+// What all layers do in a forward and a backward step, and the tensors that they show.
 #include "layer.h"
 
 #include <algorithm>
@@ -46,19 +47,19 @@ void Layer::forward(std::vector<Matrix> given, PassType pass) {
     acts.renew(outputs, numCases);
     for (int i = 0; i < static_cast<int>(prev.size()); ++i) fpropActs(i, i > 0);
     require(acts.rows() == outputs, "its geometry does not give its outputs", text(outputs), text(acts.rows()));
-    if (halfActs && std::any_of(next.begin(), next.end(), [&](const Layer* reader) { return isAbroad(*reader); }))
-        sendAbroad();
+    if (halfActs && std::any_of(next.begin(), next.end(), [&](const Layer* reader) { return onOtherDevice(*reader); }))
+        roundForOtherDevices();
 }
 
-void Layer::sendAbroad() {
+void Layer::roundForOtherDevices() {
     Matrix packed(device, 0, 0);
     convQuantizeHalf(device, acts, packed);
     rounded.renew(outputs, numCases);
     convDequantizeHalf(device, packed, rounded, static_cast<int>(acts.size()));
 }
 
-int Layer::sendsFrom(const Layer& reader) const {
-    return halfGrads && isAbroad(reader) ? reader.gpu : GradientSum::here;
+int Layer::remoteDeviceOf(const Layer& reader) const {
+    return halfGrads && onOtherDevice(reader) ? reader.gpu : GradientSum::sameDevice;
 }
 
 void Layer::checkInputs() {
@@ -79,7 +80,7 @@ Matrix Layer::outputGrad(const Matrix* given) {
             "a layer that was given its inputs must be given this too");
     require(given || !actsGrad.empty(), "no layer above has sent a gradient", "a backward pass of its consumers",
             "none");
-    const Matrix v = given ? *given : actsGrad.total();
+    Matrix v = given ? given->alias() : actsGrad.total();
     require(v.rows() == outputs && v.cols() == numCases, "acts_grad has the wrong shape",
             text("(", outputs, ", ", numCases, ")"), v.shape(), numCases ? "" : "run the forward pass first");
     return v;
@@ -97,7 +98,7 @@ void Layer::backward(const Matrix* given, TrainingStep step) {
             inputsGrad[i].renew(prev[i]->outputs, numCases);
             send(0, inputsGrad[i]);
         } else {
-            prev[i]->actsGrad.add(prev[i]->outputs, numCases, prev[i]->sendsFrom(*this), send);
+            prev[i]->actsGrad.add(prev[i]->outputs, numCases, prev[i]->remoteDeviceOf(*this), send);
         }
     }
     backwardPasses += !step.gradientCheck;
@@ -110,23 +111,23 @@ void Layer::contribute(const Matrix* given, int i, float scaleTargets, Matrix& t
 }
 
 void Layer::release() {
-    acts = rounded = mask = Matrix(device, 0, 0);
+    for (Matrix* own : {&acts, &rounded, &mask}) *own = Matrix(device, 0, 0);
     for (Matrix& grad : inputsGrad) grad = Matrix(device, 0, 0);
     fed.clear();
     actsGrad.clear();
 }
 
 Matrix Layer::tensor(const std::string& tensorName, int i) const {
-    if (tensorName == "acts" && i < 0) return acts;
-    if (tensorName == "mask" && i < 0) return mask;
+    if (tensorName == "acts" && i < 0) return acts.alias();
+    if (tensorName == "mask" && i < 0) return mask.alias();
     if (tensorName == "acts_grad" && i < 0) return actsGrad.total();
-    if (tensorName == "inputs_grad" && i >= 0 && i < static_cast<int>(inputsGrad.size())) return inputsGrad[i];
+    if (tensorName == "inputs_grad" && i >= 0 && i < static_cast<int>(inputsGrad.size())) return inputsGrad[i].alias();
     return Matrix();
 }
 
 void Layer::setMask(const Matrix* given) {
     require(!given || randomness(), "takes no mask", "a layer that is random: hs, nrelu, pool=rand, rscale", type);
-    mask = given ? *given : Matrix(device, 0, 0);
+    mask = given ? given->alias() : Matrix(device, 0, 0);
 }
 
 void Layer::requireMask(int rows, int cols) const {

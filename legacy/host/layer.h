@@ -52,7 +52,7 @@ public:
     virtual Matrix* overwrite(const std::string&, int) { return nullptr; }
     virtual const Matrix* likeness(const std::string&, int) { return nullptr; }
     const std::vector<double>& cost() const { return costs; }
-    const Matrix& input(int i) const { return fed.empty() ? prev[i]->actsFor(*this) : fed[i]; }
+    const Matrix& input(int i) const { return fed.empty() ? prev[i]->actsSeenBy(*this) : fed[i]; }
     int cases() const { return numCases; }
     virtual bool learns() const { return false; }
     // Takes what other layers, above this one in the file, or the layer itself lend to it.
@@ -66,8 +66,8 @@ public:
     // Do as several devices did: to layers on other devices (gpu) than this one outputs cross, and the sums of their
     // gradients cross back, in half precision where quantF and quantB say so (network-and-solver 11).
     bool quantised = false;
-    // The device from which a reader's gradients cross in half precision, else GradientSum::here.
-    int sendsFrom(const Layer& reader) const;
+    // The device from which a reader's gradients cross in half precision, else GradientSum::sameDevice.
+    int remoteDeviceOf(const Layer& reader) const;
 
     Matrix acts;
 
@@ -96,9 +96,9 @@ private:
     Matrix rounded; // the acts as other devices see them
     int numCases = 0;
     void checkInputs();
-    void sendAbroad();
-    bool isAbroad(const Layer& reader) const { return quantised && reader.gpu != gpu; }
-    const Matrix& actsFor(const Layer& reader) const { return halfActs && isAbroad(reader) ? rounded : acts; }
+    void roundForOtherDevices();
+    bool onOtherDevice(const Layer& reader) const { return quantised && reader.gpu != gpu; }
+    const Matrix& actsSeenBy(const Layer& reader) const { return halfActs && onOtherDevice(reader) ? rounded : acts; }
     Matrix outputGrad(const Matrix* given);
 };
 

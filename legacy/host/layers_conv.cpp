@@ -142,16 +142,17 @@ private:
 
     // target ← scaleOld * target + the sum of `count` slabs
     void addSlabs(int count, float scaleOld, Matrix& target) {
-        Matrix rows = slabs, flat = target;
+        Matrix rows = slabs.alias(), flat = target.alias();
         rows.reshape(count, static_cast<int>(target.size()));
         flat.reshape(1, static_cast<int>(target.size()));
         addSum(rows, 0, scaleOld, 1, flat);
     }
 
     // One row per bias: a filter (shared), or a filter at a module.
-    Matrix biasView(Matrix m) const {
-        if (sharedBiases) m.reshape(filters, static_cast<int>(m.size() / filters));
-        return m;
+    Matrix biasView(const Matrix& m) const {
+        Matrix view = m.alias();
+        if (sharedBiases) view.reshape(filters, static_cast<int>(view.size() / filters));
+        return view;
     }
 };
 

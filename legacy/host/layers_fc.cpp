@@ -17,7 +17,7 @@ protected:
     FcLayer(Device& device, const LayerDict& dict, Route route) : WeightLayer(device, dict, true, route) {}
 
     // The weights of the outputs.
-    virtual Matrix effective(int i) const { return weights(i); }
+    virtual Matrix effective(int i) const { return weights(i).alias(); }
 
     void fpropActs(int i, float scaleTargets) override {
         Matrix y = acts.transposed();
@@ -59,10 +59,10 @@ public:
 
     void update(const TrainingStep& step) override {
         Weights& offsets = owned(0);
-        const Matrix grad = offsets.grad;
+        Matrix grad = offsets.grad.alias();
         if (!grad.empty()) offsets.grad = perLeaf(grad, weights(0));
         FcLayer::update(step);
-        offsets.grad = grad;
+        offsets.grad = std::move(grad);
     }
 
 protected:
@@ -70,8 +70,8 @@ protected:
 
     void fpropActs(int i, float scaleTargets) override {
         pathSums.resize(weights(0).rows(), nodes);
-        walk(PLAIN_INSTANCE(kTreeWeights), "from the root down: offset plus the parent's sum",
-             {weights(0).data(), pathSums.data()});
+        walk(PLAIN_INSTANCE(kTreeWeights), "from the root down: offset plus the parent's sum", weights(0).data(),
+             pathSums.data());
         FcLayer::fpropActs(i, scaleTargets);
     }
 
@@ -79,7 +79,7 @@ protected:
     void bpropWeights(const Matrix& v, int i, float scaleOld, float scaleNew, Matrix& target) override {
         Matrix leaves = firstColumns(target, outputs);
         FcLayer::bpropWeights(v, i, scaleOld, scaleNew, leaves);
-        walk(PLAIN_INSTANCE(kTreeGradients), "from the leaves up: the sum over the children", {target.data()});
+        walk(PLAIN_INSTANCE(kTreeGradients), "from the leaves up: the sum over the children", target.data());
     }
 
 private:
@@ -130,13 +130,14 @@ private:
     }
 
     // Runs a kernel with a thread per input.
-    void walk(const Kernel& kernel, const char* rule, std::vector<Arg> args) {
+    template <typename... Parameters, typename... Pointers>
+    void walk(const Kernel<Parameters...>& kernel, const char* rule, Pointers... matrices) {
         const int inputs = weights(0).rows();
-        args.insert(args.end(), {order.data(), parents.data(), inputs, nodes});
-        device.launch(kernel, divUp(inputs, 128), 128, 0, rule, args);
+        device.launch(kernel, divUp(inputs, 128), 128, 0, rule,
+                      with(matrices..., order.data(), parents.data(), inputs, nodes));
     }
 
-    static Matrix firstColumns(Matrix m, int count) { return m.transposed().rowsView(0, count).transposed(); }
+    static Matrix firstColumns(const Matrix& m, int count) { return m.transposed().rowsView(0, count).transposed(); }
 
     Matrix perLeaf(const Matrix& grad, const Matrix& offsets) {
         Matrix result(device, grad.rows(), grad.cols(), true);

@@ -1,4 +1,4 @@
-// Layers over images: pooling.
+// Pooling layers: max, avg, maxabs and rand.
 #include "layer.h"
 #include "matrix_ops.h"
 #include "pool.h"

@@ -16,7 +16,7 @@ public:
         require(given.size() == 1, "wrong number of matrices", "its values", text(given.size()));
         require(rowsFit(given[0].rows()) && given[0].cols() > 0, "the data has the wrong shape",
                 text("(", outputs, ", cases)"), given[0].shape());
-        acts = given[0];
+        acts = std::move(given[0]);
     }
 
 protected:
@@ -132,8 +132,7 @@ protected:
     }
 
     void bpropActs(const Matrix& v, int i, float scaleTargets, Matrix& target) override {
-        Matrix all = v;
-        add(target, all.rowsView(offset(i), prev[i]->outputs), scaleTargets, 1, target);
+        add(target, v.rowsView(offset(i), prev[i]->outputs), scaleTargets, 1, target);
     }
 
 private:

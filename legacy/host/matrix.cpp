@@ -1,3 +1,4 @@
+// Matrices: memory, shapes, views and copies.
 #include "matrix.h"
 
 #include <vector>
@@ -73,17 +74,29 @@ void Matrix::makeExclusive() {
     if (owned.use_count() <= 1) return;
     Matrix copy(*device_, numRows, numCols, trans);
     copy.copyFrom(*this);
-    *this = copy;
+    *this = std::move(copy);
+}
+
+Matrix Matrix::alias() const {
+    Matrix result;
+    result.device_ = device_;
+    result.owned = owned;
+    result.data_ = data_;
+    result.numRows = numRows;
+    result.numCols = numCols;
+    result.rowStride = rowStride;
+    result.trans = trans;
+    return result;
 }
 
 Matrix Matrix::transposed() const {
-    Matrix result = *this;
+    Matrix result = alias();
     std::swap(result.numRows, result.numCols);
     result.trans = !trans;
     return result;
 }
 
-Matrix Matrix::rowsView(int first, int count) {
+Matrix Matrix::rowsView(int first, int count) const {
     return view(*device_, data_ + static_cast<long>(first) * rowStride, count, numCols, false, rowStride);
 }
 

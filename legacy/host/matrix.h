@@ -1,4 +1,4 @@
-// The NVMatrix role: a rows x cols matrix of floats on a device, row-major or (trans) column-major.
+// A rows x cols matrix of floats on a device, row-major or (trans) column-major: what NVMatrix was in 2012.
 #pragma once
 #include <memory>
 #include <string>
@@ -9,6 +9,10 @@
 class Matrix {
 public:
     Matrix() = default;
+    Matrix(Matrix&&) = default;
+    Matrix& operator=(Matrix&&) = default;
+    Matrix(const Matrix&) = delete;                    // see alias
+    Matrix& operator=(const Matrix&) = delete;
     Matrix(Device& device, int rows, int cols, bool trans = false);
     // A view of memory that somebody else owns; stride 0 means contiguous.
     static Matrix view(Device& device, float* data, int rows, int cols, bool trans = false, int stride = 0);
@@ -35,17 +39,19 @@ public:
     void resize(int rows, int cols);
     void resize(const Matrix& like);                   // adopts the orientation too
     void reshape(int rows, int cols);
-    // Before writing memory that a reader may still hold (copies of a Matrix share it): take other memory then.
+    // Another Matrix on the same memory, with a shape and a label of its own; the memory lives as long as either.
+    Matrix alias() const;
+    // Before writing memory that a reader may still hold through an alias: take other memory then.
     void renew(int rows, int cols);                    // contents are lost
     void makeExclusive();                              // contents are kept
     Matrix transposed() const;                         // a relabelled view: dims swapped, flag flipped
-    Matrix rowsView(int first, int count);             // rows first .. first+count-1 of a contiguous row-major matrix
+    Matrix rowsView(int first, int count) const; // rows first .. first+count-1 of a contiguous row-major matrix
     void setTrans(bool value) {
         trans = value;
         rowStride = leadingDim();
     }
-    void fillZero();                                   // through the device
-    void copyFrom(const Matrix& source);               // same storage order, becomes the same shape
+    void fillZero(); // through the device
+    void copyFrom(const Matrix& source); // same storage order, becomes the same shape
 
 private:
     Device* device_ = nullptr;

@@ -1,3 +1,4 @@
+// The matrix operations: each chooses an operator, and eltwise.h launches it (pool-norm 9).
 #include "matrix_ops.h"
 
 #include <cmath>
@@ -83,7 +84,7 @@ double sumAll(const Matrix& a) {
     Matrix partial(a.device(), 1, blocks);
     a.device().launch(TYPES_INSTANCE(kTotalAgg, (agg::Sum)), blocks, 512, 4 * 512,
                       "one partial sum per block, 512 threads",
-                      {a.data(), partial.data(), columns, static_cast<int>(a.size())});
+                      with(a.data(), partial.data(), columns, static_cast<int>(a.size())));
     return sumAll(partial);
 }
 
@@ -94,7 +95,7 @@ double dotProduct(const Matrix& a, const Matrix& b) {
     const int columns = totalColumns(a.size()), blocks = divUp(columns, 512);
     Matrix partial(a.device(), 1, blocks);
     a.device().launch(PLAIN_INSTANCE(kDotProduct_r), blocks, 512, 4 * 512, "one partial sum per block, 512 threads",
-                      {a.data(), b.data(), partial.data(), columns, static_cast<int>(a.size())});
+                      with(a.data(), b.data(), partial.data(), columns, static_cast<int>(a.size())));
     return sumAll(partial);
 }
 

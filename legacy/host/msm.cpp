@@ -1,3 +1,4 @@
+// Multi-softmax on the host: marginals of a distribution over sets of classes (pool-norm 7.9).
 #include "msm.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Builds the network from layer dictionaries and runs its steps; every refusal names the layer.
 #include "network.h"
 
 #include <chrono>
@@ -16,7 +17,7 @@ void named(const std::string& layer, Work work) {
     try {
         work();
     } catch (const Refused& refusal) {
-        throw std::invalid_argument(text("layer ", layer, ": ", refusal.what()));
+        throw Refused(text("layer ", layer, ": ", refusal.problem), refusal.expected, refusal.actual, refusal.hint);
     }
 }
 
@@ -95,13 +96,21 @@ Matrix Network::sumGrad(const std::string& name, const std::vector<Contribution>
             require(part.input >= 0 && part.input < static_cast<int>(consumer.prev.size()) &&
                         consumer.prev[part.input] == &layer,
                     text("input ", part.input, " is not ", name), "an input that reads that layer", text(part.input));
-            sum.add(layer.outputs, consumer.cases(), layer.sendsFrom(consumer),
+            sum.add(layer.outputs, consumer.cases(), layer.remoteDeviceOf(consumer),
                     [&](float scaleTargets, Matrix& target) {
                         consumer.contribute(part.given ? &part.actsGrad : nullptr, part.input, scaleTargets, target);
                     });
         });
     }
     return sum.total();
+}
+
+void Network::setNormals(const std::string& name, std::vector<double> normals) {
+    named(name, [&] { at(name).setNormals(std::move(normals)); });
+}
+
+void Network::setConnections(const std::string& name, int input, const std::vector<int>& channels) {
+    named(name, [&] { at(name).setConnections(input, channels); });
 }
 
 double Network::seconds(const std::string& layer, const std::string& pass) const {

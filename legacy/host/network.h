@@ -31,6 +31,9 @@ public:
     // Their sum as a backward pass accumulates it: the first overwrites, further ones add.
     Matrix sumGrad(const std::string& layer, const std::vector<Contribution>& parts);
 
+    void setNormals(const std::string& layer, std::vector<double> normals);
+    void setConnections(const std::string& layer, int input, const std::vector<int>& channels);
+
     Layer& at(const std::string& layer);
     double seconds(const std::string& layer, const std::string& pass) const;     // negative: never ran
 

@@ -1,3 +1,4 @@
+// The table of neurons: operator, gradient and generations of each; activation and gradient (pool-norm 8).
 #include "../kernels/neurons.cuh"
 
 #include "neuron.h"

@@ -1,3 +1,4 @@
+// Response and contrast normalisation: checks and dispatch (pool-norm 2).
 #include "../kernels/norm.cuh"
 
 #include "norm.h"
@@ -29,7 +30,7 @@ std::string bounds(const Cases& cases) { return cases.check ? ", bounds checked"
 void undoPrelims(Device& device, const Matrix& outGrads, const Matrix& denoms, Matrix& acts, float addScale,
                  float powScale, int generation) {
     const int elements = static_cast<int>(acts.size());
-    const std::vector<Arg> args{acts.data(), denoms.data(), outGrads.data(), elements, -2 * addScale * powScale};
+    const auto args = with(acts.data(), denoms.data(), outGrads.data(), elements, -2 * addScale * powScale);
     if (generation == 2014)
         device.launch(INSTANCE(kRNormUndoPrelims, 128, 8), divUp(elements, 128 * 8), 128, 0, "8 elements per thread",
                       args);
@@ -56,33 +57,39 @@ void convContrastNorm(Device& device, const Matrix& images, const Matrix& meanDi
             text(numFilters));
     resizeTarget(entry, denoms, images, images.rows(), numImages);
     resizeTarget(entry, target, images, images.rows(), numImages);
-    std::vector<Arg> args{images.data(), meanDiffs.data(), denoms.data(), target.data(), imgSize};
-    const bool few = numFilters <= 8 && !(sizeX >= 6 && numFilters % 4 == 0);
-    if (!few) args.push_back(numFilters);
-    args.insert(args.end(), {numImages, sizeX, addScale, powScale, minDiv});
+    const auto matrices = with(images.data(), meanDiffs.data(), denoms.data(), target.data(), imgSize);
+    const auto sizes = with(numImages, sizeX, addScale, powScale, minDiv);
+    const bool large = sizeX >= 6 && numFilters % 4 == 0, few = !large && numFilters <= 8;
+    const Cases cases(numImages, large ? 64 : 128);
+    const auto go = [&](const auto& kernel, Dim3 grid, Dim3 block, int sharedBytes, const char* rule, auto... maps) {
+        device.launch(kernel, grid, block, sharedBytes, rule + bounds(cases),
+                      std::tuple_cat(matrices, with(maps...), sizes));
+    };
 
-    if (sizeX >= 6 && numFilters % 4 == 0) {
-        const Cases cases(numImages, 64);
+    if (large) {
         const int patches = divUp(imgSize, 4);
-        choose(cases.check, [&](auto check) {
-            device.launch(INSTANCE(kCNorm2, 8, 8, 4, check), {patches * cases.blocks, patches * numFilters / 4},
-                          {8, 16}, 4 * 4 * 64,
-                          "window of 6 or more, maps mod 4 == 0: 4x4 pixels per block" + bounds(cases), args);
-        });
-        return;
+        return dispatch(
+            [&](auto check) {
+                go(INSTANCE(kCNorm2, 8, 8, 4, check), {patches * cases.blocks, patches * numFilters / 4}, {8, 16},
+                   4 * 4 * 64, "window of 6 or more, maps mod 4 == 0: 4x4 pixels per block", numFilters);
+            },
+            flag(cases.check));
     }
-    const Cases cases(numImages, 128);
-    choose(cases.check, [&](auto check) {
-        if (few)
-            return choose<1, 2, 3, 4, 5, 6, 7, 8>(numFilters, [&](auto maps) {
-                device.launch(INSTANCE(kCNorm_fewfilter, 1, maps, check), {cases.blocks * imgSize, imgSize}, 128, 0,
-                              "at most 8 maps: all in one thread" + bounds(cases), args);
-            });
-        const Dim3 grid = generation == 2014 ? Dim3(cases.blocks, numFilters / 8, imgSize * imgSize)
-                                             : Dim3(cases.blocks * imgSize, numFilters / 8 * imgSize);
-        device.launch(INSTANCE(kCNorm_manyfilter, 4, 32, 4, 2, check), grid, {32, 4}, 0,
-                      "more than 8 maps: 4 images, 2 maps per thread" + bounds(cases), args);
-    });
+    if (few)
+        return dispatch(
+            [&](auto check, auto maps) {
+                go(INSTANCE(kCNorm_fewfilter, 1, maps, check), {cases.blocks * imgSize, imgSize}, 128, 0,
+                   "at most 8 maps: all in one thread");
+            },
+            flag(cases.check), oneOf<1, 2, 3, 4, 5, 6, 7, 8>(numFilters));
+    const Dim3 grid = generation == 2014 ? Dim3(cases.blocks, numFilters / 8, imgSize * imgSize)
+                                         : Dim3(cases.blocks * imgSize, numFilters / 8 * imgSize);
+    dispatch(
+        [&](auto check) {
+            go(INSTANCE(kCNorm_manyfilter, 4, 32, 4, 2, check), grid, {32, 4}, 0,
+               "more than 8 maps: 4 images, 2 maps per thread", numFilters);
+        },
+        flag(cases.check));
 }
 
 void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& denoms, const Matrix& inputs,
@@ -98,8 +105,8 @@ void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& 
     requirePlain(entry, "acts", acts, outGrads);
     undoPrelims(device, outGrads, denoms, acts, addScale, powScale, generation);
     resizeTarget(entry, target, outGrads, outGrads.rows(), numImages);
-    const std::vector<Arg> args{outGrads.data(), denoms.data(), inputs.data(), acts.data(), target.data(), imgSize,
-                                numFilters,      numImages,     sizeX,         powScale,    scaleTargets,  scaleOutput};
+    const auto args = with(outGrads.data(), denoms.data(), inputs.data(), acts.data(), target.data(), imgSize,
+                           numFilters, numImages, sizeX, powScale, scaleTargets, scaleOutput);
     const bool accumulate = addsToTarget(device, target, scaleTargets, scaleOutput);
 
     if (sizeX >= 6) {
@@ -107,36 +114,33 @@ void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& 
         const Cases cases(numImages, 16 * perThread);
         const bool inverted =
             device.quirks.on(Quirk::NormUndoAddInverted);        // by the historical host code (pool-norm H1)
-        const auto go = [&](auto ipt, auto add, auto check) {
-            device.launch(INSTANCE(kRNormUndo2, 16, ipt, 4, add, check),
-                          {patches * cases.blocks, patches * numFilters / 4}, {16, 16}, 4 * 4 * 16 * perThread,
+        const auto go = [&](const auto& kernel) {
+            device.launch(kernel, {patches * cases.blocks, patches * numFilters / 4}, {16, 16}, 4 * 4 * 16 * perThread,
                           text("window of 6 or more: 4x4 pixels per block, ", perThread, " images per thread",
                                bounds(cases), inverted ? "; the add flag is inverted, as it was" : ""),
                           args);
         };
-        return choose(accumulate != inverted, [&](auto add) {
-            if (perThread == 8) return go(Int<8>{}, add, Flag<false>{});
-            if (perThread == 4) return go(Int<4>{}, add, Flag<false>{});
-            choose(cases.check, [&](auto check) { go(Int<2>{}, add, check); });
-        });
+        const auto adds = flag(accumulate != inverted);
+        if (perThread == 2)
+            return dispatch([&](auto add, auto check) { go(INSTANCE(kRNormUndo2, 16, 2, 4, add, check)); }, adds,
+                            flag(cases.check));
+        return dispatch([&](auto add, auto ipt) { go(INSTANCE(kRNormUndo2, 16, ipt, 4, add, false)); }, adds,
+                        oneOf<4, 8>(perThread));
     }
     const int perThread = generation == 2014 ? (numImages % 128 == 0 ? 4 : 1) : numImages % 64 == 0 ? 2 : 1;
     const Cases cases(numImages, 32 * perThread);
-    const auto go = [&](const Kernel& kernel) {
+    const auto go = [&](const auto& kernel) {
         device.launch(kernel, {cases.blocks * imgSize, numFilters / 8 * imgSize}, {32, 4}, 0,
                       text("window under 6: ", perThread, " images, 2 maps per thread", bounds(cases)), args);
     };
-    choose(cases.check, [&](auto check) {
-        if (generation == 2014) {
-            perThread == 4 ? go(INSTANCE(kRNormUndo, 4, 32, 4, 2, false))
-                           : go(INSTANCE(kRNormUndo, 4, 32, 1, 2, check));
-            return scaleOverwritten(device, target, scaleTargets, scaleOutput);
-        }
-        choose(accumulate, [&](auto add) {
-            if (perThread == 2) return go(INSTANCE(kRNormUndo, 4, 32, 2, 2, add, false));
-            go(INSTANCE(kRNormUndo, 4, 32, 1, 2, add, check));
-        });
-    });
+    const auto adds = flag(accumulate), check = flag(cases.check);
+    if (generation == 2014) {
+        if (perThread == 4) go(INSTANCE(kRNormUndo, 4, 32, 4, 2, false));
+        else dispatch([&](auto check) { go(INSTANCE(kRNormUndo, 4, 32, 1, 2, check)); }, check);
+        return scaleOverwritten(device, target, scaleTargets, scaleOutput);
+    }
+    if (perThread == 2) dispatch([&](auto add) { go(INSTANCE(kRNormUndo, 4, 32, 2, 2, add, false)); }, adds);
+    else dispatch([&](auto check, auto add) { go(INSTANCE(kRNormUndo, 4, 32, 1, 2, add, check)); }, check, adds);
 }
 
 void convResponseNormCrossMap(Device& device, const Matrix& images, Matrix& denoms, Matrix& target, int numFilters,
@@ -168,16 +172,15 @@ void convContrastNormCrossMap(Device& device, const Matrix& images, const Matrix
     requirePlain(entry, "meanDiffs", meanDiffs, images);
     if (generation != 2014) resizeTarget(entry, denoms, images, images.rows(), numImages);
     resizeTarget(entry, target, images, images.rows(), numImages);
-    const float* stored = generation == 2014 ? nullptr : denoms.data();
+    float* stored = generation == 2014 ? nullptr : denoms.data();
     const Cases cases(numImages, 128);
-    choose(cases.check, [&](auto check) {
-        choose(blocked, [&](auto blocked) {
-            device.launch(INSTANCE(kFCNorm, 4, 32, 4, check, blocked),
-                          {cases.blocks * imgSize, numFilters / 4 * imgSize}, {32, 4}, 0, crossMapRule(cases, blocked),
-                          {images.data(), meanDiffs.data(), stored, target.data(), imgSize, numFilters, numImages,
-                           sizeF, addScale, powScale, minDiv});
-        });
-    });
+    const auto launch = [&](auto check, auto blocked) {
+        device.launch(INSTANCE(kFCNorm, 4, 32, 4, check, blocked), {cases.blocks * imgSize, numFilters / 4 * imgSize},
+                      {32, 4}, 0, crossMapRule(cases, blocked),
+                      with(images.data(), meanDiffs.data(), stored, target.data(), imgSize, numFilters, numImages,
+                           sizeF, addScale, powScale, minDiv));
+    };
+    dispatch(launch, flag(cases.check), flag(blocked));
 }
 
 void convResponseNormCrossMapUndo(Device& device, const Matrix& outGrads, const Matrix& denoms, const Matrix& inputs,
@@ -191,17 +194,13 @@ void convResponseNormCrossMapUndo(Device& device, const Matrix& outGrads, const 
     undoPrelims(device, outGrads, denoms, acts, addScale, powScale, 2012);
     resizeTarget(entry, target, outGrads, outGrads.rows(), numImages);
     const Cases cases(numImages, 128);
-    choose(addsToTarget(device, target, scaleTargets, scaleOutput), [&](auto add) {
-        choose(cases.check, [&](auto check) {
-            choose(blocked, [&](auto blocked) {
-                device.launch(INSTANCE(kFRNormUndo, 4, 32, 4, add, check, blocked),
-                              {cases.blocks * imgSize, numFilters / 4 * imgSize}, {32, 4}, 0,
-                              crossMapRule(cases, blocked),
-                              {outGrads.data(), denoms.data(), inputs.data(), acts.data(), target.data(), imgSize,
-                               numFilters, numImages, sizeF, powScale, scaleTargets, scaleOutput});
-            });
-        });
-    });
+    const auto launch = [&](auto add, auto check, auto blocked) {
+        device.launch(INSTANCE(kFRNormUndo, 4, 32, 4, add, check, blocked),
+                      {cases.blocks * imgSize, numFilters / 4 * imgSize}, {32, 4}, 0, crossMapRule(cases, blocked),
+                      with(outGrads.data(), denoms.data(), inputs.data(), acts.data(), target.data(), imgSize,
+                           numFilters, numImages, sizeF, powScale, scaleTargets, scaleOutput));
+    };
+    dispatch(launch, flag(addsToTarget(device, target, scaleTargets, scaleOutput)), flag(cases.check), flag(blocked));
 }
 
 void convResponseNormCrossMapUndo2(Device& device, const Matrix& outGrads, const Matrix& inputs, const Matrix& acts,
@@ -214,17 +213,13 @@ void convResponseNormCrossMapUndo2(Device& device, const Matrix& outGrads, const
     require(powScale != 0, text(entry, ": powScale"), "not 0: 1/powScale is used", text(powScale));
     resizeTarget(entry, target, outGrads, outGrads.rows(), numImages);
     const Cases cases(numImages, 128);
-    choose(addsToTarget(device, target, scaleTargets, scaleOutput), [&](auto add) {
-        choose(cases.check, [&](auto check) {
-            choose(blocked, [&](auto blocked) {
-                device.launch(INSTANCE(kFRNormUndo2, 4, 32, 4, add, check, blocked),
-                              {cases.blocks * imgSize, numFilters / 4 * imgSize}, {32, 4}, 0,
-                              crossMapRule(cases, blocked),
-                              {outGrads.data(), inputs.data(), acts.data(), target.data(), imgSize, numFilters,
-                               numImages, sizeF, addScale, powScale, minDiv, scaleTargets, scaleOutput});
-            });
-        });
-    });
+    const auto launch = [&](auto add, auto check, auto blocked) {
+        device.launch(INSTANCE(kFRNormUndo2, 4, 32, 4, add, check, blocked),
+                      {cases.blocks * imgSize, numFilters / 4 * imgSize}, {32, 4}, 0, crossMapRule(cases, blocked),
+                      with(outGrads.data(), inputs.data(), acts.data(), target.data(), imgSize, numFilters, numImages,
+                           sizeF, addScale, powScale, minDiv, scaleTargets, scaleOutput));
+    };
+    dispatch(launch, flag(addsToTarget(device, target, scaleTargets, scaleOutput)), flag(cases.check), flag(blocked));
 }
 
 namespace {

@@ -1,3 +1,4 @@
+// Pooling over windows and across maps: checks and dispatch (pool-norm 1).
 #include "../kernels/pool.cuh"
 
 #include "pool.h"
@@ -52,13 +53,14 @@ int mapsOf(const char* entry, const Matrix& gradients, int outputsX) {
 // Not of 2012: of equal pixels the first in a window gets all of its gradient.
 void firstMaxUndo(Device& device, const PoolGeometry& g, const Matrix& images, const Matrix& maxGrads,
                   const Matrix& maxActs, Matrix& target, bool adds, float scaleTargets, float scaleOutput) {
-    choose(adds, [&](auto add) {
+    const auto launch = [&](auto add) {
         device.launch(INSTANCE(kLocalFirstMaxUndo, 4, 32, add),
                       {divUp(g.numImages, 32) * g.imgSize, divUp(g.numFilters, 4) * g.imgSize}, {32, 4}, 0,
                       "ties go to the first pixel of a window, which 2012 did not do",
-                      {images.data(), maxGrads.data(), maxActs.data(), target.data(), g.imgSize, g.numFilters,
-                       g.numImages, g.subsX, g.startX, g.strideX, g.outputsX, scaleTargets, scaleOutput});
-    });
+                      with(images.data(), maxGrads.data(), maxActs.data(), target.data(), g.imgSize, g.numFilters,
+                           g.numImages, g.subsX, g.startX, g.strideX, g.outputsX, scaleTargets, scaleOutput));
+    };
+    dispatch(launch, flag(adds));
 }
 
 template <typename Pooler>
@@ -67,17 +69,18 @@ void poolLargeWindows(Device& device, const PoolGeometry& g, const Matrix& image
     const bool checkCaseBounds = g.numImages % (8 * perThread) != 0;
     const int filtersPerThread = g.numFilters % 4 == 0 ? 4 : g.numFilters % 3 == 0 ? 3 : g.numFilters % 2 == 0 ? 2 : 1;
     const Dim3 grid(divUp(g.outputsX, 4) * imgBlocks, divUp(g.outputsX, 4) * g.numFilters / filtersPerThread);
-    choose<1, 2, 3, 4>(filtersPerThread, [&](auto fpt) {
-        const auto go = [&](const Kernel& kernel) {
-            device.launch(
-                kernel, grid, {8, 16}, 4 * fpt * 8 * perThread,
-                text("stride 1, windows of 6 or more: 4x4 outputs per block; ", perThread, " images, ",
-                     filtersPerThread, " maps per thread"),
-                {images.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX, g.outputsX});
-        };
-        if (perThread == 8) go(TYPED_INSTANCE(kLocalPool2, Pooler, 8, 8, fpt, false));
-        else choose(checkCaseBounds, [&](auto check) { go(TYPED_INSTANCE(kLocalPool2, Pooler, 8, 4, fpt, check)); });
-    });
+    const auto go = [&](const auto& kernel) {
+        device.launch(
+            kernel, grid, {8, 16}, 4 * filtersPerThread * 8 * perThread,
+            text("stride 1, windows of 6 or more: 4x4 outputs per block; ", perThread, " images, ", filtersPerThread,
+                 " maps per thread"),
+            with(images.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX, g.outputsX));
+    };
+    const auto maps = oneOf<1, 2, 3, 4>(filtersPerThread);
+    if (perThread == 8) dispatch([&](auto fpt) { go(TYPED_INSTANCE(kLocalPool2, Pooler, 8, 8, fpt, false)); }, maps);
+    else
+        dispatch([&](auto fpt, auto check) { go(TYPED_INSTANCE(kLocalPool2, Pooler, 8, 4, fpt, check)); }, maps,
+                 flag(checkCaseBounds));
 }
 
 // Calls launch(images per thread, maps per thread, check, grid, rule) for the kernels with one block per output pixel.
@@ -86,12 +89,10 @@ void overWindows(const PoolGeometry& g, Launch launch) {
     const ImageClass imageClass(g.numImages);
     const int filtersPerThread = g.numFilters % filtersFactor == 0 ? manyFilters : 1;
     const Dim3 grid(imageClass.blocks * g.outputsX, divUp(g.numFilters, 4 * filtersPerThread) * g.outputsX);
-    choose<1, manyFilters>(filtersPerThread, [&](auto fpt) {
-        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            launch(ipt, fpt, check, grid,
-                   text("maps mod ", filtersFactor, ": ", filtersPerThread, " per thread; ", imageClass.rule()));
-        });
-    });
+    const std::string rule =
+        text("maps mod ", filtersFactor, ": ", filtersPerThread, " per thread; ", imageClass.rule());
+    dispatch([&](auto fpt, auto ipt, auto check) { launch(ipt, fpt, check, grid, rule); },
+             oneOf<1, manyFilters>(filtersPerThread), imageClass.cases());
 }
 
 template <typename Pooler, int manyFilters, int filtersFactor>
@@ -99,8 +100,8 @@ void poolWindows(Device& device, const PoolGeometry& g, const Matrix& images, Ma
     overWindows<manyFilters, filtersFactor>(g, [&](auto ipt, auto fpt, auto check, Dim3 grid, const std::string& rule) {
         device.launch(TYPED_INSTANCE(kLocalPool, Pooler, 4, ImageClass::across, ipt, fpt, check), grid,
                       {ImageClass::across, 4}, 0, rule,
-                      {images.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX, g.strideX,
-                       g.outputsX});
+                      with(images.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX, g.startX,
+                           g.strideX, g.outputsX));
     });
 }
 
@@ -143,8 +144,8 @@ void convLocalRandomPool(Device& device, const Matrix& images, const Matrix& uni
     overWindows<2, 8>(g, [&](auto ipt, auto fpt, auto check, Dim3 grid, const std::string& rule) {
         device.launch(INSTANCE(kLocalRandomPool, 4, ImageClass::across, ipt, fpt, check), grid, {ImageClass::across, 4},
                       0, rule,
-                      {images.data(), uniforms.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX,
-                       g.startX, g.strideX, g.outputsX});
+                      with(images.data(), uniforms.data(), target.data(), g.imgSize, g.numFilters, g.numImages, g.subsX,
+                           g.startX, g.strideX, g.outputsX));
     });
 }
 
@@ -165,15 +166,14 @@ void convLocalMaxUndo(Device& device, const Matrix& images, const Matrix& maxGra
     const bool adds = addsToTarget(device, target, scaleTargets, scaleOutput);
     if (!device.quirks.on(Quirk::MaxTiesFull))
         return firstMaxUndo(device, g, images, maxGrads, maxActs, target, adds, scaleTargets, scaleOutput);
-    choose(adds, [&](auto add) {
-        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(INSTANCE(kLocalMaxUndo, 4, ImageClass::across, ipt, 2, add, check),
-                          {imageClass.blocks * imgSize, numFilters / 8 * imgSize}, {ImageClass::across, 4},
-                          4 * 8 * imageClass.perBlock, imageClass.rule(),
-                          {images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters,
-                           g.numImages, subsX, startX, strideX, outputsX, scaleTargets, scaleOutput});
-        });
-    });
+    const auto launch = [&](auto add, auto ipt, auto check) {
+        device.launch(INSTANCE(kLocalMaxUndo, 4, ImageClass::across, ipt, 2, add, check),
+                      {imageClass.blocks * imgSize, numFilters / 8 * imgSize}, {ImageClass::across, 4},
+                      4 * 8 * imageClass.perBlock, imageClass.rule(),
+                      with(images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters,
+                           g.numImages, subsX, startX, strideX, outputsX, scaleTargets, scaleOutput));
+    };
+    dispatch(launch, flag(adds), imageClass.cases());
 }
 
 void convLocalAvgUndo(Device& device, const Matrix& avgGrads, Matrix& target, int subsX, int startX, int strideX,
@@ -187,18 +187,21 @@ void convLocalAvgUndo(Device& device, const Matrix& avgGrads, Matrix& target, in
     g.requireUndo(avgGrads);
     resizeTarget(entry, target, avgGrads, product(entry, {numFilters, imgSize, imgSize}), g.numImages);
     const ImageClass imageClass(g.numImages);
-    choose(addsToTarget(device, target, scaleTargets, scaleOutput), [&](auto add) {
-        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            const auto go = [&](const Kernel& kernel) {
-                device.launch(kernel, {imageClass.blocks * imgSize, numFilters / 16 * imgSize}, {ImageClass::across, 4},
-                              0, imageClass.rule(),
-                              {avgGrads.data(), target.data(), imgSize, numFilters, g.numImages, subsX, startX, strideX,
-                               outputsX, scaleTargets, scaleOutput});
-            };
-            if (generation != 2014) return go(INSTANCE(kLocalAvgUndo, 4, ImageClass::across, ipt, 4, add, check));
-            choose(sum, [&](auto sum) { go(INSTANCE(kLocalAvgUndo, 4, ImageClass::across, ipt, 4, sum, add, check)); });
-        });
-    });
+    const auto go = [&](const auto& kernel) {
+        device.launch(kernel, {imageClass.blocks * imgSize, numFilters / 16 * imgSize}, {ImageClass::across, 4}, 0,
+                      imageClass.rule(),
+                      with(avgGrads.data(), target.data(), imgSize, numFilters, g.numImages, subsX, startX, strideX,
+                           outputsX, scaleTargets, scaleOutput));
+    };
+    const auto adds = flag(addsToTarget(device, target, scaleTargets, scaleOutput));
+    constexpr Int<ImageClass::across> across;
+    if (generation == 2014)
+        dispatch([&](auto add, auto ipt, auto check,
+                     auto sum) { go(INSTANCE(kLocalAvgUndo, 4, across, ipt, 4, sum, add, check)); },
+                 adds, imageClass.cases(), flag(sum));
+    else
+        dispatch([&](auto add, auto ipt, auto check) { go(INSTANCE(kLocalAvgUndo, 4, across, ipt, 4, add, check)); },
+                 adds, imageClass.cases());
 }
 
 void convPoolCrossMap(Device& device, const Matrix& images, Matrix& target, int startF, int poolSize, int numOutputs,
@@ -222,13 +225,14 @@ void convPoolCrossMap(Device& device, const Matrix& images, Matrix& target, int 
             text(startF + (numOutputs - 1L) * stride + poolSize));
     resizeTarget(entry, target, images, product(entry, {numOutputs, imgSize, imgSize}), images.cols());
     const ImageClass imageClass(images.cols());
-    chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-        device.launch(
-            TYPED_INSTANCE(kPoolCrossMap, MaxPooler, 4, ImageClass::across, ipt, check),
-            {imgSize * imageClass.blocks, imgSize * divUp(numOutputs, 4)}, {ImageClass::across, 4}, 0,
-            imageClass.rule(),
-            {images.data(), target.data(), imgSize, numFilters, images.cols(), startF, poolSize, numOutputs, stride});
-    });
+    const auto launch = [&](auto ipt, auto check) {
+        device.launch(TYPED_INSTANCE(kPoolCrossMap, MaxPooler, 4, ImageClass::across, ipt, check),
+                      {imgSize * imageClass.blocks, imgSize * divUp(numOutputs, 4)}, {ImageClass::across, 4}, 0,
+                      imageClass.rule(),
+                      with(images.data(), target.data(), imgSize, numFilters, images.cols(), startF, poolSize,
+                           numOutputs, stride));
+    };
+    dispatch(launch, imageClass.cases());
 }
 
 void convCrossMapMaxPoolUndo(Device& device, const Matrix& images, const Matrix& maxGrads, const Matrix& maxActs,
@@ -254,16 +258,15 @@ void convCrossMapMaxPoolUndo(Device& device, const Matrix& images, const Matrix&
     requireSameShape(entry, "maxActs", maxActs, maxGrads);
     resizeTarget(entry, target, images, images.rows(), images.cols());
     const ImageClass imageClass(images.cols());
-    choose(scaleTargets != 0, [&](auto add) {
-        chooseImages<1>(imageClass, [&](auto ipt, auto check) {
-            device.launch(INSTANCE(kCrossMapMaxPoolUndo, 4, ImageClass::across, ipt, add, check),
-                          {imgSize * imageClass.blocks, imgSize * divUp(numFilters, 4)}, {ImageClass::across, 4}, 0,
-                          imageClass.rule(),
-                          {images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters,
+    const auto launch = [&](auto add, auto ipt, auto check) {
+        device.launch(INSTANCE(kCrossMapMaxPoolUndo, 4, ImageClass::across, ipt, add, check),
+                      {imgSize * imageClass.blocks, imgSize * divUp(numFilters, 4)}, {ImageClass::across, 4}, 0,
+                      imageClass.rule(),
+                      with(images.data(), maxGrads.data(), maxActs.data(), target.data(), imgSize, numFilters,
                            images.cols(), startF, poolSize, numOutputs, stride,
-                           device.quirks.on(Quirk::CmpoolUndoTruncation), scaleTargets, scaleOutputs});
-        });
-    });
+                           device.quirks.on(Quirk::CmpoolUndoTruncation), scaleTargets, scaleOutputs));
+    };
+    dispatch(launch, flag(scaleTargets != 0), imageClass.cases());
     scaleOverwritten(device, target, scaleTargets, scaleOutputs);
 }
 

@@ -1,3 +1,4 @@
+// Half precision there and back: checks and dispatch (pool-norm 6).
 #include "../kernels/half.cuh"
 
 #include "quantise.h"
@@ -13,7 +14,7 @@ void convQuantizeHalf(Device& device, const Matrix& src, Matrix& target) {
     const int pairs = divUp(numElements, 2);
     resizeTarget(entry, target, src, 1, pairs);
     device.launch(INSTANCE(kQuantizeHalf, 128), divUp(pairs, 128), 128, 0, "one pair per thread",
-                  {src.data(), target.data(), numElements});
+                  with(src.data(), target.data(), numElements));
 }
 
 void convDequantizeHalf(Device& device, const Matrix& quantized, Matrix& target, int numElements, float scaleTarget,
@@ -29,7 +30,7 @@ void convDequantizeHalf(Device& device, const Matrix& quantized, Matrix& target,
     }
     requireContiguous(entry, "target", target);
     device.launch(INSTANCE(kDequantizeHalf, 128), divUp(numElements, 128), 128, 0, "one number per thread",
-                  {quantized.data(), target.data(), numElements, scaleTarget, scaleOutput});
+                  with(quantized.data(), target.data(), numElements, scaleTarget, scaleOutput));
 }
 
 namespace {

@@ -33,11 +33,12 @@ constexpr const char* rule = "4 images, 2 maps per thread";
 void convTICA(Device& device, const Matrix& images, Matrix& target, int numFilters, int sizeX, float scaleTarget,
               float scaleOutput) {
     const int imgSize = prepare("convTICA", images, target, numFilters, sizeX, scaleTarget);
-    choose(images.cols() % 128 != 0, [&](auto check) {
+    const auto launch = [&](auto check) {
         device.launch(
             INSTANCE(kTICA_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4}, 0, rule,
-            {images.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, scaleTarget, scaleOutput});
-    });
+            with(images.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, scaleTarget, scaleOutput));
+    };
+    dispatch(launch, flag(images.cols() % 128 != 0));
 }
 
 void convTICAGrad(Device& device, const Matrix& images, const Matrix& ticas, Matrix& target, int numFilters, int sizeX,
@@ -47,12 +48,13 @@ void convTICAGrad(Device& device, const Matrix& images, const Matrix& ticas, Mat
     requireContiguous("convTICAGrad", "ticas", ticas);
     requireSameShape("convTICAGrad", "ticas", ticas, images);
     const int first = device.quirks.on(Quirk::TicaWindowNotMirrored) ? -(sizeX / 2) : sizeX / 2 - sizeX + 1;
-    choose(images.cols() % 128 != 0, [&](auto check) {
+    const auto launch = [&](auto check) {
         device.launch(INSTANCE(kTICAGrad_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4},
                       0, rule,
-                      {images.data(), ticas.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, first,
-                       device.quirks.on(Quirk::TicaAccumulateRoot), scaleTarget, scaleOutput});
-    });
+                      with(images.data(), ticas.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, first,
+                           device.quirks.on(Quirk::TicaAccumulateRoot), scaleTarget, scaleOutput));
+    };
+    dispatch(launch, flag(images.cols() % 128 != 0));
 }
 
 void normalizeLocalWeights(Device& device, Matrix& weights, int numModules, float norm) {
@@ -68,15 +70,15 @@ void normalizeLocalWeights(Device& device, Matrix& weights, int numModules, floa
                                  : numFilters % 64 == 0 ? 2
                                                         : 1,
               width = numFilters % 32 == 0 ? 32 : 16;
-    const auto go = [&](const Kernel& kernel) {
+    const auto go = [&](const auto& kernel) {
         const int height = 128 / width;
         device.launch(kernel, {numFilters / (width * filtersPerThread), divUp(numModules, height)}, {width, height}, 0,
                       text(filtersPerThread, " filters per thread, ", width, " threads across"),
-                      {weights.data(), norm, weights.rows() / numModules, numModules, numFilters,
-                       device.quirks.on(Quirk::LocalNormBlockOffset)});
+                      with(weights.data(), norm, weights.rows() / numModules, numModules, numFilters,
+                           device.quirks.on(Quirk::LocalNormBlockOffset)));
     };
     if (width == 16) return go(INSTANCE(kNormalizeLCWeights, 8, 16, 1));
-    choose<1, 2, 4>(filtersPerThread, [&](auto fpt) { go(INSTANCE(kNormalizeLCWeights, 4, 32, fpt)); });
+    dispatch([&](auto fpt) { go(INSTANCE(kNormalizeLCWeights, 4, 32, fpt)); }, oneOf<1, 2, 4>(filtersPerThread));
 }
 
 namespace {

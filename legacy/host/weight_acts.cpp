@@ -37,41 +37,6 @@ struct Choice {
     }
 };
 
-template <typename Go>
-void launchColor(const Choice& choice, bool scaled, bool checked, Go go) {
-    choose(scaled, [&](auto scale) {
-        choose(checked, [&](auto check) {
-            choose(choice.wide, [&](auto wide) {
-                choose<1, 2, 3>(choice.colors, [&](auto numColors) {
-                    constexpr int blockX = wide ? 32 : 16;
-                    constexpr int pixels = wide ? (numColors == 1 ? 8 : 5) : (numColors == 1 ? 5 : 2);
-                    go(INSTANCE(conv_weight_acts_c, Int<128 / blockX>{}, Int<blockX>{}, Int<pixels>{}, Int<32>{},
-                                numColors, scale, check));
-                });
-            });
-        });
-    });
-}
-
-template <typename Go>
-void launchMany(const ConvGeometry& g, const Choice& choice, bool scaled, bool checked, Go go) {
-    const auto kernels = [&](auto blockX, auto fpt) {
-        choose(scaled, [&](auto scale) {
-            choose(checked, [&](auto check) {
-                choose<4, 8>(choice.colors, [&](auto cpt) {
-                    constexpr Int<128 / blockX> blockY;
-                    if (g.sparse)
-                        go(INSTANCE(conv_weight_acts_mc_mf_rand, blockY, blockX, fpt, cpt, Int<32>{}, scale, check));
-                    else go(INSTANCE(conv_weight_acts_mc_mf, blockY, blockX, fpt, cpt, Int<32>{}, scale, check));
-                });
-            });
-        });
-    };
-    if (choice.wide) kernels(Int<32>{}, Int<2>{});
-    else if (choice.filtersPerThread == 2) kernels(Int<16>{}, Int<2>{});
-    else kernels(Int<16>{}, Int<1>{});
-}
-
 void launch(Device& device, const ConvGeometry& g, const Matrix& images, const Matrix& hidActs, Matrix& targets,
             int partialSum, const int* colorIndices, float scaleTargets, float scaleOutput) {
     const Choice choice(g);
@@ -81,22 +46,33 @@ void launch(Device& device, const ConvGeometry& g, const Matrix& images, const M
     const Dim3 block(choice.blockX, choice.blockY);
     const int shared = 4 * (32 * choice.pixelsPerBlock() * choice.colors + 33 * choice.filtersPerBlock() +
                             choice.pixelsPerBlock() + (g.sparse ? choice.colors : 0));
-    std::vector<Arg> args{images.data(), hidActs.data(), targets.data()};
-    if (g.sparse) args.push_back(colorIndices);
-    for (int value : {g.numImages, g.numFilters, g.numModulesY, g.numModulesX, g.imgSizeY, g.imgSizeX, g.filterSize,
-                      g.paddingStart, g.moduleStride, g.imgStride})
-        args.push_back(value);
-    if (!choice.color) {
-        args.push_back(g.sparse ? g.numFilterColors : g.numImgColors);
-        args.push_back(g.numGroups);
-    }
-    args.insert(args.end(), {partialSum, scaleTargets, scaleOutput});
-
-    const auto go = [&](const Kernel& kernel) {
-        device.launch(kernel, grid, block, shared, choice.rule(g, check), args);
+    const auto matrices = with(images.data(), hidActs.data(), targets.data());
+    const auto geometry = with(g.numImages, g.numFilters, g.numModulesY, g.numModulesX, g.imgSizeY, g.imgSizeX,
+                               g.filterSize, g.paddingStart, g.moduleStride, g.imgStride);
+    const auto channels = with(g.sparse ? g.numFilterColors : g.numImgColors, g.numGroups);
+    const auto go = [&](const auto& kernel, const auto&... args) {
+        device.launch(kernel, grid, block, shared, choice.rule(g, check),
+                      std::tuple_cat(matrices, args..., with(partialSum, scaleTargets, scaleOutput)));
     };
-    if (choice.color) launchColor(choice, scaleTargets != 0, check, go);
-    else launchMany(g, choice, scaleTargets != 0, check, go);
+    constexpr Int<32> cases;
+    const auto color = [&](auto scale, auto check, auto wide, auto numColors) {
+        constexpr Int<wide ? 32 : 16> blockX;
+        constexpr Int<128 / blockX> blockY;
+        constexpr Int<wide ? (numColors == 1 ? 8 : 5) : (numColors == 1 ? 5 : 2)> pixels;
+        go(INSTANCE(conv_weight_acts_c, blockY, blockX, pixels, cases, numColors, scale, check), geometry);
+    };
+    const auto many = [&](auto scale, auto check, auto filtersPerBlock, auto cpt) {
+        constexpr Int<filtersPerBlock == 64 ? 32 : 16> blockX;
+        constexpr Int<filtersPerBlock / blockX> fpt;
+        constexpr Int<128 / blockX> blockY;
+        if (g.sparse)
+            go(INSTANCE(conv_weight_acts_mc_mf_rand, blockY, blockX, fpt, cpt, cases, scale, check), with(colorIndices),
+               geometry, channels);
+        else go(INSTANCE(conv_weight_acts_mc_mf, blockY, blockX, fpt, cpt, cases, scale, check), geometry, channels);
+    };
+    const auto scale = flag(scaleTargets != 0), bounds = flag(check);
+    if (choice.color) dispatch(color, scale, bounds, flag(choice.wide), oneOf<1, 2, 3>(choice.colors));
+    else dispatch(many, scale, bounds, oneOf<16, 32, 64>(choice.filtersPerBlock()), oneOf<4, 8>(choice.colors));
 }
 
 }  // namespace

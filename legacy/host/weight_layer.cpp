@@ -1,3 +1,4 @@
+// Layers with weights: whose matrices they use, what their passes add to gradients, and their update.
 #include "weight_layer.h"
 
 namespace {
@@ -124,7 +125,7 @@ Matrix* WeightLayer::part(const std::string& tensorName, int i) const {
 
 Matrix WeightLayer::tensor(const std::string& tensorName, int i) const {
     const Matrix* const found = part(tensorName, i);
-    return found ? *found : Layer::tensor(tensorName, i);
+    return found ? found->alias() : Layer::tensor(tensorName, i);
 }
 
 const Matrix* WeightLayer::likeness(const std::string& tensorName, int i) {

@@ -1,3 +1,4 @@
+// Learning rates over time, and the update of a matrix with its constraints (network-and-solver 8, 9).
 #include "weights.h"
 
 #include <algorithm>

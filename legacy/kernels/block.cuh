@@ -12,7 +12,7 @@
 // Inside THREADS the names tx, ty and tid = ty*B_X + tx are defined. A phase has
 // no early exit (neither return, break nor continue): conditions enclose the work.
 // THREAD_ROWS { ... THREAD_COLS { ... } } is the same phase with a place for what
-// depends on ty alone, a loop included; THREAD_COLUMNS(B_X, COUNT) is the row's threads
+// depends on ty alone, a loop included; THREAD_COLS(B_X, COUNT) is the row's threads
 // with tx < COUNT. STAGE_ROWS, STAGE_COLS likewise for STAGE. No SYNC inside.
 // A PHASE is a function that holds one: a part of the kernel on the GPU, on the host one
 // copy for all kernels with the same tiles (give it functors, not lambdas, to be shared).
@@ -37,15 +37,20 @@ struct Block {
 #define SYNC __syncthreads();
 #define UNROLL _Pragma("unroll")
 #define THREAD_ROWS(B_Y) if ([[maybe_unused]] const int ty = threadIdx.y; true)
-#define THREAD_COLUMNS(B_X, COUNT) \
+#define SOME_THREAD_COLS(B_X, COUNT) \
     if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; tx < (COUNT))
-#define THREAD_COLS(B_X) if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; true)
+#define ALL_THREAD_COLS(B_X) if ([[maybe_unused]] const int tx = threadIdx.x, tid = ty * (B_X) + tx; true)
 
 // The block's threads, flat index t, walk over a tile: row t / COLS, column t % COLS, then
 // THREAD_COUNT / COLS rows further.
+template <int THREAD_COUNT, int COLS>
+struct RowsAtOnce {
+    static_assert(THREAD_COUNT % COLS == 0, "the columns of a tile divide the threads that stage it");
+    static constexpr int count = THREAD_COUNT / COLS;
+};
 #define FLAT_THREAD (threadIdx.y * blockDim.x + threadIdx.x)
 #define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) \
-    for (int row = FLAT_THREAD / (COLS); row < (ROWS); row += (THREAD_COUNT) / (COLS))
+    for (int row = FLAT_THREAD / (COLS); row < (ROWS); row += RowsAtOnce<(THREAD_COUNT), (COLS)>::count)
 #define STAGE_COLS(COLS) if (const int col = FLAT_THREAD % (COLS); true)
 
 // A loop over a thread's outputs, or strips of them: unrolled where they are registers; a loop on
@@ -97,10 +102,10 @@ struct TurnedTile {
 #define INDEPENDENT _Pragma("GCC ivdep")
 #endif
 #define THREAD_ROWS(B_Y) for (int ty = 0; ty < (B_Y); ++ty)
-#define THREAD_COLUMNS(B_X, COUNT)                                                                                  \
+#define SOME_THREAD_COLS(B_X, COUNT)                                                                                \
     INDEPENDENT for (int tx = 0, threadsOfRow = (COUNT) < (B_X) ? (COUNT) : (B_X); tx < threadsOfRow; ++tx) \
         if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
-#define THREAD_COLS(B_X)                           \
+#define ALL_THREAD_COLS(B_X)                       \
     INDEPENDENT for (int tx = 0; tx < (B_X); ++tx) \
         if ([[maybe_unused]] const int tid = ty * (B_X) + tx; true)
 
@@ -167,5 +172,8 @@ struct TurnedTile {
 
 #endif
 
+// THREAD_COLS(B_X) and THREAD_COLS(B_X, COUNT).
+#define THREAD_COLS(...) THIRD(__VA_ARGS__, SOME_THREAD_COLS, ALL_THREAD_COLS, )(__VA_ARGS__)
+#define THIRD(FIRST, SECOND, NAME, ...) NAME
 #define THREADS(B_X, B_Y) THREAD_ROWS(B_Y) THREAD_COLS(B_X)
 #define STAGE(THREAD_COUNT, ROWS, COLS) STAGE_ROWS(THREAD_COUNT, ROWS, COLS) STAGE_COLS(COLS)

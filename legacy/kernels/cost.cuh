@@ -21,11 +21,11 @@ struct Ranking {
         equal.clear();
         bigger.clear();
         THREAD_ROWS(1) {
-            THREAD_COLUMNS(128, count) {
+            THREAD_COLS(128, count) {
                 label(tx) = values[static_cast<int>(labels[firstCase + tx]) * numCases + firstCase + tx];
             }
             for (int c = 0; c < numOut; ++c)
-                THREAD_COLUMNS(128, count) {
+                THREAD_COLS(128, count) {
                     const float value = values[c * numCases + firstCase + tx];
                     equal(tx) += value == label(tx);
                     bigger(tx) += value > label(tx);
@@ -38,7 +38,7 @@ KERNEL kLogregCost(const Block& block, const float* probs, const float* labels, 
                    float* correctProbs, const int numCases, const int numOut) {
     Ranking ranking(probs, labels, block.x * 128, numCases, numOut);
     THREAD_ROWS(1) {
-        THREAD_COLUMNS(128, numCases - block.x * 128) {
+        THREAD_COLS(128, numCases - block.x * 128) {
             const int n = block.x * 128 + tx;
             labelLogProbs[n] = fastLog(ranking.label(tx));
             correctProbs[n] = ranking.label(tx) != maxProbs[n] ? 0.0f : 1.0f / ranking.equal(tx);
@@ -52,7 +52,7 @@ DEVICE_FUNCTION void multiSoftmaxCost(const Block& block, const float* rankBy, c
                                       const int setSize, const int numCases, const int numOut) {
     Ranking ranking(rankBy, labels, block.x * 128, numCases, numOut);
     THREAD_ROWS(1) {
-        THREAD_COLUMNS(128, numCases - block.x * 128) {
+        THREAD_COLS(128, numCases - block.x * 128) {
             const int n = block.x * 128 + tx, slots = setSize - ranking.bigger(tx), equal = ranking.equal(tx);
             labelLogProbs[n] = fastLog(probs[static_cast<int>(labels[n]) * numCases + n]);
             correctProbs[n] = ranking.label(tx) != maxValues[n] ? 0.0f : 1.0f / equal;
@@ -84,14 +84,14 @@ KERNEL kCrossEntCost(const Block& block, const float* probs, const float* labels
     credited.clear();
     THREAD_ROWS(1) {
         for (int c = 0; c < numOut; ++c)
-            THREAD_COLUMNS(128, count) {
+            THREAD_COLS(128, count) {
                 const int at = c * numCases + first + tx;
                 const bool best = probs[at] == maxProbs[first + tx];
                 logProbs(tx) += labels[at] * safeLog(probs[at]);
                 ties(tx) += best;
                 credited(tx) |= best & (labels[at] > 0);
             }
-        THREAD_COLUMNS(128, count) {
+        THREAD_COLS(128, count) {
             labelLogProbs[first + tx] = logProbs(tx);
             correctProbs[first + tx] = credited(tx) ? 1.0f / ties(tx) : 0.0f;
         }
@@ -106,7 +106,7 @@ DEVICE_FUNCTION void classGradient(const Block& block, float* target, const int 
     THREAD_ROWS(4) {
         const int c = block.y * 4 + ty;
         if (c < numOut)
-            THREAD_COLUMNS(32, numCases - firstCase) {
+            THREAD_COLS(32, numCases - firstCase) {
                 float& element = target[c * numCases + firstCase + tx];
                 const float v = value(c, firstCase + tx);
                 element = add ? element + v : v;
@@ -149,8 +149,8 @@ DEVICE_FUNCTION void throughSoftmax(const Block& block, float* target, const int
         sums.clear();
         if (c < numOut) {
             for (int j = 0; j < numOut; ++j)
-                THREAD_COLUMNS(32, count) { sums(tx) += term(j, c, firstCase + tx); }
-            THREAD_COLUMNS(32, count) {
+                THREAD_COLS(32, count) { sums(tx) += term(j, c, firstCase + tx); }
+            THREAD_COLS(32, count) {
                 float& element = target[c * numCases + firstCase + tx];
                 const float value = scale(c, firstCase + tx) * sums(tx);
                 element = add ? element + value : value;
@@ -181,7 +181,7 @@ KERNEL kEltwiseMaxGrad(const Block& block, const float* actGrad, const float* in
                        const int numElements) {
     for (int first = block.x * B_X; first < numElements; first += block.gridX * B_X)
         THREAD_ROWS(1) {
-            THREAD_COLUMNS(B_X, numElements - first) {
+            THREAD_COLS(B_X, numElements - first) {
                 const int e = first + tx;
                 const float value = actGrad[e] * (output[e] == input[e]);
                 target[e] = add ? target[e] + value : value;

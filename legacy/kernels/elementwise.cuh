@@ -65,9 +65,9 @@ DEVICE_FUNCTION void strideOverGrid(const Block& block, const int height, const 
         for (int left = block.x * B_X; left < width; left += block.gridX * B_X)
             THREAD_ROWS(B_Y) {
                 if (top + ty < height && left + B_X <= width) {
-                    THREAD_COLUMNS(B_X, B_X) { body(top + ty, left + tx); }
+                    THREAD_COLS(B_X, B_X) { body(top + ty, left + tx); }
                 } else if (top + ty < height) {
-                    THREAD_COLUMNS(B_X, width - left) { body(top + ty, left + tx); }
+                    THREAD_COLS(B_X, width - left) { body(top + ty, left + tx); }
                 }
             }
 }
@@ -108,13 +108,13 @@ DEVICE_FUNCTION void throughTile(const Block& block, const int height, const int
             THREAD_ROWS(8) {
                 for (int row = ty; row < 32; row += 8)
                     if (!checkBounds || left + row < width)
-                        THREAD_COLUMNS(32, checkBounds ? height - top : 32) { tile[row][tx] = load(left + row, top + tx); }
+                        THREAD_COLS(32, checkBounds ? height - top : 32) { tile[row][tx] = load(left + row, top + tx); }
             }
             SYNC
             THREAD_ROWS(8) {
                 for (int row = ty; row < 32; row += 8)
                     if (!checkBounds || top + row < height)
-                        THREAD_COLUMNS(32, checkBounds ? width - left : 32) { store(top + row, left + tx, tile[tx][row]); }
+                        THREAD_COLS(32, checkBounds ? width - left : 32) { store(top + row, left + tx, tile[tx][row]); }
             }
             SYNC
         }
@@ -154,7 +154,7 @@ KERNEL kColVectorOp(const Block& block, const float* a, const float* vec, float*
     SHARED float shVec[4];
     for (int top = block.y * 4; top < height; top += block.gridY * 4) {
         THREAD_ROWS(4) {
-            if (top + ty < height) THREAD_COLUMNS(64, 1) { shVec[ty] = vec[top + ty]; }
+            if (top + ty < height) THREAD_COLS(64, 1) { shVec[ty] = vec[top + ty]; }
         }
         SYNC
         strideOverGrid<64, 4>(Block{block.x, 0, 0, block.gridX, 1, 1}, height - top < 4 ? height - top : 4, width,
@@ -172,7 +172,7 @@ KERNEL kRowVectorOp(const Block& block, const float* a, const float* vec, float*
     SHARED float shVec[64];
     for (int left = block.x * 64; left < width; left += block.gridX * 64) {
         THREAD_ROWS(4) {
-            if (ty == 0) THREAD_COLUMNS(64, width - left) { shVec[tx] = vec[left + tx]; }
+            if (ty == 0) THREAD_COLS(64, width - left) { shVec[tx] = vec[left + tx]; }
         }
         SYNC
         strideOverGrid<64, 4>(Block{0, block.y, 0, 1, block.gridY, 1}, height, width - left < 64 ? width - left : 64,

@@ -12,7 +12,7 @@
 // Writes a block's outputs: scaleTargets * old + scaleOutputs * sum, or scaleOutputs * sum without reading the target.
 template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, bool scale, bool checkImgBounds, typename Products>
 PHASE writeTile(Products& prod, float* targets, const int filterStride, const int images,
-                               const float scaleTargets, const float scaleOutputs) {
+                const float scaleTargets, const float scaleOutputs) {
     THREADS(B_X, B_Y) {
         UNROLL for (int f = 0; f < filtersPerThread; ++f)
             UNROLL for (int i = 0; i < imgsPerThread; ++i)
@@ -25,7 +25,7 @@ PHASE writeTile(Products& prod, float* targets, const int filterStride, const in
 // Stages B_Y filter pixels of `channels` channels: row c*B_Y + d, column filter; zero past the last pixel.
 template <int B_Y, int B_X, int filtersPerThread, int channels>
 PHASE stageFilters(float (&shFilters)[B_Y * channels][B_Y * filtersPerThread], const float* filters,
-                                  const int pixelsLeft, const int channelStride, const int numFilters) {
+                   const int pixelsLeft, const int channelStride, const int numFilters) {
     STAGE_ROWS(B_X * B_Y, B_Y, B_Y * filtersPerThread) {
         const float* filter = filters + row * numFilters;
         UNROLL for (int c = 0; c < channels; ++c)
@@ -41,9 +41,9 @@ PHASE stageFilters(float (&shFilters)[B_Y * channels][B_Y * filtersPerThread], c
 // the last pixel (left unwritten in 2012, conv-kernels 7.1). colorOffset(c) is the place of staged channel c in images.
 template <int B_Y, int B_X, int imgsPerThread, int channels, bool checkImgBounds, typename ColorOffset>
 PHASE stageImages(float (&shImages)[B_Y * channels][B_X * imgsPerThread], const float* images,
-                                 const int firstPixel, const int filterSize, const int top, const int left,
-                                 const int imgSizeY, const int imgSizeX, const int imgStride, const int imagesLeft,
-                                 const ColorOffset colorOffset) {
+                  const int firstPixel, const int filterSize, const int top, const int left,
+                  const int imgSizeY, const int imgSizeX, const int imgStride, const int imagesLeft,
+                  const ColorOffset colorOffset) {
     THREAD_ROWS(B_Y) {
         const int q = firstPixel + ty;
         const int y = top + q / filterSize, x = left + q % filterSize;

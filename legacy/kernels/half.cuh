@@ -26,7 +26,7 @@ DEVICE_FUNCTION float halfValue(const unsigned half) {
 template <int B_X>
 KERNEL kQuantizeHalf(const Block& block, const float* values, float* pairs, const int numElements) {
     THREAD_ROWS(1) {
-        THREAD_COLUMNS(B_X, (numElements + 1) / 2 - block.x * B_X) {
+        THREAD_COLS(B_X, (numElements + 1) / 2 - block.x * B_X) {
             const int pair = block.x * B_X + tx;
             const unsigned first = halfBits(values[2 * pair]);
             const unsigned second = 2 * pair + 1 < numElements ? halfBits(values[2 * pair + 1]) : 0;
@@ -40,7 +40,7 @@ template <int B_X>
 KERNEL kDequantizeHalf(const Block& block, const float* pairs, float* target, const int numElements,
                        const float scaleTarget, const float scaleOutput) {
     THREAD_ROWS(1) {
-        THREAD_COLUMNS(B_X, numElements - block.x * B_X) {
+        THREAD_COLS(B_X, numElements - block.x * B_X) {
             const int e = block.x * B_X + tx;
             const unsigned pair = sameBits<unsigned>(pairs[e / 2]);
             const float value = scaleOutput * halfValue(e % 2 ? pair >> 16 : pair & 0xFFFF);

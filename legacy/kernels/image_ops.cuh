@@ -16,7 +16,7 @@ KERNEL kGaussianBlur(const Block& block, const float* images, const float* filte
                      const bool mirrored, const float scaleTargets, const float scaleOutputs) {
     SHARED float taps[2 * radius];
     THREAD_ROWS(B_Y) {
-        if (ty == 0) THREAD_COLUMNS(B_X, 2 * radius) { taps[tx] = filter[tx]; }
+        if (ty == 0) THREAD_COLS(B_X, 2 * radius) { taps[tx] = filter[tx]; }
     }
     SYNC
     const int firstImage = block.x * B_X, count = numImages - firstImage;
@@ -32,19 +32,19 @@ KERNEL kGaussianBlur(const Block& block, const float* images, const float* filte
         acc.clear();
         if (channel < numChannels) {
             UNROLL_ON_GPU for (int col = 0; col < radius; ++col)
-                THREAD_COLUMNS(B_X, count) {
+                THREAD_COLS(B_X, count) {
                     const float pixel = images[(start + col * step) * imgStride + firstImage + tx];
                     UNROLL for (int r = 0; r <= radius + col; ++r) acc(tx, r) += pixel * taps[radius + col - r];
                 }
             for (int col = radius; col < imgSize; ++col)
-                THREAD_COLUMNS(B_X, count) {
+                THREAD_COLS(B_X, count) {
                     const float pixel = images[(start + col * step) * imgStride + firstImage + tx];
                     put(tx, col - radius, acc(tx, 0) + pixel * right(0));
                     UNROLL for (int r = 1; r < 2 * radius; ++r) acc(tx, r - 1) = acc(tx, r) + pixel * right(r);
                     acc(tx, 2 * radius - 1) = pixel * taps[0];
                 }
             UNROLL_ON_GPU for (int r = 0; r < radius; ++r)
-                THREAD_COLUMNS(B_X, count) { put(tx, imgSize - radius + r, acc(tx, r)); }
+                THREAD_COLS(B_X, count) { put(tx, imgSize - radius + r, acc(tx, r)); }
         }
     }
 }

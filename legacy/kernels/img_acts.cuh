@@ -61,7 +61,7 @@ struct CoveredPixels {
 // Stages one module's activities of 16 filters: row filter, column image.
 template <int threads, int images, bool checkCaseBounds>
 PHASE stageHidActs(float (&shHidActs)[16][images], const float* hidActs, const int filterStride,
-                                  const int imagesLeft) {
+                   const int imagesLeft) {
     STAGE_ROWS(threads, 16, 32) {
         const float* filterActs = hidActs + row * filterStride;
         STAGE_COLS(32) {

@@ -25,7 +25,7 @@ struct PixelBlock {
 };
 
 // Of a thread's images, spaced B_X apart, the threads that have an i-th.
-#define IMAGE_COLUMNS(B_X, i, check, imagesLeft) THREAD_COLUMNS(B_X, (check) ? (imagesLeft) - (i) * (B_X) : (B_X))
+#define IMAGE_COLUMNS(B_X, i, check, imagesLeft) THREAD_COLS(B_X, (check) ? (imagesLeft) - (i) * (B_X) : (B_X))
 
 // Visits the pixels of the windows of a 4 x 4 patch of outputs, rows then columns, calling take(tid, f * imgsPerThread + i, pixel)
 // for those in the thread's own window. The thread at (ty / 4, ty % 4) of the patch has the size x size window at
@@ -46,7 +46,7 @@ DEVICE_FUNCTION void overPatchWindows(const float* images, const int imgSize, co
                 if (fromTop >= 0 && fromTop < size && fromLeft >= 0 && fromLeft < size)
                     UNROLL_ON_GPU for (int f = 0; f < filtersPerThread; ++f)
                         UNROLL_ON_GPU for (int i = 0; i < imgsPerThread; ++i)
-                            THREAD_COLUMNS(B_X, B_X) { take(tid, f * imgsPerThread + i, shImages[f][i * B_X + tx]); }
+                            THREAD_COLS(B_X, B_X) { take(tid, f * imgsPerThread + i, shImages[f][i * B_X + tx]); }
             }
             SYNC
         }

@@ -191,7 +191,7 @@ KERNEL kRNormUndoPrelims(const Block& block, float* acts, const float* denoms, c
     for (int first = block.x * B_X * elementsPerThread; first < numElements; first += block.gridX * B_X * elementsPerThread)
         THREAD_ROWS(1) {
             UNROLL_ON_GPU for (int i = 0; i < elementsPerThread; ++i)
-                THREAD_COLUMNS(B_X, numElements - first - i * B_X) {
+                THREAD_COLS(B_X, numElements - first - i * B_X) {
                     const int e = first + i * B_X + tx;
                     acts[e] = fastDivide(scale * outGrads[e] * acts[e], denoms[e]);
                 }

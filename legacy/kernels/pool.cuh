@@ -74,7 +74,7 @@ KERNEL kLocalPool(const Block& block, const float* images, float* target, const 
         PerThread<float, B_X, filtersPerThread * imgsPerThread> acc;
         if (filter < numFilters) {
             UNROLL_ON_GPU for (int k = 0; k < filtersPerThread * imgsPerThread; ++k)
-                THREAD_COLUMNS(B_X, B_X) { acc(tx, k) = Pooler::base; }
+                THREAD_COLS(B_X, B_X) { acc(tx, k) = Pooler::base; }
             for (int y = top; y < bottom; ++y)
                 for (int x = left; x < right; ++x)
                     UNROLL_ON_GPU for (int f = 0; f < filtersPerThread; ++f)
@@ -290,7 +290,7 @@ KERNEL kPoolCrossMap(const Block& block, const float* images, float* target, con
         PerThread<float, B_X, imgsPerThread> acc;
         if (output < numOutputs)
             UNROLL_ON_GPU for (int i = 0; i < imgsPerThread; ++i) {
-                THREAD_COLUMNS(B_X, B_X) { acc(tx, i) = Pooler::base; }
+                THREAD_COLS(B_X, B_X) { acc(tx, i) = Pooler::base; }
                 for (int f = first; f < end; ++f)
                     IMAGE_COLUMNS(B_X, i, checkCaseBounds, work.imagesLeft) {
                         acc(tx, i) = Pooler::combine(acc(tx, i), images[f * mapStride + pixel + i * B_X + tx]);

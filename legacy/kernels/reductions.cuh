@@ -25,7 +25,7 @@ template <typename Agg, int threads, int from>
 DEVICE_FUNCTION void reduceHalves(float* slots) {
     UNROLL_ON_GPU for (int distance = from; distance > 0; distance /= 2) {
         THREAD_ROWS(1) {
-            THREAD_COLUMNS(threads, distance) { slots[tx] = Agg::apply(slots[tx], slots[tx + distance]); }
+            THREAD_COLS(threads, distance) { slots[tx] = Agg::apply(slots[tx], slots[tx + distance]); }
         }
         SYNC
     }
@@ -36,7 +36,7 @@ template <typename Agg, int threads>
 DEVICE_FUNCTION void reduceNeighbours(float* slots) {
     UNROLL_ON_GPU for (int distance = 1; distance < threads; distance *= 2) {
         THREAD_ROWS(1) {
-            THREAD_COLUMNS(threads, threads / 2 / distance) {
+            THREAD_COLS(threads, threads / 2 / distance) {
                 float& slot = slots[2 * distance * tx];
                 slot = Agg::apply(slot, slots[2 * distance * tx + distance]);
             }
@@ -54,10 +54,10 @@ KERNEL kDumbAggCols(const Block& block, const float* mat, float* target, const i
     mat += left;
     target += left;
     THREAD_ROWS(1) {
-        THREAD_COLUMNS(256, count) { best(tx) = mat[tx]; }
+        THREAD_COLS(256, count) { best(tx) = mat[tx]; }
         for (int row = 1; row < height; ++row)
-            THREAD_COLUMNS(256, count) { best(tx) = Agg::apply(mat[row * width + tx], best(tx)); }
-        THREAD_COLUMNS(256, count) { target[tx] = Op::apply(target[tx], best(tx), p, q); }
+            THREAD_COLS(256, count) { best(tx) = Agg::apply(mat[row * width + tx], best(tx)); }
+        THREAD_COLS(256, count) { target[tx] = Op::apply(target[tx], best(tx), p, q); }
     }
 }
 
@@ -71,15 +71,15 @@ DEVICE_FUNCTION void aggShortRows(const Block& block, const float* mat, float* t
         THREAD_ROWS(8) {
             if (top + ty < height) {
                 const float* row = mat + (top + ty) * width;
-                THREAD_COLUMNS(B_X, B_X) { partial[ty][tx] = Agg::base; }
+                THREAD_COLS(B_X, B_X) { partial[ty][tx] = Agg::base; }
                 for (int left = 0; left < width; left += B_X)
-                    THREAD_COLUMNS(B_X, width - left) { partial[ty][tx] = Agg::apply(row[left + tx], partial[ty][tx]); }
+                    THREAD_COLS(B_X, width - left) { partial[ty][tx] = Agg::apply(row[left + tx], partial[ty][tx]); }
             }
         }
         SYNC
         THREAD_ROWS(8) {
             if (top + ty < height)
-                THREAD_COLUMNS(B_X, 1) {
+                THREAD_COLS(B_X, 1) {
                     float result = Agg::base;
                     for (int c = 0; c < B_X; ++c) result = Agg::apply(result, partial[ty][c]);
                     target[top + ty] = Op::apply(target[top + ty], result, p, q);
@@ -107,7 +107,7 @@ KERNEL kAggRows(const Block& block, const float* mat, float* target, const int w
     SHARED float slots[2 * blockSize];
     mat += block.y * width;
     THREAD_ROWS(1) {
-        THREAD_COLUMNS(blockSize, blockSize) {
+        THREAD_COLS(blockSize, blockSize) {
             slots[tx] = tx < width ? mat[tx] : Agg::base;
             slots[tx + blockSize] = tx + blockSize < width ? mat[tx + blockSize] : Agg::base;
         }
@@ -115,7 +115,7 @@ KERNEL kAggRows(const Block& block, const float* mat, float* target, const int w
     SYNC
     reduceHalves<Agg, blockSize, blockSize>(slots);
     THREAD_ROWS(1) {
-        THREAD_COLUMNS(blockSize, 1) { target[block.y] = Op::apply(target[block.y], slots[0], p, q); }
+        THREAD_COLS(blockSize, 1) { target[block.y] = Op::apply(target[block.y], slots[0], p, q); }
     }
 }
 
@@ -127,14 +127,14 @@ KERNEL kAggRows_wholerow_nosync(const Block& block, const float* mat, float* tar
     for (int row = block.y; row < height; row += block.gridY) {
         const float* elements = mat + row * width;
         THREAD_ROWS(1) {
-            THREAD_COLUMNS(256, 256) { slots[tx] = Agg::base; }
+            THREAD_COLS(256, 256) { slots[tx] = Agg::base; }
             for (int left = 0; left < width; left += 256)
-                THREAD_COLUMNS(256, width - left) { slots[tx] = Agg::apply(slots[tx], elements[left + tx]); }
+                THREAD_COLS(256, width - left) { slots[tx] = Agg::apply(slots[tx], elements[left + tx]); }
         }
         SYNC
         reduceNeighbours<Agg, 256>(slots);
         THREAD_ROWS(1) {
-            THREAD_COLUMNS(256, 1) { target[row] = Op::apply(target[row], slots[0], p, q); }
+            THREAD_COLS(256, 1) { target[row] = Op::apply(target[row], slots[0], p, q); }
         }
         SYNC
     }
@@ -147,10 +147,10 @@ DEVICE_FUNCTION void aggregateAll(const Block& block, float* dest, const int num
     SHARED float slots[512];
     const int first = block.x * 512;
     THREAD_ROWS(1) {
-        THREAD_COLUMNS(512, 512) { slots[tx] = Agg::base; }
+        THREAD_COLS(512, 512) { slots[tx] = Agg::base; }
         for (int row = 0; row < numElements; row += numCols) {
             const int inColumns = numCols - first, inElements = numElements - row - first;
-            THREAD_COLUMNS(512, inColumns < inElements ? inColumns : inElements) {
+            THREAD_COLS(512, inColumns < inElements ? inColumns : inElements) {
                 slots[tx] = Agg::apply(slots[tx], value(row + first + tx));
             }
         }
@@ -158,7 +158,7 @@ DEVICE_FUNCTION void aggregateAll(const Block& block, float* dest, const int num
     SYNC
     reduceHalves<Agg, 512, 256>(slots);
     THREAD_ROWS(1) {
-        THREAD_COLUMNS(512, 1) { dest[block.x] = slots[0]; }
+        THREAD_COLS(512, 1) { dest[block.x] = slots[0]; }
     }
 }
 

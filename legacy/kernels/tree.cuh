@@ -14,9 +14,9 @@ KERNEL kTreeWeights(const Block& block, const float* offsets, float* sums, const
         for (int k = 0; k < numNodes; ++k) {
             const int node = order[k] * numInputs, parent = parents[k] * numInputs;
             if (k == 0) {
-                THREAD_COLUMNS(128, count) { sums[node + tx] = offsets[node + tx]; }
+                THREAD_COLS(128, count) { sums[node + tx] = offsets[node + tx]; }
             } else {
-                THREAD_COLUMNS(128, count) { sums[node + tx] = sums[parent + tx] + offsets[node + tx]; }
+                THREAD_COLS(128, count) { sums[node + tx] = sums[parent + tx] + offsets[node + tx]; }
             }
         }
     }
@@ -31,9 +31,9 @@ KERNEL kTreeGradients(const Block& block, float* grads, const int* order, const 
         for (int k = numNodes - 1, done = -1; k > 0; --k) {
             const int node = order[k] * numInputs, parent = parents[k] * numInputs;
             if (parent != done) {
-                THREAD_COLUMNS(128, count) { grads[parent + tx] = grads[node + tx]; }
+                THREAD_COLS(128, count) { grads[parent + tx] = grads[node + tx]; }
             } else {
-                THREAD_COLUMNS(128, count) { grads[parent + tx] += grads[node + tx]; }
+                THREAD_COLS(128, count) { grads[parent + tx] += grads[node + tx]; }
             }
             done = parent;
         }

@@ -33,8 +33,8 @@ struct WeightActsBlock {
 // image; zero outside the image, past the last pixel and past the last image.
 template <int threads, int pixels, int colors, int preloadCases, bool checkCaseBounds, typename ColorOffset>
 PHASE stageWindow(float (&shImages)[colors * pixels][preloadCases], const int (&shPixels)[pixels],
-                                 const WeightActsShape& s, const float* images, const int module, const int pixelsLeft,
-                                 const int imagesLeft, const ColorOffset colorOffset) {
+                  const WeightActsShape& s, const float* images, const int module, const int pixelsLeft,
+                  const int imagesLeft, const ColorOffset colorOffset) {
     const int top = s.paddingStart + module / s.numModulesX * s.moduleStride;
     const int left = s.paddingStart + module % s.numModulesX * s.moduleStride;
     STAGE_ROWS(threads, pixels, preloadCases) {

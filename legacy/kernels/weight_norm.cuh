@@ -21,18 +21,18 @@ KERNEL kNormalizeLCWeights(const Block& block, float* weights, const float norm,
                 const int firstBlock = first < filtersPerThread ? 0 : first - filtersPerThread + 1;
                 const int lastBlock = first < block.gridX ? first : block.gridX - 1;
                 for (int times = overlap ? lastBlock - firstBlock + 1 : 1; times > 0; --times) {
-                    THREAD_COLUMNS(B_X, B_X) { factor(tx, f) = 0; }
+                    THREAD_COLS(B_X, B_X) { factor(tx, f) = 0; }
                     for (int p = 0; p < weightsPerFilter; ++p)
-                        THREAD_COLUMNS(B_X, B_X) {
+                        THREAD_COLS(B_X, B_X) {
                             const float weight = filters[p * numFilters + f * B_X + tx];
                             factor(tx, f) += weight * weight;
                         }
-                    THREAD_COLUMNS(B_X, B_X) {
+                    THREAD_COLS(B_X, B_X) {
                         const float length = sqrtf(factor(tx, f));
                         factor(tx, f) = length > norm ? fastDivide(norm, length) : 1;
                     }
                     for (int p = 0; p < weightsPerFilter; ++p)
-                        THREAD_COLUMNS(B_X, B_X) { filters[p * numFilters + f * B_X + tx] *= factor(tx, f); }
+                        THREAD_COLS(B_X, B_X) { filters[p * numFilters + f * B_X + tx] *= factor(tx, f); }
                 }
             }
     }

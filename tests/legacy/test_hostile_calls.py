@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet_rosetta.legacy import Refused, _call, cudaconv, quirks, use_isa
+from alexnet_rosetta.legacy import Network, Refused, _call, cudaconv, quirks, use_isa
 
 
 def zeros(rows, cols):
@@ -121,3 +121,26 @@ def test_windows_that_start_on_either_side_of_the_image(start, stride):
         assert np.array_equal(found, of_max.reshape(-1, 2))
         found = cudaconv.convLocalAvgUndo(grads.reshape(-1, 2), imgSize=side, **sizes)
         assert np.array_equal(found, of_average.reshape(-1, 2))
+
+
+def test_a_refusal_has_the_parts_that_the_engine_gave_it_whatever_is_in_them():
+    name = "odd\n  actual: nothing: at all"
+    layers = [{"name": "x", "type": "data", "outputs": 2}, {"name": name, "type": "no\ntype", "inputs": ["x"]}]
+    with pytest.raises(Refused) as caught:
+        Network(layers)
+    assert caught.value.what == f"layer {name}: unsupported layer type"
+    assert caught.value.actual == "no\ntype"
+    assert "concat, conv, cost.crossent" in caught.value.expected
+    assert caught.value.hint == ""
+
+
+def test_a_refusal_of_a_write_names_the_layer_once():
+    network = Network([{"name": "x", "type": "data", "outputs": 2}])
+    for tensor, what in {
+        "schedule_normals": "has no learning rate",
+        "filterConns[0]": "has no random connections",
+    }.items():
+        with pytest.raises(Refused) as caught:
+            network.write("x", tensor, [1])
+        assert caught.value.what == f"layer x: {what}"
+        assert caught.value.actual == "data"

@@ -24,7 +24,7 @@ def given(order, name, array):
 
 
 def primitive(name, inputs, targets, **scalars):
-    return _call.call(f"NVMatrix::{name}", inputs, targets, scalars)
+    return _call.one_or_all(_call.call_all(f"NVMatrix::{name}", inputs, targets, scalars))
 
 
 def kernels(log):
