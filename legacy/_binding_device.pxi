@@ -28,12 +28,12 @@ cdef extern from "Python.h":
 
 
 cdef int interrupted() noexcept with gil:
-    """What the CPU device asks between blocks: not 0 once a signal handler has raised, and then what it raised is set."""
+    """The CPU device calls this between blocks: not 0 once a signal handler has raised, whose exception is then set."""
     return check_signals()
 
 
 cdef class Home:
-    """Owns a device; whoever holds memory of it holds this."""
+    """Owns a device; every object that holds memory of the device holds its Home."""
     cdef Device* device
     cdef object implementation
 

@@ -26,7 +26,7 @@ Launch: TypeAlias = dict[str, Any]
 
 LIMIT = 2**31 - 1
 MOST_THREADS = 1024
-"""More end in the thread library, without an error."""
+"""With more threads the thread library ends the process, without an error."""
 GENERATIONS = (2011, 2012, 2014)
 MOST_LAUNCHES = 2**16  # so many records a log keeps, the newest
 _logs: ContextVar[tuple[list[Launch], ...]] = ContextVar("launch logs", default=())
@@ -54,7 +54,7 @@ def col(name: str, array: Matrix | None) -> Operand:
 
 
 def default_threads() -> int:
-    """Threads the kernels use unless told otherwise: ROSETTA_THREADS, or the processors this process may use."""
+    """The default number of threads of the kernels: ROSETTA_THREADS, else the processors that this process may use."""
     given = os.environ.get("ROSETTA_THREADS")
     if not given:
         return min(len(os.sched_getaffinity(0)), MOST_THREADS)
@@ -64,7 +64,7 @@ def default_threads() -> int:
 
 
 def checked_threads(asker: str, threads: object) -> int:
-    """A number of threads that OpenMP can start; Refused if it is none."""
+    """Check a number of threads; Refused if OpenMP cannot start so many."""
     if not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MOST_THREADS:
         raise Refused(
             f"{asker}: number of threads",
@@ -161,7 +161,7 @@ def open_device(asker: str, device: str | Device) -> Device | None:
 
 
 def timed(launches: list[Launch], device: Device | None) -> None:
-    """Put the seconds that a device measured into its launch records."""
+    """Write the seconds that a device measured into its launch records."""
     if device is not None:
         for record, seconds in zip(launches, device.launch_seconds(), strict=True):
             record["seconds"] = seconds
@@ -226,7 +226,7 @@ def _default_module() -> ModuleType:
 
 
 def matrix(what: str, array: object) -> Matrix:
-    """The array, if the engine can look at its memory: 2-D float32, on addresses and of sizes that kernels can take."""
+    """Check that the engine can read an array: 2-D float32, aligned, with offsets of 32 bits; returns the array."""
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype != np.float32:
         actual = f"{array.ndim}-D {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
         raise Refused(
@@ -266,7 +266,7 @@ def integer(what: str, value: object) -> int:
 
 
 def short(value: object) -> str:
-    """What somebody passed, in at most 60 letters."""
+    """A value that a caller passed, in at most 60 letters."""
     text = f"an integer of {value.bit_length()} bits" if isinstance(value, int) and abs(value) >= 2**64 else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

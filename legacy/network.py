@@ -24,7 +24,7 @@ PASS_TYPES = ("train", "test", "gc", "features", "first_view", "middle_view", "l
 
 
 def _one_at_a_time(method: Callable[P, T]) -> Callable[P, T]:
-    """A method that waits while another thread is in one."""
+    """Make a method wait while another thread runs a method of the same network."""
 
     @wraps(method)
     def alone(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -399,7 +399,7 @@ def _parents(what: str, tree: list[Any]) -> list[float]:
 
 
 def _numbers(layer: str, what: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
-    """What somebody wants to write, as an array of finite numbers."""
+    """Values to be written, as an array of finite numbers; Refused if they are none."""
     try:
         array = np.asarray(values)
     except ValueError:  # lists of different lengths

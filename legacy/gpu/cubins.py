@@ -126,7 +126,7 @@ class Kernels:
         return found
 
     def prepare(self, instances: Iterable[Instance]) -> int:
-        """Compile those of the instances that are not there, in one go; returns how many that were."""
+        """Compile the instances that the folder lacks, in one go; returns how many there were."""
         missing = sorted({instance for instance in instances if self._kept(*instance) is None}, key=_weight)
         if not missing:
             return 0
@@ -183,7 +183,7 @@ def _weight(instance: Instance) -> tuple[int, Instance]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it."""
+    """Write a file so that no reader ever sees half of the text."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
         file.write(text)
     os.replace(file.name, path)

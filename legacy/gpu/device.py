@@ -1,4 +1,4 @@
-"""The device of the C++ engine on a GPU: what the engine calls back (see `_binding_device.pxi`)."""
+"""The device of the C++ engine on a GPU; `legacy.device` says what the engine calls."""
 
 import struct
 from collections import deque
@@ -88,7 +88,7 @@ class GpuDevice:
             self.driver.copy_within(to, source, 4 * elements)
 
     def forget(self, address: int, elements: int) -> None:
-        """Contents that nobody reads any more."""
+        """Nobody reads these contents any more."""
         self.memory.spoil(address, elements)
 
     def prepare(self, instances: Iterable[Instance]) -> None:
@@ -145,7 +145,7 @@ class GpuDevice:
         return self._functions[kernel, kinds]
 
     def _keep(self, span: Span) -> None:
-        """What `launch_seconds` will tell of: as many as the engine logs."""
+        """Keep a span for `launch_seconds`, which has as many as the engine logs."""
         if self.logging:
             self._log.append(span)
 

@@ -32,7 +32,7 @@ class Memory:
         self._guard = GUARD_WORDS if debug else 0
         self._live: dict[int, int] = {}
         self._idle: dict[int, list[int]] = {}
-        self._fault: Exception | None = None  # found where nobody can be told
+        self._fault: Exception | None = None  # found in `release`, raised by the next `check`
 
     def allocate(self, elements: int) -> int:
         """Address of ``elements`` 32-bit words, all zero."""
