@@ -1,9 +1,11 @@
 """One comparison: check what was asked for, prepare the values, open the engines, sweep, yield rows."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import prod
-from typing import Any
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any, get_args
 
 from threadpoolctl import threadpool_limits
 
@@ -99,8 +101,11 @@ class Options:
     allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _require_kinds(self)
         if self.batch < 1:
             raise BadInput(f"a batch of {self.batch} has no cases", hint="--batch takes a number from 1")
+        if self.seed < 0:
+            raise BadInput(f"there is no seed {self.seed}", hint="--seed takes a number from 0")
         if self.mode not in MODES:
             raise BadInput(f"there is no mode {self.mode!r}", hint=f"modes: {', '.join(MODES)}")
         unknown = [name for name in self.passes if name not in PASSES]
@@ -134,6 +139,21 @@ class Options:
             raise BadInput("the exact tier has rates and divisors that are powers of two", hint="--input random")
         if self.quantise and self.input == "exact":
             raise BadInput("exact inputs leave nothing to round", hint="--quantise with photos, random or your own")
+
+
+def _require_kinds(options: Options) -> None:
+    """BadInput unless every field holds a value of the kind that its annotation says; a path is as good as its text."""
+    kinds: dict[Any, Any] = {str: (str, PathLike), int: Integral, float: Real, bool: bool, type(None): type(None)}
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if field.type == tuple[str, ...]:
+            fits = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+        else:
+            fits = any(isinstance(value, kinds[one]) for one in get_args(field.type) or (field.type,))
+            fits = fits and (field.type is bool or not isinstance(value, bool))
+        if not fits:
+            kind = getattr(field.type, "__name__", field.type) if not get_args(field.type) else field.type
+            raise BadInput(f"{field.name} is of the wrong kind", expected=str(kind), actual=repr(value)[:60])
 
 
 def prepare(options: Options) -> Workload:

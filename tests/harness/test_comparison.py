@@ -50,7 +50,26 @@ def test_a_text_is_one_name(tmp_path):
         harness.compare("tiny", engines="legacy-cpu,port")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"net": None}, {"batch": "4"}, {"batch": True}, {"seed": 1.5}, {"input": np.zeros(3)}, {"quantise": "no"}),
+        *({"passes": ["forward"]}, {"engines": (1, 2)}, {"progress": "0.5"}, {"params": 7}),
+    ],
+)
+def test_options_of_the_wrong_kind_are_named(given):
+    (name,) = given
+    with pytest.raises(BadInput, match=f"{name} is of the wrong kind .expected .*, actual "):
+        run.Options(**{"net": "tiny"} | given)
+
+
+def test_paths_and_numbers_of_numpy_are_options(tmp_path):
+    assert run.Options(tmp_path / "x.cfg", batch=np.int64(4), progress=np.float32(0.5)).batch == 4
+
+
 def test_options_are_checked():
+    with pytest.raises(BadInput, match="there is no seed -1"):
+        run.Options("tiny", seed=-1)
     with pytest.raises(BadInput, match="mode"):
         harness.compare("tiny", mode="sideways")
     with pytest.raises(BadInput, match="batch"):
