@@ -79,6 +79,7 @@ void computeMultiSoftmaxCost(Device& device, const Matrix& labels, const Matrix&
     requireProbs(entry, "probs", probs);
     requireLabels(entry, labels, numCases);
     requireClasses(entry, labels, numOut);
+    require(setSize >= 1, text(entry, ": setSize is no size of a set"), "1 or more", text(setSize));
     if (useEnergies) {
         requireProbs(entry, "energies", energies);
         requireSameShape(entry, "energies", energies, probs);

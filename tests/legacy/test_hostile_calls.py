@@ -37,6 +37,8 @@ OVERFLOWS = {
     "groups": ("convFilterActs", [(2**12, 8), (1, 16)],
                {"imgSizeY": 1, "numModulesY": 1, "numModulesX": 1, "paddingStart": 0, "moduleStride": 1,
                 "numImgColors": 2**28, "numGroups": 2**28}),
+    "a set of fewer than no classes": ("computeMultiSoftmaxCost", [(1, 8), (4, 8)],
+                                       {"setSize": -(2**31) + 1, "useEnergies": False}),
     "a scale beyond float32": ("convTICA", [(16, 8)],
                                {"numFilters": 16, "sizeX": 1, "scaleTarget": 0, "scaleOutput": 1e300}),
 }  # fmt: skip
