@@ -93,7 +93,7 @@ fuzz-trained: sanitized
 	$(SANITIZED) -m tests.fuzz.trained_nets --count $(TRAINED_NETS) --seed $(FUZZ_SEED)
 
 SANITIZED = LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libubsan.so)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 ROSETTA_ISA=strict \
+	ASAN_OPTIONS=detect_leaks=0:max_allocation_size_mb=1536:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 ROSETTA_ISA=strict \
 	PYTHONPATH=$$(echo build/sanitize/lib.*) $(BIN)/python
 sanitized: build
 	ROSETTA_SANITIZE=1 ROSETTA_BUILD=_strict,port $(BIN)/python setup.py --quiet build --build-base build/sanitize
