@@ -142,12 +142,16 @@ class Options:
 
 
 def _require_kinds(options: Options) -> None:
-    """BadInput unless every field holds a value of the kind that its annotation says; a path is as good as its text."""
+    """BadInput unless every field holds a value of the kind that its annotation says.
+
+    A path is as good as its text, and a list becomes a tuple.
+    """
     kinds: dict[Any, Any] = {str: (str, PathLike), int: Integral, float: Real, bool: bool, type(None): type(None)}
     for field in fields(options):
         value = getattr(options, field.name)
         if field.type == tuple[str, ...]:
-            fits = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+            fits = isinstance(value, tuple | list) and all(isinstance(one, str) for one in value)
+            object.__setattr__(options, field.name, tuple(value) if fits else value)
         else:
             fits = any(isinstance(value, kinds[one]) for one in get_args(field.type) or (field.type,))
             fits = fits and (field.type is bool or not isinstance(value, bool))

@@ -19,6 +19,8 @@ public:
           slabs(device, 0, 0) {
         require(filters > 0 && modules > 0, "it has no filters or no modules", "1 or more of both",
                 text(filters, ", ", modules));
+        require(dict.integer("outputs") == product("outputs", {filters, modules}), "outputs is no filters x modules",
+                text(filters, " x ", modules), text(dict.integer("outputs")));
         for (int i = 0; i < static_cast<int>(dict.list("inputs").size()); ++i) {
             geometries.push_back(geometryOf(dict, i));
             tables.push_back(std::make_shared<IndexTable>());

@@ -57,8 +57,8 @@ void Matrix::resize(const Matrix& like) {
 }
 
 void Matrix::reshape(int rows, int cols) {
-    if (static_cast<long>(rows) * cols != size() || !isContiguous())
-        throw std::logic_error("reshape: element count or contiguity");
+    require(static_cast<long>(rows) * cols == size() && isContiguous(), "sizes do not fit together",
+            text(rows, " x ", cols, " elements without gaps"), shape());
     numRows = rows;
     numCols = cols;
     rowStride = leadingDim();
@@ -107,7 +107,7 @@ void Matrix::fillZero() {
 
 void Matrix::copyFrom(const Matrix& source) {
     if (!device_) device_ = source.device_;
-    if (!source.isContiguous()) throw std::logic_error("copyFrom: source is strided");
+    require(source.isContiguous(), "a matrix to be copied has gaps between its rows", "none", source.shape());
     resize(source);
     device_->copyWithin(data_, source.data_, size());
 }

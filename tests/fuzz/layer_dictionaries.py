@@ -77,7 +77,7 @@ def draw(rng):
 def rows_of(layer):
     """What a layer says of its outputs, if it is a size that is run."""
     rows = layer.get("outputs")
-    return rows if isinstance(rows, int) and 0 <= rows <= VALUES else None
+    return rows if type(rows) is int and 0 <= rows <= VALUES else None
 
 
 def steps(net, layers, cases, rng):

@@ -54,7 +54,7 @@ def test_a_text_is_one_name(tmp_path):
     "given",
     [
         *({"net": None}, {"batch": "4"}, {"batch": True}, {"seed": 1.5}, {"input": np.zeros(3)}, {"quantise": "no"}),
-        *({"passes": ["forward"]}, {"engines": (1, 2)}, {"progress": "0.5"}, {"params": 7}),
+        *({"passes": "forward"}, {"engines": (1, 2)}, {"progress": "0.5"}, {"params": 7}),
     ],
 )
 def test_options_of_the_wrong_kind_are_named(given):
@@ -65,6 +65,7 @@ def test_options_of_the_wrong_kind_are_named(given):
 
 def test_paths_and_numbers_of_numpy_are_options(tmp_path):
     assert run.Options(tmp_path / "x.cfg", batch=np.int64(4), progress=np.float32(0.5)).batch == 4
+    assert run.Options("tiny", passes=["forward"]) == run.Options("tiny", passes=("forward",))
 
 
 def test_options_are_checked():
