@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_rosetta.harness import concordance, engines, study
+from alexnet_rosetta.harness import concordance, engines
 from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.study import layer as study
 
 ROOT = Path(__file__).parent.parent
 FAMILIES = concordance.families()

@@ -217,7 +217,7 @@ def study(net, layer, params, batch):
 
     Without LAYER: the kernels of all layers.
     """
-    from ..study import lines, table
+    from ..study.layer import lines, table
 
     for line in lines(net, layer, params, batch) if layer else table(net, params, batch):
         _say(line)

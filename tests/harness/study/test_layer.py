@@ -5,13 +5,14 @@ import pytest
 from click.testing import CliRunner
 from small_nets import Faulty
 
-from alexnet_rosetta.harness import engines, study
+from alexnet_rosetta.harness import engines
 from alexnet_rosetta.harness.cli import commands as cli
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.study import layer as study
 
-PORT = Path(__file__).parents[2] / "port"
+PORT = Path(__file__).parents[3] / "port"
 
 
 class Launching(ReferenceSession):
@@ -148,7 +149,7 @@ def test_the_table_has_every_layer_and_pass_with_its_kernels():
 def test_the_source_of_a_kernel_is_its_definition():
     """A comment above mentions kLocalRandomPool, too."""
     file, line = study._find("legacy", "*.cuh", study.WORD.format("KERNEL kLocalRandomPool")).split(":")
-    found = Path(study.__file__).parents[1].joinpath(file).read_text().splitlines()[int(line) - 1]
+    found = Path(study.__file__).parents[2].joinpath(file).read_text().splitlines()[int(line) - 1]
     assert found.startswith("KERNEL kLocalRandomPool(")
 
 

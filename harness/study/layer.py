@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import concordance, engines, machine
-from .bench.measure import training_step
-from .bench.work import count
-from .errors import BadInput, meant
-from .network import cost_inputs
-from .network.load import load
-from .network.solver import trainable
-from .running.prepare import Options, prepare
-from .values import parameters
-from .values.noise import Tape, generator
+from .. import concordance, engines, machine
+from ..bench.measure import training_step
+from ..bench.work import count
+from ..errors import BadInput, meant
+from ..network import cost_inputs
+from ..network.load import load
+from ..network.solver import trainable
+from ..running.prepare import Options, prepare
+from ..values import parameters
+from ..values.noise import Tape, generator
 
 WORD = r"\b{}\b"
 
