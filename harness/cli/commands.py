@@ -15,11 +15,11 @@ import click
 
 from ..engines import DEFAULT
 from ..errors import RosettaError, Unsupported, one_line
-from ..judging.finding import UNDECIDED
-from ..network.load import RULES, load
-from ..reporting.lines import printable
+from ..network.load import load
 from ..running.prepare import MODES, PASS_TYPE_NAMES
 from ..running.steps import PASSES
+from . import study_commands
+from .shared import allow_option, names, params_option, rules, say
 
 INTERRUPTED = 130
 NOBODY_READS = 141
@@ -62,26 +62,22 @@ class Rosetta(click.Group):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(NOBODY_READS)
         except KeyboardInterrupt:
-            _say("rosetta: interrupted", err=True)
+            say("rosetta: interrupted", err=True)
             ctx.exit(INTERRUPTED)
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
             expected = isinstance(error, RosettaError) or hasattr(error, "hint")
             text = str(error) if expected else f"internal error: {type(error).__name__}: {error}; --debug shows more"
-            _say(f"rosetta: {one_line(text)}", err=True)
+            say(f"rosetta: {one_line(text)}", err=True)
             ctx.exit(getattr(error, "exit_code", 2))
-
-
-def _say(text, err=False):
-    click.echo(printable(text), err=err)
 
 
 def _version(ctx, param, value):
     if value:
         from ..machine import commit
 
-        _say(f"rosetta {version('alexnet-rosetta')}, commit {commit() or 'unknown'}")
+        say(f"rosetta {version('alexnet-rosetta')}, commit {commit() or 'unknown'}")
         ctx.exit()
 
 
@@ -113,7 +109,7 @@ def list_command(what, markdown, net, params):
     else:
         lines = listing.lines() if what == "quirks" else doctor.listing()
     for line in lines:
-        _say(line)
+        say(line)
 
 
 @cli.command("doctor")
@@ -122,36 +118,20 @@ def doctor_command():
     from . import doctor
 
     for line in doctor.diagnosis():
-        _say(line)
-
-
-def _names(ctx, param, value):
-    return tuple(name.strip() for name in (value or "").split(",") if name.strip())
-
-
-def _rules(command):
-    """Give a command the option --rule."""
-    text = "Read layer files under this rule too; may be repeated. See 'Your own network' in the guide."
-    return click.option("--rule", "rules", multiple=True, type=click.Choice(RULES), help=text)(command)
-
-
-def _allow(command):
-    """Give a command the option --allow."""
-    text = "Exit with 0, not 3, though something is so; may be repeated."
-    return click.option("--allow", multiple=True, type=click.Choice(UNDECIDED), help=text)(command)
+        say(line)
 
 
 @cli.command()
 @click.argument("net")
-@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
+@params_option
 @click.option("--weights", metavar="FILE.npz", help="Weights and biases, as layer.weights[0] and layer.biases.")
-@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=_names, help="Engines to compare.")
+@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=names, help="Engines to compare.")
 @click.option("--input", "input_", default="photos", show_default=True, metavar="photos|random|exact|FILE.npz",
               help="What the data layers hold.")  # fmt: skip
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 @click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
-@click.option("--passes", default=",".join(PASSES), show_default=True, callback=_names, help="What to compare.")
+@click.option("--passes", default=",".join(PASSES), show_default=True, callback=names, help="What to compare.")
 @click.option("--pass-type", default="train", show_default=True, type=click.Choice(PASS_TYPE_NAMES),
               help="Forward pass of training, of a test, or of a test of three views.")  # fmt: skip
 @click.option("--progress", default=0.0, show_default=True, type=click.FloatRange(0, 1),
@@ -168,9 +148,9 @@ def _allow(command):
 @click.option(
     "--quantise", is_flag=True, help="Round what goes between devices to half precision where the layer file says so."
 )
-@_rules
+@rules
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
-@_allow
+@allow_option
 @click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
 @click.option(
     "--out",
@@ -202,31 +182,15 @@ def report(record, out):
     from ..reporting.report import write
 
     note = recover(record)
-    _say(f"report: {write(record, out)}")
+    say(f"report: {write(record, out)}")
     if note:
-        _say(f"note: {note}")
+        say(f"note: {note}")
 
 
 @cli.command()
 @click.argument("net")
-@click.argument("layer", required=False)
-@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
-@click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
-def study(net, layer, params, batch):
-    """Show how the engine of 2012 runs a LAYER of NET: kernels, grids, the rules that chose them, and the source.
-
-    Without LAYER: the kernels of all layers.
-    """
-    from ..study.layer import lines, table
-
-    for line in lines(net, layer, params, batch) if layer else table(net, params, batch):
-        _say(line)
-
-
-@cli.command()
-@click.argument("net")
-@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
-@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=_names, help="Engines to time.")
+@params_option
+@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=names, help="Engines to time.")
 @click.option("--batch", default=128, show_default=True, type=click.IntRange(1), help="Number of cases.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @click.option("--repeat", default=5, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
@@ -255,7 +219,7 @@ def new_net(name):
     from ..network.new import write
 
     definition, params = write(name)
-    _say(f"{definition}: the layers; {params}: learning rates. Try: rosetta compare {definition}")
+    say(f"{definition}: the layers; {params}: learning rates. Try: rosetta compare {definition}")
 
 
 @cli.group()
@@ -267,25 +231,25 @@ def check():
 @click.option("--only", metavar="NAME", multiple=True, help="A fault; may be repeated. By default all.")
 @click.option("--nets", default=200, show_default=True, type=click.IntRange(0), help="Random networks without a fault.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all values and networks.")
-@_allow
+@allow_option
 @click.pass_context
 def check_faults(ctx, **options):
     """Inject known faults into the engines and see that each is reported where it is, and nothing else is.
 
     Exit code 0: so it is; 1: it is not; 3: an engine, a fault or a tensor was left out.
     """
-    ctx.exit(_check("faults").check_faults(_say, **options))
+    ctx.exit(_check("faults").check_faults(say, **options))
 
 
 @check.command("grads")
 @click.argument("net")
-@click.option("--params", metavar="FILE", help="Layer-parameter file; by default X-params.cfg beside X.cfg.")
-@click.option("--engines", default="reference,port,legacy-cpu", show_default=True, callback=_names, help="To check.")
+@params_option
+@click.option("--engines", default="reference,port,legacy-cpu", show_default=True, callback=names, help="To check.")
 @click.option("--batch", default=4, show_default=True, type=click.IntRange(1), help="Number of cases in float64.")
 @click.option("--elements", default=8, show_default=True, type=click.IntRange(0),
               help="Elements of a tensor that the check of 2012 moves; 0: all.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
-@_allow
+@allow_option
 @click.pass_context
 def check_grads(ctx, net, **options):
     """Hold every gradient of NET against differences of what it is the gradient of.
@@ -294,19 +258,19 @@ def check_grads(ctx, net, **options):
     Legacy: the check of 2012, element by element in float32. Exit code 0: all agree; 1: a gradient is wrong; 3:
     one was not decided.
     """
-    ctx.exit(_check("grads").check_grads(_say, net, **options))
+    ctx.exit(_check("grads").check_grads(say, net, **options))
 
 
 @check.command("layers")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--only", metavar="NAME", multiple=True, help="Part of a pair's name; may be repeated. By default all.")
 @click.option("--load-only", is_flag=True, help="Load and compare derived values; run nothing.")
-@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=_names, help="Engines to run.")
+@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=names, help="Engines to run.")
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
-@_rules
-@_allow
+@rules
+@allow_option
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for a record of every pair.")
 @click.pass_context
 def check_layers(ctx, folder, only, load_only, out, **options):
@@ -318,7 +282,7 @@ def check_layers(ctx, folder, only, load_only, out, **options):
     """
     from ..running.prepare import Options
 
-    ctx.exit(_check("layers").check_layers(folder, _say, Options("", **options), only, load_only, out))
+    ctx.exit(_check("layers").check_layers(folder, say, Options("", **options), only, load_only, out))
 
 
 @check.command("golden")
@@ -329,13 +293,13 @@ def check_golden(ctx, folder):
 
     Exit code 0: all is as recorded; 1: something is not.
     """
-    ctx.exit(_check("golden").check_golden(folder, _say))
+    ctx.exit(_check("golden").check_golden(folder, say))
 
 
 @check.command("gpu")
 @click.option("--out", default="evidence.json", show_default=True, metavar="FILE", type=click.Path(path_type=Path),
               help="The evidence file; parts that are in it already stay.")  # fmt: skip
-@click.option("--only", callback=_names, metavar="PARTS",
+@click.option("--only", callback=names, metavar="PARTS",
               help="Some of kernels,golden,exact,alexnet,cifar,zoo,sanitizer,steps,bench; by default all.")  # fmt: skip
 @click.option("--time-limit", type=click.FloatRange(0), metavar="SECONDS", help="Begin nothing more after that.")
 @click.option("--golden", default="tests/golden", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
@@ -350,7 +314,7 @@ def check_gpu(ctx, out, only, time_limit, device, **settings):
     Exit code 0: all parts passed; 1: one did not, or was not finished; 3: there is no card.
     """
     check = _check("gpu")
-    ctx.exit(check.check_gpu(out, _say, only or tuple(check.PARTS), time_limit, device, check.Settings(**settings)))
+    ctx.exit(check.check_gpu(out, say, only or tuple(check.PARTS), time_limit, device, check.Settings(**settings)))
 
 
 def _check(name):
@@ -360,6 +324,9 @@ def _check(name):
     except ModuleNotFoundError as error:
         raise Unsupported(f"check {name} is not part of this build", hint="see 'rosetta check --help'") from error
 
+
+for command in study_commands.COMMANDS:
+    cli.add_command(command)
 
 ASCII = {"✓": "+", "✗": "-", "≤": "<=", "±": "+-", "×": "x", "…": "...", "–": "-", "→": "->", "‖": "||"}
 """What a terminal shows that cannot show these; a question mark for all others."""

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import concordance, engines, machine
-from ..bench.measure import training_step
+from ..bench.measure import PASSES, training_step
 from ..bench.work import count
 from ..errors import BadInput, meant
 from ..network import cost_inputs
@@ -25,7 +25,7 @@ from ..values.noise import Tape, generator
 WORD = r"\b{}\b"
 
 
-def table(net, params=None, batch=32):
+def table(net, params=None, batch=32, passes=PASSES):
     """The kernels of every layer and pass of a training step, line by line, as the engine runs them.
 
     Parameters
@@ -34,6 +34,8 @@ def table(net, params=None, batch=32):
         As for `load.load`.
     params : str, optional
     batch : int
+    passes : sequence of str
+        Those that are shown.
     """
     work = prepare(Options(net, params=params, engines=("legacy-cpu",), input="random", batch=batch))
     (session,) = work.open_sessions().values()
@@ -48,13 +50,15 @@ def table(net, params=None, batch=32):
             counted = Counter(launch["kernel"] for launch in launches[seen:])  # in the order of the first launches
             kernels = [f"{times} x {kernel}" if times > 1 else kernel for kernel, times in counted.items()]
             seen = len(launches)
+            if step not in passes:
+                continue
             start = f"{layer:{width}} {step:8} {session.seconds(layer, step):9.4f}"
             for k, kernel in enumerate(kernels or ["none"]):
                 yield f"{start if not k else '':{width + 19}}  {kernel}"
     yield f"rosetta study {net} LAYER shows one of them: grids, the rules that chose the kernels, and the source."
 
 
-def lines(net, name, params=None, batch=32):
+def lines(net, name, params=None, batch=32, passes=PASSES):
     """The text of the study of one layer, line by line.
 
     Parameters
@@ -65,6 +69,8 @@ def lines(net, name, params=None, batch=32):
         A layer of it.
     params : str, optional
     batch : int
+    passes : sequence of str
+        Those that are shown.
     """
     network = load(net, params)
     layers = network.graph.layers
@@ -81,7 +87,7 @@ def lines(net, name, params=None, batch=32):
     yield f"{name}: {layer.type}, {sizes} inputs, {layer.outputs} outputs, {batch} cases"
     yield f"seconds are of {_machine(machine.processors())}, not of a GPU"
     functions = port_functions(network, layer)
-    for step in ("forward", "backward", "update"):
+    for step in passes:
         own = [launch for launch in launches if launch["pass"] == step]
         if own:
             yield from _step_lines(layer, step, own, count(network.graph, layer, step, batch), set(functions))

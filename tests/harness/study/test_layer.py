@@ -157,3 +157,21 @@ def test_the_source_of_a_kernel_is_its_definition():
 def test_an_unknown_layer_names_the_others(legacy, name):
     with pytest.raises(BadInput, match=r"layers: conv1, "):
         list(study.lines("tiny", name))
+
+
+def test_the_passes_that_are_shown_can_be_chosen(legacy):
+    result = CliRunner().invoke(cli.cli, ["study", "tiny", "conv2b", "--batch", "4", "--pass", "update,forward"])
+    assert [line.split(":")[0] for line in result.output.splitlines() if "GFLOP" in line] == ["forward", "update"]
+
+
+def test_a_table_of_one_pass():
+    result = CliRunner().invoke(cli.cli, ["study", "tiny", "--batch", "16", "--pass", "update"])
+    _, _, *body, _ = result.output.splitlines()
+    assert {line.split()[1] for line in body if line[0] != " "} == {"update"}
+
+
+def test_an_unknown_pass_is_bad_input():
+    result = CliRunner().invoke(cli.cli, ["study", "tiny", "--pass", "sideways"])
+    assert result.exit_code == 2
+    assert "sideways" in result.stderr
+    assert "forward or backward or update" in result.stderr
