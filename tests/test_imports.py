@@ -25,7 +25,7 @@ FLOORS = (
     ("concordance", "errors", "files", "reference"),
     ("machine", "network"),
     ("judging", "quirks", "values"),
-    ("engines",),
+    ("data", "engines"),
     ("running",),
     ("bench", "reporting"),
     ("comparison", "study"),

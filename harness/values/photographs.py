@@ -55,11 +55,11 @@ def crops(size, batch, classes, seed):
         The crops before the mean was subtracted.
     """
     border = max(1, size // 14)
-    photographs = [_open(name) for name in list(PHOTOGRAPHS)[:classes]]
+    photographs = [open_photograph(name) for name in list(PHOTOGRAPHS)[:classes]]
     labels = np.arange(batch) % len(photographs)
     shown = np.empty((batch, size, size, 3), np.uint8)
     for n, label in enumerate(labels):
-        picture = _picture(photographs[label], size + 2 * border, generator(seed, "picture", n))
+        picture = square(photographs[label], size + 2 * border, generator(seed, "picture", n))
         shown[n] = _train_crop(picture, size, border, generator(seed, "chunk", n // CHUNK))
     centre = slice(border, border + size)
     mean = _mean_picture(photographs, size + 2 * border, seed)[centre, centre]
@@ -78,7 +78,7 @@ def grey(data, pictures):
     return np.ascontiguousarray(values), np.repeat(shown[..., None], 3, axis=-1)
 
 
-def _open(name):
+def open_photograph(name):
     from PIL import Image
 
     package = find_spec("skimage")
@@ -93,7 +93,7 @@ def _open(name):
         ) from error
 
 
-def _picture(photograph, side, random):
+def square(photograph, side, random):
     """A random square of the photograph, resampled to side × side: uint8 (side, side, 3)."""
     from PIL import Image
 
@@ -115,5 +115,5 @@ def _mean_picture(photographs, side, seed):
     total = np.zeros((side, side, 3))
     for label, photograph in enumerate(photographs):
         for k in range(MEAN_PICTURES):
-            total += _picture(photograph, side, generator(seed, "mean", label, k))
+            total += square(photograph, side, generator(seed, "mean", label, k))
     return (total / (len(photographs) * MEAN_PICTURES)).astype(np.float32)

@@ -37,14 +37,14 @@ def test_the_mean_is_the_same_for_all_images(batch):
 
 def test_rows_are_channel_y_x(batch):
     data, _, shown = batch
-    mean = photos._mean_picture([photos._open(name) for name in photos.PHOTOGRAPHS], 32, 5)[2:30, 2:30]
+    mean = photos._mean_picture([photos.open_photograph(name) for name in photos.PHOTOGRAPHS], 32, 5)[2:30, 2:30]
     image = data[:, 3].reshape(3, 28, 28)
     assert np.array_equal(image[2, 5, 7], shown[3, 5, 7, 2] - mean[5, 7, 2])
 
 
 def test_32_images_share_offset_and_mirror(monkeypatch):
     ramp = np.add.outer(100 * np.arange(32), np.arange(32)) % 251
-    monkeypatch.setattr(photos, "_picture", lambda *_: np.repeat(ramp[..., None], 3, 2).astype(np.uint8))
+    monkeypatch.setattr(photos, "square", lambda *_: np.repeat(ramp[..., None], 3, 2).astype(np.uint8))
     _, _, shown = photos.crops(28, 320, 6, seed=0)
     chunks = shown.reshape(10, 32, -1)
     assert (chunks == chunks[:, :1]).all()

@@ -1,0 +1,497 @@
+"""Reads pickles without running anything in them; writes pickles that Python 2 reads too.
+
+A pickle is a program for a small stack machine. This reader knows the instructions that build plain values, and of
+the names that a pickle may call those in `NAMES`: each stands for a few checked lines here, never for what it names
+elsewhere (data-checkpoints-tools 1.9). Byte strings of Python 2 become str, a code point a byte.
+
+Time and memory are bounded: an instruction works on its own bytes, an array holds bytes that are in the file and no
+byte stands in two of them, the memo is a dict whatever its indices are, and `MOST_STEPS` limits the instructions.
+"""
+
+import codecs
+import gzip
+import os
+import re
+import struct
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+
+import numpy as np
+
+from .. import machine
+from ..errors import BadInput, RosettaError, TooLarge
+
+MOST_STEPS = 4_000_000
+"""Instructions of a pickle; a checkpoint with the costs of 90 epochs of ImageNet has about half as many."""
+LARGEST = 1 << 32
+"""Bytes of a pickle."""
+GROWTH, FLOOR = 16, 64 << 20
+"""A compressed pickle may grow by this factor, and by so many bytes in any case."""
+COPIES = 3
+"""How often what is in a file stands in memory while the file is read."""
+LONGEST_NUMBER = 32
+
+
+class Name(NamedTuple):
+    """The name of a class or function in a pickle; never looked up."""
+
+    module: str
+    name: str
+
+
+@dataclass(eq=False)
+class Instance:
+    """An instance of a class of the historical option machinery: its name and what its attributes were."""
+
+    of: Name
+    state: dict
+
+
+@dataclass
+class Kind:
+    """A numpy dtype in the making: code such as ``f4``, byte order."""
+
+    code: str
+    order: str = "|"
+
+    def dtype(self):
+        """The dtype."""
+        return np.dtype(self.order + self.code)
+
+
+ATTRIBUTES = {"options", "letter", "name", "desc", "parser", "set_once", "default", "excuses", "requires", "save",
+              "value", "value_given", "prefixed_letter", "parsers", "sepchar", "expr"}  # fmt: skip
+PARSED = ("", "Integer", "Boolean", "String", "Float", "Range", "List")
+CLASSES = ("OptionsParser", "Option", "OptionExpression", *(f"{kind}OptionParser" for kind in PARSED))
+OPTIONS = frozenset(Name(module, name) for module in ("options", "python_util.options") for name in CLASSES)
+RECONSTRUCT, SCALAR = (
+    {Name(module, name) for module in ("numpy.core.multiarray", "numpy._core.multiarray")}
+    for name in ("_reconstruct", "scalar")
+)
+NDARRAY, DTYPE, ENCODE = Name("numpy", "ndarray"), Name("numpy", "dtype"), Name("_codecs", "encode")
+NAMES = OPTIONS | RECONSTRUCT | SCALAR | {NDARRAY, DTYPE, ENCODE}
+CODES = re.compile(r"b1|[iu][1248]|f[248]|[Sa][1-9]\d{0,5}")
+
+
+def load(path):
+    """The value in a pickle file, which may be compressed by gzip, or be the member ``data`` of a zip file.
+
+    Returns
+    -------
+    value
+        Of None, bool, int, float, str, bytes, list, tuple, dict with keys str or int, ndarray of numbers or bytes,
+        `Name`, `Instance`. A list or dict may hold itself; what is shared in the file is shared.
+
+    Raises
+    ------
+    BadInput
+        No such file, or no such pickle; names the file.
+    """
+    try:
+        return loads(_unpacked(path))
+    except RosettaError as error:
+        raise type(error)(f"{path}: {error.what}", expected=error.expected, actual=error.actual, hint=error.hint) \
+            from error  # fmt: skip
+    except FileNotFoundError as error:
+        raise BadInput(f"there is no file {path}") from error
+    except Exception as error:  # what a damaged file does to gzip, zipfile and zlib is not for us to list
+        raise BadInput(f"{path} cannot be read ({type(error).__name__}: {str(error)[:100]})") from error
+
+
+def _unpacked(path):
+    """The bytes of a pickle, out of its container."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(path) if not os.path.exists(path) else BadInput("is no file")
+    packed = os.path.getsize(path)
+    most = min(LARGEST, FLOOR + GROWTH * packed)
+    free = machine.available_memory()
+    with open(path, "rb") as file:
+        start = file.read(4)
+        file.seek(0)
+        if start[:2] == b"\x1f\x8b":
+            with gzip.open(file) as member:
+                data = member.read(min(most, (free or most) // COPIES) + 1)
+        elif start == b"PK\x03\x04":
+            with ZipFile(file) as archive:
+                (info,) = archive.infolist()
+                if info.filename != "data" or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+                    raise ValueError("a zip file of another kind")
+                with archive.open(info) as member:
+                    data = member.read(min(most, (free or most) // COPIES) + 1)
+        else:
+            if packed > LARGEST or (free is not None and COPIES * packed > free):
+                raise TooLarge("too large", expected=f"at most {min(LARGEST, (free or LARGEST) // COPIES):,} bytes",
+                               actual=f"{packed:,}")  # fmt: skip
+            data = file.read(packed)
+    if len(data) > most or (free is not None and COPIES * len(data) > free):
+        raise TooLarge("too large when unpacked", expected=f"at most {min(most, (free or most) // COPIES):,} bytes")
+    return data
+
+
+def loads(data):
+    """The value that the bytes of a pickle stand for; see `load`."""
+    machine_ = _Machine(data)
+    try:
+        return machine_.run()
+    except RosettaError:
+        raise
+    except Exception as error:  # whatever bent instructions do to a stack
+        raise BadInput(
+            f"no readable pickle ({type(error).__name__} at byte {machine_.at:,})", hint="the file is damaged"
+        ) from error
+
+
+def _refuse(what, hint=None):
+    raise BadInput(f"the pickle {what[:200]}", hint=hint)
+
+
+class _Machine:
+    """The stack machine; an instruction takes its bytes with `take` or `line`."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+        self.stack, self.marks, self.memo = [], [], {}
+        self.room = len(data)  # bytes that strings of numbers may still take
+        self.unfilled = {}  # arrays whose numbers are still to come, by identity
+
+    def run(self):
+        """Run to the end."""
+        instructions = _INSTRUCTIONS
+        for _ in range(MOST_STEPS):
+            code = self.data[self.at]
+            self.at += 1
+            if code == STOP:
+                if self.unfilled or self.marks or len(self.stack) != 1:
+                    raise ValueError("ends too early")
+                return self.stack[0]
+            step = instructions.get(code)
+            if step is None:
+                _refuse(f"has the instruction {bytes([code])!r} at byte {self.at - 1:,}, which is not read")
+            step(self)
+        return _refuse(f"has more than {MOST_STEPS:,} instructions")
+
+    def take(self, count):
+        """The next bytes."""
+        end = self.at + count
+        if count < 0 or end > len(self.data):
+            raise EOFError
+        found = self.data[self.at : end]
+        self.at = end
+        return found
+
+    def number(self, layout):
+        """The next bytes as a number."""
+        return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
+
+    def line(self, most=None):
+        """The bytes up to the end of the line."""
+        end = self.data.index(b"\n", self.at)
+        if most is not None and end - self.at > most:
+            raise ValueError("long line")
+        found = self.data[self.at : end]
+        self.at = end + 1
+        return found
+
+    def push(self, value):
+        """Put a value on the stack."""
+        self.stack.append(value)
+
+    def marked(self):
+        """Take everything above the last mark off the stack."""
+        at = self.marks.pop()
+        found = self.stack[at:]
+        del self.stack[at:]
+        return found
+
+    def last(self, count):
+        """Take so many values off the stack."""
+        if len(self.stack) < count:
+            raise IndexError
+        found = self.stack[len(self.stack) - count :]
+        del self.stack[len(self.stack) - count :]
+        return found
+
+    def extend(self, items):
+        """Append to the list on the stack."""
+        if type(self.stack[-1]) is not list:
+            raise TypeError
+        self.stack[-1].extend(items)
+
+    def update(self, items):
+        """Put keys and values, in turn, into the dict on the stack."""
+        target = self.stack[-1]
+        if type(target) is not dict or len(items) % 2:
+            raise TypeError
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            target[_key(key)] = value
+
+    def whole(self, count):
+        """A whole number in so many bytes."""
+        self.push(int.from_bytes(self.take(count if count <= 8 else -1), "little", signed=True))
+
+    def text_number(self):
+        """A whole number in digits; 00 and 01 are truth values."""
+        line = self.line(LONGEST_NUMBER)
+        self.push({b"00": False, b"01": True}[line] if line in (b"00", b"01") else int(line.rstrip(b"L")))
+
+    def quoted(self):
+        """A byte string in quotes."""
+        line = self.line()
+        if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in b"'\"":
+            raise ValueError
+        self.push(codecs.escape_decode(line[1:-1])[0].decode("latin1"))
+
+    def named(self, module, name):
+        """A name, if it is one of those that are known."""
+        found = Name(module, name)
+        if found not in NAMES:
+            called = f"{ascii(module)[1:-1][:60]}.{ascii(name)[1:-1][:60]}"
+            _refuse(f"wants {called}, which may be a program",
+                    "plain values, numpy arrays and the options of cuda-convnet are read")  # fmt: skip
+        return found
+
+    def instance(self, of):
+        """An instance of a class of options, empty so far."""
+        if of not in OPTIONS:
+            raise TypeError
+        self.push(Instance(of, {}))
+
+    def object(self):
+        """An instance of a class that is on the stack."""
+        (of,) = self.marked()
+        self.instance(of)
+
+    def old_instance(self):
+        """The same, with the class behind the instruction."""
+        module, name = self.line(), self.line()
+        if self.marked():
+            raise TypeError
+        self.instance(self.named(module.decode(), name.decode()))
+
+    def reduce(self):
+        """Call what a name stands for here."""
+        of, given = self.last(2)
+        if type(given) is not tuple or type(of) is not Name:
+            raise TypeError
+        if of in RECONSTRUCT:
+            if given[0] != NDARRAY or given[1] != (0,) or given[2] not in ("b", b"b"):
+                raise ValueError
+            array = np.empty(0, np.int8)
+            self.unfilled[id(array)] = array
+            self.push(array)
+        elif of == DTYPE:
+            code = given[0]
+            if type(code) is not str or not CODES.fullmatch(code):
+                _refuse(f"has an array of the kind {ascii(code)[:40] if type(code) is str else type(code).__name__}",
+                        "whole numbers, floats, truth values and bytes are read")  # fmt: skip
+            self.push(Kind(code))
+        elif of in SCALAR:
+            kind, raw = given
+            raw = self.raw(raw)
+            if len(raw) != kind.dtype().itemsize:
+                raise ValueError
+            self.push(np.frombuffer(raw, kind.dtype())[0].item())
+        elif of == ENCODE:
+            text, coding = given
+            if coding != "latin1":
+                raise ValueError
+            self.push(self.raw(text))
+        else:
+            raise TypeError
+
+    def raw(self, text):
+        """The bytes of a string of numbers, which count against the bytes of the file."""
+        if type(text) not in (str, bytes):
+            raise TypeError
+        self.room -= len(text)
+        if self.room < 0:
+            _refuse("has more numbers than bytes")
+        return text.encode("latin1") if type(text) is str else text
+
+    def build(self):
+        """Fill what is on the stack with its state."""
+        target, state = self.last(2)
+        if type(target) is np.ndarray:
+            self.fill(target, state)
+        elif type(target) is Kind:
+            if (
+                type(state) is not tuple
+                or state[0] not in (2, 3, 4)
+                or any(part for part in state[2:5])
+                or state[8:] not in ((), (None,))
+            ):
+                _refuse("has an array of a kind that is read by nobody here", "structured kinds are not read")
+            order = state[1]
+            if order not in ("<", ">", "|", "="):
+                raise ValueError
+            target.order = order
+        elif type(target) is Instance:
+            if type(state) is not dict or not ATTRIBUTES.issuperset(state):
+                raise TypeError
+            target.state.update(state)
+        else:
+            raise TypeError
+        self.push(target)
+
+    def fill(self, array, state):
+        """Give an array its shape, kind and numbers, all of which have to fit."""
+        version, shape, kind, fortran, raw = state
+        del self.unfilled[id(array)]
+        dtype = kind.dtype()
+        if version != 1 or type(shape) is not tuple or len(shape) > 32 or type(fortran) not in (bool, int):
+            raise ValueError
+        if not all(type(length) is int and 0 <= length < 1 << 40 for length in shape):
+            raise ValueError
+        if prod(shape) * dtype.itemsize != len(raw):
+            _refuse(f"has an array of another size than it says ({len(raw):,} bytes)")
+        array.__setstate__((1, shape, dtype, bool(fortran), self.raw(raw)))
+
+
+def _key(key):
+    """A key of a dict: str or int."""
+    if type(key) is bytes:
+        return key.decode("latin1")
+    if type(key) not in (str, int, bool):
+        raise TypeError
+    return key
+
+
+STOP = ord(".")
+_INSTRUCTIONS = {
+    "(": lambda m: m.marks.append(len(m.stack)),
+    "0": lambda m: m.last(1),
+    "1": lambda m: m.marked(),
+    "2": lambda m: m.push(m.stack[-1]),
+    "N": lambda m: m.push(None),
+    "\x88": lambda m: m.push(True),
+    "\x89": lambda m: m.push(False),
+    "I": _Machine.text_number,
+    "L": _Machine.text_number,
+    "J": lambda m: m.push(m.number("<i")),
+    "K": lambda m: m.push(m.number("<B")),
+    "M": lambda m: m.push(m.number("<H")),
+    "\x8a": lambda m: m.whole(m.number("<B")),
+    "\x8b": lambda m: m.whole(m.number("<i")),
+    "F": lambda m: m.push(float(m.line(LONGEST_NUMBER))),
+    "G": lambda m: m.push(m.number(">d")),
+    "S": _Machine.quoted,
+    "T": lambda m: m.push(m.take(m.number("<i")).decode("latin1")),
+    "U": lambda m: m.push(m.take(m.number("<B")).decode("latin1")),
+    "V": lambda m: m.push(m.line().decode("raw-unicode-escape")),
+    "X": lambda m: m.push(m.take(m.number("<I")).decode("utf-8")),
+    "\x8c": lambda m: m.push(m.take(m.number("<B")).decode("utf-8")),
+    "\x8d": lambda m: m.push(m.take(m.number("<Q")).decode("utf-8")),
+    "B": lambda m: m.push(m.take(m.number("<I"))),
+    "C": lambda m: m.push(m.take(m.number("<B"))),
+    "\x8e": lambda m: m.push(m.take(m.number("<Q"))),
+    "]": lambda m: m.push([]),
+    "l": lambda m: m.push(m.marked()),
+    "a": lambda m: m.extend(m.last(1)),
+    "e": lambda m: m.extend(m.marked()),
+    "}": lambda m: m.push({}),
+    "d": lambda m: (items := m.marked(), m.push({}), m.update(items)),
+    "s": lambda m: m.update(m.last(2)),
+    "u": lambda m: m.update(m.marked()),
+    ")": lambda m: m.push(()),
+    "t": lambda m: m.push(tuple(m.marked())),
+    "\x85": lambda m: m.push(tuple(m.last(1))),
+    "\x86": lambda m: m.push(tuple(m.last(2))),
+    "\x87": lambda m: m.push(tuple(m.last(3))),
+    "p": lambda m: m.memo.__setitem__(int(m.line(LONGEST_NUMBER)), m.stack[-1]),
+    "q": lambda m: m.memo.__setitem__(m.number("<B"), m.stack[-1]),
+    "r": lambda m: m.memo.__setitem__(m.number("<I"), m.stack[-1]),
+    "\x94": lambda m: m.memo.__setitem__(len(m.memo), m.stack[-1]),
+    "g": lambda m: m.push(m.memo[int(m.line(LONGEST_NUMBER))]),
+    "h": lambda m: m.push(m.memo[m.number("<B")]),
+    "j": lambda m: m.push(m.memo[m.number("<I")]),
+    "c": lambda m: m.push(m.named(m.line().decode(), m.line().decode())),
+    "\x93": lambda m: m.push(m.named(*m.last(2))),
+    "i": _Machine.old_instance,
+    "o": _Machine.object,
+    "R": _Machine.reduce,
+    "b": _Machine.build,
+    "\x80": lambda m: m.take(1),
+    "\x95": lambda m: m.take(8),
+}
+_INSTRUCTIONS = {ord(code): step for code, step in _INSTRUCTIONS.items()}
+
+
+def dumps(value):
+    """A value as a pickle of protocol 2 with byte strings, as Python 2 wrote it.
+
+    Parameters
+    ----------
+    value : see `load`
+        Arrays, dicts and instances that are shared stay shared.
+
+    Returns
+    -------
+    bytes
+    """
+    out = bytearray(b"\x80\x02")
+    _put(value, out, {})
+    return bytes(out + b".")
+
+
+def _put(value, out, seen):
+    if id(value) in seen:
+        out += b"j" + struct.pack("<I", seen[id(value)][0])
+        return
+    kind = type(value)
+    if kind in (dict, np.ndarray, Instance):
+        _put_shared(value, out, seen)
+    elif value is None or kind is bool:
+        out += {None: b"N", True: b"\x88", False: b"\x89"}[value]
+    elif kind is int:
+        out += b"J" + struct.pack("<i", value) if -(2**31) <= value < 2**31 else b"\x8a\x08" + struct.pack("<q", value)
+    elif kind is float:
+        out += b"G" + struct.pack(">d", value)
+    elif kind is str and max(value, default="") > "\xff":
+        text = value.encode()
+        out += b"X" + struct.pack("<I", len(text)) + text
+    elif kind in (str, bytes):
+        text = value.encode("latin1") if kind is str else value
+        out += (b"U" + bytes([len(text)]) if len(text) < 256 else b"T" + struct.pack("<i", len(text))) + text
+    elif kind in (list, tuple):
+        out += b"](" if kind is list else b"("
+        for item in value:
+            _put(item, out, seen)
+        out += b"e" if kind is list else b"t"
+    elif kind is Name:
+        out += f"c{value.module}\n{value.name}\n".encode()
+    else:
+        raise TypeError(f"a pickle for Python 2 has no {kind.__name__}")
+
+
+def _put_shared(value, out, seen):
+    """What is put once and referred to later."""
+    if type(value) is dict:
+        out += b"}"
+    elif type(value) is Instance:
+        out += b"("
+        _put(value.of, out, seen)
+        out += b"o"
+    else:
+        out += b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\1b\x87R"
+    seen[id(value)] = len(seen), value  # held, so that nothing else gets its identity
+    out += b"r" + struct.pack("<I", seen[id(value)][0])
+    if type(value) is dict:
+        out += b"("
+        for key, item in value.items():
+            _put(key, out, seen)
+            _put(item, out, seen)
+        out += b"u"
+    elif type(value) is Instance:
+        _put(value.state, out, seen)
+        out += b"b"
+    else:
+        code, order = value.dtype.str[1:], value.dtype.str[0].encode()
+        fortran = value.flags.f_contiguous and not value.flags.c_contiguous
+        out += b"(K\1"
+        _put(value.shape, out, seen)
+        out += b"cnumpy\ndtype\nU" + bytes([len(code)]) + code.encode() + b"K\0K\1\x87R(K\3U\1" + order
+        out += b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb" + (b"\x88" if fortran else b"\x89")
+        out += b"T" + struct.pack("<i", value.nbytes)
+        out += value.tobytes("F" if fortran else "C") + b"tb"
