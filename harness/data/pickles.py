@@ -492,6 +492,9 @@ def _put_shared(value, out, seen):
         out += b"(K\1"
         _put(value.shape, out, seen)
         out += b"cnumpy\ndtype\nU" + bytes([len(code)]) + code.encode() + b"K\0K\1\x87R(K\3U\1" + order
-        out += b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb" + (b"\x88" if fortran else b"\x89")
+        sizes = (value.itemsize, 1) if value.dtype.kind == "S" else (-1, -1)
+        out += (
+            b"NNNJ" + struct.pack("<icic", sizes[0], b"J", sizes[1], b"K") + b"\0tb" + (b"\x88" if fortran else b"\x89")
+        )
         out += b"T" + struct.pack("<i", value.nbytes)
         out += value.tobytes("F" if fortran else "C") + b"tb"
