@@ -16,10 +16,10 @@ import click
 from ..engines import DEFAULT
 from ..errors import RosettaError, Unsupported, one_line
 from ..network.load import load
-from ..running.prepare import MODES, PASS_TYPE_NAMES
+from ..running.prepare import MODES
 from ..running.steps import PASSES
 from . import study_commands
-from .shared import allow_option, names, params_option, rules, say
+from .shared import allow_option, names, params_option, rules, run_options, say
 
 INTERRUPTED = 130
 NOBODY_READS = 141
@@ -123,33 +123,9 @@ def doctor_command():
 
 @cli.command()
 @click.argument("net")
-@params_option
-@click.option("--weights", metavar="FILE.npz", help="Weights and biases, as layer.weights[0] and layer.biases.")
-@click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=names, help="Engines to compare.")
-@click.option("--input", "input_", default="photos", show_default=True, metavar="photos|random|exact|FILE.npz",
-              help="What the data layers hold.")  # fmt: skip
-@click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
+@run_options
 @click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
 @click.option("--passes", default=",".join(PASSES), show_default=True, callback=names, help="What to compare.")
-@click.option("--pass-type", default="train", show_default=True, type=click.Choice(PASS_TYPE_NAMES),
-              help="Forward pass of training, of a test, or of a test of three views.")  # fmt: skip
-@click.option("--progress", default=0.0, show_default=True, type=click.FloatRange(0, 1),
-              help="Share of the training that is done, for the learning rates.")  # fmt: skip
-@click.option("--update-every", default=1, show_default=True, type=click.IntRange(1),
-              help="Backward passes per update; all see the same cases.")  # fmt: skip
-@click.option(
-    "--quirk",
-    "quirks",
-    multiple=True,
-    metavar="[ENGINE:]NAME=on|off",
-    help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'.",
-)
-@click.option(
-    "--quantise", is_flag=True, help="Round what goes between devices to half precision where the layer file says so."
-)
-@rules
-@click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @allow_option
 @click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
 @click.option(

@@ -2,9 +2,11 @@
 
 import click
 
+from ..engines import DEFAULT
 from ..judging.finding import UNDECIDED
 from ..network.load import RULES
 from ..reporting.lines import printable
+from ..running.prepare import PASS_TYPE_NAMES
 
 
 def say(text, err=False):
@@ -33,3 +35,33 @@ def params_option(command):
     """Give a command the option --params."""
     text = "Layer-parameter file; by default X-params.cfg beside X.cfg."
     return click.option("--params", metavar="FILE", help=text)(command)
+
+
+def run_options(command):
+    """Give a command the options that say what is run: the fields of `running.prepare.Options` but mode and passes."""
+    for option in reversed(_RUN):
+        command = option(command)
+    return command
+
+
+_RUN = (
+    params_option,
+    click.option("--weights", metavar="FILE.npz", help="Weights and biases, as layer.weights[0] and layer.biases."),
+    click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=names, help="Engines to run."),
+    click.option("--input", "input_", default="photos", show_default=True, metavar="photos|random|exact|FILE.npz",
+                 help="What the data layers hold."),
+    click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases."),
+    click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn."),
+    click.option("--pass-type", default="train", show_default=True, type=click.Choice(PASS_TYPE_NAMES),
+                 help="Forward pass of training, of a test, or of a test of three views."),
+    click.option("--progress", default=0.0, show_default=True, type=click.FloatRange(0, 1),
+                 help="Share of the training that is done, for the learning rates."),
+    click.option("--update-every", default=1, show_default=True, type=click.IntRange(1),
+                 help="Backward passes per update; all see the same cases."),
+    click.option("--quirk", "quirks", multiple=True, metavar="[ENGINE:]NAME=on|off",
+                 help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'."),
+    click.option("--quantise", is_flag=True,
+                 help="Round what goes between devices to half precision where the layer file says so."),
+    rules,
+    click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors."),
+)  # fmt: skip

@@ -1,10 +1,14 @@
 """The commands of `rosetta` that study the legacy code path."""
 
+from io import BytesIO
+from pathlib import Path
+
 import click
 
 from ..errors import BadInput
+from ..files import write
 from ..running.steps import PASSES
-from .shared import names, params_option, say
+from .shared import names, params_option, run_options, say
 
 
 @click.command()
@@ -30,4 +34,50 @@ def study(net, layer, params, passes, batch):
         say(line)
 
 
-COMMANDS = (study,)
+def _place(ctx, param, value):
+    """Whole numbers that commas part; None where nothing is said."""
+    try:
+        return None if value is None else [int(part) for part in value.split(",")]
+    except ValueError as error:
+        raise BadInput(f"--at {value} is no place", expected="numbers, such as 3,2,1,0") from error
+
+
+def _drawing(ctx, param, value):
+    """A file of a kind that can be drawn."""
+    if value is not None and value.suffix not in (".svg", ".png", ".pdf"):
+        raise BadInput(f"{value} is no drawing", expected=".svg, .png or .pdf")
+    return value
+
+
+@click.command()
+@click.argument("net")
+@click.argument("layer")
+@click.argument("step", metavar="PASS")
+@click.argument("tensor", required=False)
+@click.option("--at", callback=_place, metavar="C,Y,X,N", help="The element, along the axes that the report names.")
+@click.option("--worst", is_flag=True, help="The element that used most of its bound; so it is without --at.")
+@click.option("--figure", metavar="FILE", callback=_drawing, type=click.Path(dir_okay=False, path_type=Path),
+              help="Also draw how far each partial sum is from the exact one: .svg, .png or .pdf.")  # fmt: skip
+@run_options
+def explain(net, layer, step, tensor, at, worst, figure, input_, **options):
+    """Explain one element of a TENSOR of a LAYER of NET: operands, order of additions, roundings, bound, source.
+
+    Each engine runs that step alone, from the values of isolated mode; the element is computed again in the engine's
+    own order. PASS is forward, backward or update; of tests test, 'view 1' and so on. The options are those of
+    'rosetta compare'.
+    """
+    from ..study.explain import explain as explained
+
+    if worst and at is not None:
+        raise BadInput("--at and --worst name two elements", hint="give one of them")
+    found = explained(net, layer, step, tensor, at=at, input=input_, **options)
+    for line in found.lines():
+        say(line)
+    if figure is not None:
+        data = BytesIO()
+        found.figure().savefig(data, format=figure.suffix[1:])
+        write(figure, data.getvalue())
+
+
+COMMANDS = (study, explain)
+"""How the engine of 2012 runs a layer, where to read it in both engines, and one element explained."""

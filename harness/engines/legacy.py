@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ..errors import Unsupported, one_line
 from ..network.load import plain
 from .card import card_peak
-from .protocol import Engine, Session
+from .protocol import Arithmetic, Engine, Session
 
 
 class LegacyCpu(Engine):
@@ -39,6 +39,12 @@ class LegacyCpu(Engine):
         from alexnet_rosetta import legacy
 
         return legacy.quirk_defaults()
+
+    def arithmetic(self):
+        """The order of the kernels of 2012; whether they are compiled with fused multiply-adds."""
+        from alexnet_rosetta import legacy
+
+        return Arithmetic("legacy", legacy.build_info()["fma"])
 
 
 class LegacyGpu(Engine):

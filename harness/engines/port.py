@@ -5,7 +5,7 @@ import numpy as np
 from ..errors import Unsupported
 from ..network.solver import schedule
 from ..network.tensors import address
-from .protocol import Engine, Session
+from .protocol import Arithmetic, Engine, Session
 
 
 class Port(Engine):
@@ -26,6 +26,17 @@ class Port(Engine):
         from alexnet_rosetta.port.quirks import DEFAULTS
 
         return dict(DEFAULTS)
+
+    def arithmetic(self):
+        """The order of the port's own loops; whether the version that runs here has fused multiply-adds.
+
+        Of 1000 sums -1 + s x², each rounded once or twice, a quarter tells.
+        """
+        from alexnet_rosetta.port.norm import cmrnorm_forward
+
+        x = np.random.default_rng(0).random((1, 1, 1, 1000), np.float32)
+        _, sums = cmrnorm_forward(x, size=1, scale=1.25, power=1.0, min_div=-1.0)
+        return Arithmetic("port", bool((sums != np.float32(1.25) * (x * x) - 1).any()))
 
     def open(self, network, threads):
         """A session; the port's threads are set for the whole process."""

@@ -15,7 +15,7 @@ else it raises in a step makes the tensors ``failed``, and the run goes on; in `
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,13 @@ from ..network.load import Network
 from .peaks import Peak
 
 Array = NDArray[np.float32]
+
+
+class Arithmetic(NamedTuple):
+    """How an engine adds up: whose order its sums have, ``legacy`` or ``port``, and whether a·b + c is rounded once."""
+
+    order: str
+    fused: bool
 
 
 @runtime_checkable
@@ -144,6 +151,10 @@ class Engine(Protocol):
 
     def peak(self) -> Peak | None:
         """What the device can do at most; None, the default, where that is not known."""
+        return None
+
+    def arithmetic(self) -> Arithmetic | None:
+        """In which order and with which roundings sessions add; None, the default, where nobody knows."""
         return None
 
     def missing(self) -> Sequence[str]:

@@ -20,6 +20,10 @@ class AsMeant(Engine):
         """As the engine."""
         return self.engine.probe()
 
+    def arithmetic(self):
+        """As of the engine."""
+        return self.engine.arithmetic()
+
     def quirks(self):
         """The switches of the engine, where they stand here."""
         return {name: LEDGER[name].meant for name in self.engine.quirks()}

@@ -111,16 +111,18 @@ class QuirkSearch:
     def _again(self, engine, tensor, settings):
         """A `steps.Tensor` of an engine that runs its step again; None if it cannot."""
         try:
-            return tensor.step.read(self._session(engine, tensor.step, settings), tensor.name)
+            return tensor.step.read(self.session(engine, tensor.step, settings), tensor.name)
         except Exception:  # whatever stops it: then it is no explanation
             return None
 
-    def _session(self, engine, step, settings):
+    def session(self, engine, step, settings):
         """A session in which the step has run; the last one is kept, since it may be asked for once more."""
         key = engine.name, settings
         if self._last[0] != key:
             self._last = (None, None)
             session = open_session(engine, self.work.network, self.work.threads, settings)
+            if self.work.logs:
+                session.record_launches()
             self._write_parameters(session, step.layers)
             step.again(session)
             self._last = key, session

@@ -177,7 +177,7 @@ def _step_lines(layer, step, launches, work, called):
         if launch["rule"]:
             yield f"    because   {launch['rule']}"
         if not library:
-            yield f"    source    {_find('legacy', '*.cuh', WORD.format(f'KERNEL {kernel}'))}"
+            yield f"    source    {kernel_place(kernel)}"
         yield from _counterparts(concordance.of_launch(layer.type, step, kernel.partition("(")[0]), called)
 
 
@@ -197,6 +197,17 @@ def host_place(name):
     """``legacy/host/file:line`` of the definition of a host function or class."""
     definition = rf"^(class|struct) {name}\b.*{{|^\w[^;]*\b{name}\("
     return _find("legacy", "*.cpp", definition) or _find("legacy", "*.h", definition)
+
+
+def kernel_place(name):
+    """``legacy/kernels/file:line`` of a kernel; of a product of the machine's library, ""."""
+    return _find("legacy", "*.cuh", WORD.format(f"KERNEL {name}"))
+
+
+def port_place(name):
+    """``port/file:line`` of ``module.function``."""
+    module, _, function = name.partition(".")
+    return _find("port", f"{module}.py", rf"^def {function}\b")
 
 
 def _resources(architecture, taken):

@@ -57,6 +57,10 @@ class Mutant(Engine):
         """As the correct engine."""
         return self.engine.probe()
 
+    def arithmetic(self):
+        """As of the correct engine."""
+        return self.engine.arithmetic()
+
     def quirks(self):
         """As of the correct engine."""
         return self.engine.quirks()
