@@ -16,7 +16,7 @@ from .engines import DEFAULT
 from .engines.protocol import Session
 from .errors import TooLarge
 from .judging.finding import exit_code
-from .judging.places import shapes
+from .judging.places import described
 from .judging.row import Row, decisive, sentence, step_lines, total_seconds
 from .network.load import Network
 from .quirks.settings import switches
@@ -214,7 +214,7 @@ def _ending(error: BaseException, rows: Sequence[Row]) -> BaseException | None:
 
 def describe(options: Options, work: Workload) -> dict[str, Any]:
     """Everything about a run that is not a result."""
-    network, shape = work.network, shapes(work.network.layers)
+    network = work.network
     files = [path for path in (network.definition, network.params) if path]
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -223,18 +223,7 @@ def describe(options: Options, work: Workload) -> dict[str, Any]:
             "name": network.name,
             "parameters": network.parameter_count(),
             "files": [{"name": str(path), "sha256": sha256(path.read_bytes()).hexdigest()} for path in files],
-            "layers": [
-                {
-                    "name": x.name,
-                    "type": x.type,
-                    "inputs": x.inputs,
-                    "outputs": x.outputs,
-                    "shape": shape[x.name],
-                    "gpu": x.get("gpu", 0),
-                    "variant": variant(x),
-                }
-                for x in network.layers
-            ],
+            "layers": described(network.layers),
             "warnings": network.spec.warnings,
         },
         "engines": {engine.name: engine.probe()[1] for engine in work.engines},
@@ -243,11 +232,6 @@ def describe(options: Options, work: Workload) -> dict[str, Any]:
         "inputs": {"kind": work.inputs.kind, "cases": work.batch, "sha256": work.inputs.hashes()},
         "captions": work.inputs.captions[:PICTURES],
     }
-
-
-def variant(layer: Any) -> str:
-    """The kind of a neuron or pool; "" of all other layers."""
-    return layer["neuron"]["type"] if layer.type == "neuron" else layer["pool"] if layer.type == "pool" else ""
 
 
 def kernels(sessions: Mapping[str, Session | None]) -> dict[str, dict[str, dict[str, list[str]]]]:

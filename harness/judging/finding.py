@@ -69,6 +69,8 @@ class Finding:
         Share of elements whose bound exceeds their value.
     bound_norm, reference_norm : float
         Euclidean norms of the bounds and of the reference.
+    low, high, mean : float or None
+        Of the engine's own values: smallest, largest and mean; None where nothing was compared.
     histogram : tuple of int
         Elements per power of two of |x - r| / bound.
     reason : str
@@ -87,6 +89,9 @@ class Finding:
     loose: float = 0.0
     bound_norm: float = 0.0
     reference_norm: float = 0.0
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
     histogram: tuple[int, ...] = field(default=(0,) * HISTOGRAM_BINS, repr=False)
     reason: str = ""
 

@@ -18,6 +18,28 @@ def shapes(layers):
     return found
 
 
+def described(layers):
+    """What a drawing or a record says of each layer: a list of plain dictionaries."""
+    found = shapes(layers)
+    return [
+        {
+            "name": x.name,
+            "type": x.type,
+            "inputs": x.inputs,
+            "outputs": x.outputs,
+            "shape": found[x.name],
+            "gpu": x.get("gpu", 0),
+            "variant": variant(x),
+        }
+        for x in layers
+    ]
+
+
+def variant(layer):
+    """The kind of a neuron or pool; "" of all other layers."""
+    return layer["neuron"]["type"] if layer.type == "neuron" else layer["pool"] if layer.type == "pool" else ""
+
+
 def _side(layer, inputs):
     if layer.type == "data":
         side = isqrt(layer.outputs // 3)

@@ -42,6 +42,7 @@ class Verdict:
         self._worst: Worst | None = None
         self._ulps = self._signs = 0
         self._bound_squares = self._reference_squares = 0.0
+        self._low, self._high, self._sum = np.inf, -np.inf, 0.0
         self._histogram = np.zeros(HISTOGRAM_BINS, np.int64)
 
     def add(self, reference: Bounded, actual: Array, origin: Sequence[int] | None = None) -> None:
@@ -83,6 +84,8 @@ class Verdict:
         self._loose += int(block.loose())
         self._bound_squares += _squares(block.bound)
         self._reference_squares += _squares(block.reference)
+        low, high, total = block.spread()
+        self._low, self._high, self._sum = min(self._low, low), max(self._high, high), self._sum + total
         ulps, signs = block.ulps()
         self._ulps, self._signs = max(self._ulps, ulps), self._signs + signs
         self._histogram += block.histogram()
@@ -127,6 +130,9 @@ class Verdict:
             loose=self._loose / max(1, elements),
             bound_norm=self._bound_squares**0.5,
             reference_norm=self._reference_squares**0.5,
+            low=self._low if elements else None,
+            high=self._high if elements else None,
+            mean=self._sum / elements if elements else None,
             histogram=tuple(self._histogram.tolist()),
         )
 
@@ -187,6 +193,12 @@ class _Block:
         self.reference = np.where(irregular, 0.0, reference)
         self._keys = tuple(np.where(irregular | overflow, np.float32(0), key) for key in self._keys)
         return error
+
+    def spread(self) -> tuple[float, float, float]:
+        """Smallest and largest of the engine's values, and their sum."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = float(self.actual.sum(dtype=np.float64))
+            return float(self.actual.min(initial=np.inf)), float(self.actual.max(initial=-np.inf)), total
 
     def loose(self) -> int:
         """How many bounds exceed the value they belong to."""

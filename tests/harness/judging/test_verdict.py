@@ -287,3 +287,15 @@ def test_bits_between_engines():
     assert not bitwise_equal(a, a.astype(np.float64))
     assert not bitwise_equal(a, a.T)
     assert differing_bits(a, single(NAN, NAN, 1, 2)) == 2
+
+
+def test_the_spread_of_the_engine_s_values_does_not_depend_on_the_chunks():
+    actual = np.arange(12, dtype=np.float32).reshape(3, 4) - 5
+    reference = Bounded(actual.astype(np.float64), np.ones((3, 4)), 1)
+    verdict = Verdict((3, 4))
+    for part in (slice(0, 1), slice(1, 4)):
+        piece = Bounded(reference.value[:, part], reference.magnitude[:, part], 1)
+        verdict.add(piece, actual[:, part], (0, part.start))
+    for found in (verdict.finish(), judge(reference, actual)):
+        assert (found.low, found.high, found.mean) == (-5.0, 6.0, 0.5)
+    assert judge(reference, None).low is None

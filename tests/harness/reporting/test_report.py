@@ -180,8 +180,7 @@ def test_shapes_of_pictures_and_of_values():
 def test_the_drawing_has_every_layer_once_and_no_box_upon_another(tmp_path):
     for name in networks.shipped():
         network = networks.load(name)
-        layers = [{"name": x.name, "type": x.type, "inputs": x.inputs, "shape": shape, "variant": api.variant(x)}
-                  for x, shape in zip(network.layers, places.shapes(network.layers).values(), strict=True)]  # fmt: skip
+        layers = places.described(network.layers)
         boxes, home = drawing._boxes(layers)
         assert sorted(layer["name"] for box in boxes for layer in box.layers) == sorted(home)
         svg = drawing.network(layers)
