@@ -35,6 +35,8 @@ class Operation:
     kernels, host, port, reference : tuple of str
         Names: of kernels, of host functions or classes, ``module.function`` of the port, ``module.function`` or
         ``module.class.method`` of the reference.
+    release : tuple of str
+        ``class::method`` of the release's own host code.
     """
 
     what: str
@@ -43,26 +45,44 @@ class Operation:
     host: tuple[str, ...]
     port: tuple[str, ...]
     reference: tuple[str, ...]
+    release: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of kernels or host functions: its name there and in the port, its key in a layer file, a remark."""
+    """One parameter of kernels or host functions: its name there and in the port, its key in a layer file, a remark.
+
+    ``also`` are other names of the same quantity, in the reference and inside functions.
+    """
 
     legacy: str
     port: str
     key: str
     remark: str
+    also: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of an operation, that stands in all rooms: what it does, and `study.source.pieces` of each room."""
+
+    of: str
+    what: str
+    host: str = ""
+    kernels: str = ""
+    port: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True)
 class Family:
-    """The operations and the parameters of related layer types."""
+    """The operations and the parameters of related layer types, and the pieces that long operations come in."""
 
     name: str
     layers: tuple[str, ...]
     operations: tuple[Operation, ...]
     parameters: tuple[Parameter, ...]
+    parts: tuple[Part, ...]
 
 
 @cache
@@ -75,13 +95,14 @@ def families() -> tuple[Family, ...]:
             tuple(family["layers"]),
             tuple(_operation(row) for row in family["operations"]),
             tuple(Parameter(name, *more) for name, more in family["parameters"].items()),
+            tuple(Part(**row) for row in family.get("parts", ())),
         )
         for family in tomllib.loads(text)["family"]
     )
 
 
 def _operation(row: dict[str, str]) -> Operation:
-    names = (tuple(row.get(room, "").split()) for room in ("kernels", "host", "port", "reference"))
+    names = (tuple(row.get(room, "").split()) for room in ("kernels", "host", "port", "reference", "release"))
     return Operation(row["what"], row.get("step", ""), *names)
 
 

@@ -17,7 +17,7 @@ OUTSIDE = {
     "harness": ({"numpy", "threadpoolctl", "click"}, {"pandas", "pyarrow", "PIL", "torch", "scipy"}),
     "harness/reporting/report": ({"numpy", "matplotlib", "jinja2", "markupsafe", "PIL"}, set()),
     "harness/cli/terminal.py": ({"rich"}, set()),
-    "harness/study": (set(), {"matplotlib"}),
+    "harness/study": ({"jinja2", "markupsafe"}, {"latex2mathml", "matplotlib"}),
     "harness/reference": ({"numpy"}, set()),
 }
 

@@ -19,10 +19,15 @@ from .shared import names, params_option, run_options, say
     "--pass", "passes", callback=names, metavar="PASSES", help="Some of forward,backward,update; by default all."
 )
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
-def study(net, layer, params, passes, batch):
+@click.option("--html", metavar="DIR", type=click.Path(path_type=Path), help="Write a small site there instead.")
+@click.option("--record", metavar="RUN", type=click.Path(path_type=Path), help="With --html: show values of a record.")
+@click.option("--release", metavar="DIR", type=click.Path(path_type=Path),
+              help="With --html: show the lines of the release of 2012, from your copy of it.")  # fmt: skip
+def study(net, layer, params, passes, batch, html, record, release):
     """Show how the engine of 2012 runs a LAYER of NET: kernels, grids, the rules that chose them, and the source.
 
-    Without LAYER: the kernels of all layers.
+    Without LAYER: the kernels of all layers. With --html: a page for each layer, with formula, drawings and the
+    sources side by side.
     """
     from ..study.layer import lines, table
 
@@ -30,6 +35,14 @@ def study(net, layer, params, passes, batch):
     if unknown:
         raise BadInput(f"there is no pass {unknown[0]!r} to study", expected=" or ".join(PASSES))
     passes = [name for name in PASSES if name in (passes or PASSES)]
+    if html is not None:
+        from ..study.page import write as write_site
+
+        settings = {"params": params, "passes": passes, "batch": batch, "record": record, "release": release}
+        say(f"study: {write_site(html, net, layer, **settings)}")
+        return
+    if record is not None or release is not None:
+        raise BadInput(f"{'--record' if record else '--release'} needs --html", hint="--html DIR writes a site")
     for line in lines(net, layer, params, batch, passes) if layer else table(net, params, batch, passes):
         say(line)
 

@@ -219,3 +219,35 @@ def kernel_sources():
     from alexnet_rosetta.legacy.gpu import cuda_source
 
     return cuda_source.fingerprint()
+
+
+def planned(layer, inputs, batch):
+    """What the engine would launch for a layer alone, forward and backward; nothing runs.
+
+    Parameters
+    ----------
+    layer : dict
+        A layer as `network.load.plain` gives it.
+    inputs : dict of str to (int, bool)
+        The layers that it reads: their outputs, and whether they want a gradient.
+    batch : int
+
+    Returns
+    -------
+    list of dict
+        Launch records as of `LegacySession.launches`, without resources and seconds; empty where the engine refuses.
+
+    Raises
+    ------
+    Unsupported
+        The engine does not take such a layer.
+    """
+    from alexnet_rosetta.legacy.gpu import recording
+
+    below = []
+    for name, (outputs, wants) in inputs.items():
+        learner = {"type": "fc", "inputs": [""], "numInputs": [1], "weightShapes": [[1, outputs]], "neuron": "",
+                   "biasShape": [1, outputs], "epsW": [1], "epsB": 1, "momW": [0], "momB": 0, "wc": [0]}  # fmt: skip
+        below.append({"name": name, "outputs": outputs, **(learner if wants else {"type": "data"})})
+    layers = [{"name": "", "type": "data", "outputs": 1}, *below, layer]
+    return _translated(recording.launches, layers, layer["name"], batch)

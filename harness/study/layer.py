@@ -73,11 +73,7 @@ def lines(net, name, params=None, batch=32, passes=PASSES):
         Those that are shown.
     """
     network = load(net, params)
-    layers = network.graph.layers
-    if name not in layers or layers[name].type == "data":
-        known = [other for other, spec in layers.items() if spec.type != "data"]
-        raise BadInput(f"{net} has no layer {name!r} to study", hint=meant(name, known, f"layers: {', '.join(known)}"))
-    layer = layers[name]
+    layer = known_layer(network, net, name)
     (engine,) = engines.available(["legacy-cpu"])
     session = engine.open(network, machine.processors())
     session.record_launches()
@@ -99,10 +95,22 @@ def lines(net, name, params=None, batch=32, passes=PASSES):
         yield from (f"  {line}" for line in textwrap.wrap(f"where {names}", 110))
 
 
-def run_layer(session, network, layer, batch, watch=nullcontext):
-    """Run one layer alone, forward, backward and update, on random numbers, each inside ``watch()``."""
+def known_layer(network, net, name):
+    """The layer of that name; BadInput where there is none that computes."""
+    layers = network.graph.layers
+    if name not in layers or layers[name].type == "data":
+        known = [other for other, spec in layers.items() if spec.type != "data"]
+        raise BadInput(f"{net} has no layer {name!r} to study", hint=meant(name, known, f"layers: {', '.join(known)}"))
+    return layers[name]
+
+
+def run_layer(session, network, layer, batch, watch=nullcontext, values=None):
+    """Run one layer alone, forward, backward and update, on random numbers, each inside ``watch()``.
+
+    ``values`` are the parameters of the network, as `parameters.make` draws them.
+    """
     graph, random = network.graph, generator(0, "study", layer.name)
-    for tensor, array in parameters.make(network, 0).get(layer.name, {}).items():
+    for tensor, array in (parameters.make(network, 0) if values is None else values).get(layer.name, {}).items():
         session.write(layer.name, tensor, array)
     inputs = [_stand_in(network, layer, i, batch, random) for i in range(len(layer.inputs))]
     with watch():
@@ -120,7 +128,7 @@ def run_layer(session, network, layer, batch, watch=nullcontext):
             session.update(layer.name)
 
 
-def port_functions(network, layer):
+def port_functions(network, layer, values=None):
     """The functions of the port that a layer calls, as they are called: {name: ``port/file:line``}.
 
     The layer runs once, on 16 cases, under a tracer, which notes the functions that the concordance names.
@@ -147,7 +155,7 @@ def port_functions(network, layer):
         finally:
             sys.setprofile(before)
 
-    run_layer(engine.open(network, machine.processors()), network, layer, 16, watch)
+    run_layer(engine.open(network, machine.processors()), network, layer, 16, watch, values)
     return found
 
 

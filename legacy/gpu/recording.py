@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._call import MOST_LAUNCHES, Layer, Matrix
+from .._call import MOST_LAUNCHES, Launch, Layer, Matrix
 from ..errors import Refused
 
 if TYPE_CHECKING:
@@ -134,3 +134,30 @@ def _tried(step: Callable[..., object], *args: object) -> bool:
     except Refused:
         return False
     return True
+
+
+def launches(layers: Sequence[Layer], name: str, batch: int) -> list[Launch]:
+    """The launch records of one layer alone, forward and backward, on fresh targets.
+
+    Parameters
+    ----------
+    layers : list of dict
+        As `legacy.Network` takes them: the layer, and those that it reads.
+    name : str
+        The layer.
+    batch : int
+
+    Returns
+    -------
+    list of dict
+        As `legacy.Network.launches`. Steps that the engine refuses have none.
+    """
+    from ..network import Network
+
+    network = Network(layers, device=DryDevice())
+    network.logging = True
+    sizes = {layer["name"]: layer["outputs"] for layer in layers}
+    (layer,) = (layer for layer in layers if layer["name"] == name)
+    _forward(network, layer, [np.empty((sizes[one], batch), np.float32) for one in layer["inputs"]], batch)
+    _tried(network.backward, name, np.empty((layer["outputs"], batch), np.float32))
+    return [launch for launch in network.launches if launch["layer"] == name]

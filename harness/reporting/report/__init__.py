@@ -6,6 +6,9 @@ from ... import files
 from ...errors import BadInput
 from ..record import read, reading
 
+HERE = Path(__file__).parent
+"""Where its template, style sheet and script stand."""
+
 
 def write(folder, out=None):
     """Write the report of a record; an earlier report stays until the new one is whole.

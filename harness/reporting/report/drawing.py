@@ -1,6 +1,7 @@
 """The network as a drawing: inline SVG, from left to right, one box for each layer with what only follows it."""
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from markupsafe import Markup, escape
 
@@ -31,13 +32,15 @@ class Box:
     height: float = 0.0
 
 
-def network(layers):
+def network(layers, addresses=MappingProxyType({})):
     """The SVG of a network, its names escaped.
 
     Parameters
     ----------
     layers : list of dict
         In an order in which inputs come first.
+    addresses : dict of str to str
+        Pages that the lines of layers lead to, by the layers' names.
 
     Returns
     -------
@@ -63,7 +66,7 @@ def network(layers):
     width = left - GAP + 1
     return Markup(
         f'<svg class="network" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img" '
-        f'aria-label="{escape(label)}">{"".join(wires)}{"".join(map(_drawn, boxes))}</svg>'
+        f'aria-label="{escape(label)}">{"".join(wires)}{"".join(_drawn(box, addresses) for box in boxes)}</svg>'
     )
 
 
@@ -111,15 +114,26 @@ def _wire(source, box):
     return f'<path d="M{x0:.0f} {y0:.0f}C{x0 + bend:.0f} {y0:.0f} {x1 - bend:.0f} {y1:.0f} {x1:.0f} {y1:.0f}"/>'
 
 
-def _drawn(box):
+def _drawn(box, addresses):
     device = box.layers[0].get("gpu", 0)
     tower = f' class="gpu{min(device, 1)}"' if device is not None and device >= 0 else ""
     x, top = round(box.left + 8), round(box.top + 17)
     lines = "".join(
-        f'<text x="{x}" y="{top + LINE * k}"{"" if k else " class=name"}>{escape(line)}</text>'
+        _linked(
+            f'<text x="{x}" y="{top + LINE * k}"{"" if k else " class=name"}>{escape(line)}</text>',
+            box.layers[max(k - 1, 0)]["name"],
+            addresses if k or len(box.lines) == 1 else {},
+        )
         for k, line in enumerate(box.lines)
     )
     return (
         f'<g{tower}><rect x="{box.left:.0f}" y="{box.top:.0f}" width="{box.width:.0f}" height="{box.height:.0f}" '
         f'rx="4"/>{lines}</g>'
     )
+
+
+def _linked(text, name, addresses):
+    """A line of a box as a link, where there is a page of its layer."""
+    if name not in addresses:
+        return text
+    return f'<a href="{escape(addresses[name])}" aria-label="{escape(name)}">{text}</a>'

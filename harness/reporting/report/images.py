@@ -11,7 +11,7 @@ THUMBNAIL = 96
 
 def thumbnails(pictures):
     """JPEG data addresses of (N, S, S, 3) pictures."""
-    return [_address(_shrink(Image.fromarray(picture)), "JPEG", quality=85) for picture in pictures]
+    return [address(_shrink(Image.fromarray(picture)), "JPEG", quality=85) for picture in pictures]
 
 
 def filter_grid(filters, columns=16):
@@ -32,7 +32,7 @@ def filter_grid(filters, columns=16):
         y, x = k // columns * (size + 1) + 1, k % columns * (size + 1) + 1
         grid[y : y + size, x : x + size, :3] = np.round(255 * tile)
         grid[y : y + size, x : x + size, 3] = 255
-    return _address(Image.fromarray(grid), "PNG")
+    return address(Image.fromarray(grid), "PNG")
 
 
 def _shrink(image):
@@ -40,7 +40,8 @@ def _shrink(image):
     return image
 
 
-def _address(image, kind, **options):
+def address(image, kind, **options):
+    """A picture as a data address."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

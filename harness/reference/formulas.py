@@ -1,0 +1,43 @@
+"""The formulas of formulas.toml, as they are printed, with the numbers of one layer in them."""
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+UPDATE = r"\Delta \leftarrow \mu\Delta + \varepsilon G - \lambda\varepsilon W, \qquad W \leftarrow W + \Delta"
+
+
+def formula(spec, step):
+    """The formula of a layer in one pass, LaTeX; "" where none is printed.
+
+    Parameters
+    ----------
+    spec : dict
+        As `reference.op` takes it.
+    step : str
+        ``forward``, ``backward`` or ``update``.
+    """
+    if step == "update":
+        return UPDATE
+    neuron = spec["neuron"] if spec["type"] == "neuron" else {}
+    kind = {"pool": spec.get("pool"), "neuron": neuron.get("type")}.get(spec["type"], "")
+    text = _all()[step].get(f"{spec['type']} {kind}".strip(), "")
+    values = {**spec, **neuron.get("params", {})}
+    return re.sub(r"<([+*]?)(\w+)(-1)?>", lambda match: _number(values, *match.groups()), text)
+
+
+@cache
+def _all():
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+
+def _number(values, signed, key, less):
+    """A value as the formula shows it: with a sign, nothing of 0; as a factor, nothing of 1."""
+    value = values.get(key, 0)
+    value = value[0] if isinstance(value, list | tuple) else value
+    if signed == "+":
+        return f"{value:+g}" if value else ""
+    if signed == "*" and value == 1:
+        return ""
+    return f"{value - bool(less):g}"

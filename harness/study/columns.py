@@ -1,0 +1,138 @@
+"""Source columns: pieces of the engine, the port, the reference and the release that face each other, row by row."""
+
+import re
+
+from markupsafe import Markup, escape
+
+from .. import concordance
+from . import kernels, source
+
+LIBRARY = "sgemm"
+
+
+def rows(layer_type, step, launched, called):
+    """The rows of one pass of a layer: what each does, and the pieces of source in each room.
+
+    Parameters
+    ----------
+    layer_type, step : str
+    launched : sequence of str
+        Names of kernels.
+    called : set of str
+        Names of the port's functions.
+
+    Returns
+    -------
+    list of (str, dict of str to list of Piece, tuple of str)
+        What; pieces by column (legacy, port, reference); functions of the release.
+    """
+    found = []
+    for family in concordance.families():
+        for operation in family.operations if layer_type in family.layers else ():
+            own = [name for name in launched if name in operation.kernels]
+            asked = {name.split(".")[1] for name in operation.port} & called
+            idle = step == "update" and asked  # the solver asks all of its rules, also those that have nothing to do
+            if operation.step != step or not (own or idle) or (called and not asked):
+                continue
+            parts = [part for part in family.parts if part.of == operation.what] or [_whole(operation, own, asked)]
+            for k, part in enumerate(parts):
+                what = f"{operation.what}: {part.what}" if part.what else operation.what
+                found.append((what, _cells(part, own), operation.release if not k else ()))
+    return found
+
+
+def _whole(operation, own, asked):
+    """An operation as one piece, with the loops that its functions of the port hand their work to."""
+    port = [name for name in operation.port if name.split(".")[1] in asked] or operation.port
+    inner = []
+    for name in port:
+        for module, loop in re.findall(r"\b(_loops|_gemm)\.(\w+)\(", source.symbol("port", name).text):
+            inner += [f"{module}.{loop}", *([f"_loops.h.{loop}"] if module == "_loops" else [])]
+    used = [name for name in own if name != LIBRARY]
+    helpers = [name for kernel in used for name in kernels.helpers(kernel)]
+    return concordance.Part(operation.what, "", "; ".join(operation.host), "; ".join(dict.fromkeys([*used, *helpers])),
+                            "; ".join(dict.fromkeys([*port, *inner])), "; ".join(operation.reference))  # fmt: skip
+
+
+def _cells(part, own):
+    kernel = next((name for name in own if name != LIBRARY), "")
+    names = {"kernel": kernel, "body": next(iter(kernels.helpers(kernel)), "") if kernel else ""}
+    cells = {place: _there(getattr(part, place), place, names) for place in ("host", "kernels", "port", "reference")}
+    return {"legacy": cells["host"] + cells["kernels"], "port": cells["port"], "reference": cells["reference"]}
+
+
+def _there(spec, place, names):
+    """The pieces of a text of the concordance, as far as this installation has the files."""
+    found = []
+    for one in filter(None, (part.strip() for part in spec.split(";"))):
+        try:
+            found += source.pieces(one, place, **names)
+        except LookupError:
+            if place != "port":  # a wheel lacks the sources of what was compiled
+                raise
+    return found
+
+
+def linked(found):
+    """The lines, as (file, number), that stand in a row with both a piece of the engine and one of the port."""
+    both = [cells for _, cells, _ in found if cells["legacy"] and cells["port"]]
+    pieces = [piece for cells in both for name in ("legacy", "port") for piece in cells[name]]
+    return {(piece.file, piece.first + k) for piece in pieces for k in range(len(piece.lines))}
+
+
+def quantities(layer_types):
+    """[(label, {column: names})] of the quantities that some families of layers name in several rooms."""
+    merged = {}
+    for family in concordance.families():
+        for row in family.parameters if set(family.layers) & set(layer_types) else ():
+            names = merged.setdefault(
+                row.port or row.key or row.legacy, (row.legacy, {"legacy": set(), "other": set()})
+            )[1]
+            names["legacy"] |= {row.legacy}
+            names["other"] |= {row.port, row.key, *row.also.split()} - {""}
+    return [(label, names) for label, names in merged.values() if names["other"]]
+
+
+def markup(piece, column, known, marked=frozenset()):
+    """The lines of a piece as HTML: numbers, code, quantities in their colours, remarks dimmed.
+
+    Parameters
+    ----------
+    piece : source.Piece
+    column : str
+        legacy, port, reference or release.
+    known : list
+        As `quantities` gives them.
+    marked : set of int
+        Numbers of lines to mark.
+    """
+    side = "legacy" if column in ("legacy", "release") else "other"
+    classes = {name: f"q{k}" for k, (_, names) in enumerate(known) for name in names[side]}
+    shown = list(_without_docstrings(piece))
+    dent = min((len(line) - len(line.lstrip()) for _, line in shown if line.strip()), default=0)
+    code = [_line(line[dent:], classes, number in marked) for number, line in shown]
+    numbers = "\n".join(str(number) for number, _ in shown)
+    return Markup(
+        f'<pre class="numbers" aria-hidden="true">{numbers}</pre><pre><code>{chr(10).join(code)}</code></pre>'
+    )
+
+
+def _line(line, classes, marked):
+    remark = re.search(r"(?<!:)//|(?<!\S)#(?!\w*include|define)", line)
+    code, rest = (line[: remark.start()], line[remark.start() :]) if remark else (line, "")
+    words = (
+        f'<b class="{classes[word]}">{escape(word)}</b>' if word in classes else str(escape(word))
+        for word in re.split(r"(\w+)", code)
+    )
+    text = "".join(words) + (f"<i>{escape(rest)}</i>" if rest else "")
+    return f"<mark>{text}</mark>" if marked else text
+
+
+def _without_docstrings(piece):
+    """(number, line) without all but the first line of docstrings."""
+    inside = False
+    for number, line in enumerate(piece.lines, piece.first):
+        quotes = line.count('"""') if piece.file.endswith((".py", ".pyx")) else 0
+        if not inside:
+            yield number, line + (" …" if quotes == 1 else "")
+        inside ^= quotes == 1

@@ -1,0 +1,322 @@
+"""The Rosetta page: a small site, without network, of what the engines do with every layer of a network."""
+
+import os
+import re
+import shutil
+from collections import Counter
+from math import prod
+from pathlib import Path
+from types import MappingProxyType
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from .. import concordance, engines, files, machine
+from ..bench.work import count
+from ..engines import peaks
+from ..engines.card import Card
+from ..errors import BadInput
+from ..judging.places import described, shapes
+from ..network.load import load, plain
+from ..reference.formulas import formula
+from ..reporting import report
+from ..reporting.record import read, reading
+from ..reporting.report import drawing as network_drawing
+from ..reporting.report import images
+from ..values import parameters
+from . import columns, drawing, kernels, knob, source
+from .layer import PASSES, host_place, known_layer, port_functions, run_layer
+from .occupancy import LIMITS, MOST_OF_SM_20, occupancy
+from .release import Release
+
+HERE = Path(__file__).parent
+OURS = re.compile(r"index\.html|layer-\d+-[\w-]*\.html|style\.css|script\.js")
+COLUMNS = {"release": "release of 2012", "legacy": "legacy engine", "port": "port", "reference": "reference"}
+
+
+def write(out, net, name=None, *, params=None, passes=PASSES, batch=32, record=None, release=None,
+          counted=MappingProxyType({}), done=lambda what: None):  # fmt: skip
+    """Write the site; what was there before stays until it is whole.
+
+    Parameters
+    ----------
+    out : path
+        Its folder: new, empty, or an earlier site.
+    net : str
+        As for `load.load`.
+    name : str, optional
+        One layer; by default all of them.
+    params : str, optional
+    passes : sequence of str
+    batch : int
+    record : path, optional
+        A record of the same network, for values and photographs.
+    release : path, optional
+        The user's copy of the release.
+    counted : dict of str to dict
+        By kernel string, what was counted in a launch: numbers by name.
+    done : callable
+        Called with the name of each layer that is done.
+
+    Returns
+    -------
+    Path
+        The index.
+
+    Raises
+    ------
+    errors.RosettaError
+        Something cannot be used; nothing is written.
+    """
+    network = load(net, params)
+    chosen = [known_layer(network, net, name)] if name else [x for x in network.layers if x.type != "data"]
+    folder = Path(out).absolute()
+    _refuse_foreign(folder)
+    study = Study(network, net, passes, batch, _Record(record, network), Release(release) if release else None, counted)
+    addresses = {
+        x.name: f"layer-{k:02}-{re.sub(r'[^A-Za-z0-9_]', '-', x.name)[:40]}.html" for k, x in enumerate(chosen)
+    }
+    pages = {"style.css": (report.HERE / "style.css").read_bytes() + (HERE / "style.css").read_bytes(),
+             "script.js": (HERE / "script.js").read_bytes()}  # fmt: skip
+    names = list(addresses)
+    for k, layer in enumerate(chosen):
+        around = {"before": names[k - 1] if k else "", "after": names[k + 1] if k + 1 < len(names) else ""}
+        pages[addresses[layer.name]] = _render("layer.html", addresses=addresses, **around, **study.layer(layer))
+        done(layer.name)
+    picture = network_drawing.network(described(network.layers), addresses)
+    pages["index.html"] = _render("index.html", drawing=picture, addresses=addresses, layers=chosen, **study.about())
+    _place(folder, pages)
+    return folder / "index.html"
+
+
+def _render(name, **facts):
+    loader, settings = FileSystemLoader(HERE), {"trim_blocks": True, "lstrip_blocks": True}
+    template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, **settings).get_template(name)
+    return template.render(**facts).encode("utf-8", "backslashreplace")
+
+
+def _refuse_foreign(folder):
+    strange = [one.name for one in folder.iterdir() if not OURS.fullmatch(one.name)] if folder.is_dir() else []
+    if strange or (os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir())):
+        why = f"it holds {strange[0]!r}" if strange else "it is no folder"
+        raise BadInput(f"{folder} is no study: {why}", hint="--html takes a new folder, or an earlier study")
+
+
+def _place(folder, pages):
+    draft = files.draft_of(folder)
+    try:
+        draft.mkdir(parents=True)
+        for name, page in pages.items():
+            (draft / name).write_bytes(page)
+        earlier = files.place(draft, folder)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise BadInput(
+            f"{folder} cannot be written: {error.strerror}", hint="choose another folder with --html"
+        ) from error
+    if earlier is not None:
+        shutil.rmtree(earlier)
+
+
+class _Record:
+    """What a page takes from a record: rows by layer and pass, the first photograph; nothing where there is none."""
+
+    def __init__(self, folder, network):
+        self.rows, self.picture, self.name = {}, "", ""
+        if folder is None:
+            return
+        found = read(folder)
+        with reading(folder):
+            theirs = [(x["name"], x["type"], x["outputs"]) for x in found.about["network"]["layers"]]
+            self.name = found.about["network"]["name"]
+            pictures = found.arrays.get("pictures", ())[:1]
+            shown = [images.Image.fromarray(picture) for picture in pictures]
+            self.picture = "".join(images.address(picture, "JPEG", quality=80) for picture in shown)
+        ours = [(x.name, x.type, x.outputs) for x in network.layers]
+        if theirs != ours:
+            other = next((a[0] for a, b in zip(ours, theirs, strict=False) if a != b), "their number")
+            raise BadInput(
+                f"{folder} is the record of another network",
+                expected=f"the layers of {network.name}",
+                actual=f"{self.name}, which differs in {other}",
+                hint="rosetta compare writes one",
+            )
+        for row in found.rows:
+            if row.mode == "isolated":
+                self.rows.setdefault((row.layer, row.step), []).append(row)
+
+
+class Study:
+    """Runs the layers of a network and gathers what their pages say."""
+
+    def __init__(self, network, net, passes, batch, record, release, counted):
+        self.network, self.net, self.passes, self.batch = network, net, passes, batch
+        self.record, self.release, self.counted = record, release, counted
+        (engine,) = engines.available(["legacy-cpu"])
+        self.session = engine.open(network, machine.processors())
+        self.session.record_launches()
+        self.values, self._seen = parameters.make(network, 0), 0
+        self.shapes = shapes(network.layers)
+        self.card = _card()
+
+    def about(self):
+        """What every page says."""
+        facts = machine.environment(machine.processors())
+        return {"net": self.net, "network": self.network, "batch": self.batch, "record": self.record,
+                "release": self.release, "here": f"{facts['processor']}, {facts['threads']} threads",
+                "commit": facts["commit"]}  # fmt: skip
+
+    def layer(self, layer):
+        """What the page of a layer says."""
+        run_layer(self.session, self.network, layer, self.batch, values=self.values)
+        launches = self.session.launches()
+        own = [launch for launch in launches[self._seen :] if launch["layer"] == layer.name]
+        self._seen = len(launches)
+        functions = port_functions(self.network, layer, self.values)
+        readers = [x.name for x in self.network.layers if layer.name in x.inputs]
+        known = columns.quantities([layer.type])
+        steps = [
+            self._step(layer, step, [x for x in own if x["pass"] == step], functions, known) for step in self.passes
+        ]
+        return self.about() | {
+            "layer": layer,
+            "shapes": self.shapes,
+            "readers": readers,
+            "windows": self._windows(layer),
+            "functions": functions,
+            "known": known,
+            "steps": [step for step in steps if step],
+            "roofline": drawing.roofline(peaks.GTX_580, [step["point"] for step in steps if step]),
+            "cases": knob.cases(self.network, layer, self.batch),
+            "renamed": concordance.renamed(layer.type),
+            "columns": {key: text for key, text in COLUMNS.items() if key != "release" or self.release},
+        }
+
+    def _windows(self, layer):
+        keys = {"conv": ("imgSize", "padding", "filterSize", "stride", "modulesX"),
+                "local": ("imgSize", "padding", "filterSize", "stride", "modulesX"),
+                "pool": ("imgSize", "start", "sizeX", "stride", "outputsX")}.get(layer.type)  # fmt: skip
+        if not keys:
+            return ""
+        numbers = (value[0] if isinstance(value, tuple) else value for value in map(layer.__getitem__, keys))
+        return drawing.windows(*numbers, picture=self.record.picture)
+
+    def _step(self, layer, step, launches, functions, known):
+        rows = self.record.rows.get((layer.name, step), [])
+        if not launches and not rows:
+            return None
+        work = count(self.network.graph, layer, step, self.batch)
+        seconds = sum(launch["seconds"] for launch in launches)
+        names = [kernels.name_and_arguments(launch["kernel"])[0].partition("(")[0] for launch in launches]
+        asked = set(functions)
+        found = columns.rows(layer.type, step, list(dict.fromkeys(names)), asked)
+        same = Counter((x["kernel"], x["grid"], x["rule"]) for x in launches)
+        first = {(x["kernel"], x["grid"], x["rule"]): x for x in reversed(launches)}
+        text = formula(plain(layer), step)
+        intensity = work.operations / max(1, work.bytes)
+        return {
+            "name": step,
+            "formula": _mathml(text) if text else "",
+            "work": work,
+            "intensity": intensity,
+            "seconds": seconds,
+            "model": work.seconds(peaks.GTX_580),
+            "rate": work.operations / seconds if seconds else 0.0,
+            "point": (step, intensity, work.operations / seconds if seconds else None),
+            "launches": [self._launch(layer, step, x, same[key], known) for key, x in reversed(first.items())],
+            "rows": rows,
+            "source": [(what, self._cells(cells, theirs, known)) for what, cells, theirs in found],
+        }
+
+    def _cells(self, cells, theirs, known):
+        """By column, [(Piece or why there is none, its markup)]."""
+        found = {
+            name: [(piece, "", columns.markup(piece, name, known)) for piece in pieces]
+            for name, pieces in cells.items()
+        }
+        if self.release:
+            found["release"] = [
+                (piece, remark, columns.markup(piece, "release", known) if piece else "")
+                for piece, remark in self.release.pieces(theirs)
+            ]
+        return found
+
+    def _launch(self, layer, step, launch, times, known):
+        kernel = launch["kernel"]
+        name, _ = kernels.name_and_arguments(kernel)
+        operations = concordance.of_launch(layer.type, step, name.partition("(")[0])
+        facts = {
+            "kernel": kernel,
+            "times": times,
+            "launch": launch,
+            "rule": rule_places(name, launch["rule"]),
+            "host": {one: host_place(one) for row in operations for one in row.host},
+            "library": name.startswith("sgemm("),
+            "counted": self.counted.get(kernel, {}),
+        }
+        if facts["library"]:
+            return facts
+        threads, axes = prod(launch["block"]), kernels.axes(launch)
+        course = kernels.course(kernel)
+        return facts | {
+            "place": _place_of(name),
+            "template": kernels.template(kernel),
+            "threads": threads,
+            "axes": axes,
+            "strides": kernels.strides(kernel),
+            "each": prod(axis.size for axis in axes if not axis.name.endswith("summed")) / threads if axes else 0,
+            "drawing": drawing.block(axes, threads) if axes else "",
+            "course": course,
+            "stretches": sum(one.kind == "phase" for one in course),
+            "barriers": sum(one.kind == "barrier" for one in course),
+            "tiles": kernels.tiles(kernel),
+            "occupancy": list(self._occupancy(launch, threads)),
+        }
+
+    def _occupancy(self, launch, threads):
+        """(architecture, registers, remark, blocks at a time, share of the warps, what limits)."""
+        taken = launch.get("resources", {})
+        old = min((found.registers for found in taken.values()), default=None)
+        given = {"sm_20": old and min(old, MOST_OF_SM_20)} | {name: found.registers for name, found in taken.items()}
+        remarks = {self.card: "this machine's card", "sm_20": "GTX 580; registers as of today's compiler"}
+        for name, registers in given.items():
+            if name in LIMITS:
+                found = occupancy(name, threads, launch["shared_bytes"], registers)
+                yield name, registers, remarks.get(name, ""), *found
+
+
+def _mathml(text):
+    from latex2mathml.converter import convert
+
+    return Markup(convert(text, display="block"))
+
+
+def _card():
+    """The architecture of this machine's card; "" where there is none."""
+    try:
+        return "sm_{}{}".format(*Card().facts()["compute_capability"])
+    except Exception:  # no driver, no PyCUDA
+        return ""
+
+
+def _place_of(kernel):
+    piece = source.symbol("kernels", kernel)
+    return f"{piece.file}:{piece.first}"
+
+
+def rule_places(kernel, rule):
+    """(place, line) of where host code launches a kernel, and of the words of the rule that chose it."""
+    launching = re.compile(rf"INSTANCE\((?:\(|Pooler, )?{kernel}\b|INSTANCE\({kernel}\b")
+    found = {}
+    for file in source.files("legacy", "host/*.cpp") + source.files("legacy", "host/*.h"):
+        lines = source.read(file)
+        starts = [k for k, line in enumerate(lines) if launching.search(line) and not line.lstrip().startswith("//")]
+        if not starts:
+            continue
+        found |= {(file, k): lines[k] for k in starts[:1]}
+        for other in (file, "legacy/host/dispatch.h"):
+            for k, line in enumerate(source.read(other)):
+                said = [text.strip(" ;:,") for text in re.findall(r'"([^"]{4,})"', line)]
+                if any(" " in text and text in rule for text in said):
+                    found[other, k] = source.read(other)[k]
+    return [(f"{file}:{k + 1}", line.strip()) for (file, k), line in found.items()]
