@@ -11,7 +11,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 # $(call install,LIST): install a list of requirements that stands in pyproject.toml.
 install = $(BIN)/python -c "import tomllib; t = tomllib.load(open('pyproject.toml', 'rb')); print(*t$(1), sep='\n')" | $(PIP) install -r /dev/stdin
 
-.PHONY: compare test build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs golden-check fuzz fuzz-trained sanitize sanitized portable archive-check clean
+.PHONY: compare test browser build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs golden-check fuzz fuzz-trained sanitize sanitized portable archive-check clean
 
 build: $(VENV)/installed
 
@@ -37,6 +37,10 @@ compare: $(if $(wildcard $(VENV)/installed),build,$(VENV)/native)
 
 test: build
 	$(BIN)/python -m pytest
+
+# What the tests of pages need besides Chromium and its driver.
+browser: build
+	$(call install,['project']['optional-dependencies']['browser'])
 
 golden-check: build
 	$(BIN)/rosetta check golden tests/golden

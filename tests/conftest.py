@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-SPECIAL = ("gpu", "gpu_tools", "nvcc", "nvcc_all", "slow", "witness", "historical")
+SPECIAL = ("gpu", "gpu_tools", "nvcc", "nvcc_all", "slow", "witness", "historical", "browser")
 _not_run = Counter()
 
 
