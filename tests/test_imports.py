@@ -16,6 +16,7 @@ OUTSIDE = {
     "port": ({"numpy", "scipy", "threadpoolctl"}, set()),
     "harness": ({"numpy", "threadpoolctl", "click"}, {"pandas", "pyarrow", "PIL", "torch", "scipy"}),
     "harness/reporting/report": ({"numpy", "matplotlib", "jinja2", "markupsafe", "PIL"}, set()),
+    "harness/training": ({"jinja2", "markupsafe"}, {"PIL", "safetensors"}),
     "harness/cli/terminal.py": ({"rich"}, set()),
     "harness/study": ({"jinja2", "markupsafe"}, {"latex2mathml", "matplotlib"}),
     "harness/reference": ({"numpy"}, set()),
@@ -29,7 +30,7 @@ FLOORS = (
     ("data", "engines"),
     ("running",),
     ("bench", "reporting"),
-    ("comparison", "study"),
+    ("comparison", "study", "training"),
     ("checks", "cli"),
     ("__main__",),
 )

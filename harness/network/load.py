@@ -155,8 +155,6 @@ def load(net, params=None, data=None, rules=(), forward_only=False):
     port.config.ConfigError
         A file cannot be understood; names file, layer and key.
     """
-    from alexnet_rosetta.port import config
-
     definition = SHIPPED / f"{net}.cfg" if net in shipped() else Path(net)
     if not definition.is_file():
         hint = f"shipped networks: {', '.join(shipped())}; anything else is the path of a layer-definition file"
@@ -172,8 +170,33 @@ def load(net, params=None, data=None, rules=(), forward_only=False):
         params_file = Path(params)
         if not params_file.is_file():
             raise BadInput(f"there is no layer-parameter file {params!r}", hint="--params takes the path of a file")
+    return _network(definition.stem, definition, params_file, definition, data, rules, forward_only)
+
+
+def _network(name, definition, params, path, data=None, rules=(), forward_only=False):
+    """The network of two layer files, each given as its path or as its text; ``path`` is where they come from."""
+    from alexnet_rosetta.port import config
+
     known = data or implied.implied_by(config.read_sections(definition, "salvage" in rules))
     told = {"data_dims": known.dims, "num_classes": known.classes, "tree": known.tree and config.Tree(*known.tree)}
     switched = {rule.replace("-", "_"): True for rule in rules}
-    spec = config.load_network(definition, params_file, **told, **switched, forward_only=forward_only)
-    return Network(definition.stem, definition, params_file, spec)
+    spec = config.load_network(definition, params, **told, **switched, forward_only=forward_only)
+    return Network(name, path, params if isinstance(params, Path) else None, spec)
+
+
+def texts(network):
+    """What `from_texts` needs to make the network again: its name and the texts of its two files."""
+    return {"name": network.name, "definition": _text(network.definition), "params": _text(network.params)}
+
+
+def _text(path):
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def from_texts(name, definition, params, path):
+    """The network of the texts of its two files, which come from the file ``path``."""
+    return _network(name, definition + "\n", params + "\n", path)

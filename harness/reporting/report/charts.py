@@ -60,7 +60,7 @@ def share_chart(rows, engines):
         axes.grid(axis="y", color="#88888844", lw=0.5)
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8, handletextpad=0.1)
 
-    return _svg(draw, "share", (10, 4.2))
+    return svg(draw, "share", (10, 4.2))
 
 
 def _times(rows):
@@ -96,7 +96,7 @@ def time_chart(rows, engines):
         axes.grid(axis="x", color="#88888844", lw=0.5)
         axes.legend(loc="lower right", fontsize=8)
 
-    return _svg(draw, "time", (10, 1 + 0.2 * len(layers)))
+    return svg(draw, "time", (10, 1 + 0.2 * len(layers)))
 
 
 def _histograms(rows, engines):
@@ -121,7 +121,7 @@ def histogram_chart(rows, engines):
         axes.set_ylabel("share of all elements")
         axes.legend(loc="upper left", fontsize=8)
 
-    return _svg(draw, "histogram", (10, 2.6))
+    return svg(draw, "histogram", (10, 2.6))
 
 
 def depth_chart(rows, engines):
@@ -140,7 +140,7 @@ def depth_chart(rows, engines):
         axes.grid(axis="y", color="#88888844", lw=0.5)
         axes.legend(fontsize=8)
 
-    return _svg(draw, "depth", (10, 4.2))
+    return svg(draw, "depth", (10, 4.2))
 
 
 def shares_in_figures(rows, engines):
@@ -215,7 +215,8 @@ def _plain_ticks(axis):
     axis.set_minor_formatter(NullFormatter())
 
 
-def _svg(draw, name, size):
+def svg(draw, name, size):
+    """What ``draw`` draws into a figure of that size in inches, as SVG in the page's own colour of text."""
     from matplotlib import rc_context
 
     with rc_context(STYLE | {"svg.hashsalt": name}), np.errstate(all="ignore"):
@@ -229,3 +230,15 @@ def _svg(draw, name, size):
         canvas.print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :].replace(INK, "currentColor")
+
+
+def png(draw, size):
+    """The same as the bytes of a PNG file, on white."""
+    from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    with rc_context(STYLE), np.errstate(all="ignore"):
+        figure = Figure(figsize=size, layout="constrained", dpi=120)
+        draw(figure)
+        figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -4,7 +4,6 @@ from collections import Counter
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, metadata
 from math import inf
-from pathlib import Path
 from types import MappingProxyType
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -13,9 +12,8 @@ from markupsafe import Markup
 from ...judging.finding import AGREES, FAILS, exit_code
 from ...judging.row import decisive, step_lines, total_seconds
 from .. import lines
-from . import charts, drawing, images, words
+from . import HERE, charts, drawing, images, words
 
-HERE = Path(__file__).parent
 TONES = {"green": "good", "yellow": "open", "bold red": "bad", "magenta": "bad", "cyan": "open"}
 """Class in the style sheet by the colour that a mark has in a terminal."""
 

@@ -160,7 +160,10 @@ def test_report_can_be_written_again(rosetta, tmp_path):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (("alexnett",), ("alexnett", "did you mean alexnet?", "shipped networks: alexnet, cifar, tiny")),
+        (
+            ("alexnett",),
+            ("alexnett", "did you mean alexnet?", "shipped networks: alexnet, cifar, fashion, photos, tiny"),
+        ),
         (("tiny", "--engines", "referense"), ("did you mean reference?",)),
         (("tiny", "--quirk", "max-tie-full=off"), ("did you mean max-ties-full?",)),
         (("tiny", "--quirk", "prot:max-ties-full=off"), ("did you mean port?",)),

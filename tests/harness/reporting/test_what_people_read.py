@@ -320,7 +320,7 @@ def drawn(monkeypatch):
         draw(figure)
         return figure.axes[0]
 
-    monkeypatch.setattr(charts, "_svg", axes)
+    monkeypatch.setattr(charts, "svg", axes)
 
 
 def points(axes):

@@ -1,0 +1,164 @@
+"""`rosetta train` and its companions in the terminal: a bar and lines, or plain lines where nobody looks."""
+
+import signal
+from contextlib import contextmanager
+from time import perf_counter
+
+from threadpoolctl import threadpool_limits
+
+from .. import files
+from ..errors import BadInput
+from ..training import curves
+from ..training.pictures import best
+from ..training.run import Training
+from ..training.trained import Trained
+from .terminal import Terminal, bar, say, threads
+
+REDRAW = 15.0
+"""Seconds between drawings of the curves, unless there is a new test."""
+
+
+def run_train(settings, out, resume):
+    """Train, show, draw; returns the exit code: 0, or 130 if it was asked to end."""
+    console, training = Terminal(), Training(settings, out, resume)
+    for line in headlines(training):
+        say(console, line)
+    display, drawn = Display(console, training), perf_counter()
+    training.on_step = display.step
+    with softly(training):
+        try:
+            for event in training.events():
+                for line in described(event):
+                    say(console, line)
+                if event["kind"] == "saved" or perf_counter() - drawn > REDRAW:
+                    drawn = perf_counter()
+                    draw(training)
+        finally:
+            display.stop()
+    if training.stop:
+        say(console, f"interrupted after {training.state.step} minibatches; 'rosetta train --resume {out}' goes on")
+        return 128 + signal.SIGINT
+    say(console, f"at the end {curves.in_figures(training.log.events)}")
+    say(console, f"checkpoints, log.jsonl and curves.svg are in {out}; 'rosetta show {out}' draws what was learned")
+    return 0
+
+
+def headlines(training):
+    """What is trained, on what, with what."""
+    data, network = training.data, training.network
+    yield (f"{training.title}, {threads(training.threads)}; {len(network.layers)} layers, "
+           f"{network.spec.parameter_count:,} parameters")  # fmt: skip
+    yield (f"{data.kind}: {len(training.train_range)} batches to train with, {len(training.test_range)} to test with, "
+           f"{data.classes} classes, minibatches of {training.settings.batch}")  # fmt: skip
+    for note in (*network.spec.warnings, *data.notes):
+        yield f"note: {note}"
+    if training.state.step:
+        yield f"goes on after {training.state.step} minibatches"
+
+
+def described(event):
+    """Lines about an event, at most 80 columns wide where names are short."""
+    if event["kind"] == "saved":
+        yield f"stored checkpoint {event['name']}"
+        return
+    place = f"{event['epoch']}.{event['batch']}"
+    rate = f"{event['cases'] / event['seconds']:,.0f} images/s" if event["seconds"] else ""
+    what = {"train": place, "test": f"{place} test"}[event["kind"]]
+    yield f"{what:<11} {event['engine']:<10} {curves.numbers(event):<30} {rate:>16}"
+
+
+class Display:
+    """A bar with what is left, on a terminal; nothing elsewhere."""
+
+    def __init__(self, console, training):
+        self.training, self._begin, self._first = training, perf_counter(), training.share
+        self._progress, self._task = (
+            bar(console, 100) if console.is_terminal and not console.is_dumb_terminal else (None, 0)
+        )
+
+    def step(self):
+        """After a minibatch."""
+        if self._progress is None:
+            return
+        training, seconds = self.training, perf_counter() - self._begin
+        done = training.share
+        left = seconds * (1 - done) / max(done - self._first, 1e-9)
+        state = training.state
+        text = f"epoch {state.epoch}, batch {state.batch}, {int(left) // 60}:{int(left) % 60:02} left"
+        self._progress.update(self._task, completed=round(100 * done), description=text)
+
+    def stop(self):
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.stop()
+
+
+def draw(training):
+    """Draw the curves as far as they go."""
+    try:
+        curves.write(training.folder, training.log.events, training.title)
+    except OSError as error:
+        raise BadInput(f"{training.folder}: the curves cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def softly(training):
+    """Let the first request to end stop the training after its minibatch; the second one ends it at once."""
+    before = {number: signal.getsignal(number) for number in files.ENDING}
+
+    def ask(number, frame):
+        training.stop = True
+        signal.signal(number, before[number])
+
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_test(checkpoint, test_range, views, batch, **trained):
+    """Test, and print the numbers per case."""
+    console, network = Terminal(), Trained(checkpoint, **trained)
+    with threadpool_limits(network.threads):
+        costs, cases, _ = network.test(test_range, views, batch)
+    say(console, f"{network.checkpoint.path}: {cases:,} cases, {views} view{'s' if views > 1 else ''} each")
+    for cost, values in costs.items():
+        say(console, f"{cost}: {', '.join(f'{value:.6f}' for value in values)}")
+
+
+def run_features(checkpoint, layer, test_range, out, **trained):
+    """Write the outputs of a layer, batch by batch."""
+    console, network = Terminal(), Trained(checkpoint, **trained)
+    with threadpool_limits(network.threads):
+        for path in network.write_features(layer, out, test_range):
+            say(console, f"wrote {path}")
+
+
+def run_predict(checkpoint, pictures, **trained):
+    """Print the best five answers to each picture, with bars."""
+    console, network = Terminal(), Trained(checkpoint, **trained)
+    with threadpool_limits(network.threads):
+        for path, probabilities in network.predict(pictures):
+            say(console, str(path))
+            for k, share in best(probabilities):
+                name = network.names[k].split(",")[0] if k < len(network.names) else str(k)
+                say(console, f"  {name[:24]:<24} {100 * share:5.1f} % {'█' * round(40 * share)}")
+
+
+def run_show(checkpoint, test_range, case, wrong, out, **trained):
+    """Draw the page."""
+    from ..training.show import Page
+
+    console, network = Terminal(), Trained(checkpoint, **trained)
+    with threadpool_limits(network.threads):
+        page = Page(network, test_range, case, wrong)
+    for note in page.notes:
+        say(console, f"note: {note}")
+    say(
+        console,
+        f"page {page.write(out or network.checkpoint.path.parent / 'show')}, {len(page.files)} pictures beside it",
+    )

@@ -1,0 +1,184 @@
+"""A network in one engine that feeds itself: steps of training, and tests."""
+
+from time import perf_counter
+
+import numpy as np
+
+from ..errors import BadInput
+from ..network import cost_inputs
+from ..network.load import parameter_shapes
+from ..network.solver import has_noise
+from ..quirks.settings import open_session
+from ..values import parameters
+from ..values.noise import Tape
+
+
+def initial(network, seed):
+    """Parameters at the start of a training: as `parameters.make` draws them, momentum buffers 0 (config-format 13.1).
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray
+        By layer and tensor.
+    """
+    values = parameters.make(network, seed)
+    for tensors in values.values():
+        for name in tensors:
+            if "_inc" in name:
+                tensors[name] = np.zeros_like(tensors[name])
+    return values
+
+
+def feeds(network):
+    """(data layer of the images, [data layers of the labels]) of a network that learns classes of pictures.
+
+    Raises
+    ------
+    BadInput
+        A data layer holds neither.
+    """
+    of_costs = cost_inputs.kinds(network.graph)
+    images = [layer for layer in network.layers if layer.type == "data" and layer.name not in of_costs]
+    odd = [name for name, kind in of_costs.items() if kind not in ("classes", "distribution")]
+    if len(images) != 1 or odd:
+        names = ", ".join(odd or [layer.name for layer in images]) or "none"
+        raise BadInput(f"{network.definition}: this network does not learn from pictures and their classes",
+                       expected="one data layer of images, the others read as labels", actual=names,
+                       hint="rosetta compare runs any network")  # fmt: skip
+    return images[0], {name: kind for name, kind in of_costs.items()}
+
+
+class Learner:
+    """A network in one engine.
+
+    Parameters
+    ----------
+    network : Network
+        With ``minibatch`` and ``update_every`` set.
+    engine : Engine
+    threads : int
+    seed : int
+        Of what is random in the layers.
+    values : dict of str to dict of str to ndarray
+        Parameters and momentum buffers, `initial`.
+
+    Attributes
+    ----------
+    session : Session
+    seconds : float
+        Wall seconds of all training steps so far.
+    """
+
+    def __init__(self, network, engine, threads, seed, values):
+        self.name, self.network, self.seed, self.seconds = engine.name, network, seed, 0.0
+        self.graph = network.graph
+        self.images, self.labels = feeds(network)
+        self._order = self.graph.backward_order()
+        self._updated = [layer for layer in self._order if "weightShapes" in layer.keys]
+        self.costs = [layer.name for layer in network.layers if layer.type.startswith("cost.")]
+        self.session = open_session(engine, network, threads, {})
+        self._given = list(parameters.owned(network, values))
+        for layer, tensor, array in self._given:
+            self.session.write(layer, tensor, array)
+
+    def feed(self, data, labels):
+        """What the data layers hold: images (values, N), labels (1, N), or a column of probabilities per case."""
+        found = {self.images.name: np.ascontiguousarray(data)}
+        for name, kind in self.labels.items():
+            found[name] = np.ascontiguousarray(labels)
+            if kind == "distribution":
+                classes = np.arange(self.graph.layers[name].outputs, dtype=np.float32)[:, None]
+                found[name] = (classes == labels).astype(np.float32)
+        return found
+
+    def train(self, data, labels, step, progress):
+        """One minibatch: forward, backward, and an update where one is due.
+
+        Parameters
+        ----------
+        data, labels : ndarray of float32, (values, N), (1, N)
+        step : int
+            Minibatches before this one; names what the tape holds for this one.
+        progress : float
+            Share of the training that is done.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The numbers of every cost, float64 sums over the cases.
+        """
+        begin = perf_counter()
+        self.forward(data, labels, "train", step)
+        for layer in self._updated:
+            if has_noise(layer):
+                drawn = Tape(self.seed).normals(layer, len(parameter_shapes(layer)), step)
+                self.session.write(layer.name, "schedule_normals", drawn)
+        self.backward(progress)
+        if (step + 1) % self.network.update_every == 0:
+            for layer in self._updated:
+                self.session.update(layer.name, progress)
+        self.seconds += perf_counter() - begin
+        return self.numbers()
+
+    def forward(self, data, labels, kind, step=0):
+        """A forward pass of pass type ``kind``."""
+        self.session.set_pass_type(kind)
+        self.given, tape = self.feed(data, labels), Tape(self.seed)
+        for layer in self.network.layers:
+            if layer.type == "data":
+                self.session.forward(layer.name, [self.given[layer.name]])
+            else:
+                self.session.forward(layer.name, None, tape.mask(layer, data.shape[1], kind, step))
+
+    def backward(self, progress=0.0):
+        """A backward pass after a forward pass."""
+        for layer in self._order:
+            self.session.backward(layer.name, None, progress)
+
+    def test(self, views, labels):
+        """Test a minibatch, one view or several: cost.logreg averages their probabilities (network-and-solver 7.1).
+
+        Parameters
+        ----------
+        views : list of ndarray, (values, N)
+        labels : ndarray, (1, N)
+
+        Returns
+        -------
+        dict of str to ndarray
+            The numbers of every cost, float64 sums over the cases.
+        ndarray of float32, (classes, N), or None
+            The probabilities, averaged over the views as cost.logreg does; None without a softmax.
+        """
+        middle = ["middle_view"] * (len(views) - 2)
+        kinds = ["first_view", *middle, "last_view"] if len(views) > 1 else ["test"]
+        total = None
+        for k, (view, kind) in enumerate(zip(views, kinds, strict=True)):
+            self.forward(view, labels, kind, k)
+            if self.answers is not None:
+                acts = self.session.read(self.answers, "acts")
+                total = acts.copy() if total is None else total + acts
+        return self.numbers(), None if total is None else total / np.float32(len(views))
+
+    @property
+    def answers(self):
+        """The name of the last softmax layer; None if there is none."""
+        return next((layer.name for layer in reversed(self.network.layers) if layer.type == "softmax"), None)
+
+    def acts(self, layer):
+        """The output of a layer in the last forward pass, (outputs, N)."""
+        if layer in self.given:
+            return self.given[layer]
+        return self.session.read(layer, "acts")
+
+    def numbers(self):
+        """The numbers of every cost of the last pass."""
+        return {name: np.array(self.session.read(name, "cost"), np.float64) for name in self.costs}
+
+    def values(self):
+        """All parameters, momentum buffers and connections, by layer and tensor, as copies."""
+        found = {}
+        for layer, tensor, array in self._given:
+            fixed = tensor.startswith("filterConns")
+            found.setdefault(layer, {})[tensor] = array if fixed else np.array(self.session.read(layer, tensor))
+        return found

@@ -1,0 +1,67 @@
+"""What a training leaves behind as it goes: lines of JSON, one for each data batch and each test."""
+
+import json
+from pathlib import Path
+
+from .. import files
+from ..errors import BadInput
+
+NAME = "log.jsonl"
+
+
+def read(folder, steps=None):
+    """The lines of a log, up to a number of steps; a last line that was not written to its end is left out.
+
+    Parameters
+    ----------
+    folder : path
+    steps : int, optional
+        Steps of training that count; by default all.
+
+    Returns
+    -------
+    list of dict
+    """
+    path = Path(folder, NAME)
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            event = json.loads(line)
+            if steps is None or event["step"] <= steps:
+                found.append(event)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadInput(f"{path}, line {number}: no line of a training log", hint="delete the line") from error
+    return found
+
+
+class Log:
+    """The growing log of a training.
+
+    Parameters
+    ----------
+    folder : path
+    events : list of dict
+        What is in it already; the file is written anew with these lines.
+
+    Attributes
+    ----------
+    events : list of dict
+    """
+
+    def __init__(self, folder, events=()):
+        self.path, self.events = Path(folder, NAME), list(events)
+        files.write(self.path, "".join(_line(event) for event in self.events).encode())
+
+    def add(self, event):
+        """Append a line."""
+        self.events.append(event)
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(_line(event))
+
+
+def _line(event):
+    return json.dumps(event) + "\n"

@@ -1,0 +1,159 @@
+"""Pictures of a network: filters as `shownet` drew them, outputs, gradients, answers, confusion (7.2, 7.3).
+
+A picture is a uint8 array (rows, columns, 3).
+"""
+
+import base64
+import io
+from math import ceil, isqrt
+
+import numpy as np
+
+from ..reporting.report import charts
+
+ROW, ROWS = 16, 24
+"""Tiles of a row of pictures in colour, and rows at most."""
+RIGHT, WRONG = "#ffaaaa", "#aaaaff"
+"""Bars of the right class and of the others, the colours of 2012."""
+BEST = 5
+
+
+def filters(weights, channels, modules=1, modules_x=0, standardise=False):
+    """The filters of a weight matrix, side by side.
+
+    Three channels make a picture in colour; else the channels of a filter stand side by side in grey. All share one
+    scale from black to white. Of a local layer the first filter of each module is drawn, the modules in their places.
+
+    Parameters
+    ----------
+    weights : ndarray, (modules · channels · pixels, filters)
+    channels : int
+        Channels that a filter sees.
+    modules, modules_x : int
+        Of a local layer; else 1 and 0.
+    standardise : bool
+        Give every filter mean 0 and deviation 1 before.
+    """
+    array = weights.reshape(modules, channels, -1, weights.shape[1])
+    array = array[..., 0].transpose(1, 2, 0) if modules > 1 else array[0]
+    if standardise:
+        array = (array - array.mean((0, 1))) / np.maximum(array.std((0, 1)), 1e-30)
+    row = modules_x or ROW
+    return tiles(scaled(array), row if channels == 3 else ceil(row / channels), ROWS * row)
+
+
+def scaled(array):
+    """The array moved to 0 ... 1 as a whole; not finite or all alike: 0."""
+    array = np.nan_to_num(array.astype(np.float64), posinf=0, neginf=0)
+    array -= array.min()
+    return array / (array.max() or 1)
+
+
+def tiles(array, columns, most):
+    """Tiles (channels, pixels, count) of values from 0 to 1 in rows, with black lines of one pixel around them.
+
+    Tiles of three channels are in colour; of others the channels stand beside each other.
+    """
+    channels, pixels, count = array.shape
+    side, shown = isqrt(pixels), min(count, most)
+    array = array[:, : side * side, :shown].reshape(channels, side, side, shown)
+    colour = channels == 3
+    drawn = array.transpose(3, 1, 2, 0) if colour else array.transpose(3, 1, 0, 2).reshape(shown, side, -1, 1)
+    columns, width = min(columns, shown), drawn.shape[2]
+    rows = ceil(shown / columns)
+    canvas = np.zeros((rows * (side + 1) + 1, columns * (width + 1) + 1, 3), np.uint8)
+    for k, tile in enumerate(np.round(255 * drawn)):
+        y, x = 1 + k // columns * (side + 1), 1 + k % columns * (width + 1)
+        canvas[y : y + side, x : x + width] = tile
+    return canvas
+
+
+def maps(values, channels, most=64):
+    """The maps of a layer's output for one case, (outputs,), or a column of values as a strip.
+
+    Values of both signs are grey at 0, lighter above and darker below; others go from black to white.
+    """
+    pixels = len(values) // channels
+    low, high = float(values.min()), float(values.max())
+    reach = max(-low, high, 1e-30)
+    found = values / (2 * reach) + 0.5 if low < 0 else values / reach
+    if isqrt(pixels) ** 2 != pixels or pixels == 1:
+        return tiles(found.reshape(1, 1, -1), 64, 64 * 8)
+    return tiles(found.reshape(channels, pixels).T[None], 16, most)
+
+
+def png(picture, least=1):
+    """The bytes of a PNG file; small pictures are enlarged by a whole number until they are ``least`` pixels wide."""
+    from PIL import Image
+
+    buffer, times = io.BytesIO(), max(1, least // picture.shape[1])
+    Image.fromarray(picture).resize([n * times for n in picture.shape[1::-1]], Image.Resampling.NEAREST).save(
+        buffer, "PNG"
+    )
+    return buffer.getvalue()
+
+
+def address(data, kind="png"):
+    """Bytes of a picture file as an address for pages."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def as_picture(pixels, shape):
+    """A stored picture, (features,), as (rows, columns, 3)."""
+    found = np.clip(np.round(pixels), 0, 255).astype(np.uint8).reshape(shape).transpose(1, 2, 0)
+    return np.repeat(found, 3, axis=2) if found.shape[2] == 1 else found
+
+
+def best(probabilities, count=BEST):
+    """(class, probability) of the most probable classes, the best first."""
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return [(int(k), float(probabilities[k])) for k in order]
+
+
+def predictions(cases, names):
+    """Pictures with their best five answers below, eight at most, as SVG.
+
+    Parameters
+    ----------
+    cases : list of (picture, probabilities, label)
+    names : sequence of str
+        Names of the classes; of a name with commas the first part is shown.
+    """
+    short = [name.split(",")[0][:18] for name in names]
+
+    def draw(figure):
+        rows = ceil(len(cases) / 4)
+        axes = figure.subplots(2 * rows, 4, squeeze=False, height_ratios=[3, 2] * rows)
+        for each in axes.flat:
+            each.axis("off")
+        for k, (picture, probabilities, label) in enumerate(cases):
+            above, below = axes[2 * (k // 4), k % 4], axes[2 * (k // 4) + 1, k % 4]
+            above.imshow(picture, interpolation="nearest")
+            below.axis("on")
+            found = best(probabilities)[::-1]
+            below.barh(
+                range(len(found)), [p for _, p in found], color=[RIGHT if c == label else WRONG for c, _ in found]
+            )
+            below.set(xlim=(0, 1), xticks=[], yticks=[], title=short[label])
+            for y, (c, p) in enumerate(found):
+                below.text(0.02, y, f"{short[c]} {p:.2f}", va="center", fontsize=8)
+
+    return charts.svg(draw, "predictions", (10, 3.4 * ceil(len(cases) / 4)))
+
+
+def confusion(counts, names):
+    """A matrix of how often cases of a class (rows) were answered with a class (columns), as SVG."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+    def draw(figure):
+        axes, size = figure.subplots(), len(counts)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set(xlabel="best answer", ylabel="class", xticks=range(size), yticks=range(size))
+        axes.set_xticklabels([name.split(",")[0][:18] for name in names], rotation=60, ha="right")
+        axes.set_yticklabels([name.split(",")[0][:18] for name in names])
+        for y, x in np.argwhere(counts > 0) if size <= 20 else ():
+            axes.text(x, y, f"{counts[y, x]:,}", ha="center", va="center", fontsize=7,
+                      color="#ffffff" if shares[y, x] > 0.6 else "#202020")  # fmt: skip
+
+    side = min(9, 2.5 + 0.4 * len(counts))
+    return charts.svg(draw, "confusion", (side + 1, side))

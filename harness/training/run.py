@@ -1,0 +1,480 @@
+"""A training: the loop of 2012 over one or more engines that see the same batches (data-checkpoints-tools 4).
+
+Data batches come in ascending order, epoch after epoch; each is cut into minibatches in its own order. The share of the
+training that is done, on which learning rates depend, is constant during a data batch. Every so many data batches the
+networks are tested and stored. Several engines take each minibatch in turn, from the same weights.
+"""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from math import isqrt
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from .. import engines, files, machine
+from ..data import open_data, views
+from ..errors import BadInput, RosettaError
+from ..network.load import load, texts
+from ..values import parameters
+from ..values.noise import generator
+from . import checkpoints
+from .learner import Learner, feeds, initial
+from .log import Log, read
+
+BOTH = ("legacy-cpu", "port")
+SETTINGS = "run.json"
+
+
+class Diverged(RosettaError):
+    """A cost that is no number any more."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training is asked for; the fields are the options of ``rosetta train``.
+
+    Attributes
+    ----------
+    net : str
+        A shipped network, or the path of a layer-definition file.
+    data : str
+        What `data.open_data` takes.
+    params : str or None
+        The layer-parameter file; None: the one beside the definition.
+    engine : str
+        The name of an engine, or ``both``.
+    epochs : int
+        How often all data batches are seen; not used with ``updates``.
+    updates : int or None
+        End after that many updates of the weights.
+    batch : int
+        Cases of a minibatch.
+    train_range, test_range : str or None
+        ``A-B`` or one number: data batches; None: those that the data set means for it.
+    test_freq : int or None
+        Data batches between tests; None: an epoch.
+    update_every : int
+        Minibatches per update.
+    mirror : bool
+        Turn pictures left and right in one of two cases.
+    colour_noise : float
+        Strength of the colour noise of 2012.
+    seed : int
+        Of all that is random.
+    threads : int or None
+        None: all processors.
+    keep : int
+        Checkpoints of each engine that are kept.
+    """
+
+    net: str
+    data: str = "photos"
+    params: str | None = None
+    engine: str = "port"
+    epochs: int = 10
+    updates: int | None = None
+    batch: int = 128
+    train_range: str | None = None
+    test_range: str | None = None
+    test_freq: int | None = None
+    update_every: int = 1
+    mirror: bool = False
+    colour_noise: float = 0.0
+    seed: int = 0
+    threads: int | None = None
+    keep: int = 3
+
+
+@dataclass
+class State:
+    """Where a training is: so many minibatches into a data batch.
+
+    Attributes
+    ----------
+    epoch, batch : int
+        Epoch, from 1, and number of the data batch.
+    mini, step : int
+        Minibatches of this data batch, and of the whole training, that are done.
+    sums : dict of str to dict of str to list
+        By engine and cost: the numbers of this data batch so far, sums over the cases.
+    seconds : dict of str to float
+        By engine, for them.
+    """
+
+    epoch: int
+    batch: int
+    mini: int = 0
+    step: int = 0
+    sums: dict = field(default_factory=dict)
+    seconds: dict = field(default_factory=dict)
+
+
+class Training:
+    """A training that runs.
+
+    Parameters
+    ----------
+    settings : Settings
+    folder : path
+        Takes settings, log and checkpoints; an earlier training there is renamed by its date.
+    resume : bool
+        Go on from the newest checkpoint in ``folder`` that all engines have.
+
+    Attributes
+    ----------
+    data : DataSet
+    learners : list of Learner
+    state : State
+    log : Log
+    stop : bool
+        Set from outside: store a checkpoint after this minibatch and end.
+    on_step : callable
+        Called after every minibatch.
+
+    Raises
+    ------
+    BadInput, port.config.ConfigError
+        What does not fit; nothing was written.
+    """
+
+    def __init__(self, settings, folder, resume=False):
+        self.settings, self.folder, self.stop, self.on_step = settings, Path(folder), False, lambda: None
+        self.engines = BOTH if settings.engine == "both" else (settings.engine,)
+        chosen = engines.available(self.engines)
+        stored = self._newest() if resume else None
+        self.data, self.network = open_data(settings.data), network_of(settings, stored)
+        self.texts = stored[0].about["network"] if stored else texts(self.network)
+        self.train_range, self.test_range = ranges(self.data, settings)
+        self.size = fitting(self.network, self.data)
+        self.threads = machine.threads(settings.threads)
+        if stored:
+            self.state, values = self._restored(stored)
+        else:
+            self.state = State(1, self.train_range[0])
+            values = dict.fromkeys(self.engines, initial(self.network, settings.seed))
+        self.learners = [
+            Learner(self.network, engine, self.threads, settings.seed, values[name])
+            for name, engine in zip(self.engines, chosen, strict=True)
+        ]
+        self._begin(resume)
+
+    @property
+    def title(self):
+        """Network, data and engines in words."""
+        return f"{self.network.name} on {self.settings.data}: {' and '.join(self.engines)}"
+
+    @property
+    def steps(self):
+        """Minibatches of the whole training; None if nobody said how many."""
+        return self.settings.updates and self.settings.updates * self.settings.update_every
+
+    @property
+    def batches_done(self):
+        """Whole data batches that are behind the state."""
+        return len(self.train_range) * (self.state.epoch - 1) + self.train_range.index(self.state.batch)
+
+    @property
+    def progress(self):
+        """The share of the training that is done, for the learning rates: constant during a data batch (4)."""
+        if self.steps:
+            return min(1.0, (self.state.step - self.state.mini) / self.steps)
+        return min(1.0, self.batches_done / (self.settings.epochs * len(self.train_range)))
+
+    @property
+    def share(self):
+        """The share of the minibatches that is done, about: data batches need not be of one size."""
+        if self.steps:
+            return min(1.0, self.state.step / self.steps)
+        passed = self.batches_done or 1
+        per_batch = (self.state.step - self.state.mini) / passed if self.batches_done else 0
+        part = self.state.mini / per_batch if per_batch else 0
+        return min(1.0, (self.batches_done + min(part, 1)) / (self.settings.epochs * len(self.train_range)))
+
+    def finished(self):
+        """Whether there is nothing left to do."""
+        return self.state.step >= self.steps if self.steps else self.state.epoch > self.settings.epochs
+
+    def events(self):
+        """Train; yields what happened: a dict for every data batch, test and set of checkpoints.
+
+        Raises
+        ------
+        Diverged
+            A cost is infinite or no number; no checkpoint of that is stored.
+        BadInput
+            A batch cannot be read, a checkpoint not be written.
+        """
+        saved = self.state.step
+        with threadpool_limits(self.threads), ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(self._read, self.state.epoch, self.state.batch)
+            while not self.stop and not self.finished():
+                batch = coming.result()
+                coming = ahead.submit(self._read, *self._after())
+                self._minibatches(batch)
+                if self.state.mini * self.settings.batch >= batch.labels.shape[1]:
+                    yield from self._batch_done(batch.labels.shape[1])
+                    if self.batches_done % (self.settings.test_freq or len(self.train_range)) == 0:
+                        coming.result()  # a DataSet reads one batch at a time
+                        saved = self.state.step
+                        yield from self._test_and_save()
+            coming.result()
+            if self.stop:
+                yield self._save()
+            elif saved != self.state.step:
+                yield from self._test_and_save()
+
+    def _read(self, epoch, number):
+        """A data batch as the networks see it in training."""
+        settings, random = self.settings, generator(self.settings.seed, "views", epoch, number)
+        return views.for_training(self.data, self.data.read(number), random, self.size, mirror=settings.mirror,
+                           colour_noise=settings.colour_noise)  # fmt: skip
+
+    def _after(self):
+        """(epoch, number) of the data batch after this one."""
+        place = self.train_range.index(self.state.batch) + 1
+        last = place == len(self.train_range)
+        return self.state.epoch + last, self.train_range[0 if last else place]
+
+    def _minibatches(self, batch):
+        """Run the minibatches of a data batch that are left, until the end of the training or a request to stop."""
+        state, size, progress = self.state, self.settings.batch, self.progress
+        every = self.settings.update_every
+        if -(-batch.labels.shape[1] // size) % every:
+            raise BadInput(f"{self.data.source}, batch {state.batch}: no whole number of updates, and so no checkpoint",
+                           expected=f"a multiple of {every} minibatches of {size} cases",
+                           actual=f"{batch.labels.shape[1]} cases", hint="--batch, --update-every")  # fmt: skip
+        for first in range(state.mini * size, batch.labels.shape[1], size):
+            part = slice(first, first + size)
+            for learner in self.learners:
+                before = learner.seconds
+                numbers = learner.train(batch.data[:, part], batch.labels[:, part], state.step, progress)
+                self._add(learner, numbers, learner.seconds - before)
+            state.mini += 1
+            state.step += 1
+            self.on_step()
+            if (self.stop and state.step % every == 0) or self.finished():
+                return
+
+    def _add(self, learner, numbers, seconds):
+        """Add what a minibatch cost to the sums of its data batch."""
+        state, sums = self.state, self.state.sums.setdefault(learner.name, {})
+        for cost, values in numbers.items():
+            if not np.isfinite(values).all():
+                raise Diverged(f"{learner.name}: cost {cost} is no number any more in epoch {state.epoch}, batch "
+                               f"{state.batch}", hint="lower the learning rates")  # fmt: skip
+            sums[cost] = [a + float(b) for a, b in zip(sums.get(cost, [0.0] * len(values)), values, strict=True)]
+        state.seconds[learner.name] = state.seconds.get(learner.name, 0.0) + seconds
+
+    def _batch_done(self, cases):
+        """Yield what a whole data batch cost each engine, and go on to the next one."""
+        state, progress, after = self.state, self.progress, self._after()
+        for learner in self.learners:
+            seconds = state.seconds[learner.name]
+            yield self._event("train", learner, state.sums[learner.name], cases, progress=progress, seconds=seconds)
+        self.state = State(*after, step=state.step)
+
+    def _event(self, kind, learner, sums, cases, **more):
+        """Log what a data batch or a test cost per case; gives the event."""
+        epoch, batch = self._last()
+        per_case = {cost: [float(value) / cases for value in values] for cost, values in sums.items()}
+        event = {"kind": kind, "engine": learner.name, "epoch": epoch, "batch": batch, "step": self.state.step}
+        event |= {"cases": cases, "costs": per_case, **more}
+        self.log.add(event)
+        return event
+
+    def _test_and_save(self):
+        for learner in self.learners:
+            begin, (sums, cases) = perf_counter(), measured(learner, self.data, self.test_range, self.settings.batch)
+            yield self._event("test", learner, sums, cases, seconds=perf_counter() - begin)
+        yield self._save()
+
+    def _last(self):
+        """(epoch, number) of the data batch that was trained last, perhaps not to its end."""
+        state, numbers = self.state, self.train_range
+        place = numbers.index(state.batch)
+        if state.mini:
+            return state.epoch, state.batch
+        return (state.epoch, numbers[place - 1]) if place else (state.epoch - 1, numbers[-1])
+
+    def _begin(self, resume):
+        """Make the folder, with settings and log."""
+        settings, events = self.folder / SETTINGS, read(self.folder, self.state.step) if resume else ()
+        try:
+            if not resume and settings.exists():
+                when = datetime.fromtimestamp(settings.stat().st_mtime)
+                os.rename(self.folder, self.folder.with_name(f"{self.folder.name}.{when:%Y%m%d-%H%M%S}"))
+            self.folder.mkdir(parents=True, exist_ok=True)
+            files.write(settings, json.dumps(asdict(self.settings), indent=1).encode())
+            self.log = Log(self.folder, events)
+        except OSError as error:
+            raise BadInput(f"{self.folder} cannot be written: {error.strerror}", hint="--out takes a folder") from error
+
+    def _save(self):
+        """Store a checkpoint of every engine, then delete the oldest ones; gives the event."""
+        name = "{}.{}".format(*self._last())
+        for learner in self.learners:
+            about = {
+                "engine": learner.name,
+                "state": asdict(self.state),
+                "settings": asdict(self.settings),
+                "network": self.texts,
+                "data": {"shape": self.data.shape, "label_names": self.data.label_names},
+                "log": [event for event in self.log.events if event["engine"] == learner.name],
+            }
+            checkpoints.save(self.folder / learner.name / name, learner.values(), self.data.mean, about)
+        for learner in self.learners:
+            for old in checkpoints.names(self.folder / learner.name)[: -self.settings.keep]:
+                old.unlink(missing_ok=True)
+        return {"kind": "saved", "name": name, "step": self.state.step}
+
+    def _newest(self):
+        """The newest checkpoint of every engine, of those that all engines have: list of Checkpoint."""
+        common = set.intersection(*({path.name for path in checkpoints.names(self.folder / name)}
+                                    for name in self.engines))  # fmt: skip
+        if not common:
+            raise BadInput(
+                f"{self.folder} has no checkpoint of {' and '.join(self.engines)}", hint="leave --resume out"
+            )
+        newest = max(common, key=checkpoints.place)
+        return [checkpoints.load(self.folder / name / newest) for name in self.engines]
+
+    def _restored(self, stored):
+        """(state, values by engine) of the checkpoints to go on from."""
+        states = [checkpoint.about["state"] for checkpoint in stored]
+        try:
+            state = State(**states[0])
+            fits = state.batch in self.train_range and min(state.epoch, state.mini + 1, state.step + 1) > 0
+        except TypeError:
+            fits = False
+        if not fits or any(each["step"] != state.step for each in states):
+            raise BadInput(
+                f"{stored[0].path}: no state of this training to go on from", hint="delete it to take an older one"
+            )
+        return state, {name: each.values_for(self.network) for name, each in zip(self.engines, stored, strict=True)}
+
+
+def settings_of(folder, **changed):
+    """The settings of an earlier training, with what is given anew: `changed` without None.
+
+    Raises
+    ------
+    BadInput
+        There is none, or it cannot be read.
+    """
+    path = Path(folder, SETTINGS)
+    try:
+        found = Settings(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput(f"{folder} holds no training: no readable {path.name}", hint="--resume takes the folder of one",
+                       ) from error  # fmt: skip
+    return replace(found, **{name: value for name, value in changed.items() if value is not None})
+
+
+def network_of(settings, stored=None):
+    """The network of a training: of its files, or as it is in checkpoints; BadInput if it cannot learn."""
+    network = stored[0].network() if stored else load(settings.net, settings.params)
+    parameters.require_none_from_checkpoint(network)
+    if not network.spec.has_params:
+        raise BadInput(f"{network.definition}: learning rates are missing", hint="--params takes the parameter file")
+    return replace(network, update_every=settings.update_every, minibatch=settings.batch)
+
+
+def measured(learner, data, numbers, batch):
+    """Test on data batches; gives ({cost: sums over the cases}, cases).
+
+    Parameters
+    ----------
+    learner : Learner
+    data : DataSet
+    numbers : sequence of int
+    batch : int
+        Cases of a minibatch.
+    """
+    sums, cases = {}, 0
+    for *_, costs, labels in answers(learner, data, numbers, batch):
+        cases += labels.shape[1]
+        for cost, values in costs.items():
+            sums[cost] = sums.get(cost, 0.0) + values
+    return sums, cases
+
+
+def answers(learner, data, numbers, batch, count=1):
+    """Yield what a network says of data batches, minibatch by minibatch.
+
+    Yields
+    ------
+    number, first : int
+        The data batch, and the first case of the minibatch in the data batch.
+    probabilities : ndarray of float32, (classes, N), or None
+        The mean over the views.
+    costs : dict of str to ndarray
+        Sums over the cases.
+    labels : ndarray, (1, N)
+    """
+    size = fitting(learner.network, data)
+    for number in numbers:
+        whole = data.read(number)
+        for first in range(0, whole.labels.shape[1], batch):
+            part = replace(
+                whole, pixels=whole.pixels[:, first : first + batch], labels=whole.labels[:, first : first + batch]
+            )
+            seen = views.for_test(data, part, size, count).data
+            costs, probabilities = learner.test(np.split(seen, count, axis=1), part.labels)
+            yield number, first, probabilities, costs, part.labels
+
+
+def ranges(data, settings):
+    """The data batches to train with and to test with, as tuples of numbers.
+
+    Raises
+    ------
+    BadInput
+        What is no range, or names a batch that does not exist.
+    """
+    return (parsed(settings.train_range, data.train, data, "--train-range"),
+            parsed(settings.test_range, data.test, data, "--test-range"))  # fmt: skip
+
+
+def parsed(text, default, data, option):
+    """The numbers of a range ``A-B`` or of one number; ``default`` if there is no text."""
+    if text is None:
+        return tuple(default)
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()) or len(text) > 20:
+        raise BadInput(f"{option} takes a range", expected="A-B or one number", actual=repr(text)[:40])
+    wanted = range(int(first), int(last or first) + 1)
+    found = tuple(number for number in data.batches if number in wanted)
+    if not wanted or len(found) < len(wanted):
+        raise BadInput(f"{option}: {data.source} has no such batches", actual=text,
+                       expected=f"numbers from {data.batches[0]} to {data.batches[-1]}",
+                       hint="'rosetta data info' says which there are")  # fmt: skip
+    return found
+
+
+def fitting(network, data):
+    """The side of the pictures that a network wants from a data set.
+
+    Raises
+    ------
+    BadInput
+        The network wants other channels, larger pictures, or has too few classes.
+    """
+    layer, _ = feeds(network)
+    channels, stored, _ = data.shape
+    side = isqrt(layer.outputs // channels)
+    if channels * side * side != layer.outputs or not 0 < side <= stored:
+        raise BadInput(f"{data.source} does not fit {network.definition}",
+                       expected=f"dims={layer.outputs} in the layer {layer.name}",
+                       actual=f"pictures of {' x '.join(map(str, data.shape))}", hint="another --data")  # fmt: skip
+    if data.classes > (network.classes() or data.classes):
+        raise BadInput(f"{data.source} has more classes than {network.definition}", actual=data.classes,
+                       expected=f"at most {network.classes()}")  # fmt: skip
+    return side

@@ -1,0 +1,186 @@
+"""What can be asked of a stored network: tests, the answer to a picture, the outputs of a layer."""
+
+import io
+from dataclasses import replace
+from math import isqrt
+from pathlib import Path
+
+import numpy as np
+
+from .. import engines, files, machine
+from ..data import Batch, DataSet, open_data, pickles, views
+from ..errors import BadInput, meant
+from . import checkpoints, run
+from .learner import Learner
+
+
+class Trained:
+    """A stored network in an engine.
+
+    Parameters
+    ----------
+    path : path
+        A checkpoint, or a folder of some (`checkpoints.find`).
+    data : str, optional
+        What `data.open_data` takes; by default what it was trained with.
+    engine : str, optional
+        By default the engine that trained it.
+    threads : int, optional
+
+    Attributes
+    ----------
+    checkpoint : Checkpoint
+    network : Network
+    learner : Learner
+    names : tuple of str
+        Names of the classes.
+    """
+
+    def __init__(self, path, data=None, engine=None, threads=None):
+        self.checkpoint = checkpoints.load(checkpoints.find(path))
+        about = self.checkpoint.about
+        self.network = self.checkpoint.network()
+        (chosen,) = engines.available([engine or about["engine"]])
+        self.source = data or about["settings"]["data"]
+        self.batch, self.names = about["settings"]["batch"], tuple(about["data"]["label_names"])
+        self.network = replace(self.network, minibatch=self.batch)
+        values = self.checkpoint.values_for(self.network)
+        self.threads = machine.threads(threads)
+        self.learner = Learner(self.network, chosen, self.threads, about["settings"]["seed"], values)
+
+    @property
+    def data(self):
+        """The data set; BadInput if it cannot be opened, or does not fit the network."""
+        found = replace(open_data(self.source), stored_mean=self.checkpoint.mean)
+        run.fitting(self.network, found)
+        return found
+
+    def test(self, test_range=None, count=1, batch=None):
+        """({cost: numbers per case}, cases, confusion) of a test on data batches.
+
+        Parameters
+        ----------
+        test_range : str, optional
+            ``A-B`` or one number; by default the batches that the data set means for it.
+        count : int
+            Views of a case: 1, 9 or 10.
+
+        Returns
+        -------
+        costs : dict of str to list of float
+        cases : int
+        confusion : ndarray of int, (classes, classes), or None
+            Cases by their class (rows) and by the best answer (columns).
+        """
+        data, sums, cases, confusion = self.data, {}, 0, None
+        numbers = run.parsed(test_range, data.test, data, "--test-range")
+        for _, _, probabilities, costs, labels in run.answers(self.learner, data, numbers, batch or self.batch, count):
+            cases += labels.shape[1]
+            for cost, values in costs.items():
+                sums[cost] = sums.get(cost, 0.0) + values
+            if probabilities is not None:
+                if confusion is None:
+                    confusion = np.zeros((len(probabilities),) * 2, int)
+                np.add.at(confusion, (labels[0].astype(int), probabilities.argmax(axis=0)), 1)
+        return {cost: (values / cases).tolist() for cost, values in sums.items()}, cases, confusion
+
+    def predict(self, paths):
+        """Yield (path, probabilities of the classes) of picture files."""
+        stored = tuple(self.checkpoint.about["data"]["shape"])
+        for path in paths:
+            pixels = picture(path, stored).reshape(-1, 1)
+            yield path, self.probabilities(pixels)
+
+    def probabilities(self, pixels):
+        """What the last softmax says of one stored picture, (features, 1) of uint8: float32 (classes,)."""
+        if self.learner.answers is None:
+            raise BadInput(
+                f"{self.network.name} has no softmax layer", hint="'rosetta features' gives any layer's output"
+            )
+        data = self.as_data(pixels)
+        _, found = self.learner.test([data], np.zeros((1, data.shape[1]), np.float32))
+        return found[:, 0]
+
+    def as_data(self, pixels):
+        """Stored pictures, (features, N), as the network sees them in a test."""
+        shape = tuple(self.checkpoint.about["data"]["shape"])
+        labels = np.zeros((1, pixels.shape[1]), np.float32)
+        held = DataSet("pictures", "", shape, self.names, (1,), (1,), None, self.checkpoint.mean)
+        return views.for_test(held, Batch(pixels, labels), self.size).data
+
+    @property
+    def size(self):
+        """The side of the pictures that the network sees."""
+        return isqrt(self.learner.images.outputs // self.checkpoint.about["data"]["shape"][0])
+
+    def features(self, layer, test_range=None, batch=None):
+        """Yield (number, outputs, labels) of data batches, in feature mode: without training's noise (7.4).
+
+        Parameters
+        ----------
+        layer : str
+        test_range : str, optional
+
+        Yields
+        ------
+        number : int
+        outputs : ndarray of float32, (N, outputs of the layer)
+        labels : ndarray, (1, N)
+        """
+        layers = self.network.graph.layers
+        if layer not in layers or not layers[layer].outputs:
+            names = [name for name, each in layers.items() if each.outputs]
+            raise BadInput(
+                f"{self.network.name} has no layer {layer} with outputs", hint=meant(layer, names, ", ".join(names))
+            )
+        data, found = self.data, []
+        for number in run.parsed(test_range, data.test, data, "--test-range"):
+            for _, _, _, _, labels in run.answers(self.learner, data, [number], batch or self.batch):
+                acts = self.learner.acts(layer)
+                found.append((acts.T.copy(), labels))
+            yield number, np.concatenate([acts for acts, _ in found]), np.concatenate([own for _, own in found], axis=1)
+            found = []
+
+    def write_features(self, layer, folder, test_range=None):
+        """Write `features` as batches of 2012 and as npz files into a new or empty folder; yields the paths.
+
+        ``batches.meta`` comes last and says that the folder is whole.
+        """
+        folder = Path(folder)
+        if folder.is_dir() and any(folder.iterdir()):
+            raise BadInput(f"{folder} is not empty", hint="--out takes a new or empty folder")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for number, outputs, labels in self.features(layer, test_range):
+                arrays, npz = {"data": outputs, "labels": labels}, io.BytesIO()
+                np.savez(npz, **arrays)
+                for name, content in ((f"data_batch_{number}", pickles.dumps(arrays)),
+                                      (f"data_batch_{number}.npz", npz.getvalue())):  # fmt: skip
+                    files.write(folder / name, content)
+                    yield folder / name
+            meta = {"source_model": str(self.checkpoint.path), "num_vis": outputs.shape[1]}
+            files.write(folder / "batches.meta", pickles.dumps(meta))
+        except OSError as error:
+            raise BadInput(
+                f"{folder} cannot be written: {error.strerror}", hint="make room, or another --out"
+            ) from error
+        yield folder / "batches.meta"
+
+
+def picture(path, shape):
+    """A picture file as it would stand in a data set: the centre, scaled; uint8 (channels, side, side).
+
+    Raises
+    ------
+    BadInput
+        It is no picture that can be read.
+    """
+    from PIL import Image, ImageOps
+
+    channels, side, _ = shape
+    try:
+        with Image.open(path) as image:
+            found = ImageOps.fit(image.convert("RGB" if channels == 3 else "L"), (side, side), Image.Resampling.BICUBIC)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadInput(f"{path} is no picture that can be read ({error})", hint="JPEG, PNG and the like") from error
+    return np.asarray(found).reshape(side, side, channels).transpose(2, 0, 1)
