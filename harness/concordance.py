@@ -13,8 +13,8 @@ HEAD = """# Concordance
 
 Where the same computation stands in the three rooms: the kernels of `legacy/kernels`, the functions of `legacy/host`
 that launch them, the functions of `port/`, and the formulas of `harness/reference/`. `sgemm` is the matrix product of
-the machine's library. The functions of `port/` check their operands and hand the heavy work on: matrix products to
-`port/_gemm.pyx`, loops over images to `port/_loops.h`.
+the machine's library. The functions of `port/` check their operands and hand the heavy work on: convolutions to
+`port/_conv.h`, matrix products to `port/_gemm.pyx`, loops over images to `port/_loops.h`.
 
 Below each table stand the parameters, whose names differ: the name of 2012, the name in the port, and the key of a
 [layer file](layer-file.md) that the value comes from. `rosetta study NET LAYER` shows both for one

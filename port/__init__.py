@@ -3,8 +3,9 @@
 ``load_network`` reads layer files, ``Network`` runs them, ``conv_to_local`` and ``unshare_weights`` change a model; the
 operations are functions of the modules ``conv``, ``local``, ``sparse``, ``pool``, ``norm``, ``image_ops``, ``neurons``,
 ``linear``, ``tree``, ``dropout``, ``combine``, ``costs``, ``msm`` and ``solver``, one module for each family. These
-functions check their operands and hand the heavy work on: matrix products to ``_gemm.pyx``, loops over images to
-``_loops.h`` (through ``_loops.pyx``); the rest is NumPy. docs/concordance.md sets each function beside its kernel.
+functions check their operands and hand the heavy work on: convolutions to ``_conv.h``, matrix products to
+``_gemm.pyx``, loops over images to ``_loops.h`` (through ``_conv.pyx`` and ``_loops.pyx``); the rest is NumPy. Large
+arrays come from ``buffers``. docs/concordance.md sets each function beside its kernel.
 
 The package loads a name on its first use, so that a program that only reads layer files loads no compiled module. On
 import the package sets the environment variable ``OMP_WAIT_POLICY`` to ``passive``, unless the variable is set: see

@@ -93,7 +93,7 @@ def conv_geometry(
     groups: int,
     modules: int | None,
 ) -> dict[str, int]:
-    """The sizes of one convolution, checked: a dict with the fields of `Geometry` in _gemm.pyx.
+    """The sizes of one convolution, checked: a dict with the fields of `Conv` in _conv.h.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def conv_geometry(
     Returns
     -------
     dict of str to int
-        K, S, F, I, M, N, padding, stride, groups; columns, the width of a piece of work: M.
+        K, S, F, I, M, N, padding, stride, groups.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def conv_geometry(
     require(divides, f"{op}: wrong number of groups", "a divisor of channels and filters", actual, hint)
     side = modules or conv_modules(img_size, filter_size, padding, stride)
     sizes = {"K": channels // groups, "S": filter_size, "F": num_filters, "I": img_size, "M": side, "N": num_images}
-    return {**sizes, "padding": padding, "stride": stride, "groups": groups, "columns": side}
+    return {**sizes, "padding": padding, "stride": stride, "groups": groups}
 
 
 def check_modules(what: str, grads: Array, g: dict[str, int]) -> None:

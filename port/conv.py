@@ -6,24 +6,23 @@ outside the image are 0), N images. With y = stride my - padding + p and x = str
 
     acts[f, my, mx, n] = biases[f] + sum over k, p, q of filters[k, (p, q), f] images[group(f) K + k, y, x, n]
 
-_gemm.pyx does the work with a few large BLAS products, in one of two ways. ``*_taps``, for stride 1 and enough
-channels, takes one filter tap at a time, F x MN = (F x K)(K x MN): image rows already are BLAS matrices, and nothing is
-copied. ``*_patches``, for all other convolutions, makes patch matrices of pieces of an output row, F x MN =
-(F x KSS)(KSS x MN).
+_conv.pyx does the work, with one of two algorithms. *direct* forms these sums, for any geometry. *winograd*, Winograd's
+minimal filtering F(2x2, 3x3), makes four outputs of a 3x3 filter of step 1 with 16 products in place of 36; differences
+of neighbouring pixels and sums of filter taps take the place of values, and rounding errors are larger. In the filter
+gradient, inputs that a tap never meets cancel, so that a gradient of 0 comes out as a small number. *auto* is winograd
+where that is faster, but for filter gradients.
 """
 
 import numpy as np
 
-from . import _gemm
-from .checks import Array, check_modules, conv_geometry, require, shaped, square
-from .config.geometry import ceil_div
-from .threads import single_threaded_blas, threads_for
+from . import _conv, buffers
+from .checks import Array, OperandError, check_modules, conv_geometry, require, shaped, square
+from .threads import threads_for
 
-FEWEST_TAP_CHANNELS = 16  # with fewer channels a product for each tap has too little to sum up
-TAP_COLUMNS = 1024  # columns of one product (pixels times images): large enough for BLAS, small enough to share out
-PATCH_COLUMNS = 512
-CHANNEL_BLOCK = 128
-FILTER_GRADIENT_PARTS = 16
+ALGORITHMS = ("auto", "direct", "winograd")
+FEWEST_CHANNELS = 16  # of a group, and filters: with fewer, transforms take longer than winograd saves
+FEWEST_TILES = 3  # of a side: smaller images have too many outputs past their edge
+FILTER_GRADIENT_PARTS = 8
 
 
 def conv_forward(
@@ -39,10 +38,11 @@ def conv_forward(
     modules: int | None = None,
     out: Array | None = None,
     accumulate: bool = False,
+    algorithm: str = "auto",
 ) -> Array:
     """Convolve.
 
-    The products are those of ``forward_taps`` or ``forward_patches`` in _gemm.pyx.
+    The sums are those of ``convolve`` in _conv.pyx.
 
     Parameters
     ----------
@@ -59,6 +59,8 @@ def conv_forward(
         C-contiguous; receives the result.
     accumulate : bool
         Add to `out` instead of overwriting it (a layer with several inputs).
+    algorithm : str
+        ``auto``, ``direct`` or ``winograd``, which means direct where Winograd's has no form (`by_winograd`).
 
     Returns
     -------
@@ -67,7 +69,7 @@ def conv_forward(
     Raises
     ------
     OperandError
-        A ValueError, for a wrong shape, dtype or geometry.
+        A ValueError, for a wrong shape, dtype, geometry or algorithm.
     """
     images = _images("conv_forward: images", images, img_size)
     g = conv_geometry(
@@ -76,7 +78,7 @@ def conv_forward(
     filters = _filters("conv_forward: filters", filters, g, images)
     biases, shared = _biases(biases, g, images)
     out = _output(out, accumulate, g, images)
-    _forward(g, images.reshape(-1), filters, biases, shared, accumulate, out.reshape(-1))
+    _convolve(g, False, algorithm, images.reshape(-1), filters, biases, shared, accumulate, out.reshape(-1))
     return out
 
 
@@ -91,10 +93,11 @@ def conv_backward_images(
     stride: int,
     groups: int = 1,
     modules: int | None = None,
+    algorithm: str = "auto",
 ) -> Array:
     """Gradient with respect to the images: the adjoint of `conv_forward` in its images.
 
-    The products are those of ``images_taps`` or ``images_patches`` in _gemm.pyx.
+    The sums are those of ``convolve`` in _conv.pyx.
 
     Parameters
     ----------
@@ -102,7 +105,7 @@ def conv_backward_images(
     filters : ndarray, (K, S*S, F) or (K*S*S, F)
     channels : int
         C, all groups together.
-    img_size, filter_size, padding, stride, groups, modules : int
+    img_size, filter_size, padding, stride, groups, modules, algorithm
         As in `conv_forward`.
 
     Returns
@@ -114,15 +117,8 @@ def conv_backward_images(
     g = conv_geometry("conv_backward_images", shape, len(grads), filter_size, padding, stride, groups, modules)
     check_modules("conv_backward_images: grads", grads, g)
     filters = _filters("conv_backward_images: filters", filters, g, grads)
-    out = np.zeros(shape, grads.dtype)
-    with single_threaded_blas():
-        if _by_taps(g):
-            g = _pieces(g, g["I"], TAP_COLUMNS)
-            _gemm.images_taps(g, grads.reshape(-1), filters, out.reshape(-1), _threads(g))
-        else:
-            g = _pieces(g, g["M"], PATCH_COLUMNS)
-            patches = np.empty(g["K"] * g["S"] ** 2 * g["M"] * g["N"], grads.dtype)
-            _gemm.images_patches(g, grads.reshape(-1), filters, out.reshape(-1), patches, _threads(g))
+    out, no_biases = buffers.empty(shape, grads.dtype), np.empty(0, grads.dtype)
+    _convolve(g, True, algorithm, grads.reshape(-1), filters, no_biases, True, False, out.reshape(-1))
     return out
 
 
@@ -135,16 +131,17 @@ def conv_backward_filters(
     stride: int,
     groups: int = 1,
     modules: int | None = None,
+    algorithm: str = "auto",
 ) -> Array:
     """Gradient with respect to the filters, summed over the images (not divided by their number).
 
-    The products are those of ``filters_taps`` or ``filters_patches`` in _gemm.pyx.
+    The sums are those of ``filter_gradient`` in _conv.pyx.
 
     Parameters
     ----------
     images : ndarray, (C, I, I, N)
     grads : ndarray, (F, M, M, N)
-    filter_size, padding, stride, groups, modules : int
+    filter_size, padding, stride, groups, modules, algorithm
         As in `conv_forward`.
 
     Returns
@@ -155,19 +152,17 @@ def conv_backward_filters(
     grads = square("conv_backward_filters: grads", grads, like=images)
     g = conv_geometry("conv_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
     check_modules("conv_backward_filters: grads", grads, g)
-    rows = g["K"] * g["S"] ** 2
-    with single_threaded_blas():
-        if _by_taps(g):
-            out = np.zeros((rows, g["F"]), images.dtype)
-            block = ceil_div(g["K"], ceil_div(g["K"], CHANNEL_BLOCK))
-            g = _pieces(g, g["M"], TAP_COLUMNS)
-            _gemm.filters_taps(g, images.reshape(-1), grads.reshape(-1), out.reshape(-1), block, _threads(g))
-            return out
-        parts = np.zeros((min(g["M"], FILTER_GRADIENT_PARTS), rows * g["F"]), images.dtype)
-        g = _pieces(g, g["M"], PATCH_COLUMNS)
-        scratch = _scratch(g, images.dtype)
-        _gemm.filters_patches(g, images.reshape(-1), grads.reshape(-1), parts, scratch, _threads(g))
-    return parts.sum(axis=0).reshape(rows, g["F"])
+    out = buffers.empty((g["K"] * g["S"] ** 2, g["F"]), images.dtype)
+    winograd, threads = by_winograd(g, algorithm) and algorithm == "winograd", _threads(g)
+    part, scratch = _conv.room_for_filters(g, winograd, images.itemsize)
+    parts = buffers.empty((FILTER_GRADIENT_PARTS, part), images.dtype)
+    room = buffers.empty((threads, scratch), images.dtype)
+    _conv.filter_gradient(g, winograd, images.reshape(-1), grads.reshape(-1), out.reshape(-1), parts, room, threads)
+    if winograd and not np.isfinite(out).all():  # differences of infinite values are NaN that no gradient depends on
+        geometry = {name: g[name] for name in ("padding", "stride", "groups")}
+        more = {"filter_size": filter_size, "modules": modules, "algorithm": "direct"}
+        return conv_backward_filters(images, grads, **geometry, **more)
+    return out
 
 
 def conv_backward_biases(grads: Array, shared: bool = True) -> Array:
@@ -188,14 +183,21 @@ def conv_backward_biases(grads: Array, shared: bool = True) -> Array:
     return grads.reshape(rows, -1).sum(axis=1, keepdims=True)
 
 
-def _forward(g, *arguments):
-    """Convolve in one of the two ways; the arguments are checked and flat."""
-    with single_threaded_blas():
-        if _by_taps(g):
-            _gemm.forward_taps(_pieces(g, g["M"], TAP_COLUMNS), *arguments, _threads(g))
-        else:
-            g = _pieces(g, g["M"], PATCH_COLUMNS)
-            _gemm.forward_patches(g, *arguments, _scratch(g, arguments[0].dtype), _threads(g))
+def by_winograd(g: dict[str, int], algorithm: str) -> bool:
+    """Whether a convolution of that geometry (of `conv_geometry`), or its adjoint, is done by Winograd's algorithm."""
+    if algorithm not in ALGORITHMS:
+        raise OperandError("unknown algorithm of convolution", ", ".join(ALGORITHMS), algorithm, "auto chooses")
+    fits = g["S"] == 3 and g["stride"] == 1 and g["padding"] <= 2
+    pays = min(g["K"], g["F"] // g["groups"]) >= FEWEST_CHANNELS and g["M"] >= 2 * FEWEST_TILES
+    return fits and (algorithm == "winograd" or (algorithm == "auto" and pays))
+
+
+def _convolve(g, back, algorithm, images, *arguments):
+    """Convolve, or its adjoint; the arguments are checked and flat."""
+    winograd, threads = by_winograd(g, algorithm), _threads(g)
+    panels, scratch = _conv.room(g, back, winograd)
+    room = buffers.empty((panels,), images.dtype), buffers.empty((threads, scratch), images.dtype)
+    _conv.convolve(g, back, winograd, images, *arguments, *room, threads)
 
 
 def _output(out, accumulate, g, like):
@@ -204,7 +206,7 @@ def _output(out, accumulate, g, like):
     what = "conv_forward: out"
     if out is None:
         require(not accumulate, f"{what}: accumulate without out", "out", None, "pass the sum so far")
-        return np.empty(shape, like.dtype)
+        return buffers.empty(shape, like.dtype)
     hint = "allocate it anew"
     require(
         shaped(what, out, shape, like, "(F, M, M, N)") is out, f"{what} is not contiguous", "C order", "a view", hint
@@ -212,23 +214,8 @@ def _output(out, accumulate, g, like):
     return out
 
 
-def _by_taps(g):
-    return g["stride"] == 1 and g["K"] >= FEWEST_TAP_CHANNELS
-
-
-def _pieces(g, side, columns):
-    """g with a row of `side` pixels cut into equal pieces of about `columns` matrix columns."""
-    count = min(side, ceil_div(side * g["N"], columns))
-    return {**g, "columns": ceil_div(side, count)}
-
-
 def _threads(g):
     return threads_for(g["F"] * g["M"] ** 2 * g["N"] * g["K"] * g["S"] ** 2)
-
-
-def _scratch(g, dtype):
-    """Room for the patch matrix of one piece, for each thread."""
-    return np.empty((_threads(g), g["K"] * g["S"] ** 2 * g["columns"] * g["N"]), dtype)
 
 
 def _images(what, images, img_size):

@@ -7,7 +7,7 @@ block of columns.
 
 import numpy as np
 
-from . import _gemm
+from . import _gemm, buffers
 from .checks import Array, floats, require, shaped
 from .threads import single_threaded_blas, threads_for
 
@@ -45,7 +45,7 @@ def fc_forward(
     flat, order = _weights("fc_forward: weights", weights, len(inputs), inputs)
     shape = (weights.shape[1], inputs.shape[1])
     require(out is not None or not accumulate, "fc_forward: accumulate without out", "out", None, "pass the sum so far")
-    out = np.empty(shape, inputs.dtype) if out is None else _in_place("fc_forward: out", out, shape, inputs)
+    out = buffers.empty(shape, inputs.dtype) if out is None else _in_place("fc_forward: out", out, shape, inputs)
     if biases is not None:
         biases = shaped("fc_forward: biases", biases, (1, shape[0]), inputs, "one bias per output").T
     if accumulate:
@@ -74,7 +74,7 @@ def fc_backward_inputs(grads: Array, weights: Array) -> Array:
     grads = floats("fc_backward_inputs: grads", grads, 2)
     flat, order = _weights("fc_backward_inputs: weights", weights, np.shape(weights)[0], grads)
     shaped("fc_backward_inputs: grads", grads, (weights.shape[1], grads.shape[1]), grads, "one row per output")
-    out = np.empty((len(weights), grads.shape[1]), grads.dtype)
+    out = buffers.empty((len(weights), grads.shape[1]), grads.dtype)
     sizes = grads.shape[1], len(weights), len(grads)
     _product("N", "N" if order == "C" else "T", grads.reshape(-1), flat, out.reshape(-1), sizes, 1, 0)
     return out

@@ -8,6 +8,7 @@ modules of the row form a stack of matrices, and for each module and group F/gro
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from . import buffers
 from .checks import Array, check_modules, conv_geometry, require, shaped, square
 from .conv import conv_backward_biases
 from .threads import single_threaded_blas
@@ -58,7 +59,7 @@ def local_forward(
     )
     banks = _banks("local_forward: filters", filters, g, images)
     if out is None:
-        out = np.zeros((g["F"], g["M"], g["M"], g["N"]), images.dtype)
+        out = buffers.zeros((g["F"], g["M"], g["M"], g["N"]), images.dtype)
     if biases is not None:
         rows = g["F"] * g["M"] ** 2
         biases = shaped("local_forward: biases", biases, (rows, 1), images, "(F*M*M, 1), one per output")

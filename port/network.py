@@ -5,10 +5,12 @@ along the gradients.
 """
 
 from collections.abc import Iterable, Mapping
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from . import buffers
 from .checks import Array
 from .config import ConfigError, LayerSpec, NetworkSpec
 from .conv_layers import Filtered
@@ -88,6 +90,7 @@ class Network:
             each.quirks = self.quirks
             if each.spec.type == "rscale" and isinstance(below := self.layers[each.spec.inputs[0]], Data):
                 below.rows.add(each.spec.outputs)  # views come at their final size
+        finalize(self, buffers.clear)
         self._rounded: dict[str, Array] = {}
         self._sent: dict[str, dict[int, Array]] = {}
 

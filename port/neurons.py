@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _loops
+from . import _loops, buffers
 from .checks import Array, OperandError, floats, require, shaped
 from .threads import VALUE, threads_for
 
@@ -68,13 +68,13 @@ def neuron_backward(kind: str, x: Array, y: Array, grads: Array, **params: Any) 
 
 
 def _relu(x):
-    y = np.empty_like(x)
+    y = buffers.empty_like(x)
     _loops.relu_forward(x.reshape(-1), y.reshape(-1), threads_for(VALUE * x.size))
     return y
 
 
 def _relu_backward(x, y, grads):
-    dx = np.empty_like(grads)
+    dx = buffers.empty_like(grads)
     _loops.relu_backward(y.reshape(-1), grads.reshape(-1), dx.reshape(-1), threads_for(VALUE * y.size))
     return dx
 

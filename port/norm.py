@@ -18,7 +18,7 @@ the work across channels, a thread a block of columns. Both form each sum afresh
 
 import numpy as np
 
-from . import _loops
+from . import _loops, buffers
 from .checks import Array, require, shaped, square
 from .pool import avg_pool_backward, avg_pool_forward
 from .threads import VALUE, threads_for
@@ -103,7 +103,7 @@ def cmrnorm_forward(
     """
     images = square("cmrnorm_forward: images", images)
     norm = _geometry("cmrnorm_forward", images, size, scale, power, min_div, blocked)
-    acts, denoms = np.empty_like(images), np.empty_like(images)
+    acts, denoms = buffers.empty_like(images), buffers.empty_like(images)
     _loops.cmrnorm_forward(norm, _rows(images), _rows(acts), _rows(denoms), threads_for(VALUE * images.size))
     return acts, denoms
 
@@ -206,9 +206,9 @@ def cmrnorm_backward(
         for name, array in (("acts", acts), ("denoms", denoms), ("grads", grads))
     ]
     norm = _geometry("cmrnorm_backward", images, size, scale, power, 0.0, blocked)
-    dimages = np.empty_like(images)
+    dimages = buffers.empty_like(images)
     threads = threads_for(VALUE * images.size)
-    scratch = np.empty((threads, len(images) * _loops.norm_block()), images.dtype)
+    scratch = buffers.empty((threads, len(images) * _loops.norm_block()), images.dtype)
     _loops.cmrnorm_backward(norm, _rows(images), *map(_rows, others), _rows(dimages), scratch, threads)
     return dimages
 

@@ -12,7 +12,7 @@ channel; the other functions work in NumPy, one place of the window at a time (`
 
 import numpy as np
 
-from . import _loops
+from . import _loops, buffers
 from .checks import Array, require, shaped, square
 from .config.geometry import pool_outputs
 from .threads import VALUE, threads_for
@@ -57,7 +57,7 @@ def maxabs_pool_forward(images: Array, *, size: int, stride: int, start: int = 0
     """
     images = square("maxabs_pool_forward: images", images)
     pool = _geometry("maxabs_pool_forward", images.shape, size, stride, start, outputs)
-    acts = np.zeros((len(images), pool["O"], pool["O"], pool["N"]), images.dtype)
+    acts = buffers.zeros((len(images), pool["O"], pool["O"], pool["N"]), images.dtype)
     for to, source, _ in _taps(pool):
         best, new = acts[to], images[source]
         np.copyto(best, new, where=~(np.abs(best) > np.abs(new)))
@@ -181,7 +181,7 @@ def max_pool_backward(images: Array, acts: Array, grads: Array, *, size: int, st
     pool = _geometry("max_pool_backward", images.shape, size, stride, start, acts.shape[1])
     _check_acts("max_pool_backward: acts", acts, images)
     grads = shaped("max_pool_backward: grads", grads, acts.shape, images, "the shape of acts")
-    dimages = np.zeros_like(images)
+    dimages = buffers.zeros(images.shape, images.dtype)
     _loops.max_pool_backward(pool, _rows(images), _rows(acts), _rows(grads), _rows(dimages), _threads(dimages))
     return dimages
 
@@ -229,7 +229,7 @@ def avg_pool_backward(
     shape = (len(grads), img_size, img_size, grads.shape[3])
     pool = _geometry("avg_pool_backward", shape, size, stride, start, grads.shape[1])
     grads = grads * _share_inside(pool, grads.dtype) if whole else grads
-    dimages = np.zeros(shape, grads.dtype)
+    dimages = buffers.zeros(shape, grads.dtype)
     _loops.avg_pool_backward(pool, _rows(grads), _rows(dimages), _threads(dimages))
     return dimages
 
@@ -274,7 +274,7 @@ def _share_inside(pool, dtype):
 
 
 def _empty_acts(pool, images):
-    return np.empty((len(images), pool["O"], pool["O"], pool["N"]), images.dtype)
+    return buffers.empty((len(images), pool["O"], pool["O"], pool["N"]), images.dtype)
 
 
 def _check_acts(what, acts, images):

@@ -18,14 +18,16 @@ def geometry(channels, img_size, filters, filter_size, padding, stride, groups=1
 
 @st.composite
 def geometries(draw):
-    """Any geometry, about half of them of the kind that is done tap by tap."""
-    taps = draw(st.booleans())
+    """Any geometry, about half of them of the kind that Winograd's algorithm does."""
+    winograd = draw(st.booleans())
     groups, padding = draw(st.integers(1, 3)), draw(st.integers(0, 3))
-    img_size = draw(st.integers(1, 9))
+    img_size = draw(st.integers(6, 8) if winograd else st.integers(1, 9))
+    size = 3 if winograd else draw(st.integers(1, min(6, img_size + 2 * padding)))
+    channels, filters = (draw(st.integers(16, 19) if winograd else st.integers(1, most)) for most in (4, 5))
+    stride = 1 if winograd else draw(st.integers(1, 5))
     return geometry(
-        groups * draw(st.integers(16, 19) if taps else st.integers(1, 4)), img_size, groups * draw(st.integers(1, 5)),
-        draw(st.integers(1, min(6, img_size + 2 * padding))), padding, 1 if taps else draw(st.integers(1, 5)), groups,
-        draw(st.integers(1, 5)))  # fmt: skip
+        groups * channels, img_size, groups * filters, size, padding, stride, groups, draw(st.integers(1, 5))
+    )
 
 
 def modules(g):
@@ -89,6 +91,9 @@ def backward(g, o):
 @example(g=geometry(3, 12, 4, 5, 0, 4), seed=0)  # the last window sticks out: 1 + ceil(7/4) modules
 @example(g=geometry(32, 5, 6, 5, 2, 1, 2), seed=1)
 @example(g=geometry(40, 6, 4, 3, 1, 2, 2), seed=2)
+@example(g=geometry(200, 3, 7, 2, 0, 1), seed=3)  # more channels than are packed at a time
+@example(g=geometry(2, 4, 3, 2, 1, 1, 1, 300), seed=4)  # more images than a unit has columns
+@example(g=geometry(16, 6, 16, 3, 1, 1, 1, 70), seed=5)
 def test_all_passes_match_the_formula(dtype, g, seed):
     o = operands(g, dtype, seed)
     biases = np.random.default_rng(seed).standard_normal((g["filters"], 1)).astype(dtype)
@@ -102,7 +107,7 @@ def test_all_passes_match_the_formula(dtype, g, seed):
     assert_within(dfilters, values[2].reshape(rows), counts[2].reshape(rows), sizes[2].reshape(rows))
 
 
-@pytest.mark.parametrize("g", [geometry(17, 6, 5, 3, 1, 1), geometry(3, 12, 4, 5, 0, 4)], ids=["taps", "patches"])
+@pytest.mark.parametrize("g", [geometry(17, 6, 5, 3, 1, 1), geometry(3, 12, 4, 5, 0, 4)], ids=["three", "five"])
 def test_central_differences(g):
     o = operands(g, np.float64)
     dimages, dfilters = backward(g, o)
@@ -112,7 +117,7 @@ def test_central_differences(g):
     assert_gradient(lambda w: (forward(g, {**o, "filters": w}) * o["grads"]).sum(), o["filters"], gradient, rng)
 
 
-@pytest.mark.parametrize("g", [geometry(16, 5, 3, 3, 1, 1), geometry(3, 7, 4, 3, 0, 3)], ids=["taps", "patches"])
+@pytest.mark.parametrize("g", [geometry(16, 5, 3, 3, 1, 1), geometry(3, 7, 4, 3, 0, 3)], ids=["three", "step"])
 def test_biases_and_accumulation(g):
     """Sums of small integers are exact, so every way of adding must give the same bits."""
     rng = np.random.default_rng(1)
@@ -133,19 +138,73 @@ def test_biases_and_accumulation(g):
     assert same_bits(conv.conv_backward_biases(o["grads"], shared=False), o["grads"].sum(axis=3).reshape(-1, 1))
 
 
-@pytest.mark.parametrize("g", [geometry(64, 13, 24, 3, 1, 1, 2, 96), geometry(3, 40, 8, 11, 0, 4, 1, 96)],
-                         ids=["taps", "patches"])  # fmt: skip
+@pytest.mark.parametrize("g", [geometry(64, 13, 48, 3, 1, 1, 2, 96), geometry(3, 40, 8, 11, 0, 4, 1, 96)],
+                         ids=["winograd", "direct"])  # fmt: skip
 def test_bits_do_not_depend_on_the_number_of_threads(g, monkeypatch):
     o = operands(g, np.float32)
     assert_same_bits_on_any_number_of_threads(lambda: (forward(g, o), *backward(g, o)), monkeypatch)
 
 
-def test_taps_and_patches_agree(monkeypatch):
-    g = geometry(16, 8, 6, 3, 1, 1)
-    o = {name: np.round(a) for name, a in operands(g, np.float32).items()}
-    by_taps = (forward(g, o), *backward(g, o))
-    monkeypatch.setattr(conv, "FEWEST_TAP_CHANNELS", 17)
-    assert all(same_bits(a, b) for a, b in zip(by_taps, (forward(g, o), *backward(g, o)), strict=True))
+def run(g, o, algorithm):
+    """Outputs, image gradient and filter gradient by one algorithm."""
+    acts = forward(g, o, algorithm=algorithm)
+    dimages = conv.conv_backward_images(
+        o["grads"], o["filters"], **keywords(g, "channels", "img_size"), algorithm=algorithm
+    )
+    return acts, dimages, conv.conv_backward_filters(o["images"], o["grads"], **keywords(g), algorithm=algorithm)
+
+
+def integers(g, seed):
+    """Operands so small and whole that no sum rounds, however it is formed."""
+    rng = np.random.default_rng(seed)
+    return {name: rng.integers(-4, 5, a.shape).astype(np.float32) for name, a in operands(g, np.float32).items()}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    groups=st.integers(1, 2),
+    channels=st.integers(1, 20),
+    filters=st.integers(1, 40),
+    img_size=st.integers(1, 9),
+    padding=st.integers(1, 2),
+    images=st.sampled_from((1, 2, 5, 16, 33, 70, 130)),
+    seed=st.integers(0, 2**32 - 1),
+)
+@example(groups=1, channels=200, filters=13, img_size=3, padding=1, images=128, seed=0)
+def test_algorithms_agree_where_nothing_rounds(groups, channels, filters, img_size, padding, images, seed):
+    g = geometry(groups * channels, img_size, groups * filters, 3, padding, 1, groups, images)
+    o = integers(g, seed)
+    pairs = zip(run(g, o, "direct"), run(g, o, "winograd"), strict=True)
+    assert all(same_bits(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan, 3e38])
+def test_winograd_spreads_no_infinity(bad):
+    """Infinite is what depends on it, as in the direct algorithm; sums of large numbers stay finite."""
+    g = geometry(16, 7, 16, 3, 1, 1, 1, 3)
+    o = integers(g, 0)
+    o["images"][3, 2:4, 3:5, 1] = bad
+    o["filters"][:, :, :8] = 0
+    o["filters"][3, 4, 2] = 1
+    o["grads"][5, 4, 4, 2] = bad
+    with np.errstate(invalid="ignore"):
+        pairs = zip(run(g, o, "direct"), run(g, o, "winograd"), strict=True)
+        assert all(np.array_equal(np.isfinite(a), np.isfinite(b)) for a, b in pairs)
+
+
+def test_auto_is_winograd_where_it_pays():
+    def chosen(*words, **more):
+        g = geometry(*words, **more)
+        sizes = (g["channels"], g["img_size"], g["img_size"], g["images"])
+        words = (g[name] for name in ("filters", "filter_size", "padding", "stride", "groups"))
+        return conv.by_winograd(conv.conv_geometry("test", sizes, *words, None), "auto")
+
+    assert chosen(192, 13, 128, 3, 1, 1)
+    assert not chosen(192, 13, 128, 3, 1, 2)
+    assert not chosen(48, 27, 128, 5, 2, 1)
+    assert not chosen(3, 32, 64, 3, 1, 1)
+    with pytest.raises(ValueError, match="unknown algorithm"):
+        run(geometry(1, 3, 1, 3, 0, 1), operands(geometry(1, 3, 1, 3, 0, 1), np.float32), "fft")
 
 
 @pytest.mark.parametrize(
