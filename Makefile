@@ -11,7 +11,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 # $(call install,LIST): install a list of requirements that stands in pyproject.toml.
 install = $(BIN)/python -c "import tomllib; t = tomllib.load(open('pyproject.toml', 'rb')); print(*t$(1), sep='\n')" | $(PIP) install -r /dev/stdin
 
-.PHONY: compare test browser build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs golden-check fuzz fuzz-trained sanitize sanitized portable archive-check clean
+.PHONY: compare test browser build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs picture golden-check fuzz fuzz-trained sanitize sanitized portable archive-check clean
 
 build: $(VENV)/installed
 
@@ -85,7 +85,13 @@ lint: $(VENV)/python
 docs: build
 	$(call install,['project']['optional-dependencies']['docs'])
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
-	! grep -rlE '(src|<link[^>]*href)="(https?:)?//' docs/_build/html --include='*.html'   # nothing is fetched
+	$(BIN)/python -m tools.site docs/_build/html   # every link leads somewhere, nothing is fetched
+
+# The report on the front page of the guide; needs chromium.
+picture: build
+	$(BIN)/rosetta compare alexnet --batch 32 --out $(RUNS)/picture
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,1500 --virtual-time-budget=4000 \
+	--screenshot=docs/report.png file://$(abspath $(RUNS))/picture/report.html
 
 # The kernel tests under the address and undefined-behaviour sanitizers (strict module, own build folder).
 sanitize: sanitized

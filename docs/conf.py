@@ -1,4 +1,7 @@
-"""Sphinx configuration: Markdown pages, and the API from its docstrings."""
+"""Sphinx configuration: Markdown pages and notebooks, which are run, and the API from its docstrings."""
+
+import os
+import sysconfig
 
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
@@ -6,17 +9,24 @@ from latex2mathml.converter import convert
 project = "AlexNet Rosetta"
 author = "the AlexNet Rosetta authors"
 project_copyright = "2026, the AlexNet Rosetta authors"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_math_renderer = "mathml"  # formulas are in the page itself: nothing is fetched
-myst_enable_extensions = ["dollarmath", "deflist"]
+myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
-html_theme = "alabaster"
-html_theme_options = {"description": "The 2012 engine beside a modern port", "page_width": "1080px"}
-html_static_path = []
+html_theme = "furo"
+html_title = project
+html_static_path = ["_static"]
+html_css_files = ["guide.css"]
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_use_rtype = False
+
+nb_execution_mode = "force"  # what the pages show is of this very build
+nb_execution_timeout = 180
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"]  # `rosetta` in cells
 
 
 def setup(app):

@@ -9,13 +9,16 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 from alexnet_rosetta.harness import comparison as api
 from alexnet_rosetta.harness import machine
+from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.judging.finding import Finding
 from alexnet_rosetta.harness.judging.row import Row
+from alexnet_rosetta.harness.quirks import CONVENTIONS
 from alexnet_rosetta.harness.running import prepare as run
 
 PAGES = Path(__file__).parents[1] / "docs"
@@ -50,6 +53,49 @@ def keys(page, heading):
     section = re.split(r"^#+ ", text.split(f"# {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
     cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
+PAGES_AND_README = [PAGES.parent / "README.md", *sorted(PAGES.rglob("*.md"))]
+
+
+def commands(path):
+    """Every ``rosetta ...`` of a page: lines of its shell blocks, and those that its cells run."""
+    text = path.read_text(encoding="utf-8")
+    shell = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)).replace("\\\n", " ")
+    lines = [*shell.splitlines(), *re.findall(r'^terminal\(\s*"(.*?)"[,)]', text, re.MULTILINE)]
+    return [line.partition("|")[0] for line in lines if re.match(r"rosetta\b", line)]
+
+
+def parsed(command):
+    """Have the command line of `rosetta` take a command, without running it."""
+    group, words = cli, shlex.split(command, comments=True)[1:]
+    while words and isinstance(group, click.Group):
+        group, words = group.commands[words[0]], words[1:]
+    if not isinstance(group, click.Group):
+        group.make_context(group.name, words)
+
+
+@pytest.mark.parametrize("path", PAGES_AND_README, ids=lambda path: path.stem)
+def test_the_command_line_takes_every_command_of_a_page(path):
+    for command in commands(path):
+        parsed(command)
+
+
+def test_commands_of_pages_are_found_and_wrong_ones_refused():
+    assert sum(len(commands(path)) for path in PAGES_AND_README) > 40
+    with pytest.raises(click.UsageError):
+        parsed("rosetta compare tiny --no-such-option")
+    with pytest.raises(KeyError):
+        parsed("rosetta contrast tiny")
+
+
+def test_every_page_has_its_place_and_every_convention_stands_under_what_is_meant():
+    text = (PAGES / "index.md").read_text(encoding="utf-8")
+    listed = {name for block in re.findall(r"```{toctree}\n(.*?)```", text, re.DOTALL) for name in block.split()}
+    own = {path.stem for path in PAGES.glob("*.md")} - {"index"}
+    assert own <= listed
+    linked = set(re.findall(r"quirks\.md#([\w-]+)", (PAGES / "not-bugs.md").read_text(encoding="utf-8")))
+    assert linked - {"defects"} == {quirk.name for quirk in CONVENTIONS}
 
 
 @pytest.fixture
