@@ -73,13 +73,6 @@ def _there(spec, place, names):
     return found
 
 
-def linked(found):
-    """The lines, as (file, number), that stand in a row with both a piece of the engine and one of the port."""
-    both = [cells for _, cells, _ in found if cells["legacy"] and cells["port"]]
-    pieces = [piece for cells in both for name in ("legacy", "port") for piece in cells[name]]
-    return {(piece.file, piece.first + k) for piece in pieces for k in range(len(piece.lines))}
-
-
 def quantities(layer_types):
     """[(label, {column: names})] of the quantities that some families of layers name in several rooms."""
     merged = {}
@@ -93,7 +86,7 @@ def quantities(layer_types):
     return [(label, names) for label, names in merged.values() if names["other"]]
 
 
-def markup(piece, column, known, marked=frozenset()):
+def markup(piece, column, known):
     """The lines of a piece as HTML: numbers, code, quantities in their colours, remarks dimmed.
 
     Parameters
@@ -103,29 +96,25 @@ def markup(piece, column, known, marked=frozenset()):
         legacy, port, reference or release.
     known : list
         As `quantities` gives them.
-    marked : set of int
-        Numbers of lines to mark.
     """
     side = "legacy" if column in ("legacy", "release") else "other"
     classes = {name: f"q{k}" for k, (_, names) in enumerate(known) for name in names[side]}
+    remark = re.compile(r"(?<!\S)#" if piece.file.endswith((".py", ".pyx")) else r"(?<!:)//")
     shown = list(_without_docstrings(piece))
     dent = min((len(line) - len(line.lstrip()) for _, line in shown if line.strip()), default=0)
-    code = [_line(line[dent:], classes, number in marked) for number, line in shown]
+    code = "\n".join(_line(line[dent:], classes, remark) for _, line in shown)
     numbers = "\n".join(str(number) for number, _ in shown)
-    return Markup(
-        f'<pre class="numbers" aria-hidden="true">{numbers}</pre><pre><code>{chr(10).join(code)}</code></pre>'
-    )
+    return Markup(f'<pre class="numbers" aria-hidden="true">{numbers}</pre><pre><code>{code}</code></pre>')
 
 
-def _line(line, classes, marked):
-    remark = re.search(r"(?<!:)//|(?<!\S)#(?!\w*include|define)", line)
-    code, rest = (line[: remark.start()], line[remark.start() :]) if remark else (line, "")
+def _line(line, classes, remark):
+    found = remark.search(line)
+    end = found.start() if found else len(line)
     words = (
         f'<b class="{classes[word]}">{escape(word)}</b>' if word in classes else str(escape(word))
-        for word in re.split(r"(\w+)", code)
+        for word in re.split(r"(\w+)", line[:end])
     )
-    text = "".join(words) + (f"<i>{escape(rest)}</i>" if rest else "")
-    return f"<mark>{text}</mark>" if marked else text
+    return "".join(words) + (f"<i>{escape(line[end:])}</i>" if found else "")
 
 
 def _without_docstrings(piece):

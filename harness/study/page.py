@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 from collections import Counter
 from math import prod
@@ -155,23 +156,21 @@ class Study:
         (engine,) = engines.available(["legacy-cpu"])
         self.session = engine.open(network, machine.processors())
         self.session.record_launches()
-        self.values, self._seen = parameters.make(network, 0), 0
+        self.values = parameters.make(network, 0)
         self.shapes = shapes(network.layers)
         self.card = _card()
 
     def about(self):
         """What every page says."""
         facts = machine.environment(machine.processors())
-        return {"net": self.net, "network": self.network, "batch": self.batch, "record": self.record,
-                "release": self.release, "here": f"{facts['processor']}, {facts['threads']} threads",
-                "commit": facts["commit"]}  # fmt: skip
+        here = f"{facts['processor']}, {facts['threads']} threads"
+        own = {name: getattr(self, name) for name in ("net", "network", "batch", "record", "release")}
+        return own | {"here": here, "commit": facts["commit"], "quote": shlex.quote}
 
     def layer(self, layer):
         """What the page of a layer says."""
         run_layer(self.session, self.network, layer, self.batch, values=self.values)
-        launches = self.session.launches()
-        own = [launch for launch in launches[self._seen :] if launch["layer"] == layer.name]
-        self._seen = len(launches)
+        own = [launch for launch in self.session.launches() if launch["layer"] == layer.name]
         functions = port_functions(self.network, layer, self.values)
         readers = [x.name for x in self.network.layers if layer.name in x.inputs]
         known = columns.quantities([layer.type])
@@ -183,7 +182,6 @@ class Study:
             "shapes": self.shapes,
             "readers": readers,
             "windows": self._windows(layer),
-            "functions": functions,
             "known": known,
             "steps": [step for step in steps if step],
             "roofline": drawing.roofline(peaks.GTX_580, [step["point"] for step in steps if step]),
@@ -278,7 +276,7 @@ class Study:
         taken = launch.get("resources", {})
         old = min((found.registers for found in taken.values()), default=None)
         given = {"sm_20": old and min(old, MOST_OF_SM_20)} | {name: found.registers for name, found in taken.items()}
-        remarks = {self.card: "this machine's card", "sm_20": "GTX 580; registers as of today's compiler"}
+        remarks = {self.card: "this machine's card", "sm_20": "GTX 580"}
         for name, registers in given.items():
             if name in LIMITS:
                 found = occupancy(name, threads, launch["shared_bytes"], registers)

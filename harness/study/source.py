@@ -26,21 +26,6 @@ class Piece:
         """The lines as one text."""
         return "\n".join(self.lines)
 
-    def executable(self):
-        """The numbers of the lines that do something: no comment, text, blank, bare bracket, or head of a function."""
-        if self.file.endswith(".py"):
-            whole = {line: number for number, line in enumerate(_read(self.file), 1)}
-            return (
-                {n for n in _statements(self.file) if self.first <= n < self.first + len(self.lines)}
-                if whole
-                else set()
-            )
-        bare = re.sub(r"/\*.*?\*/|\"\"\".*?\"\"\"", _blank, self.text, flags=re.DOTALL)
-        lines = [re.sub(r"//.*|(?<=\s)#.*", "", line) for line in bare.split("\n")]
-        head = _head_of(self.file, self.symbol)
-        found = (self.first + k for k, line in enumerate(lines) if re.search(r"\w", line))
-        return {number for number in found if number not in head}
-
 
 def pieces(spec, place, **names):
     """The pieces that a text of the concordance names, ``NAME from /X/ to /Y/; NAME``: Y itself is not part of it.
@@ -84,7 +69,7 @@ def symbol(place, name, overload=0):
         room, *patterns = PLACES[place]
         patterns = [pattern.replace("*", module) for pattern in patterns] if attributes else patterns
         for file in (file for pattern in patterns for file in files(room, pattern)):
-            if span := in_cpp(_read(file), (attributes or [module])[-1], skip=overload):
+            if span := in_cpp(read(file), (attributes or [module])[-1], skip=overload):
                 return _cut(file, span, name)
         raise LookupError(f"no definition of {name} in {place}")
     folder = "port" if place == "port" else "harness/reference"
@@ -97,13 +82,13 @@ def symbol(place, name, overload=0):
 
 def _in_file(file, attributes):
     if file.endswith(".py"):
-        return _in_python(ast.parse("\n".join(_read(file))), attributes)
-    return (in_cython if file.endswith(".pyx") else in_cpp)(_read(file), *attributes)
+        return _in_python(ast.parse("\n".join(read(file))), attributes)
+    return (in_cython if file.endswith(".pyx") else in_cpp)(read(file), *attributes)
 
 
 def _cut(file, span, name):
     first, last = span
-    return Piece(file, first, tuple(_read(file)[first - 1 : last]), name)
+    return Piece(file, first, tuple(read(file)[first - 1 : last]), name)
 
 
 def path(file):
@@ -128,11 +113,9 @@ def files(room, pattern):
 
 
 @cache
-def _read(file):
+def read(file):
+    """The lines of a file that is named from its room on."""
     return tuple(path(file).read_text(encoding="utf-8").splitlines())
-
-
-read = _read
 
 
 def in_cpp(lines, name, scope="", skip=0):
@@ -216,41 +199,3 @@ def _in_python(tree, attributes):
     own = _in_python(found, attributes[1:])
     bases = [base.id for base in found.bases if isinstance(base, ast.Name)]
     return own or next(filter(None, (_in_python(tree, [base, *attributes[1:]]) for base in bases)), None)
-
-
-@cache
-def _statements(file):
-    """The lines of statements of a Python file, without definitions' heads and docstrings."""
-    found = set()
-    for node in ast.walk(ast.parse("\n".join(_read(file)))):
-        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        if isinstance(node, ast.stmt) and not text and not isinstance(node, ast.FunctionDef | ast.ClassDef):
-            inner = [part.lineno for field in ("body", "orelse", "handlers") for part in getattr(node, field, [])]
-            found |= set(range(node.lineno, min([*inner, node.end_lineno + 1])))
-    return found
-
-
-def _head_of(file, name):
-    """The lines of a function's template, name and parameters."""
-    place = next((place for place, (room, *_) in PLACES.items() if file.startswith(f"{room}/{place}")), "port")
-    whole = symbol(place, name)
-    depth, head = 0, set()
-    for k, line in enumerate(whole.lines):
-        head.add(whole.first + k)
-        if re.match(r"(struct|class)\b", line):
-            break
-        depth += line.count("(") - line.count(")")
-        if (
-            "(" in line
-            and depth == 0
-            and (body := re.search(r"[^(]\)[^()]*[{:](.*)", line))
-            and re.search(r"\w", body[1])
-        ):
-            return head - {whole.first + k}
-        if depth == 0 and re.search(r"[{:]\s*(?://.*)?$", line) and "(" in "".join(whole.lines[: k + 1]):
-            break
-    return head
-
-
-def _blank(match):
-    return re.sub(r"[^\n]", "", match[0])

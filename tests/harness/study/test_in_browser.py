@@ -91,7 +91,7 @@ def test_the_drawing_of_the_network_leads_to_a_layer(browser, folder):
     browser.open(folder / "site" / "index.html")
     browser.tab_to("svg.network a").press("enter")
     assert browser.texts("h1")[0].startswith("conv1: ")
-    browser.run("history.back()")
+    browser.driver.back()
     assert browser.count("svg.network a") >= 15
 
 
@@ -104,3 +104,16 @@ def test_a_page_can_be_read_without_javascript(browser, folder):
         browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     assert any("multiplyTile" in text for text in texts)
     assert any("gemm" in text for text in texts)
+
+
+def test_the_browser_notices_what_a_page_must_not_do(browser, tmp_path):
+    bad = tmp_path / "bad.html"
+    bad.write_text(
+        '<p style="width:3000px"><a href="#none">x</a><img src="http://localhost:9/x.png"><script>console.log("heard")</script>'
+    )
+    browser.open(bad)
+    problems = browser.problems()
+    assert any("heard" in text for text in problems)
+    assert "http://localhost:9/x.png" in problems
+    assert browser.broken_links() == ["#none"]
+    assert browser.overflow() > 1000

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from click.testing import CliRunner
+from executable_lines import executable
 from small_nets import DEFINITION, PARAMS, write_net
 
 from alexnet_rosetta.harness import comparison, concordance, engines
@@ -96,7 +97,8 @@ def test_a_page_says_what_was_launched_and_why(tiny):
         "shFilters 8 × 16 = 512 bytes",
         "16 of 32 filters: 2 blocks",
         "1 × 1 of 8 × 8 places",
-        "GTX 580; registers as of today's compiler",
+        "sm_20, GTX 580",
+        "rosetta explain tiny conv2b forward acts",
         "windows 3 × 3",
         "img_size",
         "Turn the knob",
@@ -106,7 +108,10 @@ def test_a_page_says_what_was_launched_and_why(tiny):
 
 def test_values_of_the_record_stand_beside_their_pass(tiny):
     text = one(tiny, "conv2b")
-    assert re.search(r"In the record acts legacy-cpu: (identical|equivalent) range -?[\d.e-]+ … [\d.e-]+ mean", text)
+    assert re.search(
+        r"In the record rosetta explain tiny conv2b forward acts acts legacy-cpu: (identical|equivalent) range -?[\d.e-]+ … [\d.e-]+ mean",
+        text,
+    )
     assert re.search(
         r"worst channel \d+, y \d, x \d, image \d: [-\d.e]+, reference [-\d.e]+; [\d.e-]+ of the bound", text
     )
@@ -247,10 +252,13 @@ def share_linked(name):
     for step in page.PASSES:
         launched = [x["kernel"] for x in opened.launches() if (x["layer"], x["pass"]) == (name, step)]
         names = list(dict.fromkeys(kernels.name_and_arguments(kernel)[0].partition("(")[0] for kernel in launched))
-        found |= columns.linked(columns.rows(spec.type, step, names, called))
+        rows = columns.rows(spec.type, step, names, called)
+        both = [cells for _, cells, _ in rows if cells["legacy"] and cells["port"]]
+        linked = [piece for cells in both for column in ("legacy", "port") for piece in cells[column]]
+        found |= {(piece.file, piece.first + k) for piece in linked for k in range(len(piece.lines))}
         pieces = [source.symbol("kernels", one) for one in names if one != columns.LIBRARY]
         pieces += [source.symbol("port", one) for one in concordance.port_functions() if one.split(".")[1] in called]
-        own |= {(piece.file, number) for piece in pieces for number in piece.executable()}
+        own |= {(piece.file, number) for piece in pieces for number in executable(piece)}
     return len(own & found), len(own)
 
 

@@ -1,6 +1,7 @@
 """Pieces of source are found by name and by expressions, and know which of their lines do something."""
 
 import pytest
+from executable_lines import executable
 
 from alexnet_rosetta.harness import concordance
 from alexnet_rosetta.harness.study import columns, kernels, source
@@ -37,16 +38,16 @@ def test_a_function_begins_with_its_remarks_and_its_template_and_ends_with_its_b
 def test_every_name_of_the_concordance_has_lines_that_do_something(place):
     names = {name for operation in OPERATIONS for name in getattr(operation, place)} - {columns.LIBRARY}
     assert len(names) > 30
-    assert [name for name in names if not source.symbol(place, name).executable()] == []
+    assert [name for name in names if not executable(source.symbol(place, name))] == []
 
 
 def test_lines_that_do_something():
     piece = source.symbol("kernels", "kFCNorm")
-    lines = [line for k, line in enumerate(piece.lines, piece.first) if k in piece.executable()]
+    lines = [line for k, line in enumerate(piece.lines, piece.first) if k in executable(piece)]
     assert lines[0].startswith("    const PixelBlock work(")
     assert not [line for line in lines if line.strip() in ("", "}") or line.lstrip().startswith("//")]
     piece = source.symbol("port", "conv.conv_forward")
-    lines = [line for k, line in enumerate(piece.lines, piece.first) if k in piece.executable()]
+    lines = [line for k, line in enumerate(piece.lines, piece.first) if k in executable(piece)]
     assert lines[0].startswith("    images = _images(")
     assert lines[-1] == "    return out"
 
@@ -59,7 +60,7 @@ def test_the_parts_of_an_operation_are_found(family, part):
         names = {"kernel": kernel, "body": next(iter(kernels.helpers(kernel)), "")}
         for place in ("host", "kernels", "port", "reference"):
             found = source.pieces(getattr(part, place), place, **names)
-            assert all(piece.executable() for piece in found)
+            assert all(executable(piece) for piece in found)
 
 
 def test_what_is_not_there_is_said():
@@ -73,6 +74,6 @@ def test_the_whole_operation_and_its_parts_have_the_same_lines():
     """Parts leave out no line of a kernel."""
     for kernel in ("filterActs_YxX_color", "filterActs_YxX_sparse"):
         found = columns.rows("conv", "forward", [kernel], {"conv_forward"})
-        lines = {(piece.file, n) for _, cells, _ in found for piece in cells["legacy"] for n in piece.executable()}
+        lines = {(piece.file, n) for _, cells, _ in found for piece in cells["legacy"] for n in executable(piece)}
         whole = source.symbol("kernels", kernel)
-        assert {(whole.file, n) for n in whole.executable()} <= lines
+        assert {(whole.file, n) for n in executable(whole)} <= lines
