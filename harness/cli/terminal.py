@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from ..bench import measure, tables
 from ..comparison import execute
 from ..errors import BadInput
+from ..judging import ledger
 from ..judging.finding import exit_code
 from ..judging.row import decisive, total_seconds
 from ..reporting import lines
@@ -149,6 +150,8 @@ def run_compare(options, out, keep):
         printer.print("interrupted: the layers that were finished are in the record")
     if found.note:
         printer.print(f"note: {found.note}")
+    for line in ledger.table(found.table, list(dict.fromkeys(name for row in found.table for name in row.findings))):
+        printer.print(line)
     totals = total_seconds(found.table)
     if totals:
         left_out = any(row.seconds and row.seconds.keys() != totals.keys() for row in found.table)

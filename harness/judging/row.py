@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from . import ledger
 from .finding import AGREES, FAILS, NOT_COMPARED, Finding, Worst, summarise, worst_status
 from .places import place
 
@@ -36,12 +37,18 @@ class Row:
     distances : dict of str to dict
         In propagated mode, by engine: relative error ``norm`` and ``largest`` error.
     origin : dict of str to str
-        By engine: ``local`` or ``inherited`` for a difference in propagated mode; in isolated mode ``inherited`` for
-        that of a sum over consumers one of which sends a wrong gradient.
+        By engine: ``local``, ``unexplained`` or ``inherited`` for a difference in propagated mode; in isolated mode
+        ``inherited`` for that of a sum over consumers one of which sends a wrong gradient.
     quirk : dict of str to tuple of str
         By engine, the quirks that explain its difference.
     resembles : dict of str to tuple of str
         By engine, the quirk that an unexplained difference looks like: see `running.explain`.
+    own : dict of str to float
+        In propagated mode, by engine, the share of the bound of the formula from the engine's own operands.
+    decisions : dict of str to dict
+        In propagated mode, by engine, what `running.decisions.decided` says.
+    sent_by : tuple of str
+        In propagated mode, of ``acts_grad``, the layers that send it.
     """
 
     layer: str
@@ -59,6 +66,9 @@ class Row:
     resembles: dict[str, tuple[str, ...]] = field(default_factory=dict)
     axes: dict[str, int] = field(default_factory=dict)
     exact: bool = False
+    own: dict[str, float] = field(default_factory=dict)
+    decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sent_by: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A plain dictionary, as it stands in a record."""
@@ -71,7 +81,11 @@ class Row:
         named = {
             key: {name: tuple(quirks) for name, quirks in values.get(key, {}).items()} for key in ("quirk", "resembles")
         }
-        return cls(**values | named | {"findings": findings, "shape": tuple(values["shape"])})
+        own = {name: float(share) for name, share in values.get("own", {}).items()}
+        decisions = {name: one | {"margin": float(one["margin"])} for name, one in values.get("decisions", {}).items()}
+        more = {"findings": findings, "shape": tuple(values["shape"]), "own": own, "decisions": decisions}
+        more["sent_by"] = tuple(values.get("sent_by", ()))
+        return cls(**values | named | more)
 
     @classmethod
     def of(cls, comparison: Any, seconds: dict[str, float], axes: dict[str, int]) -> "Row":
@@ -93,6 +107,12 @@ class Row:
     def counted(self) -> dict[str, Finding]:
         """The findings that decide about the run: all but inherited differences."""
         return {name: found for name, found in self.findings.items() if self.origin.get(name) != "inherited"}
+
+    def unexplained(self) -> list[str]:
+        """The engines whose tensor or decisions nothing below explains, nor a quirk."""
+        beyond = {name for name, one in self.decisions.items() if one["beyond"]}
+        wrong = beyond | {name for name, share in self.own.items() if share > 1}
+        return [name for name in self.findings if name in wrong and name not in self.quirk]
 
     def name(self, engine: str) -> str:
         """What a sentence calls this tensor of an engine."""
@@ -158,6 +178,9 @@ class Row:
             "loose": found.loose,
             "relative_error": distance.get("norm"),
             "largest_error": distance.get("largest"),
+            "own_share": self.own.get(engine),
+            "decisions": self.decisions.get(engine, {}).get("count"),
+            "decisions_differing": self.decisions.get(engine, {}).get("differ"),
             "seconds": self.seconds.get(engine),
             "reason": found.reason,
         }
@@ -193,13 +216,15 @@ def own_feed(rows: Iterable[Row]) -> str:
     if not origins:
         return ""
     agree = sum(origins[status] for status in AGREES)
-    inherited, local = origins["inherited"], origins["local"]
+    inherited, local, unexplained = (origins[name] for name in ("inherited", "local", "unexplained"))
     sentence = f"Where each engine feeds itself, {agree} of {origins.total()} tensors agree"
     if inherited:
         sentence += f", {inherited} differ by what earlier layers hand on"
     if local:
         sentence += f", {local} in layers that differ in isolation too"
-    others = origins.total() - agree - inherited - local
+    if unexplained:
+        sentence += f", {unexplained} are not what the engine's own values give"
+    others = origins.total() - agree - inherited - local - unexplained
     return f"{sentence}, {others} were not decided." if others else f"{sentence}."
 
 
@@ -229,7 +254,8 @@ def looks_like(quirk: str) -> str:
 def sentence(rows: Sequence[Row]) -> str:
     """The one plain sentence that a run ends in."""
     isolated, feeding = ([row for row in rows if row.mode == mode] for mode in ("isolated", "propagated"))
-    parts = summarise(decisive(isolated)), same_bits(isolated), attributed(isolated), own_feed(feeding)
+    own = own_feed(feeding), ledger.explained(feeding)
+    parts = summarise(decisive(isolated)), same_bits(isolated), attributed(isolated), *own
     return " ".join(filter(None, parts))
 
 

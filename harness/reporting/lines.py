@@ -114,8 +114,8 @@ def mark(row):
 
 
 def verdict(row):
-    """The worst status; ``local`` for a difference in propagated mode that is the layer's own."""
-    return "local" if "local" in row.origin.values() else row.status()
+    """The worst status; in propagated mode ``local`` or ``unexplained`` for a difference that is the layer's own."""
+    return next((word for word in ("local", "unexplained") if word in row.origin.values()), row.status())
 
 
 class Told:

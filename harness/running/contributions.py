@@ -28,7 +28,7 @@ class OutputGradient:
 
     def add(self, step, i, part):
         """Take what a Backward step sends through input ``i``: Bounded by chunks, or of a lone consumer an array."""
-        self._parts[step.layer.name, i] = part if isinstance(part, np.ndarray) else _join(part)
+        self._parts[step.layer.name, i] = part if isinstance(part, np.ndarray) else joined(part)
         self._steps[step.layer.name] = step
 
     def complete(self):
@@ -90,7 +90,7 @@ class ParameterGradients:
         return found
 
 
-def _join(parts):
+def joined(parts):
     """One Bounded from those of consecutive chunks of images."""
 
     def columns(name):

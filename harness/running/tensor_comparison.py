@@ -121,7 +121,8 @@ class TensorComparison:
         actual = self.found[name][where]
         self._verdicts[name].add(bounded, actual, origin)
         if self._distances is not None:
-            error = np.subtract(actual, bounded.value, dtype=np.float64).ravel()
+            with np.errstate(invalid="ignore"):
+                error = np.subtract(actual, bounded.value, dtype=np.float64).ravel()
             squares, largest = self._distances[name]
             self._distances[name] = (
                 squares + float(np.square(error).sum()),

@@ -1,0 +1,134 @@
+"""A sweep in which each engine feeds itself, and what explains how far the engines then are from the reference.
+
+Each tensor is judged twice: against the reference on its own path, which shows the drift; and against the formula of
+the layer from the engine's *own* operands, where the bound of one layer holds again. If the second holds everywhere,
+every difference comes from roundings below, however large a flipped decision has made it. Where it fails, the layer
+computes something else: the difference is unexplained.
+
+A decision (a sign, the winner of a window, a best class) may differ from the reference's if the margin of the decision
+is no more than what the operands may be off: their own bound, and the difference that they inherited.
+"""
+
+import numpy as np
+
+from ..judging.finding import Finding
+from ..judging.verdict import Verdict
+from ..reference.half_precision import collected
+from .contributions import ParameterGradients, joined
+from .decisions import decided, decides
+from .steps import Backward, Collected, Forward, Sum, Update
+from .sweep import Sweep
+
+
+class OwnFeed(Sweep):
+    """A `Sweep` with ``own_feed`` whose rows know ``own`` and ``decisions``."""
+
+    def __init__(self, work):
+        super().__init__(work, own_feed=True)
+        self.own = {name: _OwnValues(self) for name in self.sessions}
+
+    def run(self, step):
+        """Run a step in every engine."""
+        super().run(step)
+        for own in self.own.values() if isinstance(step, Forward) else ():
+            own.begin(step)
+
+    def row(self, comparison, timed=True):
+        """The Row of a finished comparison."""
+        row = super().row(comparison, timed)
+        for name, own in self.own.items():
+            if isinstance(row.findings[name], Finding) and row.findings[name].elements:
+                found = own.judge(comparison, comparison.found[name])
+                row.own[name] = found.share
+                if found.fails and row.findings[name].agrees:
+                    row.findings[name] = found
+                if decisions := own.decisions(self, comparison):
+                    row.decisions[name] = decisions
+        row.sent_by = tuple(name for name, _, _ in getattr(comparison.subject.step, "parts", ()))
+        return row
+
+
+class _OwnValues:
+    """What one engine has computed so far: steps read their operands here as they read the reference's in a sweep."""
+
+    inputs_of = Sweep.inputs_of
+
+    def __init__(self, sweep):
+        self.work, self.graph, self.ops = sweep.work, sweep.graph, sweep.ops
+        self.acts, self.acts_grad, self.gradients, self.views = {}, {}, {}, {}
+        self._forward, self._parameters = None, (None, {})
+        self._allowed = {}  # by layer that is decided upon: how far its output may be from the reference's
+        self._waiting = {
+            name: {reader for reader, _ in readers if decides(self.graph.layers[reader])}
+            for name, readers in self.graph.consumers.items()
+        }
+
+    def begin(self, step):
+        """Take the operands of a forward step; a cost over several views takes those of each."""
+        if step.layer.type == "data":
+            self.acts[step.layer.name] = step.given[0]
+        elif all(source in self.acts for source in step.layer.inputs):
+            self._forward = Forward(self, step.layer, step.pass_name)
+
+    def judge(self, comparison, found):
+        """The Finding on a tensor from the engine's own operands; the tensor is an operand of later steps."""
+        step, tensor, name = comparison.subject.step, comparison.tensor, comparison.layer.name
+        verdict = Verdict(found.shape)
+        allowed = np.zeros(found.shape, np.float32) if tensor == "acts" and self._waiting[name] else None
+        for bounded, part in self._bounded(step, tensor):
+            where = Ellipsis if part is None else (slice(None), part)
+            verdict.add(bounded, found[where], None if part is None else (0, part.start))
+            if allowed is not None:
+                with np.errstate(invalid="ignore", over="ignore"):
+                    off = np.abs(np.subtract(bounded.value, comparison.reference[where], dtype=np.float64))
+                    allowed[where] = (off + bounded.bound()) * (1 + 2.0**-20)
+        finding = verdict.finish()
+        if allowed is not None:
+            if finding.fails:  # the tensor is reported; what it does to later decisions follows
+                with np.errstate(invalid="ignore", over="ignore"):
+                    np.fmax(allowed, np.abs(found - comparison.reference), out=allowed)
+            self._allowed[name] = allowed
+        if tensor == "acts":
+            self.acts[name] = found
+        elif tensor == "acts_grad":
+            self.acts_grad[name] = found
+        elif comparison.step == "backward":  # an update changes the buffer of the direct route in place
+            self.gradients.setdefault(name, {})[tensor] = found.copy() if "_inc" in tensor else found
+        return finding
+
+    def decisions(self, sweep, comparison):
+        """What `decisions.decided` says of a layer that has decided; None of others."""
+        layer = comparison.layer
+        if comparison.tensor not in ("acts", "cost") or not decides(layer):
+            return None
+        allowed = [self._allowed.get(source, np.float32(0)) for source in layer.inputs]
+        found = decided(layer, self.ops[layer.name], sweep.inputs_of(layer), self.inputs_of(layer), allowed)
+        for source in layer.inputs:
+            self._waiting[source].discard(layer.name)
+            if not self._waiting[source]:
+                self._allowed.pop(source, None)
+        return found
+
+    def _bounded(self, step, tensor):
+        """What the formula makes of the engine's own operands, as `Step.bounded` yields it."""
+        layers = self.graph.layers
+        if isinstance(step, Sum):
+            steps = {(name, i): Backward(self, layers[name]) for name, i, _ in step.parts}
+            sent = {key: joined([b for b, _ in one.bounded(f"inputs_grad[{key[1]}]")]) for key, one in steps.items()}
+            return [(collected(self.graph, step.layer.name, sent), None)]
+        if isinstance(step, Collected):
+            return [(self._parameter(step, tensor), None)]
+        if isinstance(step, Forward):
+            return self._forward.bounded(tensor)
+        own = Update(self, step.layer)
+        return next(own.bounded(tensor) for one in own.tensors() if one.name == tensor)
+
+    def _parameter(self, step, tensor):
+        """The gradient of a parameter; those of the same backward steps are kept until others are asked for."""
+        layers = list({one.layer.name: one.layer for one in step.steps}.values())
+        key = tuple(layer.name for layer in layers)
+        if self._parameters[0] != key:
+            gradients = ParameterGradients(self, layers)
+            found = [one for layer in layers for one in gradients.add(Backward(self, layer))]
+            self._parameters = key, {(one.layer.name, one.tensor): one.found for one in found}
+        return self._parameters[1][step.layer.name, tensor]
