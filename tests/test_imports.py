@@ -18,6 +18,7 @@ OUTSIDE = {
     "harness/reporting/report": ({"numpy", "matplotlib", "jinja2", "markupsafe", "PIL"}, set()),
     "harness/training": ({"jinja2", "markupsafe"}, {"PIL", "safetensors"}),
     "harness/cli/terminal.py": ({"rich"}, set()),
+    "harness/lab": (set(), {"jinja2"}),
     "harness/study": ({"jinja2", "markupsafe"}, {"latex2mathml", "matplotlib"}),
     "harness/reference": ({"numpy"}, set()),
 }
@@ -31,7 +32,9 @@ FLOORS = (
     ("running",),
     ("bench", "reporting"),
     ("comparison", "study", "training"),
-    ("checks", "cli"),
+    ("checks",),
+    ("lab",),
+    ("cli",),
     ("__main__",),
 )
 

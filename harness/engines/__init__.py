@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 from ..errors import BadInput, EngineUnavailable, RosettaError, meant, told
 from .protocol import Engine, lacking
@@ -25,7 +27,9 @@ def registered() -> list[str]:
 
 
 def find(name: str) -> Engine:
-    """The engine of that name; BadInput if there is none."""
+    """The engine of that name, or of a Python file; BadInput if there is none."""
+    if name.endswith(".py"):
+        return _in_file(Path(name))
     if name in BUILT_IN:
         module, cls = BUILT_IN[name]
         engine: Engine = getattr(import_module(f".{module}", __name__), cls)()
@@ -36,6 +40,21 @@ def find(name: str) -> Engine:
             return registered_engine
     known = registered()
     raise BadInput(f"no engine is called {name!r}", hint=meant(name, known, f"engines: {', '.join(known)}"))
+
+
+def _in_file(path: Path) -> Engine:
+    """The engine whose class is the only one in a Python file."""
+    spec = spec_from_file_location(path.stem, path) if path.is_file() else None
+    if spec is None or spec.loader is None:
+        raise BadInput(f"there is no file {str(path)!r} with an engine", hint="--engines takes names and Python files")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    own = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
+    found = [one for one in own if Engine in one.__mro__]
+    if len(found) != 1:
+        raise BadInput(f"{path} has {len(found)} engines", expected="one class derived from engines.protocol.Engine")
+    engine: Engine = found[0]()
+    return engine
 
 
 def probe(name: str) -> tuple[Engine | None, str]:
@@ -65,4 +84,7 @@ def available(names: Iterable[str]) -> list[Engine]:
                 f"engine {name} is unavailable: {reason}", hint="see 'rosetta doctor', choose --engines"
             )
         engines.append(engine)
+    names_found = [engine.name for engine in engines]
+    if len(set(names_found)) < len(engines):
+        raise BadInput(f"two engines have the same name: {', '.join(names_found)}", hint="the attribute 'name' of each")
     return engines
