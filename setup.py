@@ -115,7 +115,7 @@ write_commit()
 setup(
     packages=[f"{PACKAGE}.{name}" for name in find_packages() if name.partition(".")[0] in ROOMS],
     package_dir={f"{PACKAGE}.{room}": room for room in ROOMS},
-    package_data={"": DATA},
+    package_data={"": DATA, f"{PACKAGE}.port": ["*.pyx", "*.h"]},  # the port's are shown by `rosetta study`
     include_package_data=False,
     ext_modules=[Extension(f"{PACKAGE}.{name}", []) for name in MODULES],
     cmdclass={"build_ext": BuildExt},

@@ -57,20 +57,10 @@ def _whole(operation, own, asked):
 def _cells(part, own):
     kernel = next((name for name in own if name != LIBRARY), "")
     names = {"kernel": kernel, "body": next(iter(kernels.helpers(kernel)), "") if kernel else ""}
-    cells = {place: _there(getattr(part, place), place, names) for place in ("host", "kernels", "port", "reference")}
+    cells = {
+        place: source.pieces(getattr(part, place), place, **names) for place in ("host", "kernels", "port", "reference")
+    }
     return {"legacy": cells["host"] + cells["kernels"], "port": cells["port"], "reference": cells["reference"]}
-
-
-def _there(spec, place, names):
-    """The pieces of a text of the concordance, as far as this installation has the files."""
-    found = []
-    for one in filter(None, (part.strip() for part in spec.split(";"))):
-        try:
-            found += source.pieces(one, place, **names)
-        except LookupError:
-            if place != "port":  # a wheel lacks the sources of what was compiled
-                raise
-    return found
 
 
 def quantities(layer_types):
