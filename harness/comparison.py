@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from . import machine
 from .engines import DEFAULT
 from .engines.protocol import Session
-from .errors import TooLarge
+from .errors import BadInput, TooLarge, meant
 from .judging.finding import exit_code
 from .judging.places import described
 from .judging.row import Row, decisive, sentence, step_lines, total_seconds
@@ -93,6 +93,32 @@ class Comparison:
         import pandas
 
         return pandas.DataFrame(step_lines(self.table))
+
+    def layer(self, name: str) -> Any:
+        """A pandas frame with the lines of one layer; BadInput if the run has none of that name."""
+        rows = self.rows
+        known = list(dict.fromkeys(row.layer for row in self.table))
+        if name not in known:
+            raise BadInput(f"the run has no layer {name!r}", hint=meant(name, known, f"layers: {', '.join(known)}"))
+        return rows[rows["layer"] == name].dropna(axis=1, how="all")
+
+    def figure(self, what: str = "errors") -> Any:
+        """A chart of the report as a matplotlib figure: ``errors``, ``distribution``, ``drift`` or ``time``."""
+        from .reporting.report import charts
+
+        kinds = {
+            "errors": charts.share_chart,
+            "distribution": charts.histogram_chart,
+            "drift": charts.depth_chart,
+            "time": charts.time_chart,
+        }
+        if what not in kinds:
+            raise BadInput(f"there is no chart {what!r}", hint=meant(what, kinds, f"charts: {', '.join(kinds)}"))
+        mode = "propagated" if what == "drift" else "isolated"
+        rows = [row for row in self.table if row.mode == mode]
+        if not rows:
+            raise BadInput(f"the run has nothing for the chart {what}", hint="drift takes a run in propagated mode")
+        return kinds[what](rows, list(dict.fromkeys(name for row in rows for name in row.findings)))
 
 
 def compare(

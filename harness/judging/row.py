@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from html import escape
 from typing import Any
 
 from . import ledger
@@ -145,6 +146,15 @@ class Row:
         """Whether quirks explain every difference that counts."""
         failed = {name for name, found in self.counted().items() if found.fails}
         return bool(failed) and failed <= self.quirk.keys()
+
+    def _repr_html_(self) -> str:
+        """The row as a notebook shows it: a line for each engine."""
+        columns = ("engine", "verdict", "share", "ulps", "worst_at", "worst_actual", "worst_reference", "worst_bound")
+        heads = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in columns)
+        lines = [[("" if line[name] is None else f"{line[name]}") for name in columns] for line in self.flat()]
+        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
+        caption = escape(f"{self.mode}: {self.layer} {self.step} {self.tensor}")
+        return f"<table><caption>{caption}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
     def flat(self) -> list[dict[str, Any]]:
         """One plain dictionary per engine: the lines of results.csv and of the frame ``rows``."""

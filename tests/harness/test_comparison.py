@@ -1,7 +1,7 @@
 import re
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,8 @@ from alexnet_rosetta import harness
 from alexnet_rosetta.harness import comparison as api
 from alexnet_rosetta.harness import machine
 from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.judging.finding import Finding
+from alexnet_rosetta.harness.judging.row import Row
 from alexnet_rosetta.harness.running import prepare as run
 
 
@@ -121,3 +123,37 @@ def test_dir_shows_what_is_loaded_on_first_use(room):
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="comparisons"):
         harness.comparisons  # noqa: B018
+
+
+def test_a_layer_is_a_frame_of_its_lines(tmp_path):
+    found = harness.compare(write_net(tmp_path), engines=["reference"], batch=4, input="random", passes=["forward"])
+    frame = found.layer("fc1")
+    assert frame[["layer", "tensor", "engine"]].values.tolist() == [["fc1", "acts", "reference"]]
+    assert "<table" in frame._repr_html_()
+    with pytest.raises(BadInput, match="the run has no layer 'fc9'"):
+        found.layer("fc9")
+
+
+def test_charts_are_figures(tmp_path):
+    found = harness.compare(
+        write_net(tmp_path), engines=["reference", "port"], batch=4, input="random", mode="propagated"
+    )
+    for what, axis in (
+        ("errors", "share of the bound used (bottom line: 0; top: 1000 or more)"),
+        ("distribution", "share of all elements"),
+        ("drift", "relative distance ‖x − r‖ / ‖r‖"),
+    ):
+        (axes,) = found.figure(what).axes
+        assert axes.get_ylabel() == axis
+    assert found.figure("time").axes[0].get_xlabel() == "seconds"
+    with pytest.raises(BadInput, match="there is no chart 'pie'"):
+        found.figure("pie")
+    isolated = replace(found, table=[row for row in found.table if row.mode == "isolated"])
+    with pytest.raises(BadInput, match="nothing for the chart drift"):
+        isolated.figure("drift")
+
+
+def test_a_row_shows_itself_with_names_escaped():
+    row = Row("a<b", "fc", "forward", "acts", (2, 1), {"x&y": Finding("identical", elements=2)})
+    assert row._repr_html_().startswith("<table><caption>isolated: a&lt;b forward acts</caption>")
+    assert "<td>x&amp;y</td><td>identical</td><td>0.0</td>" in row._repr_html_()

@@ -1,9 +1,10 @@
-"""Charts as inline SVG. Text and axes take the page's own colour, so they read in light and in dark."""
+"""Charts as matplotlib figures, and as inline SVG whose text and axes take the page's own colour, light or dark."""
 
 import io
 
 import numpy as np
 from markupsafe import escape
+from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -60,7 +61,7 @@ def share_chart(rows, engines):
         axes.grid(axis="y", color="#88888844", lw=0.5)
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8, handletextpad=0.1)
 
-    return svg(draw, "share", (10, 4.2))
+    return drawn(draw, (10, 4.2))
 
 
 def _times(rows):
@@ -96,7 +97,7 @@ def time_chart(rows, engines):
         axes.grid(axis="x", color="#88888844", lw=0.5)
         axes.legend(loc="lower right", fontsize=8)
 
-    return svg(draw, "time", (10, 1 + 0.2 * len(layers)))
+    return drawn(draw, (10, 1 + 0.2 * len(layers)))
 
 
 def _histograms(rows, engines):
@@ -121,7 +122,7 @@ def histogram_chart(rows, engines):
         axes.set_ylabel("share of all elements")
         axes.legend(loc="upper left", fontsize=8)
 
-    return svg(draw, "histogram", (10, 2.6))
+    return drawn(draw, (10, 2.6))
 
 
 def depth_chart(rows, engines):
@@ -140,7 +141,7 @@ def depth_chart(rows, engines):
         axes.grid(axis="y", color="#88888844", lw=0.5)
         axes.legend(fontsize=8)
 
-    return svg(draw, "depth", (10, 4.2))
+    return drawn(draw, (10, 4.2))
 
 
 def shares_in_figures(rows, engines):
@@ -215,30 +216,33 @@ def _plain_ticks(axis):
     axis.set_minor_formatter(NullFormatter())
 
 
-def svg(draw, name, size):
-    """What ``draw`` draws into a figure of that size in inches, as SVG in the page's own colour of text."""
-    from matplotlib import rc_context
-
-    with rc_context(STYLE | {"svg.hashsalt": name}), np.errstate(all="ignore"):
-        figure = Figure(figsize=size, layout="constrained")
-        canvas = FigureCanvasSVG(figure)
+def drawn(draw, size, **more):
+    """What ``draw`` draws into a figure of that size in inches: a matplotlib Figure."""
+    with rc_context(STYLE), np.errstate(all="ignore"):
+        figure = Figure(figsize=size, layout="constrained", **more)
         draw(figure)
-        figure.patch.set_alpha(0)
-        for axes in figure.axes:
-            axes.patch.set_alpha(0)
-        buffer = io.StringIO()
-        canvas.print_svg(buffer, metadata={"Date": None})
+    return figure
+
+
+def as_svg(figure, name):
+    """A figure as inline SVG without a background, in the page's own colour of text."""
+    buffer = io.StringIO()
+    for part in (figure, *figure.axes):
+        part.patch.set_alpha(0)
+    with rc_context(STYLE | {"svg.hashsalt": name}), np.errstate(all="ignore"):
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :].replace(INK, "currentColor")
 
 
+def svg(draw, name, size):
+    """What ``draw`` draws, as SVG."""
+    return as_svg(drawn(draw, size), name)
+
+
 def png(draw, size):
     """The same as the bytes of a PNG file, on white."""
-    from matplotlib import rc_context
-
     buffer = io.BytesIO()
     with rc_context(STYLE), np.errstate(all="ignore"):
-        figure = Figure(figsize=size, layout="constrained", dpi=120)
-        draw(figure)
-        figure.savefig(buffer, format="png")
+        drawn(draw, size, dpi=120).savefig(buffer, format="png")
     return buffer.getvalue()

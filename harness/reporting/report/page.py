@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...judging.finding import AGREES, FAILS, exit_code
+from ...judging.ledger import ledger
 from ...judging.row import decisive, step_lines, total_seconds
 from .. import lines
 from . import HERE, charts, drawing, images, words
@@ -65,7 +66,8 @@ def facts(record):
         "counts": counts(rows),
         "totals": total_seconds(rows),
         "steps": [step_line(line, engines, launched[1]) for line in step_lines(rows)],
-        "tensors": [tensor_line(row) for row in rows],
+        "tensors": [tensor_line(row, about["options"]) for row in rows],
+        "ledger": ledger(propagated),
         "charts": chart_list(isolated, propagated, engines),
         "pictures": list(zip(images.thumbnails(record.arrays.get("pictures", ())), about["captions"], strict=False)),
         "filters": filter_pictures(record.arrays),
@@ -104,8 +106,8 @@ def used(share):
     return "bits" if share == inf else f"{share:.3g}"
 
 
-def tensor_line(row):
-    """One line of the tensor table."""
+def tensor_line(row, options):
+    """One line of the tensor table; `options` are those of the run."""
     engine, worst = row.telling()
     mark = lines.mark(row)
     return {
@@ -119,6 +121,7 @@ def tensor_line(row):
         "loose": max(found.loose for found in row.findings.values()),
         "worst": worst.worst,
         "place": row.where(worst.worst),
+        "explain": words.explanation(options, row, row.place(worst.worst)) if worst.elements else "",
         "engine": engine,
         "bitwise": "; ".join("same" if not n else f"{n:,} differ" for n in row.bitwise.values()),
         "elements": max(found.elements for found in row.findings.values()),
@@ -132,7 +135,14 @@ def chart_list(isolated, propagated, engines):
 
     def add(title, text, chart, rows):
         figures = charts.IN_FIGURES[chart](rows, engines)
-        found.append((title, text, figures, Markup(charts.labelled(chart(rows, engines), f"{title}. {figures}"))))
+        found.append(
+            (
+                title,
+                text,
+                figures,
+                Markup(charts.labelled(charts.as_svg(chart(rows, engines), chart.__name__), f"{title}. {figures}")),
+            )
+        )
 
     if any(finding.elements for row in isolated for finding in row.findings.values()):
         add("Errors", SHARE_TEXT, charts.share_chart, isolated)

@@ -46,10 +46,31 @@ REPEATED = {"quirks": "--quirk", "rules": "--rule", "allow": "--allow"}
 
 def command(options):
     """The ``rosetta compare`` that has these options: what differs from its defaults."""
-    words = ["rosetta", "compare", options["net"]]
+    return shlex.join(["rosetta", "compare", options["net"], *_flags(options)])
+
+
+def explanation(options, row, place):
+    """The ``rosetta explain`` of an element of a row, of a run with these options; "" where there is none.
+
+    Parameters
+    ----------
+    options : dict
+    row : Row
+    place : dict of str to int
+        Along the axes; {} for the element that used most of its bound.
+    """
+    if row.tensor == "acts_grad" and len(row.sent_by) == 1:  # in isolation that is the sender's gradient
+        return ""
+    at = ["--at", ",".join(map(str, place.values()))] if place else []
+    flags = _flags(options, ("mode", "passes", "allow"))
+    return shlex.join(["rosetta", "explain", options["net"], row.layer, row.step, row.tensor, *at, *flags])
+
+
+def _flags(options, but=()):
+    words = []
     for field in fields(Options):
         value, default = options.get(field.name, field.default), field.default
-        if field.name == "net" or value is None or [*_listed(value)] == [*_listed(default)]:
+        if field.name in ("net", *but) or value is None or [*_listed(value)] == [*_listed(default)]:
             continue
         name = REPEATED.get(field.name, f"--{field.name.replace('_', '-')}")
         if field.name in REPEATED:
@@ -58,7 +79,7 @@ def command(options):
             words.append(name)
         else:
             words += [name, ",".join(_listed(value))]
-    return shlex.join(words)
+    return words
 
 
 def _listed(value):

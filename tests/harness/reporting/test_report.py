@@ -231,9 +231,9 @@ write({str(folder)!r})
 def test_a_report_may_go_into_a_pipe(folder, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+    with open(tmp_path / "read", "wb") as read, subprocess.Popen(["cat", pipe], stdout=read):
         write(folder, pipe)
-        assert reader.communicate()[0] == (folder / "report.html").read_bytes()
+    assert (tmp_path / "read").read_bytes() == (folder / "report.html").read_bytes()
     assert pipe.is_fifo()
 
 
@@ -269,3 +269,19 @@ def test_filters_are_stretched_and_framed():
     filters[0, 0] = 1
     assert images.filter_grid(filters).startswith("data:image/png;base64,")
     assert len(images.thumbnails(np.zeros((2, 8, 8, 3), np.uint8))) == 2
+
+
+def test_the_decision_ledger_stands_in_a_propagated_report_alone(folder, tmp_path):
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    (section,) = re.findall(r'<section id="ledger".*?</section>', text, re.DOTALL)
+    lines = [re.findall(r"<td[^>]*>(.*?)</td>", line) for line in re.findall(r"<tr class.*?</tr>", section, re.DOTALL)]
+    assert [[*line[:5], line[-1]] for line in lines] == [
+        ["conv1", "forward", "", "", "", "BentFilter: acts"],
+        ["conv1_neuron", "forward", "4,096", "signs", "0", "0"],
+        ["pool1", "forward", "1,024", "winners", "0", "0"],
+        ["logprob", "forward", "8", "answers", "0", "0"],
+    ]
+    assert 'href="#ledger"' in text
+    net = write_net(tmp_path, name="other")
+    found = api.compare(net, engines=["reference"], batch=4, input="random", out=tmp_path / "isolated")
+    assert '"ledger"' not in found.report.read_text(encoding="utf-8")

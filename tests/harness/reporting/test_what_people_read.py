@@ -1,6 +1,8 @@
 """A table of rows with known numbers, through the record, the terminal, results.csv, the report and its charts."""
 
 import csv
+import re
+import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from math import inf
@@ -9,7 +11,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from alexnet_rosetta.harness.comparison import Comparison
 from alexnet_rosetta.harness.judging.finding import HISTOGRAM_BINS, LOWEST_EXPONENT, Finding, Worst
@@ -245,13 +246,12 @@ def test_report(tables, at):
     body = [cells for cells in tables.rows["tensors"][1:] if len(cells) > 2]
     row, (mark, verdict, share, *rest) = ROWS[at], HTML[at]
     step = row.step if row.mode == "isolated" else f"{row.step} (own feed)"
-    assert body[at] == [mark, row.layer, step, row.tensor, verdict, share, row.type, "6×2", *rest]
-    notes, seen = {}, -1
-    for cells in tables.rows["tensors"][1:]:
-        seen += len(cells) > 2
-        if len(cells) == 2:
-            notes.setdefault(seen, []).append(cells[1].strip())
-    assert notes.get(at, []) == NOTES[at]
+    place, _, command = body[at][9].partition("rosetta explain ")
+    found = [*body[at][:9], place, *body[at][10:]]
+    assert found == [mark, row.layer, step, row.tensor, verdict, share, row.type, "6×2", *rest]
+    at = ["--at", ",".join(re.findall(r"\d+", place))] if place else []
+    asked = shlex.split(command) if command else []
+    assert asked == (["small", row.layer, row.step, row.tensor, *at] if place else [])
 
 
 def test_tiles_and_banner(tables):
@@ -311,23 +311,12 @@ def test_undecided_is_compared_but_does_not_agree():
     assert "agree, all" not in sentence
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The axes of a chart in place of its SVG."""
-
-    def axes(draw, name, size):
-        figure = Figure()
-        draw(figure)
-        return figure.axes[0]
-
-    monkeypatch.setattr(charts, "svg", axes)
-
-
-def points(axes):
+def points(figure):
+    (axes,) = figure.axes
     return {line.get_label(): line.get_ydata().tolist() for line in axes.lines if line.get_label()[:1] != "_"}
 
 
-def test_no_point_of_the_chart_is_cut_at_the_bound(drawn):
+def test_no_point_of_the_chart_is_cut_at_the_bound():
     isolated = [row for row in ROWS if row.mode == "isolated"]
     found = points(charts.share_chart(isolated, ["a", "b"]))
     assert found["b forward"] == [0.25]
@@ -337,15 +326,15 @@ def test_no_point_of_the_chart_is_cut_at_the_bound(drawn):
     assert found["a forward"] == [1e-5], "what used nothing stands at the bottom"
 
 
-def test_the_other_charts(drawn):
+def test_the_other_charts():
     isolated, propagated = ([row for row in ROWS if row.mode == mode] for mode in ("isolated", "propagated"))
     assert points(charts.depth_chart(propagated, ["a", "b"])) == {"a": [0.5, 2e-7], "b": [0.0, 0.75]}
     histogram = charts.histogram_chart(isolated[:1], ["a", "b"])
-    (same, near) = (patch.get_data() for patch in histogram.patches)
+    (same, near) = (patch.get_data() for patch in histogram.axes[0].patches)
     assert not same.values.any()
     assert near.values[30] == 2 / 12
     assert near.edges[30] == LOWEST_EXPONENT + 30
-    bars = charts.time_chart(isolated, ["a", "b"]).containers
+    bars = charts.time_chart(isolated, ["a", "b"]).axes[0].containers
     assert {bar.get_label(): [patch.get_width() for patch in bar] for bar in bars} == {
         "a forward": [1.0, 0.0],
         "a backward": [2.0, 0.0],
