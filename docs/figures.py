@@ -8,8 +8,7 @@ from pathlib import Path
 
 from IPython.display import HTML
 
-from alexnet_rosetta.harness.comparison import variant
-from alexnet_rosetta.harness.judging.places import shapes
+from alexnet_rosetta.harness.judging.places import described
 from alexnet_rosetta.harness.network.load import load
 from alexnet_rosetta.harness.reporting.report import drawing
 
@@ -18,14 +17,7 @@ TOP = Path(__file__).parent.parent
 
 def network(net):
     """A network as the report draws it, from left to right, in the colours of its devices."""
-    found = load(net)
-    shape = shapes(found.layers)
-    layers = [
-        {"name": x.name, "type": x.type, "inputs": x.inputs, "outputs": x.outputs, "shape": shape[x.name],
-         "gpu": x.get("gpu", 0), "variant": variant(x)}
-        for x in found.layers
-    ]  # fmt: skip
-    return HTML(f'<div class="wide">{drawing.network(layers)}</div>')
+    return HTML(f'<div class="wide">{drawing.network(described(load(net).layers))}</div>')
 
 
 def terminal(command, lines=None, code=0):

@@ -101,6 +101,22 @@ def families() -> tuple[Family, ...]:
     )
 
 
+KNOWN = {
+    "recorded": "its outputs are held against those recorded from the historical kernel",
+    "specified": "rebuilt from the specification, which read the historical source; no recording",
+    "inferred": "the historical source was not seen; the specification says what it must have done",
+    "added": "no historical kernel; added for a switch",
+}
+"""The labels of `provenance`, explained."""
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """The label of each kernel, of `KNOWN`."""
+    found = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["provenance"]
+    return {name: label for label, names in found.items() for name in names.split()}
+
+
 def _operation(row: dict[str, str]) -> Operation:
     names = (tuple(row.get(room, "").split()) for room in ("kernels", "host", "port", "reference", "release"))
     return Operation(row["what"], row.get("step", ""), *names)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from alexnet_rosetta.harness import concordance, engines
+from alexnet_rosetta.harness.checks.golden import files as golden
 from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.harness.study import layer as study
 
@@ -69,6 +70,15 @@ def resolved(package, name):
 
 def test_every_kernel_stands_in_the_concordance():
     assert names("kernels") == set(kernels()) | LIBRARY
+
+
+def test_every_kernel_has_a_provenance_and_what_is_called_recorded_was():
+    found = concordance.provenance()
+    assert set(found) == set(kernels())
+    assert set(found.values()) == set(concordance.KNOWN)
+    cases = [case for path in sorted((ROOT / "tests" / "golden").glob("*.npz")) for case in golden.read(path)]
+    launched = {kernel.partition("<")[0] for case in cases for kernel, _, _ in case.launches()}
+    assert {name for name, label in found.items() if label == "recorded"} == launched
 
 
 def test_every_host_function_exists():
@@ -164,3 +174,8 @@ def test_where_the_port_s_docstrings_send_the_reader():
 
 def test_the_page_is_up_to_date():
     assert (ROOT / "docs" / "concordance.md").read_text(encoding="utf-8") == concordance.page()
+
+
+def test_study_says_how_a_kernel_is_known():
+    printed = "\n".join(study.lines("tiny", "rnorm1", batch=16))
+    assert "known     recorded: " in printed

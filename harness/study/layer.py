@@ -186,6 +186,7 @@ def _step_lines(layer, step, launches, work, called):
             yield f"    because   {launch['rule']}"
         if not library:
             yield f"    source    {kernel_place(kernel)}"
+            yield f"    known     {known(kernel)}"
         yield from _counterparts(concordance.of_launch(layer.type, step, kernel.partition("(")[0]), called)
 
 
@@ -205,6 +206,12 @@ def host_place(name):
     """``legacy/host/file:line`` of the definition of a host function or class."""
     definition = rf"^(class|struct) {name}\b.*{{|^\w[^;]*\b{name}\("
     return _find("legacy", "*.cpp", definition) or _find("legacy", "*.h", definition)
+
+
+def known(kernel):
+    """How it is known what a kernel did: its label, explained."""
+    label = concordance.provenance()[kernel]
+    return f"{label}: {concordance.KNOWN[label]}"
 
 
 def kernel_place(name):

@@ -258,6 +258,7 @@ class Study:
         course = kernels.course(kernel)
         return facts | {
             "place": _place_of(name),
+            "known": known(name),
             "template": kernels.template(kernel),
             "threads": threads,
             "axes": axes,
