@@ -33,7 +33,7 @@ IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64") and os.environ.get
 ISAS = ["strict", "v3", "v4"] if IS_X86_64 else ["strict", "baseline"]
 MODULES = ["legacy._processor", *(f"legacy._legacy_{isa}" for isa in ISAS),
            *(f"port.{path.stem}" for path in sorted(ROOT.glob("port/_*.pyx")))]  # fmt: skip
-DATA = ["py.typed", "commit.txt", "*.pxi", "kernels/*", "host/*",
+DATA = ["py.typed", "commit.txt", "*.pxi", "kernels/*", "host/*", "counted/*.h",
         "**/*.cfg", "**/*.toml", "**/*.html", "**/*.css", "**/*.js"]  # fmt: skip
 
 

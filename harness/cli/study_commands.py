@@ -23,7 +23,10 @@ from .shared import names, params_option, run_options, say
 @click.option("--record", metavar="RUN", type=click.Path(path_type=Path), help="With --html: show values of a record.")
 @click.option("--release", metavar="DIR", type=click.Path(path_type=Path),
               help="With --html: show the lines of the release of 2012, from your copy of it.")  # fmt: skip
-def study(net, layer, params, passes, batch, html, record, release):
+@click.option("--counted", is_flag=True, help="Count what threads of LAYER's kernels do; needs a C++ compiler.")
+@click.option("--blocks", default=4, show_default=True, type=click.IntRange(0),
+              help="With --counted: blocks of a launch that are counted; 0: all.")  # fmt: skip
+def study(net, layer, params, passes, batch, html, record, release, counted, blocks):
     """Show how the engine of 2012 runs a LAYER of NET: kernels, grids, the rules that chose them, and the source.
 
     Without LAYER: the kernels of all layers. With --html: a page for each layer, with formula, drawings and the
@@ -43,7 +46,15 @@ def study(net, layer, params, passes, batch, html, record, release):
         return
     if record is not None or release is not None:
         raise BadInput(f"{'--record' if record else '--release'} needs --html", hint="--html DIR writes a site")
-    for line in lines(net, layer, params, batch, passes) if layer else table(net, params, batch, passes):
+    if counted and not layer:
+        raise BadInput("--counted needs a LAYER", hint="rosetta study NET LAYER --counted")
+    if counted:
+        from ..study.counted import lines as counts
+
+        told = counts(net, layer, params, batch, passes, blocks or None)
+    else:
+        told = lines(net, layer, params, batch, passes) if layer else table(net, params, batch, passes)
+    for line in told:
         say(line)
 
 

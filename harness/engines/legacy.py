@@ -28,11 +28,7 @@ class LegacyCpu(Engine):
 
     def open(self, network, threads):
         """A session on the CPU device."""
-        from alexnet_rosetta.legacy.network import Network
-
-        layers = [plain(layer) for layer in network.layers]
-        more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
-        return LegacySession(_translated(Network, layers, device="cpu", threads=threads, **more))
+        return _session(network, device="cpu", threads=threads)
 
     def quirks(self):
         """The switches of the engine and where they stand."""
@@ -73,11 +69,7 @@ class LegacyGpu(Engine):
 
     def open(self, network, threads):
         """A session on the first GPU; its times are those of events, without the copies between host and GPU."""
-        from alexnet_rosetta.legacy.network import Network
-
-        layers = [plain(layer) for layer in network.layers]
-        more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
-        return LegacySession(_translated(Network, layers, device="gpu", **more))
+        return _session(network, device="gpu")
 
     def quirks(self):
         """The switches of the engine and where they stand."""
@@ -148,6 +140,51 @@ class LegacySession(Session):
     def release(self, layer):
         """Free what the layer holds but its parameters."""
         self.network.release(layer)
+
+
+def count(network, run, blocks=None, trace=0):
+    """Count what the kernels of some steps do with memory (`alexnet_rosetta.legacy.counted`).
+
+    Parameters
+    ----------
+    network : Network
+    run : function of a session
+        Runs the steps; called twice, the first time on a device that computes nothing.
+    blocks : int, optional
+        Blocks of a launch that are counted, spread over its grid; all by default.
+    trace : int
+        Bytes that the trace of one block of a launch may have; 0: none.
+
+    Returns
+    -------
+    list of (dict, Launched)
+        Launch records, without matrix products, and what was counted.
+
+    Raises
+    ------
+    Unsupported
+        There is no C++ compiler.
+    """
+    from alexnet_rosetta.legacy import use_isa
+    from alexnet_rosetta.legacy.counted import CountingDevice, library
+    from alexnet_rosetta.legacy.gpu.recording import DryDevice
+
+    with use_isa("strict"):
+        run(_session(network, device=(dry := DryDevice())))
+        device = CountingDevice(_translated(library, dry.instances), blocks, trace=trace)
+        session = _session(network, device=device)
+        session.record_launches()
+        run(session)
+    launched = [launch for launch in session.launches() if not launch["kernel"].startswith("sgemm(")]
+    return list(zip(launched, device.launches, strict=True))
+
+
+def _session(network, **where):
+    from alexnet_rosetta.legacy.network import Network
+
+    layers = [plain(layer) for layer in network.layers]
+    more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
+    return LegacySession(_translated(Network, layers, **where, **more))
 
 
 def _translated(call, *args, **kwargs):

@@ -178,7 +178,7 @@ def _step_lines(layer, step, launches, work, called):
         library = kernel.startswith("sgemm(")  # a product of the machine's library: no grid and no source of ours
         if not library:
             shared = launch["shared_bytes"]
-            yield f"    grid {_dims(launch['grid'])}, block {_dims(launch['block'])}, {shared} bytes shared"
+            yield f"    grid {dims(launch['grid'])}, block {dims(launch['block'])}, {shared} bytes shared"
         if launch.get("resources"):
             taken = (_resources(name, found) for name, found in launch["resources"].items())
             yield f"    on a GPU  {', '.join(taken)}"
@@ -255,5 +255,6 @@ def _stand_in(network, layer, i, batch, random):
     return values
 
 
-def _dims(dims):
-    return "x".join(str(extent) for extent in dims)
+def dims(extents):
+    """Sizes as text: 32x4x1."""
+    return "x".join(str(extent) for extent in extents)

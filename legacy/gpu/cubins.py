@@ -152,11 +152,11 @@ class Kernels:
         """
         entry = self.folder / self._key(kernel, kinds)
         try:
-            name = entry.read_text(encoding="utf-8") if _is_ours(entry) else ""
+            name = entry.read_text(encoding="utf-8") if is_ours(entry) else ""
         except (OSError, ValueError):
             return None
         path = self.folder / name
-        return path if re.fullmatch(r"[0-9a-f]{32}\.cubin", name) and _is_ours(path) else None
+        return path if re.fullmatch(r"[0-9a-f]{32}\.cubin", name) and is_ours(path) else None
 
     def _key(self, kernel: str, kinds: str) -> str:
         parts = (cuda_source.fingerprint(), cuda_source.wrapper(kernel, kinds), compiler_version(self.compiler),
@@ -164,7 +164,7 @@ class Kernels:
         return sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Whether a path is a plain file of this user or of root, and no link."""
     try:
         found = path.lstat()

@@ -78,7 +78,7 @@ struct TurnedTile {
     template <int THREAD_COUNT, bool check>
     __device__ __forceinline__ void stage(const float* source, int rowStride, int colsLeft) {
         STAGE_ROWS(THREAD_COUNT, ROWS, COLS) {
-            STAGE_COLS(COLS) values[row][col] = !check || col < colsLeft ? source[row * rowStride + col] : 0;
+            STAGE_COLS(COLS) values[row][col] = !check || col < colsLeft ? source[row * rowStride + col] : 0.0f;
         }
     }
 };

@@ -38,7 +38,7 @@ DEVICE_FUNCTION void overPatchWindows(const float* images, const int imgSize, co
         for (int x = atLeast(0, firstX); x < atMost(imgSize, firstX + 3 + size); ++x) {
             STAGE(B_X * 16, filtersPerThread, B_X * imgsPerThread) {
                 const bool load = !checkCaseBounds || col < imagesLeft;
-                shImages[row][col] = load ? images[((row * imgSize + y) * imgSize + x) * numImages + col] : 0;
+                shImages[row][col] = load ? images[((row * imgSize + y) * imgSize + x) * numImages + col] : 0.0f;
             }
             SYNC
             THREAD_ROWS(16) {

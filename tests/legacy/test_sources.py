@@ -59,7 +59,7 @@ def test_arguments_of_a_launch_that_do_not_fit_are_refused_by_the_compiler(case,
 
 
 TILE = """
-#include "threads.h"
+#include "counted/threads.h"
 #include "kernels/block.cuh"
 __device__ void stage(float* tile) {{
     STAGE_ROWS({threads}, 4, {columns}) {{

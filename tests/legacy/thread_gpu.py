@@ -1,47 +1,19 @@
 """A GPU made of the CUDA source itself: wrappers and kernels compiled by the C++ compiler, threads as fibers."""
 
 import ctypes
-import os
 import struct
-import subprocess
-from pathlib import Path
 
 from fake_gpu import FakeGpu
 
+from alexnet_rosetta.legacy.counted import build
 from alexnet_rosetta.legacy.gpu import cuda_source
 
-HERE = Path(__file__).parent
-FLAGS = ["-std=c++17", "-O1", "-fno-math-errno", "-shared", "-fPIC", "-w"]
 ROUNDED = ["-ffp-contract=off"]
-HOST_FUNCTIONS = """
-#include "fastmath.cuh"
-float hostExp(float x) { return fastExp(x); }
-float hostLog(float x) { return fastLog(x); }
-float hostPow(float x, float y) { return fastPow(x, y); }
-float hostDivide(float x, float y) { return fastDivide(x, y); }
-"""
-
-
-def entry(kernel, kinds):
-    """A C function that takes the packed arguments of a wrapper apart and calls it."""
-    layout, arguments = kinds + cuda_source.PART_KINDS, []
-    for i, letter in enumerate(layout):
-        offset = struct.calcsize(layout[: i + 1]) - struct.calcsize(letter)
-        arguments.append(f"*({cuda_source.TYPES[letter]}*)(p + {offset})")
-    symbol = cuda_source.symbol(kernel, kinds)
-    return f'extern "C" void call_{symbol}(const char* p) {{ {symbol}({", ".join(arguments)}); }}\n'
 
 
 def compile_threads(instances, folder, flags=ROUNDED):
     """A library with the instances, as a path."""
-    host, source, library = folder / "host.cpp", folder / "threads.cpp", folder / "threads.so"
-    host.write_text(HOST_FUNCTIONS)
-    text = cuda_source.source(instances) + "".join(entry(*instance) for instance in instances)
-    source.write_text('#include "threads.h"\n' + text)
-    compiler = os.environ.get("CXX", "g++").split()
-    subprocess.run([*compiler, *FLAGS, *flags, f"-I{HERE}", f"-I{cuda_source.KERNELS}", str(source), str(host), "-o",
-                    str(library)], check=True)  # fmt: skip
-    return library
+    return build.compile_library(sorted(instances), folder, [*build.compiler(), "-O1", *build.FLAGS, *flags])
 
 
 class ThreadGpu(FakeGpu):

@@ -1,5 +1,5 @@
-// CUDA's words on a CPU. A block's threads are fibers: between two barriers they run one after another, in either order,
-// so that a kernel that lacks a barrier gives different results in the two.
+// CUDA's words on a CPU, for the kernels of ../kernels. A block's threads are fibers: between two barriers they run one
+// after another, in either order, so that a kernel that lacks a barrier gives different results in the two.
 #pragma once
 #include <math.h>
 #include <ucontext.h>
@@ -38,13 +38,16 @@ struct Fiber {
     std::unique_ptr<char[]> stack{new char[stackSize]};
     Three index;
     bool finished;
-    static constexpr int stackSize = 1 << 16;
+    static constexpr int stackSize = 1 << 17;
 };
 inline std::vector<Fiber> fibers;
 inline ucontext_t scheduler;
 inline Fiber* current;
 inline Entry entry;
 inline const char* arguments;
+
+// What is done when all threads have come to a barrier, or to their ends.
+inline void (*phaseEnds)() = [] {};
 
 inline void body() {
     entry(arguments);
@@ -61,6 +64,9 @@ inline void start(Fiber& fiber, unsigned flat) {
     makecontext(&fiber.context, body, 0);
 }
 
+// Where a thread stands at a barrier.
+inline void wait() { swapcontext(&current->context, &scheduler); }
+
 // False if some threads wait at a barrier that others never reach.
 inline bool runBlock(bool backwards) {
     const unsigned count = blockDim.x * blockDim.y * blockDim.z;
@@ -73,6 +79,7 @@ inline bool runBlock(bool backwards) {
             swapcontext(&scheduler, &current->context);
             finished += current->finished;
         }
+        phaseEnds();
         if (finished && finished < count) return false;
     }
     return true;
@@ -83,10 +90,12 @@ inline bool runBlock(bool backwards) {
 #ifdef NO_BARRIERS
 inline void __syncthreads() {}
 #else
-inline void __syncthreads() { swapcontext(&threads::current->context, &threads::scheduler); }
+inline void __syncthreads() { threads::wait(); }
 #endif
 
-extern "C" inline __attribute__((used)) int runGrid(threads::Entry entry, const char* arguments, const unsigned* grid,
+#define EXPORTED extern "C" __attribute__((used, visibility("default")))
+
+EXPORTED inline int runGrid(threads::Entry entry, const char* arguments, const unsigned* grid,
                                                     const unsigned* block, int backwards) {
     threads::entry = entry;
     threads::arguments = arguments;

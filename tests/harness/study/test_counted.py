@@ -1,0 +1,78 @@
+"""`rosetta study NET LAYER --counted`."""
+
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from alexnet_rosetta.harness.cli import commands as cli
+
+
+def rosetta(*words):
+    return CliRunner().invoke(cli.cli, ["study", *words])
+
+
+def cached(monkeypatch, folder):
+    monkeypatch.setenv("ROSETTA_CACHE", str(folder))
+
+
+def test_the_kernels_of_a_layer_are_counted(monkeypatch, tmp_path):
+    """Its neuron reads and writes every number once; the second time what was built is there."""
+    cached(monkeypatch, tmp_path)
+    words = ("tiny", "conv1_neuron", "--counted", "--batch", "32", "--blocks", "0", "--pass", "forward")
+    result = rosetta(*words)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    found = {
+        line.split()[0]: line.split()[1:3] for line in lines if line.split()[:1] and line.split()[0].startswith("sm_")
+    }
+    touched = re.search(r"words +([\d,]+) +([\d,]+)", result.output)
+    assert touched[1] == touched[2]
+    assert found == {rule: [touched[1], touched[2]] for rule in ("sm_13", "sm_20", "sm_35")}
+    assert "reads 1.0 and writes 1.0 words of global memory, at most 1 and 1" in result.output
+    assert "0 races" in result.output
+    (built,) = tmp_path.glob("counted-*.so")
+    before = built.stat().st_mtime_ns
+    assert rosetta(*words).output == result.output
+    assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == [before]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tiny", "--counted"], "--counted needs a LAYER"),
+        (["tiny", "nolayer", "--counted"], "tiny has no layer 'nolayer' to study"),
+    ],
+)
+def test_what_cannot_be_counted_is_said_in_a_line(words, said):
+    result = rosetta(*words)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+@pytest.mark.parametrize("compiler", ["no-such-g++", ""])
+def test_no_compiler_is_said_in_a_line(compiler, monkeypatch, tmp_path):
+    cached(monkeypatch, tmp_path / "cache")
+    monkeypatch.setenv("CXX", compiler)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = rosetta("tiny", "conv1", "--counted")
+    error = result.output
+    assert result.exit_code == 2
+    assert error.count("\n") == 1
+    actual = compiler or "none on PATH"
+    for word in ("kernels cannot be counted", "expected a C++ compiler", f"actual {actual}", "hint: install g++"):
+        assert word in error
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_library_of_another_user_is_not_loaded(monkeypatch, tmp_path):
+    """What stands in its place is a link: a build replaces it."""
+    cached(monkeypatch, tmp_path)
+    words = ("tiny", "conv1_neuron", "--counted", "--batch", "4", "--pass", "forward")
+    assert rosetta(*words).exit_code == 0
+    (built,) = tmp_path.glob("counted-*.so")
+    other = tmp_path / "other"
+    built.rename(other)
+    built.symlink_to(other)
+    assert rosetta(*words).exit_code == 0
+    assert not built.is_symlink()
