@@ -14,7 +14,7 @@ OURS = "alexnet_rosetta"
 OUTSIDE = {
     "legacy": ({"numpy", "scipy"}, {"pycuda", "nvmath"}),
     "port": ({"numpy", "scipy", "threadpoolctl"}, set()),
-    "harness": ({"numpy", "threadpoolctl", "click"}, {"pandas", "pyarrow", "PIL", "torch", "scipy"}),
+    "harness": ({"numpy", "threadpoolctl", "click"}, {"pandas", "pyarrow", "PIL", "safetensors", "torch", "scipy"}),
     "harness/reporting/report": ({"numpy", "matplotlib", "jinja2", "markupsafe", "PIL"}, set()),
     "harness/training": ({"jinja2", "markupsafe"}, {"PIL", "safetensors"}),
     "harness/cli/terminal.py": ({"rich"}, set()),

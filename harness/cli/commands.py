@@ -18,7 +18,7 @@ from ..errors import RosettaError, Unsupported, one_line
 from ..network.load import load
 from ..running.prepare import MODES
 from ..running.steps import PASSES
-from . import lab_commands, study_commands, training_commands
+from . import data_commands, lab_commands, study_commands, training_commands
 from .shared import allow_option, names, params_option, rules, run_options, say
 
 INTERRUPTED = 130
@@ -301,7 +301,8 @@ def _check(name):
         raise Unsupported(f"check {name} is not part of this build", hint="see 'rosetta check --help'") from error
 
 
-for command in (*study_commands.COMMANDS, *lab_commands.COMMANDS, *training_commands.COMMANDS):
+COMMANDS = (study_commands, lab_commands, training_commands, data_commands)
+for command in (command for module in COMMANDS for command in module.COMMANDS):
     cli.add_command(command)
 
 ASCII = {"✓": "+", "✗": "-", "≤": "<=", "±": "+-", "×": "x", "…": "...", "–": "-", "→": "->", "‖": "||"}

@@ -19,6 +19,7 @@ BATCH = re.compile(r"data_batch_(\d+)")
 CANVAS = 256
 """Side of the pictures of 2012 that are stored in other sizes (``no_crop``)."""
 PICTURES = ("JPEG", "PNG")
+MOST_PIXELS = 1 << 26
 KEPT = 1 << 28
 """Bytes of batches that are kept."""
 
@@ -209,7 +210,7 @@ def historical(folder):
     meta = pickles.load(meta_file)
     if type(meta) is not dict:
         raise BadInput(f"{meta_file}: no dict", actual=type(meta).__name__)
-    get = _Fields(meta, meta_file)
+    get = Fields(meta, meta_file)
     found, notes = {}, []
     for path in sorted(folder.iterdir()):
         match = BATCH.fullmatch(path.name)
@@ -226,7 +227,11 @@ def historical(folder):
     else:
         train, test = split(tuple(sorted(found)))
     names = get("label_names", list, [])
+    if any(type(name) not in (str, int, float) for name in names):
+        raise BadInput(f"{meta_file}: label_names holds what is no name")
     features = get("num_vis", int) or _features_of(found[train[0]])
+    if not 0 < features < 1 << 28:
+        raise BadInput(f"{meta_file}: num_vis is no number of values", actual=features)
     mean = get("data_mean", np.ndarray)
     if mean is not None and (mean.size != features or mean.dtype.kind not in "fiu" or not np.isfinite(mean).all()):
         raise BadInput(f"{meta_file}: data_mean does not fit", expected=f"{features} finite numbers",
@@ -237,11 +242,11 @@ def historical(folder):
              "CIFAR, python version": "test_batch" in {path.name for path in found.values()}}  # fmt: skip
     kind = next((kind for kind, so in kinds.items() if so), "historical batches")
     colours = _colours(get("color_pca", (tuple, list)), meta_file)
-    return DataSet(str(folder), kind, shape, tuple(_text(name) for name in names), train, test,
+    return DataSet(str(folder), kind, shape, tuple(map(str, names)), train, test,
                    lambda number: reader.read(found[number]), mean, colours, tuple(notes))  # fmt: skip
 
 
-class _Fields:
+class Fields:
     """Fields of a dict from a file, of the kind that is expected."""
 
     def __init__(self, fields, path):
@@ -252,12 +257,6 @@ class _Fields:
         if value is not None and not isinstance(value, kind):
             raise BadInput(f"{self.path}: field {name} is of the wrong kind", actual=type(value).__name__)
         return value
-
-
-def _text(name):
-    if type(name) not in (str, int, float):
-        raise BadInput(f"a label name of the kind {type(name).__name__}")
-    return str(name)
 
 
 def _colours(pair, path):
@@ -349,26 +348,32 @@ class _Reader:
             fill = 0 if self.mean is None else int(self.mean.mean())
             canvas = np.full((side, side, 3), fill, np.uint8)
             x, y = ((side - length) // 2 for length in image.size)
-            canvas[y : y + image.height, x : x + image.width] = np.asarray(image.convert("RGB"))
+            canvas[y : y + image.height, x : x + image.width] = in_colours(image)
             return canvas
         if image.size != (side, side):
             raise BadInput(f"{path}: a picture of the wrong size", expected=f"{side}x{side}",
                            actual=f"{image.width}x{image.height}")  # fmt: skip
-        return np.asarray(image.convert("RGB"))
+        return np.asarray(in_colours(image))
 
 
 def opened(data):
-    """A picture of at most 2²⁴ pixels, decoded; ValueError where the bytes are none."""
+    """A picture that is not decoded yet; ValueError where the bytes are none."""
     from PIL import Image
 
     try:
-        image = Image.open(io.BytesIO(data), formats=PICTURES)
-        if image.width * image.height <= 1 << 24:
-            image.load()
-            return image
+        return Image.open(io.BytesIO(data), formats=PICTURES)
     except Exception as error:  # what damaged pictures do to the decoders is not for us to list
-        raise ValueError(f"no picture ({type(error).__name__})") from error
-    raise ValueError("a picture of more than 2^24 pixels")
+        raise ValueError("no picture") from error
+
+
+def in_colours(image):
+    """The picture decoded, in red, green and blue; ValueError where that cannot be."""
+    if image.width * image.height > MOST_PIXELS:
+        raise ValueError("a picture too large")
+    try:
+        return image.convert("RGB")
+    except Exception as error:  # likewise
+        raise ValueError("no picture") from error
 
 
 def decoded(sources, decode, shape, mean):

@@ -4,8 +4,9 @@ A pickle is a program for a small stack machine. This reader knows the instructi
 the names that a pickle may call those in `NAMES`: each stands for a few checked lines here, never for what it names
 elsewhere (data-checkpoints-tools 1.9). Byte strings of Python 2 become str, a code point a byte.
 
-Time and memory are bounded: an instruction works on its own bytes, an array holds bytes that are in the file and no
-byte stands in two of them, the memo is a dict whatever its indices are, and `MOST_STEPS` limits the instructions.
+Time and memory are bounded: an instruction works on its own bytes, an array holds bytes that are in the file, all of
+them together at most twice as many as the file has (Python 3 recodes what it writes for Python 2), the memo is a dict
+whatever its indices are, and `MOST_STEPS` limits the instructions.
 """
 
 import codecs
@@ -29,7 +30,7 @@ LARGEST = 1 << 32
 """Bytes of a pickle."""
 GROWTH, FLOOR = 16, 64 << 20
 """A compressed pickle may grow by this factor, and by so many bytes in any case."""
-COPIES = 3
+COPIES = 4
 """How often what is in a file stands in memory while the file is read."""
 LONGEST_NUMBER = 32
 
@@ -153,7 +154,7 @@ class _Machine:
     def __init__(self, data):
         self.data, self.at = data, 0
         self.stack, self.marks, self.memo = [], [], {}
-        self.room = len(data)  # bytes that strings of numbers may still take
+        self.room = 2 * len(data)  # bytes that strings of numbers may still take
         self.unfilled = {}  # arrays whose numbers are still to come, by identity
 
     def run(self):

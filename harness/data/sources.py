@@ -13,7 +13,7 @@ from ..errors import BadInput, meant
 from ..values import photographs
 from ..values.noise import generator
 from . import pickles
-from .batches import DataSet, decoded, historical, natural, need, opened, shape_of
+from .batches import DataSet, decoded, historical, in_colours, natural, need, opened, shape_of
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 NAMED = ("photos", "fashion")
@@ -297,7 +297,7 @@ def _short_side(path, size):
     """The centre of a picture whose shorter side was made `size` pixels long."""
     from PIL import Image
 
-    image = opened(path.read_bytes()).convert("RGB")
+    image = in_colours(opened(path.read_bytes()))
     scale = size / min(image.size)
     image = image.resize([max(size, round(length * scale)) for length in image.size], Image.Resampling.BICUBIC)
     x, y = ((length - size) // 2 for length in image.size)

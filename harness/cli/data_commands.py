@@ -1,0 +1,78 @@
+"""The commands ``rosetta data`` and ``rosetta convert``."""
+
+from pathlib import Path
+
+import click
+
+from ..data import make as making
+from .shared import params_option, say
+
+
+@click.group("data")
+def data():
+    """Look at data sets, and write them as the programs of 2011 to 2014 read them."""
+
+
+_size = click.option(
+    "--size", type=click.IntRange(4, 1024), help="Side of the pictures, of photos and folders of pictures."
+)
+
+
+@data.command("info")
+@click.argument("source", metavar="PATH")
+@_size
+def info(source, size):
+    """Say what is in PATH: a folder of batches or pictures, or the names photos and fashion."""
+    from ..data import open_data
+    from ..data.batches import ranges
+
+    found = open_data(source, size)
+    channels, rows, columns = found.shape
+    say(f"{found.source}: {found.kind}")
+    say(f"  cases    {channels} x {rows} x {columns} (channels, rows, columns), {found.features} values")
+    names = ", ".join(found.label_names[:20]) + (", ..." if found.classes > 20 else "")
+    say(f"  classes  {found.classes or 'unknown'}{': ' if names else ''}{names}")
+    for part, numbers in (("train", found.train), ("test", found.test)):
+        batch = found.read(numbers[0])
+        bad = f", {len(batch.unreadable)} of them cannot be decoded" if batch.unreadable else ""
+        say(f"  {part:<8} batches {ranges(numbers)}; the first has {batch.labels.shape[1]} cases{bad}")
+    say(f"  mean     {found.mean.min():.1f} to {found.mean.max():.1f}")
+    for note in found.notes:
+        say(f"  note     {note}")
+
+
+@data.command("make")
+@click.option("--from", "source", required=True, metavar="PATH", help="A source, as 'rosetta data info' takes it.")
+@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="A new or empty folder.")
+@click.option("--form", default="columns", show_default=True, type=click.Choice(list(making.FORMS)))
+@_size
+def make(source, out, form, size):
+    """Write a data set as batches of 2011, 2012 or 2014, in pickles that Python 2 reads.
+
+    columns: an array with a column for each case (2011, 2012); jpeg-2012: JPEG files in one list a batch; jpeg-2014:
+    folders of such lists. JPEG changes pixels a little, columns do not.
+    """
+    from ..data import open_data
+    from ..data.batches import ranges
+
+    written = list(making.make(open_data(source, size), out, form))
+    say(f"{out}: batches {ranges(sorted(written))} and batches.meta")
+
+
+@click.command("convert")
+@click.argument("source", metavar="SOURCE")
+@click.argument("target", metavar="TARGET", type=click.Path(path_type=Path))
+@click.option("--net", help="The network, where SOURCE holds weights alone and TARGET is a folder of 2012.")
+@params_option
+def convert(source, target, net, params):
+    """Convert a checkpoint: historical (2011, 2012, 2014), of 'rosetta train' (safetensors), or weights in an npz file.
+
+    TARGET X.npz gets weights and biases, for 'rosetta compare --weights'; X.safetensors gets all tensors; any other
+    name is a folder, which gets a checkpoint as the program of 2012 wrote it.
+    """
+    from ..data.historical import convert as converted
+
+    say(f"{converted(source, target, net, params)}: written")
+
+
+COMMANDS = (data, convert)
