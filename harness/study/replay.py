@@ -41,21 +41,22 @@ class Trace:
     def __init__(self, fused: bool, order: str = ""):
         self.fused, self.order = fused, order
         self.steps: list[Step] = []
-        self.value = F(0)
+        self.value, self._exact = F(0), 0.0
         self.multiplies = False
 
-    def sum(self, what, a, b=None, terms=None, names=None):
-        """Add a·b (or a) one after the other; `terms` are the places of the operands in `names`."""
-        before = exact = 0.0
+    def sum(self, what, a, b=None, terms=None, names=None, start=None):
+        """Add a·b (or a) to `start` one after the other; `terms` are the places of the operands in `names`."""
+        before, exact = float(start or 0), 0.0 if start is None else self._exact
         self.multiplies |= b is not None
         wide = np.asarray(a, np.float64) * (1.0 if b is None else b)  # exact
-        self.value = F(0)
-        for k, value in enumerate(running(a, b, self.fused)):
+        self.value = F(start or 0)
+        for k, value in enumerate(running(a, b, self.fused, self.value)):
             exact += float(wide[k])
             term = None if terms is None else int(terms[k])
             label = f"{what} {k}" if names is None or term is None else names[term]
             self.steps.append(Step(label, value, float(value) - (before + float(wide[k])), exact, term))
             self.value, before = value, float(value)
+        self._exact = exact
         return self.value
 
     def then(self, what, value):
@@ -70,12 +71,13 @@ class Trace:
         return _fused(a, b, c) if self.fused else F(a) * F(b) + F(c)
 
 
-def running(a, b=None, fused=False):
-    """The partial sums of a·b (of a, where b is None) as float32."""
+def running(a, b=None, fused=False, start=0.0):
+    """The partial sums of a·b (of a, where b is None), added to `start`, as float32."""
     a = np.asarray(a, F)
     if b is None or not fused:
-        return np.add.accumulate(a if b is None else a * np.asarray(b, F), dtype=F)
-    total, found = 0.0, []
+        products = a if b is None else a * np.asarray(b, F)
+        return np.add.accumulate(np.concatenate(([F(start)], products)), dtype=F)[1:]
+    total, found = float(start), []
     for product in (a.astype(np.float64) * b).tolist():  # exact
         total = _rounded_sum(total, product)
         found.append(total)
@@ -144,10 +146,10 @@ class Element:
             fill(trace)
         return trace, ""
 
-    def add(self, trace, what, terms):
+    def add(self, trace, what, terms, start=None):
         """Let a trace add operands in the order of `terms`."""
         terms = np.asarray(terms, int)
-        return trace.sum(what, self.a[terms], self.b[terms], terms, self.names)
+        return trace.sum(what, self.a[terms], self.b[terms], terms, self.names, start)
 
 
 class Spot:
@@ -231,6 +233,11 @@ class _Filters:
         y, x = self.start + my * self.stride + q // self.size, self.start + mx * self.stride + q % self.size
         return (y, x) if 0 <= y < self.image and 0 <= x < self.image else None
 
+    def by_winograd(self):
+        """Whether the port convolves this by Winograd's algorithm, forward and for the images (port/conv.py)."""
+        few = min(self.width, self.filters // self.groups) < 16 or self.side < 6
+        return self.size == 3 and self.stride == 1 and self.start >= -2 and not few
+
     def order(self):
         """Channels and taps, as k·S² + q, in the order of filterActs: four taps of the cached channels."""
         taps, cached = self.size**2, self.cached
@@ -240,12 +247,12 @@ class _Filters:
 
 
 def _filter_acts(spot):
-    spec, made, orders, pairs = spot.layer, Element("sum of input × weight over channels and taps, + bias"), [], []
+    spec, made, inputs, pairs = spot.layer, Element("sum of input × weight over channels and taps, + bias"), [], []
     f, module = divmod(spot.row, spec["modulesX"] ** 2)
     my, mx = divmod(module, spec["modulesX"])
     for i in range(len(spot.inputs)):
         g = _Filters(spot, i)
-        orders.append(g.order() + len(pairs))
+        inputs.append((g, len(pairs)))
         for k, channel in enumerate(g.channels_of(f)):
             for q in range(g.size**2):
                 at, (weight, name) = g.pixel(my, mx, q), g.weight(my, mx, k, q, f)
@@ -256,14 +263,23 @@ def _filter_acts(spot):
     bias = spot.params["biases"].reshape(-1)[f if spec.get("sharedBiases", False) else spot.row]
     made.plus = float(bias)
 
-    def legacy(trace):
-        trace.order = f"four taps of {g.cached} channel(s) at a time, then the next taps, then channels"
-        before = None
-        for i, order in enumerate(orders):
-            found = made.add(trace, "", order)
-            before = trace.then("+ bias" if not i else "+ the inputs before", found + (before if i else bias))
+    def one(trace, port, g, first):
+        if not port:
+            trace.order = f"four taps of {g.cached} channel(s) at a time, then the next taps, then channels"
+            return made.add(trace, "", g.order() + first)
+        if g.by_winograd():
+            planes, weights = g.x[g.channels_of(f), ..., spot.column], g.weights[0, :, :, f]
+            return _winograd(trace, planes, weights.reshape(-1, 3, 3), g.start, my, mx)
+        trace.order = "taps, of each the channels one after the other"
+        return made.add(trace, "", first + np.arange(g.width * g.size**2).reshape(g.width, -1).T.ravel())
 
-    made.traces = {"legacy": legacy, "port": BLAS}
+    def run(trace, port):
+        for i, (g, first) in enumerate(inputs):
+            before = trace.value
+            found = one(trace, port, g, first)
+            trace.then("+ bias" if not i else "+ the inputs before", found + (before if i else bias))
+
+    made.traces = {"legacy": partial(run, port=False), "port": BLAS if g.local else partial(run, port=True)}
     return made
 
 
@@ -282,14 +298,24 @@ def _filter_inputs_grad(spot):
                     pairs.append((g.v[f, my, mx, spot.column], weight))
                     made.names.append(f"grad[{f}, {my}, {mx}] · {name}")
     made.a, made.b = np.array(pairs, F).reshape(-1, 2).T
+    y, x = divmod(pixel, g.image)
 
-    def legacy(trace):
+    def port_use(trace, use, slab):
+        if g.by_winograd():
+            group = slice(use // g.width * each, (use // g.width + 1) * each)
+            turned = g.weights[0, use % g.width, ::-1, group].T.reshape(-1, 3, 3)
+            return _winograd(trace, g.v[group, ..., spot.column], turned, -g.start - 2, y, x)
+        trace.order = "taps, which is modules backwards, of each the filters"
+        return made.add(trace, "", np.array(slab, int).reshape(-1, each)[::-1].ravel())
+
+    def run(trace, port):
         trace.order = "modules in raster order, of each the filters one after the other"
-        sums = [made.add(trace, "", slab) for slab in slabs]
+        uses = zip(np.flatnonzero(g.seen == channel), slabs, strict=True)
+        sums = [port_use(trace, use, slab) if port else made.add(trace, "", slab) for use, slab in uses]
         if len(sums) > 1:
             trace.sum("use of the channel", sums)
 
-    made.traces = {"legacy": legacy, "port": BLAS}
+    made.traces = {"legacy": partial(run, port=False), "port": BLAS if g.local else partial(run, port=True)}
     return made
 
 
@@ -338,8 +364,82 @@ def _filter_weights_grad(spot):
         if direct:
             trace.then("+ momentum × old step", trace.multiply_add(mom, old, trace.value))
 
-    made.traces = {"legacy": legacy, "port": BLAS}
+    def port(trace):
+        trace.order, parts = "eight parts of pieces of rows, of each piece the pixels and of each the images", []
+        number = {module: k * cases for k, (_, module) in enumerate(flat)}
+        for part in _parts(g.side, cases):
+            total = F(0)
+            for row, pixels, images in part:
+                placed = [number[row, x] for x in pixels if (row, x) in number]
+                apart = _apart(g, row, pixels, k, q)
+                if apart is None:
+                    continue
+                terms = [at + n for at in placed for n in images]
+                if apart:
+                    total = trace.then("+ what there was", total + made.add(trace, "", terms))
+                else:
+                    total = made.add(trace, "", terms, start=total)
+            parts.append(total)
+        trace.then("× 1/images", factor * trace.sum("part", parts))
+
+    made.traces = {"legacy": legacy, "port": BLAS if g.local else port}
     return made
+
+
+def _parts(side, cases):
+    """Of each part of the port's filter gradient its units: row, pixels and images (`Cut` of port/_conv.h)."""
+    images = -(-cases // -(-cases // 128))
+    chunks, pixels = -(-cases // images), min(side, 128 // images)
+    pixels = -(-side // -(-side // pixels))
+    units = [
+        (row, range(x, min(x + pixels, side)), range(n * images, min((n + 1) * images, cases)))
+        for row in range(side)
+        for n in range(chunks)
+        for x in range(0, side, pixels)
+    ]
+    return [units[part * len(units) // 8 : (part + 1) * len(units) // 8] for part in range(8)]
+
+
+def _apart(g, row, pixels, k, q):
+    """Whether the port sums a tap of a unit apart, the last rows of a packed matrix; None where it skips the tap."""
+    meets = [any(g.pixel(row, x, tap) for x in pixels) for tap in range(g.size**2)]
+    if not meets[q]:
+        return None
+    first = next((tap + 1 for tap in range(q, -1, -1) if not meets[tap]), 0)
+    end = next((tap for tap in range(q, len(meets)) if not meets[tap]), len(meets))
+    block, place = divmod((q - first) * g.width + k, 384)
+    rows = min(384, (end - first) * g.width - block * 384)
+    return place >= rows // 12 * 12
+
+
+def _winograd(trace, planes, filters, begin, y, x):
+    """An output of Winograd's F(2x2, 3x3): planes (D, side, side), filters (D, 3, 3); window 0 starts at `begin`."""
+    trace.order = "Winograd's F(2x2, 3x3): of 16 points of a tile the channels one after the other, then the tile"
+    side, top, left = planes.shape[-1], y // 2 * 2 + begin, x // 2 * 2 + begin
+    tile = np.zeros((len(planes), 4, 4), F)
+    rows, columns = ([p for p in range(4) if 0 <= at + p < side] for at in (top, left))
+    for p in rows:
+        for q in columns:
+            tile[:, p, q] = planes[:, top + p, left + q]
+
+    def inputs(d):
+        return [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]]
+
+    def taps(w):
+        return [w[0], (w[0] + w[1] + w[2]) / 2, (w[0] - w[1] + w[2]) / 2, w[2]]
+
+    def outputs(m):
+        return [m[0] + m[1] + m[2], m[1] - m[2] - m[3]]
+
+    def twice(change, values):
+        """Along the rows, then along the columns: lists of lists of arrays."""
+        by_row = change([values[:, p] for p in range(values.shape[1])])
+        return [change([one[:, q] for q in range(one.shape[1])]) for one in by_row]
+
+    v, u = twice(inputs, tile), twice(taps, np.asarray(filters, F))
+    m = [[trace.sum(f"point {p}, {q}, channel", u[p][q], v[p][q]) for q in range(4)] for p in range(4)]
+    found = twice(outputs, np.array([m], F))
+    return trace.then("the tile's output", found[y % 2][x % 2][0])
 
 
 def _filter_biases_grad(spot):
