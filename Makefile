@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NATIVE := setup.py CMakeLists.txt pyproject.toml $(wildcard legacy/*.p?? legacy/kernels/* legacy/host/* port/*.pyx port/*.h port/*.pxd)
+NATIVE := setup.py CMakeLists.txt pyproject.toml $(wildcard legacy/*.p?? legacy/kernels/* legacy/host/* port/*.pyx port/*.h port/*.pxd harness/judging/*.pyx harness/judging/*.h)
 RUNS ?= runs
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 # $(call install,LIST): install a list of requirements that stands in pyproject.toml.
@@ -79,7 +79,7 @@ lint: $(VENV)/python
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint legacy port --max-line-length 120
+	$(BIN)/cython-lint legacy port harness --max-line-length 120
 	$(BIN)/clang-format --dry-run --Werror legacy/host/*.cpp legacy/host/*.h
 
 docs: build
@@ -126,4 +126,4 @@ archive-check: $(VENV)/python
 	cd build/archive && env/bin/rosetta --version && env/bin/rosetta compare tiny --batch 8 && env/bin/rosetta check golden ../../tests/golden
 
 clean:
-	rm -rf build docs/_build $(VENV) harness/commit.txt legacy/*.so port/*.so legacy/_legacy_*.cpp port/_*.cpp *.egg-info
+	rm -rf build docs/_build $(VENV) harness/commit.txt legacy/*.so port/*.so harness/judging/*.so legacy/_legacy_*.cpp port/_*.cpp *.egg-info

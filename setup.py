@@ -31,7 +31,8 @@ ROOMS = ("legacy", "port", "harness")
 ROOT = Path(__file__).parent.absolute()
 IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64") and os.environ.get("ROSETTA_PORTABLE") != "1"
 ISAS = ["strict", "v3", "v4"] if IS_X86_64 else ["strict", "baseline"]
-MODULES = ["legacy._processor", *(f"legacy._legacy_{isa}" for isa in ISAS),
+NEEDED = ("legacy._processor", "harness.judging._judge")  # whatever ROSETTA_BUILD asks for
+MODULES = [*NEEDED, *(f"legacy._legacy_{isa}" for isa in ISAS),
            *(f"port.{path.stem}" for path in sorted(ROOT.glob("port/_*.pyx")))]  # fmt: skip
 DATA = ["py.typed", "commit.txt", "*.pxi", "kernels/*", "host/*", "counted/*.h",
         "**/*.cfg", "**/*.toml", "**/*.html", "**/*.css", "**/*.js"]  # fmt: skip
@@ -57,7 +58,7 @@ class BuildExt(build_ext):
         if "native" in words:
             words[words.index("native")] = f"_legacy_{best_isa(folder)}"
         self.extensions = [ext for ext in self.extensions
-                           if not words or any(word in ext.name for word in ("_processor", *words))]  # fmt: skip
+                           if not words or any(word in ext.name for word in (*NEEDED, *words))]  # fmt: skip
         cmake(*build, "--target", *(name_of(ext) for ext in self.extensions))
         for ext in self.extensions:
             (built,) = (folder / "modules").glob(f"{name_of(ext)}.*")

@@ -1,11 +1,10 @@
 """The comparison as a function: run, record, report."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from .reporting import report
 from .reporting.record import Writer
 from .running.prepare import Options, prepare, rows
 from .running.tensor_comparison import TensorComparison
+from .running.times import Times
 from .running.workload import Workload
 
 PICTURES = 32
@@ -50,6 +50,9 @@ class Comparison:
         What is missing in the record, and why; else "".
     earlier : Path or None
         Where the record is now that had the folder before.
+    parts : dict of str to float
+        Where the wall seconds of the run went: ``prepare``, each engine, ``reference``, ``judging``, ``writing`` and the
+        ``rest``.
     """
 
     table: list[Row]
@@ -59,6 +62,7 @@ class Comparison:
     allow: tuple[str, ...] = ()
     note: str = ""
     earlier: Path | None = None
+    parts: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """The sentence: what a prompt, and an assertion that fails, should show."""
@@ -182,17 +186,19 @@ def execute(
     ``work`` is the Workload of these options, where there is one already. Whatever ends the run, the rows that were
     finished are in the record.
     """
-    begin = perf_counter()
+    times = Times()
     writer = Writer(out) if out is not None else None
     comparison = Comparison([], allow=options.allow)
     arrays: Arrays = {}
     costs: dict[str, list[float]] = {}
     failure: BaseException | None = None
     try:
-        work = work or prepare(options)
+        with times.part("prepare"):
+            work = work or prepare(options)
         on_tensor = _keeper(work, arrays, costs, writer if keep else None)
-        work = replace(work, logs=writer is not None, on_tensor=on_tensor)
-        about = describe(options, work) if writer is not None else {}
+        work = replace(work, logs=writer is not None, on_tensor=on_tensor, times=times)
+        with times.part("prepare"):
+            about = describe(options, work) if writer is not None else {}
         if writer is not None:
             writer.begin(about)
         started(work)
@@ -200,7 +206,8 @@ def execute(
             watch = machine.Watch(work.threads)
             for row in rows(work, options.mode):
                 if writer is not None:
-                    writer.add(row)
+                    with times.part("writing"):
+                        writer.add(row)
                 comparison.table.append(row)
                 on_row(row)
         except BaseException as error:
@@ -214,15 +221,17 @@ def execute(
                 "note": comparison.note,
                 "sentence": comparison.sentence,
             }
-            facts["seconds"] = perf_counter() - begin
+            facts["seconds"], facts["parts"] = times.total(), times.seconds
             about = facts | about | {"totals": total_seconds(comparison.table), "costs": costs}
             about["kernels"] = kernels(work.sessions)
-            comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
-            comparison.earlier = writer.earlier
-            comparison.report = report.write(comparison.record)
+            with times.part("writing"):
+                comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
+                comparison.earlier = writer.earlier
+                comparison.report = report.write(comparison.record)
     finally:
         if writer is not None:
             writer.discard()
+    comparison.parts = times.seconds
     if failure is not None:
         raise failure
     return comparison

@@ -157,6 +157,7 @@ def run_compare(options, out, keep):
         left_out = any(row.seconds and row.seconds.keys() != totals.keys() for row in found.table)
         where = "in layers that all engines ran" if left_out else "in layers"
         printer.print(f"seconds {where}: " + ", ".join(f"{name} {value:.2f}" for name, value in totals.items()))
+    printer.print(f"where the time went: {lines.parts(found.parts)}")
     if found.earlier:
         printer.print(f"the earlier record of that name is now {out.with_name(found.earlier.name)}")
     printer.print(f"record {out}, report {found.report}")

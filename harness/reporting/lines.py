@@ -149,6 +149,13 @@ def explanations(row):
             )
 
 
+def parts(seconds):
+    """Wall seconds by part and all of them, in words: ``reference 9.8 s, port 4.6 s; 14.4 s in all``."""
+    longest = sorted(seconds.items(), key=lambda part: -part[1])
+    listed = ", ".join(f"{name} {value:.1f} s" for name, value in longest)
+    return f"{listed}; {sum(seconds.values()):.1f} s in all"
+
+
 def _share(found):
     share = found.share
     if not found.elements:

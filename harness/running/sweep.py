@@ -65,7 +65,8 @@ class Sweep:
         self.problems, self._stopped, self._wrong = {}, {}, set()
         self._search = QuirkSearch(work) if work.explains and not own_feed else None
         self._afterwards = Afterwards(work)
-        self.sessions = work.open_sessions(self._stopped)
+        with work.times.part("prepare"):
+            self.sessions = work.open_sessions(self._stopped)
         self._order = self.graph.backward_order()
         self._backward = {layer.name for layer in self._order}
         self._units = {name: cost for name, cost in self.graph.fused.items() if name in self._backward}
@@ -78,8 +79,8 @@ class Sweep:
             for row in passes[name]():
                 if name in self.work.passes:
                     yield row
-            yield from self._afterwards.changed(self.sessions, name)
-        yield from self._afterwards.touched(self.sessions, self.passes[-1])
+            yield from self.work.times.each("judging", self._afterwards.changed(self.sessions, name))
+        yield from self.work.times.each("judging", self._afterwards.touched(self.sessions, self.passes[-1]))
         yield from self._afterwards.odd_seconds()
 
     # Passes
@@ -120,7 +121,7 @@ class Sweep:
             step = Backward(self, layer)
             self.run(step)
             yield from self._inputs_grad(step, below)
-            for collected in parameters.add(step):
+            for collected in self.work.times.each("reference", parameters.add(step)):
                 yield self._parameter_row(collected, timed=step.layer is collected.layer)
             sources = list(dict.fromkeys(layer.inputs[i] for i in step.wanted))
             for source in sources:
@@ -143,7 +144,8 @@ class Sweep:
 
     def _acts_grad(self, below):
         """The gradient of a layer's output, and its row where it is more than one fresh inputs_grad."""
-        layer, grad = below.layer, below.take()
+        with self.work.times.part("reference"):
+            layer, grad = below.layer, below.take()
         if not isinstance(grad, np.ndarray):
             comparison = self.compare(next(grad.tensors()))
             grad = comparison.reference
@@ -161,7 +163,7 @@ class Sweep:
             if layer.name in self._backward and trainable(self.graph, layer):
                 step = Update(self, layer)
                 self.run(step)
-                for tensor in step.tensors():
+                for tensor in self.work.times.each("reference", step.tensors()):
                     yield self.row(self.compare(tensor))
 
     # Values
@@ -196,7 +198,8 @@ class Sweep:
                 continue
             self._afterwards.begins(name, layer, pass_name)
             try:
-                step.run(session)
+                with self.work.times.part(name):
+                    step.run(session)
             except Exception as error:
                 self.problems[name, layer.name, pass_name] = found = finding_of(error, f"{layer.name} {pass_name}")
                 if self.own_feed:
@@ -207,8 +210,10 @@ class Sweep:
         """The TensorComparison of one `steps.Tensor` of all engines; ``parts`` takes the reference's chunks."""
         found = {name: self._fetch(name, tensor) for name in self.sessions}
         comparison = TensorComparison(tensor, found, self.work.inspect, self.own_feed)
-        for bounded, part in tensor.step.bounded(tensor.name):
-            comparison.add(bounded, part)
+        times = self.work.times
+        for bounded, part in times.each("reference", tensor.step.bounded(tensor.name)):
+            with times.part("judging"):
+                comparison.add(bounded, part)
             if parts is not None:
                 parts.append(bounded)
         return comparison
@@ -221,10 +226,12 @@ class Sweep:
                 with _harmless(layer, pass_name):
                     seconds[name] = session.seconds(layer.name, pass_name if pass_name in PASSES else "forward")
                     self._afterwards.took(name, layer, pass_name, seconds[name])
-        self._afterwards.judged(comparison)
+        with self.work.times.part("judging"):
+            lie = axes(self.graph.layers, layer, comparison.tensor, comparison.shape)
+            row = Row.of(comparison, seconds, lie)
+            self._afterwards.judged(comparison)
         self.work.on_tensor(comparison)
-        lie = axes(self.graph.layers, layer, comparison.tensor, comparison.shape)
-        row = self.work.adjust(Row.of(comparison, seconds, lie))
+        row = self.work.adjust(row)
         if self._search:
             row.quirk, row.resembles = self._search.explain(comparison, row.findings)
         if not self.own_feed:
@@ -247,7 +254,8 @@ class Sweep:
     def _fetch(self, engine, tensor):
         step = tensor.step
         try:
-            return self._problem(engine, step) or step.read(self.sessions[engine], tensor.name)
+            with self.work.times.part(engine):
+                return self._problem(engine, step) or step.read(self.sessions[engine], tensor.name)
         except KeyError:
             return Finding("missing", reason="the engine has no such tensor")
         except Exception as error:

@@ -12,6 +12,7 @@ from ..network.solver import has_noise
 from ..quirks.settings import open_session
 from ..values import parameters
 from ..values.noise import Tape
+from .times import Times
 
 
 @dataclass
@@ -42,6 +43,8 @@ class Workload:
         One of `views.PASS_TYPES`: what the forward pass is.
     kind : str
         The pass of an engine that runs now.
+    times : times.Times
+        Where the time of the run goes.
     """
 
     network: Any
@@ -58,6 +61,7 @@ class Workload:
     sessions: dict = field(default_factory=dict)
     pass_type: str = "train"
     kind: str = "train"
+    times: Times = field(default_factory=Times)
 
     @property
     def batch(self):

@@ -100,6 +100,19 @@ def time_chart(rows, engines):
     return drawn(draw, (10, 1 + 0.2 * len(layers)))
 
 
+def parts_chart(parts):
+    """The wall seconds of the whole run by part, the longest on top."""
+    names = sorted(parts, key=parts.get)
+
+    def draw(figure):
+        axes = figure.add_subplot()
+        bars = axes.barh(names, [parts[name] for name in names], 0.7, color=COLOURS[1])
+        axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+        axes.set_xlabel("seconds")
+
+    return svg(draw, "parts", (10, 0.8 + 0.25 * len(names)))
+
+
 def _histograms(rows, engines):
     return {engine: np.sum([row.findings[engine].histogram for row in rows], axis=0) for engine in engines}
 

@@ -68,7 +68,7 @@ def facts(record):
         "steps": [step_line(line, engines, launched[1]) for line in step_lines(rows)],
         "tensors": [tensor_line(row, about["options"]) for row in rows],
         "ledger": ledger(propagated),
-        "charts": chart_list(isolated, propagated, engines),
+        "charts": [*chart_list(isolated, propagated, engines), *parts_chart(about.get("parts", {}))],
         "pictures": list(zip(images.thumbnails(record.arrays.get("pictures", ())), about["captions"], strict=False)),
         "filters": filter_pictures(record.arrays),
         "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
@@ -154,6 +154,14 @@ def chart_list(isolated, propagated, engines):
     return found
 
 
+def parts_chart(parts):
+    """The chart of where the time of the whole run went, as in `chart_list`; none of a record without it."""
+    if parts:
+        figures = f"{lines.parts(parts)}."
+        svg = charts.labelled(charts.parts_chart(parts), f"{PARTS_TITLE}. {figures}")
+        yield PARTS_TITLE, PARTS_TEXT, figures, Markup(svg)
+
+
 def addresses():
     """(what, address) of the pages that the package names as its own: source, documentation."""
     try:
@@ -182,5 +190,10 @@ HISTOGRAM_TEXT = "All elements of all tensors: how much of its own bound each on
 DEPTH_TEXT = (
     "Each engine fed itself. Small roundings grow with depth, and one flipped ReLU or pooling maximum makes a jump; "
     "that is no fault of the layer where it shows."
+)
+PARTS_TITLE = "Where the time went"
+PARTS_TEXT = (
+    "Wall seconds of the whole run. prepare: drawing inputs and weights, opening the engines. reference: the formulas "
+    "in 64 bits, while the judge works beside them. judging: waiting for the judge. This page is not in it."
 )
 TIME_TEXT = "Wall seconds of each layer: full colour forward, lighter backward, lightest update."

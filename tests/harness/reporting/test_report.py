@@ -89,7 +89,7 @@ def test_the_page_is_whole_offline_and_says_it_all(folder):
         "the first to differ is",
     ):
         assert word in words + text
-    assert len(re.findall(r'<svg [^>]*role="img" aria-label="[^"]{40}', text)) == text.count("<svg") == 5
+    assert len(re.findall(r'<svg [^>]*role="img" aria-label="[^"]{40}', text)) == text.count("<svg") == 6
     assert "mathdefault" not in text  # ticks of logarithmic axes are numbers
     assert "title=" not in text  # tooltips reach neither keyboard nor paper
 

@@ -1,0 +1,50 @@
+"""Where the wall time of a run goes."""
+
+from contextlib import contextmanager
+from time import perf_counter
+
+REST = "rest"
+
+
+class Times:
+    """Wall seconds by part, which add up to the time since the making.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        Of the parts that have ended so far; what belongs to no part is the ``rest``.
+    """
+
+    def __init__(self):
+        self.seconds = {}
+        self._part, self._since = REST, perf_counter()
+
+    @contextmanager
+    def part(self, name):
+        """Count the block as a part; a part inside another is not counted twice."""
+        outer = self._turn(name)
+        try:
+            yield
+        finally:
+            self._turn(outer)
+
+    def each(self, name, iterable):
+        """Iterate; what the iterable takes for its items is a part, what is done with them is not."""
+        iterator = iter(iterable)
+        while True:
+            with self.part(name):
+                found = next(iterator, iterator)
+            if found is iterator:
+                return
+            yield found
+
+    def total(self):
+        """Seconds since the making."""
+        self._turn(self._part)
+        return sum(self.seconds.values())
+
+    def _turn(self, name):
+        now = perf_counter()
+        self.seconds[self._part] = self.seconds.get(self._part, 0.0) + now - self._since
+        outer, self._part, self._since = self._part, name, now
+        return outer
