@@ -36,7 +36,7 @@ COLUMNS = {"release": "release of 2012", "legacy": "legacy engine", "port": "por
 
 
 def write(out, net, name=None, *, params=None, passes=PASSES, batch=32, record=None, release=None,
-          counted=MappingProxyType({}), done=lambda what: None):  # fmt: skip
+          counted=MappingProxyType({})):  # fmt: skip
     """Write the site; what was there before stays until it is whole.
 
     Parameters
@@ -56,8 +56,6 @@ def write(out, net, name=None, *, params=None, passes=PASSES, batch=32, record=N
         The user's copy of the release.
     counted : dict of str to dict
         By kernel string, what was counted in a launch: numbers by name.
-    done : callable
-        Called with the name of each layer that is done.
 
     Returns
     -------
@@ -83,7 +81,6 @@ def write(out, net, name=None, *, params=None, passes=PASSES, batch=32, record=N
     for k, layer in enumerate(chosen):
         around = {"before": names[k - 1] if k else "", "after": names[k + 1] if k + 1 < len(names) else ""}
         pages[addresses[layer.name]] = _render("layer.html", addresses=addresses, **around, **study.layer(layer))
-        done(layer.name)
     picture = network_drawing.network(described(network.layers), addresses)
     pages["index.html"] = _render("index.html", drawing=picture, addresses=addresses, layers=chosen, **study.about())
     _place(folder, pages)
@@ -255,7 +252,6 @@ class Study:
         if facts["library"]:
             return facts
         threads, axes = prod(launch["block"]), kernels.axes(launch)
-        course = kernels.course(kernel)
         return facts | {
             "place": _place_of(name),
             "known": known(name),
@@ -265,9 +261,7 @@ class Study:
             "strides": kernels.strides(kernel),
             "each": prod(axis.size for axis in axes if not axis.name.endswith("summed")) / threads if axes else 0,
             "drawing": drawing.block(axes, threads) if axes else "",
-            "course": course,
-            "stretches": sum(one.kind == "phase" for one in course),
-            "barriers": sum(one.kind == "barrier" for one in course),
+            "course": kernels.course(kernel),
             "tiles": kernels.tiles(kernel),
             "occupancy": list(self._occupancy(launch, threads)),
         }
@@ -313,7 +307,7 @@ def rule_places(kernel, rule):
         if not starts:
             continue
         found |= {(file, k): lines[k] for k in starts[:1]}
-        for other in (file, "legacy/host/dispatch.h"):
+        for other in (file, *(["legacy/host/dispatch.h"] if "-wide block" in rule else [])):
             for k, line in enumerate(source.read(other)):
                 said = [text.strip(" ;:,") for text in re.findall(r'"([^"]{4,})"', line)]
                 if any(" " in text and text in rule for text in said):

@@ -93,7 +93,7 @@ def test_a_page_says_what_was_launched_and_why(tiny):
         "legacy/host/filter_acts.cpp:",
         "1 × 128 × 1 blocks of 32 × 4 × 1 = 128 threads",
         "imgsPerThread 1 images of a thread",
-        "3 phases between 2 barriers",
+        "3 phases, 2 barriers in the source",
         "shFilters 8 × 16 = 512 bytes",
         "16 of 32 filters: 2 blocks",
         "1 × 1 of 8 × 8 places",
