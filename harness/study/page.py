@@ -26,7 +26,8 @@ from ..reporting.report import drawing as network_drawing
 from ..reporting.report import images
 from ..values import parameters
 from . import columns, drawing, kernels, knob, source
-from .layer import PASSES, host_place, known_layer, port_functions, run_layer
+from .layer import PASSES, host_place, kernel_place, known_layer, port_functions, run_layer
+from .layer import known as provenance
 from .occupancy import LIMITS, MOST_OF_SM_20, occupancy
 from .release import Release
 
@@ -218,7 +219,7 @@ class Study:
             "model": work.seconds(peaks.GTX_580),
             "rate": work.operations / seconds if seconds else 0.0,
             "point": (step, intensity, work.operations / seconds if seconds else None),
-            "launches": [self._launch(layer, step, x, same[key], known) for key, x in reversed(first.items())],
+            "launches": [self._launch(layer, step, x, same[key]) for key, x in reversed(first.items())],
             "rows": rows,
             "source": [(what, self._cells(cells, theirs, known)) for what, cells, theirs in found],
         }
@@ -236,7 +237,7 @@ class Study:
             ]
         return found
 
-    def _launch(self, layer, step, launch, times, known):
+    def _launch(self, layer, step, launch, times):
         kernel = launch["kernel"]
         name, _ = kernels.name_and_arguments(kernel)
         operations = concordance.of_launch(layer.type, step, name.partition("(")[0])
@@ -253,8 +254,8 @@ class Study:
             return facts
         threads, axes = prod(launch["block"]), kernels.axes(launch)
         return facts | {
-            "place": _place_of(name),
-            "known": known(name),
+            "place": kernel_place(name),
+            "known": provenance(name),
             "template": kernels.template(kernel),
             "threads": threads,
             "axes": axes,
@@ -290,11 +291,6 @@ def _card():
         return "sm_{}{}".format(*Card().facts()["compute_capability"])
     except Exception:  # no driver, no PyCUDA
         return ""
-
-
-def _place_of(kernel):
-    piece = source.symbol("kernels", kernel)
-    return f"{piece.file}:{piece.first}"
 
 
 def rule_places(kernel, rule):
