@@ -210,8 +210,8 @@ def host_place(name):
 
 def known(kernel):
     """How it is known what a kernel did: its label, explained."""
-    label = concordance.provenance()[kernel]
-    return f"{label}: {concordance.KNOWN[label]}"
+    label = concordance.provenance().get(kernel)
+    return f"{label}: {concordance.KNOWN[label]}" if label else "a kernel that the concordance does not name"
 
 
 def kernel_place(name):
