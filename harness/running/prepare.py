@@ -192,7 +192,7 @@ def workload(network: Network, options: Options) -> Workload:
     threads = machine.threads(options.threads)
     settings = parse(options.quirks, chosen)
     check_mode(settings, options.mode)
-    check_memory(network, inputs.cases(network, options.input, options.batch), len(chosen))
+    check_memory(network, inputs.cases(network, options.input, options.batch), len(chosen), options.mode)
     minibatch = inputs.make(network, options.input, options.batch, options.seed)
     values = parameters.make(network, options.seed, options.weights)
     tape = Tape(options.seed)
@@ -239,16 +239,18 @@ def step_count(work: Workload, mode: str) -> int:
                for counts in ([isolated, own_feed] if mode == "propagated" else [isolated]))  # fmt: skip
 
 
-def memory_needed(network: Network, batch: int, count: int) -> int:
+def memory_needed(network: Network, batch: int, count: int, mode: str = MODES[0]) -> int:
     """Bytes that a comparison of ``count`` engines takes at most, roughly.
 
     Per engine its outputs, as much again for gradients and forward state, and weights, gradients, momentum; for the
     reference the rounded outputs, the recorded parameters and momentum, the gradients; what it evaluates in float64 at
-    a time; and what the programs take before there is a network.
+    a time; and what the programs take before there is a network. Where engines feed themselves, per engine once more
+    its outputs and momentum, and what is evaluated from its own operands.
     """
     acts = 4 * batch * sum(layer.outputs for layer in network.layers)
     values = 4 * network.spec.parameter_count
-    return count * (2 * acts + 3 * values) + acts + 3 * values + EVALUATED * _evaluated(network, batch) + PROGRAMS
+    own = count * (acts + values) + _evaluated(network, batch) if mode != MODES[0] else 0
+    return count * (2 * acts + 3 * values) + acts + 3 * values + EVALUATED * _evaluated(network, batch) + PROGRAMS + own
 
 
 def _evaluated(network: Network, batch: int) -> int:
@@ -270,9 +272,9 @@ def check_mode(settings: Mapping[str, Mapping[str, bool]], mode: str) -> None:
         raise BadInput(f"the quirk {min(names)} cannot be off where engines feed themselves", hint="--mode isolated")
 
 
-def check_memory(network: Network, batch: int, count: int) -> None:
+def check_memory(network: Network, batch: int, count: int, mode: str = MODES[0]) -> None:
     """Refuse a comparison that the machine has too little memory for."""
-    needed, free = memory_needed(network, batch, count), machine.available_memory()
+    needed, free = memory_needed(network, batch, count, mode), machine.available_memory()
     if free is not None and needed > free:
         raise TooLarge(
             f"{network.name} with batch {batch} needs about {needed / 2**30:.1f} GiB of memory",

@@ -43,6 +43,7 @@ def test_memory_grows_with_batch_and_engines():
     small = run.memory_needed(network, 8, 1)
     assert run.memory_needed(network, 16, 1) > small
     assert run.memory_needed(network, 8, 2) > small
+    assert run.memory_needed(network, 8, 1, "propagated") > small
 
 
 def test_alexnet_with_two_engines_fits_in_twelve_gigabytes():
