@@ -66,10 +66,16 @@ class Checkpoint:
 
 
 def newest(folder):
-    """The checkpoint of a folder with the largest epoch and batch; other names do not count (1.2)."""
+    """The checkpoint of a folder with the largest epoch and batch; other names do not count (1.2).
+
+    Of the folder of a training, the one of its only engine.
+    """
     found = {tuple(map(int, name.groups())): path for path in folder.iterdir() if (name := NAME.fullmatch(path.name))}
+    inside = {path.parent for path in folder.glob("*/*") if NAME.fullmatch(path.name)}
+    if not found and len(inside) == 1:
+        return newest(inside.pop())
     if not found:
-        raise BadInput(f"{folder} has no checkpoints", expected="files of the names EPOCH.BATCH")
+        raise BadInput(f"{folder} has no checkpoints of its own", expected="files of the names EPOCH.BATCH")
     return found[max(found)]
 
 

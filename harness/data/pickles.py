@@ -14,6 +14,7 @@ import gzip
 import os
 import re
 import struct
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
@@ -104,30 +105,26 @@ def load(path):
 def _unpacked(path):
     """The bytes of a pickle, out of its container."""
     if not os.path.isfile(path):
-        raise FileNotFoundError(path) if not os.path.exists(path) else BadInput("is no file")
+        raise BadInput("is no file") if os.path.exists(path) else FileNotFoundError(path)
     packed = os.path.getsize(path)
-    most = min(LARGEST, FLOOR + GROWTH * packed)
-    free = machine.available_memory()
-    with open(path, "rb") as file:
-        start = file.read(4)
+    free = (machine.available_memory() or COPIES * LARGEST) // COPIES
+    with ExitStack() as files:
+        file = files.enter_context(open(path, "rb"))
+        start, most = file.read(4), min(free, LARGEST)
         file.seek(0)
+        if start[:2] in (b"\x1f\x8b", b"PK"):
+            most = min(most, FLOOR + GROWTH * packed)
         if start[:2] == b"\x1f\x8b":
-            with gzip.open(file) as member:
-                data = member.read(min(most, (free or most) // COPIES) + 1)
-        elif start == b"PK\x03\x04":
-            with ZipFile(file) as archive:
-                (info,) = archive.infolist()
-                if info.filename != "data" or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-                    raise ValueError("a zip file of another kind")
-                with archive.open(info) as member:
-                    data = member.read(min(most, (free or most) // COPIES) + 1)
-        else:
-            if packed > LARGEST or (free is not None and COPIES * packed > free):
-                raise TooLarge("too large", expected=f"at most {min(LARGEST, (free or LARGEST) // COPIES):,} bytes",
-                               actual=f"{packed:,}")  # fmt: skip
-            data = file.read(packed)
-    if len(data) > most or (free is not None and COPIES * len(data) > free):
-        raise TooLarge("too large when unpacked", expected=f"at most {min(most, (free or most) // COPIES):,} bytes")
+            file = files.enter_context(gzip.open(file))
+        elif start[:2] == b"PK":
+            archive = files.enter_context(ZipFile(file))
+            (info,) = archive.infolist()
+            if info.filename != "data" or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+                raise ValueError("a zip file of another kind")
+            file = files.enter_context(archive.open(info))
+        data = file.read(most + 1) if start[:2] in (b"\x1f\x8b", b"PK") or packed <= most else None
+    if data is None or len(data) > most:
+        raise TooLarge("too large", expected=f"at most {most:,} bytes")
     return data
 
 
@@ -198,6 +195,15 @@ class _Machine:
     def push(self, value):
         """Put a value on the stack."""
         self.stack.append(value)
+
+    def keep(self, index):
+        """Put what is on the stack into the memo too."""
+        self.memo[index] = self.stack[-1]
+
+    def string(self, layout, coding):
+        """A string behind its length."""
+        found = self.take(self.number(layout))
+        self.push(found.decode(coding) if coding else found)
 
     def marked(self):
         """Take everything above the last mark off the stack."""
@@ -360,33 +366,29 @@ def _key(key):
 
 
 STOP = ord(".")
+CONSTANTS = {"N": None, "\x88": True, "\x89": False, ")": ()}
+NUMBERS = {"J": "<i", "K": "<B", "M": "<H", "G": ">d"}
+STRINGS = {"T": ("<i", "latin1"), "U": ("<B", "latin1"), "X": ("<I", "utf-8"), "\x8c": ("<B", "utf-8"),
+           "\x8d": ("<Q", "utf-8"), "B": ("<I", None), "C": ("<B", None), "\x8e": ("<Q", None)}  # fmt: skip
+INDICES = {"1": ("q", "h", "<B"), "4": ("r", "j", "<I")}
 _INSTRUCTIONS = {
+    **{code: lambda m, value=value: m.push(value) for code, value in CONSTANTS.items()},
+    **{code: lambda m, layout=layout: m.push(m.number(layout)) for code, layout in NUMBERS.items()},
+    **{code: lambda m, way=way: m.string(*way) for code, way in STRINGS.items()},
+    **{put: lambda m, layout=layout: m.keep(m.number(layout)) for put, _, layout in INDICES.values()},
+    **{get: lambda m, layout=layout: m.push(m.memo[m.number(layout)]) for _, get, layout in INDICES.values()},
+    **{code: lambda m, n=n: m.push(tuple(m.last(n))) for n, code in enumerate("\x85\x86\x87", 1)},
     "(": lambda m: m.marks.append(len(m.stack)),
     "0": lambda m: m.last(1),
     "1": lambda m: m.marked(),
     "2": lambda m: m.push(m.stack[-1]),
-    "N": lambda m: m.push(None),
-    "\x88": lambda m: m.push(True),
-    "\x89": lambda m: m.push(False),
     "I": _Machine.text_number,
     "L": _Machine.text_number,
-    "J": lambda m: m.push(m.number("<i")),
-    "K": lambda m: m.push(m.number("<B")),
-    "M": lambda m: m.push(m.number("<H")),
     "\x8a": lambda m: m.whole(m.number("<B")),
     "\x8b": lambda m: m.whole(m.number("<i")),
     "F": lambda m: m.push(float(m.line(LONGEST_NUMBER))),
-    "G": lambda m: m.push(m.number(">d")),
     "S": _Machine.quoted,
-    "T": lambda m: m.push(m.take(m.number("<i")).decode("latin1")),
-    "U": lambda m: m.push(m.take(m.number("<B")).decode("latin1")),
     "V": lambda m: m.push(m.line().decode("raw-unicode-escape")),
-    "X": lambda m: m.push(m.take(m.number("<I")).decode("utf-8")),
-    "\x8c": lambda m: m.push(m.take(m.number("<B")).decode("utf-8")),
-    "\x8d": lambda m: m.push(m.take(m.number("<Q")).decode("utf-8")),
-    "B": lambda m: m.push(m.take(m.number("<I"))),
-    "C": lambda m: m.push(m.take(m.number("<B"))),
-    "\x8e": lambda m: m.push(m.take(m.number("<Q"))),
     "]": lambda m: m.push([]),
     "l": lambda m: m.push(m.marked()),
     "a": lambda m: m.extend(m.last(1)),
@@ -395,18 +397,10 @@ _INSTRUCTIONS = {
     "d": lambda m: (items := m.marked(), m.push({}), m.update(items)),
     "s": lambda m: m.update(m.last(2)),
     "u": lambda m: m.update(m.marked()),
-    ")": lambda m: m.push(()),
     "t": lambda m: m.push(tuple(m.marked())),
-    "\x85": lambda m: m.push(tuple(m.last(1))),
-    "\x86": lambda m: m.push(tuple(m.last(2))),
-    "\x87": lambda m: m.push(tuple(m.last(3))),
-    "p": lambda m: m.memo.__setitem__(int(m.line(LONGEST_NUMBER)), m.stack[-1]),
-    "q": lambda m: m.memo.__setitem__(m.number("<B"), m.stack[-1]),
-    "r": lambda m: m.memo.__setitem__(m.number("<I"), m.stack[-1]),
-    "\x94": lambda m: m.memo.__setitem__(len(m.memo), m.stack[-1]),
+    "p": lambda m: m.keep(int(m.line(LONGEST_NUMBER))),
+    "\x94": lambda m: m.keep(len(m.memo)),
     "g": lambda m: m.push(m.memo[int(m.line(LONGEST_NUMBER))]),
-    "h": lambda m: m.push(m.memo[m.number("<B")]),
-    "j": lambda m: m.push(m.memo[m.number("<I")]),
     "c": lambda m: m.push(m.named(m.line().decode(), m.line().decode())),
     "\x93": lambda m: m.push(m.named(*m.last(2))),
     "i": _Machine.old_instance,

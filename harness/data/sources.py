@@ -264,7 +264,7 @@ def _pictures(folder, size):
     test_folder = next((folder / name for name in ("test", "val") if (folder / name).is_dir()), None)
     parted = (folder / "train").is_dir() and test_folder is not None
     roots = (folder / "train", test_folder) if parted else (folder,)
-    classes = sorted({path.name for path in roots[0].iterdir() if path.is_dir()})
+    classes = sorted({path.parent.name for path in roots[0].glob("*/*") if path.suffix.lower() in SUFFIXES})
     found = [_shuffled(root, classes) for root in roots]
     if not parted:
         found = [[pair for k, pair in enumerate(found[0]) if k % 5], found[0][::5]]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 
 import numpy as np
@@ -140,6 +141,12 @@ def test_the_newest_by_numbers(tmp_path):
     for name in ("log.txt", "11.2.bak", ".hidden", "tmpabc"):
         (tmp_path / name).write_text("")
     assert (read(tmp_path).epoch, read(tmp_path).batch) == (10, 5)
+    (tmp_path / "run").mkdir()
+    os.rename(tmp_path / "10.5", tmp_path / "run" / "10.5")
+    assert read(tmp_path).epoch == 10  # 10.05
+    (tmp_path / "training").mkdir()
+    os.rename(tmp_path / "run", tmp_path / "training" / "port")
+    assert read(tmp_path / "training").epoch == 10
     (tmp_path / "nothing").mkdir()
     with pytest.raises(BadInput, match="no checkpoints"):
         read(tmp_path / "nothing")

@@ -213,7 +213,15 @@ def test_containers(tmp_path):
 def test_a_compressed_file_does_not_grow_without_end(tmp_path):
     path = tmp_path / "batches.meta"
     path.write_bytes(gzip.compress(bytes(200 << 20), 9))
-    with pytest.raises(BadInput, match="too large when unpacked"):
+    with pytest.raises(BadInput, match=r"batches\.meta: too large \(expected at most [67]"):
+        pickles.load(path)
+
+
+def test_a_file_larger_than_memory_is_not_read(tmp_path, monkeypatch):
+    path = tmp_path / "1.2"
+    path.write_bytes(pickles.dumps([b"x" * 100_000]))
+    monkeypatch.setattr(pickles.machine, "available_memory", lambda: 100_000)
+    with pytest.raises(BadInput, match="at most 25,000 bytes"):
         pickles.load(path)
 
 

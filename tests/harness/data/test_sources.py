@@ -171,7 +171,8 @@ def test_pictures_by_class(tmp_path, rng):
             picture = np.full((20 + k, 40, 3), 100 * label, np.uint8)
             Image.fromarray(picture).save(tmp_path / name / f"{k}.png")
     (tmp_path / "dog" / "3.png").write_bytes(b"\x89PNG\r\n nothing")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("no picture, and so no class")
     found = open_data(tmp_path, size=8)
     assert (found.shape, found.label_names, found.train, found.test) == ((3, 8, 8), ("cat", "dog"), (1,), (2,))
     batches = [found.read(1), found.read(2)]
