@@ -35,16 +35,16 @@ def test_the_tiles_of_every_instance_are_as_large_as_nvcc_says():
 
 @pytest.mark.parametrize("net", ["tiny", "zoo"])
 def test_the_work_of_the_blocks_is_all_of_the_work(net):
-    described = 0
+    without = set()
     for launch in launches(net):
         axes = kernels.axes(launch)
-        described += bool(axes)
+        without |= set() if axes else {kernels.name_and_arguments(launch["kernel"])[0]}
         pieces, blocks = prod(axis.blocks for axis in axes), prod(launch["grid"])
         if axes and kernels.strides(launch["kernel"]):
             assert blocks <= pieces, launch["kernel"]
         elif axes:
             assert blocks == pieces, launch["kernel"]
-    assert described > 20
+    assert without <= {"kCrop", "kResizeBilinear"}  # whose grids hide the number of channels
 
 
 def test_template_arguments_are_explained():
