@@ -33,6 +33,7 @@ from .release import Release
 
 HERE = Path(__file__).parent
 OURS = re.compile(r"index\.html|layer-\d+-[\w-]*\.html|style\.css|script\.js")
+MARK = '<p class="kicker">AlexNet Rosetta · study</p>'
 COLUMNS = {"release": "release of 2012", "legacy": "legacy engine", "port": "port", "reference": "reference"}
 
 
@@ -95,9 +96,16 @@ def _render(name, **facts):
 
 
 def _refuse_foreign(folder):
-    strange = [one.name for one in folder.iterdir() if not OURS.fullmatch(one.name)] if folder.is_dir() else []
-    if strange or (os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir())):
-        why = f"it holds {strange[0]!r}" if strange else "it is no folder"
+    """BadInput unless a folder may be replaced: there is none, or it is empty, or an earlier study and nothing else."""
+    if not os.path.lexists(folder):
+        return
+    why = "" if folder.is_dir() and not folder.is_symlink() else "it is no folder"
+    if not why and any(folder.iterdir()):
+        index = folder / "index.html"
+        strange = [one.name for one in folder.iterdir() if not (OURS.fullmatch(one.name) and one.is_file())]
+        ours = index.is_file() and MARK in index.read_text(encoding="utf-8", errors="replace")
+        why = f"it holds {strange[0]!r}" if strange else "" if ours else "its index.html is not ours"
+    if why:
         raise BadInput(f"{folder} is no study: {why}", hint="--html takes a new folder, or an earlier study")
 
 
@@ -107,14 +115,15 @@ def _place(folder, pages):
         draft.mkdir(parents=True)
         for name, page in pages.items():
             (draft / name).write_bytes(page)
+        _refuse_foreign(folder)
         earlier = files.place(draft, folder)
+        if earlier is not None:
+            shutil.rmtree(earlier)
     except OSError as error:
+        hint = "choose another folder with --html"
+        raise BadInput(f"{folder} cannot be written: {error.strerror}", hint=hint) from error
+    finally:
         shutil.rmtree(draft, ignore_errors=True)
-        raise BadInput(
-            f"{folder} cannot be written: {error.strerror}", hint="choose another folder with --html"
-        ) from error
-    if earlier is not None:
-        shutil.rmtree(earlier)
 
 
 class _Record:

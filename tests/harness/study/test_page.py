@@ -165,6 +165,31 @@ def test_an_earlier_study_is_replaced_and_nothing_else(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
+def test_somebody_else_s_site_stays(tmp_path):
+    (tmp_path / "site").mkdir()
+    for name in ("index.html", "style.css"):
+        (tmp_path / "site" / name).write_text("mine")
+    with pytest.raises(BadInput, match=r"its index\.html is not ours"):
+        page.write(tmp_path / "site", "tiny", "tanh1")
+    assert (tmp_path / "site" / "index.html").read_text() == "mine"
+    (tmp_path / "link").symlink_to(tmp_path / "site")
+    with pytest.raises(BadInput, match="it is no folder"):
+        page.write(tmp_path / "link", "tiny", "tanh1")
+
+
+def test_what_comes_into_the_folder_meanwhile_stays(tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    page.write(site, "tiny", "tanh1")
+    render = page._render
+    monkeypatch.setattr(
+        page, "_render", lambda *names, **facts: (site / "new.txt").write_text("") or render(*names, **facts)
+    )
+    with pytest.raises(BadInput, match=r"new\.txt"):
+        page.write(site, "tiny", "pool1")
+    assert (site / "layer-00-tanh1.html").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
 def run(*arguments):
     return CliRunner().invoke(cli.cli, ["study", *map(str, arguments)])
 
