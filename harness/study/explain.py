@@ -133,21 +133,23 @@ class Explanation:
 
     def figure(self):
         """How far each engine's partial sums are from the exact sums in its order: a matplotlib Figure."""
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(7, 3), layout="constrained")
-        plot = figure.add_subplot(xlabel="step", ylabel="partial sum - exact sum", title=self.title)
-        for name, own in self.accounts.items():
-            sums = (
-                [(k, float(s.value) - s.exact) for k, s in enumerate(own.trace.steps, 1) if s.exact is not None]
-                if own.trace
-                else []
-            )
-            if sums:
-                plot.plot(*np.transpose(sums), lw=1, label=name)
-        plot.axhline(0, color="gray", lw=0.5)
-        if plot.get_legend_handles_labels()[1]:
-            plot.legend(frameon=False)
+        with rc_context({"text.parse_math": False}):  # a layer may be called $x$
+            figure = Figure(figsize=(7, 3), layout="constrained")
+            plot = figure.add_subplot(xlabel="step", ylabel="partial sum - exact sum", title=self.title)
+            for name, own in self.accounts.items():
+                sums = (
+                    [(k, float(s.value) - s.exact) for k, s in enumerate(own.trace.steps, 1) if s.exact is not None]
+                    if own.trace
+                    else []
+                )
+                if sums:
+                    plot.plot(*np.transpose(sums), lw=1, label=name)
+            plot.axhline(0, color="gray", lw=0.5)
+            if plot.get_legend_handles_labels()[1]:
+                plot.legend(frameon=False)
         return figure
 
 
@@ -315,10 +317,10 @@ def _account(work, engine, found, index, made):
 def _findings(made, accounts, reference, bound):
     """Sentences: the first partial sum that differs, whether engines decided alike, what a wrong value looks like."""
     traces = [(name, own.trace.steps) for name, own in accounts.items() if own.trace and own.trace.steps]
-    if len(traces) > 1:
-        yield _compared(*traces[0], *traces[1])
-    elif traces and any(step.exact is not None for step in traces[0][1]):
-        yield _against_exact(*traces[0])
+    found = _compared(*traces[0], *traces[1]) if len(traces) > 1 else ""
+    yield from filter(None, [found])
+    if not found or found.startswith("the orders part"):
+        yield from (_against_exact(*one) for one in traces if any(step.exact is not None for step in one[1]))
     stored = {name: float(own.value) for name, own in accounts.items() if own.value is not None}
     if made.decision and len(stored) > 1:
         yield f"the engines {'decided alike' if len(set(stored.values())) == 1 else 'did not decide alike'}"
@@ -332,9 +334,10 @@ def _compared(a, mine, b, yours):
     k = first_difference(mine, yours)
     if k is None:
         return f"the replays of {a} and {b} have the same bits after every step"
-    apart = next((j for j in range(k + 1) if mine[j].term != yours[j].term), None)
-    if apart is not None:
-        return f"the orders part at step {apart + 1}: {a} takes {mine[apart].what}, {b} takes {yours[apart].what}"
+    taken = [[step for step in steps[: k + 1] if step.term is not None] for steps in (mine, yours)]
+    pairs = enumerate(zip(*taken, strict=False), 1)
+    if apart := next(((n, one, other) for n, (one, other) in pairs if one.term != other.term), None):
+        return f"the orders part at operand {apart[0]}: {a} takes {apart[1].what}, {b} takes {apart[2].what}"
     each = "; ".join(f"{name} has {_rounded(step)}" for name, step in ((a, mine[k]), (b, yours[k])))
     return f"first partial sum whose bits differ: step {k + 1}, {mine[k].what}: {each}"
 

@@ -150,10 +150,23 @@ def test_by_default_it_is_the_element_that_used_most_of_its_bound(work):
     assert (found.reference, found.bound) == (worst.reference, worst.bound)
 
 
-def test_in_a_notebook_the_lines_are_escaped(tmp_path):
-    net = write_net(tmp_path, name="a&b")
+def test_names_are_escaped_in_a_notebook_and_no_formulas_in_a_figure(tmp_path):
+    net = write_net(tmp_path, name=r"a&$\x$b")
     found = explain(net, "conv1", "forward", batch=2, input="random", engines=("port",))
-    assert found._repr_html_().startswith("<pre>a&amp;b: conv1 forward")
+    assert found._repr_html_().startswith(r"<pre>a&amp;$\x$b: conv1 forward")
+    found.figure().savefig(tmp_path / "figure.svg")
+
+
+def test_where_the_orders_part_is_said_with_what_each_engine_rounded_first(work):
+    """The engine of 2012 takes four taps of a channel, the port a tap of every channel."""
+    found = explained(work, "conv1", "forward", at=(3, 4, 4, 1)).findings
+    taken = "legacy-cpu takes data[0, 7, 8] · w[0, 0, 1], port takes data[1, 7, 7] · w[1, 0, 0]"
+    assert found[0] == f"the orders part at operand 2: {taken}"
+    assert [text.partition(": ")[0] for text in found[1:]] == 2 * [
+        "first partial sum that is not the exact one rounded"
+    ]
+    assert "legacy-cpu has" in found[1]
+    assert "port has" in found[2]
 
 
 def test_the_figure_has_a_curve_for_every_engine_whose_sums_are_known(work):
