@@ -51,8 +51,8 @@ class Comparison:
     earlier : Path or None
         Where the record is now that had the folder before.
     parts : dict of str to float
-        Where the wall seconds of the run went: ``prepare``, each engine, ``reference``, ``judging``, ``writing`` and the
-        ``rest``.
+        Where the wall seconds of the run went: ``prepare``, each engine, ``reference``, ``judging``, ``writing`` and
+        the ``rest``.
     """
 
     table: list[Row]
