@@ -15,6 +15,7 @@ import click
 
 from ..engines import DEFAULT
 from ..errors import RosettaError, Unsupported, one_line
+from ..machine import keep_freed_memory
 from ..network.load import load
 from ..running.prepare import MODES
 from ..running.steps import PASSES
@@ -324,6 +325,7 @@ def main():
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     sys.unraisablehook = _again_if_lost
+    keep_freed_memory()
     cli(prog_name="rosetta")
 
 

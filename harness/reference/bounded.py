@@ -78,8 +78,11 @@ def multilinear(formula, terms, *operands):
     *operands : ndarray, list of ndarray or None
         Handed to `formula` in float64 for the value, as absolute values in float32 for the magnitude.
     """
-    value = formula(*(_each(_float64, operand) for operand in operands))
-    magnitude = formula(*(_each(_magnitude, operand) for operand in operands))
+    return summed(*(formula(*(_each(convert, operand) for operand in operands)) for convert in BOTH), terms)
+
+
+def summed(value, magnitude, terms):
+    """The Bounded of sums of products, and of the same sums over absolute values in float32, which is changed."""
     magnitude *= _ROUND_UP
     return Bounded(value, magnitude, terms)
 
@@ -123,6 +126,10 @@ def _float64(x):
 
 def _magnitude(x):
     return np.abs(np.asarray(x, np.float32))
+
+
+BOTH = (_float64, _magnitude)
+"""What the operands of a product become: for the value, for the magnitude."""
 
 
 def _each(convert, operand):

@@ -20,7 +20,7 @@ from functools import partial
 import numpy as np
 
 from . import solver
-from .bounded import multilinear
+from .bounded import BOTH, multilinear, summed
 from .layer import Layer
 from .windows import Windows
 
@@ -50,18 +50,19 @@ class Conv(Layer):
     def forward(self, inputs, params, *, pass_type="train", mask=None):
         """Outputs (filters * modules, N)."""
         terms = sum(c * w.size**2 for c, w in zip(self.filter_channels, self.windows, strict=True)) + 1
-        return multilinear(self._forward, terms, list(inputs), list(params["weights"]), params["biases"])
-
-    def _forward(self, inputs, weights, biases):
-        y = np.zeros((self.filters, self.side, self.side, inputs[0].shape[1]), inputs[0].dtype)
-        y += biases.reshape(self.filters, *((1, 1) if self.shared_biases else (self.side, self.side)), 1)
+        cases = inputs[0].shape[1]
+        outputs = [self._biases_alone(convert(params["biases"]), cases) for convert in BOTH]
         for i, x in enumerate(inputs):
-            for channels, filters in self._groups(i):
-                framed = self._framed(i, x, channels)
-                for rows in self._row_blocks(i, x.shape[1]):
-                    patches = self._patches(i, framed, rows)
-                    y[filters, rows.start : rows.stop] += self._apply(i, weights[i], patches, filters, rows)
-        return y.reshape(-1, y.shape[3])
+            weights = [convert(params["weights"][i]) for convert in BOTH]
+            for filters, rows, both in self._patches_of(i, x):
+                for y, w, patches in zip(outputs, weights, both, strict=True):
+                    y[filters, rows.start : rows.stop] += self._apply(i, w, patches, filters, rows)
+        return summed(*(y.reshape(-1, cases) for y in outputs), terms)
+
+    def _biases_alone(self, biases, cases):
+        y = np.zeros((self.filters, self.side, self.side, cases), biases.dtype)
+        y += biases.reshape(self.filters, *((1, 1) if self.shared_biases else (self.side, self.side)), 1)
+        return y
 
     def inputs_grad(self, i, inputs, acts_grad, params, *, pass_type="train", mask=None):
         """Gradient of input i, (channels * pixels, N)."""
@@ -85,25 +86,18 @@ class Conv(Layer):
     def params_grad(self, inputs, acts_grad, params):
         """Sums over the images given, not yet divided by the number of cases."""
         cases = acts_grad.shape[1]
-        grads = {
-            f"weights[{i}]": multilinear(
-                lambda x, v, i=i: self._weights_grad(i, x, v), self._taps(i, cases), x, acts_grad
-            )
-            for i, x in enumerate(inputs)
-        }
+        grads = {f"weights[{i}]": self._weights_grad(i, x, acts_grad) for i, x in enumerate(inputs)}
         summed = self.side**2 * cases if self.shared_biases else cases
         grads["biases"] = multilinear(self._biases_grad, summed, acts_grad)
         return grads
 
     def _weights_grad(self, i, x, v):
-        v = v.reshape(self.filters, self.side, self.side, -1)
-        dw = np.zeros(self._weight_shape(i), v.dtype)
-        for channels, filters in self._groups(i):
-            framed = self._framed(i, x, channels)
-            for rows in self._row_blocks(i, v.shape[3]):
-                patches = self._patches(i, framed, rows)
-                self._add_products(i, dw, patches, v[filters, rows.start : rows.stop], filters, rows)
-        return dw
+        above = [convert(v).reshape(self.filters, self.side, self.side, -1) for convert in BOTH]
+        found = [np.zeros(self._weight_shape(i), part.dtype) for part in above]
+        for filters, rows, both in self._patches_of(i, x):
+            for dw, part, patches in zip(found, above, both, strict=True):
+                self._add_products(i, dw, patches, part[filters, rows.start : rows.stop], filters, rows)
+        return summed(*found, self._taps(i, v.shape[1]))
 
     def _biases_grad(self, v):
         per_bias = v.reshape(self.filters, -1) if self.shared_biases else v
@@ -146,6 +140,14 @@ class Conv(Layer):
         step = max(1, _PATCH_LIMIT // max(1, per_row))
         for start in range(0, self.side, step):
             yield range(start, min(start + step, self.side))
+
+    def _patches_of(self, i, x):
+        """Yield filters, rows of modules, and the patches under them of input i: for the value, for the magnitude."""
+        for channels, filters in self._groups(i):
+            framed = self._framed(i, np.asarray(x), channels)
+            for rows in self._row_blocks(i, x.shape[1]):
+                patches = self._patches(i, framed, rows)
+                yield filters, rows, (convert(patches) for convert in BOTH)
 
     def _patches(self, i, framed, rows):
         windows = self.windows[i]

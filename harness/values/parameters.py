@@ -1,5 +1,6 @@
 """Initial weights, biases and momentum buffers of every layer."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,12 @@ def make(network, seed, weights_file=None):
         By layer and tensor: ``weights[i]``, ``biases``, ``weights_inc[i]``, ``biases_inc``, and integers
         ``filterConns[i]``. Layers that share a matrix hold the same array; its momentum buffer is the owner's.
     """
-    values = {layer.name: _draw(layer, seed) for layer in network.layers if parameter_shapes(layer)}
+    weighted = [layer for layer in network.layers if parameter_shapes(layer)]
+    with ThreadPoolExecutor() as pool:
+        drawn = {layer.name: _draw(layer, seed, pool) for layer in weighted}
+        values = {
+            name: {tensor: array.result() for tensor, array in tensors.items()} for name, tensors in drawn.items()
+        }
     if weights_file is not None:
         _load(network, Path(weights_file), values)
     return share(network, values)
@@ -86,21 +92,25 @@ def _borrowed(network):
                 yield layer, tensor, owner
 
 
-def _draw(layer, seed):
+def _draw(layer, seed, pool):
+    """Futures of a layer's arrays by tensor: each has a stream of its own, so that they are drawn side by side."""
     values = {}
     for tensor, shape in parameter_shapes(layer).items():
         if tensor == "biases":
-            values[tensor] = np.full(shape, layer["initB"], np.float32)
+            values[tensor] = pool.submit(np.full, shape, layer["initB"], np.float32)
             scale = MOMENTUM_SCALE
         else:
-            values[tensor] = _normal(layer["initW"][index(tensor)], shape, seed, layer.name, tensor)
+            values[tensor] = pool.submit(_normal, layer["initW"][index(tensor)], shape, seed, layer.name, tensor)
             scale = MOMENTUM_SCALE * (layer["initW"][index(tensor)] or 0.01)
-        values[increment(tensor)] = _normal(scale, shape, seed, layer.name, increment(tensor))
+        values[increment(tensor)] = pool.submit(_normal, scale, shape, seed, layer.name, increment(tensor))
     for i in sparse_inputs(layer):
-        random = generator(seed, "connections", layer.name, i)
-        orders = [random.permutation(layer["channels"][i]) for _ in range(layer["overSample"][i])]
-        values[f"filterConns[{i}]"] = np.concatenate(orders)
+        values[f"filterConns[{i}]"] = pool.submit(_permutations, layer, i, seed)
     return values
+
+
+def _permutations(layer, i, seed):
+    random = generator(seed, "connections", layer.name, i)
+    return np.concatenate([random.permutation(layer["channels"][i]) for _ in range(layer["overSample"][i])])
 
 
 def _normal(scale, shape, seed, *key):

@@ -12,6 +12,7 @@ with a border of b pixels on each side of the S-pixel crop (S = 224: pictures of
 pictures of each photograph, drawn apart from those that are shown to the network.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,11 +59,16 @@ def crops(size, batch, classes, seed):
     photographs = [open_photograph(name) for name in list(PHOTOGRAPHS)[:classes]]
     labels = np.arange(batch) % len(photographs)
     shown = np.empty((batch, size, size, 3), np.uint8)
-    for n, label in enumerate(labels):
-        picture = square(photographs[label], size + 2 * border, generator(seed, "picture", n))
+
+    def show(n):
+        picture = square(photographs[labels[n]], size + 2 * border, generator(seed, "picture", n))
         shown[n] = _train_crop(picture, size, border, generator(seed, "chunk", n // CHUNK))
+
     centre = slice(border, border + size)
-    mean = _mean_picture(photographs, size + 2 * border, seed)[centre, centre]
+    with ThreadPoolExecutor() as pool:  # each picture has a stream of its own
+        cut = pool.map(show, range(batch))
+        mean = _mean_picture(photographs, size + 2 * border, seed, pool.map)[centre, centre]
+        list(cut)
     data = (shown.astype(np.float32) - mean).transpose(3, 1, 2, 0).reshape(3 * size * size, batch)
     return np.ascontiguousarray(data), labels[None].astype(np.float32), shown
 
@@ -111,9 +117,12 @@ def _train_crop(picture, size, border, random):
     return crop[:, ::-1] if random.random() < 0.5 else crop
 
 
-def _mean_picture(photographs, side, seed):
+def _mean_picture(photographs, side, seed, each=map):
+    def picture(k):
+        label = k // MEAN_PICTURES
+        return square(photographs[label], side, generator(seed, "mean", label, k % MEAN_PICTURES))
+
     total = np.zeros((side, side, 3))
-    for label, photograph in enumerate(photographs):
-        for k in range(MEAN_PICTURES):
-            total += square(photograph, side, generator(seed, "mean", label, k))
+    for one in each(picture, range(len(photographs) * MEAN_PICTURES)):
+        total += one
     return (total / (len(photographs) * MEAN_PICTURES)).astype(np.float32)

@@ -1,4 +1,5 @@
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -11,6 +12,26 @@ from alexnet_rosetta.harness import machine
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.harness.running import prepare as run
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_is_kept_for_the_next_array():
+    """An array that is made again and again takes fresh pages once; without, every time."""
+    program = """
+import numpy, resource, sys
+from alexnet_rosetta.harness import machine
+if sys.argv[1] == "kept":
+    machine.keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    numpy.empty(2**24, numpy.float32).fill(1)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    kept, returned = (
+        int(subprocess.run([sys.executable, "-c", program, what], capture_output=True, text=True, check=True).stdout)
+        for what in ("kept", "returned")
+    )
+    assert 5 * kept < returned
 
 
 def test_the_environment_is_plain_and_complete():
