@@ -26,7 +26,9 @@ from .shared import names, params_option, run_options, say
 @click.option("--counted", is_flag=True, help="Count what threads of LAYER's kernels do; needs a C++ compiler.")
 @click.option("--blocks", default=4, show_default=True, type=click.IntRange(0),
               help="With --counted: blocks of a launch that are counted; 0: all.")  # fmt: skip
-def study(net, layer, params, passes, batch, html, record, release, counted, blocks):
+@click.option("--play", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write a page that plays a block of each kernel of LAYER; needs a C++ compiler.")  # fmt: skip
+def study(net, layer, params, passes, batch, html, record, release, counted, blocks, play):
     """Show how the engine of 2012 runs a LAYER of NET: kernels, grids, the rules that chose them, and the source.
 
     Without LAYER: the kernels of all layers. With --html: a page for each layer, with formula, drawings and the
@@ -46,9 +48,16 @@ def study(net, layer, params, passes, batch, html, record, release, counted, blo
         return
     if record is not None or release is not None:
         raise BadInput(f"{'--record' if record else '--release'} needs --html", hint="--html DIR writes a site")
-    if counted and not layer:
-        raise BadInput("--counted needs a LAYER", hint="rosetta study NET LAYER --counted")
-    if counted:
+    if (counted or play) and not layer:
+        raise BadInput(
+            f"{'--counted' if counted else '--play'} needs a LAYER", hint="rosetta study NET LAYER --counted"
+        )
+    if play:
+        from ..study.counted import play as write_player
+
+        write_player(play, net, layer, params, batch, passes)
+        told = [f"study: {play}"]
+    elif counted:
         from ..study.counted import lines as counts
 
         told = counts(net, layer, params, batch, passes, blocks or None)

@@ -1,8 +1,19 @@
-"""`rosetta study NET LAYER --counted`: what the kernels of a layer do with memory, access by access."""
+"""`rosetta study NET LAYER --counted`, `--play`: what the kernels of a layer do with memory, access by access."""
 
+from functools import partial
+from math import isfinite
+
+from markupsafe import Markup
+
+from .. import files
 from ..engines import legacy
 from ..network.load import load
+from ..reporting import report
 from .layer import PASSES, dims, known_layer, run_layer
+from .page import HERE, rendered
+
+ROW = 64  # cells of an array of one row that stand side by side
+TRACE, PAGE = 500_000, 2_000_000  # bytes of the trace of a kernel, and of all of a page
 
 
 def lines(net, name, params=None, batch=32, passes=PASSES, blocks=None):
@@ -23,6 +34,75 @@ def lines(net, name, params=None, batch=32, passes=PASSES, blocks=None):
         if (launch["layer"], launch["pass"] in passes) == (name, True):
             yield from ("", f"{launch['pass']}: {launch['kernel']}")
             yield from (f"  {line}" for line in told(found))
+
+
+def play(out, net, name, params=None, batch=32, passes=PASSES):
+    """Write a page that plays the first block of every kernel of a layer; arguments as for `lines`."""
+    network = load(net, params)
+    layer = known_layer(network, net, name)
+    run = partial(run_layer, network=network, layer=layer, batch=batch)
+    counted = legacy.count(network, run, 1, trace=TRACE)
+    chosen = {}
+    for launch, found in counted:
+        if (launch["layer"], launch["pass"] in passes) == (name, True):
+            chosen.setdefault((launch["pass"], found.kernel), found)
+    launches, left = [], PAGE
+    for (step, kernel), found in chosen.items():
+        one = played(found) | {"step": step, "kernel": kernel}
+        left -= len(found.trace)
+        if left >= 0:
+            launches.append(one)
+    sheets = (report.HERE / "style.css", HERE / "style.css", HERE / "player.css")
+    style = "".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+    script = (HERE / "player.js").read_text(encoding="utf-8")
+    facts = {"net": net, "layer": name, "cases": batch, "launches": launches}
+    files.write(out, rendered("player.html", style=Markup(style), script=Markup(script), **facts))
+
+
+def played(found):
+    """The trace of a launch as the page wants it."""
+    areas, phases, left_out = [], [], 0
+    touched, holds, keeps = {}, {}, {}
+    for kind, *words in (line.split(" ") for line in found.trace.splitlines()):
+        if kind in ("global", "shared"):
+            number, label, *shape = words
+            rows, columns = map(int, shape or (0, 0))
+            if rows == 1 and columns > ROW:
+                rows, columns = -(-columns // ROW), ROW
+            areas.append(
+                {"number": int(number), "name": label, "shared": kind == "shared", "rows": rows, "columns": columns}
+            )
+        elif kind in ("read", "write"):
+            area, thread, *places = map(int, words)
+            touched.setdefault((area, kind == "write"), {})[thread] = places
+        elif kind == "holds":
+            holds[int(words[0])] = dict(zip(map(int, words[1::2]), map(_number, words[2::2]), strict=True))
+        elif kind == "keeps":
+            keeps[int(words[0])] = [*map(_number, words[1:])]
+        elif kind == "left":
+            left_out += 1
+        else:
+            names = {area["number"]: area["name"] for area in areas}
+            sums = {write: ", ".join(f"{sum(map(len, threads.values()))} words of {names[area]}"
+                                     for (area, wrote), threads in touched.items() if wrote == write)
+                    for write in (False, True)}  # fmt: skip
+            steps = [f"{verb} {sums[write]}" for verb, write in (("read", False), ("write", True)) if sums[write]]
+            moves = [{"area": area, "write": write, "threads": threads, "holds": holds.get(area, {}) if write else {}}
+                     for (area, write), threads in touched.items()]  # fmt: skip
+            phases.append({
+                "number": len(phases) + left_out + 1, "ends": ":".join(words) if len(words) == 2 else "",
+                "read": sums[False], "written": sums[True], "text": "; ".join(steps) or "do nothing with memory",
+                "keeps": keeps, "touched": moves,
+            })  # fmt: skip
+            touched, holds, keeps = {}, {}, {}
+    data = {"block": found.block[:2], "areas": areas, "phases": phases}
+    return {"grid": dims(found.grid), "size": dims(found.block), "phases": phases, "left_out": left_out, "data": data}
+
+
+def _number(text):
+    """A number of the trace; None where the kernel left none (not a number, infinite)."""
+    value = float(text)
+    return value if isfinite(value) else None
 
 
 def told(found):

@@ -82,14 +82,15 @@ def write(out, net, name=None, *, params=None, passes=PASSES, batch=32, record=N
     names = list(addresses)
     for k, layer in enumerate(chosen):
         around = {"before": names[k - 1] if k else "", "after": names[k + 1] if k + 1 < len(names) else ""}
-        pages[addresses[layer.name]] = _render("layer.html", addresses=addresses, **around, **study.layer(layer))
+        pages[addresses[layer.name]] = rendered("layer.html", addresses=addresses, **around, **study.layer(layer))
     picture = network_drawing.network(described(network.layers), addresses)
-    pages["index.html"] = _render("index.html", drawing=picture, addresses=addresses, layers=chosen, **study.about())
+    pages["index.html"] = rendered("index.html", drawing=picture, addresses=addresses, layers=chosen, **study.about())
     _place(folder, pages)
     return folder / "index.html"
 
 
-def _render(name, **facts):
+def rendered(name, **facts):
+    """A page of a template of this folder, as bytes."""
     loader, settings = FileSystemLoader(HERE), {"trim_blocks": True, "lstrip_blocks": True}
     template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, **settings).get_template(name)
     return template.render(**facts).encode("utf-8", "backslashreplace")

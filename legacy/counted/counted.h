@@ -310,11 +310,12 @@ template <typename T, std::size_t N, std::size_t M>
 void share(const char* name, T (&array)[N][M]) { share(name, array[0], N * M, std::to_string(N) + " " + std::to_string(M)); }
 
 template <std::size_t N>
-void keep(const float (&values)[N]) {
+void keep(float (&values)[N]) {                            // not numbers either, at first
     auto& kept = all[self()].kept;
-    if (tracing && std::none_of(kept.begin(), kept.end(), [&](auto& one) { return one.first == values; })) kept.push_back({values, N});
+    if (!tracing || std::any_of(kept.begin(), kept.end(), [&](auto& one) { return one.first == values; })) return;
+    kept.push_back({values, N});
+    std::fill_n(values, N, NAN);
 }
-
 #pragma GCC pop_options
 
 // Also for functions that the compiler runs: there nothing is counted.
@@ -376,6 +377,7 @@ EXPORTED inline int countBlock(threads::Entry entry, const char* arguments, cons
     blockIdx = {place[0], place[1], place[2]};
     block = (place[2] * grid[1] + place[1]) * grid[0] + place[0];
     tracing = traced;
+    for (std::size_t i = 0; traced && i < areas.size(); ++i) trace += "global " + std::to_string(i) + " " + areas[i].name + "\n";
     all.assign(blockDim.x * blockDim.y * blockDim.z, {});
     const bool whole = threads::runBlock(false);
     counts[threadsRun] += all.size();

@@ -154,7 +154,7 @@ class CountingDevice(DryDevice):
         matrices: dict[int, str] = {}
         for name, value in pointers.items():
             start = self._start(value)
-            matrices[start] = f"{matrices[start]}, {name}" if start in matrices else name
+            matrices[start] = f"{matrices[start]}/{name}" if start in matrices else name
         before = {start: self._memory[start].copy() for start in matrices}
         counted, numbers, faults, trace = self._count(launch, matrices)
         after = {start: self._memory[start].copy() for start in matrices}

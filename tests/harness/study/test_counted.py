@@ -1,11 +1,16 @@
 """`rosetta study NET LAYER --counted`."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from alexnet_rosetta.harness.cli import commands as cli
+from alexnet_rosetta.harness.study import counted
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def rosetta(*words):
@@ -76,3 +81,58 @@ def test_a_library_of_another_user_is_not_loaded(monkeypatch, tmp_path):
     built.symlink_to(other)
     assert rosetta(*words).exit_code == 0
     assert not built.is_symlink()
+
+
+@pytest.mark.slow
+def test_the_figures_of_the_guide(monkeypatch, tmp_path):
+    """Every command of the table is run; every number beside it is in what the command prints."""
+    cached(monkeypatch, tmp_path)
+    rows = re.findall(r"\| `rosetta study ([^`]+)` \| ([^|]+) \|", (DOCS / "counted-kernels.md").read_text())
+    assert len(rows) == 4
+    for command, told in rows:
+        printed = set(re.findall(r"[\d,]{5,}", rosetta(*command.split()).output))
+        figures = re.findall(r"\d[\d,]{4,}", told)
+        assert figures
+        assert set(figures) <= printed, command
+
+
+def played(page):
+    return [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)]
+
+
+def test_a_block_is_played(monkeypatch, tmp_path):
+    """Tiles fill with what the threads write, products grow, and the outputs are the products."""
+    cached(monkeypatch, tmp_path / "cache")
+    out = tmp_path / "conv1.html"
+    result = rosetta("tiny", "conv1", "--play", str(out), "--batch", "16", "--pass", "forward")
+    assert result.exit_code == 0, result.output
+    page = out.read_text()
+    assert len(page) < 3e6
+    assert not re.search(r"(?:src|href)=\"(?!data:)", page)
+    convolution, bias = played(page)
+    areas = {area["name"]: area for area in convolution["areas"]}
+    assert (areas["shFilters"]["rows"], areas["shImages"]["columns"]) == (12, 32)
+    first, *_, last = convolution["phases"]
+    assert first["ends"].startswith("filter_acts.cuh:")
+    written = {one["area"]: one for one in first["touched"] if one["write"]}
+    assert len(written[areas["shFilters"]["number"]]["holds"]) == 12 * 16
+    assert all(value == 0 for value in first["keeps"]["0"])
+    assert any(value for phase in convolution["phases"][1:-1] for value in phase["keeps"]["0"])
+    (outputs,) = last["touched"]
+    assert outputs["area"] == areas["targets"]["number"]
+    assert outputs["write"]
+    assert len(outputs["threads"]) == 4 * 16
+    assert [outputs["holds"][str(place)] for place in outputs["threads"]["0"]] == convolution["phases"][-2]["keeps"][
+        "0"
+    ]
+    assert page.count("<tr><td") == len(convolution["phases"]) + len(bias["phases"])
+
+
+def test_a_page_of_large_kernels_says_what_is_left_out(monkeypatch, tmp_path):
+    cached(monkeypatch, tmp_path / "cache")
+    monkeypatch.setattr(counted, "TRACE", 60_000)
+    counted.play(tmp_path / "page.html", "tiny", "conv1", batch=16, passes=["forward"])
+    page = (tmp_path / "page.html").read_text()
+    assert "phases are left out" in page
+    phases = played(page)[0]["phases"]
+    assert phases[-1]["number"] > len(phases)

@@ -4,7 +4,7 @@ import pytest
 from browser import chromium
 
 from alexnet_rosetta.harness import comparison
-from alexnet_rosetta.harness.study import page
+from alexnet_rosetta.harness.study import counted, page
 
 pytestmark = pytest.mark.browser
 
@@ -23,12 +23,16 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("pages")
     comparison.compare("tiny", engines=["reference", "port"], batch=4, passes=["forward"], out=made / "run")
     page.write(made / "site", "tiny", batch=16, record=made / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROSETTA_CACHE", str(made / "cache"))
+        counted.play(made / "played.html", "tiny", "conv1", batch=16, passes=["forward"])
     return made
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 @pytest.mark.parametrize(
-    "name", ["run/report.html", "site/index.html", "site/layer-04-conv2b.html", "site/layer-08-pool1.html"]
+    "name",
+    ["run/report.html", "site/index.html", "site/layer-04-conv2b.html", "site/layer-08-pool1.html", "played.html"],
 )
 def test_a_page_is_quiet_and_fits_its_window(browser, folder, name, look):
     browser.open(folder / name, **look)
@@ -117,3 +121,23 @@ def test_the_browser_notices_what_a_page_must_not_do(browser, tmp_path):
     assert "http://localhost:9/x.png" in problems
     assert browser.broken_links() == ["#none"]
     assert browser.overflow() > 1000
+
+
+def test_a_block_is_played_by_keyboard(browser, folder):
+    """Phases forward and back, another thread; what changed in a tile, and who did it, shows."""
+    browser.open(folder / "played.html")
+    first = ".play:first-of-type "
+    phase = first + ".said b"
+    browser.tab_to(first + ".board")
+    assert browser.texts(phase) == ["Phase 1 of 15", "Thread 0"]
+    assert browser.count(first + ".fresh") == 12 * (16 + 32)
+    browser.press("right")
+    assert browser.texts(phase)[0] == "Phase 2 of 15"
+    assert (browser.count(first + ".fresh"), browser.count(first + ".held")) == (0, 12 * (16 + 32))
+    browser.press("left", "down")
+    assert browser.texts(phase) == ["Phase 1 of 15", "Thread 1"]
+    browser.press("end")
+    assert browser.texts(phase)[0] == "Phase 15 of 15"
+    browser.tab_to(first + ".bar button").press("enter")
+    assert browser.texts(phase)[0] == "Phase 1 of 15"
+    assert browser.problems() == []
