@@ -159,9 +159,16 @@ def conv_backward_filters(
     room = buffers.empty((threads, scratch), images.dtype)
     _conv.filter_gradient(g, winograd, images.reshape(-1), grads.reshape(-1), out.reshape(-1), parts, room, threads)
     if winograd and not np.isfinite(out).all():  # differences of infinite values are NaN that no gradient depends on
-        geometry = {name: g[name] for name in ("padding", "stride", "groups")}
-        more = {"filter_size": filter_size, "modules": modules, "algorithm": "direct"}
-        return conv_backward_filters(images, grads, **geometry, **more)
+        return conv_backward_filters(
+            images,
+            grads,
+            filter_size=filter_size,
+            padding=padding,
+            stride=stride,
+            groups=groups,
+            modules=modules,
+            algorithm="direct",
+        )
     return out
 
 
