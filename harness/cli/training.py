@@ -162,3 +162,32 @@ def run_show(checkpoint, test_range, case, wrong, out, **trained):
         console,
         f"page {page.write(out or network.checkpoint.path.parent / 'show')}, {len(page.files)} pictures beside it",
     )
+
+
+def run_drift(net, out, with_faults, engines, ensemble, held_out, **options):
+    """Judge engines, and faults if they are asked for; returns the exit code."""
+    from ..engines import available
+    from ..training.drift import Drift, faults
+    from ..training.run import Settings
+
+    console, settings = Terminal(), Settings(net, **options)
+    chosen = available(engines)
+    found = Drift(settings, ensemble, held_out)
+    outside, triples, count = found.false_positives
+    say(console, f"{net} on {settings.data}: {settings.updates} updates of {settings.batch} cases, "
+        f"{len(found.quantities)} distances after each, limits from {ensemble} runs")  # fmt: skip
+    say(console, f"of {held_out} correct runs without part in the limits {outside} are outside: false alarms in "
+        f"{triples} of {count} triples ({triples / count:.2%})")  # fmt: skip
+    outcomes = [found.judge(engine.name, engine) for engine in chosen]
+    bent = [found.judge(name, found.carrier, *more) for name, *more in faults(found.network)] if with_faults else []
+    for outcome in (*outcomes, *bent):
+        say(console, str(outcome))
+    if bent:
+        say(console, f"{sum(not each.member for each in bent)} of {len(bent)} faults are outside")
+    if out is not None:
+        try:
+            found.write(out, outcomes, bent)
+        except OSError as error:
+            raise BadInput(f"{out} cannot be written: {error.strerror}", hint="--out takes a folder") from error
+        say(console, f"drift.json and drift.svg are in {out}")
+    return 0 if all(each.member for each in outcomes) and not any(each.member for each in bent) else 1

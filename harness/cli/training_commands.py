@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .shared import params_option
+from .shared import names, params_option
 
 
 @click.command()
@@ -118,4 +118,29 @@ def show(checkpoint, test_range, case, wrong, out, **trained):
     run_show(checkpoint, test_range, case, wrong, out, **trained)
 
 
-COMMANDS = (train, test, features, predict, show)
+@click.command()
+@click.argument("net")
+@click.option("--data", default="photos", show_default=True, metavar="PATH", help="As of rosetta train.")
+@params_option
+@click.option("--engines", default="legacy-cpu,port", show_default=True, callback=names, help="Engines to judge.")
+@click.option("--updates", default=9, show_default=True, type=click.IntRange(2), help="Updates of a run.")
+@click.option("--batch", default=32, show_default=True, type=click.IntRange(2), help="Cases of a minibatch.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all that is random.")
+@click.option("--ensemble", default=60, show_default=True, type=click.IntRange(6), help="Runs that give the limits.")
+@click.option(
+    "--held-out", default=30, show_default=True, type=click.IntRange(3), help="Runs that measure false alarms."
+)
+@click.option("--faults", is_flag=True, help="Also judge some twenty faults of a solver, which have to be outside.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for drift.json and drift.svg.")
+@click.pass_context
+def drift(ctx, net, out, faults, **options):
+    """Judge whole trajectories: is that of an engine one that correct engines take?
+
+    Exit code 0: all engines are inside, and all faults that were asked for outside; 1: not so.
+    """
+    from .training import run_drift
+
+    ctx.exit(run_drift(net, out, faults, **options))
+
+
+COMMANDS = (train, test, features, predict, show, drift)

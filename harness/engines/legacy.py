@@ -1,5 +1,6 @@
 """The engine of 2012 on the CPU: a thin cover over ``alexnet_rosetta.legacy.Network``, whose verbs are the same."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from ..errors import Unsupported, one_line
@@ -9,9 +10,18 @@ from .protocol import Arithmetic, Engine, Session
 
 
 class LegacyCpu(Engine):
-    """The engine ``legacy-cpu``."""
+    """The engine ``legacy-cpu``.
+
+    Parameters
+    ----------
+    isa : str, optional
+        The build for an instruction set, of `EntryPoints.modules`; by default the best.
+    """
 
     name = "legacy-cpu"
+
+    def __init__(self, isa=None):
+        self.isa = isa
 
     def probe(self):
         """Available where the extension modules were built; the reason names instruction set and compiler."""
@@ -28,7 +38,10 @@ class LegacyCpu(Engine):
 
     def open(self, network, threads):
         """A session on the CPU device."""
-        return _session(network, device="cpu", threads=threads)
+        from alexnet_rosetta.legacy import use_isa
+
+        with use_isa(self.isa) if self.isa else nullcontext():
+            return _session(network, device="cpu", threads=threads)
 
     def quirks(self):
         """The switches of the engine and where they stand."""

@@ -9,9 +9,18 @@ from .protocol import Arithmetic, Engine, Session
 
 
 class Port(Engine):
-    """The engine ``port``, in float32."""
+    """The engine ``port``.
+
+    Parameters
+    ----------
+    dtype : numpy dtype
+        float32; float64 where something is to be measured against it.
+    """
 
     name = "port"
+
+    def __init__(self, dtype=np.float32):
+        self.dtype = dtype
 
     def probe(self):
         """Available where the extension modules were built."""
@@ -45,7 +54,7 @@ class Port(Engine):
 
         set_threads(threads)
         more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
-        return PortSession(_translated(Network, network.spec, **more))
+        return PortSession(_translated(Network, network.spec, self.dtype, **more))
 
 
 class PortLayers:
@@ -122,9 +131,9 @@ class PortSession(Session):
         elif name == "filterConns":
             owner.connect(i, array)
         elif i is None:
-            setattr(owner, name, array.copy())
+            setattr(owner, name, np.array(array, self.network.dtype))
         else:
-            getattr(owner, name)[i] = array.copy()
+            getattr(owner, name)[i] = np.array(array, self.network.dtype)
 
     def read(self, layer, tensor):
         """A tensor of a layer."""
