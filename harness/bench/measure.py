@@ -6,6 +6,7 @@ graphics card times its kernels with the card's events; copies between host and 
 """
 
 from dataclasses import dataclass, field, replace
+from math import comb
 from statistics import median, quantiles
 from typing import Any
 
@@ -33,6 +34,19 @@ class Timing:
         return cls(median(samples), high - low)
 
 
+def interval(samples):
+    """The 95 % interval of the median that order alone gives, whatever the distribution: (low, high).
+
+    The k-th smallest and the k-th largest sample, with the largest k for which that is certain enough; None of fewer
+    than six samples.
+    """
+    count, missed, k = len(samples), 0.0, 0
+    while (missed := missed + 2 * comb(count, k) / 2**count) <= 0.05:
+        k += 1
+    ordered = sorted(samples)
+    return (ordered[k - 1], ordered[-k]) if k else None
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What a bench measured.
@@ -53,6 +67,9 @@ class Measurement:
         Why the times say little, if they do (`machine.Watch.note`).
     broken : dict of str to Finding
         By engine that could not run a step to its end, why; it is not among the engines of ``options``.
+    ratios : dict of (str, str) to tuple of float
+        Of two engines, by (layer, pass), and ``total`` for all layers: the `interval` of the first engine's seconds
+        over the second's in the same turn; empty where there were too few turns.
     """
 
     options: Options
@@ -63,6 +80,7 @@ class Measurement:
     peaks: dict
     note: str = ""
     broken: dict = field(default_factory=dict)
+    ratios: dict = field(default_factory=dict)
 
     def total(self, engine, step="all"):
         """Sum over the layers of a pass, or of all passes."""
@@ -124,11 +142,27 @@ def measure(options, repeat=5, done=lambda total, what: None):
         raise NothingCompared("no engine was timed: " + "; ".join(refusals(broken)))
     samples = {key: values for key, values in samples.items() if key[2] in whole}
     options = replace(options, engines=whole)
+    ratios = _ratios(samples, whole) if len(whole) == 2 else {}
     timings = {key: Timing.of(values) for key, values in samples.items()}
     peaks = {engine.name: peak for engine in work.engines if (peak := engine.peak())}
     return Measurement(options, work.network, repeat, timings,
                        {name: Timing.of(values) for name, values in copies.items() if any(values)}, peaks,
-                       watch.note(), broken)  # fmt: skip
+                       watch.note(), broken, ratios)  # fmt: skip
+
+
+def _ratios(samples, engines):
+    """`Measurement.ratios` of the samples of two engines."""
+    totals = {}
+    for (_, step, name), values in samples.items():
+        for part in (step, "all"):
+            key = ("total", part, name)
+            totals[key] = [a + b for a, b in zip(totals.get(key, [0.0] * len(values)), values, strict=True)]
+    found, samples = {}, samples | totals
+    for layer, step, name in samples:
+        pairs = list(zip(samples[layer, step, engines[0]], samples[layer, step, engines[1]], strict=True))
+        if name == engines[0] and all(second > 0 for _, second in pairs):
+            found[layer, step] = interval([first / second for first, second in pairs])
+    return {key: limits for key, limits in found.items() if limits}
 
 
 def refusals(broken):

@@ -39,15 +39,18 @@ def seconds_table(found):
     if len(names) == 2:
         yield f"{ratio_name(names)}: time of the first over that of the second; - where one is"
         yield "below a millisecond, or they differ by less than they spread"
+    if found.ratios:
+        yield "95 % of it: interval of that ratio turn by turn; faster, slower: the first engine, if 1 is outside"
     wide = _widths(found, 18)
     head = " ".join(f"{name:>{wide[name]}}" for name in names)
-    yield f"{'layer':{wide['']}} {'pass':8} {head} {ratio_name(names)}".rstrip()
+    limits = "  95 % of it" if found.ratios else ""
+    yield f"{'layer':{wide['']}} {'pass':8} {head} {ratio_name(names)}{limits}".rstrip()
     rows = [(*key, [found.timings.get((*key, name)) for name in names]) for key in found.steps()]
     rows += [("total", step, [found.total(name, step) for name in names]) for step in (*PASSES, "all")]
     if found.copies:
         rows.append(("host-device", "copies", [found.copies.get(name) for name in names]))
     for layer, step, timings in rows:
-        yield f"{layer:{wide['']}} {step:8} " + _cells(names, timings, wide)
+        yield f"{layer:{wide['']}} {step:8} {_cells(names, timings, wide)}{_limits(found.ratios.get((layer, step)))}"
     rates = " ".join(f"{found.images_per_second(name):{wide[name] - 1}.1f} " for name in names)
     yield f"{'images/s':{wide['']}} {'':8} {rates}"
     if any(t and t.spread > t.seconds for *_, timings in rows for t in timings):
@@ -91,6 +94,7 @@ def plain(found):
         {"layer": layer, "pass": step, "operations": work.operations, "bytes": work.bytes,
          "model_seconds_gtx_580": work.seconds(peaks.GTX_580),
          "seconds": {name: timing.seconds for name, timing in _timed(found, layer, step)},
+         **({"ratio_95": found.ratios[layer, step]} if (layer, step) in found.ratios else {}),
          "spread": {name: timing.spread for name, timing in _timed(found, layer, step)}}
         for layer, step, work in counted(found)
     ]  # fmt: skip
@@ -219,6 +223,14 @@ def _cells(names, timings, wide):
     found = ratio(seconds, noise=sum(t.spread for t in timings if t))
     last = ("-" if found is None else f"{found:.2f}").rjust(len(ratio_name(names))) if ratio_name(names) else ""
     return " ".join([*cells, last]).rstrip()
+
+
+def _limits(ratio):
+    """The interval of a ratio, and in a word what follows from it for the first engine; "" of None."""
+    if ratio is None:
+        return ""
+    word = "faster" if ratio[1] < 1 else "slower" if ratio[0] > 1 else "~same"
+    return f"  {ratio[0]:.2f}-{ratio[1]:.2f} {word}"
 
 
 def _milliseconds(timing):

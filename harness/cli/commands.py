@@ -170,7 +170,7 @@ def report(record, out):
 @click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=names, help="Engines to time.")
 @click.option("--batch", default=128, show_default=True, type=click.IntRange(1), help="Number of cases.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
-@click.option("--repeat", default=5, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
+@click.option("--repeat", default=7, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Store it, as .json or .csv.")
 @click.pass_context
 def bench(ctx, net, repeat, out, **options):
