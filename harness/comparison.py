@@ -148,7 +148,7 @@ def compare(
     **options
         The fields of :class:`~alexnet_rosetta.harness.Options`:
         ``params, weights, input, batch, seed, mode, passes, threads, quirks, rules,
-        progress, update_every, quantise, allow, pass_type``.
+        progress, update_every, quantise, allow, pass_type, port_algorithm``.
 
     Returns
     -------

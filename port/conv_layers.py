@@ -67,20 +67,31 @@ class Filtered(Weighted):
 
 
 class Conv(Filtered):
-    """Convolution; several inputs add up."""
+    """Convolution; several inputs add up.
 
-    _seen_grad = staticmethod(conv.conv_backward_images)
+    Attributes
+    ----------
+    algorithm : str
+        ``auto``, ``direct`` or ``winograd``, see conv.py.
+    """
+
+    algorithm = "auto"
+
+    def _seen_grad(self, grads, weights, **more):
+        return conv.conv_backward_images(grads, weights, algorithm=self.algorithm, **more)
 
     def _forward(self, noise):
         out = None
         for i, size in enumerate(self.spec["imgSize"]):
             biases = self.biases if i == 0 else None
-            more = {"img_size": size, "out": out, "accumulate": i > 0, **self.windows[i]}
+            more = {"img_size": size, "out": out, "accumulate": i > 0, "algorithm": self.algorithm}
+            more |= self.windows[i]
             out = conv.conv_forward(self._seen(i), self.weights[i], biases, **more)
         return matrix(out)
 
     def _weights_grad(self, i, acts_grad):
-        return conv.conv_backward_filters(self._seen(i), self._grads(acts_grad), **self.windows[i])
+        grads = self._grads(acts_grad)
+        return conv.conv_backward_filters(self._seen(i), grads, algorithm=self.algorithm, **self.windows[i])
 
     def _biases_grad(self, acts_grad):
         return conv.conv_backward_biases(self._grads(acts_grad), self.spec["sharedBiases"])

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from . import buffers
 from .checks import Array
 from .config import ConfigError, LayerSpec, NetworkSpec
-from .conv_layers import Filtered
+from .conv_layers import Conv, Filtered
 from .graph import Graph
 from .layer import PASS_TYPES, Layer, Normal
 from .layers import LAYERS, Data
@@ -42,6 +42,8 @@ class Network:
         `update_every` times `minibatch`, after smaller passes too.
     quirks : mapping of str to bool, optional
         Positions of switches that differ from `quirks.DEFAULTS`.
+    algorithm : str
+        Of convolution layers: ``auto``, ``direct`` or ``winograd`` (see conv.py).
 
     Attributes
     ----------
@@ -69,6 +71,7 @@ class Network:
         update_every: int = 1,
         minibatch: int | None = None,
         quirks: Mapping[str, bool] | None = None,
+        algorithm: str = "auto",
     ) -> None:
         if not spec.has_params:
             raise ConfigError("the network has no parameters", hint="give load_network the layer-parameter file too")
@@ -88,6 +91,8 @@ class Network:
             layer.cases = update_every * minibatch if minibatch and update_every > 1 else None
         for each in self.layers.values():
             each.quirks = self.quirks
+            if isinstance(each, Conv):
+                each.algorithm = algorithm
             if each.spec.type == "rscale" and isinstance(below := self.layers[each.spec.inputs[0]], Data):
                 below.rows.add(each.spec.outputs)  # views come at their final size
         finalize(self, buffers.clear)

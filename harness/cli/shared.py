@@ -6,7 +6,7 @@ from ..engines import DEFAULT
 from ..judging.finding import UNDECIDED
 from ..network.load import RULES
 from ..reporting.lines import printable
-from ..running.prepare import PASS_TYPE_NAMES
+from ..running.prepare import PASS_TYPE_NAMES, PORT_ALGORITHMS
 
 
 def say(text, err=False):
@@ -62,6 +62,8 @@ _RUN = (
                  help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'."),
     click.option("--quantise", is_flag=True,
                  help="Round what goes between devices to half precision where the layer file says so."),
+    click.option("--port-algorithm", default="auto", show_default=True, type=click.Choice(PORT_ALGORITHMS),
+                 help="The port's algorithm of convolution; auto: Winograd's where it is faster."),
     rules,
     click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors."),
 )  # fmt: skip

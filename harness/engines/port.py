@@ -54,6 +54,7 @@ class Port(Engine):
 
         set_threads(threads)
         more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
+        more["algorithm"] = network.port_algorithm
         return PortSession(_translated(Network, network.spec, self.dtype, **more))
 
 

@@ -37,6 +37,8 @@ class Network:
         Cases per pass; None where that is not known yet.
     quantise : bool
         Whether what goes between devices is rounded where the layers say so (`quantise`).
+    port_algorithm : str
+        Which algorithm of convolution the port takes: ``auto``, ``direct`` or ``winograd``.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Network:
     update_every: int = 1
     minibatch: int | None = None
     quantise: bool = False
+    port_algorithm: str = "auto"
 
     @property
     def layers(self):

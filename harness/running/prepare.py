@@ -28,6 +28,7 @@ from .sweep import Sweep
 from .workload import Workload
 
 MODES = ("isolated", "propagated")
+PORT_ALGORITHMS = ("auto", "direct", "winograd")
 PASS_TYPE_NAMES = tuple(PASS_TYPES)
 EVALUATED, PROGRAMS = 4, 64 * 2**20
 """Arrays of the size of a chunk, and bytes of the programs, in `memory_needed`: figures are in docs/reliability.md."""
@@ -73,6 +74,8 @@ class Options:
         ``train``; ``test``, or ``views``, tests of three views of the same cases: then there is no backward pass.
     quantise : bool
         Round what goes between devices to half precision where the layer file says so.
+    port_algorithm : str
+        The port's algorithm of convolution: ``auto``, ``direct`` or ``winograd``.
     allow : tuple of str
         Of ``unsupported``, ``unavailable``, ``inconclusive``: what does not count against the run.
 
@@ -98,6 +101,7 @@ class Options:
     update_every: int = 1
     pass_type: str = "train"
     quantise: bool = False
+    port_algorithm: str = "auto"
     allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -108,6 +112,9 @@ class Options:
             raise BadInput(f"there is no seed {self.seed}", hint="--seed takes a number from 0")
         if self.mode not in MODES:
             raise BadInput(f"there is no mode {self.mode!r}", hint=f"modes: {', '.join(MODES)}")
+        if self.port_algorithm not in PORT_ALGORITHMS:
+            hint = f"--port-algorithm takes {', '.join(PORT_ALGORITHMS)}"
+            raise BadInput(f"there is no algorithm {self.port_algorithm!r}", hint=hint)
         unknown = [name for name in self.passes if name not in PASSES]
         if unknown or not self.passes:
             raise BadInput(f"there is no pass {', '.join(unknown)!r}", hint=f"passes: {', '.join(PASSES)}")
@@ -200,6 +207,7 @@ def workload(network: Network, options: Options) -> Workload:
         "progress": options.progress,
         "update_every": options.update_every,
         "quantise": options.quantise,
+        "port_algorithm": options.port_algorithm,
     }
     network = replace(network, **point, minibatch=minibatch.batch)
     if options.batch not in (minibatch.batch, Options.batch):
@@ -208,6 +216,8 @@ def workload(network: Network, options: Options) -> Workload:
     for text in options.quirks:
         if not touched(network, quirk_of(text)):
             network = noted(network, f"--quirk {text} touches no layer of {network.name}")
+    if options.port_algorithm != "auto":
+        network = noted(network, f"the port's algorithm of convolution: {options.port_algorithm}")
     if minibatch.note:
         network = noted(network, minibatch.note)
     more = {"settings": settings, "explains": True, "pass_type": options.pass_type}

@@ -46,7 +46,7 @@ def _whole(operation, own, asked):
     port = [name for name in operation.port if name.split(".")[1] in asked] or operation.port
     inner = []
     for name in port:
-        for module, loop in re.findall(r"\b(_loops|_gemm)\.(\w+)\(", source.symbol("port", name).text):
+        for module, loop in re.findall(r"\b(_loops|_gemm|_conv)\.(\w+)\(", source.symbol("port", name).text):
             inner += [f"{module}.{loop}", *([f"_loops.h.{loop}"] if module == "_loops" else [])]
     used = [name for name in own if name != LIBRARY]
     helpers = [name for kernel in used for name in kernels.helpers(kernel)]
