@@ -75,7 +75,7 @@ class Conv(Filtered):
         ``auto``, ``direct`` or ``winograd``, see conv.py.
     """
 
-    algorithm = "auto"
+    algorithm = "direct"
 
     def _seen_grad(self, grads, weights, **more):
         return conv.conv_backward_images(grads, weights, algorithm=self.algorithm, **more)

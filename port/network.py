@@ -71,7 +71,7 @@ class Network:
         update_every: int = 1,
         minibatch: int | None = None,
         quirks: Mapping[str, bool] | None = None,
-        algorithm: str = "auto",
+        algorithm: str = "direct",
     ) -> None:
         if not spec.has_params:
             raise ConfigError("the network has no parameters", hint="give load_network the layer-parameter file too")

@@ -62,7 +62,7 @@ _RUN = (
                  help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'."),
     click.option("--quantise", is_flag=True,
                  help="Round what goes between devices to half precision where the layer file says so."),
-    click.option("--port-algorithm", default="auto", show_default=True, type=click.Choice(PORT_ALGORITHMS),
+    click.option("--port-algorithm", default="direct", show_default=True, type=click.Choice(PORT_ALGORITHMS),
                  help="The port's algorithm of convolution; auto: Winograd's where it is faster."),
     rules,
     click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors."),

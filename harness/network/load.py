@@ -49,7 +49,7 @@ class Network:
     update_every: int = 1
     minibatch: int | None = None
     quantise: bool = False
-    port_algorithm: str = "auto"
+    port_algorithm: str = "direct"
 
     @property
     def layers(self):

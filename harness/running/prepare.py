@@ -101,7 +101,7 @@ class Options:
     update_every: int = 1
     pass_type: str = "train"
     quantise: bool = False
-    port_algorithm: str = "auto"
+    port_algorithm: str = "direct"
     allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -216,7 +216,7 @@ def workload(network: Network, options: Options) -> Workload:
     for text in options.quirks:
         if not touched(network, quirk_of(text)):
             network = noted(network, f"--quirk {text} touches no layer of {network.name}")
-    if options.port_algorithm != "auto":
+    if options.port_algorithm != "direct":
         network = noted(network, f"the port's algorithm of convolution: {options.port_algorithm}")
     if minibatch.note:
         network = noted(network, minibatch.note)
