@@ -100,9 +100,15 @@ def played(page):
     return [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)]
 
 
-def test_a_block_is_played(monkeypatch, tmp_path):
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A cache that tests share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_a_block_is_played(built, monkeypatch, tmp_path):
     """Tiles fill with what the threads write, products grow, and the outputs are the products."""
-    cached(monkeypatch, tmp_path / "cache")
+    cached(monkeypatch, built)
     out = tmp_path / "conv1.html"
     result = rosetta("tiny", "conv1", "--play", str(out), "--batch", "16", "--pass", "forward")
     assert result.exit_code == 0, result.output
@@ -128,8 +134,8 @@ def test_a_block_is_played(monkeypatch, tmp_path):
     assert page.count("<tr><td") == len(convolution["phases"]) + len(bias["phases"])
 
 
-def test_a_page_of_large_kernels_says_what_is_left_out(monkeypatch, tmp_path):
-    cached(monkeypatch, tmp_path / "cache")
+def test_a_page_of_large_kernels_says_what_is_left_out(built, monkeypatch, tmp_path):
+    cached(monkeypatch, built)
     monkeypatch.setattr(counted, "TRACE", 60_000)
     counted.play(tmp_path / "page.html", "tiny", "conv1", batch=16, passes=["forward"])
     page = (tmp_path / "page.html").read_text()
