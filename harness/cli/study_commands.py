@@ -40,18 +40,22 @@ def study(net, layer, params, passes, batch, html, record, release, counted, blo
     if unknown:
         raise BadInput(f"there is no pass {unknown[0]!r} to study", expected=" or ".join(PASSES))
     passes = [name for name in PASSES if name in (passes or PASSES)]
-    if html is not None:
-        from ..study.page import write as write_site
-
-        settings = {"params": params, "passes": passes, "batch": batch, "record": record, "release": release}
-        say(f"study: {write_site(html, net, layer, **settings)}")
-        return
-    if record is not None or release is not None:
-        raise BadInput(f"{'--record' if record else '--release'} needs --html", hint="--html DIR writes a site")
     if (counted or play) and not layer:
         raise BadInput(
             f"{'--counted' if counted else '--play'} needs a LAYER", hint="rosetta study NET LAYER --counted"
         )
+    if html is not None:
+        from ..study.page import write as write_site
+
+        settings = {"params": params, "passes": passes, "batch": batch, "record": record, "release": release}
+        if counted:
+            from ..study.counted import by_kernel
+
+            settings["counted"] = by_kernel(net, layer, params, batch, passes, blocks or None)
+        say(f"study: {write_site(html, net, layer, **settings)}")
+        return
+    if record is not None or release is not None:
+        raise BadInput(f"{'--record' if record else '--release'} needs --html", hint="--html DIR writes a site")
     if play:
         from ..study.counted import play as write_player
 

@@ -26,14 +26,27 @@ def lines(net, name, params=None, batch=32, passes=PASSES, blocks=None):
     blocks : int, optional
         Blocks of a launch that are counted, spread over its grid; all by default.
     """
+    layer, counted = _counted(net, name, params, batch, passes, blocks)
+    yield f"{name}: {layer.type}, {batch} cases; threads run one by one on the CPU, each access to memory counted"
+    for launch, found in counted:
+        yield from ("", f"{launch['pass']}: {launch['kernel']}")
+        yield from (f"  {line}" for line in told(found))
+
+
+def by_kernel(net, name, params=None, batch=32, passes=PASSES, blocks=None):
+    """The same for a study page: by kernel string, {what was counted: the text}."""
+    _, counted = _counted(net, name, params, batch, passes, blocks)
+    return {
+        launch["kernel"]: {f"{found.blocks:,} blocks of threads one by one": "\n".join(told(found))}
+        for launch, found in counted
+    }
+
+
+def _counted(net, name, params, batch, passes, blocks):
     network = load(net, params)
     layer = known_layer(network, net, name)
     counted = legacy.count(network, lambda session: run_layer(session, network, layer, batch), blocks)
-    yield f"{name}: {layer.type}, {batch} cases; threads run one by one on the CPU, each access to memory counted"
-    for launch, found in counted:
-        if (launch["layer"], launch["pass"] in passes) == (name, True):
-            yield from ("", f"{launch['pass']}: {launch['kernel']}")
-            yield from (f"  {line}" for line in told(found))
+    return layer, [(x, found) for x, found in counted if x["layer"] == name and x["pass"] in passes]
 
 
 def play(out, net, name, params=None, batch=32, passes=PASSES):

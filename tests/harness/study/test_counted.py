@@ -142,3 +142,15 @@ def test_a_page_of_large_kernels_says_what_is_left_out(built, monkeypatch, tmp_p
     assert "phases are left out" in page
     phases = played(page)[0]["phases"]
     assert phases[-1]["number"] > len(phases)
+
+
+def test_counts_stand_on_the_page_of_the_layer(tmp_path):
+    result = CliRunner().invoke(
+        cli.cli, ["study", "tiny", "tanh1", "--batch", "32", "--counted", "--html", str(tmp_path / "site")]
+    )
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "site" / "layer-00-tanh1.html").read_text()
+    assert text.count("words of global memory, at most") == 2
+    refused = CliRunner().invoke(cli.cli, ["study", "tiny", "--counted", "--html", str(tmp_path / "other")])
+    assert (refused.exit_code, (tmp_path / "other").exists()) == (2, False)
+    assert "--counted needs a LAYER" in refused.stderr

@@ -137,7 +137,7 @@ def test_a_page_alone_with_one_pass_and_counters(tmp_path):
         "index.html", "layer-00-tanh1.html", "script.js", "style.css"
     ]  # fmt: skip
     text = (tmp_path / "site" / "layer-00-tanh1.html").read_text()
-    assert "reads &lt;b&gt; 5" in text
+    assert 'reads &lt;b&gt; <span class="counted">5</span>' in text
     assert 'id="backward"' not in text
 
 
