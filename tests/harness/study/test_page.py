@@ -180,9 +180,9 @@ def test_somebody_else_s_site_stays(tmp_path):
 def test_what_comes_into_the_folder_meanwhile_stays(tmp_path, monkeypatch):
     site = tmp_path / "site"
     page.write(site, "tiny", "tanh1")
-    render = page.render
+    render = page.rendered
     monkeypatch.setattr(
-        page, "render", lambda *names, **facts: (site / "new.txt").write_text("") or render(*names, **facts)
+        page, "rendered", lambda *names, **facts: (site / "new.txt").write_text("") or render(*names, **facts)
     )
     with pytest.raises(BadInput, match=r"new\.txt"):
         page.write(site, "tiny", "pool1")
