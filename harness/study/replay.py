@@ -20,6 +20,7 @@ from ..reference import scheduled
 F = np.float32
 BLAS = "the order of these additions is that of the BLAS library: its value only"
 NUMPY = "the order of these additions is NumPy's: its value only"
+WINOGRAD = "these are the sums of Winograd's filter gradient: its value only"
 UNKNOWN = "in which order this engine adds is not known: its value only"
 NO_REPLAY = "this computation has no replay: its value only"
 WHOLE = "the update is scaled by the whole filter: its value only"
@@ -208,6 +209,7 @@ class _Filters:
     def __init__(self, spot, i):
         spec = spot.layer
         self.local, self.filters, self.side = spec.type == "local", spec["filters"], spec["modulesX"]
+        self.algorithm = spot.work.network.port_algorithm
         self.channels, self.width, self.groups = (spec[key][i] for key in ("channels", "filterChannels", "groups"))
         self.size, self.image = spec["filterSize"][i], spec["imgSize"][i]
         self.start, self.stride = spec["padding"][i], spec["stride"][i]
@@ -236,7 +238,8 @@ class _Filters:
     def by_winograd(self):
         """Whether the port convolves this by Winograd's algorithm, forward and for the images (port/conv.py)."""
         few = min(self.width, self.filters // self.groups) < 16 or self.side < 6
-        return self.size == 3 and self.stride == 1 and self.start >= -2 and not few
+        fits = self.size == 3 and self.stride == 1 and self.start >= -2
+        return fits and (self.algorithm == "winograd" or (self.algorithm == "auto" and not few))
 
     def order(self):
         """Channels and taps, as k·S² + q, in the order of filterActs: four taps of the cached channels."""
@@ -382,7 +385,8 @@ def _filter_weights_grad(spot):
             parts.append(total)
         trace.then("× 1/images", factor * trace.sum("part", parts))
 
-    made.traces = {"legacy": legacy, "port": BLAS if g.local else port}
+    winograd = g.algorithm == "winograd" and g.by_winograd()
+    made.traces = {"legacy": legacy, "port": BLAS if g.local else WINOGRAD if winograd else port}
     return made
 
 

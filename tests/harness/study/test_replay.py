@@ -32,12 +32,12 @@ PORT = {**dict.fromkeys(("pool", "cmrnorm", "neuron", "hs"), BOTH), "conv": BOTH
 """The same of the port."""
 
 
-def replayed(net, count, engines, batch=8):
+def replayed(net, count, engines, batch=8, **options):
     """Counters of elements, and of those whose bits came out, by (engine, layer type, pass, tensor).
 
     Up to `count` random elements of every tensor that has a replay.
     """
-    work, random = prepare(Options(net, input="random", batch=batch, threads=1)), np.random.default_rng(0)
+    work, random = prepare(Options(net, input="random", batch=batch, threads=1, **options)), np.random.default_rng(0)
     elements, same = Counter(), Counter()
 
     def see(comparison):
@@ -74,6 +74,14 @@ def test_a_replay_gives_the_bits_that_the_engine_stored(net):
         assert kinds["port", kind] >= PORT.get(kind, set()), kind
     assert kinds["port", "conv"] >= UPDATED
     assert kinds["legacy-cpu", "conv"] >= UPDATED
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "winograd"])
+def test_a_replay_knows_the_algorithm_of_the_run(algorithm):
+    elements, same = replayed("tiny", 3, [Port()], port_algorithm=algorithm)
+    assert same == elements
+    assert elements["port", "conv", "forward", "acts"]
+    assert elements["port", "conv", "backward", "inputs_grad"]
 
 
 @pytest.mark.slow
