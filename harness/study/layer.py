@@ -21,6 +21,7 @@ from ..network.solver import trainable
 from ..running.prepare import Options, prepare
 from ..values import parameters
 from ..values.noise import Tape, generator
+from .source import files, read
 
 WORD = r"\b{}\b"
 
@@ -234,12 +235,10 @@ def _resources(architecture, taken):
 
 def _find(room, pattern, expression):
     """``room/file:line`` of the first line that matches, "" if there is none."""
-    spec = find_spec(f"alexnet_rosetta.{room}")
-    for folder in spec.submodule_search_locations if spec else ():
-        for path in sorted(Path(folder).rglob(pattern)):
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-                if re.search(expression, line):
-                    return f"{room}/{path.relative_to(folder).as_posix()}:{number}"
+    for file in files(room, f"**/{pattern}"):
+        for number, line in enumerate(read(file), 1):
+            if re.search(expression, line):
+                return f"{file}:{number}"
     return ""
 
 
