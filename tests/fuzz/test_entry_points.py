@@ -11,7 +11,7 @@ import pytest
 
 from . import entry_points, runner
 
-SECONDS = 15
+SECONDS = 10
 
 
 def test_bent_calls():
