@@ -23,6 +23,8 @@ def run_train(settings, out, resume):
     console, training = Terminal(), Training(settings, out, resume)
     for line in headlines(training):
         say(console, line)
+    if resume:
+        say(console, f"goes on after {training.state.step} minibatches")
     display, drawn = Display(console, training), perf_counter()
     training.on_step = display.step
     with softly(training):
@@ -46,14 +48,12 @@ def run_train(settings, out, resume):
 def headlines(training):
     """What is trained, on what, with what."""
     data, network = training.data, training.network
-    yield (f"{training.title}, {threads(training.threads)}; {len(network.layers)} layers, "
-           f"{network.spec.parameter_count:,} parameters")  # fmt: skip
+    yield (f"{training.title}, {threads(training.threads)}; {network.spec.parameter_count:,} parameters, "
+           f"minibatches of {training.settings.batch}")  # fmt: skip
     yield (f"{data.kind}: {len(training.train_range)} batches to train with, {len(training.test_range)} to test with, "
-           f"{data.classes} classes, minibatches of {training.settings.batch}")  # fmt: skip
+           f"{data.classes} classes")  # fmt: skip
     for note in (*network.spec.warnings, *data.notes):
         yield f"note: {note}"
-    if training.state.step:
-        yield f"goes on after {training.state.step} minibatches"
 
 
 def described(event):

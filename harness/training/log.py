@@ -57,10 +57,15 @@ class Log:
         files.write(self.path, "".join(_line(event) for event in self.events).encode())
 
     def add(self, event):
-        """Append a line."""
+        """Append a line; BadInput if there is no room for it."""
         self.events.append(event)
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(_line(event))
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(_line(event))
+        except OSError as error:
+            raise BadInput(
+                f"{self.path} cannot be written: {error.strerror}", hint="make room; --resume goes on"
+            ) from error
 
 
 def _line(event):

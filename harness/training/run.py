@@ -126,7 +126,7 @@ class Training:
     folder : path
         Takes settings, log and checkpoints; an earlier training there is renamed by its date.
     resume : bool
-        Go on from the newest checkpoint in ``folder`` that all engines have.
+        Go on from the newest checkpoint in ``folder`` that all engines have, or begin anew where there is none yet.
 
     Attributes
     ----------
@@ -336,10 +336,15 @@ class Training:
         return {"kind": "saved", "name": name, "step": self.state.step}
 
     def _newest(self):
-        """The newest checkpoint of every engine, of those that all engines have: list of Checkpoint."""
+        """The newest checkpoint of every engine, of those that all engines have: list of Checkpoint.
+
+        None if the training was ended before all engines had stored their first one.
+        """
         common = set.intersection(*({path.name for path in checkpoints.names(self.folder / name)}
                                     for name in self.engines))  # fmt: skip
         if not common:
+            if sum(len(checkpoints.names(engine)) for engine in self.folder.glob("*/")) < len(self.engines):
+                return None
             raise BadInput(
                 f"{self.folder} has no checkpoint of {' and '.join(self.engines)}", hint="leave --resume out"
             )

@@ -1,6 +1,7 @@
 """A data set of two training batches and one for tests that reads in milliseconds: 3 x 10 x 10, ten classes."""
 
 import numpy as np
+import small_nets
 
 from alexnet_rosetta.harness.data import pickles
 from alexnet_rosetta.harness.training.run import Settings, Training
@@ -8,6 +9,9 @@ from alexnet_rosetta.harness.values.noise import generator
 
 SIDE, CASES, CLASSES = 10, 40, 10
 NAMES = [f"kind {k}, or so" for k in range(CLASSES)]
+LEARNS = (small_nets.DEFINITION.replace("initW=0.1\n", "initW=0.002\n", 1),
+          small_nets.PARAMS.replace("epsW=0.01\n", "epsW=0.000001\n", 1))  # fmt: skip
+"""The small network with a first layer for pixels, which are numbers of about 100."""
 
 
 def write_data(folder, side=SIDE, classes=CLASSES):

@@ -6,8 +6,8 @@ from math import comb
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from small_data import settings, write_data
-from small_nets import DEFINITION, PARAMS, write_net
+from small_data import LEARNS, settings, write_data
+from small_nets import write_net
 
 from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.engines.legacy import LegacyCpu
@@ -18,8 +18,7 @@ from alexnet_rosetta.harness.training.drift import Drift, faults
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drift")
-    net = write_net(folder, DEFINITION.replace("initW=0.1\n", "initW=0.002\n", 1),
-                    PARAMS.replace("epsW=0.01\n", "epsW=0.000001\n", 1))  # fmt: skip
+    net = write_net(folder, *LEARNS)
     return replace(settings(net, write_data(folder / "data")), updates=4)
 
 

@@ -1,25 +1,26 @@
 """The loop of 2012: order, progress, tests, checkpoints; stopping and going on."""
 
 import json
+import resource
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_data import CASES, settings, train, write_data
-from small_nets import DEFINITION, PARAMS, write_net
+from small_data import CASES, LEARNS, settings, train, write_data
+from small_nets import write_net
 
 from alexnet_rosetta.harness.data import open_data, views
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.network.load import load
 from alexnet_rosetta.harness.training import checkpoints
 from alexnet_rosetta.harness.training.learner import initial
+from alexnet_rosetta.harness.training.log import read
 from alexnet_rosetta.harness.training.run import Diverged, Training, settings_of
 from alexnet_rosetta.harness.values.noise import Tape, generator
 from alexnet_rosetta.port import Network
 
-DEFINITION = DEFINITION.replace("initW=0.1\n", "initW=0.002\n", 1)  # of conv1: pixels are numbers of about 100
-PARAMS = PARAMS.replace("epsW=0.01\n", "epsW=0.000001\n", 1)
+DEFINITION, PARAMS = LEARNS
 PARAMS_WITH_SCHEDULE = PARAMS.replace("[conv1]\n", "[conv1]\nschedW=dexp[tgtFactor=10,noiseStdev=0,numSteps=3]\n")
 
 
@@ -188,10 +189,45 @@ def test_nothing_to_go_on_with(asked, tmp_path):
     with pytest.raises(BadInput, match="holds no training"):
         settings_of(tmp_path)
     train(asked, tmp_path / "out", stop_at=1)
-    for path in checkpoints.names(tmp_path / "out" / "port"):
-        path.unlink()
-    with pytest.raises(BadInput, match="has no checkpoint of port"):
-        Training(asked, tmp_path / "out", resume=True)
+    with pytest.raises(BadInput, match="has no checkpoint of legacy-cpu"):
+        Training(replace(asked, engine="legacy-cpu"), tmp_path / "out", resume=True)
+    train(replace(asked, engine="both"), tmp_path / "out", stop_at=1)
+    (tmp_path / "out" / "port" / "1.1").rename(tmp_path / "out" / "port" / "1.2")
+    with pytest.raises(BadInput, match="has no checkpoint of legacy-cpu and port"):
+        Training(replace(asked, engine="both"), tmp_path / "out", resume=True)
+
+
+def test_a_training_that_was_ended_before_its_first_checkpoint_begins_anew(asked, tmp_path):
+    """Before any, and between those of two engines."""
+    asked = replace(asked, engine="both")
+    whole, _ = train(asked, tmp_path / "whole")
+    train(asked, tmp_path / "out", stop_at=1)
+    (tmp_path / "out" / "port" / "1.1").unlink()
+    resumed, _ = train(asked, tmp_path / "out", resume=True)
+    assert_same_bits(tensors(whole), tensors(resumed))
+
+
+@pytest.mark.parametrize(
+    ("room", "where"), [(10, "run.json cannot be written|out cannot be written"), (700, "log.jsonl cannot be written"),
+                        (5000, "the checkpoint cannot be written: File too large")])  # fmt: skip
+def test_a_full_disk_leaves_the_last_checkpoint_to_go_on_from(asked, tmp_path, room, where):
+    """A limit on the size of files stands for the disk: too little for the settings, the log, the second checkpoint."""
+    asked = replace(asked, test_freq=1)
+    whole, _ = train(asked, tmp_path / "whole")
+    train(asked, tmp_path / "out", stop_at=3)
+    stored = {path: path.read_bytes() for path in checkpoints.names(tmp_path / "out" / "port")}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        with pytest.raises(BadInput, match=where):
+            train(asked, tmp_path / "out", resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path: path.read_bytes() for path in checkpoints.names(tmp_path / "out" / "port")} == stored
+    assert not [path for path in (tmp_path / "out").rglob(".*")]
+    resumed, _ = train(settings_of(tmp_path / "out"), tmp_path / "out", resume=True)
+    assert_same_bits(tensors(whole), tensors(resumed))
+    assert len(read(tmp_path / "out")) == len(whole.log.events)
 
 
 def test_more_epochs_than_were_asked_for_at_first(asked, tmp_path):
