@@ -89,11 +89,13 @@ docs: build
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 	$(BIN)/python -m tools.site docs/_build/html   # every link leads somewhere, nothing is fetched
 
-# The report on the front page of the guide; needs chromium.
+# The report and the page of a layer on the front page of the guide; needs chromium and a machine that does nothing else.
+SHOT = chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,1500 --virtual-time-budget=4000
 picture: build
 	$(BIN)/rosetta compare alexnet --batch 32 --out $(RUNS)/picture
-	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,1500 --virtual-time-budget=4000 \
-	--screenshot=docs/report.png file://$(abspath $(RUNS))/picture/report.html
+	$(BIN)/rosetta study alexnet conv2a --record $(RUNS)/picture --html $(RUNS)/picture-study
+	$(SHOT) --screenshot=docs/report.png file://$(abspath $(RUNS))/picture/report.html
+	$(SHOT) --screenshot=docs/layer.png file://$(abspath $(RUNS))/picture-study/layer-00-conv2a.html
 
 # The kernel tests under the address and undefined-behaviour sanitizers (strict module, own build folder).
 sanitize: sanitized

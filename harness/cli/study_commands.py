@@ -44,6 +44,8 @@ def study(net, layer, params, passes, batch, html, record, release, counted, blo
         raise BadInput(
             f"{'--counted' if counted else '--play'} needs a LAYER", hint="rosetta study NET LAYER --counted"
         )
+    if play and (html or counted):
+        raise BadInput(f"--play and {'--html' if html else '--counted'} write two things", hint="give one of them")
     if html is not None:
         from ..study.page import write as write_site
 

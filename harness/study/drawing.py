@@ -120,9 +120,9 @@ def roofline(peak, points):
     foot = f"M{at(0.05):.1f} {up(0.05 * peak.bandwidth):.1f}"
     body = f'<path class="roof" d="{foot}L{at(ridge):.1f} {up(peak.flops):.1f}H{width - 10}"/>'
     for power in range(-1, 4):
-        body += _text(at(10.0**power), bottom + 14, f"{10.0**power:g}", "soft", "middle")
-    for power, name in ((9, "1 GFLOP/s"), (11, "100"), (12, "1,000")):
-        body += _text(left - 4, up(10.0**power) + 4, name.partition(" ")[0], "soft", "end")
+        body += _text(at(10.0**power), bottom + 14, f"{10.0**power:g}", "soft", "end" if power == 3 else "middle")
+    for power in range(9, 13):
+        body += _text(left - 4, up(10.0**power) + 4, f"{10 ** (power - 9):,}", "soft", "end")
     for k, (name, intensity, measured) in enumerate(points):
         model = min(peak.flops, intensity * peak.bandwidth)
         body += f'<circle cx="{at(intensity):.1f}" cy="{up(model):.1f}" r="4" class="model w{k}"/>'

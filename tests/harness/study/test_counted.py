@@ -47,6 +47,8 @@ def test_the_kernels_of_a_layer_are_counted(monkeypatch, tmp_path):
     [
         (["tiny", "--counted"], "--counted needs a LAYER"),
         (["tiny", "nolayer", "--counted"], "tiny has no layer 'nolayer' to study"),
+        (["tiny", "conv1", "--play", "p.html", "--html", "site"], "--play and --html write two things"),
+        (["tiny", "conv1", "--play", "p.html", "--counted"], "--play and --counted write two things"),
     ],
 )
 def test_what_cannot_be_counted_is_said_in_a_line(words, said):
