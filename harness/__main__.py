@@ -2,11 +2,12 @@
 
 import os
 import signal
+from types import FrameType
 
 from . import files
 
 
-def main():
+def main() -> None:
     """Entry point of the console script."""
     before = {number: signal.getsignal(number) for number in files.ENDING}
     for number, handler in before.items():
@@ -19,7 +20,7 @@ def main():
     command()
 
 
-def _leave(number, frame):
+def _leave(number: int, frame: FrameType | None) -> None:
     """End at once: there is nothing yet that could be lost."""
     os.write(2, b"rosetta: interrupted\n")
     os._exit(130)

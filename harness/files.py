@@ -10,16 +10,18 @@ import os
 import re
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
+from typing import IO, Any
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that ask a process to end."""
 
 
-def write(path, data):
+def write(path: str | Path, data: bytes) -> None:
     """Write a file beside its place and rename it; what was there before stays until then.
 
     Parameters
@@ -48,12 +50,12 @@ def write(path, data):
         draft.unlink(missing_ok=True)
 
 
-def draft_of(path):
+def draft_of(path: Path) -> Path:
     """Where this process makes what shall stand at ``path``."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
-def drafts(path, kind="part"):
+def drafts(path: Path, kind: str = "part") -> list[Path]:
     """What processes made, or are making, for ``path``, the newest first."""
     name = re.compile(rf"\.{re.escape(path.name)}\.\d+\.{kind}")
     with suppress(OSError):
@@ -63,7 +65,7 @@ def drafts(path, kind="part"):
     return []
 
 
-def alive(draft):
+def alive(draft: Path) -> bool:
     """Whether the process that a draft is named after is there, another one than this."""
     pid = int(draft.name.split(".")[-2])
     try:
@@ -75,7 +77,7 @@ def alive(draft):
     return pid != os.getpid()
 
 
-def lock(file, wait=False):
+def lock(file: IO[bytes], wait: bool = False) -> bool:
     """Lock an open file as long as it is open; False if somebody else has it locked, or it cannot be known."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -84,7 +86,7 @@ def lock(file, wait=False):
     return True
 
 
-def place(draft, folder):
+def place(draft: Path, folder: Path) -> Path | None:
     """Put a finished folder in its place, in the place of another one if there is one.
 
     There is no moment without a folder of that name, where the system can exchange two names in one step (Linux, on
@@ -113,7 +115,7 @@ def place(draft, folder):
     return None
 
 
-def exchange(one, other):
+def exchange(one: Path, other: Path) -> bool:
     """Exchange two names in one step; False where the system cannot."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
@@ -123,15 +125,16 @@ def exchange(one, other):
 
 
 @contextmanager
-def uninterrupted():
+def uninterrupted() -> Iterator[None]:
     """Hold Ctrl-C and requests to end back until the block is done."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    late, before = [], {}
+    late: list[int] = []
+    before: dict[int, Any] = {}
     try:
-        for number in ENDING:
-            before[number] = signal.signal(number, lambda number, frame: late.append(number))
+        for one in ENDING:
+            before[one] = signal.signal(one, lambda number, frame: late.append(number))
         yield
     finally:
         for number, handler in before.items():

@@ -7,10 +7,11 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from .errors import BadInput
 
@@ -21,12 +22,12 @@ UNUSED = 2**28
 PACKAGES = ("alexnet-rosetta", "numpy", "scipy", "scikit-image", "pillow", "torch")
 
 
-def processors():
+def processors() -> int:
     """Number of processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def threads(given=None):
+def threads(given: int | None = None) -> int:
     """Threads of a run: the number given, else that of ROSETTA_THREADS, else all processors.
 
     Raises
@@ -43,7 +44,7 @@ def threads(given=None):
     return int(number)
 
 
-def available_memory():
+def available_memory() -> int | None:
     """Bytes that can still be taken without swapping, or None where the system does not say.
 
     What the control groups and the limits of this process (``ulimit``) leave counts too.
@@ -52,7 +53,7 @@ def available_memory():
     return min((value for value in free if value is not None), default=None)
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Have the C library keep what is freed for the next arrays: to clear fresh pages takes a fifth of a comparison.
 
     Only glibc is told so.
@@ -63,19 +64,19 @@ def keep_freed_memory():
         mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: nor does the end of the heap
 
 
-def reset_peak_memory():
+def reset_peak_memory() -> None:
     """Forget how much memory this process has had at most; does nothing where the system cannot."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def peak_memory():
+def peak_memory() -> int | None:
     """Bytes that this process had at most since `reset_peak_memory`, or None where the system does not say."""
     text = _field("/proc/self/status", "VmHWM", ":")
     return int(text.split()[0]) * 1024 if text else None
 
 
-def environment(threads):
+def environment(threads: int) -> dict[str, Any]:
     """Processor, memory, system and versions as a plain dictionary."""
     return {
         "processor": _processor(),
@@ -91,12 +92,12 @@ def environment(threads):
     }
 
 
-def commit():
+def commit() -> str | None:
     """The commit of this project's sources as git describes it, ``-dirty`` if they were edited since; None if unknown.
 
     A checkout asks git; elsewhere setup.py wrote the answer down when it built the package.
     """
-    package = files("alexnet_rosetta.harness")
+    package = Path(__file__).parent
     try:
         if (package.parent / ".git").exists():
             return described(package.parent)
@@ -105,13 +106,13 @@ def commit():
         return None
 
 
-def described(checkout):
+def described(checkout: Path) -> str:
     """What git says of the commit of a checkout; OSError without git, CalledProcessError if git refuses."""
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def instruction_level():
+def instruction_level() -> str | None:
     """The x86-64 level of the processor, ``x86-64-v1`` to ``-v4``; None on another architecture."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return None
@@ -133,16 +134,16 @@ class Watch:
         Of the run that is being watched.
     """
 
-    def __init__(self, threads):
+    def __init__(self, threads: int) -> None:
         self.threads = threads
         self._begin = self._now()
 
-    def others(self):
+    def others(self) -> float | None:
         """Processors that other programs took on average; None where the system does not say."""
         wall, own, busy = (now - then for now, then in zip(self._now(), self._begin, strict=True))
         return max(0.0, (busy - own) / wall) if busy == busy and wall > 0 else None
 
-    def note(self):
+    def note(self) -> str:
         """Why the times of the run say little, in words; "" if they say something."""
         found, own = [], processors()
         if self.threads > own:
@@ -154,13 +155,13 @@ class Watch:
         return f"{' and '.join(found)}: times are not comparable" if found else ""
 
     @staticmethod
-    def _now():
+    def _now() -> tuple[float, float, float]:
         """Seconds: of the clock, of this process on processors, and of these processors in use."""
         used = os.times()
         return perf_counter(), used.user + used.system, _busy_seconds()
 
 
-def _busy_seconds():
+def _busy_seconds() -> float:
     """Seconds that the processors of this process were in use, by whomever; NaN where the system does not say."""
     try:
         own = os.sched_getaffinity(0)
@@ -172,27 +173,27 @@ def _busy_seconds():
     return sum(sum(row) - row[3] - row[4] for row in ticks) / os.sysconf("SC_CLK_TCK")  # all but idle and waiting
 
 
-def _version(package):
+def _version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _processor():
+def _processor() -> str:
     return _cpuinfo("model name") or platform.processor() or "unknown"
 
 
-def _cpuinfo(key):
+def _cpuinfo(key: str) -> str:
     return _field("/proc/cpuinfo", key, ":") or ""
 
 
-def _meminfo(key):
+def _meminfo(key: str) -> int | None:
     text = _field("/proc/meminfo", key, ":")
     return int(text.split()[0]) * 1024 if text else None
 
 
-def _limits():
+def _limits() -> Iterator[int]:
     """Bytes that the limits of this process on address space and data leave."""
     for limit, used, unused in ((resource.RLIMIT_AS, "VmSize", UNUSED), (resource.RLIMIT_DATA, "VmData", 0)):
         most, text = resource.getrlimit(limit)[0], _field("/proc/self/status", used, ":")
@@ -200,21 +201,21 @@ def _limits():
             yield max(0, most - int(text.split()[0]) * 1024 - unused)
 
 
-def _control_groups(root="/sys/fs/cgroup", own="/proc/self/cgroup"):
+def _control_groups(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> Iterator[int]:
     """Bytes that the control groups of this process leave, from its own to the outermost; caches can be given back."""
     group = Path(_field(own, "0", "::") or "/")
     for folder in (Path(root, *part.parts[1:]) for part in (group, *group.parents)):
         try:
             limit = (folder / "memory.max").read_text().strip()
             used = int((folder / "memory.current").read_text())
-            used -= int(_field(folder / "memory.stat", "inactive_file", " "))
+            used -= int(_field(folder / "memory.stat", "inactive_file", " ") or "")
         except (OSError, ValueError, TypeError):
             continue
         if limit != "max":
             yield max(0, int(limit) - used)
 
 
-def _field(path, key, separator):
+def _field(path: str | Path, key: str, separator: str) -> str | None:
     try:
         with open(path, encoding="utf-8") as lines:
             for line in lines:

@@ -5,6 +5,8 @@ the offsets on the path from the root. Leaves are the nodes 0 ... classes-1. A t
 with the weights of the leaves; NumPy does the work on the tree, level by level.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .checks import Array, floats, require
@@ -28,7 +30,7 @@ class TreeShape:
         Number of leaves under each node; 1 for a leaf.
     """
 
-    def __init__(self, tree):
+    def __init__(self, tree: Any) -> None:
         self.nodes = len(tree.children)
         self.classes = sum(not children for children in tree.children)
         self.levels, above = [], [tree.root]

@@ -45,7 +45,8 @@ def imports(path):
     """(module, at import time) of every import of a file; relative ones keep their dots resolved to our names."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     package = [OURS, *path.relative_to(ROOT).parts[:-1]]
-    deferred = {id(node) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for node in ast.walk(f)}
+    later = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) or is_for_types(node)]
+    deferred = {id(node) for one in later for node in ast.walk(one)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -56,6 +57,11 @@ def imports(path):
         else:
             continue
         yield from ((name, id(node) not in deferred) for name in names)
+
+
+def is_for_types(node):
+    """Whether what stands below is never imported: `if TYPE_CHECKING`."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def room_of(path):

@@ -1,6 +1,11 @@
 """The decision ledger of a run in which each engine feeds itself: what was decided otherwise, what nothing explains."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .row import Row
 
 
 @dataclass
@@ -30,12 +35,12 @@ class Entry:
     unexplained: dict[str, list[str]] = field(default_factory=dict)
 
 
-def ledger(rows):
+def ledger(rows: "Sequence[Row]") -> list[Entry]:
     """The entries of all layers and passes that decide something, or make something unexplained.
 
     A gradient that one layer alone sends is that layer's.
     """
-    found = {}
+    found: dict[tuple[str, str], Entry] = {}
     for row in rows:
         wrong = row.unexplained()
         if not row.decisions and not wrong:
@@ -54,7 +59,7 @@ def ledger(rows):
     return list(found.values())
 
 
-def explained(rows):
+def explained(rows: "Sequence[Row]") -> str:
     """The sentence about all decisions; "" where no engine fed itself."""
     entries = ledger(rows)
     if not any(row.own for row in rows):
@@ -70,7 +75,7 @@ def explained(rows):
 HEAD = "decisions that are not the reference's; margin: the largest, as a share of what the operands may be off there"
 
 
-def table(rows, engines):
+def table(rows: "Sequence[Row]", engines: Sequence[str]) -> Iterator[str]:
     """The ledger as lines of text; none where no engine fed itself."""
     entries = ledger(rows)
     if not any(row.own for row in rows):

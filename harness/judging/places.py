@@ -1,16 +1,19 @@
 """Where an element is: channel, row, column and image in place of a row and a column of a matrix."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from math import isqrt, prod
+from typing import Any
 
 from ..network.tensors import address
+from ..reference.layer import LayerSpec
 
 SAME = ("neuron", "hs", "eltsum", "eltmax", "concat")
 """Layers whose outputs lie as their inputs do."""
 
 
-def shapes(layers):
+def shapes(layers: Iterable[LayerSpec]) -> dict[str, tuple[int, ...]]:
     """What one case of each layer is, by name: (channels, rows, columns) of pictures, (values,) of others."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for layer in layers:
         side = _side(layer, [found[name] for name in layer.inputs])
         maps, rest = divmod(layer.outputs, side**2) if side else (0, 0)
@@ -18,7 +21,7 @@ def shapes(layers):
     return found
 
 
-def described(layers):
+def described(layers: Sequence[LayerSpec]) -> list[dict[str, Any]]:
     """What a drawing or a record says of each layer: a list of plain dictionaries."""
     found = shapes(layers)
     return [
@@ -35,12 +38,12 @@ def described(layers):
     ]
 
 
-def variant(layer):
+def variant(layer: LayerSpec) -> str:
     """The kind of a neuron or pool; "" of all other layers."""
     return layer["neuron"]["type"] if layer.type == "neuron" else layer["pool"] if layer.type == "pool" else ""
 
 
-def _side(layer, inputs):
+def _side(layer: LayerSpec, inputs: Sequence[tuple[int, ...]]) -> int:
     if layer.type == "data":
         side = isqrt(layer.outputs // 3)
         return side if side > 1 and layer.outputs == 3 * side**2 else 0
@@ -51,7 +54,7 @@ def _side(layer, inputs):
     return next(filter(None, own), 0)
 
 
-def axes(layers, layer, tensor, shape):
+def axes(layers: Mapping[str, LayerSpec], layer: LayerSpec, tensor: str, shape: Sequence[int]) -> dict[str, int]:
     """The names and lengths of the axes along which the elements of a tensor lie, the last running fastest.
 
     Parameters
@@ -69,12 +72,12 @@ def axes(layers, layer, tensor, shape):
         Their product is the number of elements.
     """
     kind, i = address(tensor)
-    if kind.startswith("weights"):
+    if i is not None and kind.startswith("weights"):
         found = _of_weights(layer, i)
     elif kind.startswith("biases"):
         found = _of_biases(layer)
     elif len(shape) == 2:
-        name = layer.inputs[i] if kind == "inputs_grad" else layer.name
+        name = layer.inputs[i] if i is not None and kind == "inputs_grad" else layer.name
         found = _picture(shapes(layers.values())[name]) | {"image": shape[1]}
     else:
         found = {}
@@ -82,22 +85,22 @@ def axes(layers, layer, tensor, shape):
     return found if found and fits else dict(zip(("row", "column"), shape, strict=False))
 
 
-def place(axes, shape, position):
+def place(axes: Mapping[str, int], shape: Sequence[int], position: Sequence[int]) -> dict[str, int]:
     """The position of an element along the axes: dict of str to int."""
     flat = 0
     for length, at in zip(shape, position, strict=True):
         flat = flat * length + at
     found = {}
-    for name, length in reversed(axes.items()):
+    for name, length in reversed(tuple(axes.items())):
         flat, found[name] = divmod(flat, length)
     return dict(reversed(found.items()))
 
 
-def _picture(shape):
+def _picture(shape: Sequence[int]) -> dict[str, int]:
     return dict(zip(("channel", "y", "x") if len(shape) == 3 else ("row",), shape, strict=True))
 
 
-def _of_weights(layer, i):
+def _of_weights(layer: LayerSpec, i: int) -> dict[str, int]:
     rows, columns = layer["weightShapes"][i]
     if "filterSize" not in layer.keys:
         return {"input": rows, "output": columns}
@@ -107,7 +110,7 @@ def _of_weights(layer, i):
     return modules | window | {"filter": columns}
 
 
-def _of_biases(layer):
+def _of_biases(layer: LayerSpec) -> dict[str, int]:
     if "filters" not in layer.keys:
         return {"output": layer.outputs}
     per_module = layer["biasShape"][0] != layer["filters"]

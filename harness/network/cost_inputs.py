@@ -3,12 +3,13 @@
 import numpy as np
 
 from ..reference import facts
+from .graph import Graph
 
 KINDS = ("classes", "distribution", "targets", "gates")
 """What the first input of a cost can be. The strictest come first: what they accept, those below accept too."""
 
 
-def kinds(graph):
+def kinds(graph: Graph) -> dict[str, str]:
     """{data layer: kind} of the data layers that are read only as the first input of such costs.
 
     ``classes`` are indices, ``distribution`` has a column of probabilities for each case, ``targets`` are 0 or 1,
@@ -16,19 +17,19 @@ def kinds(graph):
     """
     found = {}
     for name, layer in graph.layers.items():
-        read_as = [facts(graph.layers[reader]).labels if i == 0 else None for reader, i in graph.consumers[name]]
-        if layer.type == "data" and read_as and None not in read_as:
+        read_as = [(i == 0 and facts(graph.layers[reader]).labels) or "" for reader, i in graph.consumers[name]]
+        if layer.type == "data" and read_as and all(read_as):
             found[name] = min(read_as, key=KINDS.index)
     return found
 
 
-def classes(graph, name):
+def classes(graph: Graph, name: str) -> int:
     """Number of classes that all costs know which read a data layer as class indices."""
     costs = [graph.layers[consumer] for consumer, _ in graph.consumers[name]]
     return min(graph.layers[cost.inputs[1]].outputs for cost in costs if facts(cost).labels == "classes")
 
 
-def draw(graph, name, kind, batch, random):
+def draw(graph: Graph, name: str, kind: str, batch: int, random: np.random.Generator) -> np.ndarray:
     """Values of that kind for a data layer, float32 (outputs, batch), from a numpy Generator."""
     shape = graph.layers[name].outputs, batch
     if kind == "classes":
@@ -43,7 +44,7 @@ def draw(graph, name, kind, batch, random):
     return values
 
 
-def complaint(graph, name, kind, values):
+def complaint(graph: Graph, name: str, kind: str, values: np.ndarray) -> str | None:
     """What a data layer should hold, if that is not what it does; else None."""
     if kind == "classes":
         count = classes(graph, name)

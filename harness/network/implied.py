@@ -1,5 +1,6 @@
 """What the data set behind a layer file must be like: a definition alone leaves dimensions and classes open."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..reference import facts
@@ -24,18 +25,18 @@ class DataSet:
         Class tree for treefc layers: the children of every node, leaves first, and the root.
     """
 
-    dims: dict = field(default_factory=dict)
+    dims: dict[int, int] = field(default_factory=dict)
     classes: int | None = None
-    tree: tuple | None = None
+    tree: tuple[tuple[tuple[int, ...], ...], int] | None = None
 
 
-def flat_tree(classes, root=None):
+def flat_tree(classes: int, root: int | None = None) -> tuple[tuple[tuple[int, ...], ...], int]:
     """The tree in which every class is a child of the root."""
     root = classes if root is None else root
     return (*[()] * classes, tuple(range(classes))), root
 
 
-def implied_by(sections):
+def implied_by(sections: Mapping[str, Mapping[str, str]]) -> DataSet:
     """Guess the data set, dimensions and class tree, that a definition file does not state.
 
     Label matrices that a cost compares unit by unit get as many rows as the layer below that cost has outputs; a
@@ -62,16 +63,16 @@ def implied_by(sections):
     return DataSet(dims, None, flat_tree(CLASSES) if bare else None)
 
 
-def _number(text):
+def _number(text: str) -> int | None:
     """A number of at most nine digits; None of anything else."""
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
-def _inputs(section):
+def _inputs(section: Mapping[str, str]) -> list[str]:
     return [name.strip() for name in section.get("inputs", "").split(",")]
 
 
-def _outputs(sections, name):
+def _outputs(sections: Mapping[str, Mapping[str, str]], name: str) -> int | None:
     """The key ``outputs`` of a layer, or of the one it is computed from unit by unit; None if there is none."""
     for _ in range(DEPTH):
         section = sections.get(name, {})

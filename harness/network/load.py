@@ -1,12 +1,16 @@
 """From a NET argument to layer specifications."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from ..errors import BadInput, meant
 from ..reference import facts
+from ..reference.layer import LayerSpec as LayerSpec
 from . import implied
 from .graph import Graph
 
@@ -52,22 +56,22 @@ class Network:
     port_algorithm: str = "direct"
 
     @property
-    def layers(self):
+    def layers(self) -> tuple[LayerSpec, ...]:
         """The layers in definition order, which is a topological order."""
         return self.spec.layers
 
     @property
-    def graph(self):
+    def graph(self) -> Graph:
         """The Graph of the layers."""
         return Graph(self.layers, self.quantise)
 
-    def classes(self):
+    def classes(self) -> int | None:
         """Number of classes: the outputs of what the first cost compares with class labels; None without a cost."""
         layers = self.graph.layers
         costs = (cost for cost in self.layers if facts(cost).labels == "classes")
         return next((layers[cost.inputs[1]].outputs for cost in costs), None)
 
-    def parameter_count(self):
+    def parameter_count(self) -> int:
         """Number of weights and biases."""
         graph = self.graph
         owned = [
@@ -79,7 +83,7 @@ class Network:
         return sum(rows * columns for rows, columns in owned)
 
 
-def parameter_shapes(layer):
+def parameter_shapes(layer: LayerSpec) -> dict[str, tuple[int, int]]:
     """Shapes of ``weights[i]`` and ``biases`` of a layer, by tensor name; empty for a layer without parameters."""
     shapes = {f"weights[{i}]": tuple(shape) for i, shape in enumerate(layer.get("weightShapes", ()))}
     if "biasShape" in layer.keys:
@@ -87,12 +91,12 @@ def parameter_shapes(layer):
     return shapes
 
 
-def sparse_inputs(layer):
+def sparse_inputs(layer: LayerSpec) -> list[int]:
     """Indices of the inputs whose channels the groups of a layer see by a list of connections."""
     return [i for i, sparse in enumerate(layer.get("randSparse") or ()) if sparse]
 
 
-def plain(layer, values=None):
+def plain(layer: LayerSpec, values: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
     """A layer as a plain dict, with what no layer file of 2012 holds: its class tree and its sparse connections.
 
     Parameters
@@ -109,7 +113,7 @@ def plain(layer, values=None):
     return found
 
 
-def altered(network, keys):
+def altered(network: Network, keys: Mapping[str, Mapping[str, Any]]) -> Network:
     """The network with other values for some layers.
 
     Parameters
@@ -120,22 +124,28 @@ def altered(network, keys):
     """
     layers = tuple(
         replace(layer, keys=MappingProxyType({**layer.keys, **keys[layer.name]})) if keys.get(layer.name) else layer
-        for layer in network.layers
+        for layer in network.spec.layers
     )
     return replace(network, spec=replace(network.spec, layers=layers))
 
 
-def noted(network, text):
+def noted(network: Network, text: str) -> Network:
     """The network with one more thing to be said about it."""
     return replace(network, spec=replace(network.spec, warnings=(*network.spec.warnings, text)))
 
 
-def shipped():
+def shipped() -> list[str]:
     """Names of the networks that come with the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.cfg") if not path.stem.endswith("-params"))
 
 
-def load(net, params=None, data=None, rules=(), forward_only=False):
+def load(
+    net: str,
+    params: str | None = None,
+    data: implied.DataSet | None = None,
+    rules: Sequence[str] = (),
+    forward_only: bool = False,
+) -> Network:
     """The network of a shipped name, or of the user's own layer-definition file.
 
     Parameters
@@ -176,7 +186,15 @@ def load(net, params=None, data=None, rules=(), forward_only=False):
     return _network(definition.stem, definition, params_file, definition, data, rules, forward_only)
 
 
-def _network(name, definition, params, path, data=None, rules=(), forward_only=False):
+def _network(
+    name: str,
+    definition: Path | str,
+    params: Path | str | None,
+    path: Path,
+    data: implied.DataSet | None = None,
+    rules: Sequence[str] = (),
+    forward_only: bool = False,
+) -> Network:
     """The network of two layer files, each given as its path or as its text; ``path`` is where they come from."""
     from alexnet_rosetta.port import config
 
@@ -187,19 +205,23 @@ def _network(name, definition, params, path, data=None, rules=(), forward_only=F
     return Network(name, path, params if isinstance(params, Path) else None, spec)
 
 
-def texts(network):
+def texts(network: Network) -> dict[str, str]:
     """What `from_texts` needs to make the network again: its name and the texts of its two files."""
-    return {"name": network.name, "definition": _text(network.definition), "params": _text(network.params)}
+    return {
+        "name": network.name,
+        "definition": _text(network.definition),
+        "params": _text(network.params),
+    }
 
 
-def _text(path):
-    data = path.read_bytes()
+def _text(path: Path | None) -> str:
+    data = path.read_bytes() if path else b""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data.decode("latin-1")
 
 
-def from_texts(name, definition, params, path):
+def from_texts(name: str, definition: str, params: str, path: Path) -> Network:
     """The network of the texts of its two files, which come from the file ``path``."""
     return _network(name, definition + "\n", params + "\n", path)

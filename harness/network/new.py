@@ -79,7 +79,7 @@ coeff=1
 """
 
 
-def write(name):
+def write(name: str) -> tuple[Path, Path]:
     """Write NAME.cfg and NAME-params.cfg.
 
     Parameters
@@ -97,10 +97,10 @@ def write(name):
         A file of that name exists, or cannot be written; nothing is left half-written.
     """
     base = name.removesuffix(".cfg")
-    files = {Path(f"{base}.cfg"): DEFINITION, Path(f"{base}-params.cfg"): PARAMS}
-    made = []
+    definition, params = Path(f"{base}.cfg"), Path(f"{base}-params.cfg")
+    made: list[Path] = []
     try:
-        for path, text in files.items():
+        for path, text in ((definition, DEFINITION), (params, PARAMS)):
             with path.open("x", encoding="utf-8") as file:
                 made.append(path)
                 file.write(text)
@@ -113,4 +113,4 @@ def write(name):
         raise BadInput(
             f"{name!r} cannot be written: {reason}", hint="NAME is a path in a folder that exists"
         ) from error
-    return tuple(files)
+    return definition, params

@@ -11,7 +11,7 @@ LEDGER = {quirk.name: quirk for quirk in (*DEFECTS, *CONVENTIONS)}
 """All quirks by name, defects first."""
 
 
-def find(name):
+def find(name: str) -> Quirk:
     """The quirk of that name; BadInput if the ledger has none."""
     if name not in LEDGER:
         raise BadInput(f"there is no quirk {name!r}", hint=meant(name, LEDGER, "'rosetta list quirks' names them all"))

@@ -3,12 +3,12 @@
 from .quirk import Quirk
 
 
-def _values(name, title, text, source, *layers, needs_isolation=False):
+def _values(name: str, title: str, text: str, source: str, *layers: str, needs_isolation: bool = False) -> Quirk:
     more = {"legacy": True, "port": True, "values": True, "needs_isolation": needs_isolation}
     return Quirk(name, "convention", title, text, source, layers, **more)
 
 
-def _both(name, title, text, source, *layers):
+def _both(name: str, title: str, text: str, source: str, *layers: str) -> Quirk:
     return Quirk(name, "convention", title, text, source, layers, legacy=True, port=True)
 
 

@@ -3,11 +3,11 @@
 from .quirk import Quirk
 
 
-def _both(name, title, text, source, *layers, legacy=True):
+def _both(name: str, title: str, text: str, source: str, *layers: str, legacy: bool = True) -> Quirk:
     return Quirk(name, "defect", title, text, source, layers, legacy=legacy, port=False)
 
 
-def _entry_points(name, title, text, source):
+def _entry_points(name: str, title: str, text: str, source: str) -> Quirk:
     return Quirk(name, "defect", title, text, source, legacy=True)
 
 

@@ -1,9 +1,11 @@
 """The ledger as text: `rosetta list quirks`, and the page of the guide."""
 
 import re
+from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
-from . import CONVENTIONS, DEFECTS
+from ..network.load import Network
+from . import CONVENTIONS, DEFECTS, Quirk
 from .values import touched
 
 BAR = "\\|"
@@ -17,16 +19,16 @@ ORDER = ("conv", "local", "fc", "treefc", "pool", "rnorm", "cnorm", "cmrnorm", "
 """Layer types in the order in which the pages name quirks, by the first type that a quirk touches."""
 
 
-def ordered(quirks):
+def ordered(quirks: Iterable[Quirk]) -> list[Quirk]:
     """Quirks from the convolutions to the costs; those of entry points alone come last."""
 
-    def place(quirk):
+    def place(quirk: Quirk) -> int:
         return min((ORDER.index(layer.partition(".")[0]) for layer in quirk.layers), default=len(ORDER))
 
     return sorted(quirks, key=place)
 
 
-def lines(width=100):
+def lines(width: int = 100) -> Iterator[str]:
     """Lines for a terminal."""
     for heading, (quirks, about) in HEADINGS.items():
         yield f"{heading}: {about}"
@@ -40,7 +42,7 @@ def lines(width=100):
     yield "rosetta compare NET --quirk NAME=on|off turns a switch in all engines, ENGINE:NAME=on|off in one."
 
 
-def touching(network):
+def touching(network: Network) -> Iterator[str]:
     """Lines about the quirks that touch a network: the layers, by quirk."""
     found = {quirk: touched(network, quirk.name) for quirks, _ in HEADINGS.values() for quirk in ordered(quirks)}
     yield f"{sum(map(bool, found.values()))} of {len(found)} quirks touch {network.name}"
@@ -50,7 +52,7 @@ def touching(network):
             yield from wrap(", ".join(names), 100, initial_indent=30 * " ", subsequent_indent=30 * " ")
 
 
-def page():
+def page() -> Iterator[str]:
     """Lines of docs/quirks.md."""
     yield from PREFACE.strip().splitlines()
     for heading, (quirks, about) in HEADINGS.items():
@@ -69,12 +71,12 @@ def page():
             )
 
 
-def linked(source):
+def linked(source: str) -> str:
     """Sections of the specification, with a link to each chapter."""
     return re.sub(r"\b[a-z]+(-[a-z]+)+\b", r"[\g<0>](specification/\g<0>.md)", source)
 
 
-def positions(quirk):
+def positions(quirk: Quirk) -> str:
     """Where the switch stands by default, by engine."""
     if quirk.values:
         return "on in every engine"
@@ -82,7 +84,7 @@ def positions(quirk):
     return ", ".join(f"{name} {'on' if on else 'off'}" for name, on in found.items() if on is not None)
 
 
-def reach(quirk):
+def reach(quirk: Quirk) -> str:
     """What it touches."""
     return f"layers {', '.join(quirk.layers)}" if quirk.layers else "entry points only"
 

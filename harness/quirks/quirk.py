@@ -35,13 +35,13 @@ class Quirk:
     title: str
     text: str
     source: str
-    layers: tuple = ()
+    layers: tuple[str, ...] = ()
     legacy: bool | None = None
     port: bool | None = None
     values: bool = False
     needs_isolation: bool = False
 
     @property
-    def meant(self):
+    def meant(self) -> bool:
         """The position of the switch that the reference computes: defects off, conventions on."""
         return self.kind == "convention"

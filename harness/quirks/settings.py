@@ -1,13 +1,31 @@
 """Positions of switches: what a user asks for, what an engine has, and sessions with them."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
 from ..errors import BadInput, Unsupported, meant
+from ..network.load import Network
 from . import LEDGER, find
 from .values import rearranged, rewritten
+
+
+class Switched(Protocol):
+    """What is asked of an engine here (`engines.protocol.Engine`)."""
+
+    name: str
+    ignored_quirks: tuple[str, ...]
+
+    def quirks(self) -> Mapping[str, bool]:
+        """Its own switches."""
+
+    def open(self, network: Network, threads: int) -> Any:
+        """A session."""
+
 
 POSITIONS = {"on": True, "off": False}
 
 
-def switches(engine):
+def switches(engine: Switched) -> dict[str, bool]:
     """The switches of an engine and where they stand unless told otherwise: dict of name to bool.
 
     Every engine has the switches that work on values, unless it says that it never reads the values
@@ -17,12 +35,12 @@ def switches(engine):
     return {**given, **engine.quirks()}
 
 
-def quirk_of(text):
+def quirk_of(text: str) -> str:
     """The name in ``engine:name=off``."""
     return text.rpartition(":")[2].partition("=")[0]
 
 
-def parse(texts, engines):
+def parse(texts: Iterable[str], engines: Sequence[Switched]) -> dict[str, dict[str, bool]]:
     """Positions by engine.
 
     Parameters
@@ -43,7 +61,7 @@ def parse(texts, engines):
     Unsupported
         An engine that has no such switch.
     """
-    settings = {engine.name: {} for engine in engines}
+    settings: dict[str, dict[str, bool]] = {engine.name: {} for engine in engines}
     for text in texts:
         where, _, rest = text.rpartition(":")
         name, position = quirk_of(text), rest.partition("=")[2]
@@ -59,7 +77,7 @@ def parse(texts, engines):
     return settings
 
 
-def open_session(engine, network, threads, settings):
+def open_session(engine: Switched, network: Network, threads: int, settings: Mapping[str, bool]) -> Any:
     """A session of an engine with some switches set.
 
     Parameters
@@ -81,6 +99,6 @@ def open_session(engine, network, threads, settings):
     return rearranged(session, network, settings)
 
 
-def _require_switch(engine, name):
+def _require_switch(engine: Switched, name: str) -> None:
     if name not in switches(engine):
         raise Unsupported(f"engine {engine.name} has no switch for the quirk {name}", hint="see 'rosetta list quirks'")

@@ -1,13 +1,17 @@
 """Switches that need nothing of an engine: they change the values and arrays that it is given."""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import Unsupported
-from ..network.load import altered
+from ..network.load import LayerSpec, Network, altered
 from ..network.solver import super_eps
 from . import LEDGER
+
+Rewrite = Callable[[LayerSpec], dict[str, Any]]
 
 
 class OtherShape(Unsupported):
@@ -16,7 +20,7 @@ class OtherShape(Unsupported):
     status = "shape"
 
 
-def rewritten(network, settings):
+def rewritten(network: Network, settings: Mapping[str, bool]) -> Network:
     """The network as an engine with these switches off reads it: dict of quirk to bool."""
     off = [name for name, on in settings.items() if not on and name in REWRITES]
     for name in off:
@@ -25,7 +29,7 @@ def rewritten(network, settings):
     return network
 
 
-def touched(network, name):
+def touched(network: Network, name: str) -> list[str]:
     """Names of the layers of a network for which a switch makes a difference; empty if it does nothing there."""
     layers = [layer for layer in network.layers if layer.type in LEDGER[name].layers]
     if name in REWRITES:
@@ -40,19 +44,19 @@ def touched(network, name):
     return [layer.name for layer in layers]
 
 
-def kind(layer):
+def kind(layer: LayerSpec) -> str:
     """What a neuron or pooling layer does; of any other its type."""
     return layer["neuron"]["type"] if layer.type == "neuron" else layer.get("pool") or layer.type
 
 
-def _changed(layer, rewrite):
+def _changed(layer: LayerSpec, rewrite: Rewrite) -> bool:
     try:
         return any(layer[key] != value for key, value in rewrite(layer).items())
     except KeyError:  # a network without its learning rates
         return True
 
 
-def rearranged(session, network, settings):
+def rearranged(session: Any, network: Network, settings: Mapping[str, bool]) -> Any:
     """The session, in a cover where a switch needs one."""
     layers = network.graph.layers
     relu_first, reshaped = set(), {}
@@ -63,17 +67,17 @@ def rearranged(session, network, settings):
     return Rearranged(session, relu_first, reshaped) if relu_first or reshaped else session
 
 
-def reads_linear_convolution(layer, layers):
+def reads_linear_convolution(layer: LayerSpec, layers: Mapping[str, LayerSpec]) -> bool:
     """Whether a normalisation sees the outputs of a convolution without a neuron between."""
     return layer.type in LEDGER["norm-before-relu"].layers and layers[layer.inputs[0]].type in ("conv", "local")
 
 
-def floor_outputs(layer):
+def floor_outputs(layer: LayerSpec) -> int:
     """Outputs per side of a pooling layer with windows that stay inside the image."""
     return (layer["imgSize"] - layer["start"] - layer["sizeX"]) // layer["stride"] + 1
 
 
-def reshapes(layer):
+def reshapes(layer: LayerSpec) -> bool:
     """Whether that is another number than it has."""
     return floor_outputs(layer) != layer["outputsX"]
 
@@ -90,29 +94,29 @@ class Rearranged:
         Pooling layers, and how many outputs per side they would have.
     """
 
-    def __init__(self, session, relu_first, reshaped):
+    def __init__(self, session: Any, relu_first: set[str], reshaped: dict[str, int]) -> None:
         self._session, self._relu_first, self._reshaped = session, relu_first, reshaped
-        self._seen = {}
+        self._seen: dict[str, np.ndarray] = {}
 
-    def __getattr__(self, verb):
+    def __getattr__(self, verb: str) -> Any:
         return getattr(self._session, verb)
 
-    def forward(self, layer, inputs=None, mask=None):
+    def forward(self, layer: str, inputs: Sequence[np.ndarray] | None = None, mask: np.ndarray | None = None) -> None:
         """One layer forward."""
         if layer in self._reshaped:
             side = self._reshaped[layer]
             raise OtherShape(f"rounding down gives {side} x {side} outputs")
-        if layer in self._relu_first:
+        if layer in self._relu_first and inputs is not None:
             self._seen[layer] = inputs[0] > 0
             inputs = [np.maximum(inputs[0], 0)]
         self._session.forward(layer, inputs, mask)
 
-    def read(self, layer, tensor):
+    def read(self, layer: str, tensor: str) -> np.ndarray:
         """A tensor of a layer."""
         found = self._session.read(layer, tensor)
         return found * self._seen[layer] if tensor == "inputs_grad[0]" and layer in self._relu_first else found
 
-    def sum_grad(self, layer, parts):
+    def sum_grad(self, layer: str, parts: Sequence[tuple[str, int, np.ndarray]]) -> np.ndarray:
         """The gradient of an output that several layers read."""
         if self._relu_first.isdisjoint(consumer for consumer, *_ in parts):
             return self._session.sum_grad(layer, parts)
@@ -122,7 +126,7 @@ class Rearranged:
         return total
 
 
-def _floor_geometry(layer):
+def _floor_geometry(layer: LayerSpec) -> dict[str, Any]:
     """The smallest padding with which rounding down gives as many filter positions."""
     padding = []
     for i, given in enumerate(layer["padding"]):
@@ -134,20 +138,20 @@ def _floor_geometry(layer):
     return {"padding": tuple(padding)}
 
 
-def _undivided_scale(layer):
+def _undivided_scale(layer: LayerSpec) -> dict[str, Any]:
     return {"scale": layer["scale"] * layer["size"] ** (1 if layer.type == "cmrnorm" else 2)}
 
 
-def _other_sign(layer):
+def _other_sign(layer: LayerSpec) -> dict[str, Any]:
     return {"coeff": -layer["coeff"]} if layer.type.startswith("cost.") else {}
 
 
-def _rate_of_weights(layer):
+def _rate_of_weights(layer: LayerSpec) -> dict[str, Any]:
     rate = layer["epsW"][0]
     return {"epsB": rate} if rate > 0 and layer["epsB"] > 0 else {}
 
 
-def _deviations(layer):
+def _deviations(layer: LayerSpec) -> dict[str, Any]:
     """Limits that hold for the standard deviation, where the contrast is that over the root of the count."""
     roots = [math.sqrt(count) for count in layer["weightsPerFilter"]]
     return {
@@ -156,7 +160,7 @@ def _deviations(layer):
     }
 
 
-REWRITES = {
+REWRITES: dict[str, Rewrite] = {
     "bias-rate": _rate_of_weights,
     "conv-ceil-geometry": _floor_geometry,
     "gradient-ascent": _other_sign,
@@ -168,7 +172,7 @@ REWRITES = {
 """What a layer's keys become with the switch off."""
 
 
-def _rows(layer):
+def _rows(layer: LayerSpec) -> Sequence[int]:
     """Rows of each matrix over which a layer broadcasts row vectors: filters' weights, or the values that are gated."""
     if layer.type == "cost.gsum2":
         return layer["numInputs"][1:]

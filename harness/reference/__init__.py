@@ -15,9 +15,12 @@ and the cost above it go backward in one step, `inputs_grad` takes the cost's co
 Everything is a pure function of its arguments and may run in several threads.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from . import combine, conv, costs, dropout, image_ops, linear, msm, neurons, norm, pool, solver, squares, tree
 from .bounded import Bounded, sum_grads
-from .layer import Layer
+from .layer import Layer, LayerSpec
 
 __all__ = [
     "Bounded",
@@ -40,7 +43,7 @@ scheduled = solver.scheduled
 spread_step = solver.spread_step
 update = solver.update
 
-_LAYERS = {
+_LAYERS: dict[str, type[Layer]] = {
     "blur": image_ops.Blur,
     "cmrnorm": norm.ResponseNorm,
     "cnorm": norm.ContrastNorm,
@@ -71,15 +74,20 @@ _LAYERS = {
     "treefc": tree.TreeFullyConnected,
 }
 
-_POOLS = {"max": pool.MaxPool, "maxabs": pool.MaxAbsPool, "avg": pool.AveragePool, "rand": pool.RandomPool}
-_NEURONS = {"logistic": neurons.LogisticNeuron, "nrelu": neurons.NoisyNeuron}
+_POOLS: dict[str, type[Layer]] = {
+    "max": pool.MaxPool,
+    "maxabs": pool.MaxAbsPool,
+    "avg": pool.AveragePool,
+    "rand": pool.RandomPool,
+}
+_NEURONS: dict[str, type[Layer]] = {"logistic": neurons.LogisticNeuron, "nrelu": neurons.NoisyNeuron}
 
 
 class UnsupportedLayer(NotImplementedError):
     """The reference has no formula for this layer."""
 
 
-def op(spec):
+def op(spec: Mapping[str, Any]) -> Any:
     """The formulas of a layer.
 
     Parameters
@@ -100,7 +108,7 @@ def op(spec):
     return layer(spec)
 
 
-def facts(spec):
+def facts(spec: Mapping[str, Any] | LayerSpec) -> type[Layer]:
     """The class of a layer, which says what `layer.Layer` lists; of data layers and unknown types that one.
 
     Parameters
@@ -108,10 +116,10 @@ def facts(spec):
     spec : dict or LayerSpec
         With the key ``type``, of a pool ``pool``. Random pooling is plain max pooling where ``doMax`` says so.
     """
-    kind = spec.get("type") if isinstance(spec, dict) else spec.type
+    kind = spec.get("type", "") if isinstance(spec, Mapping) else spec.type
     if kind == "neuron":
-        return _NEURONS.get(spec.get("neuron", {}).get("type"), neurons.Neuron)
+        return _NEURONS.get(spec.get("neuron", {}).get("type", ""), neurons.Neuron)
     if kind != "pool":
         return _LAYERS.get(kind, Layer)
-    is_max = spec.get("pool") == "rand" and spec.get("doMax")
-    return _POOLS.get("max" if is_max else spec.get("pool"), Layer)
+    is_max = spec.get("pool", "") == "rand" and spec.get("doMax")
+    return _POOLS.get("max" if is_max else spec.get("pool", ""), Layer)

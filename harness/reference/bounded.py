@@ -11,9 +11,12 @@ may lose up to 2**-126 whatever M is.  Where nothing is computed (a copy, a maxi
 must match.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 ROUNDOFF = 2.0**-24
 SMALLEST_NORMAL = 2.0**-126
@@ -40,33 +43,33 @@ class Bounded:
     magnitude: np.ndarray | float = 0.0
     terms: np.ndarray | int = 0
 
-    def bound(self):
+    def bound(self) -> np.ndarray:
         """Allowed absolute error of every element (docs/verdict.md)."""
         arithmetic = (np.asarray(self.magnitude) > 0) | (self.value != 0)
         return self.slope() * self.magnitude + self.floor() * arithmetic
 
-    def slope(self):
+    def slope(self) -> np.ndarray:
         """8 sqrt(n) u: what the magnitude is multiplied with."""
         return 8 * ROUNDOFF * np.sqrt(self.terms)
 
-    def floor(self):
+    def floor(self) -> np.ndarray:
         """n 2**-126: what flushed denormals may cost."""
         return np.multiply(self.terms, SMALLEST_NORMAL)
 
-    def __add__(self, other):
+    def __add__(self, other: "Bounded") -> "Bounded":
         """The sum over two sets of images: values, magnitudes and terms all add."""
         return Bounded(self.value + other.value, self.magnitude + other.magnitude, self.terms + other.terms)
 
-    def repeated(self, count):
+    def repeated(self, count: int) -> "Bounded":
         """The sum over `count` equal sets of images."""
         return Bounded(self.value * count, self.magnitude * count, self.terms * count)
 
-    def scaled(self, factor):
+    def scaled(self, factor: float) -> "Bounded":
         """The product with a float32 constant, one rounding more."""
         return Bounded(self.value * factor, self.magnitude * abs(factor), self.terms + 1)
 
 
-def multilinear(formula, terms, *operands):
+def multilinear(formula: Callable[..., np.ndarray], terms: np.ndarray | int, *operands: Any) -> Bounded:
     """Evaluate sums of products, and bound them by the same sums over absolute values.
 
     Parameters
@@ -78,16 +81,17 @@ def multilinear(formula, terms, *operands):
     *operands : ndarray, list of ndarray or None
         Handed to `formula` in float64 for the value, as absolute values in float32 for the magnitude.
     """
-    return summed(*(formula(*(_each(convert, operand) for operand in operands)) for convert in BOTH), terms)
+    value, magnitude = (formula(*(_each(convert, operand) for operand in operands)) for convert in BOTH)
+    return summed(value, magnitude, terms)
 
 
-def summed(value, magnitude, terms):
+def summed(value: np.ndarray, magnitude: np.ndarray, terms: np.ndarray | int) -> Bounded:
     """The Bounded of sums of products, and of the same sums over absolute values in float32, which is changed."""
     magnitude *= _ROUND_UP
     return Bounded(value, magnitude, terms)
 
 
-def scaled_copy(x, factor):
+def scaled_copy(x: np.ndarray, factor: float) -> Bounded:
     """`factor * x`: a copy where the factor is a power of two, otherwise one rounding."""
     product = np.float64(factor) * x
     if abs(np.frexp(factor)[0]) == 0.5:
@@ -95,13 +99,13 @@ def scaled_copy(x, factor):
     return Bounded(product, np.abs(product), 1)
 
 
-def within(value, distance):
+def within(value: np.ndarray, distance: np.ndarray) -> Bounded:
     """A value for which anything as near as `distance` is as good: where rounding decides which copy is taken."""
     magnitude = np.multiply(distance, (1 + 2.0**-20) / (8 * ROUNDOFF), dtype=np.float64)
     return Bounded(value, magnitude, np.not_equal(distance, 0).astype(int))
 
 
-def sum_grads(parts):
+def sum_grads(parts: Sequence[Bounded]) -> Bounded:
     """The output gradient of a layer with several consumers, added up in any order.
 
     A single part is handed on.  Otherwise each addition may round: n gains a term per part, and M covers the parts
@@ -109,22 +113,22 @@ def sum_grads(parts):
     """
     if len(parts) == 1:
         return parts[0]
-    value = sum(part.value.astype(np.float64) for part in parts)
+    value: Any = sum(part.value.astype(np.float64) for part in parts)
     magnitude = sum(np.maximum(part.magnitude, np.abs(part.value)) for part in parts)
     return Bounded(value, magnitude, sum(part.terms for part in parts) + len(parts))
 
 
-def planes(x, channels):
+def planes(x: np.ndarray, channels: int) -> np.ndarray:
     """View a (channels * S * S, N) matrix as (channels, S, S, N)."""
     side = round((x.shape[0] // channels) ** 0.5)
     return x.reshape(channels, side, side, x.shape[1])
 
 
-def _float64(x):
+def _float64(x: ArrayLike) -> np.ndarray:
     return np.asarray(x, np.float64)
 
 
-def _magnitude(x):
+def _magnitude(x: ArrayLike) -> np.ndarray:
     return np.abs(np.asarray(x, np.float32))
 
 
@@ -132,7 +136,7 @@ BOTH = (_float64, _magnitude)
 """What the operands of a product become: for the value, for the magnitude."""
 
 
-def _each(convert, operand):
+def _each(convert: Callable[[Any], np.ndarray], operand: Any) -> Any:
     if operand is None:
         return None
     return [convert(x) for x in operand] if isinstance(operand, list) else convert(operand)

@@ -4,23 +4,26 @@ Error model: concatenation and maximum copy.  The weighted sum of k inputs is a 
 one product.  Source: network-and-solver 6.11 to 6.13.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from .bounded import Bounded, multilinear, scaled_copy
-from .layer import Layer
+from .layer import Arrays, Layer
 
 
 class Concat(Layer):
     """A `concat` layer: inputs stacked along units."""
 
-    def __init__(self, spec):
+    def __init__(self, spec: Mapping[str, Any]) -> None:
         self.ends = np.cumsum(spec["numInputs"])
 
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """Outputs (sum of inputs, N)."""
         return Bounded(np.concatenate(inputs))
 
-    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(self, i: int, inputs: Arrays, acts_grad: np.ndarray, params: object = None, **_: object) -> Bounded:
         """The rows of V that belong to input i."""
         return Bounded(np.split(acts_grad, self.ends[:-1])[i])
 
@@ -29,20 +32,20 @@ class EltSum(Layer):
     """An `eltsum` layer: Y = Σ coeff_i X_i."""
 
     @staticmethod
-    def operations(spec, forward):
+    def operations(spec: Mapping[str, Any], forward: bool) -> int:
         """A product and a sum for each input."""
         return 2 * len(spec["coeffs"])
 
-    def __init__(self, spec):
+    def __init__(self, spec: Mapping[str, Any]) -> None:
         self.coeffs = np.array(spec["coeffs"], np.float64)
 
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """Outputs like the inputs."""
         if len(inputs) == 1:
             return scaled_copy(inputs[0], self.coeffs[0])
         return multilinear(_weighted_sum, len(inputs), self.coeffs, list(inputs))
 
-    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(self, i: int, inputs: Arrays, acts_grad: np.ndarray, params: object = None, **_: object) -> Bounded:
         """coeff_i V."""
         return scaled_copy(acts_grad, self.coeffs[i])
 
@@ -52,17 +55,14 @@ class EltMax(Layer):
 
     backward_reads = ("inputs", "acts")
 
-    def __init__(self, spec):
-        pass
-
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """Outputs like the inputs."""
         return Bounded(np.maximum.reduce(inputs))
 
-    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(self, i: int, inputs: Arrays, acts_grad: np.ndarray, params: object = None, **_: object) -> Bounded:
         """V where input i is the maximum, else 0."""
         return Bounded(acts_grad * (inputs[i] == np.maximum.reduce(inputs)))
 
 
-def _weighted_sum(coeffs, inputs):
+def _weighted_sum(coeffs: np.ndarray, inputs: Arrays) -> np.ndarray:
     return sum(c * x for c, x in zip(coeffs, inputs, strict=True))

@@ -19,10 +19,13 @@ are exact.
 Source: network-and-solver 3, 6.10, 7.1 to 7.3; pool-norm 7.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from .bounded import Bounded
-from .layer import Cost, Layer
+from .layer import Arrays, Cost, Layer
 
 _LOG_OF_ZERO = -50.0
 
@@ -33,23 +36,32 @@ class Softmax(Layer):
     fuses_with = ("cost.logreg", "cost.crossent")
 
     @staticmethod
-    def operations(spec, forward):
+    def operations(spec: Mapping[str, Any], forward: bool) -> int:
         """Maximum, difference, exponential and quotient."""
         return 4
 
     backward_reads = ("acts",)
 
-    def __init__(self, spec):
+    def __init__(self, spec: Mapping[str, Any]) -> None:
         self.classes = spec["outputs"]
 
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """Probabilities (classes, N)."""
         p, condition = self._probabilities(inputs[0])
         return Bounded(p, p * condition, self.classes + 4)
 
     def inputs_grad(
-        self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None, labels=None, targets=None, coeff=1.0
-    ):
+        self,
+        i: int,
+        inputs: Arrays,
+        acts_grad: np.ndarray,
+        params: object = None,
+        *,
+        labels: np.ndarray | None = None,
+        targets: np.ndarray | None = None,
+        coeff: float = 1.0,
+        **_: object,
+    ) -> Bounded:
         """Gradient of the input.
 
         With `labels` (1, N) that of softmax and cost.logreg together, with `targets` (classes, N) that of softmax and
@@ -65,12 +77,12 @@ class Softmax(Layer):
         magnitude = p * (c * np.abs(centred) + np.abs(v) + (np.abs(v) * p * c).sum(0))
         return Bounded(p * centred, magnitude, self.classes + 8)
 
-    def _grad_with_cost(self, p, c, targets, coeff):
+    def _grad_with_cost(self, p: np.ndarray, c: np.ndarray, targets: np.ndarray, coeff: float) -> Bounded:
         missing = targets - p * targets.sum(0)
         magnitude = p * c * np.abs(targets).sum(0) + np.abs(missing)
         return Bounded(coeff * missing, abs(coeff) * magnitude, self.classes + 6)
 
-    def _probabilities(self, x):
+    def _probabilities(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         below_max = np.asarray(x, np.float64) - x.max(0)
         p = np.exp(below_max)
         p /= p.sum(0)
@@ -82,10 +94,10 @@ class LogregCost(Cost):
 
     labels, fused_labels = "classes", "labels"
 
-    def __init__(self, spec):
+    def __init__(self, spec: Mapping[str, Any]) -> None:
         self.coeff, self.topk = spec["coeff"], spec.get("topk", 1)
 
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """The three reported numbers, summed over the images given."""
         labels, p = inputs
         of_label = chosen(p, labels)
@@ -94,7 +106,9 @@ class LogregCost(Cost):
         likelihood = total(-logs, np.maximum(np.abs(logs), 1), len(logs))
         return entries(likelihood, *label_errors(labels, p, self.topk))
 
-    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(
+        self, i: int, inputs: Arrays, acts_grad: object = None, params: object = None, **_: object
+    ) -> Bounded:
         """Gradient of the probabilities (input 1), where no softmax takes it over."""
         labels, p = inputs
         with np.errstate(divide="ignore"):
@@ -108,10 +122,7 @@ class CrossEntropyCost(Cost):
 
     labels, labels_per_class, fused_labels = "distribution", True, "targets"
 
-    def __init__(self, spec):
-        self.coeff = spec["coeff"]
-
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """The two reported numbers, summed over the images given."""
         targets, p = inputs
         logs = _safe_log(p)
@@ -120,7 +131,9 @@ class CrossEntropyCost(Cost):
         likelihood = total(-targets * logs, np.abs(targets) * np.maximum(np.abs(logs), 1), p.size)
         return entries(likelihood, _errors(credit))
 
-    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(
+        self, i: int, inputs: Arrays, acts_grad: object = None, params: object = None, **_: object
+    ) -> Bounded:
         """Gradient of the probabilities (input 1), where no softmax takes it over."""
         targets, p = inputs
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -133,17 +146,16 @@ class BinaryCrossEntropyCost(Cost):
 
     labels, labels_per_class, fused_labels = "targets", True, "targets"
 
-    def __init__(self, spec):
-        self.coeff = spec["coeff"]
-
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """The reported number, summed over the images given."""
         t, y = (np.asarray(x, np.float64) for x in inputs)
         yes, no = _safe_log(y), _safe_log(1 - y)
         size = np.abs(t) * np.maximum(np.abs(yes), 1) + np.abs(1 - t) * np.maximum(np.abs(no), 1)
         return total(-(t * yes + (1 - t) * no), size, 2 * y.size)
 
-    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(
+        self, i: int, inputs: Arrays, acts_grad: object = None, params: object = None, **_: object
+    ) -> Bounded:
         """Gradient of the probabilities (input 1), where no logistic neuron takes it over."""
         t, y = (np.asarray(x, np.float64) for x in inputs)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -154,12 +166,12 @@ class BinaryCrossEntropyCost(Cost):
 # What the costs share.
 
 
-def chosen(x, labels):
+def chosen(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The row of x that the label names, for every case: (N,)."""
     return x[labels[0].astype(int), np.arange(x.shape[1])]
 
 
-def label_errors(labels, x, k):
+def label_errors(labels: np.ndarray, x: np.ndarray, k: int) -> tuple[Bounded, Bounded]:
     """N - Σ top-1 credit and N - Σ top-k credit of labels (1, N), ranked by x (classes, N)."""
     of_label = chosen(x, labels)
     greater, equal = (x > of_label).sum(0), (x == of_label).sum(0)
@@ -168,33 +180,33 @@ def label_errors(labels, x, k):
     return _errors(top1), _errors(_top_credit(k - greater, equal))
 
 
-def total(terms, magnitudes, count):
+def total(terms: np.ndarray, magnitudes: np.ndarray, count: int) -> Bounded:
     """One reported number: the sum of `count` terms."""
     return Bounded(np.array([terms.sum()]), np.array([magnitudes.sum()]), count)
 
 
-def entries(*numbers):
+def entries(*numbers: Bounded) -> Bounded:
     """The reported numbers of a cost, in a row."""
     value = np.concatenate([number.value for number in numbers])
     magnitude = np.concatenate([number.magnitude for number in numbers])
     return Bounded(value, magnitude, np.array([number.terms for number in numbers]))
 
 
-def _is_label(labels, classes):
+def _is_label(labels: np.ndarray, classes: int) -> np.ndarray:
     return (np.arange(classes)[:, None] == labels.reshape(1, -1)).astype(np.float64)
 
 
-def _safe_log(x):
+def _safe_log(x: np.ndarray) -> np.ndarray:
     positive = x > 0
     return np.where(positive, np.log(np.where(positive, x, 1), dtype=np.float64), _LOG_OF_ZERO)
 
 
-def _top_credit(free, equal):
+def _top_credit(free: np.ndarray, equal: np.ndarray) -> np.ndarray:
     """Credit of a label with `equal` ties (itself included) and `free` places left among the best k."""
     return np.where(free <= 0, 0, np.where(equal <= free, 1, free / np.maximum(equal, 1)))
 
 
-def _errors(credit):
+def _errors(credit: np.ndarray) -> Bounded:
     """N - Σ credit: exact, unless a tie was split into parts that float32 cannot hold."""
     cases = len(credit)
     rounds = cases if (credit != credit.astype(np.float32)).any() else 0

@@ -2,13 +2,15 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 UPDATE = r"\Delta \leftarrow \mu\Delta + \varepsilon G - \lambda\varepsilon W, \qquad W \leftarrow W + \Delta"
 
 
-def formula(spec, step):
+def formula(spec: Mapping[str, Any], step: str) -> str:
     """The formula of a layer in one pass, LaTeX; "" where none is printed.
 
     Parameters
@@ -28,11 +30,11 @@ def formula(spec, step):
 
 
 @cache
-def _all():
+def _all() -> dict[str, dict[str, str]]:
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
-def _number(values, signed, key, less):
+def _number(values: Mapping[str, Any], signed: str, key: str, less: str | None) -> str:
     """A value as the formula shows it: with a sign, nothing of 0; as a factor, nothing of 1."""
     value = values.get(key, 0)
     value = value[0] if isinstance(value, list | tuple) else value

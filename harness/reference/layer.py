@@ -1,5 +1,40 @@
 """What the harness has to know of a layer type beside its formulas; a type says so in its class, where it differs."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from .bounded import Bounded
+
+Arrays = Sequence[np.ndarray]
+Params = Mapping[str, Any]
+"""The parameters of a layer: ``weights``, a matrix for each input, and ``biases``."""
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+Formula = Callable[[Arrays], Bounded]
+
+
+class LayerSpec(Protocol):
+    """A layer as the reader of layer files gives it (`port.config.LayerSpec`)."""
+
+    name: str
+    type: str
+    inputs: tuple[str, ...]
+    outputs: int
+    keys: Mapping[str, Any]
+    lines: Mapping[str, int]
+    tree: Any
+
+    def __getitem__(self, key: str) -> Any: ...
+
+    def __contains__(self, key: str) -> bool: ...
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or the default where the layer type has none."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All values as a new dict of plain ones."""
+
 
 class Layer:
     """The facts of a layer type that has nothing particular, and the base of all formulas.
@@ -25,21 +60,25 @@ class Layer:
         ``usesInputs`` and ``usesActs`` of the layer say so.
     """
 
-    labels = None
+    labels: str | None = None
     labels_per_class = False
-    fused_labels = None
-    fuses_with = ()
-    exact = ()
-    gradient_check = None
-    approximates = None
-    backward_reads = ()
+    fused_labels: str | None = None
+    fuses_with: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+    gradient_check: tuple[float, float] | None = None
+    approximates: str | None = None
+    backward_reads: tuple[str, ...] = ()
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        """Take what the formulas need of the layer's values."""
 
     @staticmethod
-    def noise(spec, pass_type):
+    def noise(spec: Mapping[str, Any] | LayerSpec, pass_type: str) -> Draw | None:
         """What is random in a forward pass: ``draw(random, shape)`` from a numpy Generator; None where nothing is."""
+        return None
 
     @staticmethod
-    def operations(spec, forward):
+    def operations(spec: Mapping[str, Any], forward: bool) -> int:
         """Floating-point operations for each output, of a layer without weights."""
         return 1
 
@@ -49,12 +88,15 @@ class Cost(Layer):
 
     backward_reads = ("inputs",)
 
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        self.coeff: float = spec["coeff"]
 
-def uniforms(random, shape):
+
+def uniforms(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers in [0, 1)."""
     return random.random(shape, "float32")
 
 
-def normals(random, shape):
+def normals(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Normal numbers."""
     return random.standard_normal(shape, "float32")

@@ -4,9 +4,14 @@ Error model: sums of products; n = K + 1 forward (K the length of all inputs), o
 parameters.  Source: network-and-solver 6.2.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
 from . import solver
-from .bounded import multilinear
-from .layer import Layer
+from .bounded import Bounded, multilinear
+from .layer import Arrays, Layer, Params
 
 
 class FullyConnected(Layer):
@@ -19,19 +24,19 @@ class FullyConnected(Layer):
 
     backward_reads = ("inputs",)
 
-    def __init__(self, spec):
+    def __init__(self, spec: Mapping[str, Any]) -> None:
         self.num_inputs, self.outputs = spec["numInputs"], spec["outputs"]
 
-    def forward(self, inputs, params, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: Params, **_: object) -> Bounded:
         """Outputs (outputs, N)."""
         terms = sum(self.num_inputs) + 1
         return multilinear(_affine, terms, list(inputs), list(params["weights"]), params["biases"])
 
-    def inputs_grad(self, i, inputs, acts_grad, params, *, pass_type="train", mask=None):
+    def inputs_grad(self, i: int, inputs: Arrays, acts_grad: np.ndarray, params: Params, **_: object) -> Bounded:
         """Gradient of input i, (inputs, N)."""
         return multilinear(lambda w, v: w @ v, self.outputs + 1, params["weights"][i], acts_grad)
 
-    def params_grad(self, inputs, acts_grad, params):
+    def params_grad(self, inputs: Arrays, acts_grad: np.ndarray, params: Params) -> dict[str, Bounded]:
         """Sums over the images given, not yet divided by the number of cases."""
         cases = acts_grad.shape[1]
         grads = {f"weights[{i}]": multilinear(lambda x, v: x @ v.T, cases, x, acts_grad) for i, x in enumerate(inputs)}
@@ -39,5 +44,5 @@ class FullyConnected(Layer):
         return grads
 
 
-def _affine(inputs, weights, biases):
+def _affine(inputs: Arrays, weights: Arrays, biases: np.ndarray) -> np.ndarray:
     return sum(w.T @ x for w, x in zip(weights, inputs, strict=True)) + biases.T

@@ -15,13 +15,15 @@ Source: network-and-solver 7.8 and 13.  Logarithms are added exactly; the histor
 are the quirk msm-log-shortcuts of the ledger.
 """
 
+from collections.abc import Mapping
 from math import comb, log
+from typing import Any
 
 import numpy as np
 
 from .bounded import Bounded
 from .costs import chosen, entries, label_errors, total
-from .layer import Cost
+from .layer import Arrays, Cost
 
 
 class MultiSoftmaxCost(Cost):
@@ -29,10 +31,10 @@ class MultiSoftmaxCost(Cost):
 
     labels = "classes"
 
-    def __init__(self, spec):
+    def __init__(self, spec: Mapping[str, Any]) -> None:
         self.coeff, self.size = spec["coeff"], spec["setSize"]
 
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """The three reported numbers, summed over the images given."""
         labels, energies = inputs
         m, condition = self._marginals(energies, self.size)
@@ -43,7 +45,9 @@ class MultiSoftmaxCost(Cost):
         likelihood = total(-logs, size, self._terms(energies) + len(logs))
         return entries(likelihood, *label_errors(labels, energies, self.size))
 
-    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(
+        self, i: int, inputs: Arrays, acts_grad: object = None, params: object = None, **_: object
+    ) -> Bounded:
         """Gradient of the energies (input 1)."""
         labels, energies = inputs
         m, condition = self._marginals(energies, self.size)
@@ -54,18 +58,18 @@ class MultiSoftmaxCost(Cost):
         magnitude = given * np.where(is_label, 1 + condition, given_condition) + m * condition
         return Bounded(self.coeff * (given - m), abs(self.coeff) * magnitude, self._terms(energies) + 2)
 
-    def _marginals(self, energies, size):
+    def _marginals(self, energies: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         """m and its condition, for sets of that size; an energy of -inf is never chosen."""
         e = np.asarray(energies, np.float64) - energies.max(0)
         m, log_z = marginals(e, size)
         e = np.where(np.isfinite(e), np.abs(e), 0)
         return m, 1 + e + (m * e).sum(0) + np.abs(log_z) + log(comb(len(e), size))
 
-    def _terms(self, energies):
+    def _terms(self, energies: np.ndarray) -> int:
         return 2 * len(energies) + self.size
 
 
-def marginals(e, size):
+def marginals(e: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """P(i in S) for all i, and log Z, of the sets S of `size` classes with energies e (classes, N)."""
     after = [_sums_over_sets_of_none(e, size)]
     for energy in e[::-1]:
@@ -79,14 +83,14 @@ def marginals(e, size):
     return m, log_z
 
 
-def _sums_over_sets_of_none(e, size):
+def _sums_over_sets_of_none(e: np.ndarray, size: int) -> np.ndarray:
     """By number of classes chosen, 0 ... size: only the empty set can be chosen from nothing."""
     sums = np.full((size + 1, e.shape[1]), -np.inf)
     sums[0] = 0
     return sums
 
 
-def _with_one_more(sums, energy):
+def _with_one_more(sums: np.ndarray, energy: np.ndarray) -> np.ndarray:
     """The sums when one more class, of that energy, may be chosen."""
     grown = sums.copy()
     grown[1:] = np.logaddexp(sums[1:], sums[:-1] + energy)

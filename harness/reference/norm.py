@@ -22,10 +22,13 @@ In cnorm U cancels, with errors in proportion to W = |X| + mean |X|; W then take
 Source: network-and-solver 6.7 to 6.9; pool-norm 2.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from .bounded import ROUNDOFF, SMALLEST_NORMAL, Bounded, planes
-from .layer import Layer
+from .layer import Arrays, Layer
 from .windows import Windows
 
 
@@ -33,21 +36,21 @@ class ResponseNorm(Layer):
     """A `cmrnorm` (across channels) or `rnorm` (across pixels) layer; `scale` is already divided by the window."""
 
     @staticmethod
-    def operations(spec, forward):
+    def operations(spec: Mapping[str, Any], forward: bool) -> int:
         """Forward Σ u² over the window, scale and shift, power, product."""
         terms = spec["size"] if spec["type"] == "cmrnorm" else spec["size"] ** 2
         return 2 * terms + 4 if forward else terms + 8
 
     backward_reads = ("inputs", "acts")
 
-    def __init__(self, spec):
+    def __init__(self, spec: Mapping[str, Any]) -> None:
         self.channels, self.size = spec["channels"], spec["size"]
         self.alpha, self.beta, self.min_div = spec["scale"], spec["pow"], spec.get("minDiv", 1.0)
         across_channels = spec["type"] == "cmrnorm"
         self.axes = (0,) if across_channels else (1, 2)
         self.add_up = _block_sum if across_channels and spec["blocked"] else window_sum
 
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """Outputs like the input, (channels * pixels, N)."""
         x = planes(np.asarray(inputs[0], np.float64), self.channels)
         d = self._denominators(x)
@@ -55,7 +58,7 @@ class ResponseNorm(Layer):
         condition = np.maximum(1 + abs(self.beta), self._exponents(d))
         return _flat(y, np.abs(y) * condition + _flushed(x), self._in_window() + 6)
 
-    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(self, i: int, inputs: Arrays, acts_grad: np.ndarray, params: object = None, **_: object) -> Bounded:
         """Gradient of the input."""
         x = planes(np.asarray(inputs[0], np.float64), self.channels)
         v = planes(acts_grad, self.channels)
@@ -70,30 +73,30 @@ class ResponseNorm(Layer):
         magnitude += _flushed(v) + _flushed(through_d) * self._in_window()
         return _flat(value, magnitude, self._in_window() + 8)
 
-    def _power_condition(self, d):
+    def _power_condition(self, d: np.ndarray) -> np.ndarray:
         """b."""
         return np.maximum(max(1.0, abs(self.beta)), self._exponents(d))
 
-    def _exponents(self, d):
+    def _exponents(self, d: np.ndarray) -> np.ndarray:
         """l."""
         return np.abs(self.beta * np.log(d)) / 8
 
-    def _denominators(self, u):
+    def _denominators(self, u: np.ndarray) -> np.ndarray:
         return self.min_div + self.alpha * self._sum(u * u)
 
-    def _sum(self, x, mirrored=False):
+    def _sum(self, x: np.ndarray, mirrored: bool = False) -> np.ndarray:
         for axis in self.axes:
             x = self.add_up(x, self.size, axis, mirrored)
         return x
 
-    def _in_window(self):
+    def _in_window(self) -> int:
         return self.size ** len(self.axes)
 
 
 class ContrastNorm(ResponseNorm):
     """A `cnorm` layer: the denominator sees each pixel minus the mean of its (clipped) window."""
 
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """Outputs like the input, (channels * pixels, N)."""
         x = planes(np.asarray(inputs[0], np.float64), self.channels)
         u, w = self._differences(x)
@@ -102,7 +105,7 @@ class ContrastNorm(ResponseNorm):
         condition = np.maximum(1 + abs(self.beta), self._exponents(d)) + abs(self.beta) * self._amplified(u, w, d)
         return _flat(y, np.abs(y) * condition + _flushed(x), 2 * self._in_window() + 6)
 
-    def inputs_grad(self, i, inputs, acts_grad, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(self, i: int, inputs: Arrays, acts_grad: np.ndarray, params: object = None, **_: object) -> Bounded:
         """Gradient of the input."""
         x = planes(np.asarray(inputs[0], np.float64), self.channels)
         v = planes(acts_grad, self.channels)
@@ -122,19 +125,19 @@ class ContrastNorm(ResponseNorm):
         magnitude += spread + self._sum(spread / inside, mirrored=True)
         return _flat(value, magnitude, 3 * self._in_window() + 8)
 
-    def _differences(self, x):
+    def _differences(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         inside = self._inside(x.shape[1])
         return x - self._sum(x) / inside, np.abs(x) + self._sum(np.abs(x)) / inside
 
-    def _inside(self, side):
+    def _inside(self, side: int) -> np.ndarray:
         windows = Windows(side, -(self.size // 2), self.size, 1, side)
         return windows.pixels_per_window().reshape(side, side, 1)
 
-    def _amplified(self, u, w, d):
+    def _amplified(self, u: np.ndarray, w: np.ndarray, d: np.ndarray) -> np.ndarray:
         return 2 * self.alpha * self._sum(np.abs(u) * w) / d
 
 
-def window_sum(x, size, axis, mirrored):
+def window_sum(x: np.ndarray, size: int, axis: int, mirrored: bool) -> np.ndarray:
     """Sum over the clipped window along one axis, by shifting."""
     low = size // 2 - size + 1 if mirrored else -(size // 2)
     total = np.zeros_like(x)
@@ -145,7 +148,7 @@ def window_sum(x, size, axis, mirrored):
     return total
 
 
-def _block_sum(x, size, axis, mirrored):
+def _block_sum(x: np.ndarray, size: int, axis: int, mirrored: bool) -> np.ndarray:
     """Sum over the block of `size` channels; the last block may be short.  A block is its own mirror image."""
     total = np.empty_like(x)
     for start in range(0, len(x), size):
@@ -153,11 +156,11 @@ def _block_sum(x, size, axis, mirrored):
     return total
 
 
-def _flushed(factor):
+def _flushed(factor: np.ndarray) -> np.ndarray:
     """The magnitude that stands for a power flushed to zero before it is multiplied with `factor`."""
     return np.abs(factor) * (SMALLEST_NORMAL / (8 * ROUNDOFF))
 
 
-def _flat(value, magnitude, terms):
+def _flat(value: np.ndarray, magnitude: np.ndarray, terms: int) -> Bounded:
     cases = value.shape[3]
     return Bounded(value.reshape(-1, cases), magnitude.reshape(-1, cases), terms)

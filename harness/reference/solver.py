@@ -22,6 +22,8 @@ Source: network-and-solver 8.1 to 8.6 and 9; A² in place of the historical A.
 """
 
 from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,7 @@ _TERMS = 4
 _MARGIN = 2.0**-12
 
 
-def scheduled(schedule, base, progress):
+def scheduled(schedule: Mapping[str, Any], base: float, progress: float) -> float:
     """The learning rate at a point of the training, without noise.
 
         linear: e (1 - p) + (e / t) p      exp: e t^-p      dexp: e t^(-i / (n - 1)), i the first with p <= (i + 1) / n
@@ -63,7 +65,15 @@ def scheduled(schedule, base, progress):
     return rate
 
 
-def update(param, inc, grad=None, *, eps, mom, wc=0.0):
+def update(
+    param: np.ndarray,
+    inc: np.ndarray,
+    grad: np.ndarray | None = None,
+    *,
+    eps: float | np.ndarray,
+    mom: float,
+    wc: float = 0.0,
+) -> tuple[Bounded, Bounded]:
     """One step of one matrix.
 
     Parameters
@@ -87,12 +97,23 @@ def update(param, inc, grad=None, *, eps, mom, wc=0.0):
     return stepped(param, momentum_and_gradient(inc, grad, eps, mom), eps * wc)
 
 
-def momentum_and_gradient(inc, grad, eps, mom):
+def momentum_and_gradient(inc: np.ndarray, grad: np.ndarray, eps: float | np.ndarray, mom: float) -> list[np.ndarray]:
     """The first two parts of Δ: μ Δ and ε G."""
     return [np.multiply(inc, mom, dtype=np.float64), eps * np.asarray(grad, np.float64)]
 
 
-def spread_step(param, inc, grad, *, eps, mom, wc=0.0, super_eps, mean=0.0, square=0.0):
+def spread_step(
+    param: np.ndarray,
+    inc: np.ndarray,
+    grad: np.ndarray,
+    *,
+    eps: float | np.ndarray,
+    mom: float,
+    wc: float = 0.0,
+    super_eps: float,
+    mean: float | np.ndarray = 0.0,
+    square: float | np.ndarray = 0.0,
+) -> tuple[Bounded, Bounded]:
     """One step of one matrix in a layer with superEps; `mean` and `square` are A and Q before it."""
     g = np.asarray(grad, np.float64)
     mean, square = mom * mean + (1 - mom) * g, mom * square + (1 - mom) * g * g
@@ -103,17 +124,23 @@ def spread_step(param, inc, grad, *, eps, mom, wc=0.0, super_eps, mean=0.0, squa
     return stepped(param, parts, eps * max(wc, 0.0), np.abs(step) * condition, 10)
 
 
-def stepped(param, parts, decay, more=0.0, terms=_TERMS):
+def stepped(
+    param: np.ndarray,
+    parts: Sequence[np.ndarray],
+    decay: float | np.ndarray,
+    more: float | np.ndarray = 0.0,
+    terms: int = _TERMS,
+) -> tuple[Bounded, Bounded]:
     """W and Δ after Δ = the parts - `decay` W; `more` is added to their magnitudes."""
     w = np.asarray(param, np.float64)
     if np.any(decay):
         parts = [*parts, -decay * w]
-    delta = sum(np.asarray(part, np.float64) for part in parts)
+    delta: Any = sum(np.asarray(part, np.float64) for part in parts)
     size = sum(np.abs(part, dtype=np.float64) for part in parts) + more
     return Bounded(w + delta, np.abs(w) + size, terms), Bounded(delta, size, terms)
 
 
-def accumulate(inc, grad_sum, *, eps, mom, cases):
+def accumulate(inc: np.ndarray, grad_sum: Bounded, *, eps: float, mom: float, cases: int) -> Bounded:
     """The direct route's Δ after the backward pass, μ Δ + (ε / B) Σ.
 
     Parameters
@@ -132,7 +159,7 @@ def accumulate(inc, grad_sum, *, eps, mom, cases):
     return Bounded(kept + added.value, np.abs(kept) + added.magnitude, added.terms + 1)
 
 
-def limit_contrast(param, low, high):
+def limit_contrast(param: Bounded, low: float, high: float) -> Bounded:
     """The constraint `wcNormMin`, `wcNormMax` after an update; filters without any contrast stay as they are.
 
     Parameters
@@ -148,7 +175,7 @@ def limit_contrast(param, low, high):
     return _rescaled(param, a, low, high, contrast, spread)
 
 
-def limit_norms(param, radius, banks=1):
+def limit_norms(param: Bounded, radius: float, banks: int = 1) -> Bounded:
     """The constraint `wball` after an update: columns w longer than the radius become w · radius / ‖w‖.
 
     Parameters
@@ -165,14 +192,14 @@ def limit_norms(param, radius, banks=1):
         limited = [limit_norms(Bounded(*bank), radius) for bank in zip(*parts, strict=True)]
         return Bounded(*(np.concatenate(part) for part in zip(*map(_parts, limited), strict=True)))
     norm = np.sqrt((param.value**2).sum(0))
-    return _rescaled(param, norm, 0.0, radius, param.value, param.magnitude)
+    return _rescaled(param, norm, 0.0, radius, param.value, np.asarray(param.magnitude))
 
 
-def _parts(bounded):
+def _parts(bounded: Bounded) -> tuple[np.ndarray, np.ndarray | float, np.ndarray | int]:
     return bounded.value, bounded.magnitude, bounded.terms
 
 
-def _rescaled(param, size, low, high, x, spread):
+def _rescaled(param: Bounded, size: np.ndarray, low: float, high: float, x: np.ndarray, spread: np.ndarray) -> Bounded:
     """Columns rescaled so that their size, proportional to the norm of x (known to `spread`), is in low ... high."""
     w, magnitude = param.value, np.broadcast_to(param.magnitude, param.value.shape)
     some = size > 0

@@ -14,11 +14,14 @@ Source: network-and-solver 3 and 7.4 to 7.7.  tica's windows are mirrored in the
 be, which matters for even sizes alone.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from .bounded import Bounded, planes, scaled_copy
 from .costs import total
-from .layer import Cost
+from .layer import Arrays, Cost, Formula
 from .norm import window_sum
 
 _TICA_OFFSET = 0.001
@@ -27,15 +30,14 @@ _TICA_OFFSET = 0.001
 class SquaresCost(Cost):
     """A `cost.sum2` layer."""
 
-    def __init__(self, spec):
-        self.coeff = spec["coeff"]
-
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """The reported number, summed over the images given."""
         squares = np.square(inputs[0], dtype=np.float64)
         return total(squares, squares, squares.size)
 
-    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(
+        self, i: int, inputs: Arrays, acts_grad: object = None, params: object = None, **_: object
+    ) -> Bounded:
         """Gradient of the input."""
         return scaled_copy(inputs[0], -2 * self.coeff)
 
@@ -45,16 +47,15 @@ class GatedSquaresCost(Cost):
 
     labels = "gates"
 
-    def __init__(self, spec):
-        self.coeff = spec["coeff"]
-
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """The reported number, summed over the images given."""
         gate, x = (np.asarray(array, np.float64) for array in inputs)
         terms = gate * x**2
         return total(terms, np.abs(terms), terms.size + 1)
 
-    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(
+        self, i: int, inputs: Arrays, acts_grad: object = None, params: object = None, **_: object
+    ) -> Bounded:
         """Gradient of the gate (input 0) or of the values (input 1)."""
         gate, x = (np.asarray(array, np.float64) for array in inputs)
         value = -self.coeff * ((x**2).sum(0, keepdims=True) if i == 0 else 2 * gate * x)
@@ -66,15 +67,14 @@ class FlickrCost(Cost):
 
     labels, labels_per_class = "targets", True
 
-    def __init__(self, spec):
-        self.coeff = spec["coeff"]
-
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """The reported number, summed over the images given."""
         logs = np.log1p(_difference(inputs) ** 2)
         return total(logs, 1 + logs, logs.size)
 
-    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(
+        self, i: int, inputs: Arrays, acts_grad: object = None, params: object = None, **_: object
+    ) -> Bounded:
         """Gradient of the values (input 1)."""
         d = _difference(inputs)
         value = -self.coeff * 2 * d / (1 + d**2)
@@ -86,25 +86,27 @@ class TicaCost(Cost):
 
     approximates = "that of the sum of √E, while the sum of 1/(0.001 + √E) is reported (network-and-solver 7.7 and 10)"
 
-    def __init__(self, spec):
+    def __init__(self, spec: Mapping[str, Any]) -> None:
         self.coeff, self.channels, self.size = spec["coeff"], spec["channels"], spec["sizeX"]
 
-    def forward(self, inputs, params=None, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """The reported number, summed over the images given."""
         reciprocals = self._reciprocals(planes(np.asarray(inputs[0], np.float64), self.channels))
         return total(reciprocals, reciprocals, reciprocals.size + self.size**2 + 6)
 
-    def inputs_grad(self, i, inputs, acts_grad=None, params=None, *, pass_type="train", mask=None):
+    def inputs_grad(
+        self, i: int, inputs: Arrays, acts_grad: object = None, params: object = None, **_: object
+    ) -> Bounded:
         """Gradient of the images."""
         x = planes(np.asarray(inputs[0], np.float64), self.channels)
         value = -self.coeff * x * self._sum(self._reciprocals(x), mirrored=True)
         value = value.reshape(inputs[0].shape)
         return Bounded(value, np.abs(value), 2 * self.size**2 + 8)
 
-    def stand_in(self, inputs, mask):
+    def stand_in(self, inputs: Arrays, mask: np.ndarray | None) -> Formula:
         """-coeff Σ (√E - c log(c + √E)), whose derivative by E is -coeff / 2(c + √E), as a function of inputs."""
 
-        def outputs(inputs):
+        def outputs(inputs: Arrays) -> Bounded:
             x = planes(inputs[0], self.channels)
             root = np.sqrt(self._sum(x * x))
             terms = root - _TICA_OFFSET * np.log(_TICA_OFFSET + root)
@@ -113,13 +115,13 @@ class TicaCost(Cost):
 
         return outputs
 
-    def _reciprocals(self, x):
+    def _reciprocals(self, x: np.ndarray) -> np.ndarray:
         return 1 / (_TICA_OFFSET + np.sqrt(self._sum(x * x)))
 
-    def _sum(self, x, mirrored=False):
+    def _sum(self, x: np.ndarray, mirrored: bool = False) -> np.ndarray:
         return window_sum(window_sum(x, self.size, 1, mirrored), self.size, 2, mirrored)
 
 
-def _difference(inputs):
+def _difference(inputs: Arrays) -> np.ndarray:
     targets, y = inputs
     return np.subtract(y, targets, dtype=np.float64)

@@ -13,11 +13,14 @@ leaves under a node (dW), and to that of the update two divisions.
 Source: network-and-solver 12.  The learning rate is constant.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from . import solver
 from .bounded import Bounded, multilinear
-from .layer import Layer
+from .layer import Arrays, Layer, Params
 
 
 class TreeFullyConnected(Layer):
@@ -30,25 +33,25 @@ class TreeFullyConnected(Layer):
 
     backward_reads = ("inputs",)
 
-    def __init__(self, spec):
+    def __init__(self, spec: Mapping[str, Any]) -> None:
         self.under = _classes_under_nodes(spec["tree"], spec["outputs"])
         self.depth = self.under.sum(0).max()
         self.leaves = self.under.sum(1)
 
-    def forward(self, inputs, params, *, pass_type="train", mask=None):
+    def forward(self, inputs: Arrays, params: Params, **_: object) -> Bounded:
         """Outputs (classes, N)."""
         terms = len(inputs[0]) + self.depth + 1
         return multilinear(self._forward, terms, inputs[0], params["weights"][0], params["biases"])
 
-    def _forward(self, x, weights, biases):
+    def _forward(self, x: np.ndarray, weights: np.ndarray, biases: np.ndarray) -> np.ndarray:
         return self._of_classes(weights).T @ x + biases.T
 
-    def inputs_grad(self, i, inputs, acts_grad, params, *, pass_type="train", mask=None):
+    def inputs_grad(self, i: int, inputs: Arrays, acts_grad: np.ndarray, params: Params, **_: object) -> Bounded:
         """Gradient of the input, (inputs, N)."""
         terms = len(acts_grad) + self.depth + 1
         return multilinear(lambda w, v: self._of_classes(w) @ v, terms, params["weights"][0], acts_grad)
 
-    def params_grad(self, inputs, acts_grad, params):
+    def params_grad(self, inputs: Arrays, acts_grad: np.ndarray, params: Params) -> dict[str, Bounded]:
         """Sums over the images given, not yet divided by the number of cases."""
         cases = acts_grad.shape[1]
         return {
@@ -56,26 +59,29 @@ class TreeFullyConnected(Layer):
             "biases": multilinear(lambda v: v.sum(1)[None], cases, acts_grad),
         }
 
-    def _weights_grad(self, x, v):
+    def _weights_grad(self, x: np.ndarray, v: np.ndarray) -> np.ndarray:
         return x @ (self.under.astype(v.dtype) @ v).T
 
-    def update(self, param, inc, grad, *, eps, mom, wc=0.0):
+    def update(
+        self, param: np.ndarray, inc: np.ndarray, grad: np.ndarray, *, eps: float, mom: float, wc: float = 0.0
+    ) -> tuple[Bounded, Bounded]:
         """One step of the offsets, which decay whatever the sign of λ; biases learn like all others."""
         eps = eps / self.leaves
         parts = solver.momentum_and_gradient(inc, grad, eps, mom)
-        new = solver.stepped(param, parts, eps * (wc / self.leaves))
-        return tuple(Bounded(found.value, found.magnitude, found.terms + 2) for found in new)
+        both = solver.stepped(param, parts, eps * (wc / self.leaves))
+        new, delta = (Bounded(found.value, found.magnitude, found.terms + 2) for found in both)
+        return new, delta
 
-    def _of_classes(self, weights):
+    def _of_classes(self, weights: np.ndarray) -> np.ndarray:
         return weights @ self.under.astype(weights.dtype)
 
 
-def _classes_under_nodes(children, classes):
+def _classes_under_nodes(children: Sequence[Sequence[int]], classes: int) -> np.ndarray:
     """(nodes, classes): 1 where a class lies under a node, or is it."""
     parents = {child: node for node, below in enumerate(children) for child in below}
     under = np.zeros((len(children), classes))
     for leaf in range(classes):
-        node = leaf
+        node: int | None = leaf
         while node is not None:
             under[node, leaf] = 1
             node = parents.get(node)

@@ -42,7 +42,7 @@ class OutputGradient:
         self._parts, self._steps = dict.fromkeys(self._parts), {}
         if self.alone and not self.sweep.own_feed:
             return next(iter(parts.values()))
-        return Sum(self.sweep, self.layer, steps, collected(self.sweep.graph, self.layer.name, parts))
+        return Sum(self.sweep, self.layer, steps, collected(self.sweep.graph.sends_from, self.layer.name, parts))
 
 
 class ParameterGradients:

@@ -115,7 +115,7 @@ class _OwnValues:
         if isinstance(step, Sum):
             steps = {(name, i): Backward(self, layers[name]) for name, i, _ in step.parts}
             sent = {key: joined([b for b, _ in one.bounded(f"inputs_grad[{key[1]}]")]) for key, one in steps.items()}
-            return [(collected(self.graph, step.layer.name, sent), None)]
+            return [(collected(self.graph.sends_from, step.layer.name, sent), None)]
         if isinstance(step, Collected):
             return [(self._parameter(step, tensor), None)]
         if isinstance(step, Forward):

@@ -220,7 +220,7 @@ def workload(network: Network, options: Options) -> Workload:
         network = noted(network, f"the port's algorithm of convolution: {options.port_algorithm}")
     if minibatch.note:
         network = noted(network, minibatch.note)
-    more = {"settings": settings, "explains": True, "pass_type": options.pass_type}
+    more: dict[str, Any] = {"settings": settings, "explains": True, "pass_type": options.pass_type}
     if options.input != "exact":
         return Workload(network, chosen, minibatch, values, tape, options.passes, threads, **more)
     values = exact_values(network, values, options.seed)

@@ -1,10 +1,12 @@
 """Reads npz files that others made: names and headers first, arrays when they are known to be what is wanted."""
 
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+from typing import IO
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.lib import format as npy
@@ -17,12 +19,12 @@ from .contents import recognised
 class Header:
     """What an archive says about an array before the array is read."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: np.dtype
     fortran: bool
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes of the array."""
         return self.dtype.itemsize * prod(self.shape)
 
@@ -46,8 +48,10 @@ class Archive:
         No such file, or no npz file that can be read.
     """
 
-    def __init__(self, path, hint):
-        self.path, self.hint, self.headers, self._members = path, hint, {}, {}
+    def __init__(self, path: str | Path, hint: str) -> None:
+        self.path, self.hint = path, hint
+        self.headers: dict[str, Header] = {}
+        self._members: dict[str, ZipInfo] = {}
         with self._reading():
             found = recognised(Path(path))
             if found is not None:
@@ -65,7 +69,7 @@ class Archive:
                         raise ValueError(f"array {name!r} has another length than it says")
                 self.headers[name], self._members[name] = header, info
 
-    def load(self, names, largest):
+    def load(self, names: Iterable[str], largest: int) -> dict[str, np.ndarray]:
         """Read some arrays.
 
         Parameters
@@ -86,14 +90,14 @@ class Archive:
         with self._reading(), ZipFile(self.path) as archive:
             return {name: self._load(archive, name) for name in names}
 
-    def _load(self, archive, name):
+    def _load(self, archive: ZipFile, name: str) -> np.ndarray:
         with archive.open(self._members[name]) as member:
             array = npy.read_array(member, allow_pickle=False)
             member.read(1)  # the end, where the checksum is looked at
             return array
 
     @contextmanager
-    def _reading(self):
+    def _reading(self) -> Iterator[None]:
         try:
             yield
         except BadInput:
@@ -103,7 +107,7 @@ class Archive:
             raise BadInput(f"{self.path}: {reason}", hint=self.hint) from error
 
 
-def _header(member):
+def _header(member: IO[bytes]) -> Header:
     """The Header at the beginning of an npy file."""
     version = npy.read_magic(member)
     if version not in ((1, 0), (2, 0)):

@@ -1,5 +1,6 @@
 """What a file is that should have been an npz file, told from its first bytes, and what can be done with it."""
 
+from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 NAMED = "numpy.savez('FILE.npz', NAME=ARRAY)"
@@ -18,7 +19,7 @@ BEGINNINGS = (
 )
 
 
-def recognised(path):
+def recognised(path: Path) -> tuple[str, str] | None:
     """(what it is, what to do) of a file that is no npz file; None where nothing is known about it.
 
     Parameters
@@ -36,10 +37,10 @@ def recognised(path):
         return "a WebP picture", PIXELS
     if start[:2] == b"PK":
         return ("a PyTorch checkpoint", CHECKPOINT) if _holds_a_pickle(path) else None
-    return next((tuple(found) for beginning, *found in BEGINNINGS if start.startswith(beginning)), None)
+    return next(((what, hint) for beginning, what, hint in BEGINNINGS if start.startswith(beginning)), None)
 
 
-def _holds_a_pickle(path):
+def _holds_a_pickle(path: Path) -> bool:
     try:
         with ZipFile(path) as archive:
             return any(name.endswith("data.pkl") for name in archive.namelist())

@@ -9,18 +9,19 @@ import numpy as np
 
 from ..errors import BadInput
 from ..network.tensors import address
-from ..reference import facts
+from ..reference import Bounded, facts
+from ..reference.layer import LayerSpec
 
 UNIT = 1 / 64
 LARGEST = 6
 
 
-def draw(generator, shape):
+def draw(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Multiples of 1/8 from -6/8 to 6/8, float32, from a numpy Generator."""
     return generator.integers(-LARGEST, LARGEST, shape, np.int8, endpoint=True).astype(np.float32) / np.float32(8)
 
 
-def assert_exact(bounded, what="", unit=UNIT):
+def assert_exact(bounded: Bounded, what: str = "", unit: float = UNIT) -> None:
     """Refuse a result whose partial sums float32 might not hold.
 
     Parameters
@@ -47,7 +48,7 @@ def assert_exact(bounded, what="", unit=UNIT):
         )
 
 
-def must_be_identical(spec, tensor):
+def must_be_identical(spec: LayerSpec, tensor: str) -> bool:
     """Whether the exact tier requires `identical` for a tensor of a layer: not for steps divided by a root (superEps).
 
     Parameters

@@ -1,16 +1,20 @@
 """What goes into a run: the values of the data layers, the parameters, the momentum buffers."""
 
 import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isqrt
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
 from ..errors import BadInput
 from ..network import cost_inputs
+from ..network.load import Network
+from ..reference.layer import LayerSpec
 from . import exact, photographs
-from .archive import Archive
+from .archive import Archive, Header
 from .noise import generator
 
 KINDS = ("photos", "random", "exact")
@@ -34,23 +38,23 @@ class Inputs:
         What was done to the photographs for the sake of the network; else "".
     """
 
-    data: dict
+    data: dict[str, np.ndarray]
     kind: str
     pictures: np.ndarray | None = None
-    captions: list = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
     note: str = ""
 
     @property
-    def batch(self):
+    def batch(self) -> int:
         """Number of cases N."""
         return next(iter(self.data.values())).shape[1]
 
-    def hashes(self):
+    def hashes(self) -> dict[str, str]:
         """SHA-256 of each data layer's bytes."""
-        return {name: hashlib.sha256(np.ascontiguousarray(a)).hexdigest() for name, a in self.data.items()}
+        return {name: hashlib.sha256(np.ascontiguousarray(a).data).hexdigest() for name, a in self.data.items()}
 
 
-def make(network, kind, batch, seed):
+def make(network: Network, kind: str, batch: int, seed: int) -> Inputs:
     """The minibatch of a run.
 
     Parameters
@@ -80,7 +84,9 @@ def make(network, kind, batch, seed):
     return Inputs(data, kind)
 
 
-def _photographs(network, images, data, batch, seed):
+def _photographs(
+    network: Network, images: Sequence[LayerSpec], data: dict[str, np.ndarray], batch: int, seed: int
+) -> Inputs:
     """Add crops of photographs to what costs read, grey where a layer wants one value a pixel.
 
     Class labels then name the photograph.
@@ -111,12 +117,12 @@ def _photographs(network, images, data, batch, seed):
     return Inputs(data, "photos", shown, names, note)
 
 
-def cases(network, kind, batch):
+def cases(network: Network, kind: str, batch: int) -> int:
     """Number of cases that `make` will give: for a file, what it says about itself before it is read."""
     return batch if kind in KINDS else _of_file(network, Path(kind))[1]
 
 
-def _of_file(network, path):
+def _of_file(network: Network, path: Path) -> tuple[Archive, int]:
     """The Archive of a file with one array for each data layer, and its number of cases."""
     archive = Archive(path, f"--input takes {', '.join(KINDS)} or an npz file with one array per data layer")
     layers = [layer.name for layer in network.layers if layer.type == "data"]
@@ -127,7 +133,7 @@ def _of_file(network, path):
     return archive, (archive.headers[deciding].shape or (0,))[-1]
 
 
-def _from_file(network, path):
+def _from_file(network: Network, path: Path) -> Inputs:
     archive, batch = _of_file(network, path)
     shapes = {layer.name: (layer.outputs, batch) for layer in network.layers if layer.type == "data"}
     data = load(archive, shapes, "rows are values, columns are cases")
@@ -139,7 +145,7 @@ def _from_file(network, path):
     return Inputs(data, path.name)
 
 
-def load(archive, shapes, axes):
+def load(archive: Archive, shapes: Mapping[str, tuple[int, ...]], axes: str) -> dict[str, np.ndarray]:
     """Arrays of an Archive, if they are what the engines take: float32, of those shapes, C-contiguous, finite.
 
     Parameters
@@ -168,8 +174,8 @@ def load(archive, shapes, axes):
     return arrays
 
 
-def _check_header(path, name, header, shape, axes):
-    def refuse(what, expected, actual, hint):
+def _check_header(path: str | Path, name: str, header: Header, shape: tuple[int, ...], axes: str) -> None:
+    def refuse(what: str, expected: object, actual: object, hint: str) -> NoReturn:
         raise BadInput(f"{path}: array {name} has the wrong {what}", expected=expected, actual=actual, hint=hint)
 
     if header.shape != shape:
@@ -182,7 +188,7 @@ def _check_header(path, name, header, shape, axes):
         refuse("memory order", "C-contiguous", "Fortran order", "store numpy.ascontiguousarray(array)")
 
 
-def _same_names(path, arrays, wanted):
+def _same_names(path: Path, arrays: Iterable[str], wanted: Sequence[str]) -> None:
     missing, unknown = sorted(set(wanted) - set(arrays)), sorted(set(arrays) - set(wanted))
     if missing or unknown:
         text = "; ".join(

@@ -9,10 +9,10 @@ import hashlib
 import numpy as np
 
 from ..reference import facts
-from ..reference.layer import normals
+from ..reference.layer import Draw, LayerSpec, normals
 
 
-def generator(seed, *key):
+def generator(seed: int, *key: str | int) -> np.random.Generator:
     """A Philox generator for the array named by ``key`` (strings and integers)."""
     text = repr((int(seed), *key)).encode()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(hashlib.blake2b(text, digest_size=16).digest())))
@@ -31,11 +31,11 @@ class Tape:
         What was drawn so far, keyed by (layer, pass type, occurrence).
     """
 
-    def __init__(self, seed):
+    def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.masks = {}
+        self.masks: dict[tuple[str, str, int], np.ndarray] = {}
 
-    def mask(self, layer, batch, pass_type="train", occurrence=0):
+    def mask(self, layer: LayerSpec, batch: int, pass_type: str = "train", occurrence: int = 0) -> np.ndarray | None:
         """What is random in a forward pass of a layer; None where nothing is.
 
         hs, in training and unless ``enable=false``: boolean (outputs, batch), True with probability ``keep``.
@@ -47,11 +47,11 @@ class Tape:
             return None
         return self._recorded((layer.name, pass_type, occurrence), "mask", draw, (layer.outputs, batch))
 
-    def normals(self, layer, tensors, occurrence=0):
+    def normals(self, layer: LayerSpec, tensors: int, occurrence: int = 0) -> np.ndarray:
         """Normals for the noise of a layer's learning rates, float32 (tensors, 2): for the gradient, for the decay."""
         return self._recorded((layer.name, "update", occurrence), "normals", normals, (tensors, 2))
 
-    def _recorded(self, key, what, draw, shape):
+    def _recorded(self, key: tuple[str, str, int], what: str, draw: Draw, shape: tuple[int, ...]) -> np.ndarray:
         if key not in self.masks:
             self.masks[key] = draw(generator(self.seed, what, *key), shape)
         return self.masks[key]

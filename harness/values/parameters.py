@@ -1,22 +1,26 @@
 """Initial weights, biases and momentum buffers of every layer."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import BadInput
-from ..network.load import parameter_shapes, sparse_inputs
+from ..network.load import Network, parameter_shapes, sparse_inputs
 from ..network.tensors import connections, increment, index
+from ..reference.layer import LayerSpec
 from .archive import Archive
 from .inputs import load
 from .noise import generator
 
+Values = dict[str, dict[str, np.ndarray]]
+"""Arrays by layer and tensor."""
 MOMENTUM_SCALE = 0.01
 """Standard deviation of a recorded momentum buffer, as a share of initW (of 1 for biases, of .01 where initW is 0)."""
 
 
-def make(network, seed, weights_file=None):
+def make(network: Network, seed: int, weights_file: str | Path | None = None) -> Values:
     """Parameters for all layers that have some.
 
     Weights are N(0, initW²), biases initB (config-format 13.1), momentum buffers small normals, so that the
@@ -49,7 +53,7 @@ def make(network, seed, weights_file=None):
     return share(network, values)
 
 
-def require_none_from_checkpoint(network):
+def require_none_from_checkpoint(network: Network) -> None:
     """Refuse a network of which a layer wants its weights from an earlier checkpoint (config-format 13.2)."""
     for layer in network.layers:
         for key in ("initWFunc", "initBFunc", "initCFunc"):
@@ -61,7 +65,7 @@ def require_none_from_checkpoint(network):
                 )
 
 
-def share(network, values):
+def share(network: Network, values: Values) -> Values:
     """Give layers that take a matrix from another one that one's array, and drop what was drawn in its place."""
     for layer, tensor, (owner, held) in _borrowed(network):
         values[layer.name][tensor] = values[owner][held]
@@ -71,7 +75,7 @@ def share(network, values):
     return values
 
 
-def owned(network, values):
+def owned(network: Network, values: Values) -> Iterator[tuple[str, str, np.ndarray]]:
     """Yield (layer, tensor, array) of what has to be written to an engine: shared matrices once, by their owner.
 
     Connections are written to every layer that has some.
@@ -83,7 +87,7 @@ def owned(network, values):
                 yield layer, tensor, array
 
 
-def _borrowed(network):
+def _borrowed(network: Network) -> Iterator[tuple[LayerSpec, str, tuple[str, str]]]:
     graph = network.graph
     for layer in network.layers:
         for tensor in parameter_shapes(layer):
@@ -92,7 +96,7 @@ def _borrowed(network):
                 yield layer, tensor, owner
 
 
-def _draw(layer, seed, pool):
+def _draw(layer: LayerSpec, seed: int, pool: ThreadPoolExecutor) -> dict[str, Future[np.ndarray]]:
     """Futures of a layer's arrays by tensor: each has a stream of its own, so that they are drawn side by side."""
     values = {}
     for tensor, shape in parameter_shapes(layer).items():
@@ -108,18 +112,18 @@ def _draw(layer, seed, pool):
     return values
 
 
-def _permutations(layer, i, seed):
+def _permutations(layer: LayerSpec, i: int, seed: int) -> np.ndarray:
     random = generator(seed, "connections", layer.name, i)
     return np.concatenate([random.permutation(layer["channels"][i]) for _ in range(layer["overSample"][i])])
 
 
-def _normal(scale, shape, seed, *key):
+def _normal(scale: float, shape: tuple[int, ...], seed: int, *key: str | int) -> np.ndarray:
     values = generator(seed, "parameter", *key).standard_normal(shape, np.float32)
     values *= np.float32(scale)
     return values
 
 
-def _load(network, path, values):
+def _load(network: Network, path: Path, values: Values) -> None:
     archive = Archive(path, "--weights takes an npz file with arrays such as 'conv1.weights[0]' and 'conv1.biases'")
     wanted = _of_file(network)
     missing, unknown = sorted(set(wanted) - set(archive.headers)), sorted(set(archive.headers) - set(wanted))
@@ -132,12 +136,12 @@ def _load(network, path, values):
     arrays = load(archive, shapes, axes)
     for key, (layer, tensor) in wanted.items():
         if key in tables:
-            values[layer.name][tensor] = _connections_of(archive, key, layer, index(tensor))
+            values[layer.name][tensor] = _connections_of(archive, key, layer, index(tensor) or 0)
         else:
             values[layer.name][tensor] = arrays[key]
 
 
-def _of_file(network):
+def _of_file(network: Network) -> dict[str, tuple[LayerSpec, str]]:
     """What a file of weights holds: {array: (layer, tensor)}; nothing for what a layer takes from another one."""
     borrowed = {(layer.name, tensor) for layer, tensor, _ in _borrowed(network)}
     wanted = {}
@@ -151,12 +155,12 @@ def _of_file(network):
     return wanted
 
 
-def _connections_of(archive, key, layer, i):
+def _connections_of(archive: Archive, key: str, layer: LayerSpec, i: int) -> np.ndarray:
     channels, over = layer["channels"][i], layer["overSample"][i]
     header = archive.headers[key]
     right = header.shape == (over * channels,) and np.issubdtype(header.dtype, np.integer)
     table = archive.load([key], header.nbytes)[key] if right else None
-    if not right or not np.array_equal(np.sort(table.reshape(over, channels)), [range(channels)] * over):
+    if table is None or not np.array_equal(np.sort(table.reshape(over, channels)), [range(channels)] * over):
         raise BadInput(
             f"{archive.path}: array {key} has no such connections",
             expected=f"integers, {over} permutation(s) of 0 ... {channels - 1}, one after the other",

@@ -12,14 +12,19 @@ with a border of b pixels on each side of the S-pixel crop (S = 224: pictures of
 pictures of each photograph, drawn apart from those that are shown to the network.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import BadInput
 from .noise import generator
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Photograph
 
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
@@ -33,7 +38,7 @@ CHUNK = 32
 MEAN_PICTURES = 8
 
 
-def crops(size, batch, classes, seed):
+def crops(size: int, batch: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A batch of photograph crops.
 
     Parameters
@@ -60,7 +65,7 @@ def crops(size, batch, classes, seed):
     labels = np.arange(batch) % len(photographs)
     shown = np.empty((batch, size, size, 3), np.uint8)
 
-    def show(n):
+    def show(n: int) -> None:
         picture = square(photographs[labels[n]], size + 2 * border, generator(seed, "picture", n))
         shown[n] = _train_crop(picture, size, border, generator(seed, "chunk", n // CHUNK))
 
@@ -73,7 +78,7 @@ def crops(size, batch, classes, seed):
     return np.ascontiguousarray(data), labels[None].astype(np.float32), shown
 
 
-def grey(data, pictures):
+def grey(data: np.ndarray, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same crops in grey: data (S·S, N), and pictures whose three colours are alike.
 
     Grey is .299 red + .587 green + .114 blue, as television defined it (ITU-R BT.601).
@@ -84,11 +89,11 @@ def grey(data, pictures):
     return np.ascontiguousarray(values), np.repeat(shown[..., None], 3, axis=-1)
 
 
-def open_photograph(name):
+def open_photograph(name: str) -> "Photograph":
     from PIL import Image
 
     package = find_spec("skimage")
-    folder = Path(package.origin).parent / "data" if package else Path("skimage/data")
+    folder = Path(package.origin).parent / "data" if package and package.origin else Path("skimage/data")
     try:
         with Image.open(folder / PHOTOGRAPHS[name]) as image:
             return image.convert("RGB")
@@ -99,7 +104,7 @@ def open_photograph(name):
         ) from error
 
 
-def square(photograph, side, random):
+def square(photograph: "Photograph", side: int, random: np.random.Generator) -> np.ndarray:
     """A random square of the photograph, resampled to side × side: uint8 (side, side, 3)."""
     from PIL import Image
 
@@ -111,14 +116,16 @@ def square(photograph, side, random):
     return np.asarray(photograph.resize((side, side), Image.Resampling.BICUBIC, box))
 
 
-def _train_crop(picture, size, border, random):
+def _train_crop(picture: np.ndarray, size: int, border: int, random: np.random.Generator) -> np.ndarray:
     y, x = random.integers(0, 2 * border + 1, 2)
     crop = picture[y : y + size, x : x + size]
     return crop[:, ::-1] if random.random() < 0.5 else crop
 
 
-def _mean_picture(photographs, side, seed, each=map):
-    def picture(k):
+def _mean_picture(
+    photographs: "Sequence[Photograph]", side: int, seed: int, each: Callable[..., Iterable[np.ndarray]] = map
+) -> np.ndarray:
+    def picture(k: int) -> np.ndarray:
         label = k // MEAN_PICTURES
         return square(photographs[label], side, generator(seed, "mean", label, k % MEAN_PICTURES))
 

@@ -103,7 +103,7 @@ def test_sums_of_a_device_cross_as_one(tmp_path):
     third = Bounded(np.array([[1 / 3]]))
     parts = {("a", 0): third, ("b", 0): third, ("c", 0): third, ("d", 0): third}
     exact = 1 / 3 + float(half(np.float32(2 / 3))) + float(half(np.float32(1 / 3)))
-    assert abs(collected(graph, "low", parts).value[0, 0] - exact) < 2.0**-24
+    assert abs(collected(graph.sends_from, "low", parts).value[0, 0] - exact) < 2.0**-24
 
 
 def test_exact_inputs_are_refused():
