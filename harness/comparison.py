@@ -14,19 +14,21 @@ from . import machine
 from .engines import DEFAULT
 from .engines.protocol import Session
 from .errors import BadInput, TooLarge, meant
-from .judging.finding import exit_code
 from .judging.places import described
-from .judging.row import Row, decisive, sentence, step_lines, total_seconds
+from .judging.row import Row, run_code, sentence, step_lines, total_seconds
 from .network.load import Network
 from .quirks.settings import switches
 from .reporting import report
 from .reporting.record import Writer
+from .reporting.report.words import repetition
 from .running.prepare import Options, prepare, rows
 from .running.tensor_comparison import TensorComparison
 from .running.times import Times
 from .running.workload import Workload
 
 PICTURES = 32
+LISTS = ("passes", "quirks", "rules", "allow", "fail_on", "layers")
+"""Options that hold several names."""
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -46,6 +48,8 @@ class Comparison:
         ``complete``, or ``interrupted`` by the user.
     allow : tuple of str
         Statuses of tensors that were not compared, or not decided, with which the exit code is 0 all the same.
+    fail_on : tuple of str
+        Verdicts that alone make the exit code other than 0; empty: all do.
     note : str
         What is missing in the record, and why; else "".
     earlier : Path or None
@@ -60,6 +64,7 @@ class Comparison:
     report: Path | None = None
     status: str = "complete"
     allow: tuple[str, ...] = ()
+    fail_on: tuple[str, ...] = ()
     note: str = ""
     earlier: Path | None = None
     parts: dict[str, float] = field(default_factory=dict)
@@ -82,7 +87,7 @@ class Comparison:
     @property
     def exit_code(self) -> int:
         """0: all agree; 1: a local difference or failure; 3: something was not compared, or not decided."""
-        return exit_code((found for _, found in decisive(self.table)), self.allow)
+        return run_code(self.table, self.allow, self.fail_on)
 
     @property
     def rows(self) -> Any:
@@ -148,7 +153,7 @@ def compare(
     **options
         The fields of :class:`~alexnet_rosetta.harness.Options`:
         ``params, weights, input, batch, seed, mode, passes, threads, quirks, rules,
-        progress, update_every, quantise, allow, pass_type, port_algorithm``.
+        progress, update_every, quantise, allow, fail_on, layers, pass_type, port_algorithm``.
 
     Returns
     -------
@@ -165,7 +170,7 @@ def compare(
     >>> found.exit_code
     0
     """
-    lists = {name: options.pop(name, getattr(Options, name)) for name in ("passes", "quirks", "rules", "allow")}
+    lists = {name: options.pop(name, getattr(Options, name)) for name in LISTS}
     several: dict[str, Any] = {
         name: (value,) if isinstance(value, str) else tuple(value)
         for name, value in {"engines": engines, **lists}.items()
@@ -188,7 +193,7 @@ def execute(
     """
     times = Times()
     writer = Writer(out) if out is not None else None
-    comparison = Comparison([], allow=options.allow)
+    comparison = Comparison([], allow=options.allow, fail_on=options.fail_on)
     arrays: Arrays = {}
     costs: dict[str, list[float]] = {}
     failure: BaseException | None = None
@@ -205,6 +210,7 @@ def execute(
         try:
             watch = machine.Watch(work.threads)
             for row in rows(work, options.mode):
+                row.command = repetition(asdict(options), row)
                 if writer is not None:
                     with times.part("writing"):
                         writer.add(row)

@@ -17,10 +17,11 @@ from ..engines import DEFAULT
 from ..errors import RosettaError, Unsupported, one_line
 from ..machine import keep_freed_memory
 from ..network.load import load
-from ..running.prepare import MODES
+from ..reporting.report import FORMATS, rendered, write
+from ..running.prepare import MODES, Options
 from ..running.steps import PASSES
 from . import data_commands, lab_commands, study_commands, training_commands
-from .shared import allow_option, names, params_option, rules, run_options, say
+from .shared import allow_option, fail_on_option, names, params_option, rules, run_options, say
 
 INTERRUPTED = 130
 NOBODY_READS = 141
@@ -128,6 +129,8 @@ def doctor_command():
 @click.option("--mode", default=MODES[0], show_default=True, type=click.Choice(MODES))
 @click.option("--passes", default=",".join(PASSES), show_default=True, callback=names, help="What to compare.")
 @allow_option
+@fail_on_option
+@click.option("--layers", callback=names, metavar="LAYERS", help="Compare only these layers, which commas part.")
 @click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
 @click.option(
     "--out",
@@ -142,7 +145,6 @@ def compare(ctx, net, input_, keep, out, **options):
     NET is a shipped name (see 'rosetta list') or a layer-definition file of your own. Exit code 0: everything agrees;
     1: something differs; 2: bad input; 3: something was not compared, or not decided.
     """
-    from ..running.prepare import Options
     from .terminal import run_compare
 
     stem = Path(net).stem.strip(".") or "net"  # NET may be "", "." or ".."
@@ -152,16 +154,31 @@ def compare(ctx, net, input_, keep, out, **options):
 
 @cli.command()
 @click.argument("record", type=click.Path(path_type=Path))
-@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="HTML file [report.html in the record].")
-def report(record, out):
-    """Write the HTML report of a RECORD again."""
-    from ..reporting.record import recover
-    from ..reporting.report import write
+@click.option("--format", "kind", default="html", show_default=True, type=click.Choice([*FORMATS]),
+              help="For a browser, a pull request, other programs, or continuous integration.")  # fmt: skip
+@fail_on_option
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
+              help="The file [in the record: report.html, junit.xml ...]; - prints it.")  # fmt: skip
+@click.pass_context
+def report(ctx, record, kind, fail_on, out):
+    """Write the results of a RECORD again, in a form of your choice.
 
+    With --fail-on the exit code is that of the run (1: something fails, 3: something was not compared, or not decided).
+    """
+    from ..judging.row import run_code
+    from ..reporting.record import read, recover
+
+    Options("", fail_on=fail_on)  # refuses other words
     note = recover(record)
-    say(f"report: {write(record, out)}")
+    printed = str(out) == "-"
+    if printed:
+        click.echo(rendered(record, kind, fail_on), nl=False)
+    else:
+        say(f"report: {write(record, out, kind, fail_on)}")
     if note:
-        say(f"note: {note}")
+        say(f"note: {note}", err=printed)
+    found = read(record)
+    ctx.exit(run_code(found.rows, found.about["options"].get("allow", ()), fail_on) if fail_on else 0)
 
 
 @cli.command()
@@ -178,7 +195,6 @@ def bench(ctx, net, repeat, out, **options):
 
     Exit code 0: all were timed; 1: an engine failed; 3: one could not run a step to its end.
     """
-    from ..running.prepare import Options
     from .terminal import run_bench
 
     ctx.exit(run_bench(Options(net, input="random", **options), repeat, out))
@@ -257,7 +273,6 @@ def check_layers(ctx, folder, only, load_only, out, **options):
     differ where a quirk explains it; 1: a value or tensor differs; 2: a file was refused, or is too large for this
     machine; 3: something was not compared.
     """
-    from ..running.prepare import Options
 
     ctx.exit(_check("layers").check_layers(folder, say, Options("", **options), only, load_only, out))
 

@@ -3,7 +3,7 @@
 import click
 
 from ..engines import DEFAULT
-from ..judging.finding import UNDECIDED
+from ..judging.finding import FAIL_ON, UNDECIDED
 from ..network.load import RULES
 from ..reporting.lines import printable
 from ..running.prepare import PASS_TYPE_NAMES, PORT_ALGORITHMS
@@ -29,6 +29,12 @@ def allow_option(command):
     """Give a command the option --allow."""
     text = "Exit with 0, not 3, though something is so; may be repeated."
     return click.option("--allow", multiple=True, type=click.Choice(UNDECIDED), help=text)(command)
+
+
+def fail_on_option(command):
+    """Give a command the option --fail-on."""
+    text = f"Verdicts, which commas part, that alone make the exit code other than 0: {', '.join(FAIL_ON)}."
+    return click.option("--fail-on", metavar="VERDICTS", callback=names, help=text)(command)
 
 
 def params_option(command):

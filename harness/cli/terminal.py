@@ -11,8 +11,9 @@ from ..comparison import execute
 from ..errors import BadInput
 from ..judging import ledger
 from ..judging.finding import exit_code
-from ..judging.row import decisive, total_seconds
+from ..judging.row import run_code, total_seconds
 from ..reporting import lines
+from ..reporting.formats import excused
 from ..running.prepare import step_count
 
 
@@ -161,7 +162,10 @@ def run_compare(options, out, keep):
     if found.earlier:
         printer.print(f"the earlier record of that name is now {out.with_name(found.earlier.name)}")
     printer.print(f"record {out}, report {found.report}")
-    printer.print(found.sentence, lines.SENTENCE_COLOURS[exit_code(result for _, result in decisive(found.table))])
+    excuse = excused(found.table, options.allow, options.fail_on)
+    printer.print(found.sentence, "bold" if excuse else lines.SENTENCE_COLOURS[run_code(found.table)])
+    if excuse:
+        printer.print(excuse)
     if isinstance(printer.lost, BrokenPipeError):
         raise printer.lost
     if printer.lost is not None:

@@ -22,6 +22,8 @@ FAILS = (*DIFFERS, "dtype", "shape", "missing", "failed")
 EXPLAINABLE = (*DIFFERS, "shape")
 """Statuses that the switch of a quirk can bring about."""
 SEVERITY = AGREES + UNDECIDED + FAILS
+FAIL_ON = (*UNDECIDED, *FAILS, "unexplained", "none")
+"""What ``--fail-on`` takes: statuses; failures that no quirk explains; nothing at all."""
 
 # The share of the bound is counted in powers of two: bin 0 holds 0, bin i the interval [2**e, 2**(e+1)) with
 # e = LOWEST_EXPONENT + i - 1; the ends take what is beyond them.

@@ -50,6 +50,8 @@ class Row:
         In propagated mode, by engine, what `running.decisions.decided` says.
     sent_by : tuple of str
         In propagated mode, of ``acts_grad``, the layers that send it.
+    command : str
+        The shell command that makes this row again; "" where nobody knows one.
     """
 
     layer: str
@@ -70,6 +72,7 @@ class Row:
     own: dict[str, float] = field(default_factory=dict)
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     sent_by: tuple[str, ...] = ()
+    command: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """A plain dictionary, as it stands in a record."""
@@ -108,6 +111,14 @@ class Row:
     def counted(self) -> dict[str, Finding]:
         """The findings that decide about the run: all but inherited differences."""
         return {name: found for name, found in self.findings.items() if self.origin.get(name) != "inherited"}
+
+    def weighs(self, engine: str, allow: Sequence[str] = (), fail_on: Sequence[str] = ()) -> bool:
+        """Whether what was found about an engine makes the exit code of a run other than 0: see `run_code`."""
+        found = self.counted().get(engine)
+        if found is None or found.agrees or found.status in allow:
+            return False
+        explained = found.fails and engine not in self.quirk and "unexplained" in fail_on
+        return not fail_on or found.status in fail_on or explained
 
     def unexplained(self) -> list[str]:
         """The engines whose tensor or decisions nothing below explains, nor a quirk."""
@@ -193,6 +204,7 @@ class Row:
             "decisions_differing": self.decisions.get(engine, {}).get("differ"),
             "seconds": self.seconds.get(engine),
             "reason": found.reason,
+            "command": self.command,
         }
 
 
@@ -203,6 +215,23 @@ Failed = list[tuple[Row, str]]
 def decisive(rows: Iterable[Row]) -> list[tuple[str, Finding]]:
     """(name, Finding) of every finding that decides about the run, as `finding.summarise` takes them."""
     return [(row.name(engine), found) for row in rows for engine, found in row.counted().items()]
+
+
+def run_code(rows: Sequence[Row], allow: Sequence[str] = (), fail_on: Sequence[str] = ()) -> int:
+    """The exit code of a run. 0: all is as it should be; 1: something fails; 3: something was not decided.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    allow : sequence of str
+        Statuses of `finding.UNDECIDED` that do not count; where nothing agrees the code is 3 all the same.
+    fail_on : sequence of str
+        Of `finding.FAIL_ON`: nothing else counts; by default everything does.
+    """
+    found = [row.findings[name] for row in rows for name in row.findings if row.weighs(name, allow, fail_on)]
+    if any(one.fails for one in found):
+        return 1
+    return 3 if found or not any(one.agrees for _, one in decisive(rows)) else 0
 
 
 def attributed(rows: Iterable[Row]) -> str:

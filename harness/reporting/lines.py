@@ -83,7 +83,7 @@ class Lines:
             "pass": row.step,
             "tensor": row.tensor,
             "verdict": verdict(row),
-            "bound used": _share(worst),
+            "bound used": share(worst),
             "distance": _distance(row),
             "worst at": ",".join(map(str, row.place(worst.worst).values())),
             "ULP": ulps(row),
@@ -135,18 +135,29 @@ class Told:
 def explanations(row):
     """Sentences about engines that failed or were not compared."""
     for engine, found in row.counted().items():
-        if row.quirk.get(engine):
-            yield f"  {engine}: {found.status}: explained by quirk {' with '.join(row.quirk[engine])}"
-        elif row.resembles.get(engine):
-            yield f"  {engine}: {found.status}: {looks_like(*row.resembles[engine])}"
-        elif found.reason:
-            yield f"  {engine}: {found.status}: {found.reason}"
-        elif found.fails and found.worst is not None:
-            worst = found.worst
-            yield (
-                f"  {engine}: {found.outside} of {found.elements} elements outside the bound; at "
-                f"{row.where(worst)}: {worst.actual:.9g}, reference {worst.reference:.9g}, allowed ±{worst.bound:.2g}"
-            )
+        if text := explanation(row, engine):
+            told = text if _is_measured(row, engine) else f"{found.status}: {text}"
+            yield f"  {engine}: {told}"
+
+
+def _is_measured(row, engine):
+    return not (row.quirk.get(engine) or row.resembles.get(engine) or row.findings[engine].reason)
+
+
+def explanation(row, engine):
+    """Why an engine's tensor does not agree, or was not compared: a quirk, a reason, or the worst element; else ""."""
+    found = row.findings[engine]
+    if row.quirk.get(engine):
+        return f"explained by quirk {' with '.join(row.quirk[engine])}"
+    if row.resembles.get(engine):
+        return looks_like(*row.resembles[engine])
+    if found.reason or not found.fails or found.worst is None:
+        return found.reason
+    worst = found.worst
+    return (
+        f"{found.outside} of {found.elements} elements outside the bound; at "
+        f"{row.where(worst)}: {worst.actual:.9g}, reference {worst.reference:.9g}, allowed ±{worst.bound:.2g}"
+    )
 
 
 def parts(seconds):
@@ -156,15 +167,16 @@ def parts(seconds):
     return f"{listed}; {sum(seconds.values()):.1f} s in all"
 
 
-def _share(found):
-    share = found.share
+def share(found):
+    """The share of its bound that a Finding used: ``3%``, ``12 x``, ``bits``; "" of nothing."""
+    used = found.share
     if not found.elements:
         return ""
-    if share == inf:
+    if used == inf:
         return "bits"
-    if share > 1:
-        return f"{share:.3g} x" if share < 1000 else f"{share:,.0f} x" if share < 1e6 else f"{share:.0e} x"
-    return f"{share:.0%}" if share >= 0.01 else f"{share:.1g}" if share else "0"
+    if used > 1:
+        return f"{used:.3g} x" if used < 1000 else f"{used:,.0f} x" if used < 1e6 else f"{used:.0e} x"
+    return f"{used:.0%}" if used >= 0.01 else f"{used:.1g}" if used else "0"
 
 
 def ulps(row):

@@ -9,7 +9,6 @@ A record appears whole: it is written beside its place and renamed. Until then `
 row when it is there, so that a run that was killed can be reported: `recover` brings its draft in place.
 """
 
-import csv
 import json
 import os
 import re
@@ -17,7 +16,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from math import isfinite
 from pathlib import Path
 from time import perf_counter
 
@@ -27,6 +25,7 @@ from .. import files
 from ..errors import BadInput, RecordError
 from ..judging.row import Row, sentence, total_seconds
 from ..values.archive import Archive
+from .formats import as_csv, as_json, as_parquet, plain
 
 FORMAT = "alexnet-rosetta record"
 VERSION = 1
@@ -38,7 +37,7 @@ SHOWN = ("filters.", "filters_grad.", "mask.", "pictures")
 """How the names of arrays begin."""
 
 _OURS = re.compile(
-    r"record\.json|rows\.jsonl|arrays\.npz|results\.(csv|parquet)|report\.html|\.(record\.json|report\.html)\.\d+\.part"
+    r"record\.json|rows\.jsonl|arrays\.npz|results\.(csv|parquet)|report\.(html|md|json)|junit\.xml|\.[\w.]+\.\d+\.part"
     r"|tensors/(\d+\.npy|index\.jsonl)"
 )
 
@@ -109,7 +108,7 @@ class Writer:
 
     def _append(self, values):
         try:
-            self._rows.write(json.dumps(_plain(values), allow_nan=False).encode() + b"\n")
+            self._rows.write(json.dumps(plain(values), allow_nan=False).encode() + b"\n")
         except OSError:
             return  # a full disk; `finish` says so if it still is
 
@@ -170,15 +169,11 @@ class Writer:
 
     def _write(self, about, rows, arrays):
         np.savez_compressed(self._draft / "arrays.npz", **arrays)
-        lines = [line for row in rows for line in row.flat()]
-        with open(self._draft / "results.csv", "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            table = csv.DictWriter(file, fieldnames=list(lines[0]) if lines else ["layer"])
-            table.writeheader()
-            table.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
-        _write_parquet(self._draft / "results.parquet", lines)
+        files.write(self._draft / "results.csv", as_csv(rows))
+        with suppress(BadInput):  # where pyarrow is not installed
+            files.write(self._draft / "results.parquet", as_parquet(rows))
         whole = {"format": FORMAT, "version": VERSION, **about, "rows": [row.to_dict() for row in rows]}
-        text = json.dumps(_plain(whole), indent=1, allow_nan=False, ensure_ascii=False)
-        files.write(self._draft / "record.json", text.encode("utf-8", "backslashreplace"))
+        files.write(self._draft / "record.json", as_json(whole))
 
 
 def recover(folder):
@@ -399,33 +394,6 @@ def _empty(folder, prefix=""):
             if _is_ours(entry, prefix):
                 os.unlink(entry.path)
         os.rmdir(folder)
-
-
-def _cell(value):
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
-def _write_parquet(path, lines):
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        return
-    parquet.write_table(pyarrow.Table.from_pylist(lines), path)
-
-
-def _plain(value):
-    """Numbers of NumPy and numbers that JSON has no word for, as plain values."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 def _unwritable(folder, error):

@@ -10,8 +10,8 @@ from typing import Any, get_args
 from threadpoolctl import threadpool_limits
 
 from .. import engines, machine
-from ..errors import BadInput, TooLarge
-from ..judging.finding import UNDECIDED
+from ..errors import BadInput, TooLarge, meant
+from ..judging.finding import FAIL_ON, UNDECIDED
 from ..judging.row import Row
 from ..network.load import RULES, Network, load, noted, parameter_shapes
 from ..quirks import find
@@ -78,6 +78,10 @@ class Options:
         The port's algorithm of convolution: ``auto``, ``direct`` or ``winograd``.
     allow : tuple of str
         Of ``unsupported``, ``unavailable``, ``inconclusive``: what does not count against the run.
+    fail_on : tuple of str
+        Verdicts of `finding.FAIL_ON`: only these count against the run; by default all do.
+    layers : tuple of str
+        Layers whose rows are wanted; by default all.
 
     Raises
     ------
@@ -103,6 +107,8 @@ class Options:
     quantise: bool = False
     port_algorithm: str = "direct"
     allow: tuple[str, ...] = ()
+    fail_on: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require_kinds(self)
@@ -124,6 +130,9 @@ class Options:
         wrong = [status for status in self.allow if status not in UNDECIDED]
         if wrong:
             raise BadInput(f"{', '.join(wrong)!r} cannot be allowed", hint=f"--allow takes {', '.join(UNDECIDED)}")
+        wrong = [status for status in self.fail_on if status not in FAIL_ON]
+        if wrong:
+            raise BadInput(f"there is no verdict {', '.join(wrong)!r}", hint=f"--fail-on takes {', '.join(FAIL_ON)}")
         if self.pass_type not in PASS_TYPES:
             raise BadInput(f"there is no pass type {self.pass_type!r}", hint=f"pass types: {', '.join(PASS_TYPES)}")
         if self.pass_type != "train":
@@ -193,6 +202,11 @@ def workload(network: Network, options: Options) -> Workload:
             f"{network.definition}: learning rates are missing",
             hint="give the layer-parameter file with --params, or --passes forward, which needs none",
         )
+    known = [layer.name for layer in network.layers if layer.type != "data"]
+    for name in options.layers:
+        if name not in known:
+            hint = meant(name, known, f"layers: {', '.join(known)}")
+            raise BadInput(f"{network.name} has no layer {name!r} to compare", hint=hint)
     chosen = engines.available(options.engines)
     if options.input == "exact":
         check_batch(options.batch)
@@ -221,6 +235,7 @@ def workload(network: Network, options: Options) -> Workload:
     if minibatch.note:
         network = noted(network, minibatch.note)
     more: dict[str, Any] = {"settings": settings, "explains": True, "pass_type": options.pass_type}
+    more["layers"] = frozenset(options.layers)
     if options.input != "exact":
         return Workload(network, chosen, minibatch, values, tape, options.passes, threads, **more)
     values = exact_values(network, values, options.seed)
@@ -232,11 +247,14 @@ def workload(network: Network, options: Options) -> Workload:
 def rows(work: Workload, mode: str) -> Iterator[Row]:
     """Yield the rows of a comparison as its layers finish."""
     with threadpool_limits(work.threads):
-        yield from (propagated_rows(work) if mode == "propagated" else Sweep(work).rows())
+        found = propagated_rows(replace(work, layers=frozenset())) if mode == "propagated" else Sweep(work).rows()
+        yield from (row for row in found if not work.layers or row.layer in work.layers or not row.shape)
 
 
 def step_count(work: Workload, mode: str) -> int:
     """Number of (layer, pass) steps of a run, for progress bars."""
+    if work.layers:
+        return len(work.layers) * len(work.passes) * len(PASS_TYPES[work.pass_type])
     graph = work.network.graph
     order = graph.backward_order()
     weighted = {layer.name for layer in order if "weightShapes" in layer}

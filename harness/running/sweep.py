@@ -17,7 +17,7 @@ from ..errors import BadInput, Unsupported
 from ..judging.finding import Finding, finding_of
 from ..judging.places import axes
 from ..judging.row import Row
-from ..network.load import plain
+from ..network.load import parameter_shapes, plain
 from ..network.solver import trainable
 from ..reference import UnsupportedLayer, op
 from ..reference.half_precision import half
@@ -71,17 +71,40 @@ class Sweep:
         self._backward = {layer.name for layer in self._order}
         self._units = {name: cost for name, cost in self.graph.fused.items() if name in self._backward}
         self._readers = {}
+        self._runs = self._running()
 
     def rows(self):
         """Yield the rows of the passes that were asked for; earlier passes run because later ones need them."""
         passes = {"forward": self._forward, "backward": self._backward_pass, "update": self._update}
         for name in self.passes:
             for row in passes[name]():
-                if name in self.work.passes:
+                if name in self.work.passes and (not self.work.layers or row.layer in self.work.layers):
                     yield row
             yield from self.work.times.each("judging", self._afterwards.changed(self.sessions, name))
         yield from self.work.times.each("judging", self._afterwards.touched(self.sessions, self.passes[-1]))
         yield from self._afterwards.odd_seconds()
+
+    def _running(self):
+        """Names of the layers that engines run: those whose rows are wanted, and what runs together with them."""
+        layers, wanted = self.graph.layers, self.work.layers
+        if not wanted or self.own_feed:
+            return layers.keys()
+        found = set(wanted)
+        for name, layer in layers.items():
+            if any(self.graph.owner(layer, tensor)[0] in wanted for tensor in parameter_shapes(layer)):
+                found.add(name)
+            sent = {consumer for consumer, _ in self.graph.contributions(name)}
+            if name in wanted and (len(sent) > 1 or self.work.network.quantise):
+                found |= sent
+        return found | {self.graph.fused[name] for name in found & self.graph.fused.keys()}
+
+    def _does_run(self, step):
+        return all(layer.name in self._runs for layer in step.layers)
+
+    def _up_to_the_last(self, layers):
+        """The layers without those behind the last one that runs."""
+        last = max((k for k, layer in enumerate(layers) if layer.name in self._runs), default=-1)
+        return layers[: last + 1]
 
     # Passes
 
@@ -89,7 +112,8 @@ class Sweep:
         """Yield the row of each layer's acts (of a cost layer: its cost), in topological order, pass by pass."""
         for kind, name in PASS_TYPES[self.work.pass_type].items():
             self._begin(kind)
-            for layer in self.work.network.layers:
+            layers = self.work.network.layers
+            for layer in self._up_to_the_last(layers) if self.passes == ("forward",) else layers:
                 step = Forward(self, layer, name)
                 if layer.type != "data":
                     yield from self._layer_forward(step)
@@ -117,11 +141,11 @@ class Sweep:
         below = {layer.name: OutputGradient(self, layer) for layer in self._order}
         parameters = ParameterGradients(self, self._order)
         finished = []
-        for layer in self._order:
+        for layer in self._up_to_the_last(self._order):
             step = Backward(self, layer)
             self.run(step)
             yield from self._inputs_grad(step, below)
-            for collected in self.work.times.each("reference", parameters.add(step)):
+            for collected in self.work.times.each("reference", parameters.add(step) if self._does_run(step) else ()):
                 yield self._parameter_row(collected, timed=step.layer is collected.layer)
             sources = list(dict.fromkeys(layer.inputs[i] for i in step.wanted))
             for source in sources:
@@ -160,7 +184,7 @@ class Sweep:
     def _update(self):
         """Yield the rows of new weights, biases and momentum buffers, layer by layer in definition order."""
         for layer in self.work.network.layers:
-            if layer.name in self._backward and trainable(self.graph, layer):
+            if layer.name in self._backward & self._runs and trainable(self.graph, layer):
                 step = Update(self, layer)
                 self.run(step)
                 for tensor in self.work.times.each("reference", step.tensors()):
@@ -193,7 +217,7 @@ class Sweep:
     def run(self, step):
         """Run a step in every engine; one that cannot is remembered, and reported with the tensors of the step."""
         layer, pass_name = step.layer, step.pass_name
-        for name, session in self.sessions.items():
+        for name, session in self.sessions.items() if self._does_run(step) else ():
             if self._problem(name, step):
                 continue
             self._afterwards.begins(name, layer, pass_name)
@@ -208,7 +232,7 @@ class Sweep:
 
     def compare(self, tensor, parts=None):
         """The TensorComparison of one `steps.Tensor` of all engines; ``parts`` takes the reference's chunks."""
-        found = {name: self._fetch(name, tensor) for name in self.sessions}
+        found = {name: self._fetch(name, tensor) for name in self.sessions if self._does_run(tensor.step)}
         comparison = TensorComparison(tensor, found, self.work.inspect, self.own_feed)
         times = self.work.times
         for bounded, part in times.each("reference", tensor.step.bounded(tensor.name)):
@@ -221,7 +245,8 @@ class Sweep:
     def row(self, comparison, timed=True):
         """The Row of a finished comparison, with the seconds that its layer and step took."""
         seconds, layer, pass_name = {}, comparison.layer, comparison.step
-        for name, session in self.sessions.items():
+        for name in comparison.found:
+            session = self.sessions[name]
             if timed and not self._problem(name, comparison.subject.step):
                 with _harmless(layer, pass_name):
                     seconds[name] = session.seconds(layer.name, pass_name if pass_name in PASSES else "forward")
@@ -230,7 +255,8 @@ class Sweep:
             lie = axes(self.graph.layers, layer, comparison.tensor, comparison.shape)
             row = Row.of(comparison, seconds, lie)
             self._afterwards.judged(comparison)
-        self.work.on_tensor(comparison)
+        if not self.work.layers or layer.name in self.work.layers:
+            self.work.on_tensor(comparison)
         row = self.work.adjust(row)
         if self._search:
             row.quirk, row.resembles = self._search.explain(comparison, row.findings)

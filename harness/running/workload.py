@@ -45,6 +45,8 @@ class Workload:
         The pass of an engine that runs now.
     times : times.Times
         Where the time of the run goes.
+    layers : frozenset of str
+        Layers whose rows are wanted; empty: all.
     """
 
     network: Any
@@ -62,6 +64,7 @@ class Workload:
     pass_type: str = "train"
     kind: str = "train"
     times: Times = field(default_factory=Times)
+    layers: frozenset = frozenset()
 
     @property
     def batch(self):

@@ -1,24 +1,29 @@
-"""From a record to one self-contained HTML page."""
+"""From a record to one file: a self-contained HTML page, or what `formats` writes."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from ... import files
 from ...errors import BadInput
-from ..record import read, reading
+from ...judging.row import Row
+from .. import formats
+from ..record import Record, read, reading
+from . import words
 
 HERE = Path(__file__).parent
 """Where its template, style sheet and script stand."""
 
 
-def write(folder, out=None):
+def write(folder, out=None, kind="html", fail_on=()):
     """Write the report of a record; an earlier report stays until the new one is whole.
 
     Parameters
     ----------
-    folder : path
-        The record.
+    folder, kind, fail_on
+        See `rendered`.
     out : path, optional
-        The HTML file; by default ``report.html`` in the record.
+        The file; by default in the record, under the name in `FORMATS`.
 
     Returns
     -------
@@ -27,17 +32,79 @@ def write(folder, out=None):
     Raises
     ------
     errors.RosettaError
-        The record cannot be read, the page not be drawn, or the file not be written.
+        As of `rendered`, or the file cannot be written.
     """
+    data = rendered(folder, kind, fail_on)
+    path = Path(out) if out is not None else Path(folder) / FORMATS[kind][0]
     try:
-        from .page import render
-    except ImportError as error:  # also where there is no memory for the libraries of the charts
-        raise BadInput(f"the report cannot be drawn: {error}", hint=f"later, 'rosetta report {folder}'") from error
-    with reading(folder):
-        page = render(read(folder)).encode("utf-8", "backslashreplace")
-    path = Path(out) if out is not None else Path(folder) / "report.html"
-    try:
-        files.write(path, page)
+        files.write(path, data)
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}", hint="choose another file with --out") from error
     return path
+
+
+def rendered(folder, kind="html", fail_on=()):
+    """The report of a record as bytes.
+
+    Parameters
+    ----------
+    folder : path
+        The record.
+    kind : str
+        One of `FORMATS`.
+    fail_on : sequence of str
+        What counts against the run, in place of what the run was told: see `row.run_code`.
+
+    Raises
+    ------
+    errors.RosettaError
+        The record cannot be read, or the page not be drawn.
+    """
+    if kind == "html":
+        _require_charts(folder)
+    with reading(folder):
+        record = read(folder)
+        record.about["options"]["fail_on"] = list(fail_on) or record.about["options"].get("fail_on", [])
+    with nullcontext() if kind == "parquet" else reading(folder):  # that lacks a package, if anything
+        return FORMATS[kind][1](record)
+
+
+def _require_charts(folder):
+    try:
+        from . import page  # noqa: F401
+    except ImportError as error:  # also where there is no memory for the libraries of the charts
+        raise BadInput(f"the report cannot be drawn: {error}", hint=f"later, 'rosetta report {folder}'") from error
+
+
+def _html(record: Record) -> bytes:
+    from .page import render
+
+    return render(record).encode("utf-8", "backslashreplace")
+
+
+def _told(write: Callable[..., bytes], *more: str) -> Callable[[Record], bytes]:
+    """A form of `formats` that takes title, rows and facts, as a function of a record."""
+
+    def made(record: Record) -> bytes:
+        about = record.about
+        names, seen = list(about["engines"]), about["environment"]
+        facts = {name: str(reason) for name, reason in about["engines"].items()}
+        facts["command"] = words.command(about["options"])
+        facts["machine"] = f"{seen['processor']}, {seen['threads']} threads, {seen['system']}"
+        facts["program"] = f"{seen['packages'].get('alexnet-rosetta', '')} {seen.get('commit') or ''}".strip()
+        decides = {name: tuple(about["options"].get(name, ())) for name in ("allow", "fail_on")}
+        title = f"{about['network']['name']}: {' and '.join(names)}"
+        return write(title, record.rows, facts=facts, **decides, **{name: about[name] for name in more})
+
+    return made
+
+
+FORMATS: dict[str, tuple[str, Callable[[Record], bytes]]] = {
+    "html": ("report.html", _html),
+    "markdown": ("report.md", _told(formats.markdown)),
+    "json": ("report.json", lambda record: formats.as_json({**record.about, "rows": [*map(Row.to_dict, record.rows)]})),
+    "csv": ("results.csv", lambda record: formats.as_csv(record.rows)),
+    "parquet": ("results.parquet", lambda record: formats.as_parquet(record.rows)),
+    "junit": ("junit.xml", _told(formats.junit, "created")),
+}
+"""By name, the file in the record and what makes its bytes."""

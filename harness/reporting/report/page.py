@@ -9,10 +9,11 @@ from types import MappingProxyType
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ...judging.finding import AGREES, FAILS, exit_code
+from ...judging.finding import AGREES, FAILS
 from ...judging.ledger import ledger
-from ...judging.row import decisive, step_lines, total_seconds
+from ...judging.row import decisive, run_code, step_lines, total_seconds
 from .. import lines
+from ..formats import excused
 from . import HERE, charts, drawing, images, words
 
 TONES = {"green": "good", "yellow": "open", "bold red": "bad", "magenta": "bad", "cyan": "open"}
@@ -49,6 +50,8 @@ def facts(record):
     """The names that the template uses."""
     about, rows = record.about, record.rows
     engines = list(about["engines"])
+    excuse = excused(rows, *(about["options"].get(name, ()) for name in ("allow", "fail_on")))
+    failed = any(found.fails for _, found in decisive(rows))
     launched = next(iter(about.get("kernels", {}).items()), ("", {}))
     layers = about["network"]["layers"]
     isolated = [row for row in rows if row.mode == "isolated"]
@@ -62,7 +65,8 @@ def facts(record):
         "addresses": addresses(),
         "created": datetime.fromisoformat(about["created"]).strftime("%d %B %Y, %H:%M UTC"),
         "engines": engines,
-        "code": exit_code(found for _, found in decisive(rows)),
+        "tone": {0: "good", 1: "bad", 3: "open"}[run_code(rows)] if not excuse or failed else "allowed",
+        "excuse": excuse,
         "counts": counts(rows),
         "totals": total_seconds(rows),
         "steps": [step_line(line, engines, launched[1]) for line in step_lines(rows)],

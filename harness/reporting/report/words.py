@@ -4,6 +4,7 @@ import shlex
 from dataclasses import fields
 
 from ...running.prepare import Options
+from ...running.steps import PASSES
 
 ENGINES = {
     "legacy-cpu": "the C++ and CUDA engine of 2012, its kernels compiled for the processor",
@@ -40,6 +41,21 @@ INPUTS = {
 }
 
 
+def repetition(options, row):
+    """The ``rosetta compare`` that makes a row again, of a run with these options.
+
+    Parameters
+    ----------
+    options : dict
+    row : Row
+        One that no step leaves, about parameters or seconds that are wrong, takes the whole run.
+    """
+    if not row.shape:
+        return command(options)
+    step = row.step if row.step in PASSES else PASSES[0]
+    return command(options | {"layers": (row.layer,), "passes": (step,)})
+
+
 REPEATED = {"quirks": "--quirk", "rules": "--rule", "allow": "--allow"}
 """Fields of the options that a command takes one by one."""
 
@@ -62,7 +78,7 @@ def explanation(options, row, place):
     if row.tensor == "acts_grad" and len(row.sent_by) == 1:  # in isolation that is the sender's gradient
         return ""
     at = ["--at", ",".join(map(str, place.values()))] if place else []
-    flags = _flags(options, ("mode", "passes", "allow"))
+    flags = _flags(options, ("mode", "passes", "allow", "fail_on", "layers"))
     return shlex.join(["rosetta", "explain", options["net"], row.layer, row.step, row.tensor, *at, *flags])
 
 

@@ -128,7 +128,7 @@ def test_what_was_not_compared_is_exit_code_3(rosetta, tmp_path, monkeypatch):
     assert 'class="sentence open"' in (tmp_path / "run" / "report.html").read_text()
     result = compare(rosetta, tmp_path, "--allow", "unsupported", "--out", "run", engine="double")
     assert result.exit_code == 0
-    assert 'class="sentence open"' in (tmp_path / "run" / "report.html").read_text()
+    assert 'class="sentence allowed"' in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_nothing_compared_is_exit_code_3(rosetta, tmp_path, monkeypatch):
