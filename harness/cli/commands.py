@@ -21,7 +21,7 @@ from ..reporting.report import FORMATS, rendered, write
 from ..running.prepare import MODES, Options
 from ..running.steps import PASSES
 from . import data_commands, lab_commands, study_commands, training_commands
-from .shared import allow_option, fail_on_option, names, params_option, rules, run_options, say
+from .shared import allow_option, drawing, fail_on_option, names, params_option, rules, run_options, say
 
 INTERRUPTED = 130
 NOBODY_READS = 141
@@ -286,6 +286,32 @@ def check_golden(ctx, folder):
     Exit code 0: all is as recorded; 1: something is not.
     """
     ctx.exit(_check("golden").check_golden(folder, say))
+
+
+@check.command("rules")
+@click.option("--nets", default=40, show_default=True, type=click.IntRange(0), help="Random networks.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all values.")
+@click.option("--chart", callback=drawing, type=click.Path(dir_okay=False, path_type=Path),
+              help="Draw false alarms over misses: .svg, .png or .pdf.")  # fmt: skip
+@click.pass_context
+def check_rules(ctx, **options):
+    """Try rules of acceptance that others have published, and our own, on correct variations and on known bugs.
+
+    Exit code 0: our rule refuses no correct tensor and misses at most one bug in a hundred; 1: not so.
+    """
+    ctx.exit(_check("rules").check_rules(say, **options))
+
+
+@check.command("bound")
+@click.option("--trials", default=3 * 10**8, show_default=True, type=click.IntRange(1), help="Elements to judge.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all values.")
+@click.pass_context
+def check_bound(ctx, **options):
+    """Search for inputs where a correct engine uses most of what rounding allows.
+
+    Exit code 0: no correct engine left the bound; 1: one did.
+    """
+    ctx.exit(_check("bound").check_bound(say, **options))
 
 
 @check.command("gpu")

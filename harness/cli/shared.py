@@ -3,6 +3,7 @@
 import click
 
 from ..engines import DEFAULT
+from ..errors import BadInput
 from ..judging.finding import FAIL_ON, UNDECIDED
 from ..network.load import RULES
 from ..reporting.lines import printable
@@ -73,3 +74,10 @@ _RUN = (
     rules,
     click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors."),
 )  # fmt: skip
+
+
+def drawing(ctx, param, value):
+    """A file of a kind that can be drawn."""
+    if value is not None and value.suffix not in (".svg", ".png", ".pdf"):
+        raise BadInput(f"{value} is no drawing", expected=".svg, .png or .pdf")
+    return value

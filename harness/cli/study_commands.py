@@ -8,7 +8,7 @@ import click
 from ..errors import BadInput
 from ..files import write
 from ..running.steps import PASSES
-from .shared import names, params_option, run_options, say
+from .shared import drawing, names, params_option, run_options, say
 
 
 @click.command()
@@ -81,13 +81,6 @@ def _place(ctx, param, value):
         raise BadInput(f"--at {value} is no place", expected="numbers, such as 3,2,1,0") from error
 
 
-def _drawing(ctx, param, value):
-    """A file of a kind that can be drawn."""
-    if value is not None and value.suffix not in (".svg", ".png", ".pdf"):
-        raise BadInput(f"{value} is no drawing", expected=".svg, .png or .pdf")
-    return value
-
-
 @click.command()
 @click.argument("net")
 @click.argument("layer")
@@ -95,7 +88,7 @@ def _drawing(ctx, param, value):
 @click.argument("tensor", required=False)
 @click.option("--at", callback=_place, metavar="C,Y,X,N", help="The element, along the axes that the report names.")
 @click.option("--worst", is_flag=True, help="The element that used most of its bound; so it is without --at.")
-@click.option("--figure", metavar="FILE", callback=_drawing, type=click.Path(dir_okay=False, path_type=Path),
+@click.option("--figure", metavar="FILE", callback=drawing, type=click.Path(dir_okay=False, path_type=Path),
               help="Also draw how far each partial sum is from the exact one: .svg, .png or .pdf.")  # fmt: skip
 @run_options
 def explain(net, layer, step, tensor, at, worst, figure, input_, **options):

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from .bounded import Bounded
+from .bounded import ROUNDOFF, SMALLEST_NORMAL, Bounded
 
 _TERMS = 4
 _MARGIN = 2.0**-12
@@ -208,4 +208,7 @@ def _rescaled(param: Bounded, size: np.ndarray, low: float, high: float, x: np.n
     # An engine may find a size just inside a limit to be outside; then it changes w by rounding errors only.
     touched = (size < low * (1 + _MARGIN)) | (size > high * (1 - _MARGIN))
     spread = np.where(touched, factor * (magnitude + np.abs(w) * condition), magnitude)
+    # Squares below the normal numbers lose their digits or are flushed to zero: then an engine may find any size.
+    vague = some & touched & ((x * x).max(0) < SMALLEST_NORMAL / ROUNDOFF)
+    spread = np.where(vague, np.abs(w) * np.maximum(factor, 1) / ROUNDOFF**2, spread)
     return Bounded(w * factor, spread, param.terms + np.where(touched, len(w) + 3, 0))

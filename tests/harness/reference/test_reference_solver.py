@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alexnet_rosetta.harness import reference
+from alexnet_rosetta.harness.judging.verdict import judge
 
 
 def contrast(w):
@@ -28,6 +29,18 @@ def test_a_filter_without_contrast_is_left_alone():
     w = np.full((4, 1), 0.5)
     limited = reference.limit_contrast(reference.Bounded(w, np.abs(w), 4), 1.0, 2.0)
     assert np.array_equal(limited.value, w)
+
+
+def test_the_size_of_a_filter_whose_squares_underflow_is_anybody_s_guess():
+    """float32 has no squares of numbers below 1e-19: whether a filter is rescaled or left alone, nothing is decided."""
+    w = np.array([[1e-30, 3.0], [2e-30, 5.0], [-1e-30, 4.0]])
+    limited = reference.limit_contrast(reference.Bounded(w, np.abs(w), 4), 1.0, 2.0)
+    left = np.column_stack([w[:, 0], limited.value[:, 1]]).astype(np.float32)
+    assert judge(limited, left).status == "inconclusive"
+    left[0, 0] = 0.1
+    assert judge(limited, left).status == "inconclusive"
+    left[0, 1] *= np.float32(1 + 1e-4)
+    assert judge(limited, left).status == "different"
 
 
 SCHEDULES = {  # network-and-solver 17: at progress 0, .2, .25, .5, .75, .9, 1
