@@ -86,7 +86,7 @@ def backward(g, o):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(g=geometries(), seed=st.integers(0, 2**32 - 1))
 @example(g=geometry(3, 12, 4, 5, 0, 4), seed=0)  # the last window sticks out: 1 + ceil(7/4) modules
 @example(g=geometry(32, 5, 6, 5, 2, 1, 2), seed=1)
@@ -160,7 +160,7 @@ def integers(g, seed):
     return {name: rng.integers(-4, 5, a.shape).astype(np.float32) for name, a in operands(g, np.float32).items()}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     groups=st.integers(1, 2),
     channels=st.integers(1, 20),

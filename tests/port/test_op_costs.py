@@ -81,7 +81,7 @@ def test_error_counts_share_ties(column, label, topk, errors):
     assert tuple(cost[1:]) == errors
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 6), st.integers(1, 7), st.integers(0, 2**32 - 1))
 def test_cost_is_the_expectation_over_random_orders_of_ties(classes, topk, seed):
     """Credit is the chance that the label comes among the first, ties in random order; counted by enumeration."""

@@ -111,7 +111,7 @@ def enumerated(energies, size, labels=None):
     return found / total
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(classes=st.integers(2, 7), seed=st.integers(0, 2**32 - 1), data=st.data())
 def test_msm_against_all_sets(classes, seed, data):
     rng = np.random.default_rng(seed)

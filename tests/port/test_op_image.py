@@ -68,7 +68,7 @@ def bilinear(x, size, scale):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(side=st.integers(1, 9), scale=st.floats(0.5, 2), seed=st.integers(0, 2**32 - 1))
 def test_resize_is_bilinear(dtype, side, scale, seed):
     x, size = drawn((2, side, side, 3), dtype, seed), max(int(side / scale), 1)

@@ -20,7 +20,7 @@ def operands(sizes, dtype, order, seed=0):
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes=st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9)), seed=st.integers(0, 2**32 - 1))
 @example(sizes=(300, 270, 5), seed=0)  # several blocks of work
 @example(sizes=(1, 7, 3), seed=0)

@@ -70,7 +70,7 @@ def formula(g, x, w, grads):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(g=geometries(), seed=st.integers(0, 2**32 - 1))
 def test_all_passes_match_the_formula(dtype, g, seed):
     x, w, b, grads = operands(g, seed, dtype)
@@ -88,7 +88,7 @@ def test_all_passes_match_the_formula(dtype, g, seed):
     assert_within(db, grads.astype(float).sum(3).reshape(-1, 1), 3, np.abs(grads).sum(3, dtype=float).reshape(-1, 1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(g=geometries(), seed=st.integers(0, 2**32 - 1))
 def test_equal_filters_for_all_modules_are_a_convolution(g, seed):
     x, w, _, grads = operands(g, seed, np.float64)

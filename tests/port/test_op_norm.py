@@ -36,7 +36,7 @@ def formula(x, g, size, scale, power, min_div, blocked):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(channels=st.integers(1, 11), side=st.integers(1, 4), images=st.integers(1, 40), parameters=PARAMETERS,
        min_div=st.sampled_from([1.0, 2.0]), seed=st.integers(0, 2**32 - 1))  # fmt: skip
 @example(9, 4, 40, dict(size=4, scale=0.5, power=0.75, blocked=False), 2.0, 0)

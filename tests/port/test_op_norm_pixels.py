@@ -24,7 +24,7 @@ def formula(x, centred, g, size, scale, power):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(side=st.integers(1, 7), parameters=PARAMETERS, seed=st.integers(0, 2**32 - 1))
 @example(side=6, parameters=dict(size=4, scale=0.5, power=0.75), seed=0)
 @example(side=3, parameters=dict(size=7, scale=0.5, power=0.75), seed=0)  # windows larger than the image

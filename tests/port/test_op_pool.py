@@ -11,7 +11,7 @@ from alexnet_rosetta.port import pool
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(g=geometries(), seed=st.integers(0, 2**32 - 1))
 @example(g=dict(img_size=6, size=3, stride=2, start=0), seed=0)  # the last window is clipped
 @example(g=dict(img_size=9, size=2, stride=4, start=-1), seed=0)  # pixels between windows
@@ -33,7 +33,7 @@ def test_max_pooling(dtype, g, seed):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(g=geometries(), seed=st.integers(0, 2**32 - 1))
 def test_average_pooling(dtype, g, seed):
     g = g | dict(stride=min(g["stride"], g["size"]))  # no empty windows

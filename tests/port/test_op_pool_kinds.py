@@ -12,7 +12,7 @@ from alexnet_rosetta.port import pool
 SQUARE = dict(img_size=5, size=3, stride=2, start=-1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(g=geometries(), seed=st.integers(0, 2**32 - 1))
 @example(g=dict(img_size=9, size=2, stride=4, start=-1), seed=0)  # pixels between windows
 def test_the_largest_magnitude_wins_the_later_of_equals(g, seed):
@@ -42,7 +42,7 @@ def choice(values, u):
     return next(k for k in range(len(values)) if positive[: k + 1].sum() > u * positive.sum())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(g=geometries(), seed=st.integers(0, 2**32 - 1))
 def test_random_choices_follow_the_law(g, seed):
     """Multiples of 1/2, so that all sums are exact."""

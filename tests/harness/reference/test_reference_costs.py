@@ -215,7 +215,7 @@ def test_defects_of_2012_are_found():
         assert judge(found, np.asarray(values, F)).status == "different", name
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(SEEDS, st.integers(3, 150), st.integers(2, 6), st.sampled_from([0.1, 1.0, 10.0]))
 def test_honest_msm(seed, classes, size, scale):
     rng = np.random.default_rng(seed)

@@ -78,14 +78,14 @@ def load(definition, params):
     return not message
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(FILES), EDITS, EDITS)
 def test_damaged_files(files, definition_edits, params_edits):
     definition, params = files
     load(damage(definition, definition_edits), damage(params, params_edits))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=300))
 def test_any_text(text):
     load(text + "\n", text + "\n")
