@@ -93,6 +93,38 @@ def launch_log() -> Iterator[list[Launch]]:
         _logs.reset(before)
 
 
+def invoke(entry: str, given: dict[str, Any], inputs: str, target: str, **more: str) -> Matrix:
+    """Run an entry point with one target, as `invoke_all` does; returns the target."""
+    (result,) = invoke_all(entry, given, inputs, target, **more)
+    return result
+
+
+def invoke_all(
+    entry: str, given: dict[str, Any], inputs: str, targets: str, *, columns: str = "", words: str = ""
+) -> tuple[Matrix, ...]:
+    """Run an entry point with the arguments of its Python function; returns its targets.
+
+    Parameters
+    ----------
+    entry : str
+    given : dict of str to object
+        The ``locals()`` of the function: the matrices and words named below, ``generation``, ``device``, and numbers.
+    inputs, targets : str
+        Names of the matrices that are read and written, parted by spaces.
+    columns : str
+        Those of them that are column-major.
+    words : str
+        Names of the arguments that are words.
+    """
+    read, written = (
+        [(col if name in columns.split() else row)(name, given.pop(name)) for name in names.split()]
+        for names in (inputs, targets)
+    )
+    told = {name: given.pop(name) for name in words.split()}
+    where = {name: given.pop(name) for name in ("generation", "device")}
+    return call_all(entry, read, written, given, words=told, **where)
+
+
 def call(
     entry: str, inputs: Sequence[Operand], targets: Sequence[Operand], scalars: Mapping[str, object], **more: Any
 ) -> Matrix:
@@ -140,11 +172,6 @@ def call_all(
     for log in logs:
         log.extend(launches)
     return tuple(outputs[o.name] for o in targets)
-
-
-def one_or_all(results: tuple[Matrix, ...]) -> Matrix | tuple[Matrix, ...]:
-    """The targets of an entry point that has one of them in some generations."""
-    return results if len(results) > 1 else results[0]
 
 
 def open_device(asker: str, device: str | Device) -> Device | None:

@@ -33,23 +33,12 @@ __all__ = ["convFilterActs", "convFilterActsSparse", "convImgActs", "convImgActs
 
 
 def convFilterActs(
-    images: Matrix,
-    filters: Matrix,
-    targets: Matrix | None = None,
-    *,
-    imgSizeY: int,
-    numModulesY: int,
-    numModulesX: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numGroups: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
+    images: Matrix, filters: Matrix, targets: Matrix | None = None,
+    *, imgSizeY: int, numModulesY: int, numModulesX: int, paddingStart: int, moduleStride: int, numImgColors: int,
+    numGroups: int, scaleTargets: float = 0.0, scaleOutput: float = 1.0, generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
-    """Forward pass of a convolutional layer.
+) -> Matrix:  # fmt: skip
+    """Forward pass of a convolutional layer (conv-kernels 2.1, 3.1, 3.2, 4.2).
 
     Parameters
     ----------
@@ -62,54 +51,26 @@ def convFilterActs(
     -------
     ndarray
         The outputs, shaped like `targets`.
-
-    Notes
-    -----
-    Specification: conv-kernels 2.1, 3.1, 3.2, 4.2.
     """
     return _run("convFilterActs", locals())
 
 
 def localFilterActs(
-    images: Matrix,
-    filters: Matrix,
-    targets: Matrix | None = None,
-    *,
-    imgSizeY: int,
-    numModulesY: int,
-    numModulesX: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numGroups: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
+    images: Matrix, filters: Matrix, targets: Matrix | None = None,
+    *, imgSizeY: int, numModulesY: int, numModulesX: int, paddingStart: int, moduleStride: int, numImgColors: int,
+    numGroups: int, scaleTargets: float = 0.0, scaleOutput: float = 1.0, generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
+) -> Matrix:  # fmt: skip
     """Forward pass of a locally connected layer: `convFilterActs` with a filter set per module."""
     return _run("localFilterActs", locals())
 
 
 def convFilterActsSparse(
-    images: Matrix,
-    filters: Matrix,
-    targets: Matrix | None = None,
-    *,
-    colorIndices: npt.NDArray[np.int32],
-    imgSizeY: int,
-    numModulesY: int,
-    numModulesX: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numFilterColors: int,
-    numGroups: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
+    images: Matrix, filters: Matrix, targets: Matrix | None = None,
+    *, colorIndices: npt.NDArray[np.int32], imgSizeY: int, numModulesY: int, numModulesX: int, paddingStart: int,
+    moduleStride: int, numImgColors: int, numFilterColors: int, numGroups: int, scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
     """Forward pass of a convolutional layer connected by a table (conv-kernels 2.2, 3.3, 4.3).
 
     At least 2 groups; an even number of channels per filter.
@@ -118,46 +79,22 @@ def convFilterActsSparse(
 
 
 def localFilterActsSparse(
-    images: Matrix,
-    filters: Matrix,
-    targets: Matrix | None = None,
-    *,
-    colorIndices: npt.NDArray[np.int32],
-    imgSizeY: int,
-    numModulesY: int,
-    numModulesX: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numFilterColors: int,
-    numGroups: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
+    images: Matrix, filters: Matrix, targets: Matrix | None = None,
+    *, colorIndices: npt.NDArray[np.int32], imgSizeY: int, numModulesY: int, numModulesX: int, paddingStart: int,
+    moduleStride: int, numImgColors: int, numFilterColors: int, numGroups: int, scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
     """Forward pass of a locally connected layer connected by a table: `convFilterActsSparse`, filters per module."""
     return _run("localFilterActsSparse", locals())
 
 
 def convImgActs(
-    hidActs: Matrix,
-    filters: Matrix,
-    targets: Matrix | None = None,
-    *,
-    imgSizeY: int,
-    imgSizeX: int,
-    numModulesY: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numGroups: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
+    hidActs: Matrix, filters: Matrix, targets: Matrix | None = None,
+    *, imgSizeY: int, imgSizeX: int, numModulesY: int, paddingStart: int, moduleStride: int, numImgColors: int,
+    numGroups: int, scaleTargets: float = 0.0, scaleOutput: float = 1.0, generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
-    """Gradient of a convolutional layer with respect to its images.
+) -> Matrix:  # fmt: skip
+    """Gradient of a convolutional layer with respect to its images (conv-kernels 2.3, 3.4-3.7, 4.4).
 
     Parameters
     ----------
@@ -171,54 +108,26 @@ def convImgActs(
     -------
     ndarray
         The gradient, shaped like `targets`.
-
-    Notes
-    -----
-    Specification: conv-kernels 2.3, 3.4-3.7, 4.4.
     """
     return _run("convImgActs", locals())
 
 
 def localImgActs(
-    hidActs: Matrix,
-    filters: Matrix,
-    targets: Matrix | None = None,
-    *,
-    imgSizeY: int,
-    imgSizeX: int,
-    numModulesY: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numGroups: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
+    hidActs: Matrix, filters: Matrix, targets: Matrix | None = None,
+    *, imgSizeY: int, imgSizeX: int, numModulesY: int, paddingStart: int, moduleStride: int, numImgColors: int,
+    numGroups: int, scaleTargets: float = 0.0, scaleOutput: float = 1.0, generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
+) -> Matrix:  # fmt: skip
     """Gradient of a locally connected layer with respect to its images: `convImgActs` with a filter set per module."""
     return _run("localImgActs", locals())
 
 
 def convImgActsSparse(
-    hidActs: Matrix,
-    filters: Matrix,
-    targets: Matrix | None = None,
-    *,
-    colorIndices: npt.NDArray[np.int32],
-    imgSizeY: int,
-    imgSizeX: int,
-    numModulesY: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numFilterColors: int,
-    numGroups: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
+    hidActs: Matrix, filters: Matrix, targets: Matrix | None = None,
+    *, colorIndices: npt.NDArray[np.int32], imgSizeY: int, imgSizeX: int, numModulesY: int, paddingStart: int,
+    moduleStride: int, numImgColors: int, numFilterColors: int, numGroups: int, scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
     """Image gradient of a convolutional layer connected by a table (conv-kernels 2.4, 3.8, 3.9, 4.5).
 
     Every channel feeds O = numGroups * numFilterColors / numImgColors groups, and the result has a leading axis O
@@ -229,48 +138,22 @@ def convImgActsSparse(
 
 
 def localImgActsSparse(
-    hidActs: Matrix,
-    filters: Matrix,
-    targets: Matrix | None = None,
-    *,
-    colorIndices: npt.NDArray[np.int32],
-    imgSizeY: int,
-    imgSizeX: int,
-    numModulesY: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numFilterColors: int,
-    numGroups: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
+    hidActs: Matrix, filters: Matrix, targets: Matrix | None = None,
+    *, colorIndices: npt.NDArray[np.int32], imgSizeY: int, imgSizeX: int, numModulesY: int, paddingStart: int,
+    moduleStride: int, numImgColors: int, numFilterColors: int, numGroups: int, scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
     """Image gradient of a locally connected layer connected by a table: `convImgActsSparse`, filters per module."""
     return _run("localImgActsSparse", locals(), permutations=True)
 
 
 def convWeightActs(
-    images: Matrix,
-    hidActs: Matrix,
-    targets: Matrix | None = None,
-    *,
-    imgSizeY: int,
-    numModulesY: int,
-    numModulesX: int,
-    filterSize: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numGroups: int,
-    partialSum: int = 0,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Gradient of a convolutional layer with respect to its filters.
+    images: Matrix, hidActs: Matrix, targets: Matrix | None = None,
+    *, imgSizeY: int, numModulesY: int, numModulesX: int, filterSize: int, paddingStart: int, moduleStride: int,
+    numImgColors: int, numGroups: int, partialSum: int = 0, scaleTargets: float = 0.0, scaleOutput: float = 1.0,
+    generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Gradient of a convolutional layer with respect to its filters (conv-kernels 2.5, 3.10, 3.11, 4.6).
 
     Parameters
     ----------
@@ -287,58 +170,27 @@ def convWeightActs(
     -------
     ndarray
         The gradient, shaped like `targets`.
-
-    Notes
-    -----
-    Specification: conv-kernels 2.5, 3.10, 3.11, 4.6.
     """
     return _run("convWeightActs", locals())
 
 
 def localWeightActs(
-    images: Matrix,
-    hidActs: Matrix,
-    targets: Matrix | None = None,
-    *,
-    imgSizeY: int,
-    numModulesY: int,
-    numModulesX: int,
-    filterSize: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numGroups: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
+    images: Matrix, hidActs: Matrix, targets: Matrix | None = None,
+    *, imgSizeY: int, numModulesY: int, numModulesX: int, filterSize: int, paddingStart: int, moduleStride: int,
+    numImgColors: int, numGroups: int, scaleTargets: float = 0.0, scaleOutput: float = 1.0, generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
+) -> Matrix:  # fmt: skip
     """Filter gradient of a locally connected layer: `convWeightActs` with partialSum 1, a slab per module."""
     return _run("localWeightActs", locals())
 
 
 def convWeightActsSparse(
-    images: Matrix,
-    hidActs: Matrix,
-    targets: Matrix | None = None,
-    *,
-    colorIndices: npt.NDArray[np.int32],
-    imgSizeY: int,
-    numModulesY: int,
-    numModulesX: int,
-    filterSize: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numFilterColors: int,
-    numGroups: int,
-    partialSum: int = 0,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    overload: str = "long",
-    generation: int = 2012,
+    images: Matrix, hidActs: Matrix, targets: Matrix | None = None,
+    *, colorIndices: npt.NDArray[np.int32], imgSizeY: int, numModulesY: int, numModulesX: int, filterSize: int,
+    paddingStart: int, moduleStride: int, numImgColors: int, numFilterColors: int, numGroups: int, partialSum: int = 0,
+    scaleTargets: float = 0.0, scaleOutput: float = 1.0, overload: str = "long", generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
+) -> Matrix:  # fmt: skip
     """Filter gradient of a convolutional layer connected by a table (conv-kernels 2.7, 3.12, 4.7).
 
     At least 2 groups; channels per filter a multiple of 4. ``overload="short"`` is the overload without partialSum
@@ -348,26 +200,12 @@ def convWeightActsSparse(
 
 
 def localWeightActsSparse(
-    images: Matrix,
-    hidActs: Matrix,
-    targets: Matrix | None = None,
-    *,
-    colorIndices: npt.NDArray[np.int32],
-    imgSizeY: int,
-    numModulesY: int,
-    numModulesX: int,
-    filterSize: int,
-    paddingStart: int,
-    moduleStride: int,
-    numImgColors: int,
-    numFilterColors: int,
-    numGroups: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    overload: str = "long",
-    generation: int = 2012,
+    images: Matrix, hidActs: Matrix, targets: Matrix | None = None,
+    *, colorIndices: npt.NDArray[np.int32], imgSizeY: int, numModulesY: int, numModulesX: int, filterSize: int,
+    paddingStart: int, moduleStride: int, numImgColors: int, numFilterColors: int, numGroups: int,
+    scaleTargets: float = 0.0, scaleOutput: float = 1.0, overload: str = "long", generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
+) -> Matrix:  # fmt: skip
     """Filter gradient of a locally connected layer connected by a table: `convWeightActsSparse` with partialSum 1."""
     return _run("localWeightActsSparse", locals())
 

@@ -4,11 +4,9 @@ Gradients are those of the objective, which training maximises. Probabilities ar
 and their plain gradients, (cases, classes) column-major - the same memory - for the gradients through softmax.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
-from ._call import Matrix, Operand, call, call_all, col, row
+from ._call import Matrix, invoke, invoke_all
 from .device import Device
 from .errors import Refused
 
@@ -27,33 +25,15 @@ __all__ = [
 ]
 
 # Neurons by the codes of the recorded outputs; then those that have none.
-NEURONS = (
-    "relu",
-    "softrelu",
-    "brelu",
-    "abs",
-    "logistic",
-    "tanh",
-    "square",
-    "sqrt",
-    "linear",
-    "ident",
-    "drelu",
-    "nrelu",
-    "log",
-)
+NEURONS = ("relu", "softrelu", "brelu", "abs", "logistic", "tanh", "square", "sqrt", "linear", "ident", "drelu",
+           "nrelu", "log")  # fmt: skip
 
 
 def computeLogregCost(
-    labels: Matrix,
-    probs: Matrix,
-    labelLogProbs: Matrix | None = None,
-    correctProbs: Matrix | None = None,
-    *,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> tuple[Matrix, ...]:
-    """Log-probability of the label, and the credit for a right answer, shared among tied maxima.
+    labels: Matrix, probs: Matrix, labelLogProbs: Matrix | None = None, correctProbs: Matrix | None = None,
+    *, generation: int = 2012, device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:  # fmt: skip
+    """Log-probability of the label, and the credit for a right answer, shared among tied maxima (pool-norm 7.2).
 
     Parameters
     ----------
@@ -64,35 +44,16 @@ def computeLogregCost(
     -------
     labelLogProbs, correctProbs : ndarray of shape (1, numCases)
         The log of an exact zero is -inf.
-
-    Notes
-    -----
-    Specification: pool-norm 7.2.
     """
-    return call_all(
-        "computeLogregCost",
-        [row("labels", labels), row("probs", probs)],
-        [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs)],
-        {},
-        generation=generation,
-        device=device,
-    )
+    return invoke_all("computeLogregCost", locals(), "labels probs", "labelLogProbs correctProbs")
 
 
 def computeMultiSoftmaxCost(
-    labels: Matrix,
-    probs: Matrix,
-    energies: Matrix | None = None,
-    labelLogProbs: Matrix | None = None,
-    correctProbs: Matrix | None = None,
-    top5Probs: Matrix | None = None,
-    *,
-    setSize: int,
-    useEnergies: bool = False,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> tuple[Matrix, ...]:
-    """`computeLogregCost` with the credit for a label among the `setSize` best classes.
+    labels: Matrix, probs: Matrix, energies: Matrix | None = None, labelLogProbs: Matrix | None = None,
+    correctProbs: Matrix | None = None, top5Probs: Matrix | None = None,
+    *, setSize: int, useEnergies: bool = False, generation: int = 2012, device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:  # fmt: skip
+    """`computeLogregCost` with the credit for a label among the `setSize` best classes (pool-norm 7.3).
 
     Parameters
     ----------
@@ -104,32 +65,17 @@ def computeMultiSoftmaxCost(
     Returns
     -------
     labelLogProbs, correctProbs, top5Probs : ndarray of shape (1, numCases)
-
-    Notes
-    -----
-    Specification: pool-norm 7.3.
     """
     energies = probs if energies is None and not useEnergies else energies
-    return call_all(
-        "computeMultiSoftmaxCost",
-        [row("labels", labels), row("probs", probs), row("energies", energies)],
-        [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs), row("top5Probs", top5Probs)],
-        {"setSize": setSize, "useEnergies": useEnergies},
-        generation=generation,
-        device=device,
-    )
+    given = locals()
+    return invoke_all("computeMultiSoftmaxCost", given, "labels probs energies", "labelLogProbs correctProbs top5Probs")
 
 
 def computeCrossEntCost(
-    labels: Matrix,
-    probs: Matrix,
-    labelLogProbs: Matrix | None = None,
-    correctProbs: Matrix | None = None,
-    *,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> tuple[Matrix, ...]:
-    """Cross-entropy with a distribution over classes; the log of 0 or less counts as -50.
+    labels: Matrix, probs: Matrix, labelLogProbs: Matrix | None = None, correctProbs: Matrix | None = None,
+    *, generation: int = 2012, device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:  # fmt: skip
+    """Cross-entropy with a distribution over classes; the log of 0 or less counts as -50 (pool-norm 7.5).
 
     Parameters
     ----------
@@ -139,32 +85,15 @@ def computeCrossEntCost(
     -------
     labelLogProbs, correctProbs : ndarray of shape (1, numCases)
         The second: 1 / (classes at the maximum) if one of them has a positive label, else 0.
-
-    Notes
-    -----
-    Specification: pool-norm 7.5.
     """
-    return call_all(
-        "computeCrossEntCost",
-        [row("labels", labels), row("probs", probs)],
-        [row("labelLogProbs", labelLogProbs), row("correctProbs", correctProbs)],
-        {},
-        generation=generation,
-        device=device,
-    )
+    return invoke_all("computeCrossEntCost", locals(), "labels probs", "labelLogProbs correctProbs")
 
 
 def computeLogregGrad(
-    labels: Matrix,
-    probs: Matrix,
-    target: Matrix | None = None,
-    *,
-    add: bool = False,
-    coeff: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Gradient of coeff * log p(label) with respect to the probabilities.
+    labels: Matrix, probs: Matrix, target: Matrix | None = None,
+    *, add: bool = False, coeff: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Gradient of coeff * log p(label) with respect to the probabilities (pool-norm 7.4).
 
     Parameters
     ----------
@@ -175,32 +104,15 @@ def computeLogregGrad(
     Returns
     -------
     ndarray, shaped like `probs`
-
-    Notes
-    -----
-    Specification: pool-norm 7.4.
     """
-    return call(
-        "computeLogregGrad",
-        [row("labels", labels), row("probs", probs)],
-        [row("target", target)],
-        {"add": add, "coeff": coeff},
-        generation=generation,
-        device=device,
-    )
+    return invoke("computeLogregGrad", locals(), "labels probs", "target")
 
 
 def computeCrossEntGrad(
-    labels: Matrix,
-    probs: Matrix,
-    target: Matrix | None = None,
-    *,
-    add: bool = False,
-    coeff: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Gradient of the cross-entropy with respect to the probabilities: coeff * labels / probs.
+    labels: Matrix, probs: Matrix, target: Matrix | None = None,
+    *, add: bool = False, coeff: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Gradient of the cross-entropy with respect to the probabilities: coeff * labels / probs (pool-norm 7.4).
 
     Parameters
     ----------
@@ -210,31 +122,15 @@ def computeCrossEntGrad(
     Returns
     -------
     ndarray, shaped like `probs`
-
-    Notes
-    -----
-    Specification: pool-norm 7.4.
     """
-    return call(
-        "computeCrossEntGrad",
-        [row("labels", labels), row("probs", probs)],
-        [row("target", target)],
-        {"add": add, "coeff": coeff},
-        generation=generation,
-        device=device,
-    )
+    return invoke("computeCrossEntGrad", locals(), "labels probs", "target")
 
 
 def computeSoftmaxGrad(
-    acts: Matrix,
-    actsGrad: Matrix,
-    target: Matrix | None = None,
-    *,
-    add: bool = False,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Gradient through a softmax.
+    acts: Matrix, actsGrad: Matrix, target: Matrix | None = None,
+    *, add: bool = False, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Gradient through a softmax (pool-norm 7.4).
 
     Parameters
     ----------
@@ -244,32 +140,15 @@ def computeSoftmaxGrad(
     Returns
     -------
     ndarray, shaped like `acts`
-
-    Notes
-    -----
-    Specification: pool-norm 7.4.
     """
-    return call(
-        "computeSoftmaxGrad",
-        [col("acts", acts), col("actsGrad", actsGrad)],
-        [col("target", target)],
-        {"add": add},
-        generation=generation,
-        device=device,
-    )
+    return invoke("computeSoftmaxGrad", locals(), "acts actsGrad", "target", columns="acts actsGrad target")
 
 
 def computeLogregSoftmaxGrad(
-    labels: Matrix,
-    probs: Matrix,
-    target: Matrix | None = None,
-    *,
-    add: bool = False,
-    coeff: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Gradient of coeff * log p(label) with respect to the inputs of the softmax.
+    labels: Matrix, probs: Matrix, target: Matrix | None = None,
+    *, add: bool = False, coeff: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Gradient of coeff * log p(label) with respect to the inputs of the softmax (pool-norm 7.4).
 
     Parameters
     ----------
@@ -280,31 +159,14 @@ def computeLogregSoftmaxGrad(
     Returns
     -------
     ndarray, shaped like `probs`
-
-    Notes
-    -----
-    Specification: pool-norm 7.4.
     """
-    return call(
-        "computeLogregSoftmaxGrad",
-        [row("labels", labels), col("probs", probs)],
-        [col("target", target)],
-        {"add": add, "coeff": coeff},
-        generation=generation,
-        device=device,
-    )
+    return invoke("computeLogregSoftmaxGrad", locals(), "labels probs", "target", columns="probs target")
 
 
 def computeCrossEntSoftmaxGrad(
-    labels: Matrix,
-    probs: Matrix,
-    target: Matrix | None = None,
-    *,
-    add: bool = False,
-    coeff: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
+    labels: Matrix, probs: Matrix, target: Matrix | None = None,
+    *, add: bool = False, coeff: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
     """Gradient of the cross-entropy with respect to the inputs of the softmax.
 
     Parameters
@@ -321,33 +183,19 @@ def computeCrossEntSoftmaxGrad(
     -----
     Specification: pool-norm 7.4 (the form of 2012, right for labels that do not sum to 1).
     """
-    return call(
-        "computeCrossEntSoftmaxGrad",
-        [row("labels", labels), col("probs", probs)],
-        [col("target", target)],
-        {"add": add, "coeff": coeff},
-        generation=generation,
-        device=device,
-    )
+    return invoke("computeCrossEntSoftmaxGrad", locals(), "labels probs", "target", columns="probs target")
 
 
-def _like(array: object) -> Callable[[str, Matrix | None], Operand]:
-    """The kind of operand for matrices stored as `array` is."""
-    turned = isinstance(array, np.ndarray) and array.flags.f_contiguous and not array.flags.c_contiguous
-    return col if turned else row
+def _turned(array: object) -> bool:
+    """Whether a matrix is column-major."""
+    return isinstance(array, np.ndarray) and array.flags.f_contiguous and not array.flags.c_contiguous
 
 
 def computeEltwiseMaxGrad(
-    actGrad: Matrix,
-    input: Matrix,
-    output: Matrix,
-    target: Matrix | None = None,
-    *,
-    add: bool = False,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Gradient through an element-wise maximum: an input that equals the output gets all of it.
+    actGrad: Matrix, input: Matrix, output: Matrix, target: Matrix | None = None,
+    *, add: bool = False, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Gradient through an element-wise maximum: an input that equals the output gets all of it (pool-norm 7.6).
 
     Parameters
     ----------
@@ -357,35 +205,18 @@ def computeEltwiseMaxGrad(
     Returns
     -------
     ndarray, shaped like `actGrad`
-
-    Notes
-    -----
-    Specification: pool-norm 7.6.
     """
-    operand = _like(actGrad)
-    return call(
-        "computeEltwiseMaxGrad",
-        [operand("actGrad", actGrad), operand("input", input), operand("output", output)],
-        [operand("target", target)],
-        {"add": add},
-        generation=generation,
-        device=device,
+    given, matrices = locals(), "actGrad input output"
+    return invoke(
+        "computeEltwiseMaxGrad", given, matrices, "target", columns=f"{matrices} target" if _turned(actGrad) else ""
     )
 
 
 def neuron(
-    inputs: Matrix,
-    actsGrad: Matrix,
-    outputs: Matrix | None = None,
-    target: Matrix | None = None,
-    *,
-    type: str | int,
-    a: float = 1.0,
-    b: float = 1.0,
-    add: bool = False,
-    generation: int = 2012,
+    inputs: Matrix, actsGrad: Matrix, outputs: Matrix | None = None, target: Matrix | None = None,
+    *, type: str | int, a: float = 1.0, b: float = 1.0, add: bool = False, generation: int = 2012,
     device: str | Device = "cpu",
-) -> tuple[Matrix, ...]:
+) -> tuple[Matrix, ...]:  # fmt: skip
     """A neuron, forward and backward.
 
     Parameters
@@ -408,13 +239,6 @@ def neuron(
     """
     if isinstance(type, int) and not 0 <= type < len(NEURONS):
         raise Refused("neuron: unknown code", f"0 to {len(NEURONS) - 1}", type)
-    operand = _like(inputs)
-    return call_all(
-        "neuron",
-        [operand("inputs", inputs), operand("actsGrad", actsGrad)],
-        [operand("outputs", outputs), operand("target", target)],
-        {"a": a, "b": b, "add": add},
-        words={"type": NEURONS[type] if isinstance(type, int) else type},
-        generation=generation,
-        device=device,
-    )
+    given = locals() | {"type": NEURONS[type] if isinstance(type, int) else type}
+    columns = "inputs actsGrad outputs target" if _turned(inputs) else ""
+    return invoke_all("neuron", given, "inputs actsGrad", "outputs target", columns=columns, words="type")

@@ -1,38 +1,19 @@
 """Image, weight-norm and half-precision entry points of `alexnet_rosetta.legacy.cudaconv`."""
 
-from ._call import Matrix, call, row
+from ._call import Matrix, invoke
 from .device import Device
 
-__all__ = [
-    "convBedOfNails",
-    "convBedOfNailsUndo",
-    "convCrop",
-    "convDequantizeHalf",
-    "convGaussianBlur",
-    "convQuantizeHalf",
-    "convRGBToLAB",
-    "convRGBToYUV",
-    "convReflectHorizontal",
-    "convResizeBilinear",
-    "convTICA",
-    "convTICAGrad",
-    "normalizeLocalWeights",
-]
+__all__ = ["convBedOfNails", "convBedOfNailsUndo", "convCrop", "convDequantizeHalf", "convGaussianBlur",
+           "convQuantizeHalf", "convRGBToLAB", "convRGBToYUV", "convReflectHorizontal", "convResizeBilinear",
+           "convTICA", "convTICAGrad", "normalizeLocalWeights"]  # fmt: skip
 
 
 def convGaussianBlur(
-    images: Matrix,
-    filter: Matrix,
-    target: Matrix | None = None,
-    *,
-    horiz: bool,
-    numChannels: int,
-    scaleTargets: float = 0.0,
-    scaleOutputs: float = 1.0,
-    generation: int = 2012,
+    images: Matrix, filter: Matrix, target: Matrix | None = None,
+    *, horiz: bool, numChannels: int, scaleTargets: float = 0.0, scaleOutputs: float = 1.0, generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
-    """One direction of a separable blur, zero outside the image.
+) -> Matrix:  # fmt: skip
+    """One direction of a separable blur, zero outside the image (pool-norm 3.1).
 
     Parameters
     ----------
@@ -46,35 +27,16 @@ def convGaussianBlur(
     Returns
     -------
     ndarray, shaped like `images`
-
-    Notes
-    -----
-    Specification: pool-norm 3.1.
     """
-    return call(
-        "convGaussianBlur",
-        [row("images", images), row("filter", filter)],
-        [row("target", target)],
-        {"horiz": horiz, "numChannels": numChannels, "scaleTargets": scaleTargets, "scaleOutputs": scaleOutputs},
-        generation=generation,
-        device=device,
-    )
+    return invoke("convGaussianBlur", locals(), "images filter", "target")
 
 
 def convBedOfNails(
-    images: Matrix,
-    target: Matrix | None = None,
-    *,
-    numChannels: int,
-    imgSize: int,
-    startX: int,
-    strideX: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Take every strideX-th pixel of every strideX-th row.
+    images: Matrix, target: Matrix | None = None,
+    *, numChannels: int, imgSize: int, startX: int, strideX: int, scaleTargets: float = 0.0, scaleOutput: float = 1.0,
+    generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Take every strideX-th pixel of every strideX-th row (pool-norm 3.2).
 
     Parameters
     ----------
@@ -86,42 +48,16 @@ def convBedOfNails(
     Returns
     -------
     ndarray, shaped like `target`
-
-    Notes
-    -----
-    Specification: pool-norm 3.2.
     """
-    return call(
-        "convBedOfNails",
-        [row("images", images)],
-        [row("target", target)],
-        {
-            "numChannels": numChannels,
-            "imgSize": imgSize,
-            "startX": startX,
-            "strideX": strideX,
-            "scaleTargets": scaleTargets,
-            "scaleOutput": scaleOutput,
-        },
-        generation=generation,
-        device=device,
-    )
+    return invoke("convBedOfNails", locals(), "images", "target")
 
 
 def convBedOfNailsUndo(
-    actsGrad: Matrix,
-    target: Matrix | None = None,
-    *,
-    numChannels: int,
-    imgSize: int,
-    startX: int,
-    strideX: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Backward pass of `convBedOfNails`: zero everywhere but at the samples.
+    actsGrad: Matrix, target: Matrix | None = None,
+    *, numChannels: int, imgSize: int, startX: int, strideX: int, scaleTargets: float = 0.0, scaleOutput: float = 1.0,
+    generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Backward pass of `convBedOfNails`: zero everywhere but at the samples (pool-norm 3.2, H7).
 
     Parameters
     ----------
@@ -132,38 +68,14 @@ def convBedOfNailsUndo(
     Returns
     -------
     ndarray of shape (numChannels * imgSize**2, numImages)
-
-    Notes
-    -----
-    Specification: pool-norm 3.2, H7.
     """
-    return call(
-        "convBedOfNailsUndo",
-        [row("actsGrad", actsGrad)],
-        [row("target", target)],
-        {
-            "numChannels": numChannels,
-            "imgSize": imgSize,
-            "startX": startX,
-            "strideX": strideX,
-            "scaleTargets": scaleTargets,
-            "scaleOutput": scaleOutput,
-        },
-        generation=generation,
-        device=device,
-    )
+    return invoke("convBedOfNailsUndo", locals(), "actsGrad", "target")
 
 
 def convResizeBilinear(
-    images: Matrix,
-    target: Matrix | None = None,
-    *,
-    imgSize: int,
-    tgtSize: int,
-    scale: float,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
+    images: Matrix, target: Matrix | None = None,
+    *, imgSize: int, tgtSize: int, scale: float, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
     """Resize about the centre; target pixel t reads position t * scale + (imgSize - tgtSize * scale) / 2.
 
     Parameters
@@ -180,28 +92,14 @@ def convResizeBilinear(
     -----
     Specification: pool-norm 3.3.
     """
-    return call(
-        "convResizeBilinear",
-        [row("images", images)],
-        [row("target", target)],
-        {"imgSize": imgSize, "tgtSize": tgtSize, "scale": scale},
-        generation=generation,
-        device=device,
-    )
+    return invoke("convResizeBilinear", locals(), "images", "target")
 
 
 def convCrop(
-    imgs: Matrix,
-    target: Matrix | None = None,
-    *,
-    imgSize: int,
-    tgtSize: int,
-    startY: int,
-    startX: int,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Copy a tgtSize x tgtSize window.
+    imgs: Matrix, target: Matrix | None = None,
+    *, imgSize: int, tgtSize: int, startY: int, startX: int, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Copy a tgtSize x tgtSize window (pool-norm 3.4).
 
     Parameters
     ----------
@@ -210,25 +108,15 @@ def convCrop(
     Returns
     -------
     ndarray of shape (channels * tgtSize**2, numImages)
-
-    Notes
-    -----
-    Specification: pool-norm 3.4.
     """
-    return call(
-        "convCrop",
-        [row("imgs", imgs)],
-        [row("target", target)],
-        {"imgSize": imgSize, "tgtSize": tgtSize, "startY": startY, "startX": startX},
-        generation=generation,
-        device=device,
-    )
+    return invoke("convCrop", locals(), "imgs", "target")
 
 
 def convRGBToYUV(
-    images: Matrix, target: Matrix | None = None, *, generation: int = 2012, device: str | Device = "cpu"
-) -> Matrix:
-    """Colour space YUV.
+    images: Matrix, target: Matrix | None = None,
+    *, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Colour space YUV (pool-norm 3.5).
 
     Parameters
     ----------
@@ -237,25 +125,15 @@ def convRGBToYUV(
     Returns
     -------
     ndarray, shaped like `images`
-
-    Notes
-    -----
-    Specification: pool-norm 3.5.
     """
-    return call(
-        "convRGBToYUV", [row("images", images)], [row("target", target)], {}, generation=generation, device=device
-    )
+    return invoke("convRGBToYUV", locals(), "images", "target")
 
 
 def convRGBToLAB(
-    images: Matrix,
-    target: Matrix | None = None,
-    *,
-    center: bool = False,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Colour space LAB, as the original had it: exponent 0.3333, white at X = Y = Z = 1.
+    images: Matrix, target: Matrix | None = None,
+    *, center: bool = False, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Colour space LAB, as the original had it: exponent 0.3333, white at X = Y = Z = 1 (pool-norm 3.6).
 
     Parameters
     ----------
@@ -266,25 +144,15 @@ def convRGBToLAB(
     Returns
     -------
     ndarray, shaped like `images`
-
-    Notes
-    -----
-    Specification: pool-norm 3.6.
     """
-    return call(
-        "convRGBToLAB",
-        [row("images", images)],
-        [row("target", target)],
-        {"center": center},
-        generation=generation,
-        device=device,
-    )
+    return invoke("convRGBToLAB", locals(), "images", "target")
 
 
 def convReflectHorizontal(
-    images: Matrix, targets: Matrix | None = None, *, imgSize: int, generation: int = 2012, device: str | Device = "cpu"
-) -> Matrix:
-    """Mirror each image left to right.
+    images: Matrix, targets: Matrix | None = None,
+    *, imgSize: int, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Mirror each image left to right (pool-norm 3.7).
 
     Parameters
     ----------
@@ -293,33 +161,16 @@ def convReflectHorizontal(
     Returns
     -------
     ndarray, shaped like `images`
-
-    Notes
-    -----
-    Specification: pool-norm 3.7.
     """
-    return call(
-        "convReflectHorizontal",
-        [row("images", images)],
-        [row("targets", targets)],
-        {"imgSize": imgSize},
-        generation=generation,
-        device=device,
-    )
+    return invoke("convReflectHorizontal", locals(), "images", "targets")
 
 
 def convTICA(
-    images: Matrix,
-    target: Matrix | None = None,
-    *,
-    numFilters: int,
-    sizeX: int,
-    scaleTarget: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
+    images: Matrix, target: Matrix | None = None,
+    *, numFilters: int, sizeX: int, scaleTarget: float = 0.0, scaleOutput: float = 1.0, generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
-    """Reciprocal of 0.001 plus the root of each window's sum of squares.
+) -> Matrix:  # fmt: skip
+    """Reciprocal of 0.001 plus the root of each window's sum of squares (pool-norm 5).
 
     Parameters
     ----------
@@ -331,34 +182,16 @@ def convTICA(
     Returns
     -------
     ndarray, shaped like `images`
-
-    Notes
-    -----
-    Specification: pool-norm 5.
     """
-    return call(
-        "convTICA",
-        [row("images", images)],
-        [row("target", target)],
-        {"numFilters": numFilters, "sizeX": sizeX, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
-        generation=generation,
-        device=device,
-    )
+    return invoke("convTICA", locals(), "images", "target")
 
 
 def convTICAGrad(
-    images: Matrix,
-    ticas: Matrix,
-    target: Matrix | None = None,
-    *,
-    numFilters: int,
-    sizeX: int,
-    scaleTarget: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
+    images: Matrix, ticas: Matrix, target: Matrix | None = None,
+    *, numFilters: int, sizeX: int, scaleTarget: float = 0.0, scaleOutput: float = 1.0, generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
-    """Gradient that goes with `convTICA`: minus the image times the window sum of `ticas`.
+) -> Matrix:  # fmt: skip
+    """Gradient that goes with `convTICA`: minus the image times the window sum of `ticas` (pool-norm 5, H9).
 
     Where `scaleTarget` is not 0 the root of the window sum is taken, as it was.
 
@@ -370,24 +203,14 @@ def convTICAGrad(
     Returns
     -------
     ndarray, shaped like `images`
-
-    Notes
-    -----
-    Specification: pool-norm 5, H9.
     """
-    return call(
-        "convTICAGrad",
-        [row("images", images), row("ticas", ticas)],
-        [row("target", target)],
-        {"numFilters": numFilters, "sizeX": sizeX, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
-        generation=generation,
-        device=device,
-    )
+    return invoke("convTICAGrad", locals(), "images ticas", "target")
 
 
 def normalizeLocalWeights(
-    weights: Matrix, *, numModules: int, norm: float, generation: int = 2012, device: str | Device = "cpu"
-) -> Matrix:
+    weights: Matrix,
+    *, numModules: int, norm: float, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
     """Shrink every filter of every module whose norm is greater than `norm` to it.
 
     Parameters
@@ -402,19 +225,13 @@ def normalizeLocalWeights(
     -----
     Specification: pool-norm 4.1; H2 is repaired.
     """
-    return call(
-        "normalizeLocalWeights",
-        [],
-        [row("weights", weights)],
-        {"numModules": numModules, "norm": norm},
-        generation=generation,
-        device=device,
-    )
+    return invoke("normalizeLocalWeights", locals(), "", "weights")
 
 
 def convQuantizeHalf(
-    src: Matrix, tgt: Matrix | None = None, *, generation: int = 2012, device: str | Device = "cpu"
-) -> Matrix:
+    src: Matrix, tgt: Matrix | None = None,
+    *, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
     """Round to IEEE half precision, to nearest even; beyond 65504 infinite.
 
     Parameters
@@ -431,20 +248,17 @@ def convQuantizeHalf(
     -----
     The kernel of 2012 is lost: packing and rounding are this project's. Specification: pool-norm 6.
     """
-    return call("convQuantizeHalf", [row("src", src)], [row("target", tgt)], {}, generation=generation, device=device)
+    given = locals()
+    given["target"] = given.pop("tgt")
+    return invoke("convQuantizeHalf", given, "src", "target")
 
 
 def convDequantizeHalf(
-    quantized: Matrix,
-    tgt: Matrix | None = None,
-    *,
-    numElements: int,
-    scaleTarget: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
+    quantized: Matrix, tgt: Matrix | None = None,
+    *, numElements: int, scaleTarget: float = 0.0, scaleOutput: float = 1.0, generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
-    """What `convQuantizeHalf` packed, as single precision.
+) -> Matrix:  # fmt: skip
+    """What `convQuantizeHalf` packed, as single precision (pool-norm 6).
 
     Parameters
     ----------
@@ -455,16 +269,7 @@ def convDequantizeHalf(
     Returns
     -------
     ndarray of float32, shaped like `tgt`, else (1, numElements)
-
-    Notes
-    -----
-    Specification: pool-norm 6.
     """
-    return call(
-        "convDequantizeHalf",
-        [row("quantized", quantized)],
-        [row("target", tgt)],
-        {"numElements": numElements, "scaleTarget": scaleTarget, "scaleOutput": scaleOutput},
-        generation=generation,
-        device=device,
-    )
+    given = locals()
+    given["target"] = given.pop("tgt")
+    return invoke("convDequantizeHalf", given, "quantized", "target")

@@ -1,6 +1,8 @@
 """Normalisation entry points of `alexnet_rosetta.legacy.cudaconv`."""
 
-from ._call import Matrix, call_all, one_or_all, row
+from typing import Any
+
+from ._call import Matrix, invoke_all
 from .device import Device
 
 __all__ = [
@@ -15,18 +17,10 @@ __all__ = [
 
 
 def convResponseNorm(
-    images: Matrix,
-    denoms: Matrix | None = None,
-    target: Matrix | None = None,
-    *,
-    numFilters: int,
-    sizeX: int,
-    addScale: float,
-    powScale: float,
-    minDiv: float = 1.0,
-    generation: int = 2012,
+    images: Matrix, denoms: Matrix | None = None, target: Matrix | None = None,
+    *, numFilters: int, sizeX: int, addScale: float, powScale: float, minDiv: float = 1.0, generation: int = 2012,
     device: str | Device = "cpu",
-) -> tuple[Matrix, ...]:
+) -> tuple[Matrix, ...]:  # fmt: skip
     """Response normalisation within each map: images * D**-powScale, D = minDiv + addScale * window sum of squares.
 
     Parameters
@@ -47,31 +41,15 @@ def convResponseNorm(
     -----
     Specification: pool-norm 2.2.
     """
-    return call_all(
-        "convResponseNorm",
-        [row("images", images)],
-        [row("denoms", denoms), row("target", target)],
-        {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale, "minDiv": minDiv},
-        generation=generation,
-        device=device,
-    )
+    return invoke_all("convResponseNorm", locals(), "images", "denoms target")
 
 
 def convContrastNorm(
-    images: Matrix,
-    meanDiffs: Matrix,
-    denoms: Matrix | None = None,
-    target: Matrix | None = None,
-    *,
-    numFilters: int,
-    sizeX: int,
-    addScale: float,
-    powScale: float,
-    minDiv: float = 1.0,
-    generation: int = 2012,
+    images: Matrix, meanDiffs: Matrix, denoms: Matrix | None = None, target: Matrix | None = None,
+    *, numFilters: int, sizeX: int, addScale: float, powScale: float, minDiv: float = 1.0, generation: int = 2012,
     device: str | Device = "cpu",
-) -> tuple[Matrix, ...]:
-    """Contrast normalisation: `convResponseNorm` with the squares taken of `meanDiffs`.
+) -> tuple[Matrix, ...]:  # fmt: skip
+    """Contrast normalisation: `convResponseNorm` with the squares taken of `meanDiffs` (pool-norm 2.2, 2.3).
 
     Parameters
     ----------
@@ -81,51 +59,16 @@ def convContrastNorm(
     Returns
     -------
     denoms, target : ndarray, shaped like `images`
-
-    Notes
-    -----
-    Specification: pool-norm 2.2, 2.3.
     """
-    return call_all(
-        "convContrastNorm",
-        [row("images", images), row("meanDiffs", meanDiffs)],
-        [row("denoms", denoms), row("target", target)],
-        {"numFilters": numFilters, "sizeX": sizeX, "addScale": addScale, "powScale": powScale, "minDiv": minDiv},
-        generation=generation,
-        device=device,
-    )
-
-
-def _undo_scalars(
-    numFilters: int, sizeX: int, addScale: float, powScale: float, scaleTargets: float, scaleOutput: float
-) -> dict[str, float]:
-    return {
-        "numFilters": numFilters,
-        "sizeX": sizeX,
-        "addScale": addScale,
-        "powScale": powScale,
-        "scaleTargets": scaleTargets,
-        "scaleOutput": scaleOutput,
-    }
+    return invoke_all("convContrastNorm", locals(), "images meanDiffs", "denoms target")
 
 
 def convResponseNormUndo(
-    outGrads: Matrix,
-    denoms: Matrix,
-    inputs: Matrix,
-    acts: Matrix,
-    target: Matrix | None = None,
-    *,
-    numFilters: int,
-    sizeX: int,
-    addScale: float,
-    powScale: float,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> tuple[Matrix, ...]:
-    """Backward pass of `convResponseNorm`.
+    outGrads: Matrix, denoms: Matrix, inputs: Matrix, acts: Matrix, target: Matrix | None = None,
+    *, numFilters: int, sizeX: int, addScale: float, powScale: float, scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:  # fmt: skip
+    """Backward pass of `convResponseNorm` (pool-norm 2.4).
 
     With windows of 6 or more the original passed its accumulate flag inverted: (0, 1) computes
     0 * target + gradient, everything else stores the bare gradient. Kept.
@@ -140,38 +83,16 @@ def convResponseNormUndo(
     -------
     target, acts : ndarray, shaped like `outGrads`
         acts comes back as -2 * addScale * powScale * outGrads * acts / denoms, which the original left in it.
-
-    Notes
-    -----
-    Specification: pool-norm 2.4.
     """
-    return call_all(
-        "convResponseNormUndo",
-        [row("outGrads", outGrads), row("denoms", denoms), row("inputs", inputs)],
-        [row("target", target), row("acts", acts)],
-        _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput),
-        generation=generation,
-        device=device,
-    )
+    return invoke_all("convResponseNormUndo", locals(), "outGrads denoms inputs", "target acts")
 
 
 def convContrastNormUndo(
-    outGrads: Matrix,
-    denoms: Matrix,
-    meanDiffs: Matrix,
-    acts: Matrix,
-    target: Matrix | None = None,
-    *,
-    numFilters: int,
-    sizeX: int,
-    addScale: float,
-    powScale: float,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> tuple[Matrix, ...]:
-    """Backward pass of `convContrastNorm`: `convResponseNormUndo` with `meanDiffs` for the inputs.
+    outGrads: Matrix, denoms: Matrix, meanDiffs: Matrix, acts: Matrix, target: Matrix | None = None,
+    *, numFilters: int, sizeX: int, addScale: float, powScale: float, scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> tuple[Matrix, ...]:  # fmt: skip
+    """Backward pass of `convContrastNorm`: `convResponseNormUndo` with `meanDiffs` for the inputs (pool-norm 2.4).
 
     Approximate, as it was: the derivative of the local mean is left out.
 
@@ -183,35 +104,15 @@ def convContrastNormUndo(
     Returns
     -------
     target, acts : ndarray, shaped like `outGrads`
-
-    Notes
-    -----
-    Specification: pool-norm 2.4.
     """
-    return call_all(
-        "convContrastNormUndo",
-        [row("outGrads", outGrads), row("denoms", denoms), row("meanDiffs", meanDiffs)],
-        [row("target", target), row("acts", acts)],
-        _undo_scalars(numFilters, sizeX, addScale, powScale, scaleTargets, scaleOutput),
-        generation=generation,
-        device=device,
-    )
+    return invoke_all("convContrastNormUndo", locals(), "outGrads denoms meanDiffs", "target acts")
 
 
 def convResponseNormCrossMap(
-    images: Matrix,
-    denoms: Matrix | None = None,
-    target: Matrix | None = None,
-    *,
-    numFilters: int,
-    sizeF: int,
-    addScale: float,
-    powScale: float,
-    minDiv: float = 1.0,
-    blocked: bool = False,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix | tuple[Matrix, ...]:
+    images: Matrix, denoms: Matrix | None = None, target: Matrix | None = None,
+    *, numFilters: int, sizeF: int, addScale: float, powScale: float, minDiv: float = 1.0, blocked: bool = False,
+    generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix | tuple[Matrix, ...]:  # fmt: skip
     """Response normalisation across maps: images * D**-powScale, D = minDiv + addScale * squares over sizeF maps.
 
     Parameters
@@ -233,42 +134,15 @@ def convResponseNormCrossMap(
     -----
     Specification: pool-norm 2.5.
     """
-    outputs = [row("target", target)] if generation == 2014 else [row("denoms", denoms), row("target", target)]
-    return one_or_all(
-        call_all(
-            "convResponseNormCrossMap",
-            [row("images", images)],
-            outputs,
-            {
-                "numFilters": numFilters,
-                "sizeF": sizeF,
-                "addScale": addScale,
-                "powScale": powScale,
-                "minDiv": minDiv,
-                "blocked": blocked,
-            },
-            generation=generation,
-            device=device,
-        )
-    )
+    return _of_generation("convResponseNormCrossMap", locals(), "images", "denoms target")
 
 
 def convContrastNormCrossMap(
-    images: Matrix,
-    meanDiffs: Matrix,
-    denoms: Matrix | None = None,
-    target: Matrix | None = None,
-    *,
-    numFilters: int,
-    sizeF: int,
-    addScale: float,
-    powScale: float,
-    minDiv: float = 1.0,
-    blocked: bool = False,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix | tuple[Matrix, ...]:
-    """`convResponseNormCrossMap` with the squares taken of `meanDiffs`.
+    images: Matrix, meanDiffs: Matrix, denoms: Matrix | None = None, target: Matrix | None = None,
+    *, numFilters: int, sizeF: int, addScale: float, powScale: float, minDiv: float = 1.0, blocked: bool = False,
+    generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix | tuple[Matrix, ...]:  # fmt: skip
+    """`convResponseNormCrossMap` with the squares taken of `meanDiffs` (pool-norm 2.5).
 
     Parameters
     ----------
@@ -278,50 +152,17 @@ def convContrastNormCrossMap(
     -------
     denoms, target : ndarray, shaped like `images`
         In generation 2014 target alone.
-
-    Notes
-    -----
-    Specification: pool-norm 2.5.
     """
-    outputs = [row("target", target)] if generation == 2014 else [row("denoms", denoms), row("target", target)]
-    return one_or_all(
-        call_all(
-            "convContrastNormCrossMap",
-            [row("images", images), row("meanDiffs", meanDiffs)],
-            outputs,
-            {
-                "numFilters": numFilters,
-                "sizeF": sizeF,
-                "addScale": addScale,
-                "powScale": powScale,
-                "minDiv": minDiv,
-                "blocked": blocked,
-            },
-            generation=generation,
-            device=device,
-        )
-    )
+    return _of_generation("convContrastNormCrossMap", locals(), "images meanDiffs", "denoms target")
 
 
 def convResponseNormCrossMapUndo(
-    outGrads: Matrix,
-    denoms: Matrix | None = None,
-    inputs: Matrix | None = None,
-    acts: Matrix | None = None,
+    outGrads: Matrix, denoms: Matrix | None = None, inputs: Matrix | None = None, acts: Matrix | None = None,
     target: Matrix | None = None,
-    *,
-    numFilters: int,
-    sizeF: int,
-    addScale: float,
-    powScale: float,
-    minDiv: float = 1.0,
-    blocked: bool = False,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix | tuple[Matrix, ...]:
-    """Backward pass of `convResponseNormCrossMap`.
+    *, numFilters: int, sizeF: int, addScale: float, powScale: float, minDiv: float = 1.0, blocked: bool = False,
+    scaleTargets: float = 0.0, scaleOutput: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix | tuple[Matrix, ...]:  # fmt: skip
+    """Backward pass of `convResponseNormCrossMap` (pool-norm 2.6).
 
     Parameters
     ----------
@@ -334,26 +175,15 @@ def convResponseNormCrossMapUndo(
     -------
     target, acts : ndarray, shaped like `outGrads`
         acts as in `convResponseNormUndo`. Generation 2014 leaves acts alone and returns target alone.
-
-    Notes
-    -----
-    Specification: pool-norm 2.6.
     """
-    scalars = {
-        "numFilters": numFilters,
-        "sizeF": sizeF,
-        "addScale": addScale,
-        "powScale": powScale,
-        "minDiv": minDiv,
-        "blocked": blocked,
-        "scaleTargets": scaleTargets,
-        "scaleOutput": scaleOutput,
-    }
-    given = [row("outGrads", outGrads), row("inputs", inputs)]
-    if generation == 2014:
-        given, outputs = [*given, row("acts", acts)], [row("target", target)]
-    else:
-        given, outputs = [*given, row("denoms", denoms)], [row("target", target), row("acts", acts)]
-    return one_or_all(
-        call_all("convResponseNormCrossMapUndo", given, outputs, scalars, generation=generation, device=device)
-    )
+    given, last = locals(), "acts" if generation == 2014 else "denoms"
+    return _of_generation("convResponseNormCrossMapUndo", given, f"outGrads inputs {last}", "target acts")
+
+
+def _of_generation(entry: str, given: dict[str, Any], inputs: str, targets: str) -> Matrix | tuple[Matrix, ...]:
+    """Run an entry point that knows no denominators in generation 2014; its only target, or all of them."""
+    if given["generation"] == 2014:
+        del given["denoms"]
+        targets = "target"
+    results = invoke_all(entry, given, inputs, targets)
+    return results if len(results) > 1 else results[0]

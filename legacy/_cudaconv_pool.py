@@ -1,6 +1,6 @@
 """Pooling entry points of `alexnet_rosetta.legacy.cudaconv`."""
 
-from ._call import Matrix, call, row
+from ._call import Matrix, invoke
 from .device import Device
 
 __all__ = [
@@ -14,19 +14,11 @@ __all__ = [
 
 
 def convLocalPool(
-    images: Matrix,
-    target: Matrix | None = None,
-    *,
-    numFilters: int,
-    subsX: int,
-    startX: int,
-    strideX: int,
-    outputsX: int,
-    pooler: str = "Max",
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Pool square windows of each map.
+    images: Matrix, target: Matrix | None = None,
+    *, numFilters: int, subsX: int, startX: int, strideX: int, outputsX: int, pooler: str = "Max",
+    generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Pool square windows of each map (pool-norm 1.1).
 
     Parameters
     ----------
@@ -40,35 +32,15 @@ def convLocalPool(
     Returns
     -------
     ndarray of shape (numFilters * outputsX**2, numImages)
-
-    Notes
-    -----
-    Specification: pool-norm 1.1.
     """
-    return call(
-        "convLocalPool",
-        [row("images", images)],
-        [row("target", target)],
-        {"numFilters": numFilters, "subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX},
-        words={"pooler": pooler},
-        generation=generation,
-        device=device,
-    )
+    return invoke("convLocalPool", locals(), "images", "target", words="pooler")
 
 
 def convLocalRandomPool(
-    images: Matrix,
-    uniforms: Matrix,
-    target: Matrix | None = None,
-    *,
-    numFilters: int,
-    subsX: int,
-    startX: int,
-    strideX: int,
-    outputsX: int,
-    generation: int = 2012,
+    images: Matrix, uniforms: Matrix, target: Matrix | None = None,
+    *, numFilters: int, subsX: int, startX: int, strideX: int, outputsX: int, generation: int = 2012,
     device: str | Device = "cpu",
-) -> Matrix:
+) -> Matrix:  # fmt: skip
     """Take a random pixel of each window, in proportion to its value where that is positive.
 
     Parameters
@@ -89,31 +61,14 @@ def convLocalRandomPool(
     The kernel of 2012 is lost, with it the law and the source of its random numbers: both are this project's. Its
     gradient is `convLocalMaxUndo`. Specification: pool-norm 1.4.
     """
-    return call(
-        "convLocalRandomPool",
-        [row("images", images), row("uniforms", uniforms)],
-        [row("target", target)],
-        {"numFilters": numFilters, "subsX": subsX, "startX": startX, "strideX": strideX, "outputsX": outputsX},
-        generation=generation,
-        device=device,
-    )
+    return invoke("convLocalRandomPool", locals(), "images uniforms", "target")
 
 
 def convLocalMaxUndo(
-    images: Matrix,
-    maxGrads: Matrix,
-    maxActs: Matrix,
-    target: Matrix | None = None,
-    *,
-    subsX: int,
-    startX: int,
-    strideX: int,
-    outputsX: int,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
+    images: Matrix, maxGrads: Matrix, maxActs: Matrix, target: Matrix | None = None,
+    *, subsX: int, startX: int, strideX: int, outputsX: int, scaleTargets: float = 0.0, scaleOutput: float = 1.0,
+    generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
     """Backward pass of max pooling: every pixel equal to a window's maximum gets that window's gradient.
 
     Parameters
@@ -131,39 +86,15 @@ def convLocalMaxUndo(
     -----
     Specification: pool-norm 1.2.
     """
-    return call(
-        "convLocalMaxUndo",
-        [row("images", images), row("maxGrads", maxGrads), row("maxActs", maxActs)],
-        [row("target", target)],
-        {
-            "subsX": subsX,
-            "startX": startX,
-            "strideX": strideX,
-            "outputsX": outputsX,
-            "scaleTargets": scaleTargets,
-            "scaleOutput": scaleOutput,
-        },
-        generation=generation,
-        device=device,
-    )
+    return invoke("convLocalMaxUndo", locals(), "images maxGrads maxActs", "target")
 
 
 def convLocalAvgUndo(
-    avgGrads: Matrix,
-    target: Matrix | None = None,
-    *,
-    subsX: int,
-    startX: int,
-    strideX: int,
-    outputsX: int,
-    imgSize: int,
-    sum: bool = False,
-    scaleTargets: float = 0.0,
-    scaleOutput: float = 1.0,
-    generation: int = 2012,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Backward pass of average pooling (or sum pooling, generation 2014).
+    avgGrads: Matrix, target: Matrix | None = None,
+    *, subsX: int, startX: int, strideX: int, outputsX: int, imgSize: int, sum: bool = False, scaleTargets: float = 0.0,
+    scaleOutput: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Backward pass of average pooling (or sum pooling, generation 2014) (pool-norm 1.3).
 
     Parameters
     ----------
@@ -174,43 +105,15 @@ def convLocalAvgUndo(
     Returns
     -------
     ndarray of shape (numFilters * imgSize**2, numImages)
-
-    Notes
-    -----
-    Specification: pool-norm 1.3.
     """
-    return call(
-        "convLocalAvgUndo",
-        [row("avgGrads", avgGrads)],
-        [row("target", target)],
-        {
-            "subsX": subsX,
-            "startX": startX,
-            "strideX": strideX,
-            "outputsX": outputsX,
-            "imgSize": imgSize,
-            "sum": sum,
-            "scaleTargets": scaleTargets,
-            "scaleOutput": scaleOutput,
-        },
-        generation=generation,
-        device=device,
-    )
+    return invoke("convLocalAvgUndo", locals(), "avgGrads", "target")
 
 
 def convPoolCrossMap(
-    images: Matrix,
-    target: Matrix | None = None,
-    *,
-    startF: int,
-    poolSize: int,
-    numOutputs: int,
-    stride: int,
-    imgSize: int,
-    pooler: str = "Max",
-    generation: int = 2014,
-    device: str | Device = "cpu",
-) -> Matrix:
+    images: Matrix, target: Matrix | None = None,
+    *, startF: int, poolSize: int, numOutputs: int, stride: int, imgSize: int, pooler: str = "Max",
+    generation: int = 2014, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
     """Max pooling across maps: output o takes maps startF + o * stride ... + poolSize, clipped.
 
     Parameters
@@ -225,33 +128,15 @@ def convPoolCrossMap(
     -----
     Specification: pool-norm 1.5 (generation 2014 only).
     """
-    return call(
-        "convPoolCrossMap",
-        [row("images", images)],
-        [row("target", target)],
-        {"startF": startF, "poolSize": poolSize, "numOutputs": numOutputs, "stride": stride, "imgSize": imgSize},
-        words={"pooler": pooler},
-        generation=generation,
-        device=device,
-    )
+    return invoke("convPoolCrossMap", locals(), "images", "target", words="pooler")
 
 
 def convCrossMapMaxPoolUndo(
-    images: Matrix,
-    maxGrads: Matrix,
-    maxActs: Matrix,
-    target: Matrix | None = None,
-    *,
-    imgSize: int,
-    startF: int,
-    poolSize: int,
-    stride: int,
-    scaleTargets: float = 0.0,
-    scaleOutputs: float = 1.0,
-    generation: int = 2014,
-    device: str | Device = "cpu",
-) -> Matrix:
-    """Backward pass of max pooling across maps.
+    images: Matrix, maxGrads: Matrix, maxActs: Matrix, target: Matrix | None = None,
+    *, imgSize: int, startF: int, poolSize: int, stride: int, scaleTargets: float = 0.0, scaleOutputs: float = 1.0,
+    generation: int = 2014, device: str | Device = "cpu",
+) -> Matrix:  # fmt: skip
+    """Backward pass of max pooling across maps (pool-norm 1.5, H5 repaired, H6 kept).
 
     With stride > 1 the last stride-1 maps of the first window get no gradient from it, and with
     ``scaleTargets=0`` the result is not scaled: both as in the original.
@@ -265,23 +150,5 @@ def convCrossMapMaxPoolUndo(
     Returns
     -------
     ndarray, shaped like `images`
-
-    Notes
-    -----
-    Specification: pool-norm 1.5, H5 repaired, H6 kept.
     """
-    return call(
-        "convCrossMapMaxPoolUndo",
-        [row("images", images), row("maxGrads", maxGrads), row("maxActs", maxActs)],
-        [row("target", target)],
-        {
-            "imgSize": imgSize,
-            "startF": startF,
-            "poolSize": poolSize,
-            "stride": stride,
-            "scaleTargets": scaleTargets,
-            "scaleOutputs": scaleOutputs,
-        },
-        generation=generation,
-        device=device,
-    )
+    return invoke("convCrossMapMaxPoolUndo", locals(), "images maxGrads maxActs", "target")
