@@ -11,7 +11,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 # $(call install,LIST): install a list of requirements that stands in pyproject.toml.
 install = $(BIN)/python -c "import tomllib; t = tomllib.load(open('pyproject.toml', 'rb')); print(*t$(1), sep='\n')" | $(PIP) install -r /dev/stdin
 
-.PHONY: compare test browser build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs picture golden-check fuzz fuzz-trained sanitize sanitized portable archive-check clean
+.PHONY: compare test browser sweep licences build bench cuda-check cuda-table gpu-wheels gpu-bundle lint docs picture golden-check fuzz fuzz-trained sanitize sanitized portable archive-check clean
 
 build: $(VENV)/installed
 
@@ -43,6 +43,15 @@ test: build
 # What the tests of pages need besides Chromium and its driver.
 browser: build
 	$(call install,['project']['optional-dependencies']['browser'])
+
+# What the tests of sweeps need: dask.distributed and pyarrow, 210 MB.
+sweep: build
+	$(call install,['project']['optional-dependencies']['sweep'])
+
+# Whether every file says whose it is and under which licence (REUSE.toml).
+licences: $(VENV)/python
+	$(PIP) install "reuse>=5"
+	$(BIN)/reuse lint --quiet || $(BIN)/reuse lint
 
 golden-check: build
 	$(BIN)/rosetta check golden tests/golden
@@ -119,12 +128,15 @@ portable: build
 	-m "not nvcc and not slow" -p no:cacheprovider
 
 # The archive of the sources, a wheel from it (strict and this processor's instruction set), installed into an empty
-# environment and run in another folder.
+# environment and run in another folder. Both are fit for an index, and the wheel holds its licences.
 archive-check: $(VENV)/python
 	rm -rf build/archive
 	$(BIN)/python setup.py --quiet sdist --dist-dir build/archive
 	tar -xzf build/archive/alexnet_rosetta-*.tar.gz -C build/archive
 	ROSETTA_BUILD=strict,native,port $(PIP) wheel --no-deps --wheel-dir build/archive ./build/archive/alexnet_rosetta-*/
+	$(PIP) install "twine>=6"
+	$(BIN)/twine check --strict build/archive/*.tar.gz build/archive/*.whl
+	$(BIN)/python -m zipfile --list build/archive/alexnet_rosetta-*.whl | grep -c 'licenses/.*\(LICENSE\|BSD-2-Clause\|CC0-1.0\|public-domain\)' | grep -qx 4
 	$(PYTHON) -m venv build/archive/env
 	build/archive/env/bin/pip install --quiet --disable-pip-version-check build/archive/*.whl
 	cd build/archive && env/bin/rosetta --version && env/bin/rosetta compare tiny --batch 8 && env/bin/rosetta check golden ../../tests/golden

@@ -9,6 +9,7 @@ import tarfile
 import tomllib
 from fnmatch import fnmatch
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,16 @@ def setup(*arguments):
     subprocess.run([sys.executable, "setup.py", "--quiet", *map(str, arguments)], cwd=ROOT, check=True)
 
 
-def test_the_archive_has_every_file_and_no_other(tmp_path):
-    setup("egg_info", "--egg-base", tmp_path, "sdist", "--dist-dir", tmp_path)
-    (archive,) = tmp_path.glob("*.tar.gz")
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """The archive of the sources."""
+    folder = tmp_path_factory.mktemp("archive")
+    setup("egg_info", "--egg-base", folder, "sdist", "--dist-dir", folder)
+    (path,) = folder.glob("*.tar.gz")
+    return path
+
+
+def test_the_archive_has_every_file_and_no_other(archive):
     with tarfile.open(archive) as tar:
         found = {name.partition("/")[2] for name in tar.getnames() if not tar.getmember(name).isdir()}
     made = {"PKG-INFO", "setup.cfg", "harness/commit.txt"}
@@ -58,8 +66,8 @@ def test_build_requirements_stand_once():
     for path in (ROOT / "Makefile", ROOT / "tools" / "gpu_bundle" / "wheels.py"):
         assert not re.search(r"\b(setuptools|cython|cmake|ninja)\s*[<>=]", path.read_text(encoding="utf-8")), path
     needs = wheels.build_requirements(ROOT)
-    names = {re.match("[a-z]+", need)[0] for need in needs}
-    assert names == {"setuptools", "cython", "numpy", "scipy", "cmake", "ninja"}
+    names = {re.match("[a-z-]+", need)[0] for need in needs}
+    assert names == {"setuptools", "setuptools-scm", "cython", "numpy", "scipy", "cmake", "ninja"}
 
 
 def test_setup_calls_and_replaces_nothing_private():
@@ -115,8 +123,37 @@ def test_a_function_without_types_is_found(tmp_path):
     assert untyped(tmp_path / "one.py") == ["one.py: no_result", "one.py: One.loose", "one.py: One.more"]
 
 
-def test_the_version_is_the_same_everywhere():
-    stated = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    assert f"\nversion: {stated}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+def test_the_version_is_that_of_the_tag():
+    """setuptools-scm gives the package its version; what a release names by hand is one version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert "version" in project["dynamic"]
+    (cited,) = re.findall(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    newest = re.search(r"^## (\S+), (?:unreleased|\d{4}-\d\d-\d\d)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest[1] == cited
     for room in ROOMS:
-        assert import_module(f"alexnet_rosetta.{room}").__version__ == stated
+        assert import_module(f"alexnet_rosetta.{room}").__version__ == version("alexnet-rosetta")
+
+
+def test_the_archive_without_git_keeps_its_version(archive, tmp_path):
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    tree = tmp_path / archive.name.removesuffix(".tar.gz")
+    found = subprocess.run(
+        [sys.executable, "setup.py", "--version"], cwd=tree, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split()[-1] == tree.name.partition("-")[2]
+
+
+def test_the_conda_recipe_needs_what_the_package_needs():
+    recipe = (ROOT / "packaging" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    run = re.search(r"^  run:\n((?:    - .*\n)*)", recipe, re.MULTILINE)[1]
+    needed = {line.strip("- ").replace("matplotlib-base", "matplotlib") for line in run.splitlines()}
+    assert needed - {"python"} == {one.replace(">=", " >=") for one in project["dependencies"]}
+
+
+def test_workflows_call_targets_of_the_makefile():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for path in (*ROOT.glob(".github/workflows/*.yml"), ROOT / ".ci" / "run"):
+        for line in re.findall(r"\bmake ([a-z -]+)", path.read_text(encoding="utf-8")):
+            assert set(line.split()) <= targets, path

@@ -29,6 +29,7 @@ from .formats import as_csv, as_json, as_parquet, plain
 
 FORMAT = "alexnet-rosetta record"
 VERSION = 1
+"""Counts up when a key goes or changes its meaning; `read` takes every version so far (docs/record.md)."""
 ROWS = "rows.jsonl"
 AGAIN = "run the comparison again"
 LARGEST = 2**28
@@ -228,12 +229,13 @@ def read(folder):
         if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise RecordError(f"{folder / 'record.json'} is no comparison record", expected=f"format {FORMAT!r}")
         version = about.get("version")
-        if type(version) is not int or version != VERSION:
+        if type(version) is not int or not 1 <= version <= VERSION:
+            newer = type(version) is int and version > VERSION
             raise RecordError(
                 f"{folder} is a record of another version",
-                expected=VERSION,
+                expected=f"1 to {VERSION}",
                 actual=repr(version),
-                hint=AGAIN,
+                hint="a newer version of this program opens the record" if newer else AGAIN,
             )
         arrays = {} if _is_unfinished(folder) else _arrays(folder / "arrays.npz")
         return Record(about, [Row.from_dict(row) for row in about.pop("rows")], arrays)
