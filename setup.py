@@ -35,7 +35,7 @@ NEEDED = ("legacy._processor", "harness.judging._judge")  # whatever ROSETTA_BUI
 MODULES = [*NEEDED, *(f"legacy._legacy_{isa}" for isa in ISAS),
            *(f"port.{path.stem}" for path in sorted(ROOT.glob("port/_*.pyx")))]  # fmt: skip
 DATA = ["py.typed", "commit.txt", "*.pxi", "kernels/*", "host/*", "counted/*.h",
-        "**/*.cfg", "**/*.toml", "**/*.html", "**/*.css", "**/*.js"]  # fmt: skip
+        "**/*.cfg", "**/*.toml", "**/*.html", "**/*.md", "**/*.css", "**/*.js"]  # fmt: skip
 
 
 class BuildExt(build_ext):

@@ -20,6 +20,7 @@ OUTSIDE = {
     "harness/cli/terminal.py": ({"rich"}, set()),
     "harness/lab": (set(), {"jinja2"}),
     "harness/checks/rules": (set(), {"matplotlib"}),
+    "harness/publishing": ({"jinja2", "markupsafe"}, set()),
     "harness/study": ({"jinja2", "markupsafe"}, {"latex2mathml", "matplotlib"}),
     "harness/reference": ({"numpy"}, set()),
 }
@@ -33,7 +34,7 @@ FLOORS = (
     ("running",),
     ("bench", "reporting"),
     ("comparison", "study", "training"),
-    ("checks",),
+    ("checks", "publishing"),
     ("lab",),
     ("cli",),
     ("__main__",),

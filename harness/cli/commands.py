@@ -20,7 +20,7 @@ from ..network.load import load
 from ..reporting.report import FORMATS, rendered, write
 from ..running.prepare import MODES, Options
 from ..running.steps import PASSES
-from . import data_commands, lab_commands, study_commands, training_commands
+from . import data_commands, lab_commands, reach_commands, study_commands, training_commands
 from .shared import allow_option, drawing, fail_on_option, names, params_option, rules, run_options, say
 
 INTERRUPTED = 130
@@ -343,7 +343,7 @@ def _check(name):
         raise Unsupported(f"check {name} is not part of this build", hint="see 'rosetta check --help'") from error
 
 
-COMMANDS = (study_commands, lab_commands, training_commands, data_commands)
+COMMANDS = (study_commands, lab_commands, training_commands, data_commands, reach_commands)
 for command in (command for module in COMMANDS for command in module.COMMANDS):
     cli.add_command(command)
 

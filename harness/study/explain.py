@@ -203,7 +203,7 @@ def explained(work, name, step, tensor=None, at=None):
     with threadpool_limits(work.threads):
         subject, shape = _reached(work, layer, step, tensor, at)
         parts = list(subject.step.bounded(subject.name))
-        found, launches = _run(work, subject)
+        found, launches = run_alone(work, subject)
     lie = axes(work.network.graph.layers, layer, subject.name, shape)
     index = _worst(subject, found, parts) if at is None else _index(at, lie, shape)
     at = place(lie, shape, index)
@@ -272,7 +272,7 @@ def _index(at, lie, shape):
     return tuple(map(int, np.unravel_index(np.ravel_multi_index(tuple(at), tuple(lie.values())), shape)))
 
 
-def _run(work, subject):
+def run_alone(work, subject):
     """(by engine the tensor or a Finding, all launches) of the step run alone."""
     search, found, launches = QuirkSearch(replace(work, logs=True)), {}, []
     for engine in work.engines:
@@ -285,11 +285,17 @@ def _run(work, subject):
     return found, launches
 
 
-def _worst(subject, found, parts):
-    """Where an engine used most of its bound."""
+def judge_alone(subject, found, parts):
+    """The TensorComparison of a `steps.Tensor` of some engines with the reference's parts."""
     judged = TensorComparison(subject, dict(found), lambda *_: None)
     for bounded, part in parts:
         judged.add(bounded, part)
+    return judged
+
+
+def _worst(subject, found, parts):
+    """Where an engine used most of its bound."""
+    judged = judge_alone(subject, found, parts)
     worst = max(judged.findings().values(), key=lambda one: one.share, default=Finding("missing")).worst
     return worst.index if worst else (0,) * len(judged.shape)
 

@@ -41,7 +41,9 @@ def test_commands_take_it(old):
     page = (old / "report.html").read_text(encoding="utf-8")
     assert "AlexNet Rosetta: report 1 of a record 1" in page
     assert "tensors agree" in page
-    run = CliRunner().invoke(cli, ["study", "tiny", "conv1", "--batch", "4", "--html", str(old / "../site"), "--record", str(old)])
+    run = CliRunner().invoke(
+        cli, ["study", "tiny", "conv1", "--batch", "4", "--html", str(old / "../site"), "--record", str(old)]
+    )
     assert run.exit_code == 0, run.output
 
 
