@@ -93,8 +93,9 @@ def test_an_earlier_record_is_kept_under_its_date(tmp_path):
 
 
 def tree(folder):
-    """Every path below a folder."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    """Every path below a folder, but for what is there only where pyarrow is installed."""
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix != ".parquet")
+    return sorted(paths)
 
 
 def earlier_record(folder):
