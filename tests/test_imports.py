@@ -16,12 +16,11 @@ OUTSIDE = {
     "port": ({"numpy", "scipy", "threadpoolctl"}, set()),
     "harness": ({"numpy", "threadpoolctl", "click"}, {"pandas", "pyarrow", "PIL", "safetensors", "torch", "scipy"}),
     "harness/reporting/report": ({"numpy", "matplotlib", "jinja2", "markupsafe", "PIL"}, set()),
-    "harness/training": ({"jinja2", "markupsafe"}, {"PIL", "safetensors"}),
+    "harness/training": ({"markupsafe"}, {"PIL"}),
     "harness/cli/terminal.py": ({"rich"}, set()),
-    "harness/lab": (set(), {"jinja2"}),
     "harness/checks/rules": (set(), {"matplotlib"}),
     "harness/publishing": ({"jinja2", "markupsafe"}, set()),
-    "harness/study": ({"jinja2", "markupsafe"}, {"latex2mathml", "matplotlib"}),
+    "harness/study": ({"markupsafe"}, {"latex2mathml", "matplotlib"}),
     "harness/reference": ({"numpy"}, set()),
 }
 

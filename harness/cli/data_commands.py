@@ -70,7 +70,7 @@ def convert(source, target, net, params):
     TARGET X.npz gets weights and biases, for 'rosetta compare --weights'; X.safetensors gets all tensors; any other
     name is a folder, which gets a checkpoint as the program of 2012 wrote it.
     """
-    from ..data.historical import convert as converted
+    from ..data.checkpoints import convert as converted
 
     say(f"{converted(source, target, net, params)}: written")
 

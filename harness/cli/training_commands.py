@@ -90,6 +90,7 @@ def features(checkpoint, layer, test_range, out, **trained):
 @click.command()
 @_CHECKPOINT
 @click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...", type=click.Path(path_type=Path))
+@_DATA
 @_ENGINE
 @_THREADS
 def predict(checkpoint, pictures, **trained):

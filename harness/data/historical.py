@@ -1,29 +1,22 @@
-"""Checkpoints of the programs of 2011, 2012 and 2014 (data-checkpoints-tools 1), and what they convert to.
+"""Checkpoints of the programs of 2011, 2012 and 2014 (data-checkpoints-tools 1).
 
 Nothing in a file is run: pickles are read by `pickles`, and programs that they hold as texts, such as ``outputFilter``,
 stay texts.
 """
 
-import io
-import json
-import re
-import struct
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import numpy as np
 
-from .. import files
-from ..errors import BadInput, RosettaError
-from ..network.load import from_texts, load, parameter_shapes, plain
-from ..network.tensors import parameter
-from ..values.archive import Archive
+from ..errors import BadInput
+from ..network.load import from_texts, parameter_shapes
+from ..values import parameters
 from . import pickles
-from .batches import Fields, need
+from .batches import Fields
 from .pickles import Instance, Name
 
-NAME = re.compile(r"(\d{1,9})\.(\d{1,9})")
 ARRAYS = {"weights": "weights", "weightsInc": "weights_inc", "biases": "biases", "biasesInc": "biases_inc",
           "filterConns": "filterConns"}  # fmt: skip
 """Historical keys of a layer's arrays, and the names of these tensors here."""
@@ -31,15 +24,13 @@ DERIVED = {"inputLayers", "weightShapes", "biasShape"}
 """What follows from the rest of a layer, and is not kept."""
 MOST_VALUES, DEEPEST = 500_000, 16
 """Of what a file says besides its arrays and its costs."""
-ABOUT, HISTORY = "rosetta", "historical"
-"""Names in the header of a safetensors file: what a training says of itself, and what a historical checkpoint said."""
-MEAN = "data.mean"
-"""What a training stores beside the tensors of its network."""
+LETTERS = {"minibatch_size": "mini", "num_epochs": "epochs", "testing_freq": "test-freq"}
+"""What an option was called on the command line, where that is not its name."""
 
 
 @dataclass
 class Checkpoint:
-    """What a checkpoint holds.
+    """A stored network, of a training here or of a historical program.
 
     Attributes
     ----------
@@ -49,11 +40,17 @@ class Checkpoint:
     epoch, batch : int
         Of the batch that was learnt last; epochs count from 1.
     layers : list of dict
-        The layers in the keys of the release, without arrays, inputs first.
+        Of a historical one the layers in the keys of the release, without arrays, inputs first.
     options : dict
-        Values by name.
+        Values by name, likewise.
     train_outputs, test_outputs : list of [dict of str to list of float, int]
-        For each batch that was learnt, or each test: what every cost was per case, and the number of cases.
+        For each batch that was learnt, or each test: what every cost was per case, and the number of cases; likewise.
+    path : Path or None
+    mean : ndarray, (features,), or None
+        What is subtracted from a picture.
+    about : dict or None
+        What a training says of itself: ``engine``, ``state``, ``settings``, ``network`` (the texts of its files),
+        ``data``, ``log``.
     """
 
     tensors: dict
@@ -63,24 +60,52 @@ class Checkpoint:
     options: dict = field(default_factory=dict)
     train_outputs: list = field(default_factory=list)
     test_outputs: list = field(default_factory=list)
+    path: Path | None = None
+    mean: np.ndarray | None = None
+    about: dict | None = None
 
+    def network(self):
+        """The stored network, without its parameters; BadInput if the layers are none."""
+        try:
+            network = from_texts(**self.about["network"], path=self.path)
+        except (TypeError, AttributeError) as error:
+            raise BadInput(f"{self.path}: network is no name and two texts", hint="the file is damaged") from error
+        except ValueError as error:
+            raise BadInput(f"{self.path}: {error}") from error
+        for told, layer in zip(self.layers, network.layers, strict=bool(self.layers)):
+            if told.get("outputs") != layer.outputs:
+                raise BadInput(f"{self.path}: layer {layer.name} contradicts itself", actual=told.get("outputs"),
+                               expected=f"outputs {layer.outputs}")  # fmt: skip
+        return network
 
-def newest(folder):
-    """The checkpoint of a folder with the largest epoch and batch; other names do not count (1.2).
+    def values_for(self, network):
+        """The tensors by layer and tensor, as `parameters.make` gives them.
 
-    Of the folder of a training, the one of its only engine.
-    """
-    found = {tuple(map(int, name.groups())): path for path in folder.iterdir() if (name := NAME.fullmatch(path.name))}
-    inside = {path.parent for path in folder.glob("*/*") if NAME.fullmatch(path.name)}
-    if not found and len(inside) == 1:
-        return newest(inside.pop())
-    if not found:
-        raise BadInput(f"{folder} has no checkpoints of its own", expected="files of the names EPOCH.BATCH")
-    return found[max(found)]
+        Raises
+        ------
+        BadInput
+            They are those of another network.
+        """
+        wanted = {f"{layer}.{tensor}": (layer, tensor, array)
+                  for layer, tensor, array in parameters.owned(network, parameters.make(network, 0))}  # fmt: skip
+        own = dict(self.tensors)
+        if self.layers:  # momentum is of no use to anybody else
+            own |= {name: np.zeros_like(array) for name, (*_, array) in wanted.items() if "_inc" in name}
+        for name in sorted({*wanted} ^ {*own}):
+            what = "is missing" if name in wanted else "is no part of the network"
+            raise BadInput(f"{self.path}: {name} {what}", hint="this is a checkpoint of another network")
+        values = {layer.name: {} for layer in network.layers if parameter_shapes(layer)}
+        for name, (layer, tensor, like) in wanted.items():
+            found = own[name]
+            if found.shape != like.shape or found.dtype != like.dtype or not np.isfinite(found).all():
+                raise BadInput(f"{self.path}: {name} does not fit the network", actual=f"{found.dtype} {found.shape}",
+                               expected=f"finite {like.dtype} {like.shape}")  # fmt: skip
+            values[layer][tensor] = found
+        return parameters.share(network, values)
 
 
 def read(path):
-    """Read a checkpoint of 2011, 2012 or 2014; of a folder, the newest.
+    """Read a checkpoint of 2011, 2012 or 2014.
 
     Parameters
     ----------
@@ -92,15 +117,13 @@ def read(path):
         It is none, or cannot be read; names file and field.
     """
     path = Path(path)
-    if path.is_dir():
-        path = newest(path)
     top = pickles.load(path)
     state, options = (top.get(key) if type(top) is dict else None for key in ("model_state", "op"))
     if type(state) is not dict:
         raise BadInput(f"{path} is no checkpoint", expected="a dict with model_state and op")
     get, rest = Fields(state, path), _Plain(path)
     given = get("layers", (list, dict), [])
-    layers = _in_order(list(given if type(given) is list else given.values()), path)
+    layers = in_order(list(given if type(given) is list else given.values()), path)
     seen, tensors = set(), {}
     for layer in layers:
         tensors |= _tensors(layer, path, seen)
@@ -115,11 +138,11 @@ def read(path):
     values = {name: option.state.get("value") for name, option in (values.items() if type(values) is dict else ())
               if type(option) is Instance}  # fmt: skip
     sums = {layer["name"]: layer["type"] for layer in layers} if "id" in layers[0] else None  # 2014
-    outputs = [_outputs(get(name, list, []), f"{path}: {name}", sums) for name in ("train_outputs", "test_outputs")]
-    return Checkpoint(tensors, get("epoch", int, 0), get("batchnum", int, 0), told, rest(values, "op"), *outputs)
+    outputs = [per_case(get(name, list, []), f"{path}: {name}", sums) for name in ("train_outputs", "test_outputs")]
+    return Checkpoint(tensors, get("epoch", int, 0), get("batchnum", int, 0), told, rest(values, "op"), *outputs, path)
 
 
-def _in_order(layers, path):
+def in_order(layers, path):
     """The layers of a file, inputs first and by name; those of 2011 count them."""
     names, inputs = {}, {}
     for k, layer in enumerate(layers):
@@ -178,7 +201,7 @@ class _Plain:
         raise BadInput(f"{self.path}: {where} holds a {type(value).__name__}")
 
 
-def _outputs(entries, where, sums=None):
+def per_case(entries, where, sums=None):
     """Costs per case and numbers of cases; divided here where the file has sums, of costs of the types ``sums``."""
     given = []
     for k, entry in enumerate(entries):
@@ -252,125 +275,10 @@ def _option(name, value):
     """An option with a value, as the module ``options`` of 2012 kept one (1.8)."""
     parser = Name("options", f"{KINDS.get(type(value), 'String')}OptionParser")
     facts = {
-        "letter": name.replace("_", "-"),
-        "prefixed_letter": f"--{name.replace('_', '-')}",
+        "letter": LETTERS.get(name, name.replace("_", "-")),
+        "prefixed_letter": f"--{LETTERS.get(name, name.replace('_', '-'))}",
         "name": name,
         "desc": name,
     }
     facts |= {"parser": parser, "set_once": False, "default": None, "excuses": [], "requires": [], "save": True}
     return Instance(Name("options", "Option"), {**facts, "value": value, "value_given": True})
-
-
-# --- Conversion ----------------------------------------------------------------------------------------------------
-
-
-def convert(source, target, net=None, params=None):
-    """Convert between historical checkpoint, safetensors and npz.
-
-    Parameters
-    ----------
-    source : path
-        A historical checkpoint, a checkpoint of a training (safetensors), a folder of either, or an npz file.
-    target : Path
-        ``X.npz`` gets weights and biases (as ``rosetta compare --weights`` takes them), ``X.safetensors`` all tensors;
-        anything else is a folder of 2012, which gets a checkpoint ``EPOCH.BATCH``.
-    net, params : str, optional
-        The network, where the source does not hold its layers and the target wants them.
-
-    Returns
-    -------
-    Path
-        What was written.
-    """
-    checkpoint, about = _any(Path(source))
-    try:
-        if target.suffix == ".npz":
-            arrays, file = (
-                {name: array for name, array in checkpoint.tensors.items() if "_inc" not in name and name != MEAN},
-                io.BytesIO(),
-            )
-            np.savez(file, **arrays)
-            files.write(target, file.getvalue())
-            return target
-        if target.suffix == ".safetensors":
-            from safetensors.numpy import save
-
-            told = {name: value for name, value in asdict(checkpoint).items() if name != "tensors"}
-            header = {ABOUT: about} if about else {HISTORY: json.dumps(told)}
-            files.write(target, save({name: np.ascontiguousarray(a) for name, a in checkpoint.tensors.items()}, header))
-            return target
-        if net is not None:
-            network = load(net, params)
-            checkpoint.layers = [plain(layer) for layer in network.layers]
-            _fits(network, checkpoint, source)
-        if not checkpoint.layers:
-            raise BadInput(f"{source} does not say of what network it is", hint="--net NET")
-        data = to_bytes(checkpoint)
-        target.mkdir(parents=True, exist_ok=True)
-        files.write(target / f"{checkpoint.epoch}.{checkpoint.batch}", data)
-        return target / f"{checkpoint.epoch}.{checkpoint.batch}"
-    except (KeyError, IndexError, TypeError, AttributeError, RecursionError, struct.error) as error:
-        what = f"{type(error).__name__}: {ascii(str(error))[:80]}"
-        raise BadInput(f"{source} lacks what a checkpoint of 2012 has ({what})", hint="another network?") from error
-    except OSError as error:
-        raise BadInput(f"{target} cannot be written: {error.strerror}") from error
-
-
-def _any(path):
-    """(Checkpoint, what a training says of itself, as text) of a file or folder of any kind."""
-    path = newest(path) if path.is_dir() else path
-    if not path.is_file():
-        raise BadInput(f"there is no checkpoint {path}")
-    if path.suffix == ".npz":
-        archive = Archive(path, "arrays such as 'conv1.weights[0]' and 'conv1.biases'")
-        total = sum(header.nbytes for header in archive.headers.values())
-        need(2 * total, str(path))
-        return Checkpoint(archive.load(archive.headers, total)), None
-    with open(path, "rb") as file:
-        if file.read(10)[8:] != b'{"':
-            return read(path), None
-    need(2 * path.stat().st_size, str(path))
-    try:
-        return _safetensors(path)
-    except RosettaError:
-        raise
-    except Exception as error:  # what a damaged file does to the package is not for us to list
-        raise BadInput(f"{path} cannot be read ({str(error)[:100]})", hint="the file is damaged") from error
-
-
-def _safetensors(path):
-    from safetensors import safe_open
-
-    with safe_open(path, "np") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        header = file.metadata() or {}
-    if HISTORY in header:
-        told = Fields(json.loads(header[HISTORY]), path)
-        given = {name: told(name, type(value), value) for name, value in asdict(Checkpoint({})).items()}
-        for name in ("train_outputs", "test_outputs"):
-            given[name] = _outputs(given[name], f"{path}: {name}")
-        return Checkpoint(**{**given, "layers": _in_order(given["layers"], path), "tensors": tensors}), None
-    if ABOUT not in header:
-        return Checkpoint(tensors), None
-    about = json.loads(header[ABOUT])
-    epoch, batch = map(int, NAME.fullmatch(path.name).groups()) if NAME.fullmatch(path.name) else (0, 0)
-    outputs = [
-        [[event["costs"], event["cases"]] for event in about["log"] if event["kind"] == kind]
-        for kind in ("train", "test")
-    ]
-    layers = [plain(layer) for layer in from_texts(**about["network"], path=path).layers]
-    options = {"mini": about["settings"]["batch"], "num_epochs": about["settings"]["epochs"]}
-    return Checkpoint(tensors, epoch, batch, layers, options, *outputs), header[ABOUT]
-
-
-def _fits(network, checkpoint, source):
-    """Refuse tensors that are not those of a network."""
-    shapes = {
-        f"{layer.name}.{tensor}": shape for layer in network.layers for tensor, shape in parameter_shapes(layer).items()
-    }
-    for name, array in checkpoint.tensors.items():
-        layer, _, tensor = name.rpartition(".")
-        like = shapes.get(f"{layer}.{parameter(tensor)}")
-        if "filterConns" not in tensor and name != MEAN and like != array.shape:
-            raise BadInput(f"{source}: {name} does not fit {network.name}", expected=like or "no such tensor",
-                           actual=array.shape)  # fmt: skip

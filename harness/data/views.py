@@ -84,13 +84,17 @@ def for_test(data_set, batch, inner=None, views=1, scalar_mean=False):
     return Batch(data, np.tile(batch.labels, views), batch.unreadable)
 
 
-def over_views(probabilities, views):
-    """The mean over the views of what a softmax gives: (classes, views·cases) to (classes, cases), float32.
+def over_views(probabilities):
+    """The mean over the views of what a softmax gives, float32 (classes, cases).
 
-    The views are added in their order, the sum is divided by their number (3.6).
+    The views are added in their order; the sum is scaled by 1/count (pool-norm-elementwise 7.8), as the engine does.
+
+    Parameters
+    ----------
+    probabilities : list of ndarray of float32, (classes, cases)
+        Of each view.
     """
-    parts = np.split(probabilities, views, axis=1)
-    return sum(parts[1:], parts[0]) / np.float32(views)
+    return sum(probabilities[1:], probabilities[0]) * (1 / np.float32(len(probabilities)))
 
 
 def principal_colours(batch):

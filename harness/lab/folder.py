@@ -63,11 +63,10 @@ def notebook(chapter):
 
 def sheet(chapter):
     """The chapter as a page to print, HTML."""
-    from jinja2 import Environment, FileSystemLoader
+    from ..reporting.report import filled
 
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
     question = chapter.filled(chapter.texts["question"]).split("\n\n")
-    return environment.get_template("sheet.html").render(chapter=chapter, question=question)
+    return filled("sheet.html", Path(__file__).parent, chapter=chapter, question=question)
 
 
 def state(folder, number):

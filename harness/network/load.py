@@ -13,6 +13,7 @@ from ..reference import facts
 from ..reference.layer import LayerSpec as LayerSpec
 from . import implied
 from .graph import Graph
+from .net import sections
 
 RULES = ("strict-2012", "salvage", "sched")
 """How layer files may be read besides (`port.config.load_network`): refuse what the parser of 2012 did not accept,
@@ -223,5 +224,68 @@ def _text(path: Path | None) -> str:
 
 
 def from_texts(name: str, definition: str, params: str, path: Path) -> Network:
-    """The network of the texts of its two files, which come from the file ``path``."""
-    return _network(name, definition + "\n", params + "\n", path)
+    """The network of the texts of its two files, which come from the file ``path``; rates may be missing."""
+    return _network(name, definition + "\n", params + "\n", path, forward_only=True)
+
+
+def layer_files(layers: list[dict[str, Any]], path: Path) -> tuple[str, str]:
+    """The texts of two layer files that say what the layers of a historical checkpoint say, but for rates of 2014.
+
+    The files are to be read as any others, with all checks, rather than to believe what a file derives.
+
+    Parameters
+    ----------
+    layers : list of dict
+        In the keys of the release, inputs first (data-checkpoints-tools 1.7): ``padding`` is negated, ``filters``
+        counts those of all groups, ``scale`` of a norm layer is divided by the size of the window.
+    path : Path
+        Where they come from.
+
+    Returns
+    -------
+    str, str
+        The definition, the parameters.
+    """
+    files: tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]] = {}, {}
+    for layer in layers:
+        try:
+            for file, keys in zip(files, _own_keys(layer), strict=True):
+                texts = {key: _written(value) for key, value in keys.items()}
+                texts = {key: text for key, text in texts.items() if text}
+                file.update({layer["name"]: texts} if texts else {})
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+            what = f"what a layer of type {layer['type']} has ({type(error).__name__}: {ascii(str(error))[:80]})"
+            raise BadInput(f"{path}: layer {layer['name']} lacks {what}") from error
+    return sections(files[0]), sections(files[1])
+
+
+def _own_keys(layer: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """(values in the definition, values in the parameter file) of a layer in the keys of the release."""
+    from alexnet_rosetta.port.config import LAYER_TYPES
+
+    row, own = LAYER_TYPES.get(layer["type"]), layer | {"dims": layer["outputs"]}
+    given, learned = {"type", "inputs"}, set[str]()
+    if row:
+        given |= {key.name for key in row.keys} | {"dims", "weightSource", "tree"}.intersection(row.also)
+        learned |= {key.name for key in row.params} - {"superMom"} | {"scale", "pow", "doMax"}.intersection(row.also)
+    if own["type"] in ("conv", "local"):
+        own["padding"] = [-width for width in own["padding"]]
+        own["filters"] = [own["filters"] // groups for groups in own["groups"]]
+        given |= {"filterChannels"} if any(own.get("randSparse", ())) else set()
+    elif own["type"] == "treefc":
+        own["tree"] = [" ".join(map(str, children)) for children in own["tree"] if children]
+    elif own["type"] == "neuron":
+        given |= {"neuron"}
+    elif "norm" in own["type"]:
+        own["scale"] = own["scale"] * own["size"] ** (1 if own["type"] == "cmrnorm" else 2)
+    return tuple({key: own[key] for key in sorted(keys) if own.get(key) is not None} for keys in (given, learned))
+
+
+def _written(value: Any) -> str:
+    """A value as a layer file has it; nothing of a schedule, which only learning needs."""
+    if isinstance(value, dict):
+        arguments = ",".join(str(number) for _, number in sorted(value["params"].items()))
+        return "" if "usesActs" not in value else value["type"] + (f"[{arguments}]" if arguments else "")
+    if isinstance(value, list):
+        return ",".join(map(_written, value)) if any(map(_written, value)) else ""
+    return str(int(value) if isinstance(value, bool) else value)

@@ -9,7 +9,6 @@ from math import prod
 from pathlib import Path
 from types import MappingProxyType
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import concordance, engines, files, machine
@@ -91,9 +90,7 @@ def write(out, net, name=None, *, params=None, passes=PASSES, batch=32, record=N
 
 def rendered(name, **facts):
     """A page of a template of this folder, as bytes."""
-    loader, settings = FileSystemLoader(HERE), {"trim_blocks": True, "lstrip_blocks": True}
-    template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, **settings).get_template(name)
-    return template.render(**facts).encode("utf-8", "backslashreplace")
+    return report.filled(name, HERE, **facts).encode("utf-8", "backslashreplace")
 
 
 def _refuse_foreign(folder):

@@ -4,6 +4,7 @@ from time import perf_counter
 
 import numpy as np
 
+from ..data.views import over_views
 from ..errors import BadInput
 from ..network import cost_inputs
 from ..network.load import parameter_shapes
@@ -152,13 +153,12 @@ class Learner:
         """
         middle = ["middle_view"] * (len(views) - 2)
         kinds = ["first_view", *middle, "last_view"] if len(views) > 1 else ["test"]
-        total = None
+        found = []
         for k, (view, kind) in enumerate(zip(views, kinds, strict=True)):
             self.forward(view, labels, kind, k)
             if self.answers is not None:
-                acts = self.session.read(self.answers, "acts")
-                total = acts.copy() if total is None else total + acts
-        return self.numbers(), None if total is None else total / np.float32(len(views))
+                found.append(np.array(self.session.read(self.answers, "acts")))
+        return self.numbers(), over_views(found) if found else None
 
     @property
     def answers(self):

@@ -18,12 +18,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import engines, files, machine
-from ..data import open_data, views
+from ..data import checkpoints, open_data, views
 from ..errors import BadInput, RosettaError
 from ..network.load import load, texts
 from ..values import parameters
 from ..values.noise import generator
-from . import checkpoints
 from .learner import Learner, feeds, initial
 from .log import Log, read
 
@@ -349,7 +348,11 @@ class Training:
                 f"{self.folder} has no checkpoint of {' and '.join(self.engines)}", hint="leave --resume out"
             )
         newest = max(common, key=checkpoints.place)
-        return [checkpoints.load(self.folder / name / newest) for name in self.engines]
+        found = [checkpoints.load(self.folder / name / newest) for name in self.engines]
+        for checkpoint in found:
+            if checkpoint.about is None:
+                raise BadInput(f"{checkpoint.path} is of no training", hint="delete it to take an older one")
+        return found
 
     def _restored(self, stored):
         """(state, values by engine) of the checkpoints to go on from."""

@@ -4,12 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import files
 from ..errors import BadInput, RosettaError
-from ..reporting.report import HERE, charts
+from ..reporting.report import HERE, charts, filled
 from ..values.noise import generator
 from . import curves, pictures
 from .learner import feeds
@@ -68,11 +67,9 @@ class Page:
     def html(self):
         """The page."""
         about = self.trained.checkpoint.about
-        loader = FileSystemLoader(Path(__file__).parent)
-        settings = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True, "autoescape": True}
-        return Environment(loader=loader, **settings).get_template("show.html").render(
-            self.facts, notes=self.notes, style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
-            network=self.trained.network,
+        return filled(
+            "show.html", Path(__file__).parent, **self.facts, notes=self.notes, network=self.trained.network,
+            style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
             engine=about["engine"], state=about["state"], settings=about["settings"], names=self.trained.names,
             checkpoint=self.trained.checkpoint.path.name, created=f"{datetime.now(UTC):%d %B %Y, %H:%M UTC}",
             last=curves.in_figures(about["log"]),

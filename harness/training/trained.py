@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import engines, files, machine
-from ..data import Batch, DataSet, open_data, pickles, views
+from ..data import Batch, DataSet, checkpoints, open_data, pickles, views
 from ..errors import BadInput, meant
-from . import checkpoints, run
+from ..reporting.lines import printable
+from . import run
 from .learner import Learner
 
 
@@ -20,11 +21,11 @@ class Trained:
     Parameters
     ----------
     path : path
-        A checkpoint, or a folder of some (`checkpoints.find`).
+        A checkpoint, of a training or historical, or a folder of some (`checkpoints.find`).
     data : str, optional
         What `data.open_data` takes; by default what it was trained with.
     engine : str, optional
-        By default the engine that trained it.
+        By default the engine that trained it; the port for a historical checkpoint.
     threads : int, optional
 
     Attributes
@@ -33,20 +34,32 @@ class Trained:
     network : Network
     learner : Learner
     names : tuple of str
-        Names of the classes.
+        Names of the classes, control characters as escapes.
     """
 
     def __init__(self, path, data=None, engine=None, threads=None):
-        self.checkpoint = checkpoints.load(checkpoints.find(path))
+        self.checkpoint = checkpoints.as_training(checkpoints.load(path))
         about = self.checkpoint.about
         self.network = self.checkpoint.network()
-        (chosen,) = engines.available([engine or about["engine"]])
+        by = "port" if about["engine"] == checkpoints.OF_2012 else about["engine"]
+        (chosen,) = engines.available([engine or by])
         self.source = data or about["settings"]["data"]
-        self.batch, self.names = about["settings"]["batch"], tuple(about["data"]["label_names"])
+        if self.checkpoint.mean is None:
+            self._complete()
+        self.batch = about["settings"]["batch"]
+        self.names = tuple(printable(str(name)) for name in about["data"]["label_names"])
         self.network = replace(self.network, minibatch=self.batch)
         values = self.checkpoint.values_for(self.network)
         self.threads = machine.threads(threads)
         self.learner = Learner(self.network, chosen, self.threads, about["settings"]["seed"], values)
+
+    def _complete(self):
+        """Take from the data set what a historical checkpoint does not say: mean, shape, names of the classes."""
+        if self.source is None:
+            raise BadInput(f"{self.checkpoint.path} does not say on what pictures it was trained", hint="--data PATH")
+        found = open_data(self.source)
+        self.checkpoint.mean = found.mean
+        self.checkpoint.about["data"] = {"shape": found.shape, "label_names": found.label_names}
 
     @property
     def data(self):
@@ -127,12 +140,7 @@ class Trained:
         outputs : ndarray of float32, (N, outputs of the layer)
         labels : ndarray, (1, N)
         """
-        layers = self.network.graph.layers
-        if layer not in layers or not layers[layer].outputs:
-            names = [name for name, each in layers.items() if each.outputs]
-            raise BadInput(
-                f"{self.network.name} has no layer {layer} with outputs", hint=meant(layer, names, ", ".join(names))
-            )
+        self._require(layer)
         data, found = self.data, []
         for number in run.parsed(test_range, data.test, data, "--test-range"):
             for _, _, _, _, labels in run.answers(self.learner, data, [number], batch or self.batch):
@@ -141,12 +149,21 @@ class Trained:
             yield number, np.concatenate([acts for acts, _ in found]), np.concatenate([own for _, own in found], axis=1)
             found = []
 
+    def _require(self, layer):
+        """BadInput unless there is a layer of that name that has outputs."""
+        names = [each.name for each in self.network.layers if each.outputs]
+        if layer not in names:
+            raise BadInput(
+                f"{self.network.name} has no layer {layer} with outputs", hint=meant(layer, names, ", ".join(names))
+            )
+
     def write_features(self, layer, folder, test_range=None):
         """Write `features` as batches of 2012 and as npz files into a new or empty folder; yields the paths.
 
         ``batches.meta`` comes last and says that the folder is whole.
         """
         folder = Path(folder)
+        self._require(layer)
         if folder.is_dir() and any(folder.iterdir()):
             raise BadInput(f"{folder} is not empty", hint="--out takes a new or empty folder")
         try:

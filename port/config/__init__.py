@@ -19,7 +19,9 @@ from .ini import MAX_WARNINGS, ConfigError, Section, read_ini, read_source
 from .keys import REQUIRED, DataFacts, Draft, Tolerance, Tree, text
 from .layer_types import LAYER_TYPES, LAYER_TYPES_OF_2014, NEURON
 
-__all__ = ["ConfigError", "LayerSpec", "NetworkSpec", "Tolerance", "Tree", "load_network", "read_sections"]
+__all__ = [
+    "LAYER_TYPES", "ConfigError", "LayerSpec", "NetworkSpec", "Tolerance", "Tree", "load_network", "read_sections",
+]  # fmt: skip
 
 DEFAULT_QUANTISER = MappingProxyType({"type": "default", "params": {}})
 QUANTISERS = tuple(text(key, DEFAULT_QUANTISER, grammar.read_quantiser) for key in ("quantF", "quantB"))

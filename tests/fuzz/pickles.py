@@ -16,10 +16,12 @@ from functools import cache
 import numpy as np
 
 from alexnet_rosetta.harness import machine
-from alexnet_rosetta.harness.data import historical, make, open_data
+from alexnet_rosetta.harness.data import checkpoints, historical, make, open_data
 from alexnet_rosetta.harness.data.batches import Batch, DataSet, in_colours, opened
 from alexnet_rosetta.harness.errors import BadInput
-from alexnet_rosetta.harness.network.load import load, plain
+from alexnet_rosetta.harness.network.load import from_texts, plain
+from alexnet_rosetta.harness.network.net import Net
+from alexnet_rosetta.harness.values import parameters
 
 from . import runner
 from .archives import bent, canary, folder
@@ -49,10 +51,13 @@ def sound():
     for protocol in (0, 2, 4):
         meta = {"label_names": ["a", "b"], "num_vis": 192}
         found.append((pickle.dumps(meta, protocol), pickle.dumps(cifar, protocol)))
-    network = load("cifar")
-    small = [layer for layer in map(plain, network.layers) if layer["type"] != "local"]
-    values = {"conv1.weights[0]": np.ones((75, 4), np.float32), "conv1.biases": np.ones((4, 1), np.float32)}
-    layers = [layer for layer in small if layer["name"] in ("data", "labels", "conv1", "pool1", "pool1_neuron")]
+    net = Net(48, labels=1)
+    net.add("conv1", "conv", "data", channels=3, filters=4, filterSize=3, initW=0.1, neuron="relu")
+    net.add("pool1", "pool", "conv1", pool="max", channels=4, sizeX=2, stride=1)
+    net.add("fc2", "fc", "pool1", outputs=2, initW=0.1).softmax_cost("fc2")
+    network = from_texts("net", *net.files(), folder())
+    layers, drawn = list(map(plain, network.layers)), parameters.make(network, 0)
+    values = {f"{layer}.{tensor}": array for layer, own in drawn.items() for tensor, array in own.items()}
     outputs = [[{"logprob": [2.0, 0.5]}, 100]] * 5
     checkpoint = historical.Checkpoint(values, 1, 2, layers, {"mini": 128, "range": [1, 2]}, outputs, outputs)
     return {"data": found, "checkpoint": [(historical.to_bytes(checkpoint), b"")] * 2}
@@ -113,8 +118,8 @@ def draw(rng):
 def read(role, place):
     """Read the files in their role."""
     if role == "checkpoint":
-        historical.read(place)
-        historical.convert(place, folder() / "out")
+        checkpoints.as_training(checkpoints.load(place)).network()
+        checkpoints.convert(place, folder() / "out")
         return
     found = open_data(place)
     assert found.mean.dtype == np.float32

@@ -25,10 +25,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from alexnet_rosetta.harness.training import checkpoints
+from alexnet_rosetta.harness.data import checkpoints
 
 ROSETTA = [sys.executable, "-m", "alexnet_rosetta.harness", "train"]
-ASKED = ("photos", "--batch", "32", "--train-range", "1-2", "--updates", "112", "--test-freq", "1", "--threads", "1")
+ASKED = ("photos", "--batch", "32", "--train-range", "1-2", "--updates", "320", "--test-freq", "1", "--threads", "1")
 
 
 def start(folder, *words):

@@ -15,6 +15,14 @@ HERE = Path(__file__).parent
 """Where its template, style sheet and script stand."""
 
 
+def filled(name, folder=HERE, **facts):
+    """The text of a page, from the template of that name in a folder and what all pages share; names are escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    settings = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True, "autoescape": True}
+    return Environment(loader=FileSystemLoader([folder, HERE]), **settings).get_template(name).render(facts)
+
+
 def write(folder, out=None, kind="html", fail_on=()):
     """Write the report of a record; an earlier report stays until the new one is whole.
 

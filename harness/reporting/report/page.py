@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, metadata
 from math import inf
 from types import MappingProxyType
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...judging.finding import AGREES, FAILS
@@ -14,7 +13,7 @@ from ...judging.ledger import ledger
 from ...judging.row import decisive, run_code, step_lines, total_seconds
 from .. import lines
 from ..formats import excused
-from . import HERE, charts, drawing, images, words
+from . import HERE, charts, drawing, filled, images, words
 
 TONES = {"green": "good", "yellow": "open", "bold red": "bad", "magenta": "bad", "cyan": "open"}
 """Class in the style sheet by the colour that a mark has in a terminal."""
@@ -22,14 +21,15 @@ TONES = {"green": "good", "yellow": "open", "bold red": "bad", "magenta": "bad",
 
 def render(record):
     """The page as text."""
-    return _template("report.html").render(facts(record))
+    return filled("report.html", **facts(record))
 
 
 def fragment(comparison):
     """Sentence, numbers and layer table of an `api.Comparison`, to stand in somebody else's page."""
     rows = comparison.table
     engines = list(dict.fromkeys(name for row in rows for name in row.findings))
-    return _template("fragment.html").render(
+    return filled(
+        "fragment.html",
         sentence=comparison.sentence,
         counts=counts(rows),
         totals=total_seconds(rows),
@@ -38,12 +38,6 @@ def fragment(comparison):
         kernels_of="",
         propagated=any(row.mode == "propagated" for row in rows),
     )
-
-
-def _template(name):
-    loader = FileSystemLoader(HERE)
-    settings = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    return Environment(loader=loader, autoescape=True, **settings).get_template(name)
 
 
 def facts(record):

@@ -10,14 +10,17 @@ import sys
 import termios
 from fcntl import ioctl
 
+import numpy as np
 import pytest
 import small_data
 from click.testing import CliRunner
+from PIL import Image
 from small_nets import write_net
 
 from alexnet_rosetta.harness.cli import training
 from alexnet_rosetta.harness.cli.commands import INTERRUPTED, cli
-from alexnet_rosetta.harness.training import checkpoints
+from alexnet_rosetta.harness.data import checkpoints
+from alexnet_rosetta.harness.values.noise import generator
 
 TRAIN = [sys.executable, "-m", "alexnet_rosetta.harness", "train"]
 
@@ -140,3 +143,81 @@ def test_log_and_curves_grow_while_it_trains(words, tmp_path, monkeypatch):
     assert [lines for lines, _ in sizes] == [1, 2, 3, 4, 5, 5]
     assert sorted(sizes) == sizes
     assert sizes[-1][1] > sizes[0][1]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with data, a training, and a picture."""
+    folder = tmp_path_factory.mktemp("commands")
+    net, data = write_net(folder, *small_data.LEARNS), small_data.write_data(folder / "data")
+    small_data.train(small_data.settings(net, data, epochs=1), folder / "out")
+    Image.fromarray(generator(0, "a picture").integers(0, 256, (20, 30, 3), np.uint8)).save(folder / "a.png")
+    (folder / "text.jpg").write_text("no picture")
+    checkpoints.convert(folder / "out", folder / "of 2012")
+    return folder
+
+
+@pytest.mark.parametrize("stored", ["out", "of 2012"])
+def test_what_a_stored_network_is_asked(home, stored, tmp_path):
+    threads = ("--threads", "1")
+    tested = rosetta("test", home / stored, "--views", "10", *threads).output.splitlines()
+    assert re.fullmatch(r".*1\.2: 40 cases, 10 views each", tested[0])
+    assert re.fullmatch(r"logprob: \d\.\d{6}, 0\.\d{6}, 0\.\d{6}", tested[1])
+    said = rosetta("predict", home / stored, home / "a.png", home / "a.png", *threads).output.splitlines()
+    assert (said[0], said[:6]) == (str(home / "a.png"), said[6:])
+    shares = [float(re.fullmatch(r"  kind \d +(\d+\.\d) % (█*)", line)[1]) for line in said[1:6]]
+    assert shares == sorted(shares, reverse=True)
+    assert 0 < sum(shares) <= 100.2
+    written = rosetta("features", home / stored, "fc1", "--out", tmp_path / "fc1", *threads).output.splitlines()
+    names = ("data_batch_3", "data_batch_3.npz", "batches.meta")
+    assert written == [f"wrote {tmp_path / 'fc1' / name}" for name in names]
+    shown = rosetta("show", home / stored, "--out", tmp_path / "show", "--case", "39", "--wrong", *threads)
+    assert shown.output.startswith(f"page {tmp_path / 'show' / 'show.html'}, ")
+    assert (tmp_path / "show" / "show.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("test nowhere", "there is no checkpoint nowhere"),
+        ("test OUT --data nowhere", "there is no folder 'nowhere' of data"),
+        ("test OUT --data fashion", "fashion"),
+        ("test OUT --test-range 7", "--test-range: .* has no such batches"),
+        ("test OUT --engine nobody", "no engine is called 'nobody'"),
+        ("predict OUT gone.png", "gone.png is no picture that can be read"),
+        ("predict OUT HOME/text.jpg", "text.jpg is no picture that can be read"),
+        ("features OUT conv9 --out FREE", "has no layer conv9 with outputs"),
+        ("features OUT conv1 --out HOME", "is not empty"),
+        ("show OUT --case 40", r"there is no such case \(expected 0 to 39, actual 40\)"),
+        ("show OUT --out HOME/text.jpg", "text.jpg"),
+        ("train HOME/gone.cfg", "there is no network"),
+        ("train --resume HOME", "holds no training"),
+        ("train HOME/small.cfg --data HOME/data --out HOME/text.jpg", "text.jpg cannot be written"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_leaves_nothing(home, tmp_path, command, message):
+    words = [{"OUT": str(home / "out"), "FREE": str(tmp_path / "free"), "HOME": str(home)}.get(word, word)
+             for word in command.split()]  # fmt: skip
+    before = {path for path in home.rglob("*") if "show" not in path.parts}
+    result = rosetta(*(word.replace("HOME", str(home)) for word in words))
+    assert result.exit_code == 2, result.output
+    assert re.fullmatch(rf"rosetta: .*{message}.*\n", result.stderr), result.stderr
+    assert {path for path in home.rglob("*") if "show" not in path.parts} == before
+    assert not (tmp_path / "free").exists()
+
+
+def test_names_from_files_reach_no_terminal_and_no_page_as_they_are(tmp_path, monkeypatch):
+    """Names of classes and the path of a checkpoint."""
+    monkeypatch.setattr(small_data, "NAMES", ["\x1b[2J<b>", "$x$ \u202e"] * 5)
+    net, data = write_net(tmp_path, *small_data.LEARNS), small_data.write_data(tmp_path / "data")
+    out = tmp_path / "<i>\x1b[1m"
+    small_data.train(small_data.settings(net, data, updates=1), out)
+    Image.fromarray(np.zeros((10, 10, 3), np.uint8)).save(tmp_path / "a.png")
+    said = rosetta("predict", out, tmp_path / "a.png").output
+    assert "<b>" in said
+    assert not {"\x1b", "\u202e"} & set(said)
+    shown = rosetta("show", out, "--out", tmp_path / "show")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert "\x1b" not in shown.output
+    text = (tmp_path / "show" / "show.html").read_text()
+    assert not [odd for odd in ("<b>", "<i>", "\x1b", "\u202e") if odd in text]

@@ -11,7 +11,9 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from alexnet_rosetta.harness.data import historical, pickles
-from alexnet_rosetta.harness.data.historical import Checkpoint, convert, read
+from alexnet_rosetta.harness.data.checkpoints import convert
+from alexnet_rosetta.harness.data.checkpoints import load as read
+from alexnet_rosetta.harness.data.historical import Checkpoint
 from alexnet_rosetta.harness.data.pickles import Instance, Name
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.network.load import load, plain, texts
@@ -219,7 +221,7 @@ def test_weights_alone_want_a_network(zoo, tmp_path):
     file = convert(tmp_path / "3.7", tmp_path / "w.npz")
     with pytest.raises(BadInput, match="does not say of what network"):
         convert(file, tmp_path / "out")
-    with pytest.raises(BadInput, match="does not fit cifar"):
+    with pytest.raises(BadInput, match=r"w\.npz: .* this is a checkpoint of another network"):
         convert(file, tmp_path / "out", "cifar")
     assert not (tmp_path / "out").exists()
     found = read(convert(file, tmp_path / "out", "zoo"))
@@ -232,7 +234,9 @@ def test_checkpoints_of_a_training_keep_what_they_say(tmp_path):
     network = load("cifar")
     tensors = {f"{a}.{b}": c for a, b, c in parameters.owned(network, parameters.make(network, 1))}
     event = {"kind": "train", "costs": {"logprob": [2.5, 0.9]}, "cases": 100}
-    about = json.dumps({"log": [event], "settings": {"batch": 64, "epochs": 9}, "network": texts(network)})
+    settings = {"batch": 64, "epochs": 9, "seed": 0, "data": "photos", "test_freq": 4}
+    about = {"engine": "port", "state": {}, "settings": settings, "network": texts(network), "log": [event]}
+    about = json.dumps(about | {"data": {"shape": [3, 32, 32], "label_names": []}})
     (tmp_path / "2.3").write_bytes(save({**tensors, "data.mean": np.ones(3072, np.float32)}, {"rosetta": about}))
     with safe_open(convert(tmp_path, tmp_path / "a.safetensors"), "np") as file:
         assert file.metadata() == {"rosetta": about}
@@ -240,7 +244,7 @@ def test_checkpoints_of_a_training_keep_what_they_say(tmp_path):
     found = read(convert(tmp_path, tmp_path / "old"))
     assert (found.epoch, found.batch) == (2, 3)
     assert found.train_outputs == [[{"logprob": [2.5, 0.9]}, 100]]
-    assert found.options == {"mini": 64, "num_epochs": 9}
+    assert found.options == {"minibatch_size": 64, "num_epochs": 9, "data_path": "photos", "testing_freq": 4}
     assert all(np.array_equal(found.tensors[name], array) for name, array in tensors.items())
 
 
@@ -266,7 +270,7 @@ def test_damaged_safetensors(tmp_path, data):
 
 def test_a_checkpoint_without_a_tensor(zoo, tmp_path):
     (tmp_path / "a.safetensors").write_bytes(save({"fc1.biases": np.zeros((1, 147), np.float32)}))
-    with pytest.raises(BadInput, match=r"a\.safetensors lacks .*conv1\.biases"):
+    with pytest.raises(BadInput, match=r"a\.safetensors: conv1\.biases is missing"):
         convert(tmp_path / "a.safetensors", tmp_path / "out", "zoo")
     assert not (tmp_path / "out").exists()
 

@@ -10,10 +10,9 @@ import pytest
 from small_data import CASES, LEARNS, settings, train, write_data
 from small_nets import write_net
 
-from alexnet_rosetta.harness.data import open_data, views
+from alexnet_rosetta.harness.data import checkpoints, open_data, views
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.network.load import load
-from alexnet_rosetta.harness.training import checkpoints
 from alexnet_rosetta.harness.training.learner import initial
 from alexnet_rosetta.harness.training.log import read
 from alexnet_rosetta.harness.training.run import Diverged, Training, settings_of
