@@ -205,38 +205,18 @@ def _idx(folder, names):
             )
         return images.reshape(len(images), -1).T, labels
 
-    counts = {part: _idx_header(path(part, "images-idx3"), 3) for part in ("train", "test")}
-    (train, rows, columns), (test, *_) = counts["train"], counts["test"]
-    if rows != columns or counts["test"][1:] != counts["train"][1:] or not train or not test:
-        raise BadInput(f"{folder}: images that are not square, or of two sizes", actual=str(counts))
+    (train, rows, columns), (test, *sides) = (_idx_file(path(part, "images-idx3"), 3, head=True)
+                                              for part in ("train", "test"))  # fmt: skip
+    if not rows == columns == sides[0] == sides[1] or not train or not test:
+        raise BadInput(f"{folder}: images that are not square, or of two sizes", actual=f"{rows}x{columns}, {sides}")
     fashion = "fashion" in folder.resolve().name
     names_of = FASHION_NAMES if fashion else tuple(str(k) for k in range(10))
     kind = "IDX files" + (", Fashion-MNIST" if fashion else "")
     return _in_batches(str(folder), kind, shape_of(rows * columns), names_of, train, test, whole)
 
 
-def _idx_header(path, dimensions):
-    """The lengths that an IDX file of bytes says it has."""
-    return _idx_parts(path, dimensions, lambda file, lengths: lengths)
-
-
-def _idx_file(path, dimensions):
-    """The array of an IDX file of bytes."""
-
-    def body(file, lengths):
-        size = prod(lengths)
-        need(2 * size, str(path))
-        data = file.read(min(size, LARGEST) + 1)
-        if len(data) != size:
-            raise BadInput(
-                f"{path}: of another length than it says", expected=f"{size:,} bytes", actual=f"{len(data):,}"
-            )
-        return np.frombuffer(data, np.uint8).reshape(lengths)
-
-    return _idx_parts(path, dimensions, body)
-
-
-def _idx_parts(path, dimensions, then):
+def _idx_file(path, dimensions, head=False):
+    """The array of an IDX file of bytes; with ``head`` the lengths that it says it has."""
     if not path.is_file():
         raise BadInput(f"there is no file {path}")
     try:
@@ -244,12 +224,19 @@ def _idx_parts(path, dimensions, then):
             start = file.read(4)
             if start != bytes([0, 0, 8, dimensions]):
                 raise BadInput(f"{path}: no IDX file of bytes in {dimensions} dimension(s)", actual=start.hex(" "))
-            head = file.read(4 * dimensions)
-            if len(head) != 4 * dimensions:
-                raise BadInput(f"{path}: cut off in its header")
-            return then(file, struct.unpack(f">{dimensions}I", head))
+            lengths = struct.unpack(f">{dimensions}I", file.read(4 * dimensions))
+            if head:
+                return lengths
+            need(2 * prod(lengths), str(path))
+            data = file.read(min(prod(lengths), LARGEST) + 1)
+    except struct.error as error:
+        raise BadInput(f"{path}: cut off in its header") from error
     except (OSError, EOFError, gzip.zlib.error) as error:
         raise BadInput(f"{path} cannot be read ({error})") from error
+    if len(data) != prod(lengths):
+        raise BadInput(f"{path}: of another length than it says", expected=f"{prod(lengths):,} bytes",
+                       actual=f"{len(data):,}")  # fmt: skip
+    return np.frombuffer(data, np.uint8).reshape(lengths)
 
 
 # --- Folders of pictures ---------------------------------------------------------------------------------------------

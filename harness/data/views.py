@@ -87,7 +87,7 @@ def for_test(data_set, batch, inner=None, views=1, scalar_mean=False):
 def over_views(probabilities):
     """The mean over the views of what a softmax gives, float32 (classes, cases).
 
-    The views are added in their order; the sum is scaled by 1/count (pool-norm-elementwise 7.8), as the engine does.
+    The views are added in their order; the sum is scaled by 1/count (pool-norm 7.8), as the engine does.
 
     Parameters
     ----------

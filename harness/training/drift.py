@@ -267,10 +267,22 @@ def faults(network):
         ("another schedule of the weights", keys(lambda layer: {"schedW": steps}), None),
         ("another schedule of the biases", keys(lambda layer: {"schedB": steps}), None),
         ("gradients divided by one case more", keys(times("epsW", 127 / 128)), None),
-        ("an image dropped", network, _of_each(lambda data, labels: (_without_first(data), labels))),
-        ("a label wrong", network, _of_each(lambda data, labels: (data, _next_class(labels)))),
-        ("an image twice", network, _of_each(lambda data, labels: (_first_again(data), _first_again(labels)))),
-        ("an image mirrored up and down", network, _of_each(lambda data, labels: (_turned(data), labels))),
+        ("an image dropped", network, _of_each(lambda data, labels: (_changed(data, 0, 0), labels))),
+        (
+            "a label wrong",
+            network,
+            _of_each(lambda data, labels: (data, _changed(labels, 0, 1 - min(labels[0, 0], 1)))),
+        ),
+        (
+            "an image twice",
+            network,
+            _of_each(lambda data, labels: (_changed(data, 1, data[:, 0]), _changed(labels, 1, labels[:, 0]))),
+        ),
+        (
+            "an image mirrored up and down",
+            network,
+            _of_each(lambda data, labels: (_changed(data, 0, data[::-1, 0]), labels)),
+        ),
         ("two minibatches exchanged", network, lambda batches: [batches[1], batches[0], *batches[2:]]),
         ("inputs 1.001", network, _of_each(lambda data, labels: (data * np.float32(1.001), labels))),
         ("the second minibatch seen twice", network, lambda batches: [*batches[:2], batches[1], *batches[3:]]),
@@ -287,25 +299,7 @@ def _of_each(change):
     return lambda batches: [change(data, labels) for data, labels in batches]
 
 
-def _without_first(data):
-    data = data.copy()
-    data[:, 0] = 0
-    return data
-
-
-def _next_class(labels):
-    labels = labels.copy()
-    labels[0, 0] = 1 - min(labels[0, 0], 1)
-    return labels
-
-
-def _first_again(matrix):
+def _changed(matrix, case, values):
     matrix = matrix.copy()
-    matrix[:, 1] = matrix[:, 0]
+    matrix[:, case] = values
     return matrix
-
-
-def _turned(data):
-    data = data.copy()
-    data[:, 0] = data[::-1, 0]
-    return data

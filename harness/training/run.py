@@ -151,7 +151,8 @@ class Training:
         stored = self._newest() if resume else None
         self.data, self.network = open_data(settings.data), network_of(settings, stored)
         self.texts = stored[0].about["network"] if stored else texts(self.network)
-        self.train_range, self.test_range = ranges(self.data, settings)
+        self.train_range = parsed(settings.train_range, self.data.train, self.data, "--train-range")
+        self.test_range = parsed(settings.test_range, self.data.test, self.data, "--test-range")
         self.size = fitting(self.network, self.data)
         self.threads = machine.threads(settings.threads)
         if stored:
@@ -291,7 +292,8 @@ class Training:
 
     def _test_and_save(self):
         for learner in self.learners:
-            begin, (sums, cases) = perf_counter(), measured(learner, self.data, self.test_range, self.settings.batch)
+            begin = perf_counter()
+            sums, cases, _ = measured(learner, self.data, self.test_range, self.settings.batch)
             yield self._event("test", learner, sums, cases, seconds=perf_counter() - begin)
         yield self._save()
 
@@ -395,8 +397,8 @@ def network_of(settings, stored=None):
     return replace(network, update_every=settings.update_every, minibatch=settings.batch)
 
 
-def measured(learner, data, numbers, batch):
-    """Test on data batches; gives ({cost: sums over the cases}, cases).
+def measured(learner, data, numbers, batch, count=1):
+    """Test on data batches.
 
     Parameters
     ----------
@@ -405,13 +407,26 @@ def measured(learner, data, numbers, batch):
     numbers : sequence of int
     batch : int
         Cases of a minibatch.
+    count : int
+        Views of a case: 1, 9 or 10.
+
+    Returns
+    -------
+    sums : dict of str to ndarray
+        Of every cost, over the cases.
+    cases : int
+    confusion : ndarray of int, (classes, classes), or None
+        Cases by their class (rows) and by the best answer (columns); None without a softmax.
     """
-    sums, cases = {}, 0
-    for *_, costs, labels in answers(learner, data, numbers, batch):
+    sums, cases, confusion = {}, 0, None
+    for _, _, probabilities, costs, labels in answers(learner, data, numbers, batch, count):
         cases += labels.shape[1]
         for cost, values in costs.items():
             sums[cost] = sums.get(cost, 0.0) + values
-    return sums, cases
+        if probabilities is not None:
+            confusion = np.zeros((len(probabilities),) * 2, int) if confusion is None else confusion
+            np.add.at(confusion, (labels[0].astype(int), probabilities.argmax(axis=0)), 1)
+    return sums, cases, confusion
 
 
 def answers(learner, data, numbers, batch, count=1):
@@ -437,18 +452,6 @@ def answers(learner, data, numbers, batch, count=1):
             seen = views.for_test(data, part, size, count).data
             costs, probabilities = learner.test(np.split(seen, count, axis=1), part.labels)
             yield number, first, probabilities, costs, part.labels
-
-
-def ranges(data, settings):
-    """The data batches to train with and to test with, as tuples of numbers.
-
-    Raises
-    ------
-    BadInput
-        What is no range, or names a batch that does not exist.
-    """
-    return (parsed(settings.train_range, data.train, data, "--train-range"),
-            parsed(settings.test_range, data.test, data, "--test-range"))  # fmt: skip
 
 
 def parsed(text, default, data, option):

@@ -85,16 +85,9 @@ class Trained:
         confusion : ndarray of int, (classes, classes), or None
             Cases by their class (rows) and by the best answer (columns).
         """
-        data, sums, cases, confusion = self.data, {}, 0, None
+        data = self.data
         numbers = run.parsed(test_range, data.test, data, "--test-range")
-        for _, _, probabilities, costs, labels in run.answers(self.learner, data, numbers, batch or self.batch, count):
-            cases += labels.shape[1]
-            for cost, values in costs.items():
-                sums[cost] = sums.get(cost, 0.0) + values
-            if probabilities is not None:
-                if confusion is None:
-                    confusion = np.zeros((len(probabilities),) * 2, int)
-                np.add.at(confusion, (labels[0].astype(int), probabilities.argmax(axis=0)), 1)
+        sums, cases, confusion = run.measured(self.learner, data, numbers, batch or self.batch, count)
         return {cost: (values / cases).tolist() for cost, values in sums.items()}, cases, confusion
 
     def predict(self, paths):
@@ -141,13 +134,11 @@ class Trained:
         labels : ndarray, (1, N)
         """
         self._require(layer)
-        data, found = self.data, []
+        data = self.data
         for number in run.parsed(test_range, data.test, data, "--test-range"):
-            for _, _, _, _, labels in run.answers(self.learner, data, [number], batch or self.batch):
-                acts = self.learner.acts(layer)
-                found.append((acts.T.copy(), labels))
+            steps = run.answers(self.learner, data, [number], batch or self.batch)
+            found = [(self.learner.acts(layer).T.copy(), labels) for *_, labels in steps]
             yield number, np.concatenate([acts for acts, _ in found]), np.concatenate([own for _, own in found], axis=1)
-            found = []
 
     def _require(self, layer):
         """BadInput unless there is a layer of that name that has outputs."""
