@@ -153,6 +153,10 @@ class Row:
         """The same in words: ``channel 3, y 2, x 1, image 0``."""
         return ", ".join(f"{axis} {at}" for axis, at in self.place(worst).items())
 
+    def lacking(self) -> list[str]:
+        """The engines that were not compared."""
+        return [name for name, found in self.counted().items() if found.status in NOT_COMPARED]
+
     def explained(self) -> bool:
         """Whether quirks explain every difference that counts."""
         failed = {name for name, found in self.counted().items() if found.fails}
@@ -267,6 +271,22 @@ def own_feed(rows: Iterable[Row]) -> str:
     return f"{sentence}, {others} were not decided." if others else f"{sentence}."
 
 
+def left_out(rows: Iterable[Row]) -> str:
+    """A sentence about what was not compared: of each engine the number of tensors, and the layers; "" of nothing."""
+    layers: dict[str, Counter[str]] = {}
+    for row in rows:
+        for name in row.lacking():
+            layers.setdefault(name, Counter())[row.layer] += 1
+    said = [f"{each.total()} of {name} ({_some(each)})" for name, each in layers.items()]
+    return f"Not compared: {'; '.join(said)}." if said else ""
+
+
+def _some(names: Iterable[str], most: int = 6) -> str:
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
 def _explained(failed: Failed) -> str:
     causes = [row.quirk[name] for row, name in failed if name in row.quirk]
     if not causes:
@@ -294,7 +314,7 @@ def sentence(rows: Sequence[Row]) -> str:
     """The one plain sentence that a run ends in."""
     isolated, feeding = ([row for row in rows if row.mode == mode] for mode in ("isolated", "propagated"))
     own = own_feed(feeding), ledger.explained(feeding)
-    parts = summarise(decisive(isolated)), same_bits(isolated), attributed(isolated), *own
+    parts = summarise(decisive(isolated)), left_out(isolated), same_bits(isolated), attributed(isolated), *own
     return " ".join(filter(None, parts))
 
 
@@ -321,6 +341,7 @@ def step_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
                 "tensors": len(group),
                 "verdict": status,
                 "quirk": _group_quirks(group),
+                "lacking": ", ".join(dict.fromkeys(name for row in group for name in row.lacking())),
                 "share": None
                 if status in NOT_COMPARED
                 else max(found.share for row in group for found in row.findings.values()),

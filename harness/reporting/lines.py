@@ -2,6 +2,7 @@
 
 from math import inf
 
+from ..judging.finding import NOT_COMPARED
 from ..judging.row import looks_like, ratio, ratio_name
 
 EXPLAINED = "*"
@@ -50,7 +51,7 @@ class Lines:
             "type": max(kind, 4),
             "pass": 8,
             "tensor": 14,
-            "verdict": 12,
+            "verdict": 12 if len(engines) < 3 else max(len(f"unsupported: {engine}") for engine in engines),
             "bound used": 10,
             **({"distance": 8} if mode == "propagated" else {}),
             "worst at": 13,
@@ -114,8 +115,13 @@ def mark(row):
 
 
 def verdict(row):
-    """The worst status; in propagated mode ``local`` or ``unexplained`` for a difference that is the layer's own."""
-    return next((word for word in ("local", "unexplained") if word in row.origin.values()), row.status())
+    """The worst status; in propagated mode ``local`` or ``unexplained`` for a difference that is the layer's own.
+
+    Where the others were compared, the engines that were not are named.
+    """
+    word = next((word for word in ("local", "unexplained") if word in row.origin.values()), row.status())
+    lacking = row.lacking() if word in NOT_COMPARED and len(row.findings) > 2 else []
+    return f"{word}: {', '.join(lacking)}" if 0 < len(lacking) < len(row.findings) else word
 
 
 class Told:

@@ -1,6 +1,7 @@
 """PyTorch as a witness: what it has agrees, what it does otherwise is explained, what it lacks is not compared."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from quirk_nets import CASES
@@ -21,6 +22,17 @@ def test_layers_that_it_lacks_stop_nothing(net, compared, lacking):
     assert set(counts) <= {"identical", "equivalent", "different"}
     failed = {(row.layer, row.tensor): row.quirk.get("torch") for row in found.table if row.status() == "different"}
     assert failed == ({("pool1", "inputs_grad[0]"): ("max-ties-full",)} if net == "zoo" else {})
+
+
+def test_beside_two_engines_what_it_lacks_is_named():
+    found = compare("zoo", engines=["legacy-cpu", "port", "torch"], batch=4, threads=1, passes=["forward"])
+    lacking = {row.layer for row in found.table if row.findings["torch"].status == "unsupported"}
+    assert lacking
+    assert all(row.lacking() == ["torch"] for row in found.table if row.layer in lacking)
+    assert all(row.findings["port"].elements for row in found.table)
+    assert f"Not compared: {len(lacking)} of torch (" in found.sentence
+    agreeing = replace(found, table=[row for row in found.table if not any(f.fails for f in row.findings.values())])
+    assert agreeing.exit_code == 3
 
 
 @pytest.mark.parametrize("net", ["tiny", "zoo"])

@@ -1,7 +1,19 @@
+from dataclasses import replace
+
 import pytest
 
 from alexnet_rosetta.harness.judging.finding import Finding
-from alexnet_rosetta.harness.judging.row import Row, by_step, decisive, ratio, ratio_name, step_lines, total_seconds
+from alexnet_rosetta.harness.judging.row import (
+    Row,
+    by_step,
+    decisive,
+    left_out,
+    ratio,
+    ratio_name,
+    step_lines,
+    total_seconds,
+)
+from alexnet_rosetta.harness.reporting.lines import Lines
 
 
 def row(tensor, seconds, status="equivalent", share=0.1, **more):
@@ -78,3 +90,22 @@ def test_a_row_survives_being_a_dictionary():
 @pytest.mark.parametrize("engine", ["a", "b"])
 def test_flat_lines_name_their_engine(engine):
     assert engine in [line["engine"] for line in row("x", {}).flat()]
+
+
+def three(status="unsupported"):
+    findings = {
+        "a": Finding("equivalent", 4, 0.5),
+        "b": Finding("identical", 4),
+        "c": Finding(status, reason="no such"),
+    }
+    return Row("conv1", "conv", "forward", "acts", (2, 2), findings)
+
+
+def test_what_was_not_compared_is_named_with_its_engine():
+    assert three().lacking() == ["c"]
+    assert step_lines([three()])[0]["lacking"] == "c"
+    assert left_out([three(), three("unavailable")]) == "Not compared: 2 of c (conv1)."
+    assert left_out([three("different")]) == ""
+    many = [replace(three(), layer=f"fc{i}") for i in range(8)]
+    assert left_out(many) == "Not compared: 8 of c (fc0, fc1, fc2, fc3, fc4, fc5 and 2 more)."
+    assert Lines([], ["a", "b", "c"]).row(three(), False).split()[4:7] == ["acts", "unsupported:", "c"]

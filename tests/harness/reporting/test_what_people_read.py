@@ -86,7 +86,7 @@ NOTES = [
 STEPS = [
     ["~", "conv1", "forward", "isolated", "equivalent", "0.25", "conv", "1", "1.0000", "4.0000", "0.25"],
     ["!", "conv1", "backward", "isolated", "different", "12", "conv", "1", "2.0000", "5.0000", "0.40"],
-    ["?", "fc1", "backward", "isolated", "inconclusive", "0.5", "fc", "1", "", "0.5000", ""],
+    ["?", "fc1", "backward", "isolated", "inconclusive; a not compared", "0.5", "fc", "1", "", "0.5000", ""],
     ["*", "conv1", "update", "isolated", "different: ties, ceil", "bits", "conv", "1", "3.0000", "6.0000", "0.50"],
     [">", "conv1", "forward", "propagated", "inherited", "12", "conv", "1", "", "", ""],
     ["!", "fc1", "forward", "propagated", "nonfinite", "bits", "fc", "1", "", "", ""],
@@ -285,6 +285,7 @@ def test_the_sentence():
         "3 of 8 tensors agree, 2 of them bit for bit, 3 different, 1 inconclusive, 1 not compared; "
         "the closest call, b conv1 forward acts, used 0.25 of what rounding allows; "
         "the first to differ is a conv1 backward weights_grad[0]. "
+        "Not compared: 1 of a (fc1). "
         "Explained by quirks: 2 of 3 differences (lrn, ties with ceil); 1 unexplained. "
         "Where each engine feeds itself, 2 of 4 tensors agree, 1 differ by what earlier layers hand on, "
         "1 in layers that differ in isolation too."
