@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import machine
+from .bench.measure import measure
 from .engines import DEFAULT
 from .engines.protocol import Session
 from .errors import BadInput, TooLarge, meant
@@ -153,7 +154,7 @@ def compare(
     **options
         The fields of :class:`~alexnet_rosetta.harness.Options`:
         ``params, weights, input, batch, seed, mode, passes, threads, quirks, rules,
-        progress, update_every, quantise, allow, fail_on, layers, pass_type, port_algorithm``.
+        progress, update_every, quantise, allow, fail_on, layers, repeat, pass_type, port_algorithm``.
 
     Returns
     -------
@@ -230,6 +231,8 @@ def execute(
             facts["seconds"], facts["parts"] = times.total(), times.seconds
             about = facts | about | {"totals": total_seconds(comparison.table), "costs": costs}
             about["kernels"] = kernels(work.sessions)
+            with times.part("timing"):
+                about["timings"] = timings(options, work) if comparison.status == "complete" else {}
             with times.part("writing"):
                 comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
                 comparison.earlier = writer.earlier
@@ -256,7 +259,7 @@ def _ending(error: BaseException, rows: Sequence[Row]) -> BaseException | None:
 def describe(options: Options, work: Workload) -> dict[str, Any]:
     """Everything about a run that is not a result."""
     network = work.network
-    files = [path for path in (network.definition, network.params) if path]
+    files = [Path(path) for path in (network.definition, network.params, options.weights) if path]
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "options": asdict(options),
@@ -273,6 +276,17 @@ def describe(options: Options, work: Workload) -> dict[str, Any]:
         "inputs": {"kind": work.inputs.kind, "cases": work.batch, "sha256": work.inputs.hashes()},
         "captions": work.inputs.captions[:PICTURES],
     }
+
+
+def timings(options: Options, work: Workload) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """By engine, layer and pass: the seconds of ``options.repeat`` training steps."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    if not options.repeat:
+        return found
+    plain = replace(work, logs=False, layers=frozenset())
+    for (layer, step, engine), samples in measure(options, options.repeat, work=plain).samples.items():
+        found.setdefault(engine, {}).setdefault(layer, {})[step] = samples
+    return found
 
 
 def kernels(sessions: Mapping[str, Session | None]) -> dict[str, dict[str, dict[str, list[str]]]]:

@@ -125,6 +125,13 @@ def instruction_level() -> str | None:
     return next((name for name, needed in levels if needed <= flags), "x86-64-v1")
 
 
+def waited() -> float:
+    """Seconds that this thread was ready to run, and other programs ran instead; 0 where the system does not say."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    return 0.0
+
+
 class Watch:
     """How much of the processors other programs take, from its making on.
 

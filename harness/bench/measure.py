@@ -70,6 +70,8 @@ class Measurement:
     ratios : dict of (str, str) to tuple of float
         Of two engines, by (layer, pass), and ``total`` for all layers: the `interval` of the first engine's seconds
         over the second's in the same turn; empty where there were too few turns.
+    samples : dict of (str, str, str) to list of float
+        Each timed second of those, without what the calling thread waited for a processor (`machine.waited`).
     """
 
     options: Options
@@ -81,6 +83,7 @@ class Measurement:
     note: str = ""
     broken: dict = field(default_factory=dict)
     ratios: dict = field(default_factory=dict)
+    samples: dict = field(default_factory=dict)
 
     def total(self, engine, step="all"):
         """Sum over the layers of a pass, or of all passes."""
@@ -96,7 +99,7 @@ class Measurement:
         return self.options.batch / self.total(engine).seconds
 
 
-def measure(options, repeat=5, done=lambda total, what: None):
+def measure(options, repeat=5, done=lambda total, what: None, work=None):
     """Time training steps.
 
     Parameters
@@ -104,6 +107,8 @@ def measure(options, repeat=5, done=lambda total, what: None):
     options : Options
     repeat : int
         Timed steps for each engine, after one that is not.
+    work : Workload, optional
+        That of the options, where there is one already.
     done : callable
         Called after every layer and pass with how many there will be, and what it was.
 
@@ -116,27 +121,29 @@ def measure(options, repeat=5, done=lambda total, what: None):
     NothingCompared
         No engine could run a step to its end.
     """
-    work = prepare(options)
+    work = work or prepare(options)
     total = step_count(work, "isolated") * len(work.engines) * (repeat + 1)
-    samples, copies = {}, {}
+    samples, copies, at_work = {}, {}, {}
     watch = machine.Watch(work.threads)
     broken = {}
     with threadpool_limits(work.threads):
         sessions = work.open_sessions(broken)
         for turn in range(repeat + 1):
             for name, session in sessions.items():
-                timed = []
+                timed, before = [], machine.waited()
                 try:
                     for key in training_step(work, session) if name not in broken else ():
-                        timed.append((key, session.seconds(*key)))
+                        timed.append((key, session.seconds(*key), machine.waited() - before))
                         done(total, f"{f'step {turn}' if turn else 'warm-up'} {name} {key[1]} {key[0]}")
+                        before = machine.waited()
                 except Exception as error:
                     after = f"after {' '.join(timed[-1][0])}" if timed else "first step"
                     broken[name] = finding_of(error, after)
                 if turn and name not in broken:
-                    for key, seconds in timed:
+                    for key, seconds, waited in timed:
                         samples.setdefault((*key, name), []).append(seconds)
-                    copies.setdefault(name, []).append(copy_seconds(work, session, [key for key, _ in timed]))
+                        at_work.setdefault((*key, name), []).extend([seconds - waited] * (waited < seconds))
+                    copies.setdefault(name, []).append(copy_seconds(work, session, [key for key, *_ in timed]))
     whole = tuple(name for name in options.engines if name not in broken)
     if not whole:
         raise NothingCompared("no engine was timed: " + "; ".join(refusals(broken)))
@@ -147,7 +154,7 @@ def measure(options, repeat=5, done=lambda total, what: None):
     peaks = {engine.name: peak for engine in work.engines if (peak := engine.peak())}
     return Measurement(options, work.network, repeat, timings,
                        {name: Timing.of(values) for name, values in copies.items() if any(values)}, peaks,
-                       watch.note(), broken, ratios)  # fmt: skip
+                       watch.note(), broken, ratios, at_work)  # fmt: skip
 
 
 def _ratios(samples, engines):

@@ -131,6 +131,8 @@ def doctor_command():
 @allow_option
 @fail_on_option
 @click.option("--layers", callback=names, metavar="LAYERS", help="Compare only these layers, which commas part.")
+@click.option("--repeat", default=0, show_default=True, type=click.IntRange(0, 1000),
+              help="Time whole training steps so often besides, for 'rosetta diff'.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Store whole tensors in the record.")
 @click.option(
     "--out",
@@ -179,6 +181,24 @@ def report(ctx, record, kind, fail_on, out):
         say(f"note: {note}", err=printed)
     found = read(record)
     ctx.exit(run_code(found.rows, found.about["options"].get("allow", ()), fail_on) if fail_on else 0)
+
+
+@cli.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.pass_context
+def diff(ctx, old, new):
+    """Say what differs between two records: set-ups, verdicts, and times outside their noise.
+
+    Exit code 0: nothing got worse; 1: a verdict got worse, a row is gone, or a step is slower.
+    """
+    from ..reporting.diff import report
+    from ..reporting.record import read
+
+    text, code = report(read(old), read(new))
+    for line in text:
+        say(line)
+    ctx.exit(code)
 
 
 @cli.command()

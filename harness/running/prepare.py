@@ -82,6 +82,8 @@ class Options:
         Verdicts of `finding.FAIL_ON`: only these count against the run; by default all do.
     layers : tuple of str
         Layers whose rows are wanted; by default all.
+    repeat : int
+        How often full training steps are timed besides, for `reporting.diff`.
 
     Raises
     ------
@@ -109,6 +111,7 @@ class Options:
     allow: tuple[str, ...] = ()
     fail_on: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    repeat: int = 0
 
     def __post_init__(self) -> None:
         _require_kinds(self)
@@ -139,6 +142,8 @@ class Options:
             if self.passes not in (PASSES, ("forward",)) or self.input == "exact":
                 raise BadInput("a test has one pass, forward, and no exact tier", hint="--passes forward")
             object.__setattr__(self, "passes", ("forward",))
+        if self.repeat < 0 or (self.repeat and self.passes != PASSES):
+            raise BadInput("what is timed again is whole training steps", hint="--repeat 9, without --passes")
         if len(set(self.engines)) < max(1, len(self.engines)):
             raise BadInput("engines must be given, each once", hint="for example --engines legacy-cpu,port")
         machine.threads(self.threads)

@@ -53,7 +53,7 @@ def repetition(options, row):
     if not row.shape:
         return command(options)
     step = row.step if row.step in PASSES else PASSES[0]
-    return command(options | {"layers": (row.layer,), "passes": (step,)})
+    return command(options | {"layers": (row.layer,), "passes": (step,), "repeat": 0})
 
 
 REPEATED = {"quirks": "--quirk", "rules": "--rule", "allow": "--allow"}
@@ -78,7 +78,7 @@ def explanation(options, row, place):
     if row.tensor == "acts_grad" and len(row.sent_by) == 1:  # in isolation that is the sender's gradient
         return ""
     at = ["--at", ",".join(map(str, place.values()))] if place else []
-    flags = _flags(options, ("mode", "passes", "allow", "fail_on", "layers"))
+    flags = _flags(options, ("mode", "passes", "allow", "fail_on", "layers", "repeat"))
     return shlex.join(["rosetta", "explain", options["net"], row.layer, row.step, row.tensor, *at, *flags])
 
 
