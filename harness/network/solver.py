@@ -131,6 +131,14 @@ def new_values(
     return _constrained(layer, index(tensor), new), inc
 
 
+def is_constrained(layer: LayerSpec, tensor: str) -> bool:
+    """Whether an update holds the columns of a tensor to a size, so that no row is changed by itself."""
+    i = index(tensor)
+    if i is None or layer.type == "treefc":
+        return False
+    return layer["wballNormed"][i] > 0 or bool(layer.get("wcNormMax") and layer["wcNormMax"][i] > 0)
+
+
 def _constrained(layer: LayerSpec, i: int | None, new: reference.Bounded) -> reference.Bounded:
     if i is None or layer.type == "treefc":
         return new

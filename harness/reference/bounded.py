@@ -60,6 +60,14 @@ class Bounded:
         """The sum over two sets of images: values, magnitudes and terms all add."""
         return Bounded(self.value + other.value, self.magnitude + other.magnitude, self.terms + other.terms)
 
+    def rows(self, some: slice) -> "Bounded":
+        """Some rows of a matrix."""
+        every = len(self.value)
+        parts = (
+            part[some] if np.ndim(part) > 1 and len(part) == every else part for part in (self.magnitude, self.terms)
+        )
+        return Bounded(self.value[some], *parts)
+
     def repeated(self, count: int) -> "Bounded":
         """The sum over `count` equal sets of images."""
         return Bounded(self.value * count, self.magnitude * count, self.terms * count)

@@ -70,17 +70,20 @@ class ParameterGradients:
         Weights that layers share have the sum of their gradients; on the direct route each brings its own rate.
         """
         layer, passes = self.sweep.graph.layers[name], self.sweep.work.network.update_every
-        sums = [(step.layer, own, total.repeated(passes)) for step, own, total in parts]
-        cases = passes * self.sweep.work.batch
-        if updates_directly(layer, tensor):
-            into, found = increment(tensor), self._new_increment(layer, tensor, sums, cases)
-        else:
-            into, found = gradient(tensor), sum_grads([total.scaled(1 / cases) for *_, total in sums])
-        return Collected(self.sweep, layer, [step for step, *_ in parts], into, found)
+        cases, direct = passes * self.sweep.work.batch, updates_directly(layer, tensor)
 
-    def _new_increment(self, layer, tensor, sums, cases):
+        def rows(some):
+            sums = [(step.layer, own, total.rows(some).repeated(passes)) for step, own, total in parts]
+            if direct:
+                return self._new_increment(layer, tensor, sums, cases, some)
+            return sum_grads([total.scaled(1 / cases) for *_, total in sums])
+
+        into = increment(tensor) if direct else gradient(tensor)
+        return Collected(self.sweep, layer, [step for step, *_ in parts], into, parts[0][2].value.shape, rows)
+
+    def _new_increment(self, layer, tensor, sums, cases, rows):
         work, found = self.sweep.work, None
-        inc, mom = work.values[layer.name][increment(tensor)], solver_constants(layer, tensor)["mom"]
+        inc, mom = work.values[layer.name][increment(tensor)][rows], solver_constants(layer, tensor)["mom"]
         for source, own, total in sums:
             eps = rate(source, own, work.network.progress, normal(work.normals(source), source, own))
             if found is None:

@@ -94,8 +94,8 @@ class QuirkSearch:
             return False
         subject = comparison.subject
         judged = TensorComparison(subject, {engine.name: found}, _nothing)
-        for bounded, part in subject.step.bounded(subject.name):
-            judged.add(bounded, part)
+        for bounded, where in subject.step.bounded(subject.name):
+            judged.add(bounded, where)
         return judged.findings()[engine.name].agrees
 
     def _copied(self, engine, comparison):

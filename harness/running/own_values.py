@@ -75,9 +75,9 @@ class _OwnValues:
         step, tensor, name = comparison.subject.step, comparison.tensor, comparison.layer.name
         verdict = Verdict(found.shape)
         allowed = np.zeros(found.shape, np.float32) if tensor == "acts" and self._waiting[name] else None
-        for bounded, part in self._bounded(step, tensor):
-            where = Ellipsis if part is None else (slice(None), part)
-            verdict.add(bounded, found[where], None if part is None else (0, part.start))
+        for bounded, place in self._bounded(step, tensor):
+            where = place or ...
+            verdict.add(bounded, found[where], place and [axis.start for axis in place])
             if allowed is not None:
                 with np.errstate(invalid="ignore", over="ignore"):
                     off = np.abs(np.subtract(bounded.value, comparison.reference[where], dtype=np.float64))
@@ -130,5 +130,5 @@ class _OwnValues:
         if self._parameters[0] != key:
             gradients = ParameterGradients(self, layers)
             found = [one for layer in layers for one in gradients.add(Backward(self, layer))]
-            self._parameters = key, {(one.layer.name, one.tensor): one.found for one in found}
+            self._parameters = key, {(one.layer.name, one.tensor): one.rows(slice(None)) for one in found}
         return self._parameters[1][step.layer.name, tensor]

@@ -8,12 +8,15 @@ itself.
 from typing import Any, NamedTuple
 
 from ..network.graph import is_cost
-from ..network.solver import new_values, updated_here
-from ..network.tensors import increment, index
+from ..network.solver import is_constrained, new_values, updated_here
+from ..network.tensors import gradient, increment, index, parameter
 from ..reference.chunks import chunks, columns
 from ..reference.views import VIEWS, averaged
+from .threads import in_order
 
 PASSES = ("forward", "backward", "update")
+PIECE = 2**18
+"""Elements of a matrix that are evaluated at a time where that changes nothing; the judge takes rows by the 32."""
 
 
 class Tensor(NamedTuple):
@@ -70,8 +73,15 @@ class Step:
         return session.read(self.layer.name, tensor)
 
     def bounded(self, tensor):
-        """Yield the reference's tensor: pairs of Bounded and slice of images, None for a tensor that comes whole."""
+        """Yield the reference's tensor: pairs of Bounded and slices of rows and columns, None where that is all."""
         raise NotImplementedError
+
+    def _by_rows(self, shape, evaluate):
+        """Yield what ``evaluate(rows)`` makes of a matrix, rows that fit the cache at a time, and where they lie."""
+        step = max(32, PIECE // max(1, shape[1]) // 32 * 32)
+        parts = [slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step)]
+        for rows, found in zip(parts, in_order(evaluate, parts, self.work.threads), strict=True):
+            yield found, (rows, slice(0, shape[1]))
 
     def _write_normals(self, session):
         """Hand over the normals of the layer's learning rates, where they have noise."""
@@ -109,11 +119,12 @@ class Forward(Step):
 
     def bounded(self, tensor):
         """The formula, chunk by chunk; a cost is the sum over all chunks."""
-        parts = ((self._evaluate(part), part) for part in chunks(self.layer, self.inputs))
+        parts = chunks(self.layer, self.inputs)
+        found = in_order(self._evaluate, parts, self.work.threads)
         if is_cost(self.layer):
-            first, *rest = (found for found, _ in parts)
-            parts = [(sum(rest, first), None)]
-        yield from parts
+            yield sum(found, next(found)), None
+        else:
+            yield from map(_images, found, parts)
 
     def _evaluate(self, part):
         inputs, params = [array[:, part] for array in self.inputs], self.work.params(self.layer)
@@ -158,24 +169,32 @@ class Backward(Step):
 
     def bounded(self, tensor):
         """The formula, chunk by chunk."""
-        for inputs, grad, part in self._chunks():
+
+        def evaluate(part):
             more = {"pass_type": self.work.kind, "mask": columns(self.mask, part), **self._fused(part)}
-            yield self._op().inputs_grad(index(tensor), inputs, grad, self.work.params(self.layer), **more), part
+            return self._op().inputs_grad(index(tensor), *self._operands(part), **more)
+
+        parts = chunks(self.layer, self.inputs)
+        yield from map(_images, in_order(evaluate, parts, self.work.threads), parts)
 
     def params_grad(self):
         """Sums over all cases by parameter tensor, dict of str to Bounded."""
+
+        def evaluate(part):
+            return self._op().params_grad(*self._operands(part))
+
         totals = {}
-        for inputs, grad, _ in self._chunks():
-            for tensor, found in self._op().params_grad(inputs, grad, self.work.params(self.layer)).items():
+        for sums in in_order(evaluate, chunks(self.layer, self.inputs), self.work.threads):
+            for tensor, found in sums.items():
                 totals[tensor] = totals[tensor] + found if tensor in totals else found
         return totals
 
     def _op(self):
         return self.sweep.ops[self.layer.name]
 
-    def _chunks(self):
-        for part in chunks(self.layer, self.inputs):
-            yield [array[:, part] for array in self.inputs], None if self.grad is None else self.grad[:, part], part
+    def _operands(self, part):
+        inputs, grad = [array[:, part] for array in self.inputs], None if self.grad is None else self.grad[:, part]
+        return inputs, grad, self.work.params(self.layer)
 
     def _fused(self, part):
         if self.layer.name not in self.sweep.graph.fused:
@@ -194,12 +213,14 @@ class Collected(Step):
         The layer that holds the tensor.
     steps : list of Backward
     tensor : str
-    found : Bounded
+    shape : tuple of int
+    rows : callable
+        ``rows(slice)``, the Bounded of some rows.
     """
 
-    def __init__(self, sweep, layer, steps, tensor, found):
+    def __init__(self, sweep, layer, steps, tensor, shape, rows):
         super().__init__(sweep, layer, "backward")
-        self.steps, self.tensor, self.found = steps, tensor, found
+        self.steps, self.tensor, self.shape, self.rows = steps, tensor, shape, rows
         self.layers = tuple(step.layer for step in steps)
 
     def again(self, session):
@@ -209,11 +230,11 @@ class Collected(Step):
 
     def tensors(self):
         """The one tensor."""
-        yield Tensor(self, self.tensor, self.found.value.shape)
+        yield Tensor(self, self.tensor, self.shape)
 
     def bounded(self, tensor):
-        """The tensor as it was collected."""
-        yield self.found, None
+        """The tensor as it was collected, some rows at a time."""
+        yield from self._by_rows(self.shape, self.rows)
 
 
 class Sum(Collected):
@@ -228,7 +249,8 @@ class Sum(Collected):
     """
 
     def __init__(self, sweep, layer, parts, found):
-        super().__init__(sweep, layer, list(dict.fromkeys(step for *_, step in parts)), "acts_grad", found)
+        steps = list(dict.fromkeys(step for *_, step in parts))
+        super().__init__(sweep, layer, steps, "acts_grad", found.value.shape, found.rows)
         self.parts = [(consumer, i, step.grad) for consumer, i, step in parts]
 
     def read(self, session, tensor):
@@ -258,14 +280,28 @@ class Update(Step):
 
     def tensors(self):
         """Each parameter tensor that the layer owns, and its momentum buffer."""
-        values = self.work.values[self.layer.name] | self.gradients
-        more = self.work.network.progress, self.work.normals(self.layer)
         for tensor in updated_here(self.sweep.graph, self.layer):
-            found = new_values(self.sweep.ops[self.layer.name], self.layer, tensor, values, *more)
-            self._found = dict(zip((tensor, increment(tensor)), found, strict=True))
-            for name, bounded in self._found.items():
-                yield Tensor(self, name, bounded.value.shape)
+            for name in (tensor, increment(tensor)):
+                yield Tensor(self, name, self.work.values[self.layer.name][tensor].shape)
 
     def bounded(self, tensor):
-        """What the solver's rule makes of the tensor."""
-        yield self._found[tensor], None
+        """What the solver's rule makes of the tensor, some rows at a time where each is changed by itself."""
+        changed = parameter(tensor)
+        values = self.work.values[self.layer.name] | self.gradients
+        values = {name: values[name] for name in (changed, increment(changed), gradient(changed)) if name in values}
+        more = self.work.network.progress, self.work.normals(self.layer)
+
+        def evaluate(rows):
+            own = {name: array[rows] for name, array in values.items()}
+            found = new_values(self.sweep.ops[self.layer.name], self.layer, changed, own, *more)
+            return found[tensor != changed]
+
+        if is_constrained(self.layer, changed):
+            yield evaluate(slice(None)), None
+        else:
+            yield from self._by_rows(values[changed].shape, evaluate)
+
+
+def _images(bounded, part):
+    """A chunk of images and where it lies."""
+    return bounded, (slice(0, len(bounded.value)), part)

@@ -235,9 +235,9 @@ class Sweep:
         found = {name: self._fetch(name, tensor) for name in self.sessions if self._does_run(tensor.step)}
         comparison = TensorComparison(tensor, found, self.work.inspect, self.own_feed)
         times = self.work.times
-        for bounded, part in times.each("reference", tensor.step.bounded(tensor.name)):
+        for bounded, where in times.each("reference", tensor.step.bounded(tensor.name)):
             with times.part("judging"):
-                comparison.add(bounded, part)
+                comparison.add(bounded, where)
             if parts is not None:
                 parts.append(bounded)
         return comparison

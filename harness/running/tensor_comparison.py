@@ -1,27 +1,15 @@
-"""Compares one tensor of every engine with the reference, one chunk of images at a time."""
+"""Compares one tensor of every engine with the reference, one chunk at a time."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 
 import numpy as np
 
 from ..judging.finding import Finding
 from ..judging.verdict import Verdict, differing_bits, refuse
+from .threads import submit
 
 SMALL = 2**16
 """Elements of a chunk that are judged sooner than they are handed to a thread."""
-
-
-def _open_pool():
-    """Threads that judge; those of a parent do not survive a fork."""
-    global _POOL
-    _POOL = ThreadPoolExecutor(thread_name_prefix="judge")
-
-
-_open_pool()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_open_pool)
 
 
 class TensorComparison:
@@ -58,15 +46,14 @@ class TensorComparison:
         self._verdicts, self._pairs, self._tasks = {}, {}, []
         self._distances = {} if measure else None
 
-    def add(self, bounded, part=None):
-        """Judge a chunk: ``part`` is its slice of images, None for a tensor that comes whole."""
+    def add(self, bounded, where=None):
+        """Judge a chunk: ``where`` are its slices of rows and of columns, None for a tensor that comes whole."""
         if self.reference is None:
             self._start(bounded)
         self._inspect(self.layer, self.tensor, bounded)
-        where = Ellipsis if part is None else (slice(None), part)
+        origin, where = None if where is None else [axis.start for axis in where], where or ...
         with np.errstate(over="ignore"):
             self.reference[where] = bounded.value
-        origin = None if part is None else (0, part.start)
         self._wait()
         work = [(self._judge, name, bounded, where, origin) for name in self._verdicts]
         work += [(self._compare, pair, where) for pair in self._pairs]
@@ -74,7 +61,7 @@ class TensorComparison:
             for task, *arguments in work:
                 task(*arguments)
         else:
-            self._tasks = [_POOL.submit(*task) for task in work]
+            self._tasks = [submit(*task) for task in work]
 
     def findings(self):
         """The Finding on each engine."""

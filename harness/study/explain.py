@@ -288,8 +288,8 @@ def run_alone(work, subject):
 def judge_alone(subject, found, parts):
     """The TensorComparison of a `steps.Tensor` of some engines with the reference's parts."""
     judged = TensorComparison(subject, dict(found), lambda *_: None)
-    for bounded, part in parts:
-        judged.add(bounded, part)
+    for bounded, where in parts:
+        judged.add(bounded, where)
     return judged
 
 
@@ -302,8 +302,10 @@ def _worst(subject, found, parts):
 
 def _at(parts, index):
     """(value, allowed error) of the reference at a place."""
-    bounded, part = next((b, p) for b, p in parts if p is None or p.start <= index[-1] < p.stop)
-    where = index if part is None else (*index[:-1], index[-1] - part.start)
+    bounded, where = next(
+        (b, w) for b, w in parts if w is None or all(s.start <= k < s.stop for s, k in zip(w, index, strict=True))
+    )
+    where = index if where is None else tuple(k - s.start for s, k in zip(where, index, strict=True))
     return float(bounded.value[where]), float(np.broadcast_to(bounded.bound(), bounded.value.shape)[where])
 
 
