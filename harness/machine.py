@@ -62,6 +62,7 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(-4, 0)  # M_MMAP_MAX: no array has a mapping of its own, which would go back to the system
         mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: nor does the end of the heap
+        mallopt(-8, 1)  # M_ARENA_MAX: what one thread frees, another one uses
 
 
 def reset_peak_memory() -> None:

@@ -62,11 +62,10 @@ class Bounded:
 
     def rows(self, some: slice) -> "Bounded":
         """Some rows of a matrix."""
-        every = len(self.value)
-        parts = (
-            part[some] if np.ndim(part) > 1 and len(part) == every else part for part in (self.magnitude, self.terms)
-        )
-        return Bounded(self.value[some], *parts)
+        parts: Any = (self.magnitude, self.terms)
+        shared = [np.ndim(part) < 2 or len(part) != len(self.value) for part in parts]
+        magnitude, terms = (part if one else part[some] for part, one in zip(parts, shared, strict=True))
+        return Bounded(self.value[some], magnitude, terms)
 
     def repeated(self, count: int) -> "Bounded":
         """The sum over `count` equal sets of images."""
