@@ -5,17 +5,21 @@ the machine does touches all of them alike. Reported are medians and the spread 
 graphics card times its kernels with the card's events; copies between host and card are counted apart.
 """
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import comb
 from statistics import median, quantiles
-from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from .. import machine
+from ..engines.peaks import Peak
+from ..engines.protocol import Session
 from ..errors import NothingCompared
-from ..judging.finding import finding_of
+from ..judging.finding import Finding, finding_of
+from ..network.load import Network
 from ..running.prepare import Options, prepare, step_count
+from ..running.workload import Workload
 
 PASSES = ("forward", "backward", "update")
 
@@ -28,13 +32,13 @@ class Timing:
     spread: float
 
     @classmethod
-    def of(cls, samples):
+    def of(cls, samples: Sequence[float]) -> "Timing":
         """From the samples of the repetitions."""
         low, _, high = quantiles(samples, n=4, method="inclusive") if len(samples) > 1 else (samples[0],) * 3
         return cls(median(samples), high - low)
 
 
-def interval(samples):
+def interval(samples: Sequence[float]) -> tuple[float, float] | None:
     """The 95 % interval of the median that order alone gives, whatever the distribution: (low, high).
 
     The k-th smallest and the k-th largest sample, with the largest k for which that is certain enough; None of fewer
@@ -75,31 +79,36 @@ class Measurement:
     """
 
     options: Options
-    network: Any
+    network: Network
     repeat: int
-    timings: dict
-    copies: dict
-    peaks: dict
+    timings: dict[tuple[str, str, str], Timing]
+    copies: dict[str, Timing]
+    peaks: dict[str, Peak]
     note: str = ""
-    broken: dict = field(default_factory=dict)
-    ratios: dict = field(default_factory=dict)
-    samples: dict = field(default_factory=dict)
+    broken: dict[str, Finding] = field(default_factory=dict)
+    ratios: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    samples: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
 
-    def total(self, engine, step="all"):
+    def total(self, engine: str, step: str = "all") -> Timing:
         """Sum over the layers of a pass, or of all passes."""
         own = [t for (_, s, name), t in self.timings.items() if name == engine and step in (s, "all")]
         return Timing(sum(t.seconds for t in own), sum(t.spread for t in own))
 
-    def steps(self):
+    def steps(self) -> list[tuple[str, str]]:
         """The (layer, pass) pairs in the order of execution."""
         return list(dict.fromkeys(key[:2] for key in self.timings))
 
-    def images_per_second(self, engine):
+    def images_per_second(self, engine: str) -> float:
         """Cases of a full step by the seconds in its layers, copies apart."""
         return self.options.batch / self.total(engine).seconds
 
 
-def measure(options, repeat=5, done=lambda total, what: None, work=None):
+def measure(
+    options: Options,
+    repeat: int = 5,
+    done: Callable[[int, str], object] = lambda total, what: None,
+    work: Workload | None = None,
+) -> Measurement:
     """Time training steps.
 
     Parameters
@@ -123,9 +132,11 @@ def measure(options, repeat=5, done=lambda total, what: None, work=None):
     """
     work = work or prepare(options)
     total = step_count(work, "isolated") * len(work.engines) * (repeat + 1)
-    samples, copies, at_work = {}, {}, {}
+    samples: dict[tuple[str, str, str], list[float]] = {}
+    at_work: dict[tuple[str, str, str], list[float]] = {}
+    copies: dict[str, list[float]] = {}
     watch = machine.Watch(work.threads)
-    broken = {}
+    broken: dict[str, Finding] = {}
     with threadpool_limits(work.threads):
         sessions = work.open_sessions(broken)
         for turn in range(repeat + 1):
@@ -157,9 +168,11 @@ def measure(options, repeat=5, done=lambda total, what: None, work=None):
                        watch.note(), broken, ratios, at_work)  # fmt: skip
 
 
-def _ratios(samples, engines):
+def _ratios(
+    samples: dict[tuple[str, str, str], list[float]], engines: Sequence[str]
+) -> dict[tuple[str, str], tuple[float, float]]:
     """`Measurement.ratios` of the samples of two engines."""
-    totals = {}
+    totals: dict[tuple[str, str, str], list[float]] = {}
     for (_, step, name), values in samples.items():
         for part in (step, "all"):
             key = ("total", part, name)
@@ -172,18 +185,18 @@ def _ratios(samples, engines):
     return {key: limits for key, limits in found.items() if limits}
 
 
-def refusals(broken):
+def refusals(broken: Mapping[str, Finding]) -> list[str]:
     """In words, engines that could not run a step to its end, and why."""
     return [f"{name}: {found.status}: {found.reason}" for name, found in broken.items()]
 
 
-def copy_seconds(work, session, steps):
+def copy_seconds(work: Workload, session: Session, steps: list[tuple[str, str]]) -> float:
     """Seconds that a session spent on copies between host and card in a training step; 0 if it makes none."""
     data = [(layer.name, "forward") for layer in work.network.layers if layer.type == "data"]
     return sum(session.copy_seconds(*key) for key in data + steps)
 
 
-def training_step(work, session):
+def training_step(work: Workload, session: Session) -> Iterator[tuple[str, str]]:
     """Run one training step in an engine that feeds itself; yields the (layer, pass) pairs as they are done."""
     graph = work.network.graph
     for layer in work.network.layers:

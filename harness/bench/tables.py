@@ -4,21 +4,25 @@ import csv
 import io
 import json
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from math import floor, log10
+from pathlib import Path
+from typing import Any
 
 from .. import files, machine
 from ..engines import peaks
+from ..engines.peaks import Peak
 from ..errors import BadInput
 from ..judging.row import ratio, ratio_name
-from .measure import PASSES, refusals
+from .measure import PASSES, Measurement, Timing, refusals
 from .work import Work, count
 
 MODEL = "model, not a measurement"
 
 
-def lines(found):
+def lines(found: Measurement) -> Iterator[str]:
     """All tables of a `bench.Measurement` as text."""
     yield from seconds_table(found)
     yield ""
@@ -27,7 +31,7 @@ def lines(found):
     yield from comparison_with_2012(found)
 
 
-def seconds_table(found):
+def seconds_table(found: Measurement) -> Iterator[str]:
     """A line for each layer and pass, then the sums, the copies apart, and images per second."""
     names, options = found.options.engines, found.options
     yield (f"{options.net}, batch {options.batch}, {found.repeat} steps each, interleaved: "
@@ -57,7 +61,7 @@ def seconds_table(found):
         yield "* the quartiles are further apart than the median is from 0: something else ran on this machine"
 
 
-def work_table(found):
+def work_table(found: Measurement) -> Iterator[str]:
     """GFLOP and MiB that each layer and pass needs at least, and what each engine makes of them per second."""
     names, wide = found.options.engines, _widths(found, 28 if found.peaks else 15)
     for name in names:
@@ -78,7 +82,7 @@ def work_table(found):
     yield f"2012: {MODEL}: work / peak of a {peaks.GTX_580}"
 
 
-def comparison_with_2012(found):
+def comparison_with_2012(found: Measurement) -> Iterator[str]:
     """Images per second of a full step beside those of 2012 and of the model."""
     low, high = peaks.images_per_second_of_2012()
     for name in found.options.engines:
@@ -88,7 +92,7 @@ def comparison_with_2012(found):
     yield f"{'one GTX 580':22} {found.options.batch / model_seconds(found):10.1f} images/s at most: {MODEL}"
 
 
-def plain(found):
+def plain(found: Measurement) -> list[dict[str, Any]]:
     """A plain dictionary for each layer and pass."""
     return [
         {"layer": layer, "pass": step, "operations": work.operations, "bytes": work.bytes,
@@ -100,7 +104,7 @@ def plain(found):
     ]  # fmt: skip
 
 
-def check_file(path):
+def check_file(path: Path) -> None:
     """Refuse a file that `write` could not write, or would overwrite, before anything is measured."""
     if path.suffix not in WRITERS:
         raise BadInput(f"{path}: a bench is stored as {' or '.join(WRITERS)}", hint="--out NAME.json, --out NAME.csv")
@@ -112,7 +116,7 @@ def check_file(path):
         raise BadInput(f"{path} cannot be written: the folder takes no files", hint="choose another file with --out")
 
 
-def write(path, found):
+def write(path: Path, found: Measurement) -> None:
     """Store a `bench.Measurement` as the file's name says: JSON with all about the run, CSV with a line a timing."""
     try:
         files.write(path, WRITERS[path.suffix](found).encode())
@@ -120,7 +124,7 @@ def write(path, found):
         raise BadInput(f"{path} cannot be written: {error.strerror}", hint="choose another file with --out") from error
 
 
-def _json(found):
+def _json(found: Measurement) -> str:
     threads = found.options.threads or machine.processors()
     names = found.options.engines
     about = {
@@ -139,7 +143,7 @@ def _json(found):
     return json.dumps(about, indent=1, ensure_ascii=False) + "\n"
 
 
-def _csv(found):
+def _csv(found: Measurement) -> str:
     text = io.StringIO(newline="")
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["layer", "pass", "engine", "seconds", "spread", "operations", "bytes", "model_seconds_gtx_580"])
@@ -153,35 +157,37 @@ def _csv(found):
 WRITERS = {".json": _json, ".csv": _csv}
 
 
-def _timed(found, layer, step):
+def _timed(found: Measurement, layer: str, step: str) -> list[tuple[str, Timing]]:
     names = found.options.engines
     return [(name, found.timings[layer, step, name]) for name in names if (layer, step, name) in found.timings]
 
 
-def _widths(found, least):
+def _widths(found: Measurement, least: int) -> dict[str, int]:
     """Columns of the names of layers, and of each engine."""
     layers = max((len(layer) for layer, _ in found.steps()), default=0)
     return {"": max(layers, len("host-device"))} | {name: max(least, len(name)) for name in found.options.engines}
 
 
-def counted(found):
+def counted(found: Measurement) -> list[tuple[str, str, Work]]:
     """(layer, pass, Work) of every timed pass."""
     graph = found.network.graph
     batch = found.options.batch
     return [(layer, step, count(graph, graph.layers[layer], step, batch)) for layer, step in found.steps()]
 
 
-def total_work(found, step="all"):
+def total_work(found: Measurement, step: str = "all") -> Work:
     """The work of a pass over all layers."""
     return sum((work for _, own, work in counted(found) if step in (own, "all")), Work(0, 0))
 
 
-def model_seconds(found):
+def model_seconds(found: Measurement) -> float:
     """The least seconds of a full step on a GTX 580: sum over the layers of the longer of computing and moving."""
     return sum(work.seconds(peaks.GTX_580) for _, _, work in counted(found))
 
 
-def _work_line(layer, step, work, seconds, found, wide):
+def _work_line(
+    layer: str, step: str, work: Work, seconds: Sequence[float | None], found: Measurement, wide: Mapping[str, int]
+) -> str:
     names = found.options.engines
     cells = [_rate(work, s, found.peaks.get(name), wide[name]) for name, s in zip(names, seconds, strict=True)]
     own = [w for name, s, w in counted(found) if layer in (name, "total") and step in (s, "all")]
@@ -190,7 +196,7 @@ def _work_line(layer, step, work, seconds, found, wide):
             + " ".join(cells) + f" {_digits(1e3 * model):>7}")  # fmt: skip
 
 
-def _rate(work, seconds, peak, width):
+def _rate(work: Work, seconds: float | None, peak: Peak | None, width: int) -> str:
     """GFLOP/s and GB/s of one engine, with their shares of its peak where that is known."""
     if not seconds:
         return f"{'-':>{width}}"
@@ -200,23 +206,23 @@ def _rate(work, seconds, peak, width):
     return " ".join(f"{f'{rate / 1e9:.1f}{share}':>{width}}" for rate, share, width in cells)
 
 
-def _digits(number, digits=3):
+def _digits(number: float, digits: int = 3) -> str:
     """A number with so many digits that count, at most three of them behind the point, and no exponent."""
     place = floor(log10(number)) if number > 0 else 0
     return f"{number:.{min(3, max(0, digits - 1 - place))}f}"
 
 
-def _seconds(found, layer, step, name):
+def _seconds(found: Measurement, layer: str, step: str, name: str) -> float | None:
     timing = found.timings.get((layer, step, name))
-    return timing and timing.seconds
+    return timing.seconds if timing else None
 
 
-def _derivation():
+def _derivation() -> str:
     images, epochs = peaks.IMAGES_PER_EPOCH, peaks.EPOCHS
     return f"{epochs} epochs of {images / 1e6:.1f} million images in {peaks.DAYS[0]} to {peaks.DAYS[1]} days"
 
 
-def _cells(names, timings, wide):
+def _cells(names: Sequence[str], timings: Sequence[Timing | None], wide: Mapping[str, int]) -> str:
     """Times of each engine, and of two their `table.ratio`; none that the spread could have made."""
     cells = [f"{_milliseconds(t):>{wide[name]}}" for name, t in zip(names, timings, strict=True)]
     seconds = {name: t.seconds for name, t in zip(names, timings, strict=True) if t}
@@ -225,7 +231,7 @@ def _cells(names, timings, wide):
     return " ".join([*cells, last]).rstrip()
 
 
-def _limits(ratio):
+def _limits(ratio: tuple[float, float] | None) -> str:
     """The interval of a ratio, and in a word what follows from it for the first engine; "" of None."""
     if ratio is None:
         return ""
@@ -233,7 +239,7 @@ def _limits(ratio):
     return f"  {ratio[0]:.2f}-{ratio[1]:.2f} {word}"
 
 
-def _milliseconds(timing):
+def _milliseconds(timing: Timing | None) -> str:
     """Median and quartile distance, with a mark where the distance is larger."""
     if timing is None:
         return "-"

@@ -7,7 +7,9 @@ reads again is its own affair. Layers without products of weights move memory; f
 
 from dataclasses import dataclass
 
-from ..network.load import parameter_shapes
+from ..engines.peaks import Peak
+from ..network.graph import Graph
+from ..network.load import LayerSpec, parameter_shapes
 from ..network.solver import trainable
 from ..reference import facts
 
@@ -22,15 +24,15 @@ class Work:
     operations: int
     bytes: int
 
-    def __add__(self, other):
+    def __add__(self, other: "Work") -> "Work":
         return Work(self.operations + other.operations, self.bytes + other.bytes)
 
-    def seconds(self, peak):
+    def seconds(self, peak: Peak) -> float:
         """The least time on a machine with that `peaks.Peak`: computing and moving, perfectly overlapped."""
         return max(self.operations / peak.flops, self.bytes / peak.bandwidth)
 
 
-def count(graph, layer, step, batch):
+def count(graph: Graph, layer: LayerSpec, step: str, batch: int) -> Work:
     """The work of one pass over one layer.
 
     Parameters
@@ -51,7 +53,7 @@ def count(graph, layer, step, batch):
     return Work(operations(graph, layer, step, batch), moved(graph, layer, step, batch))
 
 
-def operations(graph, layer, step, batch):
+def operations(graph: Graph, layer: LayerSpec, step: str, batch: int) -> int:
     """Floating-point operations of a forward or backward pass."""
     if "weightShapes" in layer:
         wanted, learns = graph.wanted_inputs(layer), trainable(graph, layer)
@@ -63,7 +65,7 @@ def operations(graph, layer, step, batch):
     return batch * layer.outputs * facts(layer).operations(layer, step == "forward")
 
 
-def products(layer):
+def products(layer: LayerSpec) -> list[int]:
     """Products of a weight and an activity for one case, by input."""
     if layer.type in ("conv", "local"):
         taps = [c * p for c, p in zip(layer["filterChannels"], layer["filterPixels"], strict=True)]
@@ -71,7 +73,7 @@ def products(layer):
     return [rows * columns for rows, columns in layer["weightShapes"]]
 
 
-def moved(graph, layer, step, batch):
+def moved(graph: Graph, layer: LayerSpec, step: str, batch: int) -> int:
     """Bytes of everything a forward or backward pass has to read or write, each once."""
     rows = sum(layer["numInputs"]) if layer.inputs else 0
     noise = layer.outputs if layer.type == "hs" else 0  # the mask
@@ -86,6 +88,6 @@ def moved(graph, layer, step, batch):
     return FLOAT * (batch * values + (parameter_size(layer) if wanted else 0) + learned)
 
 
-def parameter_size(layer):
+def parameter_size(layer: LayerSpec) -> int:
     """Number of weights and biases that a layer uses."""
     return sum(rows * columns for rows, columns in parameter_shapes(layer).values())

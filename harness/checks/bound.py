@@ -78,7 +78,8 @@ class Attack:
         moved = {key: getattr(self, key) + step * size * random.standard_normal() for key, size in reach.items()}
         limits = {"scale": (-130, 20), "spread": (0, 12), "negative": (0, 1.2), "zeros": (0, 0.98),
                   "bits": (0, 23), "equal": (0, 1)}  # fmt: skip
-        return replace(self, **{key: float(np.clip(value, *limits[key])) for key, value in moved.items()})
+        clipped: dict[str, Any] = {key: float(np.clip(value, *limits[key])) for key, value in moved.items()}
+        return replace(self, **clipped)
 
 
 ATTACKS = (

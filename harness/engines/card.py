@@ -3,9 +3,11 @@
 import os
 import platform
 import resource
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from .. import machine
-from .peaks import of_card
+from .peaks import Peak, of_card
 
 
 class Card:
@@ -13,19 +15,19 @@ class Card:
 
     noise = 0
 
-    def facts(self):
+    def facts(self) -> dict[str, Any]:
         """Name, compute capability, driver, clocks; see `legacy.gpu.card.facts`."""
         from alexnet_rosetta.legacy.gpu import card
 
         return card.facts()
 
-    def memory_taken(self):
+    def memory_taken(self) -> int:
         """Bytes of the card's memory that are not free."""
         from alexnet_rosetta.legacy.gpu import card
 
         return card.memory_taken()
 
-    def prepare(self, launches):
+    def prepare(self, launches: Iterable[Mapping[str, Any]]) -> int:
         """Compile kernels that were not compiled before.
 
         Parameters
@@ -51,11 +53,11 @@ class Processor:
 
     noise = os.sysconf("SC_PAGE_SIZE")
 
-    def facts(self):
+    def facts(self) -> dict[str, Any]:
         """Name and architecture."""
         return {"name": machine.environment(machine.processors())["processor"], "architecture": platform.machine()}
 
-    def memory_taken(self):
+    def memory_taken(self) -> int:
         """Bytes of this process in memory."""
         try:
             with open("/proc/self/statm", encoding="ascii") as file:
@@ -63,12 +65,12 @@ class Processor:
         except OSError:
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    def prepare(self, launches):
+    def prepare(self, launches: Iterable[Mapping[str, Any]]) -> int:
         """Nothing: the kernels are compiled."""
         return 0
 
 
-def card_peak():
+def card_peak() -> Peak | None:
     """What the card can do at most, or None where nobody says it."""
     try:
         return of_card(Card().facts())

@@ -1,11 +1,16 @@
 """The engine of 2012 on the CPU: a thin cover over ``alexnet_rosetta.legacy.Network``, whose verbs are the same."""
 
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from ..errors import Unsupported, one_line
-from ..network.load import plain
+from ..network.load import Network, plain
 from .card import card_peak
+from .peaks import Peak
 from .protocol import Arithmetic, Engine, Session
 
 
@@ -20,10 +25,10 @@ class LegacyCpu(Engine):
 
     name = "legacy-cpu"
 
-    def __init__(self, isa=None):
+    def __init__(self, isa: str | None = None) -> None:
         self.isa = isa
 
-    def probe(self):
+    def probe(self) -> tuple[bool, str]:
         """Available where the extension modules were built; the reason names instruction set and compiler."""
         try:
             from alexnet_rosetta import legacy
@@ -36,20 +41,20 @@ class LegacyCpu(Engine):
             return False, one_line(error)
         return True, ", ".join(f"{key} {value}" for key, value in info.items() if key != "threads")
 
-    def open(self, network, threads):
+    def open(self, network: Network, threads: int) -> Session:
         """A session on the CPU device."""
         from alexnet_rosetta.legacy import use_isa
 
         with use_isa(self.isa) if self.isa else nullcontext():
             return _session(network, device="cpu", threads=threads)
 
-    def quirks(self):
+    def quirks(self) -> Mapping[str, bool]:
         """The switches of the engine and where they stand."""
         from alexnet_rosetta import legacy
 
         return legacy.quirk_defaults()
 
-    def arithmetic(self):
+    def arithmetic(self) -> Arithmetic:
         """The order of the kernels of 2012; whether they are compiled with fused multiply-adds."""
         from alexnet_rosetta import legacy
 
@@ -61,7 +66,7 @@ class LegacyGpu(Engine):
 
     name = "legacy-gpu"
 
-    def probe(self):
+    def probe(self) -> tuple[bool, str]:
         """Available where there is a GPU with its driver, nvcc, PyCUDA and nvmath; else the reason says what to get."""
         available, reason = LegacyCpu().probe()
         if not available:
@@ -70,21 +75,21 @@ class LegacyGpu(Engine):
 
         return gpu.probe()
 
-    def missing(self):
+    def missing(self) -> Sequence[str]:
         """All that is missing, a line for each thing."""
         from alexnet_rosetta.legacy import gpu
 
         return gpu.missing()
 
-    def peak(self):
+    def peak(self) -> Peak | None:
         """What the card can do at most; None where it does not say."""
         return card_peak()
 
-    def open(self, network, threads):
+    def open(self, network: Network, threads: int) -> Session:
         """A session on the first GPU; its times are those of events, without the copies between host and GPU."""
         return _session(network, device="gpu")
 
-    def quirks(self):
+    def quirks(self) -> Mapping[str, bool]:
         """The switches of the engine and where they stand."""
         return LegacyCpu().quirks()
 
@@ -92,55 +97,55 @@ class LegacyGpu(Engine):
 class LegacySession(Session):
     """Hands every verb on; what the engine refuses is `Unsupported`."""
 
-    def __init__(self, network):
+    def __init__(self, network: Any) -> None:
         self.network = network
         self._pass_type = "train"
 
-    def set_pass_type(self, pass_type):
+    def set_pass_type(self, pass_type: str) -> None:
         """What the next forward steps belong to."""
         self._pass_type = pass_type
 
-    def set_quirk(self, name, on):
+    def set_quirk(self, name: str, on: bool) -> None:
         """Turn a switch."""
         self.network.set_quirk(name, on)
 
-    def write(self, layer, tensor, array):
+    def write(self, layer: str, tensor: str, array: np.ndarray) -> None:
         """Set a tensor of a layer."""
         _translated(self.network.write, layer, tensor, array)
 
-    def read(self, layer, tensor):
+    def read(self, layer: str, tensor: str) -> np.ndarray:
         """A tensor of a layer."""
         return self.network.read(layer, tensor)
 
-    def forward(self, layer, inputs=None, mask=None):
+    def forward(self, layer: str, inputs: Sequence[np.ndarray] | None = None, mask: np.ndarray | None = None) -> None:
         """One layer forward."""
         _translated(self.network.forward, layer, inputs, mask, self._pass_type)
 
-    def backward(self, layer, acts_grad=None, progress=0.0):
+    def backward(self, layer: str, acts_grad: np.ndarray | None = None, progress: float = 0.0) -> None:
         """One layer backward."""
         _translated(self.network.backward, layer, acts_grad, progress)
 
-    def sum_grad(self, layer, parts):
+    def sum_grad(self, layer: str, parts: Sequence[tuple[str, int, np.ndarray]]) -> np.ndarray:
         """A gradient accumulated over several consumers."""
         return _translated(self.network.sum_grad, layer, parts)
 
-    def update(self, layer, progress=0.0):
+    def update(self, layer: str, progress: float = 0.0) -> None:
         """One weight update of a layer."""
         _translated(self.network.update, layer, progress)
 
-    def seconds(self, layer, step):
+    def seconds(self, layer: str, step: str) -> float:
         """Seconds of the last step of that kind."""
         return self.network.seconds(layer, step)
 
-    def copy_seconds(self, layer, step):
+    def copy_seconds(self, layer: str, step: str) -> float:
         """Seconds of the copies between host and GPU in that step; 0 on the CPU."""
         return self.network.copy_seconds(layer, step)
 
-    def record_launches(self):
+    def record_launches(self) -> None:
         """Record launches from now on."""
         self.network.logging = True
 
-    def launches(self):
+    def launches(self) -> list[dict[str, Any]]:
         """The launch records since `record_launches`.
 
         Dicts with layer, pass, kernel, grid, block, shared_bytes, args, seconds, rule.
@@ -150,12 +155,14 @@ class LegacySession(Session):
 
         return [{**launch, "resources": resources.lookup(launch["kernel"])} for launch in self.network.launches]
 
-    def release(self, layer):
+    def release(self, layer: str) -> None:
         """Free what the layer holds but its parameters."""
         self.network.release(layer)
 
 
-def count(network, run, blocks=None, trace=0):
+def count(
+    network: Network, run: Callable[[Session], object], blocks: int | None = None, trace: int = 0
+) -> list[tuple[dict[str, Any], Any]]:
     """Count what the kernels of some steps do with memory (`alexnet_rosetta.legacy.counted`).
 
     Parameters
@@ -192,7 +199,7 @@ def count(network, run, blocks=None, trace=0):
     return list(zip(launched, device.launches, strict=True))
 
 
-def _session(network, **where):
+def _session(network: Network, **where: Any) -> "LegacySession":
     from alexnet_rosetta.legacy.network import Network
 
     layers = [plain(layer) for layer in network.layers]
@@ -200,7 +207,7 @@ def _session(network, **where):
     return LegacySession(_translated(Network, layers, **where, **more))
 
 
-def _translated(call, *args, **kwargs):
+def _translated(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     from alexnet_rosetta.legacy import Refused
 
     try:
@@ -216,10 +223,10 @@ class EntryResult:
     ``records`` are the whole launch records.
     """
 
-    outputs: tuple = ()
-    launches: tuple = ()
+    outputs: Sequence[np.ndarray] = ()
+    launches: Sequence[tuple[str, Any, Any]] = ()
     refusal: str = ""
-    records: tuple = ()
+    records: Sequence[Mapping[str, Any]] = ()
 
 
 class EntryPoints:
@@ -238,20 +245,20 @@ class EntryPoints:
         Whether this build contracts a*b + c.
     """
 
-    def __init__(self, isa, device="cpu"):
+    def __init__(self, isa: str, device: str = "cpu") -> None:
         from alexnet_rosetta.legacy import isa as modules
 
         self.device = device
         self.isa, self.fused = isa, modules.load(isa).build_info()["fma"]
 
     @staticmethod
-    def modules():
+    def modules() -> list[str]:
         """Names of the instruction sets that were built and run here, strict first."""
         from alexnet_rosetta.legacy import isa
 
         return isa.available()
 
-    def call(self, entry, arguments):
+    def call(self, entry: str, arguments: Mapping[str, Any]) -> EntryResult:
         """Call an entry point by name."""
         from alexnet_rosetta.legacy import Refused, cudaconv, launch_log, use_isa
 
@@ -264,14 +271,14 @@ class EntryPoints:
         return EntryResult(outputs, [(r["kernel"], r["grid"], r["block"]) for r in log], records=log)
 
 
-def kernel_sources():
+def kernel_sources() -> str:
     """A hash of all kernel files."""
     from alexnet_rosetta.legacy.gpu import cuda_source
 
     return cuda_source.fingerprint()
 
 
-def planned(layer, inputs, batch):
+def planned(layer: dict[str, Any], inputs: Mapping[str, tuple[int, bool]], batch: int) -> list[dict[str, Any]]:
     """What the engine would launch for a layer alone, forward and backward; nothing runs.
 
     Parameters

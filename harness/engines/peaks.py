@@ -4,7 +4,9 @@ A graphics card says it by its attributes: every FP32 core finishes one multiply
 memory moves a bit per wire on both edges of its clock.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 CORES = {(7, 5): 64, (8, 0): 64}  # FP32 cores of a multiprocessor by compute capability; 128 from 8.6 on
 
@@ -30,7 +32,7 @@ class Peak:
     flops: float
     bandwidth: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.name} ({self.flops / 1e12:.2f} TFLOP/s, {self.bandwidth / 1e9:.0f} GB/s)"
 
 
@@ -38,7 +40,7 @@ class Peak:
 GTX_580 = Peak("GTX 580", 1.58e12, 192e9)
 
 
-def of_card(card):
+def of_card(card: Mapping[str, Any]) -> Peak:
     """The peak of a graphics card.
 
     Parameters
@@ -56,7 +58,8 @@ def of_card(card):
     return Peak(card["name"], flops, 2.0 * card["memory_clock_khz"] * 1e3 * card["bus_bits"] / 8)
 
 
-def images_per_second_of_2012():
+def images_per_second_of_2012() -> tuple[float, float]:
     """(lowest, highest) images per second that the days of the 2012 paper amount to, on its two GTX 580."""
     images = IMAGES_PER_EPOCH * EPOCHS
-    return tuple(images / (days * 24 * 3600) for days in sorted(DAYS, reverse=True))
+    low, high = (images / (days * 24 * 3600) for days in sorted(DAYS, reverse=True))
+    return low, high

@@ -1,8 +1,13 @@
 """The modern port: its own network object, driven one layer at a time."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..errors import Unsupported
+from ..network.load import Network
 from ..network.solver import schedule
 from ..network.tensors import address
 from .protocol import Arithmetic, Engine, Session
@@ -19,10 +24,10 @@ class Port(Engine):
 
     name = "port"
 
-    def __init__(self, dtype=np.float32):
+    def __init__(self, dtype: DTypeLike = np.float32) -> None:
         self.dtype = dtype
 
-    def probe(self):
+    def probe(self) -> tuple[bool, str]:
         """Available where the extension modules were built."""
         try:
             import alexnet_rosetta.port.network  # noqa: F401
@@ -30,13 +35,13 @@ class Port(Engine):
             return False, f"not built ({error}); run 'pip install -e .' or 'make build'"
         return True, "NumPy and BLAS, float32"
 
-    def quirks(self):
+    def quirks(self) -> Mapping[str, bool]:
         """The switches of the port and where they stand."""
         from alexnet_rosetta.port.quirks import DEFAULTS
 
         return dict(DEFAULTS)
 
-    def arithmetic(self):
+    def arithmetic(self) -> Arithmetic:
         """The order of the port's own loops; whether the version that runs here has fused multiply-adds.
 
         Of 1000 sums -1 + s x², each rounded once or twice, a quarter tells.
@@ -47,15 +52,15 @@ class Port(Engine):
         _, sums = cmrnorm_forward(x, size=1, scale=1.25, power=1.0, min_div=-1.0)
         return Arithmetic("port", bool((sums != np.float32(1.25) * (x * x) - 1).any()))
 
-    def open(self, network, threads):
+    def open(self, network: Network, threads: int) -> Session:
         """A session; the port's threads are set for the whole process."""
         from alexnet_rosetta.port.network import Network
         from alexnet_rosetta.port.threads import set_threads
 
         set_threads(threads)
         more = {"update_every": network.update_every, "minibatch": network.minibatch, "quantise": network.quantise}
-        more["algorithm"] = network.port_algorithm
-        return PortSession(_translated(Network, network.spec, self.dtype, **more))
+        algorithm = network.port_algorithm
+        return PortSession(_translated(Network, network.spec, self.dtype, **more, algorithm=algorithm))
 
 
 class PortLayers:
@@ -67,12 +72,19 @@ class PortLayers:
         All learning rates positive.
     """
 
-    def __init__(self, network):
+    def __init__(self, network: Network) -> None:
         from alexnet_rosetta.port.network import Network
 
         self.layers = Network(network.spec, np.float64).layers
 
-    def forward(self, name, inputs, params=None, connections=None, mask=None):
+    def forward(
+        self,
+        name: str,
+        inputs: Sequence[np.ndarray],
+        params: Mapping[str, Any] | None = None,
+        connections: Mapping[str, np.ndarray] | None = None,
+        mask: np.ndarray | None = None,
+    ) -> np.ndarray:
         """The output of a layer (of a cost its numbers) in a gradient-checking pass.
 
         Parameters
@@ -96,7 +108,7 @@ class PortLayers:
         _translated(layer.forward, inputs, "gc" if mask is None else "train", mask)
         return layer.acts if layer.cost is None else layer.cost
 
-    def backward(self, name, acts_grad, wanted):
+    def backward(self, name: str, acts_grad: np.ndarray | None, wanted: Sequence[bool]) -> dict[str, np.ndarray]:
         """Gradients by tensor (``inputs[i]``, ``weights[i]``, ``biases``), sums over the cases."""
         layer = self.layers[name]
         grads = _translated(layer.backward, acts_grad, wanted)
@@ -116,15 +128,17 @@ class PortSession(Session):
     network : port.network.Network
     """
 
-    def __init__(self, network):
+    def __init__(self, network: Any) -> None:
         self.network = network
-        self._own_feed, self._pass_type = set(), "train"
-        self._inputs_grad, self._normals = {}, {}
+        self._own_feed: set[str] = set()
+        self._pass_type = "train"
+        self._inputs_grad: dict[str, Any] = {}
+        self._normals: dict[str, np.ndarray] = {}
         specs = [layer.spec for layer in network.layers.values()]
         borrowing = {spec.name: set(spec.get("weightSourceLayers", ())) - {""} for spec in specs}
         self._sharing = set().union(*borrowing.values(), *({name} for name, lenders in borrowing.items() if lenders))
 
-    def write(self, layer, tensor, array):
+    def write(self, layer: str, tensor: str, array: np.ndarray) -> None:
         """Set a parameter tensor; the port gets a copy, because it updates in place."""
         owner, (name, i) = self.network.layers[layer], address(tensor)
         if name == "schedule_normals":
@@ -136,7 +150,7 @@ class PortSession(Session):
         else:
             getattr(owner, name)[i] = np.array(array, self.network.dtype)
 
-    def read(self, layer, tensor):
+    def read(self, layer: str, tensor: str) -> np.ndarray:
         """A tensor of a layer."""
         name, i = address(tensor)
         own = self.network.layers[layer]
@@ -150,19 +164,19 @@ class PortSession(Session):
             raise KeyError(tensor)
         return found
 
-    def set_pass_type(self, pass_type):
+    def set_pass_type(self, pass_type: str) -> None:
         """What the next forward steps belong to."""
         self._pass_type = pass_type
 
-    def set_quirk(self, name, on):
+    def set_quirk(self, name: str, on: bool) -> None:
         """Turn a switch."""
         self.network.set_quirk(name, on)
 
-    def forward(self, layer, inputs=None, mask=None):
+    def forward(self, layer: str, inputs: Sequence[np.ndarray] | None = None, mask: np.ndarray | None = None) -> None:
         """One layer forward."""
         owner = self.network.layers[layer]
         if owner.spec.type == "data":
-            owner.feed(inputs[0])
+            owner.feed((inputs or [])[0])
         elif inputs is None:
             self._own_feed.add(layer)
             _translated(self.network.forward_layer, layer, self._pass_type, mask)
@@ -170,7 +184,7 @@ class PortSession(Session):
             self._own_feed.discard(layer)
             _translated(owner.forward, inputs, self._pass_type, mask)
 
-    def backward(self, layer, acts_grad=None, progress=0.0):
+    def backward(self, layer: str, acts_grad: np.ndarray | None = None, progress: float = 0.0) -> None:
         """One layer backward."""
         owner = self.network.layers[layer]
         normal = self._replayed(owner, [(i, 0) for i in range(len(owner.spec.inputs)) if self._adds_directly(owner, i)])
@@ -181,11 +195,11 @@ class PortSession(Session):
             wanted, arguments = self.network.wanted(layer), {"normal": normal, "accumulate": collects}
             self._inputs_grad[layer] = _translated(owner.backward, acts_grad, wanted, progress, **arguments)
 
-    def sum_grad(self, layer, parts):
+    def sum_grad(self, layer: str, parts: Sequence[tuple[str, int, np.ndarray]]) -> np.ndarray:
         """A gradient accumulated over several consumers."""
         return _translated(self.network.sum_grad, parts)
 
-    def update(self, layer, progress=0.0):
+    def update(self, layer: str, progress: float = 0.0) -> None:
         """One weight update of a layer."""
         owner = self.network.layers[layer]
         uses = []
@@ -195,20 +209,20 @@ class PortSession(Session):
                 uses += [(i, 1)] if decay > 0 else []
         owner.update(progress, self._replayed(owner, [*uses, (-1, 0)]))
 
-    def seconds(self, layer, step):
+    def seconds(self, layer: str, step: str) -> float:
         """Wall seconds of the last step of that kind."""
         return self.network.seconds(layer, step)
 
-    def release(self, layer):
+    def release(self, layer: str) -> None:
         """Free all but the parameters."""
         self.network.layers[layer].release()
         self._inputs_grad.pop(layer, None)
 
-    def _adds_directly(self, owner, i):
+    def _adds_directly(self, owner: Any, i: int) -> bool:
         """Whether a backward pass changes Δ of input i, and so uses its learning rate."""
         return hasattr(owner, "parameters") and owner.learns(i) and owner.parameters[i].direct
 
-    def _replayed(self, owner, uses):
+    def _replayed(self, owner: Any, uses: Sequence[tuple[int, int]]) -> Callable[[], float] | None:
         """A callable that returns the recorded normals for these (tensor, use), in the order of the port's calls."""
         if owner.spec.name not in self._normals:
             return None
@@ -219,7 +233,7 @@ class PortSession(Session):
         return lambda: next(recorded)
 
 
-def _translated(call, *args, **kwargs):
+def _translated(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     try:
         return call(*args, **kwargs)
     except NotImplementedError as error:

@@ -112,6 +112,7 @@ class Session(Protocol):
 
     def record_launches(self) -> None:
         """Record launches of kernels from now on; by default none are recorded."""
+        return None
 
     def launches(self) -> Sequence[Mapping[str, Any]]:
         """The records since `record_launches`, with the keys layer, pass and kernel and more; by default none."""

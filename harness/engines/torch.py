@@ -5,12 +5,18 @@ turned into historical matrices only where somebody reads them. What PyTorch doe
 by layer, but for ties in max pooling, which it gives to one pixel, and the slope of abs at 0.
 """
 
+from collections.abc import Sequence
 from time import perf_counter
+from typing import Any
+
+import numpy as np
 
 from ..errors import Unsupported
+from ..network.load import Network
 from ..network.tensors import address
 from ..reference.views import VIEWS
 from .card import card_peak
+from .peaks import Peak
 from .protocol import Engine, Session
 from .torch_layers import layer_of
 
@@ -23,7 +29,7 @@ class Torch(Engine):
     device = "cpu"
     channels_last = False
 
-    def probe(self):
+    def probe(self) -> tuple[bool, str]:
         """Available where torch is installed (extra ``witness``)."""
         try:
             import torch
@@ -34,7 +40,7 @@ class Torch(Engine):
         place = torch.cuda.get_device_name() if self.device == "cuda" else "the CPU"
         return True, f"PyTorch {torch.__version__} on {place}, {'NHWC' if self.channels_last else 'NCHW'} in memory"
 
-    def open(self, network, threads):
+    def open(self, network: Network, threads: int) -> Session:
         """A session; the number of threads is set for the whole process."""
         import torch
 
@@ -56,11 +62,11 @@ class TorchGpu(Torch):
     name = "torch-gpu"
     device = "cuda"
 
-    def peak(self):
+    def peak(self) -> Peak | None:
         """What the card can do at most; None where PyCUDA does not say."""
         return card_peak()
 
-    def open(self, network, threads):
+    def open(self, network: Network, threads: int) -> Session:
         """A session without TF32, which keeps 10 bits of each factor."""
         import torch
 
@@ -71,11 +77,11 @@ class TorchGpu(Torch):
 class WallClock:
     """Seconds of the processor."""
 
-    def mark(self):
+    def mark(self) -> Any:
         """Now."""
         return perf_counter()
 
-    def between(self, start, stop):
+    def between(self, start: Any, stop: Any) -> float:
         """Seconds between two marks."""
         return stop - start
 
@@ -83,7 +89,7 @@ class WallClock:
 class CardClock:
     """Seconds of the card, which runs behind the program: marks are events in its stream."""
 
-    def mark(self):
+    def mark(self) -> Any:
         """An event after all that was asked of the card so far."""
         import torch
 
@@ -91,7 +97,7 @@ class CardClock:
         event.record()
         return event
 
-    def between(self, start, stop):
+    def between(self, start: Any, stop: Any) -> float:
         """Seconds between two events; waits for the second."""
         stop.synchronize()
         return start.elapsed_time(stop) / 1e3
@@ -109,30 +115,34 @@ class TorchSession(Session):
         host are counted apart.
     """
 
-    def __init__(self, network, memory_format, device="cpu"):
+    def __init__(self, network: Network, memory_format: Any, device: str = "cpu") -> None:
         if network.progress > 0 or network.update_every > 1:
             raise Unsupported("the torch engine updates after every pass, at the rates of the beginning")
         if network.quantise:
             raise Unsupported("the torch engine rounds nothing between devices")
         self.graph, self.memory_format = network.graph, memory_format
-        self.clock = CardClock() if device == "cuda" else WallClock()
-        self._copies = {}
-        self.layers = {
+        self.clock: Any = CardClock() if device == "cuda" else WallClock()
+        self._copies: dict[tuple[str, str], list[Any]] = {}
+        self.layers: dict[str, Any] = {
             name: layer_of(spec, memory_format, device, shares=name in self.graph.sharing())
             for name, spec in self.graph.layers.items()
         }
-        self._acts, self._acts_grad, self._inputs_grad, self._seconds = {}, {}, {}, {}
-        self._isolated, self._pass_type = set(), "train"
+        self._acts: dict[str, Any] = {}
+        self._acts_grad: dict[str, Any] = {}
+        self._inputs_grad: dict[str, Any] = {}
+        self._seconds: dict[tuple[str, str], Any] = {}
+        self._isolated: set[str] = set()
+        self._pass_type = "train"
 
-    def set_pass_type(self, pass_type):
+    def set_pass_type(self, pass_type: str) -> None:
         """What the next forward steps belong to."""
         self._pass_type = pass_type
 
-    def write(self, layer, tensor, array):
+    def write(self, layer: str, tensor: str, array: np.ndarray) -> None:
         """Set a parameter tensor."""
         self.layers[layer].write(tensor, array)
 
-    def read(self, layer, tensor):
+    def read(self, layer: str, tensor: str) -> np.ndarray:
         """A tensor as a historical matrix; KeyError if there is none."""
         name, i = address(tensor)
         held = {"acts": self._acts, "acts_grad": self._acts_grad, "inputs_grad": self._inputs_grad}.get(name)
@@ -140,7 +150,7 @@ class TorchSession(Session):
             return self.layers[layer].read(tensor)
         return matrix(held[layer] if i is None else held[layer][i])
 
-    def forward(self, layer, inputs=None, mask=None):
+    def forward(self, layer: str, inputs: Sequence[np.ndarray] | None = None, mask: np.ndarray | None = None) -> None:
         """One layer forward; see `protocol.Session`."""
         spec, own = self.graph.layers[layer], self.layers[layer]
         self._acts_grad.pop(layer, None)
@@ -148,7 +158,7 @@ class TorchSession(Session):
         if spec.type == "cost.logreg" and self._pass_type in VIEWS:
             raise Unsupported(f"layer {layer}: torch engine averages no views")
         if spec.type == "data":
-            self._acts[layer] = self._native(own, inputs[0])
+            self._acts[layer] = self._native(own, (inputs or [])[0])
             return
         self._isolated.discard(layer)
         if inputs is None:
@@ -161,14 +171,14 @@ class TorchSession(Session):
         self._acts[layer] = own.forward(inputs, noise)
         self._seconds[layer, "forward"] = start, self.clock.mark()
 
-    def _native(self, own, array, i=0):
+    def _native(self, own: Any, array: np.ndarray, i: int = 0) -> Any:
         start = self.clock.mark()
         tensor = own.native(array, i)
         if own.device != "cpu":
             self._copies.setdefault((own.spec.name, "forward"), []).append((start, self.clock.mark()))
         return tensor
 
-    def backward(self, layer, acts_grad=None, progress=0.0):
+    def backward(self, layer: str, acts_grad: np.ndarray | None = None, progress: float = 0.0) -> None:
         """One layer backward; see `protocol.Session`."""
         spec, own = self.graph.layers[layer], self.layers[layer]
         wanted = self.graph.wanted_inputs(spec)
@@ -182,13 +192,13 @@ class TorchSession(Session):
                 self._accumulate(spec.inputs[i], contribution)
         self._seconds[layer, "backward"] = start, self.clock.mark()
 
-    def _accumulate(self, source, contribution):
+    def _accumulate(self, source: str, contribution: Any) -> None:
         if source in self._acts_grad:
             self._acts_grad[source] = self._acts_grad[source] + contribution
         else:
             self._acts_grad[source] = contribution
 
-    def sum_grad(self, layer, parts):
+    def sum_grad(self, layer: str, parts: Sequence[tuple[str, int, np.ndarray]]) -> np.ndarray:
         """The contributions of several consumers, added in order."""
         for consumer, i, _ in parts:
             if i not in self._inputs_grad.get(consumer, {}):
@@ -198,34 +208,34 @@ class TorchSession(Session):
             total += matrix(self._inputs_grad[consumer][i])
         return total
 
-    def update(self, layer, progress=0.0):
+    def update(self, layer: str, progress: float = 0.0) -> None:
         """One weight update at the base rates."""
         start = self.clock.mark()
         self.layers[layer].update()
         self._seconds[layer, "update"] = start, self.clock.mark()
 
-    def seconds(self, layer, step):
+    def seconds(self, layer: str, step: str) -> float:
         """Seconds of the last step of that kind."""
         return self.clock.between(*self._seconds[layer, step])
 
-    def copy_seconds(self, layer, step):
+    def copy_seconds(self, layer: str, step: str) -> float:
         """Seconds of the copies from the host to the card in that step; 0 on the CPU."""
         return sum(self.clock.between(*pair) for pair in self._copies.get((layer, step), ()))
 
-    def release(self, layer):
+    def release(self, layer: str) -> None:
         """Free all but the parameters."""
         self.layers[layer].release()
         for held in (self._acts, self._acts_grad, self._inputs_grad):
             held.pop(layer, None)
 
 
-def matrix(tensor):
+def matrix(tensor: Any) -> np.ndarray:
     """A native tensor (images first) as a historical matrix (outputs, N); a cost as it is."""
     import numpy as np
 
     return np.ascontiguousarray(tensor.detach().reshape(tensor.shape[0], -1).cpu().numpy().T)
 
 
-def _why_no_card(torch):
+def _why_no_card(torch: Any) -> str:
     built = torch.version.cuda
     return f"is built for CUDA {built} but finds no card" if built else "is built without CUDA"

@@ -1,10 +1,13 @@
 """The layers of the PyTorch witness: one small class for each type, tensors images-first."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import Unsupported
+from ..network.load import LayerSpec
 from ..network.solver import has_noise, super_eps
 from ..network.tensors import gradient, increment, parameter
 
@@ -19,33 +22,48 @@ class Layer:
     device : str
     """
 
-    def __init__(self, spec, memory_format, device="cpu"):
+    def __init__(self, spec: LayerSpec, memory_format: Any, device: str = "cpu") -> None:
         self.spec, self.memory_format, self.device = spec, memory_format, device
-        self.params, self.grads, self.incs = {}, {}, {}
-        self._inputs = self._output = None
+        self.params: dict[str, Any] = {}
+        self.grads: dict[str, Any] = {}
+        self.incs: dict[str, Any] = {}
+        self._inputs: Any = None
+        self._output: Any = None
 
-    def native(self, array, i=0):
+    def native(self, array: np.ndarray, i: int = 0) -> Any:
         """A (rows, N) matrix as an (N, rows) tensor."""
         import torch
 
         return torch.from_numpy(np.ascontiguousarray(array.T, dtype=np.float32)).to(self.device)
 
-    def native_grad(self, array):
+    def native_grad(self, array: np.ndarray) -> Any:
         """A gradient with respect to the output, shaped like the output."""
         return self.native(array).reshape(self._output.shape)
 
-    def images(self, tensor, channels):
+    def images(self, tensor: Any, channels: int) -> Any:
         """A tensor of any shape as (N, channels, S, S) in this session's memory format."""
         side = math.isqrt(tensor[0].numel() // channels)
         return tensor.reshape(len(tensor), channels, side, side).contiguous(memory_format=self.memory_format)
 
-    def forward(self, inputs, mask=None):
+    def compute(self, inputs: Sequence[Any], mask: Any) -> Any:
+        """The output of given tensors."""
+        raise NotImplementedError
+
+    def to_native(self, name: str, value: Any) -> Any:
+        """A parameter as PyTorch likes it."""
+        raise NotImplementedError
+
+    def from_native(self, name: str, value: Any) -> Any:
+        """Back."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Sequence[Any], mask: Any = None) -> Any:
         """The output; remembers what the backward pass needs."""
         self._inputs = [x.detach().requires_grad_() for x in inputs]
         self._output = self.compute(self._inputs, mask)
         return self._output.detach()
 
-    def backward(self, grad, wanted):
+    def backward(self, grad: Any, wanted: Sequence[int]) -> Any:
         """Gradients of the wanted inputs; those of the parameters are kept."""
         import torch
 
@@ -58,15 +76,15 @@ class Layer:
             self.learn(name, grad_of_sum / len(self._output))
         return found[: len(wanted)]
 
-    def learn(self, name, gradient):
+    def learn(self, name: str, gradient: Any) -> None:
         """Keep the gradient of a parameter."""
         self.grads[name] = gradient
 
-    def release(self):
+    def release(self) -> None:
         """Forget the forward state."""
         self._inputs = self._output = None
 
-    def write(self, tensor, array):
+    def write(self, tensor: str, array: np.ndarray) -> None:
         """Set a parameter tensor from a historical matrix."""
         import torch
 
@@ -75,12 +93,12 @@ class Layer:
         value = self.to_native(name, value)
         store[name] = value.requires_grad_() if store is self.params else value
 
-    def read(self, tensor):
+    def read(self, tensor: str) -> np.ndarray:
         """A parameter tensor as a historical matrix."""
         store, name = self._address(tensor)
         return self.from_native(name, store[name].detach()).cpu().numpy()
 
-    def _address(self, tensor):
+    def _address(self, tensor: str) -> tuple[dict[str, Any], str]:
         name = parameter(tensor)
         for companion, store in ((gradient, self.grads), (increment, self.incs)):
             if tensor == companion(name):
@@ -99,16 +117,16 @@ class Absent(Layer):
 
     device = "cpu"
 
-    def __init__(self, spec, reason):
+    def __init__(self, spec: LayerSpec, reason: str) -> None:
         self.spec, self.reason = spec, reason
 
-    def write(self, tensor, array):
+    def write(self, tensor: str, array: np.ndarray) -> None:
         """Nothing."""
 
-    def release(self):
+    def release(self) -> None:
         """Nothing."""
 
-    def _refuse(self, *args):
+    def _refuse(self, *args: Any, **more: Any) -> Any:
         raise Unsupported(self.reason)
 
     native = native_grad = forward = backward = backward_fused = read = update = _refuse
@@ -118,14 +136,14 @@ class Absent(Layer):
 class Weighted(Layer):
     """A layer with weights and biases and the historical update rule (network-and-solver 8.2)."""
 
-    def rates(self, name):
+    def rates(self, name: str) -> tuple[float, float, float]:
         """(ε, μ, λ) of a parameter."""
         if name == "biases":
             return self.spec["epsB"], self.spec["momB"], 0.0
         i = int(name[8:-1])
         return self.spec["epsW"][i], self.spec["momW"][i], self.spec["wc"][i]
 
-    def update(self):
+    def update(self) -> None:
         """Δ ← μΔ + εG − λεW, W ← W + Δ; frozen at rates not above zero."""
         import torch
 
@@ -146,15 +164,15 @@ class Weighted(Layer):
 class Fc(Weighted):
     """Fully connected: weights (outputs, numInputs) as PyTorch likes them."""
 
-    def to_native(self, name, value):
+    def to_native(self, name: str, value: Any) -> Any:
         """(numInputs, outputs) → (outputs, numInputs)."""
         return value.T.contiguous() if name != "biases" else value.reshape(-1)
 
-    def from_native(self, name, value):
+    def from_native(self, name: str, value: Any) -> Any:
         """Back."""
         return value.T if name != "biases" else value.reshape(1, -1)
 
-    def compute(self, inputs, mask):
+    def compute(self, inputs: Sequence[Any], mask: Any) -> Any:
         """Σ W x + b."""
         from torch.nn.functional import linear
 
@@ -163,7 +181,7 @@ class Fc(Weighted):
             total = total + linear(x.flatten(1), self.params[f"weights[{i}]"])
         return total
 
-    def learn(self, name, gradient):
+    def learn(self, name: str, gradient: Any) -> None:
         """Weights learn directly: Δ ← μΔ + εG."""
         if name == "biases":
             self.grads[name] = gradient
@@ -175,12 +193,12 @@ class Fc(Weighted):
 class Conv(Weighted):
     """Convolution with the historical geometry: padding at the far side is whatever the last module needs."""
 
-    def __init__(self, spec, memory_format, device="cpu"):
+    def __init__(self, spec: LayerSpec, memory_format: Any, device: str = "cpu") -> None:
         super().__init__(spec, memory_format, device)
         if not spec["sharedBiases"] or any(spec["randSparse"]):
             raise Unsupported(f"layer {spec.name}: torch engine has no unshared biases or sparse connectivity")
 
-    def to_native(self, name, value):
+    def to_native(self, name: str, value: Any) -> Any:
         """(K S S, F) → (F, K, S, S)."""
         if name == "biases":
             return value.reshape(-1)
@@ -189,11 +207,11 @@ class Conv(Weighted):
         value = value.T.reshape(self.spec["filters"], -1, side, side)
         return value.contiguous(memory_format=self.memory_format)
 
-    def from_native(self, name, value):
+    def from_native(self, name: str, value: Any) -> Any:
         """Back."""
         return value.reshape(-1, 1) if name == "biases" else value.reshape(len(value), -1).T
 
-    def compute(self, inputs, mask):
+    def compute(self, inputs: Sequence[Any], mask: Any) -> Any:
         """Σ over the inputs of their convolutions."""
         total = None
         for i, x in enumerate(inputs):
@@ -201,7 +219,7 @@ class Conv(Weighted):
             total = part if total is None else total + part
         return total
 
-    def _convolve(self, i, x, biases):
+    def _convolve(self, i: int, x: Any, biases: Any) -> Any:
         from torch.nn.functional import conv2d, pad
 
         spec, near = self.spec, -self.spec["padding"][i]
@@ -216,7 +234,7 @@ class Conv(Weighted):
 class Pool(Layer):
     """Max and average pooling with clipped windows."""
 
-    def compute(self, inputs, mask):
+    def compute(self, inputs: Sequence[Any], mask: Any) -> Any:
         """PyTorch's own pooling with ceil_mode; windows must start at pixel 0."""
         from torch.nn import functional
 
@@ -232,7 +250,7 @@ class Pool(Layer):
 class ResponseNorm(Layer):
     """Response normalisation across channels; PyTorch divides alpha by the window size itself."""
 
-    def compute(self, inputs, mask):
+    def compute(self, inputs: Sequence[Any], mask: Any) -> Any:
         """x (k + α Σ x²)^−β."""
         from torch.nn.functional import local_response_norm
 
@@ -246,7 +264,7 @@ class ResponseNorm(Layer):
 class Neuron(Layer):
     """ReLU, logistic, tanh, abs, square, sqrt, identity."""
 
-    def compute(self, inputs, mask):
+    def compute(self, inputs: Sequence[Any], mask: Any) -> Any:
         """The nonlinearity, elementwise."""
         import torch
 
@@ -263,7 +281,7 @@ class Neuron(Layer):
 class Dropout(Layer):
     """A mask without rescaling."""
 
-    def compute(self, inputs, mask):
+    def compute(self, inputs: Sequence[Any], mask: Any) -> Any:
         """Mask times x, or keep times x."""
         return inputs[0] * (self.spec["keep"] if mask is None else mask.reshape(inputs[0].shape))
 
@@ -271,11 +289,11 @@ class Dropout(Layer):
 class Softmax(Layer):
     """Softmax over the units of a case."""
 
-    def compute(self, inputs, mask):
+    def compute(self, inputs: Sequence[Any], mask: Any) -> Any:
         """exp(x − max) / Σ."""
         return inputs[0].flatten(1).softmax(1)
 
-    def backward_fused(self, labels):
+    def backward_fused(self, labels: Any) -> list[Any]:
         """[j = label] − p; the coefficient of the cost is 1."""
         grad = -self._output.detach()
         grad[range(len(grad)), labels] += 1
@@ -285,7 +303,7 @@ class Softmax(Layer):
 class Concat(Layer):
     """Units of the inputs one after another."""
 
-    def compute(self, inputs, mask):
+    def compute(self, inputs: Sequence[Any], mask: Any) -> Any:
         """Concatenation."""
         import torch
 
@@ -295,7 +313,7 @@ class Concat(Layer):
 class EltSum(Layer):
     """Weighted sum."""
 
-    def compute(self, inputs, mask):
+    def compute(self, inputs: Sequence[Any], mask: Any) -> Any:
         """Σ cᵢ xᵢ."""
         return sum(c * x.flatten(1) for c, x in zip(self.spec["coeffs"], inputs, strict=True))
 
@@ -303,13 +321,13 @@ class EltSum(Layer):
 class Logreg(Layer):
     """The cost: minus log-likelihood, top-1 and top-k errors."""
 
-    labels = None
+    labels: Any = None
 
-    def backward(self, grad, wanted):
+    def backward(self, grad: Any, wanted: Sequence[int]) -> Any:
         """Refused: the softmax below does the work of both."""
         raise Unsupported(f"layer {self.spec.name}: torch engine has no such cost but on its own softmax")
 
-    def forward(self, inputs, mask=None):
+    def forward(self, inputs: Sequence[Any], mask: Any = None) -> Any:
         """Three sums over the cases; ties are not shared."""
         import torch
 
@@ -321,20 +339,20 @@ class Logreg(Layer):
         self._cost = torch.stack([-picked.double().log().sum(), *(e.double() for e in errors)])
         return self._cost
 
-    def read(self, tensor):
+    def read(self, tensor: str) -> np.ndarray:
         """``cost``."""
         if tensor != "cost":
             raise KeyError(tensor)
         return self._cost.cpu().numpy()
 
 
-LAYERS = {
+LAYERS: dict[str, type[Layer]] = {
     "data": Layer, "conv": Conv, "fc": Fc, "pool": Pool, "cmrnorm": ResponseNorm, "neuron": Neuron, "hs": Dropout,
     "softmax": Softmax, "concat": Concat, "eltsum": EltSum, "cost.logreg": Logreg,
 }  # fmt: skip
 
 
-def layer_of(spec, memory_format, device, shares):
+def layer_of(spec: LayerSpec, memory_format: Any, device: str, shares: bool) -> Layer:
     """The layer of a specification, or one that refuses all and says why.
 
     Parameters
@@ -353,7 +371,7 @@ def layer_of(spec, memory_format, device, shares):
         return Absent(spec, str(error))
 
 
-def _lacking(spec, shares):
+def _lacking(spec: LayerSpec, shares: bool) -> str:
     """What a layer asks for that no class of this module has; "" if there is nothing."""
     if spec.type not in LAYERS:
         return spec.type

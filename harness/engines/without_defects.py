@@ -1,8 +1,11 @@
 """Engines with every switch of the quirk ledger where the reference has it."""
 
+from collections.abc import Mapping
+
+from ..network.load import Network
 from ..quirks import LEDGER
 from ..quirks.settings import open_session, switches
-from .protocol import Engine
+from .protocol import Arithmetic, Engine, Session
 
 
 class AsMeant(Engine):
@@ -13,22 +16,22 @@ class AsMeant(Engine):
     engine : Engine
     """
 
-    def __init__(self, engine):
+    def __init__(self, engine: Engine) -> None:
         self.engine, self.name = engine, engine.name
 
-    def probe(self):
+    def probe(self) -> tuple[bool, str]:
         """As the engine."""
         return self.engine.probe()
 
-    def arithmetic(self):
+    def arithmetic(self) -> Arithmetic | None:
         """As of the engine."""
         return self.engine.arithmetic()
 
-    def quirks(self):
+    def quirks(self) -> Mapping[str, bool]:
         """The switches of the engine, where they stand here."""
         return {name: LEDGER[name].meant for name in self.engine.quirks()}
 
-    def open(self, network, threads):
+    def open(self, network: Network, threads: int) -> Session:
         """A session of the engine with its switches turned."""
         turned = {name: LEDGER[name].meant for name, on in switches(self.engine).items() if on != LEDGER[name].meant}
         return open_session(self.engine, network, threads, turned)

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from .. import files
 from ..errors import BadInput
-from .chapter import load
+from .chapter import Chapter, load
 
 STATE = "lab.json"
 ENGINE = '''"""An engine of `rosetta lab`. Its fault is hidden: who reads on spoils the search."""
@@ -20,7 +21,7 @@ class {title}(Hidden):
 '''
 
 
-def start(number, seed, out):
+def start(number: int, seed: int, out: str | Path) -> Chapter:
     """Write the folder of a chapter; the Chapter.
 
     Raises
@@ -45,7 +46,7 @@ def start(number, seed, out):
     return chapter
 
 
-def notebook(chapter):
+def notebook(chapter: Chapter) -> str:
     """The chapter as a notebook, JSON."""
     cells = [("markdown", f"# {chapter.texts['title']}\n\n{chapter.filled(chapter.texts['question'])}")]
     for text, run, python in chapter.steps:
@@ -54,14 +55,14 @@ def notebook(chapter):
         cells += [("code", python)] if python else []
     blank = " ".join(part.upper().replace(" ", "_") for part in chapter.variant.parts)
     cells.append(("code", f'!rosetta lab answer {chapter.number} "{blank}"'))
-    extra = {"markdown": {}, "code": {"execution_count": None, "outputs": []}}
-    listed = [{"cell_type": kind, "id": f"cell{k}", "metadata": {}, "source": text, **extra[kind]}
+    extra: dict[str, dict[str, Any]] = {"markdown": {}, "code": {"execution_count": None, "outputs": []}}
+    listed: list[dict[str, Any]] = [{"cell_type": kind, "id": f"cell{k}", "metadata": {}, "source": text, **extra[kind]}
               for k, (kind, text) in enumerate(cells)]  # fmt: skip
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     return json.dumps({"cells": listed, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}, indent=1)
 
 
-def sheet(chapter):
+def sheet(chapter: Chapter) -> str:
     """The chapter as a page to print, HTML."""
     from ..reporting.report import filled
 
@@ -69,7 +70,7 @@ def sheet(chapter):
     return filled("sheet.html", Path(__file__).parent, chapter=chapter, question=question)
 
 
-def state(folder, number):
+def state(folder: str | Path, number: int) -> tuple[int, list[str]]:
     """What `start` and `answer` have written into a folder; BadInput unless it is of that chapter."""
     try:
         found = json.loads((Path(folder) / STATE).read_text(encoding="utf-8"))
@@ -81,6 +82,6 @@ def state(folder, number):
     return seed, answers
 
 
-def keep(folder, number, seed, answers):
+def keep(folder: str | Path, number: int, seed: int, answers: list[str]) -> None:
     """Write down what was answered."""
     files.write(Path(folder) / STATE, json.dumps({"chapter": number, "seed": seed, "answers": answers}).encode())

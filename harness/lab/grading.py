@@ -1,13 +1,15 @@
 """Grades an answer: right, or which parts are, and a hint."""
 
 import re
+from pathlib import Path
 
 from ..errors import BadInput, meant
 from .chapter import load
 from .folder import keep, state
+from .variant import Variant
 
 
-def read(text, variant):
+def read(text: str, variant: Variant) -> tuple[int | str, ...]:
     """The parts of an answer; BadInput if they are not what was asked for."""
     words = re.sub(r"(?<=\d),(?=\d{3}\b)", "", str(text)).lower().replace(",", " ").split()
     if len(words) != len(variant.parts):
@@ -19,7 +21,7 @@ def read(text, variant):
     return tuple(_part(*each) for each in zip(words, variant.parts.items(), strict=True))
 
 
-def _part(word, asked):
+def _part(word: str, asked: tuple[str, tuple[str, ...] | None]) -> int | str:
     name, known = asked
     if known is None and not word.isdecimal():
         raise BadInput(f"{name}: {word!r} is no number", expected="a whole number in digits")
@@ -28,7 +30,7 @@ def _part(word, asked):
     return int(word) if known is None else word
 
 
-def answer(number, text, folder):
+def answer(number: int, text: str, folder: str | Path) -> tuple[bool, list[str]]:
     """Grade an answer and write it down.
 
     Parameters

@@ -17,7 +17,7 @@ class Hidden(Mutant):
 
     chapter, seed, name = 4, 0, "mystery"
 
-    def __init__(self):
+    def __init__(self) -> None:
         own = type(self)
         fault = MAKERS[own.chapter - 1](own.seed).faults[own.name]
         super().__init__(AsMeant(find("port")), fault.mutation)

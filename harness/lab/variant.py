@@ -6,24 +6,27 @@ in a row give different ones.
 
 import random
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .. import engines
 from ..checks.faults.catalogue import FAULTS
 from ..checks.faults.examine import CASES, write
-from ..checks.faults.fault import miscomputed, on_input, on_result, on_weights, scene, to_half
-from ..network.load import load
+from ..checks.faults.fault import Fault, Wrong, miscomputed, on_input, on_result, on_weights, scene, to_half
+from ..network.load import Network, load
 from ..network.net import Net
 from ..running.steps import PASSES
 from ..study.layer import run_layer
 
+T = TypeVar("T")
 LETTERS = "abcde"
 
 
@@ -47,21 +50,21 @@ class Variant:
     """
 
     net: str
-    values: dict
-    answer: tuple
-    parts: dict
-    mistakes: dict = field(default_factory=dict)
-    faults: dict = field(default_factory=dict)
+    values: dict[str, Any]
+    answer: tuple[int | str, ...]
+    parts: dict[str, tuple[str, ...] | None]
+    mistakes: dict[str, tuple[int | str, ...]] = field(default_factory=dict)
+    faults: dict[str, Fault] = field(default_factory=dict)
 
 
-def pick(options, seed):
+def pick(options: Iterable[T], seed: int) -> T:
     """The seed's choice from a list, whose length is the number of variants."""
     options = list(options)
     random.Random(0).shuffle(options)
     return options[seed % len(options)]
 
 
-def loaded(text):
+def loaded(text: str) -> Network:
     """The Network of a text."""
     with TemporaryDirectory() as folder:
         return load(str(write(text, Path(folder), "net")))
@@ -70,7 +73,7 @@ def loaded(text):
 # Chapters 1 to 3: a number.
 
 
-def windows(seed):
+def windows(seed: int) -> Variant:
     """Sizes that round up."""
     sizes = product(range(20, 61, 3), (5, 7, 8, 11), (2, 3, 4), (0, 1, 2))
     fitting = [(s, f, t, p) for s, f, t, p in sizes if (2 * p + s - f) % t and t < f]
@@ -95,7 +98,7 @@ def windows(seed):
     )
 
 
-def threads(seed):
+def threads(seed: int) -> Variant:
     """The launch of a convolution."""
     options = product((3, 16, 32), (16, 32, 48, 64), (20, 32, 64, 96, 100, 128, 160))
     channels, filters, batch = pick(options, seed)
@@ -126,7 +129,7 @@ def threads(seed):
     )
 
 
-def crossing(seed):
+def crossing(seed: int) -> Variant:
     """Values that go from one card to the other."""
     options = product((16, 32), (16, 32, 48), (16, 32), (16, 20), (32, 64, 128), ("conv2", "conv3"))
     *maps, size, batch, meet = pick(options, seed)
@@ -135,7 +138,13 @@ def crossing(seed):
     for k, filters in enumerate(maps, 1):
         both = meet == f"conv{k}"
         for tower, gpu in (("a", 0), ("b", 1)):
-            listed = {"channels": channels, "filters": filters, "filterSize": 3, "padding": 1, "stride": 1}
+            listed: dict[str, Any] = {
+                "channels": channels,
+                "filters": filters,
+                "filterSize": 3,
+                "padding": 1,
+                "stride": 1,
+            }
             listed = {key: f"{value},{value}" if both else value for key, value in listed.items()}
             inputs = f"{below['a']},{below['b']}" if both else below[tower]
             net.add(f"conv{k}{tower}", "conv", inputs, gpu=gpu, **listed)
@@ -168,7 +177,7 @@ COMMON = ("conv", "fc", "local", "pool", "cmrnorm", "rnorm", "cnorm", "neuron", 
 
 
 @cache
-def _plain_faults():
+def _plain_faults() -> list[Fault]:
     """Faults of a common layer, which show there alone and in a comparison without further options."""
     types = {text: {layer.name: layer.type for layer in loaded(text).layers} for text in {f.scene for f in FAULTS}}
     usual = [f for f in FAULTS if (f.input, f.status, f.progress, f.update_every) == ("random", "different", 0.0, 1)]
@@ -176,11 +185,11 @@ def _plain_faults():
     return [fault for fault in alone if types[fault.scene][fault.mutation.layer] in COMMON]
 
 
-def _layers(text):
+def _layers(text: str) -> tuple[str, ...]:
     return tuple(layer.name for layer in loaded(text).layers if layer.type != "data")
 
 
-def place(seed):
+def place(seed: int) -> Variant:
     """A fault of the catalogue: where is it?"""
     fault = pick(_plain_faults(), seed)
     passes = [step for step in PASSES if any(step == own for _, own, _ in fault.places)]
@@ -193,9 +202,9 @@ def place(seed):
     )
 
 
-def story(seed):
+def story(seed: int) -> Variant:
     """A fault of the catalogue, and the stories of four others of its layer."""
-    groups = {}
+    groups: dict[tuple[str, str], list[Fault]] = {}
     for fault in _plain_faults():
         groups.setdefault((fault.scene, fault.mutation.layer), []).append(fault)
     fault = pick((one for group in groups.values() if len(group) >= len(LETTERS) for one in group), seed)
@@ -222,7 +231,7 @@ TABLE = scene(
 )
 
 
-def nudged(number):
+def nudged(number: int) -> Wrong:
     """Results moved to a neighbour: what another order of the same sum may give; the number says which neighbour."""
     to = np.float32((-np.inf, np.inf, 0)[number % 3])
     return on_result(
@@ -230,7 +239,7 @@ def nudged(number):
     )
 
 
-def table(seed):
+def table(seed: int) -> Variant:
     """Five engines whose bits differ, and one of them is wrong."""
     letter, layer, operand = pick(product(LETTERS, ("conv1", "conv2", "conv3"), OPERANDS), seed)
     wrong = [nudged(number) for number in range(len(LETTERS))]

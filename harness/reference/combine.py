@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .bounded import Bounded, multilinear, scaled_copy
-from .layer import Arrays, Layer
+from .layer import Arrays, Layer, LayerSpec
 
 
 class Concat(Layer):
@@ -32,7 +32,7 @@ class EltSum(Layer):
     """An `eltsum` layer: Y = Σ coeff_i X_i."""
 
     @staticmethod
-    def operations(spec: Mapping[str, Any], forward: bool) -> int:
+    def operations(spec: Mapping[str, Any] | LayerSpec, forward: bool) -> int:
         """A product and a sum for each input."""
         return 2 * len(spec["coeffs"])
 

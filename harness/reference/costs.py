@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from .bounded import Bounded
-from .layer import Arrays, Cost, Layer
+from .layer import Arrays, Cost, Layer, LayerSpec
 
 _LOG_OF_ZERO = -50.0
 
@@ -36,7 +36,7 @@ class Softmax(Layer):
     fuses_with = ("cost.logreg", "cost.crossent")
 
     @staticmethod
-    def operations(spec: Mapping[str, Any], forward: bool) -> int:
+    def operations(spec: Mapping[str, Any] | LayerSpec, forward: bool) -> int:
         """Maximum, difference, exponential and quotient."""
         return 4
 

@@ -78,7 +78,7 @@ class Layer:
         return None
 
     @staticmethod
-    def operations(spec: Mapping[str, Any], forward: bool) -> int:
+    def operations(spec: Mapping[str, Any] | LayerSpec, forward: bool) -> int:
         """Floating-point operations for each output, of a layer without weights."""
         return 1
 

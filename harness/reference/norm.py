@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from .bounded import ROUNDOFF, SMALLEST_NORMAL, Bounded, planes
-from .layer import Arrays, Layer
+from .layer import Arrays, Layer, LayerSpec
 from .windows import Windows
 
 
@@ -36,7 +36,7 @@ class ResponseNorm(Layer):
     """A `cmrnorm` (across channels) or `rnorm` (across pixels) layer; `scale` is already divided by the window."""
 
     @staticmethod
-    def operations(spec: Mapping[str, Any], forward: bool) -> int:
+    def operations(spec: Mapping[str, Any] | LayerSpec, forward: bool) -> int:
         """Forward Σ u² over the window, scale and shift, power, product."""
         terms = spec["size"] if spec["type"] == "cmrnorm" else spec["size"] ** 2
         return 2 * terms + 4 if forward else terms + 8

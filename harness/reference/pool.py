@@ -31,7 +31,7 @@ _EMPTY_MAXIMUM = np.float32(-2e38)
 
 class _Pool(Layer):
     @staticmethod
-    def operations(spec: Mapping[str, Any], forward: bool) -> int:
+    def operations(spec: Mapping[str, Any] | LayerSpec, forward: bool) -> int:
         """One for each pixel of the window."""
         return spec["sizeX"] ** 2
 

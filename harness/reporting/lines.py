@@ -1,9 +1,11 @@
 """What a person sees at the command line: one line for each tensor, in columns."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 
-from ..judging.finding import NOT_COMPARED
-from ..judging.row import looks_like, ratio, ratio_name
+from ..judging.finding import NOT_COMPARED, Finding
+from ..judging.row import Row, looks_like, ratio, ratio_name
+from ..network.load import LayerSpec
 
 EXPLAINED = "*"
 MARKS = {
@@ -41,14 +43,14 @@ class Lines:
         Columns of the terminal: the less telling columns are left out where it is narrow. None: all are shown.
     """
 
-    def __init__(self, layers, engines, mode="isolated", width=None):
+    def __init__(
+        self, layers: Sequence[LayerSpec], engines: Sequence[str], mode: str = "isolated", width: int | None = None
+    ) -> None:
         self.engines = engines
-        name = max((len(layer.name) for layer in layers), default=5)
-        kind = max((len(layer.type) for layer in layers), default=4)
         self.columns = {
             " ": 1,
-            "layer": max(name, 5),
-            "type": max(kind, 4),
+            "layer": max([5, *(len(layer.name) for layer in layers)]),
+            "type": max([4, *(len(layer.type) for layer in layers)]),
             "pass": 8,
             "tensor": 14,
             "verdict": 12 if len(engines) < 3 else max(len(f"unsupported: {engine}") for engine in engines),
@@ -66,15 +68,15 @@ class Lines:
             if name in self.columns and width is not None and sum(self.columns.values()) + len(self.columns) > width:
                 del self.columns[name]
 
-    def header(self):
+    def header(self) -> str:
         """The names of the columns."""
         return self._line({name: name for name in self.columns})
 
-    def reading(self):
+    def reading(self) -> str:
         """How to read the columns that are shown."""
         return "   ".join(f"{name}: {text}" for name, text in COLUMNS.items() if name in self.columns)
 
-    def row(self, row, first_of_step):
+    def row(self, row: Row, first_of_step: bool) -> str:
         """One tensor; seconds stand only in the first line of a layer's step."""
         _, worst = row.telling()
         cells = {
@@ -95,7 +97,7 @@ class Lines:
             cells[self.ratio] = "" if ratio(row.seconds) is None else f"{ratio(row.seconds):.2f}"
         return self._line(cells)
 
-    def _line(self, cells):
+    def _line(self, cells: Mapping[str, str]) -> str:
         right = {"bound used", "distance", "ULP", self.ratio, *(f"{engine} s" for engine in self.engines)}
         parts = [
             cells.get(name, "").rjust(width) if name in right else cells.get(name, "").ljust(width)
@@ -104,17 +106,17 @@ class Lines:
         return " ".join(parts).rstrip()
 
 
-def printable(text):
+def printable(text: str) -> str:
     """Text for a terminal: control characters, which names in files may hold, as escapes such as ``\\x1b``."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def mark(row):
+def mark(row: Row) -> str:
     """One character: how the worst engine did."""
     return EXPLAINED if row.explained() else MARKS.get(row.status(), FAILED)
 
 
-def verdict(row):
+def verdict(row: Row) -> str:
     """The worst status; in propagated mode ``local`` or ``unexplained`` for a difference that is the layer's own.
 
     Where the others were compared, the engines that were not are named.
@@ -127,10 +129,10 @@ def verdict(row):
 class Told:
     """Remembers why tensors were not compared, so that each reason is told once."""
 
-    def __init__(self):
-        self._reasons = set()
+    def __init__(self) -> None:
+        self._reasons: set[str] = set()
 
-    def news(self, row):
+    def news(self, row: Row) -> list[str]:
         """The `explanations` of a row, but for reasons that an earlier row gave."""
         lines = [text for text in explanations(row) if text not in self._reasons]
         reasons = tuple(found.reason for found in row.counted().values() if found.reason)
@@ -138,7 +140,7 @@ class Told:
         return lines
 
 
-def explanations(row):
+def explanations(row: Row) -> Iterator[str]:
     """Sentences about engines that failed or were not compared."""
     for engine, found in row.counted().items():
         if text := explanation(row, engine):
@@ -146,11 +148,11 @@ def explanations(row):
             yield f"  {engine}: {told}"
 
 
-def _is_measured(row, engine):
+def _is_measured(row: Row, engine: str) -> bool:
     return not (row.quirk.get(engine) or row.resembles.get(engine) or row.findings[engine].reason)
 
 
-def explanation(row, engine):
+def explanation(row: Row, engine: str) -> str:
     """Why an engine's tensor does not agree, or was not compared: a quirk, a reason, or the worst element; else ""."""
     found = row.findings[engine]
     if row.quirk.get(engine):
@@ -166,14 +168,14 @@ def explanation(row, engine):
     )
 
 
-def parts(seconds):
+def parts(seconds: Mapping[str, float]) -> str:
     """Wall seconds by part and all of them, in words: ``reference 9.8 s, port 4.6 s; 14.4 s in all``."""
     longest = sorted(seconds.items(), key=lambda part: -part[1])
     listed = ", ".join(f"{name} {value:.1f} s" for name, value in longest)
     return f"{listed}; {sum(seconds.values()):.1f} s in all"
 
 
-def share(found):
+def share(found: Finding) -> str:
     """The share of its bound that a Finding used: ``3%``, ``12 x``, ``bits``; "" of nothing."""
     used = found.share
     if not found.elements:
@@ -185,7 +187,7 @@ def share(found):
     return f"{used:.0%}" if used >= 0.01 else f"{used:.1g}" if used else "0"
 
 
-def ulps(row):
+def ulps(row: Row) -> str:
     """The largest distance in units in the last place; ``sign`` where an engine has a sign wrong, "" of nothing."""
     if not row.telling()[1].elements:
         return ""
@@ -195,11 +197,11 @@ def ulps(row):
     return str(largest) if largest < 10**6 else f"{largest:.0e}"
 
 
-def _distance(row):
+def _distance(row: Row) -> str:
     return f"{max(found['norm'] for found in row.distances.values()):.1e}" if row.distances else ""
 
 
-def _bitwise(row):
+def _bitwise(row: Row) -> str:
     if not row.bitwise:
         return ""
     return "same" if not any(row.bitwise.values()) else f"{max(row.bitwise.values())} differ"

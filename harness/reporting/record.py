@@ -12,12 +12,14 @@ row when it is there, so that a run that was killed can be reported: `recover` b
 import json
 import os
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -55,9 +57,9 @@ class Record:
     arrays : dict of str to ndarray
     """
 
-    about: dict
-    rows: list
-    arrays: dict
+    about: dict[str, Any]
+    rows: list[Row]
+    arrays: dict[str, np.ndarray]
 
 
 class Writer:
@@ -83,9 +85,10 @@ class Writer:
         The folder is in use for something else, or cannot be written.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).absolute()
-        self.earlier, self.problem = None, ""
+        self.earlier: Path | None = None
+        self.problem = ""
         self._begin, self._count, self._kept = perf_counter(), 0, 0
         self._draft = files.draft_of(self.folder)
         try:
@@ -98,22 +101,22 @@ class Writer:
             raise _unwritable(self.folder, error) from error
         files.lock(self._rows, wait=True)
 
-    def begin(self, about):
+    def begin(self, about: dict[str, Any]) -> None:
         """Note what the run is about: all of record.json that is known before there is a row."""
         self._append({"format": FORMAT, "version": VERSION, **about})
 
-    def add(self, row):
+    def add(self, row: Row) -> None:
         """Note a row, so that it can be reported whatever happens to this process."""
         self._count += 1
         self._append({"elapsed": perf_counter() - self._begin, "row": row.to_dict()})
 
-    def _append(self, values):
+    def _append(self, values: dict[str, Any]) -> None:
         try:
             self._rows.write(json.dumps(plain(values), allow_nan=False).encode() + b"\n")
         except OSError:
             return  # a full disk; `finish` says so if it still is
 
-    def keep(self, layer, step, tensor, whose, array):
+    def keep(self, layer: str, step: str, tensor: str, whose: str, array: np.ndarray) -> None:
         """Store a whole tensor under ``tensors/``, whatever its layer is called; ``whose`` is the engine's name.
 
         Where the disk is too full, all of them are given up for the sake of the record, and `problem` says so.
@@ -132,7 +135,7 @@ class Writer:
             self.problem = f"whole tensors were not kept: {error.strerror or error}"
             _empty(folder, "tensors/")
 
-    def finish(self, about, rows, arrays):
+    def finish(self, about: dict[str, Any], rows: Sequence[Row], arrays: Mapping[str, Any]) -> Path:
         """Write everything and put the folder in its place; nothing interrupts that.
 
         Parameters
@@ -162,13 +165,13 @@ class Writer:
             self.discard()
         return self.folder
 
-    def discard(self):
+    def discard(self) -> None:
         """End: remove a draft that nothing is lost with, and leave one that has rows which are nowhere else."""
         self._rows.close()
         if not self._count and self._draft.exists():
             _remove(self._draft)
 
-    def _write(self, about, rows, arrays):
+    def _write(self, about: dict[str, Any], rows: Sequence[Row], arrays: Mapping[str, Any]) -> None:
         np.savez_compressed(self._draft / "arrays.npz", **arrays)
         files.write(self._draft / "results.csv", as_csv(rows))
         with suppress(BadInput):  # where pyarrow is not installed
@@ -177,7 +180,7 @@ class Writer:
         files.write(self._draft / "record.json", as_json(whole))
 
 
-def recover(folder):
+def recover(folder: str | Path) -> str:
     """Bring in place what a killed run left, where there is no record of that name, and say what was found.
 
     Returns
@@ -208,7 +211,7 @@ def recover(folder):
     return ""
 
 
-def read(folder):
+def read(folder: str | Path) -> Record:
     """Read a record; of a run that was killed, what was finished, as ``interrupted``.
 
     Raises
@@ -242,7 +245,7 @@ def read(folder):
 
 
 @contextmanager
-def reading(folder):
+def reading(folder: str | Path) -> Iterator[None]:
     """Whatever goes wrong in the block is the fault of the record in that folder: RecordError."""
     try:
         yield
@@ -255,20 +258,20 @@ def reading(folder):
         ) from error
 
 
-def _json(path):
+def _json(path: Path) -> Any:
     if path.stat().st_size > LARGEST:
         raise RecordError(f"{path} is too large", expected=f"at most {LARGEST:,} bytes")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _require_a_beginning(draft, folder):
+def _require_a_beginning(draft: Path, folder: Path) -> None:
     """RecordError unless the run that made a draft has noted what it is about."""
     with open(draft / ROWS, "rb") as rows:
         if not rows.readline(LARGEST).endswith(b"\n"):
             raise RecordError(f"the run that was to write {folder} ended before it had finished anything", hint=AGAIN)
 
 
-def _rows_alone(folder):
+def _rows_alone(folder: Path) -> dict[str, Any]:
     """What record.json would hold, from the rows that a killed run noted; the last one may be cut."""
     _require_a_beginning(folder, folder)
     if (folder / ROWS).stat().st_size > LARGEST:
@@ -288,17 +291,17 @@ def _rows_alone(folder):
     }
 
 
-def _arrays(path):
+def _arrays(path: Path) -> dict[str, np.ndarray]:
     archive = Archive(path, "give the folder that 'rosetta compare' wrote")
     return archive.load((name for name in archive.headers if name.startswith(SHOWN)), LARGEST)
 
 
-def _is_unfinished(folder):
+def _is_unfinished(folder: Path) -> bool:
     return not (folder / "record.json").exists() and (folder / ROWS).exists()
 
 
 @contextmanager
-def _abandoned(draft):
+def _abandoned(draft: Path) -> Iterator[bool]:
     """Whether the process that made a draft is gone: its lock is free; or, without one, no process has its number."""
     try:
         rows = open(draft / ROWS, "rb")  # noqa: SIM115
@@ -309,7 +312,7 @@ def _abandoned(draft):
         yield files.lock(rows)
 
 
-def _clear(folder):
+def _clear(folder: Path) -> None:
     """Remove what dead processes left beside a folder; bring an earlier record back whose replacement was cut short."""
     for old in files.drafts(folder, "old"):
         if not files.alive(old) and not _foreign(old):
@@ -326,7 +329,7 @@ def _clear(folder):
                     _remove(draft)
 
 
-def _foreign(folder):
+def _foreign(folder: Path) -> str:
     """Why a folder is none that we made: what it is, or the first entry that is no part of a record; "" if it is."""
     if folder.is_symlink() or not folder.is_dir():
         return "is a link" if folder.is_symlink() else "is no folder"
@@ -338,11 +341,11 @@ def _foreign(folder):
     return ""
 
 
-def _is_ours(entry, folder):
+def _is_ours(entry: os.DirEntry[str], folder: str) -> bool:
     return entry.is_file(follow_symlinks=False) and bool(_OURS.fullmatch(folder + entry.name))
 
 
-def _refuse_foreign(folder):
+def _refuse_foreign(folder: Path) -> None:
     """BadInput unless a folder may be replaced."""
     if not os.path.lexists(folder):
         return
@@ -359,7 +362,7 @@ def _refuse_foreign(folder):
         )
 
 
-def _has_our_mark(folder):
+def _has_our_mark(folder: Path) -> bool:
     """Whether the folder's record.json, or rows.jsonl of a killed run, says that it is one."""
     try:
         if _is_unfinished(folder):
@@ -372,7 +375,7 @@ def _has_our_mark(folder):
     return isinstance(about, dict) and about.get("format") == FORMAT
 
 
-def _put_by(earlier, folder):
+def _put_by(earlier: Path, folder: Path) -> Path:
     """Give an earlier record the name of its folder with the time of the record behind it; returns where it is."""
     files_of_it = (earlier / name for name in ("record.json", ROWS))
     written = next(path.stat().st_mtime for path in files_of_it if path.exists())
@@ -384,13 +387,13 @@ def _put_by(earlier, folder):
     return place
 
 
-def _remove(folder):
+def _remove(folder: Path) -> None:
     """Remove the files of a record, and the folder unless it holds anything else."""
     _empty(folder / "tensors", "tensors/")
     _empty(folder)
 
 
-def _empty(folder, prefix=""):
+def _empty(folder: Path, prefix: str = "") -> None:
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
             if _is_ours(entry, prefix):
@@ -398,6 +401,6 @@ def _empty(folder, prefix=""):
         os.rmdir(folder)
 
 
-def _unwritable(folder, error):
+def _unwritable(folder: Path, error: OSError) -> BadInput:
     reason = error.strerror or str(error) or type(error).__name__
     return BadInput(f"{folder} cannot be written: {reason}", hint="choose another folder with --out")

@@ -1,13 +1,20 @@
 """Decisions of layers: signs, winners of windows, best classes; where two sets of operands decide differently."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 
+from ..network.load import LayerSpec
 from ..reference.bounded import planes
 
+Arrays = Sequence[np.ndarray]
+Decisions = Iterator[tuple[int, np.ndarray, np.ndarray]]
+"""How many there are; of those that differ the margins, and what the operands may be off there."""
 SIGNS = ("relu", "nrelu", "brelu", "abs")
 
 
-def decides(layer):
+def decides(layer: LayerSpec) -> bool:
     """Whether a layer takes decisions that are counted: a rectifier, a maximum, the best classes of a cost."""
     if layer.type == "neuron":
         return layer["neuron"]["type"] in SIGNS
@@ -16,7 +23,7 @@ def decides(layer):
     return layer.type in ("eltmax", "cost.logreg")
 
 
-def decided(layer, op, ours, theirs, allowed):
+def decided(layer: LayerSpec, op: Any, ours: Arrays, theirs: Arrays, allowed: Arrays) -> dict[str, Any]:
     """Count the decisions that differ.
 
     Parameters
@@ -51,7 +58,7 @@ def decided(layer, op, ours, theirs, allowed):
     return {"what": what, "count": int(count), "differ": share.size, "margin": largest, "beyond": beyond}
 
 
-def _signs(layer, op, ours, theirs, allowed):
+def _signs(layer: LayerSpec, op: Any, ours: Arrays, theirs: Arrays, allowed: Arrays) -> Decisions:
     (x,), (y,) = ours, theirs
     reach = np.broadcast_to(allowed[0], x.shape)
     limits = [np.float32(0)]
@@ -62,7 +69,7 @@ def _signs(layer, op, ours, theirs, allowed):
         yield x.size, np.abs(x[differ] - limit), reach[differ]
 
 
-def _winners(layer, op, ours, theirs, allowed):
+def _winners(layer: LayerSpec, op: Any, ours: Arrays, theirs: Arrays, allowed: Arrays) -> Decisions:
     size = np.abs if layer["pool"] == "maxabs" else np.asarray
     x, y = (op.windows.pad(planes(size(one[0]), op.channels), -np.inf) for one in (ours, theirs))
     reach = op.windows.pad(planes(np.broadcast_to(allowed[0], ours[0].shape), op.channels))
@@ -72,20 +79,18 @@ def _winners(layer, op, ours, theirs, allowed):
     yield mine.size, margin, _under(op, reach, mine)[differ] + _under(op, reach, yours)[differ]
 
 
-def _winner(op, framed):
+def _winner(op: Any, framed: np.ndarray) -> np.ndarray:
     """Of each window the tap that wins, the first among equals."""
-    best = found = None
-    for k, (_, pixels) in enumerate(op.windows.taps(framed)):
-        if best is None:
-            best, found = pixels.copy(), np.zeros(pixels.shape, np.int16)
-            continue
+    (_, first), *others = op.windows.taps(framed)
+    best, found = first.copy(), np.zeros(first.shape, np.int16)
+    for k, (_, pixels) in enumerate(others, 1):
         better = pixels > best
         found[better] = k
         np.copyto(best, pixels, where=better)
     return found
 
 
-def _under(op, framed, taps):
+def _under(op: Any, framed: np.ndarray, taps: np.ndarray) -> np.ndarray:
     """The pixels under one tap of each window."""
     found = np.zeros(taps.shape, framed.dtype)
     for k, (_, pixels) in enumerate(op.windows.taps(framed)):
@@ -93,11 +98,11 @@ def _under(op, framed, taps):
     return found
 
 
-def _largest(layer, op, ours, theirs, allowed):
+def _largest(layer: LayerSpec, op: Any, ours: Arrays, theirs: Arrays, allowed: Arrays) -> Decisions:
     yield _first(np.stack(ours), np.stack(theirs), np.stack([np.broadcast_to(a, ours[0].shape) for a in allowed]))
 
 
-def _first(x, y, reach):
+def _first(x: np.ndarray, y: np.ndarray, reach: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
     """Decisions which along the first axis is largest."""
     mine, yours = x.argmax(0), y.argmax(0)
     differ = mine != yours
@@ -105,7 +110,7 @@ def _first(x, y, reach):
     return mine.size, at[0] - at[1], at[2] + at[3]
 
 
-def _answers(layer, op, ours, theirs, allowed):
+def _answers(layer: LayerSpec, op: Any, ours: Arrays, theirs: Arrays, allowed: Arrays) -> Decisions:
     """The best class, and whether the label is among the best k."""
     (labels, x), (_, y) = ours, theirs
     reach = np.broadcast_to(allowed[1], x.shape)

@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass, replace
 from math import log2
-from types import MappingProxyType
+from typing import Any
+
+import numpy as np
 
 from ..errors import BadInput
 from ..judging.finding import INEXACT
+from ..judging.row import Row
+from ..network.load import LayerSpec, Network, altered
 from ..network.solver import rate
 from ..network.tensors import address, is_parameter, parameter
-from ..reference import facts
+from ..reference import Bounded, facts
 from ..values import exact
 from ..values.noise import generator
-from ..values.parameters import share
+from ..values.parameters import Values, share
 from .workload import Workload
 
 
@@ -24,7 +28,7 @@ class ExactWorkload(Workload):
 
     seed: int = 0
 
-    def acts(self, layer, reference):
+    def acts(self, layer: LayerSpec, reference: np.ndarray) -> np.ndarray:
         """Random eighths in place of the reference's output; probabilities stay, since costs take their logarithm."""
         graph = self.network.graph
         readers = (facts(graph.layers[name]) for name, i in graph.consumers[layer.name] if i == 1)
@@ -32,16 +36,16 @@ class ExactWorkload(Workload):
             return reference
         return self._draw(layer, "acts", reference.shape)
 
-    def acts_grad(self, layer, reference):
+    def acts_grad(self, layer: LayerSpec, reference: np.ndarray) -> np.ndarray:
         """Random eighths in place of the reference's gradient, so that float32 is exact."""
         return self._draw(layer, "acts_grad", reference.shape)
 
-    def inspect(self, layer, tensor, bounded):
+    def inspect(self, layer: LayerSpec, tensor: str, bounded: Bounded) -> None:
         """Assert that float32 holds every partial sum of a tensor that has to be exact."""
         if exact.must_be_identical(layer.to_dict(), tensor):
             exact.assert_exact(bounded, f"{layer.name} {tensor}", self._unit(layer, tensor))
 
-    def adjust(self, row):
+    def adjust(self, row: Row) -> Row:
         """Turn `equivalent` into `different` where the tier asks for the same bits."""
         if exact.must_be_identical(self.network.spec[row.layer].to_dict(), row.tensor):
             row.exact = True
@@ -53,37 +57,32 @@ class ExactWorkload(Workload):
             }
         return row
 
-    def _draw(self, layer, what, shape):
+    def _draw(self, layer: LayerSpec, what: str, shape: tuple[int, ...]) -> np.ndarray:
         return exact.draw(generator(self.seed, "exact", layer.name, what), shape)
 
-    def _unit(self, layer, tensor):
+    def _unit(self, layer: LayerSpec, tensor: str) -> float:
         """What all partial sums are multiples of: products of eighths, divided by the number of cases, times ε."""
         if address(tensor)[0] == "weights_inc":
             return exact.UNIT / self.batch * rate(layer, parameter(tensor), self.network.progress)
         return exact.UNIT / self.batch if is_parameter(tensor) else exact.UNIT
 
 
-def exact_network(network):
+def exact_network(network: Network) -> Network:
     """The network with learning rates rounded to powers of two, momentum 1/2 and no weight decay."""
-    layers = tuple(replace(layer, keys=MappingProxyType(_exact_keys(layer))) for layer in network.layers)
-    return replace(network, spec=replace(network.spec, layers=layers))
+    return altered(network, {layer.name: _exact_keys(layer) for layer in network.layers})
 
 
-def exact_values(network, values, seed):
+def exact_values(network: Network, values: Values, seed: int) -> Values:
     """Parameters and momentum buffers as draws of the tier; integers stay."""
-    drawn = {
-        layer: {
-            tensor: exact.draw(generator(seed, "exact", layer, tensor), array.shape)
-            if array.dtype.kind == "f"
-            else array
-            for tensor, array in tensors.items()
-        }
-        for layer, tensors in values.items()
-    }
-    return share(network, drawn)
+
+    def drawn(layer: str, tensor: str, array: np.ndarray) -> np.ndarray:
+        return exact.draw(generator(seed, "exact", layer, tensor), array.shape) if array.dtype.kind == "f" else array
+
+    found = {layer: {name: drawn(layer, name, x) for name, x in own.items()} for layer, own in values.items()}
+    return share(network, found)
 
 
-def check_batch(batch):
+def check_batch(batch: int) -> None:
     """Refuse a number of cases that is no power of two: dividing by it would round."""
     if batch & (batch - 1):
         raise BadInput(
@@ -92,7 +91,7 @@ def check_batch(batch):
         )
 
 
-def _exact_keys(layer):
+def _exact_keys(layer: LayerSpec) -> dict[str, Any]:
     keys = dict(layer.keys)
     constant = {"type": "default", "params": {}}
     if "epsB" in keys:
@@ -103,5 +102,5 @@ def _exact_keys(layer):
     return keys
 
 
-def _power_of_two(x):
+def _power_of_two(x: float) -> float:
     return 2.0 ** round(log2(x)) if x > 0 else x

@@ -10,14 +10,23 @@ explains the difference if the copy, with that one turned and all others where t
 bits.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
 from .. import engines
-from ..judging.finding import EXPLAINABLE
+from ..engines.protocol import Engine, Session
+from ..judging.finding import EXPLAINABLE, Finding
 from ..judging.verdict import bitwise_equal
-from ..network.load import parameter_shapes, sparse_inputs
+from ..network.load import LayerSpec, parameter_shapes, sparse_inputs
 from ..network.tensors import increment
 from ..quirks import LEDGER
 from ..quirks.settings import open_session, switches
+from ..reference import Bounded
+from .steps import Step, Tensor
 from .tensor_comparison import TensorComparison
+from .workload import Workload
 
 
 class QuirkSearch:
@@ -28,11 +37,13 @@ class QuirkSearch:
     work : workload.Workload
     """
 
-    def __init__(self, work):
+    def __init__(self, work: Workload) -> None:
         self.work = work
-        self._last = (None, None)
+        self._last: tuple[Any, Any] = (None, None)
 
-    def explain(self, comparison, findings):
+    def explain(
+        self, comparison: TensorComparison, findings: Mapping[str, Finding]
+    ) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
         """The quirks that explain a row, and those that its faults look like.
 
         Parameters
@@ -49,7 +60,8 @@ class QuirkSearch:
             does, the name of that quirk.
         """
         own = {engine.name: engine for engine in self.work.engines}
-        quirks, resembles = {}, {}
+        quirks: dict[str, tuple[str, ...]] = {}
+        resembles: dict[str, tuple[str, ...]] = {}
         for name, finding in findings.items():
             if finding.status in EXPLAINABLE:
                 if found := self._explain(own[name], comparison):
@@ -59,7 +71,7 @@ class QuirkSearch:
         self._last = (None, None)
         return quirks, resembles
 
-    def _explain(self, engine, comparison):
+    def _explain(self, engine: Engine, comparison: TensorComparison) -> tuple[str, ...]:
         apart, _ = self._candidates(engine, comparison)
         for name in apart:
             if self._agrees(engine, comparison, (name,)):
@@ -72,20 +84,20 @@ class QuirkSearch:
             return apart
         return () if engine.quirks() else self._copied(engine, comparison)
 
-    def _resembled(self, engine, comparison):
+    def _resembled(self, engine: Engine, comparison: TensorComparison) -> tuple[str, ...]:
         apart, standing = self._candidates(engine, comparison)
         return next(((name,) for name in standing if self._agrees(engine, comparison, (*apart, name))), ())
 
-    def _candidates(self, engine, comparison):
+    def _candidates(self, engine: Engine, comparison: TensorComparison) -> tuple[tuple[str, ...], list[str]]:
         """Switches that touch the layers of a step: those that stand otherwise than the reference, and the others."""
         names = _touching(switches(engine), comparison)
         apart = tuple(name for name in names if self._position(engine, name) != LEDGER[name].meant)
         return apart, [name for name in names if name not in apart]
 
-    def _position(self, engine, name):
+    def _position(self, engine: Engine, name: str) -> bool:
         return self.work.settings.get(engine.name, {}).get(name, switches(engine)[name])
 
-    def _agrees(self, engine, comparison, turned):
+    def _agrees(self, engine: Engine, comparison: TensorComparison, turned: Sequence[str]) -> bool:
         """Whether the difference is gone when an engine's switches are turned."""
         settings = dict(self.work.settings.get(engine.name, {}))
         settings |= {name: not self._position(engine, name) for name in turned}
@@ -98,7 +110,7 @@ class QuirkSearch:
             judged.add(bounded, where)
         return judged.findings()[engine.name].agrees
 
-    def _copied(self, engine, comparison):
+    def _copied(self, engine: Engine, comparison: TensorComparison) -> tuple[str, ...]:
         """The switch with which a copy of another engine gives the bits of this one, in a tuple."""
         for other in filter(lambda copy: copy.probe()[0], map(engines.find, engines.DEFAULT)):
             as_meant = {name: LEDGER[name].meant for name in other.quirks()}
@@ -108,14 +120,14 @@ class QuirkSearch:
                     return (name,)
         return ()
 
-    def _again(self, engine, tensor, settings):
+    def _again(self, engine: Engine, tensor: Tensor, settings: Mapping[str, bool]) -> np.ndarray | None:
         """A `steps.Tensor` of an engine that runs its step again; None if it cannot."""
         try:
             return tensor.step.read(self.session(engine, tensor.step, settings), tensor.name)
         except Exception:  # whatever stops it: then it is no explanation
             return None
 
-    def session(self, engine, step, settings):
+    def session(self, engine: Engine, step: Step, settings: Mapping[str, bool]) -> Session:
         """A session in which the step has run; the last one is kept, since it may be asked for once more."""
         key = engine.name, settings
         if self._last[0] != key:
@@ -128,7 +140,7 @@ class QuirkSearch:
             self._last = key, session
         return self._last[1]
 
-    def _write_parameters(self, session, layers):
+    def _write_parameters(self, session: Session, layers: Sequence[LayerSpec]) -> None:
         graph = self.work.network.graph
         for layer in layers:
             for i in sparse_inputs(layer):
@@ -139,10 +151,10 @@ class QuirkSearch:
                     session.write(owner, name, self.work.values[owner][name])
 
 
-def _touching(names, comparison):
+def _touching(names: Iterable[str], comparison: TensorComparison) -> list[str]:
     types = {layer.type for layer in comparison.subject.step.layers}
     return [name for name in names if not types.isdisjoint(LEDGER[name].layers)]
 
 
-def _nothing(layer, tensor, bounded):
+def _nothing(layer: LayerSpec, tensor: str, bounded: Bounded) -> None:
     """Assertions about the reference were made the first time."""

@@ -9,31 +9,39 @@ A decision (a sign, the winner of a window, a best class) may differ from the re
 is no more than what the operands may be off: their own bound, and the difference that they inherited.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 from ..judging.finding import Finding
+from ..judging.row import Row
 from ..judging.verdict import Verdict
+from ..reference import Bounded
 from ..reference.half_precision import collected
 from .contributions import ParameterGradients, joined
 from .decisions import decided, decides
-from .steps import Backward, Collected, Forward, Sum, Update
+from .steps import Backward, Collected, Forward, Part, Step, Sum, Update
 from .sweep import Sweep
+from .tensor_comparison import TensorComparison
+from .workload import Workload
 
 
 class OwnFeed(Sweep):
     """A `Sweep` with ``own_feed`` whose rows know ``own`` and ``decisions``."""
 
-    def __init__(self, work):
+    def __init__(self, work: Workload) -> None:
         super().__init__(work, own_feed=True)
         self.own = {name: _OwnValues(self) for name in self.sessions}
 
-    def run(self, step):
+    def run(self, step: Step) -> None:
         """Run a step in every engine."""
         super().run(step)
-        for own in self.own.values() if isinstance(step, Forward) else ():
-            own.begin(step)
+        if isinstance(step, Forward):
+            for own in self.own.values():
+                own.begin(step)
 
-    def row(self, comparison, timed=True):
+    def row(self, comparison: TensorComparison, timed: bool = True) -> Row:
         """The Row of a finished comparison."""
         row = super().row(comparison, timed)
         for name, own in self.own.items():
@@ -51,26 +59,33 @@ class OwnFeed(Sweep):
 class _OwnValues:
     """What one engine has computed so far: steps read their operands here as they read the reference's in a sweep."""
 
-    inputs_of = Sweep.inputs_of
+    inputs_of: Any = Sweep.inputs_of
 
-    def __init__(self, sweep):
+    def __init__(self, sweep: Sweep) -> None:
         self.work, self.graph, self.ops = sweep.work, sweep.graph, sweep.ops
-        self.acts, self.acts_grad, self.gradients, self.views = {}, {}, {}, {}
-        self._forward, self._parameters = None, (None, {})
-        self._allowed = {}  # by layer that is decided upon: how far its output may be from the reference's
+        self.own_feed = True
+        self.acts: dict[str, np.ndarray] = {}
+        self.acts_grad: dict[str, np.ndarray] = {}
+        self.gradients: dict[str, dict[str, np.ndarray]] = {}
+        self.views: dict[str, list[np.ndarray]] = {}
+        self._forward: Forward | None = None
+        self._parameters: tuple[tuple[str, ...], dict[tuple[str, str], Bounded]] = ((), {})
+        self._allowed: dict[
+            str, np.ndarray
+        ] = {}  # by layer that is decided upon: how far its output may be from the reference's
         self._waiting = {
             name: {reader for reader, _ in readers if decides(self.graph.layers[reader])}
             for name, readers in self.graph.consumers.items()
         }
 
-    def begin(self, step):
+    def begin(self, step: Forward) -> None:
         """Take the operands of a forward step; a cost over several views takes those of each."""
         if step.layer.type == "data":
             self.acts[step.layer.name] = step.given[0]
         elif all(source in self.acts for source in step.layer.inputs):
             self._forward = Forward(self, step.layer, step.pass_name)
 
-    def judge(self, comparison, found):
+    def judge(self, comparison: TensorComparison, found: np.ndarray) -> Finding:
         """The Finding on a tensor from the engine's own operands; the tensor is an operand of later steps."""
         step, tensor, name = comparison.subject.step, comparison.tensor, comparison.layer.name
         verdict = Verdict(found.shape)
@@ -96,12 +111,12 @@ class _OwnValues:
             self.gradients.setdefault(name, {})[tensor] = found.copy() if "_inc" in tensor else found
         return finding
 
-    def decisions(self, sweep, comparison):
+    def decisions(self, sweep: Sweep, comparison: TensorComparison) -> dict[str, Any] | None:
         """What `decisions.decided` says of a layer that has decided; None of others."""
         layer = comparison.layer
         if comparison.tensor not in ("acts", "cost") or not decides(layer):
             return None
-        allowed = [self._allowed.get(source, np.float32(0)) for source in layer.inputs]
+        allowed = [self._allowed.get(source, np.zeros((), np.float32)) for source in layer.inputs]
         found = decided(layer, self.ops[layer.name], sweep.inputs_of(layer), self.inputs_of(layer), allowed)
         for source in layer.inputs:
             self._waiting[source].discard(layer.name)
@@ -109,7 +124,7 @@ class _OwnValues:
                 self._allowed.pop(source, None)
         return found
 
-    def _bounded(self, step, tensor):
+    def _bounded(self, step: Step, tensor: str) -> Iterable[Part]:
         """What the formula makes of the engine's own operands, as `Step.bounded` yields it."""
         layers = self.graph.layers
         if isinstance(step, Sum):
@@ -118,12 +133,12 @@ class _OwnValues:
             return [(collected(self.graph.sends_from, step.layer.name, sent), None)]
         if isinstance(step, Collected):
             return [(self._parameter(step, tensor), None)]
-        if isinstance(step, Forward):
+        if isinstance(step, Forward) and self._forward:
             return self._forward.bounded(tensor)
         own = Update(self, step.layer)
         return next(own.bounded(tensor) for one in own.tensors() if one.name == tensor)
 
-    def _parameter(self, step, tensor):
+    def _parameter(self, step: Collected, tensor: str) -> Bounded:
         """The gradient of a parameter; those of the same backward steps are kept until others are asked for."""
         layers = list({one.layer.name: one.layer for one in step.steps}.values())
         key = tuple(layer.name for layer in layers)

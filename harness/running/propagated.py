@@ -1,11 +1,16 @@
 """Propagated mode: each engine feeds itself, and every difference is traced to where it began."""
 
+from collections.abc import Iterator
+
 from ..judging.finding import DIFFERS
+from ..judging.row import Row
+from ..network.graph import Graph
 from .own_values import OwnFeed
 from .sweep import Sweep
+from .workload import Workload
 
 
-def propagated_rows(work):
+def propagated_rows(work: Workload) -> Iterator[Row]:
     """Yield the rows of an isolated sweep, then those of a sweep in which each engine feeds itself.
 
     In the second part a tensor outside the bound is ``inherited`` if it is what the layer's formula gives from the
@@ -35,7 +40,7 @@ def propagated_rows(work):
         yield row
 
 
-def isolated_counterparts(graph, row):
+def isolated_counterparts(graph: Graph, row: Row) -> list[tuple[str, str, str]]:
     """The isolated tensors, as (layer, pass, tensor), that a propagated row must be held against.
 
     The gradient of a layer's output is in isolated mode what its consumers send down, and their sum.

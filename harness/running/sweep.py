@@ -9,7 +9,9 @@ once the engines' slices have been judged; only values rounded to float32 are ke
 them is done.
 """
 
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +19,17 @@ from ..errors import BadInput, Unsupported
 from ..judging.finding import Finding, finding_of
 from ..judging.places import axes
 from ..judging.row import Row
-from ..network.load import parameter_shapes, plain
+from ..network.load import LayerSpec, parameter_shapes, plain
 from ..network.solver import trainable
-from ..reference import UnsupportedLayer, op
+from ..reference import Bounded, UnsupportedLayer, op
 from ..reference.half_precision import half
 from ..reference.views import PASS_TYPES, seen
 from .afterwards import Afterwards
 from .contributions import OutputGradient, ParameterGradients
 from .explain import QuirkSearch
-from .steps import PASSES, Backward, Forward, Update
+from .steps import PASSES, Backward, Collected, Forward, Step, Tensor, Update
 from .tensor_comparison import TensorComparison
+from .workload import Workload
 
 
 class Sweep:
@@ -51,7 +54,7 @@ class Sweep:
         Probabilities of the views so far, by cost.
     """
 
-    def __init__(self, work, own_feed=False):
+    def __init__(self, work: Workload, own_feed: bool = False) -> None:
         self.work = work
         self.graph = work.network.graph
         self.own_feed = own_feed
@@ -61,8 +64,13 @@ class Sweep:
             for layer in work.network.layers
             if layer.type != "data"
         }
-        self.acts, self.acts_grad, self.gradients, self.views = {}, {}, {}, {}
-        self.problems, self._stopped, self._wrong = {}, {}, set()
+        self.acts: dict[str, np.ndarray] = {}
+        self.acts_grad: dict[str, np.ndarray] = {}
+        self.gradients: dict[str, dict[str, np.ndarray]] = {}
+        self.views: dict[str, list[np.ndarray]] = {}
+        self.problems: dict[tuple[str, str, str], Finding] = {}
+        self._stopped: dict[str, Finding] = {}
+        self._wrong: set[tuple[str, str, str]] = set()
         self._search = QuirkSearch(work) if work.explains and not own_feed else None
         self._afterwards = Afterwards(work)
         with work.times.part("prepare"):
@@ -70,10 +78,10 @@ class Sweep:
         self._order = self.graph.backward_order()
         self._backward = {layer.name for layer in self._order}
         self._units = {name: cost for name, cost in self.graph.fused.items() if name in self._backward}
-        self._readers = {}
+        self._readers: dict[str, set[str]] = {}
         self._runs = self._running()
 
-    def rows(self):
+    def rows(self) -> Iterator[Row]:
         """Yield the rows of the passes that were asked for; earlier passes run because later ones need them."""
         passes = {"forward": self._forward, "backward": self._backward_pass, "update": self._update}
         for name in self.passes:
@@ -84,7 +92,7 @@ class Sweep:
         yield from self.work.times.each("judging", self._afterwards.touched(self.sessions, self.passes[-1]))
         yield from self._afterwards.odd_seconds()
 
-    def _running(self):
+    def _running(self) -> Set[str]:
         """Names of the layers that engines run: those whose rows are wanted, and what runs together with them."""
         layers, wanted = self.graph.layers, self.work.layers
         if not wanted or self.own_feed:
@@ -98,17 +106,17 @@ class Sweep:
                 found |= sent
         return found | {self.graph.fused[name] for name in found & self.graph.fused.keys()}
 
-    def _does_run(self, step):
+    def _does_run(self, step: Step) -> bool:
         return all(layer.name in self._runs for layer in step.layers)
 
-    def _up_to_the_last(self, layers):
+    def _up_to_the_last(self, layers: Sequence[LayerSpec]) -> Sequence[LayerSpec]:
         """The layers without those behind the last one that runs."""
         last = max((k for k, layer in enumerate(layers) if layer.name in self._runs), default=-1)
         return layers[: last + 1]
 
     # Passes
 
-    def _forward(self):
+    def _forward(self) -> Iterator[Row]:
         """Yield the row of each layer's acts (of a cost layer: its cost), in topological order, pass by pass."""
         for kind, name in PASS_TYPES[self.work.pass_type].items():
             self._begin(kind)
@@ -122,7 +130,7 @@ class Sweep:
                 if self.own_feed:
                     self.run(step)
 
-    def _layer_forward(self, step):
+    def _layer_forward(self, step: Forward) -> Iterator[Row]:
         self.run(step)
         for tensor in step.tensors():
             comparison = self.compare(tensor)
@@ -132,7 +140,7 @@ class Sweep:
         if self._idle_after_forward(step.layer.name):
             self.free(step.layer.name)
 
-    def _backward_pass(self):
+    def _backward_pass(self) -> Iterator[Row]:
         """Yield the rows of ``inputs_grad[i]``, of parameter gradients and of sums over consumers, costs first.
 
         Once the last consumer of an output has contributed, the sum of the contributions, rounded once, feeds the next
@@ -155,18 +163,18 @@ class Sweep:
             while finished and all(below[source].complete() for source in finished[0][1]):
                 self.free(finished.pop(0)[0])
 
-    def _inputs_grad(self, step, below):
+    def _inputs_grad(self, step: Backward, below: Mapping[str, OutputGradient]) -> Iterator[Row]:
         for i, tensor in zip(step.wanted, step.tensors(), strict=True):
             source = below[step.layer.inputs[i]]
             if self.own_feed:  # then engines are asked for the sums alone
                 source.add(step, i, [bounded for bounded, _ in step.bounded(tensor.name)])
                 continue
-            parts = None if source.alone else []
-            comparison = self.compare(tensor, parts)
+            parts: list[Bounded] = []
+            comparison = self.compare(tensor, None if source.alone else parts)
             source.add(step, i, comparison.reference if source.alone else parts)
             yield self.row(comparison)
 
-    def _acts_grad(self, below):
+    def _acts_grad(self, below: OutputGradient) -> Iterator[Row]:
         """The gradient of a layer's output, and its row where it is more than one fresh inputs_grad."""
         with self.work.times.part("reference"):
             layer, grad = below.layer, below.take()
@@ -176,12 +184,12 @@ class Sweep:
             yield self.row(comparison, timed=False)
         self.acts_grad[layer.name] = self.work.acts_grad(layer, grad)
 
-    def _parameter_row(self, collected, timed):
+    def _parameter_row(self, collected: Collected, timed: bool) -> Row:
         comparison = self.compare(next(collected.tensors()))
         self.gradients.setdefault(collected.layer.name, {})[comparison.tensor] = comparison.reference
         return self.row(comparison, timed)
 
-    def _update(self):
+    def _update(self) -> Iterator[Row]:
         """Yield the rows of new weights, biases and momentum buffers, layer by layer in definition order."""
         for layer in self.work.network.layers:
             if layer.name in self._backward & self._runs and trainable(self.graph, layer):
@@ -192,7 +200,7 @@ class Sweep:
 
     # Values
 
-    def inputs_of(self, layer):
+    def inputs_of(self, layer: LayerSpec) -> list[np.ndarray]:
         """What feeds a layer: list of float32 (rows, N), the reference's tensors, those from other devices rounded."""
         if layer.type == "data":
             return [seen(self.work.inputs.data[layer.name], self.work.kind)]
@@ -202,7 +210,7 @@ class Sweep:
             for source in layer.inputs
         ]
 
-    def _begin(self, kind):
+    def _begin(self, kind: str) -> None:
         """Begin a forward pass of all layers; engines that know training passes only are left out of others."""
         self.work.kind = kind
         self._readers = {name: {reader for reader, _ in pairs} for name, pairs in self.graph.consumers.items()}
@@ -214,7 +222,7 @@ class Sweep:
 
     # Engines
 
-    def run(self, step):
+    def run(self, step: Step) -> None:
         """Run a step in every engine; one that cannot is remembered, and reported with the tensors of the step."""
         layer, pass_name = step.layer, step.pass_name
         for name, session in self.sessions.items() if self._does_run(step) else ():
@@ -230,7 +238,7 @@ class Sweep:
                     reason = f"{layer.name} {pass_name}, which comes before, is {found.status}"
                     self._stopped[name] = Finding("unavailable", reason=reason)
 
-    def compare(self, tensor, parts=None):
+    def compare(self, tensor: Tensor, parts: list[Bounded] | None = None) -> TensorComparison:
         """The TensorComparison of one `steps.Tensor` of all engines; ``parts`` takes the reference's chunks."""
         found = {name: self._fetch(name, tensor) for name in self.sessions if self._does_run(tensor.step)}
         comparison = TensorComparison(tensor, found, self.work.inspect, self.own_feed)
@@ -242,7 +250,7 @@ class Sweep:
                 parts.append(bounded)
         return comparison
 
-    def row(self, comparison, timed=True):
+    def row(self, comparison: TensorComparison, timed: bool = True) -> Row:
         """The Row of a finished comparison, with the seconds that its layer and step took."""
         seconds, layer, pass_name = {}, comparison.layer, comparison.step
         for name in comparison.found:
@@ -252,7 +260,7 @@ class Sweep:
                     seconds[name] = session.seconds(layer.name, pass_name if pass_name in PASSES else "forward")
                     self._afterwards.took(name, layer, pass_name, seconds[name])
         with self.work.times.part("judging"):
-            lie = axes(self.graph.layers, layer, comparison.tensor, comparison.shape)
+            lie = axes(self.graph.layers, layer, comparison.tensor, comparison.shape or ())
             row = Row.of(comparison, seconds, lie)
             self._afterwards.judged(comparison)
         if not self.work.layers or layer.name in self.work.layers:
@@ -264,7 +272,7 @@ class Sweep:
             self._trace(row)
         return row
 
-    def _trace(self, row):
+    def _trace(self, row: Row) -> None:
         """Mark the difference of a sum over consumers as inherited where one of them sends a wrong gradient."""
         failed = {name for name, found in row.findings.items() if found.fails}
         if row.tensor.startswith("inputs_grad"):
@@ -273,11 +281,11 @@ class Sweep:
             sent = [(consumer, f"inputs_grad[{i}]") for consumer, i in self.graph.contributions(row.layer)]
             row.origin = {name: "inherited" for name in failed if any((*key, name) in self._wrong for key in sent)}
 
-    def _problem(self, engine, step):
+    def _problem(self, engine: str, step: Step) -> Finding | None:
         keys = [(engine, step.layer.name, name) for name in (step.pass_name, "forward")]
         return next((self.problems[key] for key in keys if key in self.problems), self._stopped.get(engine))
 
-    def _fetch(self, engine, tensor):
+    def _fetch(self, engine: str, tensor: Tensor) -> np.ndarray | Finding:
         step = tensor.step
         try:
             with self.work.times.part(engine):
@@ -289,7 +297,7 @@ class Sweep:
 
     # Memory
 
-    def free(self, name):
+    def free(self, name: str) -> None:
         """Free the state of a layer in every engine after its last step, and the inputs that no other layer needs."""
         layer = self.graph.layers[name]
         self.acts_grad.pop(name, None)
@@ -304,13 +312,13 @@ class Sweep:
         if name in self._units and "backward" in self.passes:
             self.free(self._units[name])
 
-    def _idle_after_forward(self, name):
+    def _idle_after_forward(self, name: str) -> bool:
         """Whether a layer has nothing to do in the backward pass."""
         return "backward" not in self.passes or (name not in self._backward and name not in self._units.values())
 
 
 @contextmanager
-def _harmless(layer, step):
+def _harmless(layer: LayerSpec, step: str) -> Iterator[None]:
     """For verbs of an engine that say nothing about values: what they raise is only logged."""
     try:
         yield
@@ -318,7 +326,7 @@ def _harmless(layer, step):
         finding_of(error, f"{layer.name} {step}")
 
 
-def _formulas(layer, values):
+def _formulas(layer: LayerSpec, values: Mapping[str, np.ndarray] | None) -> Any:
     try:
         return op(plain(layer, values))
     except UnsupportedLayer as error:

@@ -1,11 +1,17 @@
 """Compares one tensor of every engine with the reference, one chunk at a time."""
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from ..judging.finding import Finding
 from ..judging.verdict import Verdict, differing_bits, refuse
+from ..network.load import LayerSpec
+from ..reference import Bounded
+from .steps import Tensor
 from .threads import submit
 
 SMALL = 2**16
@@ -37,33 +43,41 @@ class TensorComparison:
     reference : ndarray of float32
     """
 
-    def __init__(self, subject, found, inspect, measure=False):
+    def __init__(
+        self,
+        subject: Tensor,
+        found: dict[str, Any],
+        inspect: Callable[[LayerSpec, str, Bounded], None],
+        measure: bool = False,
+    ) -> None:
         self.subject, self.layer, self.step = subject, subject.step.layer, subject.step.pass_name
         self.tensor, self.shape = subject.name, subject.shape
         self.found = found
         self._inspect = inspect
-        self.reference = None
-        self._verdicts, self._pairs, self._tasks = {}, {}, []
-        self._distances = {} if measure else None
+        self.reference: Any = None
+        self._verdicts: dict[str, Verdict] = {}
+        self._pairs: dict[tuple[str, str], int] = {}
+        self._tasks: list[Future[None]] = []
+        self._distances: dict[str, tuple[float, float]] | None = {} if measure else None
 
-    def add(self, bounded, where=None):
+    def add(self, bounded: Bounded, where: tuple[slice, slice] | None = None) -> None:
         """Judge a chunk: ``where`` are its slices of rows and of columns, None for a tensor that comes whole."""
         if self.reference is None:
             self._start(bounded)
         self._inspect(self.layer, self.tensor, bounded)
-        origin, where = None if where is None else [axis.start for axis in where], where or ...
+        origin, at = None if where is None else [axis.start for axis in where], where or ...
         with np.errstate(over="ignore"):
-            self.reference[where] = bounded.value
+            self.reference[at] = bounded.value
         self._wait()
-        work = [(self._judge, name, bounded, where, origin) for name in self._verdicts]
-        work += [(self._compare, pair, where) for pair in self._pairs]
+        work: list[tuple[Any, ...]] = [(self._judge, name, bounded, at, origin) for name in self._verdicts]
+        work += [(self._compare, pair, at) for pair in self._pairs]
         if bounded.value.size < SMALL:
             for task, *arguments in work:
                 task(*arguments)
         else:
             self._tasks = [submit(*task) for task in work]
 
-    def findings(self):
+    def findings(self) -> dict[str, Finding]:
         """The Finding on each engine."""
         self._wait()
         return {
@@ -71,12 +85,12 @@ class TensorComparison:
             for name, found in self.found.items()
         }
 
-    def bitwise(self):
+    def bitwise(self) -> dict[str, int]:
         """For each pair of engines, ``a = b``: how many elements differ in their bits."""
         self._wait()
         return {f"{a} = {b}": int(count) for (a, b), count in self._pairs.items()}
 
-    def distances(self):
+    def distances(self) -> dict[str, dict[str, float]]:
         """By engine, ‖x − r‖₂ / ‖r‖₂ and the largest |x − r|; empty if not measured."""
         self._wait()
         if not self._distances:
@@ -86,7 +100,7 @@ class TensorComparison:
             name: {"norm": squares**0.5 / scale, "largest": top} for name, (squares, top) in self._distances.items()
         }
 
-    def _start(self, bounded):
+    def _start(self, bounded: Bounded) -> None:
         self.shape = tuple(self.shape or np.shape(bounded.value))
         self.reference = np.empty(self.shape, np.float32)
         dtype = np.float64 if self.tensor == "cost" else np.float32
@@ -99,12 +113,12 @@ class TensorComparison:
         if self._distances is not None:
             self._distances = dict.fromkeys(present, (0.0, 0.0))
 
-    def _wait(self):
+    def _wait(self) -> None:
         for task in self._tasks:
             task.result()
         self._tasks = []
 
-    def _judge(self, name, bounded, where, origin):
+    def _judge(self, name: str, bounded: Bounded, where: Any, origin: Sequence[int] | None) -> None:
         actual = self.found[name][where]
         self._verdicts[name].add(bounded, actual, origin)
         if self._distances is not None:
@@ -116,5 +130,5 @@ class TensorComparison:
                 max(largest, float(np.abs(error).max(initial=0.0))),
             )
 
-    def _compare(self, pair, where):
+    def _compare(self, pair: tuple[str, str], where: Any) -> None:
         self._pairs[pair] += differing_bits(*(self.found[name][where] for name in pair))

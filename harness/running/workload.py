@@ -4,13 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..engines.protocol import Session, lacking
+import numpy as np
+
+from ..engines.protocol import Engine, Session, lacking
 from ..errors import NothingCompared, Unsupported
-from ..judging.finding import finding_of
-from ..network.load import parameter_shapes
+from ..judging.finding import Finding, finding_of
+from ..judging.row import Row
+from ..network.load import LayerSpec, Network, parameter_shapes
 from ..network.solver import has_noise
 from ..quirks.settings import open_session
+from ..reference import Bounded
 from ..values import parameters
+from ..values.inputs import Inputs
 from ..values.noise import Tape
 from .times import Times
 
@@ -49,58 +54,58 @@ class Workload:
         Layers whose rows are wanted; empty: all.
     """
 
-    network: Any
-    engines: list
-    inputs: Any
-    values: dict
+    network: Network
+    engines: list[Engine]
+    inputs: Inputs
+    values: parameters.Values
     tape: Tape
-    passes: tuple
+    passes: tuple[str, ...]
     threads: int
-    on_tensor: Callable = lambda comparison: None
-    settings: dict = field(default_factory=dict)
+    on_tensor: Callable[[Any], None] = lambda comparison: None
+    settings: dict[str, dict[str, bool]] = field(default_factory=dict)
     explains: bool = False
     logs: bool = False
-    sessions: dict = field(default_factory=dict)
+    sessions: dict[str, Any] = field(default_factory=dict)
     pass_type: str = "train"
     kind: str = "train"
     times: Times = field(default_factory=Times)
-    layers: frozenset = frozenset()
+    layers: frozenset[str] = frozenset()
 
     @property
-    def batch(self):
+    def batch(self) -> int:
         """Number of cases N."""
         return self.inputs.batch
 
-    def params(self, layer):
+    def params(self, layer: LayerSpec) -> dict[str, Any]:
         """The parameters of a layer as the reference takes them."""
         own = self.values.get(layer.name, {})
         count = len(layer.get("weightShapes", ()))
         return {"weights": [own[f"weights[{i}]"] for i in range(count)], "biases": own.get("biases")}
 
-    def mask(self, layer):
+    def mask(self, layer: LayerSpec) -> np.ndarray | None:
         """What is random in the forward pass of a layer (`Tape.mask`), None where nothing is."""
         return self.tape.mask(layer, self.batch, self.kind)
 
-    def normals(self, layer):
+    def normals(self, layer: LayerSpec) -> np.ndarray | None:
         """The normals of a layer's learning rates (`Tape.normals`), None where they have no noise."""
         return self.tape.normals(layer, len(parameter_shapes(layer))) if has_noise(layer) else None
 
-    def acts(self, layer, reference):
+    def acts(self, layer: LayerSpec, reference: np.ndarray) -> np.ndarray:
         """What feeds the consumers of a layer: the reference's output."""
         return reference
 
-    def acts_grad(self, layer, reference):
+    def acts_grad(self, layer: LayerSpec, reference: np.ndarray) -> np.ndarray:
         """What a layer's backward pass starts from: the reference's gradient of its output."""
         return reference
 
-    def inspect(self, layer, tensor, bounded):
+    def inspect(self, layer: LayerSpec, tensor: str, bounded: Bounded) -> None:
         """Called with every result of the reference before it is judged."""
 
-    def adjust(self, row):
+    def adjust(self, row: Row) -> Row:
         """Called with each finished row, which may be changed; gives the row."""
         return row
 
-    def open_sessions(self, broken=None):
+    def open_sessions(self, broken: dict[str, Finding] | None = None) -> dict[str, Any]:
         """A session per engine, parameters written.
 
         Parameters
@@ -114,7 +119,7 @@ class Workload:
         errors.NothingCompared
             No engine could be opened.
         """
-        sessions = {}
+        sessions: dict[str, Any] = {}
         for engine in self.engines:
             try:
                 sessions[engine.name] = self._open(engine)
@@ -129,7 +134,7 @@ class Workload:
         self.sessions = sessions
         return sessions
 
-    def _open(self, engine):
+    def _open(self, engine: Engine) -> Session:
         session = open_session(engine, self.network, self.threads, self.settings.get(engine.name, {}))
         if lacks := lacking(session, Session):
             raise Unsupported(f"its session lacks {', '.join(lacks)}: derive it from engines.protocol.Session")

@@ -5,12 +5,14 @@ sum of absolute values stays below 2**24 units, float32 holds all of them exactl
 of them computes something else.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from ..errors import BadInput
 from ..network.tensors import address
 from ..reference import Bounded, facts
-from ..reference.layer import LayerSpec
 
 UNIT = 1 / 64
 LARGEST = 6
@@ -48,7 +50,7 @@ def assert_exact(bounded: Bounded, what: str = "", unit: float = UNIT) -> None:
         )
 
 
-def must_be_identical(spec: LayerSpec, tensor: str) -> bool:
+def must_be_identical(spec: Mapping[str, Any], tensor: str) -> bool:
     """Whether the exact tier requires `identical` for a tensor of a layer: not for steps divided by a root (superEps).
 
     Parameters

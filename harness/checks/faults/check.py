@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -9,14 +10,16 @@ from pathlib import Path
 import click
 
 from ... import engines
+from ...engines.protocol import Engine
 from ...engines.without_defects import AsMeant
 from ...errors import BadInput, EngineUnavailable, Unsupported, meant
-from ...judging.finding import exit_code, summarise
+from ...judging.finding import Finding, exit_code, summarise
 from ...judging.row import decisive
 from ...running.prepare import rows
 from ...running.steps import PASSES
 from .catalogue import FAULTS
-from .examine import examine, judged, scene, workload, write
+from .examine import FaultResult, examine, judged, scene, workload, write
+from .fault import Fault
 from .random_nets import random_net
 
 ENGINES = ("port", "legacy-cpu")
@@ -24,7 +27,14 @@ COLUMNS = "  {:10} {:24} {:62} {:7} {:10} {}"
 HEADER = ("engine", "fault", "shows at", "found", "verdict", "times what rounding allows, at least")
 
 
-def check_faults(echo, only=(), nets=200, seed=0, allow=(), out=Path("runs", "faults")):
+def check_faults(
+    echo: Callable[[str], None],
+    only: Sequence[str] = (),
+    nets: int = 200,
+    seed: int = 0,
+    allow: Sequence[str] = (),
+    out: Path = Path("runs", "faults"),
+) -> int:
     """Run the check.
 
     Parameters
@@ -71,7 +81,7 @@ def check_faults(echo, only=(), nets=200, seed=0, allow=(), out=Path("runs", "fa
     return 1 if 1 in codes else max(codes)
 
 
-def _chosen(names):
+def _chosen(names: Sequence[str]) -> list[Fault]:
     known = {fault.name: fault for fault in FAULTS}
     for name in names:
         if name not in known:
@@ -79,9 +89,9 @@ def _chosen(names):
     return [known[name] for name in names] if names else list(FAULTS)
 
 
-def _able(echo):
+def _able(echo: Callable[[str], None]) -> list[Engine]:
     """The engines that can run, without historical defects; a note on those that cannot."""
-    able = []
+    able: list[Engine] = []
     for engine in map(engines.find, ENGINES):
         works, reason = engine.probe()
         if works:
@@ -96,7 +106,7 @@ def _able(echo):
 # Faults
 
 
-def _tell(outcome, echo):
+def _tell(outcome: FaultResult, echo: Callable[[str], None]) -> None:
     """Print the line of an outcome, and more where it is not what it should be."""
     fault, found = outcome.fault, outcome.found
     there = [found[place] for place in fault.places if place in found]
@@ -113,7 +123,9 @@ def _tell(outcome, echo):
             echo(f"    it also shows where it must not: {' '.join(place)} is {found[place].status}")
 
 
-def _summary(engine, outcomes, echo, allow=()):
+def _summary(
+    engine: str, outcomes: Sequence[FaultResult], echo: Callable[[str], None], allow: Sequence[str] = ()
+) -> int:
     """Print how many faults of an engine were reported as they should be; the exit code for that."""
     ran = [outcome for outcome in outcomes if not outcome.reason]
     right = sum(outcome.ok for outcome in ran)
@@ -124,9 +136,10 @@ def _summary(engine, outcomes, echo, allow=()):
     return 3 if not ran or (refused and "unsupported" not in allow) else 0
 
 
-def spelled(places):
+def spelled(places: Iterable[tuple[str, ...]]) -> str:
     """Places in words: ``conv2 forward acts, backward inputs_grad[0] weights_grad[0]``."""
-    words, last = [], (None, None)
+    words: list[str] = []
+    last = "", ""
     for layer, step, tensor in sorted(places, key=lambda place: (place[0], PASSES.index(place[1]), place[2])):
         if (layer, step) != last:
             words.append(step if layer == last[0] else f"{layer} {step}")
@@ -135,11 +148,11 @@ def spelled(places):
     return ", ".join(words)
 
 
-def _times(share):
+def _times(share: float) -> str:
     return "any difference" if share == inf else f"{share:,.0f}" if share < 1e9 else f"{share:.1e}"
 
 
-def _without_faults(faults, able, seed, echo):
+def _without_faults(faults: Sequence[Fault], able: list[Engine], seed: int, echo: Callable[[str], None]) -> int:
     """0 if the correct engines agree on the networks of the faults that they can run, else 1; prints where not."""
     code = 0
     for arguments in dict.fromkeys(fault.scene_arguments for fault in faults):
@@ -158,7 +171,9 @@ def _without_faults(faults, able, seed, echo):
 # Random networks
 
 
-def _random_nets(count, able, seed, out, echo, allow=()):
+def _random_nets(
+    count: int, able: list[Engine], seed: int, out: Path, echo: Callable[[str], None], allow: Sequence[str] = ()
+) -> int:
     """Run the random networks; the exit code for what was found."""
     if not count:
         return 0
@@ -173,7 +188,7 @@ def _random_nets(count, able, seed, out, echo, allow=()):
     return exit_code((finding for _, finding in findings), allow)
 
 
-def _random_net(seed, able, out, echo):
+def _random_net(seed: int, able: list[Engine], out: Path, echo: Callable[[str], None]) -> list[tuple[str, Finding]]:
     """(name, Finding) of every tensor and engine of one random network; its files are written if something differs."""
     net = random_net(seed)
     work = replace(workload(net.text, input="random", seed=seed, **net.options), engines=able)

@@ -4,9 +4,14 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from ...engines.protocol import Engine
 from ...errors import NothingCompared, Unsupported
+from ...judging.finding import Finding
 from ...running.prepare import Options, prepare, rows
+from ...running.workload import Workload
+from .fault import Fault
 from .planted import Mutant
 
 CASES = {"random": 6, "exact": 8}
@@ -28,30 +33,30 @@ class FaultResult:
         Why it was not run; empty where it was.
     """
 
-    fault: object
+    fault: Fault
     engine: str
-    found: dict = field(default_factory=dict)
+    found: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
     reason: str = ""
 
     @property
-    def elsewhere(self):
+    def elsewhere(self) -> set[tuple[str, str, str]]:
         """Where the fault must not show, and does."""
         return set(self.found) - self.fault.places
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """The fault was reported at its places with its status, and nowhere else."""
         found = [self.found[place] for place in self.fault.places if place in self.found]
         right = len(found) == len(self.fault.places) and all(one.status == self.fault.status for one in found)
         return right and not self.elsewhere
 
     @property
-    def share(self):
+    def share(self) -> float:
         """How far outside the faintest of the right places is, as a share of its bound."""
         return min((self.found[place].share for place in self.fault.places if place in self.found), default=0.0)
 
 
-def examine(fault, engine, seed):
+def examine(fault: Fault, engine: Engine, seed: int) -> FaultResult:
     """The FaultResult of a fault put into an engine.
 
     Parameters
@@ -75,12 +80,12 @@ def examine(fault, engine, seed):
 
 
 @cache
-def scene(text, input, progress, update_every, seed):
+def scene(text: str, input: str, progress: float, update_every: int, seed: int) -> Workload:
     """The Workload of a scene, without engines."""
     return workload(text, batch=CASES[input], input=input, progress=progress, update_every=update_every, seed=seed)
 
 
-def workload(text, **options):
+def workload(text: str, **options: Any) -> Workload:
     """A Workload, without engines, over a network given as text: both layer files in one.
 
     Parameters
@@ -96,7 +101,7 @@ def workload(text, **options):
         )
 
 
-def write(text, folder, name):
+def write(text: str, folder: Path, name: str) -> Path:
     """Write a network as its two layer files; the path of the definition."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in (f"{name}.cfg", f"{name}-params.cfg"):
@@ -104,10 +109,10 @@ def write(text, folder, name):
     return folder / f"{name}.cfg"
 
 
-def judged(work, engine):
+def judged(work: Workload, engine: Engine) -> dict[tuple[str, str, str], Finding]:
     """{(layer, pass, tensor): Finding} of an engine on a workload, in isolated mode, but for inherited differences."""
     try:
         found = list(rows(replace(work, engines=[engine]), "isolated"))
     except NothingCompared as error:
-        raise error.__cause__ from None
+        raise (error.__cause__ or error) from None
     return {(row.layer, row.step, row.tensor): finding for row in found for finding in row.counted().values()}

@@ -4,13 +4,21 @@ A wrong result is a function ``wrong(layer, tensor)`` of a `CorrectLayer`; the h
 what goes into the layer or to what comes out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ...network.net import sections
-from .planted import Mutation
+from ...network.load import LayerSpec
+from ...network.net import Net, sections
+from .planted import CorrectLayer, Mutation
+
+Wrong = Callable[[CorrectLayer, str], np.ndarray]
+"""What a layer delivers in place of a tensor."""
+Change = Callable[[CorrectLayer, np.ndarray], np.ndarray]
+Keys = Callable[[LayerSpec], dict[str, Any]]
+Given = Callable[[LayerSpec, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -41,19 +49,19 @@ class Fault:
     story: str
     scene: str
     mutation: Mutation
-    places: frozenset
+    places: frozenset[tuple[str, ...]]
     status: str = "different"
     input: str = "random"
     progress: float = 0.0
     update_every: int = 1
 
     @property
-    def scene_arguments(self):
+    def scene_arguments(self) -> tuple[str, str, float, int]:
         """The arguments of `examine.scene` but for the seed."""
         return self.scene, self.input, self.progress, self.update_every
 
 
-def misread(name, story, scene, layer, keys, shows, **rest):
+def misread(name: str, story: str, scene: str, layer: str, keys: Keys, shows: str, **rest: Any) -> Fault:
     """A Fault of a layer that was given wrong values.
 
     Parameters
@@ -68,7 +76,9 @@ def misread(name, story, scene, layer, keys, shows, **rest):
     return Fault(name, story, scene, Mutation(layer, keys), _places(layer, shows), **rest)
 
 
-def misgiven(name, story, scene, layer, written, shows, **rest):
+def misgiven(
+    name: str, story: str, scene: str, layer: str, written: Mapping[str, Given], shows: str, **rest: Any
+) -> Fault:
     """A Fault of a layer that was given wrong arrays.
 
     Parameters
@@ -83,7 +93,17 @@ def misgiven(name, story, scene, layer, written, shows, **rest):
     return Fault(name, story, scene, Mutation(layer, written=written), _places(layer, shows), **rest)
 
 
-def miscomputed(name, story, scene, layer, *, forward=None, backward=None, update=None, **rest):
+def miscomputed(
+    name: str,
+    story: str,
+    scene: str,
+    layer: str,
+    *,
+    forward: Mapping[str, Wrong] | None = None,
+    backward: Mapping[str, Wrong] | None = None,
+    update: Mapping[str, Wrong] | None = None,
+    **rest: Any,
+) -> Fault:
     """A Fault of a layer some of whose results are wrong.
 
     Parameters
@@ -94,12 +114,12 @@ def miscomputed(name, story, scene, layer, *, forward=None, backward=None, updat
         By tensor, ``wrong(layer, tensor)``, the wrong result of that pass.
     """
     steps = {"forward": forward, "backward": backward, "update": update}
-    results: dict[str, dict[str, Callable]] = {step: wrong for step, wrong in steps.items() if wrong}
+    results = {step: wrong for step, wrong in steps.items() if wrong}
     places = frozenset((layer, step, tensor) for step, wrong in results.items() for tensor in wrong)
     return Fault(name, story, scene, Mutation(layer, results=results), places, **rest)
 
 
-def _places(layer, shows):
+def _places(layer: str, shows: str) -> frozenset[tuple[str, ...]]:
     words = [place.split() for place in shows.split(",")]
     return frozenset((layer, *place) if len(place) == 2 else tuple(place) for place in words)
 
@@ -111,10 +131,10 @@ GRADIENT = "inputs_grad[0]"
 # Wrong results
 
 
-def on_input(change, i=0):
+def on_input(change: Change, i: int = 0) -> Wrong:
     """The right result for ``change(layer, inputs[i])``."""
 
-    def wrong(layer, tensor):
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
         inputs = list(layer.inputs)
         inputs[i] = np.ascontiguousarray(change(layer, inputs[i]))
         return layer.compute(tensor, inputs=inputs)
@@ -122,41 +142,64 @@ def on_input(change, i=0):
     return wrong
 
 
-def on_weights(change):
+def on_weights(change: Change) -> Wrong:
     """The right result for ``change(layer, weights)``, at every input."""
 
-    def wrong(layer, tensor):
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
         count = len(layer.spec["weightShapes"])
         return layer.compute(tensor, weights=[change(layer, layer.read(f"weights[{i}]")) for i in range(count)])
 
     return wrong
 
 
-def on_grad(change):
+def on_grad(change: Change) -> Wrong:
     """The right result for ``change(layer, acts_grad)``."""
 
-    def wrong(layer, tensor):
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
         return layer.compute(tensor, acts_grad=np.ascontiguousarray(change(layer, layer.acts_grad)))
 
     return wrong
 
 
-def on_result(change):
+def on_result(change: Change) -> Wrong:
     """``change(layer, result)``."""
     return lambda layer, tensor: np.ascontiguousarray(change(layer, layer.compute(tensor)))
 
 
-def to_half(layer, x):
+def to_half(layer: CorrectLayer, x: np.ndarray) -> np.ndarray:
     """Rounded to half precision."""
     return x.astype(np.float16).astype(np.float32)
 
 
-def passed_on(layer, tensor):
+def passed_on(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient as it came."""
     return layer.acts_grad.copy()
 
 
-def both(wrong, tensor="inputs_grad[0]"):
+def alone(layer: CorrectLayer, tensor: str) -> np.ndarray:
+    """What the layer alone makes, or one pass."""
+    return layer.compute(tensor)
+
+
+def only_direct(layer: CorrectLayer, tensor: str) -> np.ndarray:
+    """The gradient of a normalisation with its denominators taken for constants."""
+    return layer.acts_grad * layer.compute("acts") / layer.inputs[0]
+
+
+def window_turned(turn: Callable[[np.ndarray], np.ndarray]) -> Wrong:
+    """The result of even windows that reach further to the other side; ``turn`` turns images, (channels, S, S, N)."""
+
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
+        def turned(x: np.ndarray) -> np.ndarray:
+            return flat(turn(planes(x, layer.spec["channels"])))
+
+        grad = None if layer.acts_grad is None else turned(layer.acts_grad)
+        return turned(layer.compute(tensor, inputs=[turned(layer.inputs[0])], acts_grad=grad))
+
+    return wrong
+
+
+def both(wrong: Wrong, tensor: str = "inputs_grad[0]") -> dict[str, dict[str, Wrong]]:
     """Wrong in the same way forward and backward."""
     return {"forward": {"acts": wrong}, "backward": {tensor: wrong}}
 
@@ -164,18 +207,32 @@ def both(wrong, tensor="inputs_grad[0]"):
 # Shapes
 
 
-def planes(x, channels):
+def planes(x: np.ndarray, channels: int) -> np.ndarray:
     """(channels * S * S, N) as (channels, S, S, N)."""
     side = round((len(x) // channels) ** 0.5)
     return x.reshape(channels, side, side, -1)
 
 
-def flat(x):
+def flat(x: np.ndarray) -> np.ndarray:
     """The reverse of `planes`."""
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
 
 
-def cases(layer):
+def box(x: Any, size: int) -> np.ndarray:
+    """Sums of (C, S, S, N) over clipped windows that reach further up than down."""
+    for axis in (1, 2):
+        framed = np.pad(x, [(size // 2, size) if k == axis else (0, 0) for k in range(4)])
+        x = sum(framed.take(range(k, k + x.shape[axis]), axis) for k in range(size))
+    return x
+
+
+def solver_step(layer: CorrectLayer) -> tuple[Any, ...]:
+    """W, Δ and G of the first weights of a layer, and their ε, μ and λ."""
+    arrays = (layer.read(name) for name in ("weights[0]", "weights_inc[0]", "weights_grad[0]"))
+    return *arrays, *(np.float32(layer.spec[key][0]) for key in ("epsW", "momW", "wc"))
+
+
+def cases(layer: CorrectLayer) -> np.float32:
     """Number of cases N, as float32."""
     return np.float32(layer.inputs[0].shape[1])
 
@@ -186,7 +243,7 @@ COEFF = 0.5
 """The weight of every cost."""
 
 
-def scene(net, last):
+def scene(net: Net, last: str) -> str:
     """A network as the text of both its layer files: some layers, and the ends that all networks have.
 
     Rates, momenta, decay and initial values are large and unequal, so that no term vanishes beside another.

@@ -1,11 +1,15 @@
 """Faults of operations on images: nails, blur, reflection, resizing, colour spaces."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...network.net import Net
 from .fault import (
     BOTH,
     GRADIENT,
+    Change,
+    Wrong,
     both,
     flat,
     miscomputed,
@@ -17,6 +21,7 @@ from .fault import (
     scene,
     to_half,
 )
+from .planted import CorrectLayer
 
 # What has no gradient stands on the data, what has one above weights; 7 pixels leave a rest at a stride of 4.
 PICTURES = scene(
@@ -34,7 +39,7 @@ PICTURES = scene(
 )
 
 
-def seen(change, channels=None):
+def seen(change: Callable[[np.ndarray], np.ndarray], channels: int | None = None) -> Change:
     """A change of the (channels, S, S, N) view of a matrix."""
     return lambda layer, x: flat(change(planes(x, channels or layer.spec["channels"])))
 
@@ -42,13 +47,13 @@ def seen(change, channels=None):
 # Nails and blur
 
 
-def in_corner(layer, tensor):
+def in_corner(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """Nails from the first pixel on."""
     stride = layer.spec["stride"]
     return flat(planes(layer.inputs[0], layer.spec["channels"])[:, ::stride, ::stride])
 
 
-def to_corner(layer, tensor):
+def to_corner(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient of these."""
     spec, grads = layer.spec, np.zeros_like(layer.inputs[0])
     into = planes(grads, spec["channels"])
@@ -56,7 +61,7 @@ def to_corner(layer, tensor):
     return grads
 
 
-def spread(layer, grads):
+def spread(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
     """Every pixel gets the gradient of the nail before it."""
     spec = layer.spec
     v = planes(layer.acts_grad, spec["channels"])
@@ -64,7 +69,7 @@ def spread(layer, grads):
     return flat(v[:, cells[:, None], cells])
 
 
-def continued(layer, tensor):
+def continued(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """Blurred with border pixels repeated outside the image."""
     x, size = planes(layer.inputs[0], layer.spec["channels"]), layer.spec["filterSize"]
     offsets = np.arange(size) - size // 2
@@ -76,7 +81,7 @@ def continued(layer, tensor):
     return flat(x.astype(np.float32))
 
 
-def unnormalised(layer, acts):
+def unnormalised(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
     """Times the sum of the filter, twice."""
     offsets = np.arange(layer.spec["filterSize"]) - layer.spec["filterSize"] // 2
     total = np.exp(-(offsets**2) / (2 * layer.spec["stdev"] ** 2)).sum()
@@ -114,7 +119,7 @@ HREF = (
 # Resizing
 
 
-def nearest(layer, tensor):
+def nearest(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The pixel before each place, without interpolating."""
     spec, x = layer.spec, planes(layer.inputs[0], layer.spec["channels"])
     target, scale = spec["tgtSize"], spec["scale"]
@@ -123,22 +128,22 @@ def nearest(layer, tensor):
     return flat(x[:, at[:, None], at])
 
 
-def drawn(change):
+def drawn(change: Callable[[np.ndarray], np.ndarray]) -> Wrong:
     """With other random numbers: ``change(u)`` of the four for size, scale, row and column."""
 
-    def wrong(layer, tensor):
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
         return layer.compute(tensor, mask=change(layer.mask.copy()))
 
     return wrong
 
 
-def centred(u):
+def centred(u: np.ndarray) -> np.ndarray:
     """The crop in the middle."""
     u[2:] = 0.5
     return u
 
 
-def equally_likely(u):
+def equally_likely(u: np.ndarray) -> np.ndarray:
     """The number that gives all seven sizes the same probability; right is one in proportion to 1, 4, 9 ..."""
     ends = np.cumsum(np.arange(1, 8) ** 2)
     u[0] = (ends[int(u[0, 0] * 7)] - 0.5) / ends[-1]
@@ -163,10 +168,10 @@ RESIZE = (
 # Colours
 
 
-def mixed(matrix):
+def mixed(matrix: np.ndarray) -> Wrong:
     """A matrix applied to the three colours."""
 
-    def wrong(layer, tensor):
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
         x = layer.inputs[0]
         return np.tensordot(matrix, x.reshape(3, -1, x.shape[1]), 1).reshape(x.shape).astype(np.float32)
 
@@ -177,7 +182,7 @@ YUV = np.array([[0.2126, 0.7152, 0.0722], [-0.09991, -0.33609, 0.436], [0.615, -
 TELEVISION = np.array([[0.299, 0.587, 0.114], [-0.14713, -0.28886, 0.436], [0.615, -0.51499, -0.10001]])
 
 
-def rounded_exponent(layer, tensor):
+def rounded_exponent(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """Colours whose root is the .3333th, not the third, power."""
     xyz = np.array([[0.49, 0.31, 0.2], [0.17697, 0.8124, 0.01063], [0, 0.01, 0.99]])
     t = np.tensordot(xyz, layer.inputs[0].reshape(3, -1, layer.inputs[0].shape[1]), 1)
@@ -185,7 +190,7 @@ def rounded_exponent(layer, tensor):
     return np.concatenate([116 * y - 66, 500 * (x - y), 200 * (y - z)]).astype(np.float32)
 
 
-def reversed_colours(layer, x):
+def reversed_colours(layer: CorrectLayer, x: np.ndarray) -> np.ndarray:
     """Blue, green, red."""
     return np.concatenate(np.split(x, 3)[::-1])
 

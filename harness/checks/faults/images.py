@@ -1,9 +1,27 @@
 """Faults of layers on images that have no weights: pooling and response normalisation."""
 
+from typing import Any
+
 import numpy as np
 
+from ...network.load import LayerSpec
 from ...network.net import Net
-from .fault import BOTH, GRADIENT, both, flat, miscomputed, misread, on_grad, on_input, on_result, planes, scene
+from .fault import (
+    BOTH,
+    GRADIENT,
+    both,
+    flat,
+    miscomputed,
+    misread,
+    on_grad,
+    on_input,
+    on_result,
+    only_direct,
+    planes,
+    scene,
+    window_turned,
+)
+from .planted import CorrectLayer
 
 # Windows that overlap and are clipped on all four sides, negative values; an even window and a blocked one that leaves
 # a rest of channels, with constants that make the normalisation strong.
@@ -21,7 +39,7 @@ IMAGES = scene(
 # Pooling
 
 
-def clipped_share(layer, acts):
+def clipped_share(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
     """Outputs or their gradients times the share of their window that lies inside the image."""
     spec = layer.spec
     starts = spec["start"] + spec["stride"] * np.arange(spec["outputsX"])
@@ -30,26 +48,26 @@ def clipped_share(layer, acts):
     return flat(planes(acts, spec["channels"]) * share[:, :, None])
 
 
-def one_fewer_windows(layer, acts):
+def one_fewer_windows(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
     """Without the last row and column of windows."""
     return flat(planes(acts, layer.spec["channels"])[:, :-1, :-1])
 
 
-def without_border(layer, x):
+def without_border(layer: CorrectLayer, x: np.ndarray) -> np.ndarray:
     """Images whose last row and column are never the maximum."""
     images = planes(x, layer.spec["channels"]).copy()
     images[:, -1] = images[:, :, -1] = -1e30
     return flat(images)
 
 
-def without_ties(layer, x):
+def without_ties(layer: CorrectLayer, x: np.ndarray) -> np.ndarray:
     """Images, multiples of 1/8, in which each pixel is a little less than the one before."""
     images = planes(x, layer.spec["channels"])
     order = np.arange(images[0, ..., 0].size, dtype=np.float32).reshape(*images.shape[1:3], 1)
     return flat(images - order * np.float32(2**-16))
 
 
-def shorter(spec):
+def shorter(spec: LayerSpec) -> dict[str, Any]:
     """A window that lacks its last pixel."""
     return {"sizeX": spec["sizeX"] - 1}
 
@@ -78,21 +96,7 @@ POOL = (
 # Response normalisation
 
 
-def turned(layer, x):
-    """Channels in reverse order."""
-    return flat(planes(x, layer.spec["channels"])[::-1])
-
-
-def window_turned(layer, tensor):
-    """The result of an even window that reaches further up than down."""
-    grad = None if layer.acts_grad is None else turned(layer, layer.acts_grad)
-    return turned(layer, layer.compute(tensor, inputs=[turned(layer, layer.inputs[0])], acts_grad=grad))
-
-
-def only_direct(layer, tensor):
-    """The denominators taken for constants."""
-    return layer.acts_grad * layer.compute("acts") / layer.inputs[0]
-
+channels_turned = window_turned(lambda images: images[::-1])
 
 NORM = (
     misread("norm-alpha", "alpha not divided by the size of the window", IMAGES, "norm1",
@@ -106,9 +110,9 @@ NORM = (
     misread("norm-window-high", "the window with one channel more at its upper end", IMAGES, "norm1",
             lambda spec: {"size": spec["size"] + 1}, BOTH),
     miscomputed("norm-window-side", "an even window with its surplus channel on the wrong side", IMAGES, "norm1",
-                **both(window_turned)),
+                **both(channels_turned)),
     miscomputed("norm-mirror", "the mirror image of an even window forgotten in the gradient", IMAGES, "norm1",
-                backward={GRADIENT: window_turned}),
+                backward={GRADIENT: channels_turned}),
     miscomputed("norm-direct", "the gradient forgets that the denominators depend on the input", IMAGES, "norm1",
                 backward={GRADIENT: only_direct}),
     misread("norm-blocked", "sliding windows where blocks were asked for", IMAGES, "norm2",

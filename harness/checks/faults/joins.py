@@ -4,6 +4,7 @@ import numpy as np
 
 from ...network.net import Net
 from .fault import BOTH, GRADIENT, miscomputed, misread, on_result, passed_on, scene
+from .planted import CorrectLayer
 
 # Inputs of unequal lengths side by side, unequal coefficients, a keep that is no power of two.
 JOINS = scene(
@@ -21,17 +22,17 @@ JOINS = scene(
 # Dropout
 
 
-def rescaled(layer, x):
+def rescaled(layer: CorrectLayer, x: np.ndarray) -> np.ndarray:
     """Divided by the share of units that are kept."""
     return x / np.float32(layer.spec["keep"])
 
 
-def all_kept(layer, tensor):
+def all_kept(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """With a mask that lets everything through."""
     return layer.compute(tensor, mask=np.ones_like(layer.mask))
 
 
-def other_mask(layer, tensor):
+def other_mask(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """With the masks of the neighbouring cases."""
     return layer.compute(tensor, mask=np.roll(layer.mask, 1, axis=1))
 
@@ -51,17 +52,17 @@ DROPOUT = (
 # Combinations
 
 
-def reversed_inputs(layer, tensor):
+def reversed_inputs(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """Inputs from the last to the first."""
     return np.concatenate(layer.inputs[::-1])
 
 
-def from_the_start(layer, tensor):
+def from_the_start(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient of the second input read from the first row on."""
     return layer.acts_grad[: len(layer.inputs[1])].copy()
 
 
-def not_if_taken(layer, grads):
+def not_if_taken(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
     """The gradient of the second input where the first is not the maximum."""
     return grads * (layer.inputs[0] < layer.inputs[1])
 

@@ -1,9 +1,12 @@
 """Faults of softmax and of the costs that are log-likelihoods."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...network.net import Net
-from .fault import COEFF, GRADIENT, cases, miscomputed, misread, on_result, scene
+from .fault import COEFF, GRADIENT, Wrong, cases, miscomputed, misread, on_result, scene
+from .planted import CorrectLayer
 
 # Logits far apart, so that some probabilities are tiny; a second softmax that has two readers and is not fused.
 COSTS = scene(
@@ -60,31 +63,31 @@ TARGETS = scene(
 # Softmax and cost
 
 
-def across_cases(layer, tensor):
+def across_cases(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """Normalised over the cases."""
     powers = np.exp(layer.inputs[0] - layer.inputs[0].max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def unshifted(layer, tensor):
+def unshifted(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """Exponentials of the logits themselves."""
     with np.errstate(over="ignore", invalid="ignore"):
         powers = np.exp(layer.inputs[0])
         return powers / powers.sum(axis=0)
 
 
-def next_label(layer, grads):
+def next_label(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
     """The gradient for the label after the right one, which is where the gradient is positive."""
     is_label = grads > 0
     return grads + np.float32(COEFF) * (np.roll(is_label, 1, axis=0).astype(np.float32) - is_label)
 
 
-def flushed(layer, grads):
+def flushed(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
     """Gradients below a millionth are 0."""
     return np.where(np.abs(grads) < 1e-6, np.float32(0), grads)
 
 
-def only_diagonal(layer, tensor):
+def only_diagonal(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """p (1 - p) times the gradient."""
     p = layer.compute("acts")
     return p * (1 - p) * layer.acts_grad
@@ -116,10 +119,10 @@ COST = (
 # Cross entropies
 
 
-def entry(number, formula):
+def entry(number: int, formula: Callable[[CorrectLayer], float]) -> Wrong:
     """The cost with one of its numbers replaced by ``formula(layer)``."""
 
-    def wrong(layer, tensor):
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
         cost = layer.compute(tensor)
         cost[number] = formula(layer)
         return cost
@@ -127,38 +130,38 @@ def entry(number, formula):
     return wrong
 
 
-def unclamped(layer):
+def unclamped(layer: CorrectLayer) -> float:
     """Probabilities of 0 taken for the smallest number there is, about e^-87."""
     targets, p = (x.astype(np.float64) for x in layer.inputs)
     return -(targets * np.log(np.maximum(p, 2.0**-126))).sum()
 
 
-def unlike_best_target(layer):
+def unlike_best_target(layer: CorrectLayer) -> float:
     """Cases whose best class is not that with the largest target."""
     targets, p = layer.inputs
-    return np.count_nonzero(targets.argmax(axis=0) != p.argmax(axis=0))
+    return int(np.count_nonzero(targets.argmax(axis=0) != p.argmax(axis=0)))
 
 
-def only_yes(layer):
+def only_yes(layer: CorrectLayer) -> float:
     """Without what targets of 0 cost."""
     t, y = (x.astype(np.float64) for x in layer.inputs)
     return -(t * np.log(y)).sum()
 
 
-def both_positive(layer, tensor):
+def both_positive(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient with the sign of the second term wrong."""
     t, y = layer.inputs
     return np.float32(COEFF) * (t / y + (1 - t) / (1 - y))
 
 
-def hardened(layer, tensor):
+def hardened(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient as if the largest target were 1 and all others 0."""
     targets = layer.cost_inputs[0]
     best = targets == targets.max(axis=0)
     return layer.compute(tensor) + np.float32(COEFF) * (best - targets)
 
 
-def slope_once_more(layer, grads):
+def slope_once_more(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
     """Times the slope of the logistic function, which the gradient of the pair no longer has."""
     y = layer.compute("acts")
     return grads * y * (1 - y)
@@ -188,25 +191,25 @@ CROSSENT = (
 # Sets of classes
 
 
-def conditional_left_out(layer, tensor):
+def conditional_left_out(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient [label] - m, as for one class."""
     marginals = is_label(layer) - softmaxed(layer.inputs[1]) * layer.spec["setSize"]
     return np.float32(COEFF) * marginals.astype(np.float32)
 
 
-def independent(layer):
+def independent(layer: CorrectLayer) -> float:
     """The log likelihood if the classes of a set were drawn one by one."""
     m = softmaxed(layer.inputs[1].astype(np.float64)) * layer.spec["setSize"]
     return -(np.log(m) * is_label(layer)).sum()
 
 
-def softmaxed(x):
+def softmaxed(x: np.ndarray) -> np.ndarray:
     """Probabilities of single classes."""
     p = np.exp(x - x.max(axis=0))
     return p / p.sum(axis=0)
 
 
-def is_label(layer):
+def is_label(layer: CorrectLayer) -> np.ndarray:
     """1 where a class is the label."""
     labels, energies = layer.inputs
     return (np.arange(len(energies))[:, None] == labels).astype(np.float32)
@@ -227,10 +230,10 @@ MSM = (
 # Ties
 
 
-def first_best(layer):
+def first_best(layer: CorrectLayer) -> float:
     """Cases whose label is not the first of the most probable classes."""
     labels, p = layer.inputs
-    return np.count_nonzero(p.argmax(axis=0) != labels[0])
+    return int(np.count_nonzero(p.argmax(axis=0) != labels[0]))
 
 
 RANKS = (

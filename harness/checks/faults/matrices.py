@@ -2,8 +2,25 @@
 
 import numpy as np
 
+from ...network.load import LayerSpec
 from ...network.net import Net
-from .fault import BOTH, GRADIENT, cases, flat, miscomputed, misgiven, misread, on_result, on_weights, planes, scene
+from .fault import (
+    BOTH,
+    GRADIENT,
+    Wrong,
+    alone,
+    cases,
+    flat,
+    miscomputed,
+    misgiven,
+    misread,
+    on_result,
+    on_weights,
+    planes,
+    scene,
+    solver_step,
+)
+from .planted import CorrectLayer
 
 # Modules that stick out over the border and groups; a sparse convolution whose groups see every channel twice; two
 # layers that use the same filters, and two that use the same full matrix.
@@ -11,42 +28,26 @@ MATRICES = scene(
     Net(243)
     .add("conv1", "conv", "data", channels=3, filters=16, filterSize=3, padding=1, stride=2, neuron="relu")
     .add("local1", "local", "conv1", channels=16, filters=16, groups=2, filterSize=3, padding=1, stride=1)
-    .add(
-        "sparse1",
-        "conv",
-        "local1",
-        channels=32,
-        filters=16,
-        groups=4,
-        randSparse=1,
-        filterChannels=16,
-        filterSize=3,
-        padding=1,
-        stride=1,
-    )
+    .add("sparse1", "conv", "local1", channels=32, filters=16, groups=4, randSparse=1, filterChannels=16, filterSize=3,
+         padding=1, stride=1)
     .add("lent", "conv", "conv1", channels=16, filters=16, filterSize=3, padding=1, stride=1)
     .add("borrowed", "conv", "lent", channels=16, filters=16, filterSize=3, padding=1, stride=1, weightSource="lent")
     .add("fc1", "fc", "sparse1,borrowed", outputs=16)
     .add("fc2", "fc", "fc1", outputs=16)
     .add("fc3", "fc", "fc2", outputs=16, epsW=0.05, weightSource="fc2"),
     "fc3",
-)
+)  # fmt: skip
 
 # A tree of ten classes in which nodes have two and three children, and paths three and four nodes.
 TREE = scene(
     Net(40)
     .add("fc1", "fc", "data", outputs=24)
-    .add(
-        "tree1",
-        "treefc",
-        "fc1",
-        tree="0 1 2, 3 4 5, 6 7, 8 9, 10 11, 13 14, 12 15",
-        schedB="exp[tgtFactor=10,noiseStdev=0]",
-    )
+    .add("tree1", "treefc", "fc1", tree="0 1 2, 3 4 5, 6 7, 8 9, 10 11, 13 14, 12 15",
+         schedB="exp[tgtFactor=10,noiseStdev=0]")
     .add("tree_probs", "softmax", "tree1")
     .add("tree_cost", "cost.logreg", "labels,tree_probs"),
     "fc1",
-)
+)  # fmt: skip
 
 INCREMENT, NEW = "weights_inc[0]", "weights[0]"
 
@@ -54,36 +55,36 @@ INCREMENT, NEW = "weights_inc[0]", "weights[0]"
 # Local layers
 
 
-def banks(layer, weights):
+def banks(layer: CorrectLayer, weights: np.ndarray) -> np.ndarray:
     """(modules * K, filters) as (modules, K, filters)."""
     return weights.reshape(layer.spec["modules"], -1, weights.shape[1])
 
 
-def one_bank(layer, weights):
+def one_bank(layer: CorrectLayer, weights: np.ndarray) -> np.ndarray:
     """The filters of the first module everywhere."""
     return np.broadcast_to(banks(layer, weights)[:1], banks(layer, weights).shape).reshape(weights.shape)
 
 
-def by_columns(layer, weights):
+def by_columns(layer: CorrectLayer, weights: np.ndarray) -> np.ndarray:
     """Modules in the order x, y."""
     side = layer.spec["modulesX"]
     modules = weights.reshape(side, side, -1)
     return np.ascontiguousarray(modules.swapaxes(0, 1)).reshape(weights.shape)
 
 
-def filters_first(layer, weights):
+def filters_first(layer: CorrectLayer, weights: np.ndarray) -> np.ndarray:
     """Each bank read as (filters, K)."""
     stacked = banks(layer, weights)
     return stacked.reshape(len(stacked), stacked.shape[2], -1).swapaxes(1, 2).reshape(weights.shape)
 
 
-def bias_of_module(layer, acts):
+def bias_of_module(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
     """Biases (filters, modules) read as (modules, filters)."""
     b = layer.read("biases").reshape(layer.spec["filters"], -1)
     return acts + (b.reshape(b.T.shape).T - b).reshape(-1, 1)
 
 
-def tied(layer, increments):
+def tied(layer: CorrectLayer, increments: np.ndarray) -> np.ndarray:
     """Every module gets the mean of what the modules learned."""
     stacked = banks(layer, increments)
     return np.broadcast_to(stacked.mean(0, dtype=np.float32), stacked.shape).reshape(increments.shape)
@@ -108,18 +109,18 @@ LOCAL = (
 # Sparse connections
 
 
-def in_order(spec, connections):
+def in_order(spec: LayerSpec, connections: np.ndarray) -> np.ndarray:
     """Groups that see the channels in order."""
     return np.sort(connections.reshape(spec["overSample"][0], -1)).ravel()
 
 
-def of_next_group(spec, connections):
+def of_next_group(spec: LayerSpec, connections: np.ndarray) -> np.ndarray:
     """Every group sees the channels of the one after it."""
     rounds = connections.reshape(spec["overSample"][0], -1)
     return np.roll(rounds, -spec["filterChannels"][0], axis=1).ravel()
 
 
-def last_group_only(layer, grads):
+def last_group_only(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
     """The image gradient as if a channel that two groups see got that of the second only."""
     spec = layer.spec
     half, v = spec["groups"][0] // spec["overSample"][0], planes(layer.acts_grad, spec["filters"]).copy()
@@ -141,15 +142,9 @@ SPARSE = (
 # Weight sharing
 
 
-def own_part(layer, tensor):
-    """What the layer alone contributes."""
-    return layer.compute(tensor)
-
-
-def twice(layer, tensor):
+def twice(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The step of an update done by both layers that use the matrix."""
-    w, d, g = (layer.read(name) for name in (NEW, INCREMENT, "weights_grad[0]"))
-    eps, mom, wc = (np.float32(layer.spec[key][0]) for key in ("epsW", "momW", "wc"))
+    w, d, g, eps, mom, wc = solver_step(layer)
     for _ in range(2):
         d = mom * d + eps * g - eps * wc * w
         w = w + d
@@ -158,11 +153,11 @@ def twice(layer, tensor):
 
 SHARING = (
     miscomputed("sharing-overwritten", "the gradient of the second layer overwrites that of the first", MATRICES,
-                "lent", backward={"weights_grad[0]": own_part}),
+                "lent", backward={"weights_grad[0]": alone}),
     miscomputed("sharing-updated-twice", "shared weights updated once for each layer", MATRICES, "lent",
                 update={NEW: twice, INCREMENT: twice}),
     miscomputed("sharing-momentum-twice", "the momentum applied once for each layer that shares", MATRICES, "fc2",
-                backward={INCREMENT: own_part}),
+                backward={INCREMENT: alone}),
     misread("sharing-rate", "what another layer contributes multiplied by the owner's rate", MATRICES, "fc3",
             lambda spec: {"epsW": (0.02,)}, "fc2 backward weights_inc[0]"),
 )  # fmt: skip
@@ -171,26 +166,21 @@ SHARING = (
 # Class trees
 
 
-def leaves_only(layer, weights):
+def leaves_only(layer: CorrectLayer, weights: np.ndarray) -> np.ndarray:
     """Offsets of inner nodes left out."""
     kept = weights.copy()
     kept[:, layer.spec["outputs"] :] = 0
     return kept
 
 
-def without_root(layer, weights):
+def without_root(layer: CorrectLayer, weights: np.ndarray) -> np.ndarray:
     """The offset of the root left out."""
     kept = weights.copy()
     kept[:, layer.spec["rootLabel"]] = 0
     return kept
 
 
-def classes_only(layer, grads):
-    """Inner nodes without a gradient."""
-    return leaves_only(layer, grads)
-
-
-def leaves_under(layer):
+def leaves_under(layer: CorrectLayer) -> np.ndarray:
     """Number of leaves under every node."""
     children = layer.spec.tree.children
     count = [0 if below else 1 for below in children]
@@ -200,17 +190,16 @@ def leaves_under(layer):
     return np.array(count, np.float32)
 
 
-def mean_over_leaves(layer, grads):
+def mean_over_leaves(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
     """Inner nodes get the mean of the gradients of their leaves."""
     return grads / leaves_under(layer)
 
 
-def tree_step(of_gradient, of_decay):
+def tree_step(of_gradient: int, of_decay: int) -> dict[str, Wrong]:
     """An update whose rate and decay are divided by powers of the number of leaves; right are 1 and 2."""
 
-    def wrong(layer, tensor):
-        w, d, g = (layer.read(name) for name in (NEW, INCREMENT, "weights_grad[0]"))
-        eps, mom, wc = (np.float32(layer.spec[key][0]) for key in ("epsW", "momW", "wc"))
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
+        w, d, g, eps, mom, wc = solver_step(layer)
         count = leaves_under(layer)
         d = mom * d + eps / count**of_gradient * g - eps * wc / count**of_decay * w
         return d if tensor == INCREMENT else w + d
@@ -218,7 +207,7 @@ def tree_step(of_gradient, of_decay):
     return {NEW: wrong, INCREMENT: wrong}
 
 
-def declined(layer, tensor):
+def declined(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """An update of the biases at the rate of their schedule."""
     w, d, g = (layer.read(name) for name in ("biases", "biases_inc", "biases_grad"))
     d = np.float32(layer.spec["momB"]) * d + np.float32(layer.spec["epsB"] * 10**-0.5) * g
@@ -231,7 +220,7 @@ TREES = (
     miscomputed("tree-root", "the offset of the root left out", TREE, "tree1",
                 forward={"acts": on_weights(without_root)}),
     miscomputed("tree-gradient", "inner nodes learn nothing", TREE, "tree1",
-                backward={"weights_grad[0]": on_result(classes_only)}),
+                backward={"weights_grad[0]": on_result(leaves_only)}),
     miscomputed("tree-mean", "inner nodes get the mean of the gradients of their leaves, not the sum", TREE, "tree1",
                 backward={"weights_grad[0]": on_result(mean_over_leaves)}),
     miscomputed("tree-rate", "the learning rate of a node not divided by its number of leaves", TREE, "tree1",

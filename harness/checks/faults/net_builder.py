@@ -1,9 +1,14 @@
 """What random networks are built with: the tensors there are so far, draws, and the sections of the layer file."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
 
 from ...network.net import Net
 
+T = TypeVar("T")
 NEURONS = (
     "relu", "relu", "abs", "logistic", "softrelu", "square", "ident", "tanh[1.5,0.5]", "linear[0.7,-0.3]",
     "brelu[0.8]", "drelu[0.6]", "nrelu",
@@ -47,12 +52,12 @@ class Tensor:
     device: int = 0
 
     @property
-    def units(self):
+    def units(self) -> int:
         """Values per case."""
         return self.channels * self.size**2
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, bool]:
         """Channels, side, and whether they are images."""
         return self.channels, self.size, self.image
 
@@ -77,43 +82,45 @@ class Builder:
         On how many devices the layers stand; what crosses may be rounded to half precision.
     """
 
-    def __init__(self, random):
+    def __init__(self, random: np.random.Generator) -> None:
         self.random = random
-        self.net, self.tensors, self.weighted, self.labels = Net(), [], [], ""
+        self.net, self.labels = Net(), ""
+        self.tensors: list[Tensor] = []
+        self.weighted: list[tuple[str, Sequence[Tensor], Tensor, Sequence[int], dict[str, Any]]] = []
         self.devices = 1
 
     # Draws
 
-    def integer(self, low, high):
+    def integer(self, low: int, high: int) -> int:
         """From low to high, both included."""
         return int(self.random.integers(low, high, endpoint=True))
 
-    def chance(self, share):
+    def chance(self, share: float) -> bool:
         """True with that probability."""
         return self.random.random() < share
 
-    def pick(self, options):
+    def pick(self, options: Sequence[T]) -> T:
         """One of some."""
         return options[self.integer(0, len(options) - 1)]
 
-    def near(self, value, spread=0.1):
+    def near(self, value: float, spread: float = 0.1) -> float:
         """About a value, of either side of it."""
         return round(value * self.random.uniform(1 - spread, 1 + spread), 7)
 
-    def tensor(self, suits=lambda tensor: True):
+    def tensor(self, suits: Callable[[Tensor], bool] = lambda tensor: True) -> Any:
         """A tensor that suits; rather one that nobody has read; None if there is none."""
         suitable = [tensor for tensor in self.tensors if suits(tensor)]
         unread = [tensor for tensor in suitable if not tensor.read]
         return self.pick(unread if unread and self.chance(0.75) else suitable) if suitable else None
 
-    def neuron(self, inputs):
+    def neuron(self, inputs: Sequence[Tensor]) -> str:
         """A neuron for what is computed from some tensors."""
         squared = any(tensor.squared for tensor in inputs)
         return self.pick([neuron for neuron in NEURONS if not (squared and neuron == "square")])
 
     # Sections
 
-    def section(self, kind, inputs, **keys):
+    def section(self, kind: str, inputs: Sequence[str], **keys: Any) -> str:
         """Write a section; the name of its layer."""
         name = f"{kind.removeprefix('cost.')}{len(self.net.layers)}"
         if inputs and self.devices > 1:
@@ -121,7 +128,9 @@ class Builder:
         self.net.add(name, kind, listed(inputs), **keys)
         return name
 
-    def add(self, kind, inputs, shape, attach=True, **keys):
+    def add(
+        self, kind: str, inputs: Sequence[Tensor], shape: tuple[int, int, bool], attach: bool = True, **keys: Any
+    ) -> Tensor:
         """Write a section, sometimes with a neuron of its own; the Tensor that it puts out, of the given shape."""
         neuron = keys.get("neuron")
         if attach and self.chance(0.35):
@@ -138,13 +147,21 @@ class Builder:
         self.tensors.append(found)
         return found
 
-    def add_weighted(self, kind, inputs, shape, fan_in, limits=("wball",), **keys):
+    def add_weighted(
+        self,
+        kind: str,
+        inputs: Sequence[Tensor],
+        shape: tuple[int, int, bool],
+        fan_in: Sequence[int],
+        limits: Sequence[str] = ("wball",),
+        **keys: Any,
+    ) -> Tensor:
         """Write a section with weights, and remember what others need to share them."""
         found = self.add(kind, inputs, shape, **keys, **self.learning(fan_in, limits))
         self.weighted.append((kind, inputs, found, fan_in, keys))
         return found
 
-    def learning(self, fan_in, limits=("wball",)):
+    def learning(self, fan_in: Sequence[int], limits: Sequence[str] = ("wball",)) -> dict[str, Any]:
         """Keys of a layer with weights, with one entry per input for those that have one.
 
         Parameters
@@ -178,6 +195,6 @@ class Builder:
         return keys
 
 
-def listed(values):
+def listed(values: Iterable[object]) -> str:
     """Values parted by commas."""
     return ",".join(map(str, values))

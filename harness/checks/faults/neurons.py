@@ -1,9 +1,13 @@
 """Faults of neurons."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ...network.net import Net
-from .fault import BOTH, GRADIENT, miscomputed, misread, on_input, on_result, passed_on, scene, to_half
+from .fault import BOTH, GRADIENT, Keys, Wrong, miscomputed, misread, on_input, on_result, passed_on, scene, to_half
+from .planted import CorrectLayer
 
 # Every neuron beside the others on the same values, some of them beyond 4 (softrelu).
 BESIDE = {
@@ -20,54 +24,54 @@ NEURONS = scene(
 )
 
 
-def neuron_with(change):
+def neuron_with(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Keys:
     """Keys of a neuron layer whose parameters are ``change(parameters)``."""
     return lambda spec: {"neuron": {**spec["neuron"], "params": change(dict(spec["neuron"]["params"]))}}
 
 
-def slope_one_at_zero(layer, grads):
+def slope_one_at_zero(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
     """The gradient with a slope of 1 where the input is exactly 0."""
     return np.where(layer.inputs[0] == 0, layer.acts_grad, grads)
 
 
-def smallest_lost(layer, grads):
+def smallest_lost(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
     """The smallest gradient that is not 0 becomes 0."""
     grads.flat[np.where(grads == 0, np.inf, np.abs(grads)).argmin()] = 0
     return grads
 
 
-def slope_of_output(layer, tensor):
+def slope_of_output(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The slope of the logistic function at its output, not at its input."""
     y = layer.compute("acts")
     return layer.acts_grad * np.exp(-y) / np.square(1 + np.exp(-y))
 
 
-def exact_softrelu(layer, tensor):
+def exact_softrelu(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """log(1 + e^x) everywhere."""
     return np.logaddexp(np.float32(0), layer.inputs[0])
 
 
-def times_slope(slope):
+def times_slope(slope: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Wrong:
     """The gradient times ``slope(x, y)``."""
 
-    def wrong(layer, tensor):
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
         found = layer.acts_grad * slope(layer.inputs[0], layer.compute("acts"))
         return found.astype(np.float32)
 
     return wrong
 
 
-def unit_noise(layer, tensor):
+def unit_noise(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """Noise of standard deviation 1, whatever the input."""
     return np.maximum(layer.inputs[0] + layer.mask, 0)
 
 
-def where_input_is_positive(layer, tensor):
+def where_input_is_positive(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient where the input is positive, whatever the noise made of it."""
     return layer.acts_grad * (layer.inputs[0] > 0)
 
 
-def last_case_kept(layer, acts):
+def last_case_kept(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
     """The last case as the buffer had it: 0."""
     acts[:, -1] = 0
     return acts

@@ -5,12 +5,15 @@ the engine's own correct ones: the same layer on other operands, with other valu
 through the verbs of a session, so any engine can be given any fault.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from ...engines.protocol import Engine, Session
-from ...network.load import altered, parameter_shapes
-from ...values.parameters import increment
+import numpy as np
+
+from ...engines.protocol import Arithmetic, Engine, Session
+from ...network.load import LayerSpec, Network, altered, parameter_shapes
+from ...network.tensors import increment
 
 FORWARD = ("acts", "cost")
 ASIDE = ("filterConns", "schedule_normals")
@@ -34,9 +37,9 @@ class Mutation:
     """
 
     layer: str
-    keys: Callable | None = None
-    results: Mapping = field(default_factory=dict)
-    written: Mapping = field(default_factory=dict)
+    keys: Callable[[LayerSpec], dict[str, Any]] | None = None
+    results: Mapping[str, Mapping[str, "Callable[[CorrectLayer, str], np.ndarray]"]] = field(default_factory=dict)
+    written: Mapping[str, Callable[[LayerSpec, np.ndarray], np.ndarray]] = field(default_factory=dict)
 
 
 class Mutant(Engine):
@@ -49,23 +52,23 @@ class Mutant(Engine):
     mutation : Mutation
     """
 
-    def __init__(self, engine, mutation):
+    def __init__(self, engine: Engine, mutation: Mutation) -> None:
         self.engine, self.mutation = engine, mutation
         self.name = f"{engine.name}+fault"
 
-    def probe(self):
+    def probe(self) -> tuple[bool, str]:
         """As the correct engine."""
         return self.engine.probe()
 
-    def arithmetic(self):
+    def arithmetic(self) -> Arithmetic | None:
         """As of the correct engine."""
         return self.engine.arithmetic()
 
-    def quirks(self):
+    def quirks(self) -> Mapping[str, bool]:
         """As of the correct engine."""
         return self.engine.quirks()
 
-    def open(self, network, threads):
+    def open(self, network: Network, threads: int) -> Session:
         """A session of the engine, with the fault in it."""
         mutation = self.mutation
         if mutation.keys:
@@ -92,18 +95,32 @@ class CorrectLayer:
         What was written that is no parameter: sparse connections, and normals for the noise of rates.
     """
 
-    def __init__(self, engine, network, threads, session, mutation):
+    def __init__(self, engine: Engine, network: Network, threads: int, session: Session, mutation: Mutation) -> None:
         self.session, self.spec = session, network.spec[mutation.layer]
-        self.inputs, self.mask, self.acts_grad, self.parts = [], None, None, []
-        self.cost_inputs, self.given, self.progress = [], {}, 0.0
+        self.inputs: Sequence[np.ndarray] = []
+        self.cost_inputs: Sequence[np.ndarray] = []
+        self.parts: Sequence[tuple[str, int, np.ndarray]] = []
+        self.mask: Any = None
+        self.acts_grad: Any = None
+        self.given: dict[str, np.ndarray] = {}
+        self.progress = 0.0
         self._origin = engine, network, threads
         self.cost = network.graph.fused.get(self.spec.name)
 
-    def read(self, tensor):
+    def read(self, tensor: str) -> np.ndarray:
         """A copy of a tensor."""
         return self.session.read(self.spec.name, tensor).copy()
 
-    def compute(self, tensor, *, keys=None, inputs=None, mask=None, weights=(), acts_grad=None):
+    def compute(
+        self,
+        tensor: str,
+        *,
+        keys: dict[str, Any] | None = None,
+        inputs: Sequence[np.ndarray] | None = None,
+        mask: np.ndarray | None = None,
+        weights: Sequence[np.ndarray] = (),
+        acts_grad: np.ndarray | None = None,
+    ) -> np.ndarray:
         """A tensor that the layer computes forward or backward: a session aside, so that nothing is left behind.
 
         Parameters
@@ -137,12 +154,12 @@ class CorrectLayer:
 class MutantSession(Session):
     """A session that delivers some wrong results of one layer, and is correct otherwise."""
 
-    def __init__(self, session, layer, mutation):
+    def __init__(self, session: Session, layer: CorrectLayer, mutation: Mutation) -> None:
         self._session, self._layer = session, layer
         self._results, self._written = mutation.results, mutation.written
-        self._delivered = {}
+        self._delivered: dict[tuple[str, str], np.ndarray] = {}
 
-    def write(self, layer, tensor, array):
+    def write(self, layer: str, tensor: str, array: np.ndarray) -> None:
         """Set a tensor."""
         self._delivered.pop((layer, tensor), None)
         if layer == self._layer.spec.name:
@@ -152,29 +169,29 @@ class MutantSession(Session):
                 self._layer.given[tensor] = array
         self._session.write(layer, tensor, array)
 
-    def read(self, layer, tensor):
+    def read(self, layer: str, tensor: str) -> np.ndarray:
         """A tensor, perhaps a wrong one."""
         wrong = self._delivered.get((layer, tensor))
         return self._session.read(layer, tensor) if wrong is None else wrong
 
-    def forward(self, layer, inputs=None, mask=None):
+    def forward(self, layer: str, inputs: Sequence[np.ndarray] | None = None, mask: np.ndarray | None = None) -> None:
         """One layer forward."""
         own = self._layer
         if layer == own.cost:
-            own.cost_inputs = inputs
+            own.cost_inputs = inputs or []
         if layer == own.spec.name:
-            own.inputs, own.mask = inputs, mask
+            own.inputs, own.mask = inputs or [], mask
             self._compute("forward")
         self._session.forward(layer, inputs, mask)
 
-    def backward(self, layer, acts_grad=None, progress=0.0):
+    def backward(self, layer: str, acts_grad: np.ndarray | None = None, progress: float = 0.0) -> None:
         """One layer backward."""
         if layer == self._layer.spec.name:
             self._layer.acts_grad, self._layer.progress = acts_grad, progress
             self._compute("backward")
         self._session.backward(layer, acts_grad, progress)
 
-    def sum_grad(self, layer, parts):
+    def sum_grad(self, layer: str, parts: Sequence[tuple[str, int, np.ndarray]]) -> np.ndarray:
         """The gradient of an output that several layers read."""
         wrong = self._results.get("backward", {}).get("acts_grad")
         if layer != self._layer.spec.name or wrong is None:
@@ -182,25 +199,25 @@ class MutantSession(Session):
         self._layer.parts = parts
         return wrong(self._layer, "acts_grad")
 
-    def update(self, layer, progress=0.0):
+    def update(self, layer: str, progress: float = 0.0) -> None:
         """One weight update of a layer."""
         if layer == self._layer.spec.name:
             self._compute("update")
         self._session.update(layer, progress)
 
-    def seconds(self, layer, step):
+    def seconds(self, layer: str, step: str) -> float:
         """As of the correct session."""
         return self._session.seconds(layer, step)
 
-    def release(self, layer):
+    def release(self, layer: str) -> None:
         """Free what the layer holds."""
         self._session.release(layer)
 
-    def set_quirk(self, name, on):
+    def set_quirk(self, name: str, on: bool) -> None:
         """Turn a switch of the correct session."""
         self._session.set_quirk(name, on)
 
-    def _compute(self, step):
+    def _compute(self, step: str) -> None:
         """What the layer will deliver in place of the results of its correct step, which comes after it."""
         for tensor, wrong in self._results.get(step, {}).items():
             if tensor != "acts_grad":

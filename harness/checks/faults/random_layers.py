@@ -4,22 +4,25 @@ Filters come in 16s per group and channels in 4s, pooling and normalisation take
 kernels need that.
 """
 
-from .net_builder import LARGEST_SIDE, MOST_CHANNELS, listed
+from functools import partial
+from typing import Any
+
+from .net_builder import LARGEST_SIDE, MOST_CHANNELS, Builder, Tensor, listed
 
 # Layers with weights
 
 
-def conv(b):
+def conv(b: Builder) -> None:
     """Convolution: one or two inputs, groups."""
     _filters(b, "conv")
 
 
-def local(b):
+def local(b: Builder) -> None:
     """The same with filters of their own for every module."""
     _filters(b, "local")
 
 
-def _filters(b, kind):
+def _filters(b: Builder, kind: str) -> None:
     first = b.tensor(lambda tensor: tensor.image and _fits(tensor))
     if first is None:
         return
@@ -44,7 +47,7 @@ def _filters(b, kind):
     )  # fmt: skip
 
 
-def sparse(b):
+def sparse(b: Builder) -> None:
     """Convolution of groups that see random channels, each channel once or more often."""
     source = b.tensor(lambda tensor: tensor.image and tensor.channels % 16 == 0)
     if source is None:
@@ -61,18 +64,18 @@ def sparse(b):
     )  # fmt: skip
 
 
-def shared(b):
+def shared(b: Builder) -> None:
     """A layer with the weights of an earlier one, on inputs of the same shapes."""
     if not b.weighted:
         return
     kind, originals, output, fan_in, keys = b.pick(b.weighted)
-    inputs = [b.tensor(lambda tensor, like=like: tensor.shape == like.shape) for like in originals]
+    inputs = [b.tensor(partial(_is_like, like)) for like in originals]
     source = listed(f"{output.name}[{i}]" for i in range(len(inputs)))
-    where = {"gpu": output.device} if b.devices > 1 else {}
+    where: dict[str, Any] = {"gpu": output.device} if b.devices > 1 else {}
     b.add(kind, inputs, output.shape, weightSource=source, **keys, **where, **b.learning(fan_in, ()))
 
 
-def fc(b):
+def fc(b: Builder) -> None:
     """Full connection of one or two inputs; sometimes what it puts out is taken for small pictures."""
     inputs = list(dict.fromkeys(b.tensor() for _ in range(b.integer(1, 2))))
     side = b.integer(2, 4) if b.chance(0.3) else 1
@@ -80,7 +83,7 @@ def fc(b):
     b.add_weighted("fc", inputs, shape, [tensor.units for tensor in inputs], outputs=shape[0] * side**2)
 
 
-def _geometry(b, first, count):
+def _geometry(b: Builder, first: Tensor, count: int) -> tuple[list[tuple[int, int]], int, int]:
     """Size and padding of every filter, stride and side of the modules for an input and others of its size."""
     size = b.integer(1, min(5, first.size + 2))
     padding = b.integer(max(0, -((first.size - size) // 2)), size - 1) if size > 1 else 0
@@ -92,11 +95,11 @@ def _geometry(b, first, count):
     return shapes, stride, 1 - (size - first.size - 2 * padding) // stride
 
 
-def _groups(b, tensor):
+def _groups(b: Builder, tensor: Tensor) -> int:
     return b.pick([g for g in (1, 1, 2, 4) if g == 1 or tensor.channels % (4 * g) == 0])
 
 
-def _filter_keys(b, kind, side):
+def _filter_keys(b: Builder, kind: str, side: int) -> dict[str, Any]:
     """Keys that only one of conv and local has."""
     if kind == "local":
         return {"limits": ("wball",)}
@@ -104,14 +107,18 @@ def _filter_keys(b, kind, side):
     return {"limits": ("wball", "wcNorm"), "sharedBiases": int(b.chance(0.7)), "partialSum": b.pick(parts)}
 
 
-def _fits(tensor):
+def _is_like(like: Tensor, tensor: Tensor) -> bool:
+    return tensor.shape == like.shape
+
+
+def _fits(tensor: Tensor) -> bool:
     return tensor.channels <= 3 or tensor.channels % 4 == 0
 
 
 # Layers on images
 
 
-def pool(b):
+def pool(b: Builder) -> None:
     """Every kind of pooling."""
     source = b.tensor(lambda tensor: tensor.image and tensor.channels % 16 == 0 and tensor.size > 1)
     if source is None:
@@ -122,21 +129,21 @@ def pool(b):
     if start + stride * (outputs - 1) >= source.size:
         return
     kind = b.pick(("max", "max", "avg", "avg", "maxabs", "rand"))
-    more = {"doMax": int(b.chance(0.2))} if kind == "rand" else {}
+    more: dict[str, Any] = {"doMax": int(b.chance(0.2))} if kind == "rand" else {}
     b.add(
         "pool", [source], (source.channels, outputs, True),
         pool=kind, channels=source.channels, sizeX=size, stride=stride, start=start, **more,
     )  # fmt: skip
 
 
-def norm(b):
+def norm(b: Builder) -> None:
     """Every kind of response normalisation."""
     source = b.tensor(lambda tensor: tensor.image and tensor.channels % 16 == 0)
     if source is None:
         return
     kind = b.pick(("cmrnorm", "cmrnorm", "rnorm", "cnorm"))
     if kind == "cmrnorm":
-        keys = {"size": b.integer(2, 9), "blocked": int(b.chance(0.3)), "minDiv": b.pick((1, 2))}
+        keys: dict[str, Any] = {"size": b.integer(2, 9), "blocked": int(b.chance(0.3)), "minDiv": b.pick((1, 2))}
     else:
         keys = {"size": b.integer(1, min(6, source.size))}
     b.add(
@@ -145,7 +152,7 @@ def norm(b):
     )  # fmt: skip
 
 
-def nailbed(b):
+def nailbed(b: Builder) -> None:
     """Every second, third or fourth pixel."""
     source = b.tensor(lambda tensor: tensor.image and tensor.size > 1)
     if source is None:
@@ -155,7 +162,7 @@ def nailbed(b):
     b.add("nailbed", [source], (source.channels, side, True), channels=source.channels, stride=stride)
 
 
-def blur(b):
+def blur(b: Builder) -> None:
     """Gaussian blur."""
     source = b.tensor(lambda tensor: tensor.image and tensor.size > 2)
     if source is None:
@@ -165,14 +172,14 @@ def blur(b):
     b.add("blur", [source], source.shape, channels=source.channels, filterSize=size, stdev=stdev)
 
 
-def href(b):
+def href(b: Builder) -> None:
     """Pictures mirrored."""
     source = b.tensor(lambda tensor: tensor.image and tensor.channels <= 3)
     if source is not None:
         b.add("href", [source], source.shape, channels=source.channels)
 
 
-def resize(b):
+def resize(b: Builder) -> None:
     """Pictures resized, by a given or a random factor."""
     source = b.tensor(lambda tensor: tensor.image and not tensor.learned and tensor.size > 2)
     if source is None:
@@ -187,7 +194,7 @@ def resize(b):
         b.add("rscale", [source], shape, channels=source.channels, maxScale=scale)
 
 
-def colours(b):
+def colours(b: Builder) -> None:
     """Pictures in another colour space; those whose numbers are about 100 are scaled back."""
     source = b.tensor(lambda tensor: tensor.channels == 3 and not tensor.learned)
     if source is None:
@@ -202,20 +209,20 @@ def colours(b):
 # Layers on units
 
 
-def neuron(b):
+def neuron(b: Builder) -> None:
     """A neuron of any type, as a layer."""
     source = b.tensor()
     kind = "sqrt" if source.positive else b.neuron([source])
     b.add("neuron", [source], source.shape, attach=False, neuron=kind)
 
 
-def dropout(b):
+def dropout(b: Builder) -> None:
     """Dropout, sometimes not enabled."""
     source = b.tensor()
     b.add("hs", [source], source.shape, keep=b.pick((0.5, 0.3, 0.75)), enable=int(b.chance(0.85)))
 
 
-def join(b):
+def join(b: Builder) -> None:
     """eltsum, eltmax or concat; elementwise ones may take the same input twice."""
     first = b.tensor()
     kind = b.pick(("eltsum", "eltmax", "concat"))
@@ -228,5 +235,5 @@ def join(b):
         return
     others = [tensor for tensor in b.tensors if tensor.units == first.units]
     inputs = [first, *(b.pick(others) for _ in range(b.integer(1, 2)))]
-    coeffs = {"coeffs": listed(b.pick((1, -0.5, 0.3, 2)) for _ in inputs)} if kind == "eltsum" else {}
+    coeffs: dict[str, Any] = {"coeffs": listed(b.pick((1, -0.5, 0.3, 2)) for _ in inputs)} if kind == "eltsum" else {}
     b.add(kind, inputs, first.shape, **coeffs)

@@ -6,6 +6,7 @@ its cost; some have other costs beside it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from ...values.noise import generator
 from . import random_costs as costs
@@ -35,10 +36,10 @@ class RandomNet:
     """
 
     text: str
-    options: dict
+    options: dict[str, Any]
 
 
-def random_net(seed):
+def random_net(seed: int) -> RandomNet:
     """The RandomNet of a seed."""
     random = generator(seed, "random network")
     b = Builder(random)
@@ -51,7 +52,7 @@ def random_net(seed):
     return RandomNet(text, options | {"quantise": b.devices > 1})
 
 
-def _network(b):
+def _network(b: Builder) -> str:
     """The text of a whole network."""
     channels, size = b.pick((1, 2, 3, 3, 3, 4, 8)), b.integer(4, LARGEST_SIDE)
     data = b.add("data", [], (channels, size, True), attach=False, dataIdx=0, dims=channels * size**2)

@@ -1,91 +1,83 @@
 """Faults of the update."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from ...network.load import LayerSpec
 from ...network.net import Net
-from .fault import miscomputed, misgiven, misread, scene
+from .fault import Keys, Wrong, alone, miscomputed, misgiven, misread, scene, solver_step
+from .planted import CorrectLayer
 from .weights import CONVS
 
 # Constraints that bind for some filters and not for others, and rates with noise.
 CONSTRAINTS = scene(
     Net(243)
     .add("conv1", "conv", "data", channels=3, filters=16, filterSize=3, padding=1, stride=2, neuron="relu")
-    .add(
-        "conv2",
-        "conv",
-        "conv1",
-        channels=16,
-        filters=16,
-        filterSize=3,
-        padding=1,
-        stride=1,
-        wcNormMin=0.0247,
-        wcNormMax=0.0253,
-        schedW="jdexp[tgtFactor=10,noiseStdev=0,numSteps=4]",
-    )
+    .add("conv2", "conv", "conv1", channels=16, filters=16, filterSize=3, padding=1, stride=1, wcNormMin=0.0247,
+         wcNormMax=0.0253, schedW="jdexp[tgtFactor=10,noiseStdev=0,numSteps=4]")
     .add("local1", "local", "conv2", channels=16, filters=16, filterSize=3, padding=1, stride=2, wball=0.025)
     .add("fc1", "fc", "local1", outputs=16, wball=0.0205)
-    .add(
-        "conv3",
-        "conv",
-        "conv1",
-        channels=16,
-        filters=16,
-        filterSize=3,
-        padding=1,
-        stride=2,
-        schedW="linear[tgtFactor=10,noiseStdev=0.5]",
-        schedB="dexp[tgtFactor=10,noiseStdev=0,numSteps=1]",
-    )
+    .add("conv3", "conv", "conv1", channels=16, filters=16, filterSize=3, padding=1, stride=2,
+         schedW="linear[tgtFactor=10,noiseStdev=0.5]", schedB="dexp[tgtFactor=10,noiseStdev=0,numSteps=1]")
     .add("fc2", "fc", "conv3", outputs=16, schedW="exp[tgtFactor=10,noiseStdev=0.5]")
     .add("super1", "fc", "conv3", outputs=16, superEps=0.2),
     "fc1,fc2,super1",
-)
+)  # fmt: skip
 
 # Update
 
 
-def step(change, *tensors):
-    """Results of an update: ``change(spec, W, Δ, G)`` gives the new W and Δ, of which some tensors are wrong."""
+def step(change: Callable[..., tuple[np.ndarray, np.ndarray]], *tensors: str) -> dict[str, Wrong]:
+    """Results of an update: ``change(W, Δ, G, ε, μ, λ)`` gives the new W and Δ, of which some tensors are wrong."""
 
-    def wrong(layer, tensor):
-        before = (layer.read(name) for name in ("weights[0]", "weights_inc[0]", "weights_grad[0]"))
-        constants = {key: np.float32(layer.spec[key][0]) for key in ("epsW", "momW", "wc")}
-        return change(constants, *before)[tensor == "weights_inc[0]"]
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
+        return change(*solver_step(layer))[tensor == "weights_inc[0]"]
 
     return dict.fromkeys(tensors or ("weights[0]", "weights_inc[0]"), wrong)
 
 
-def weights_first(c, w, d, g):
+def weights_first(
+    w: np.ndarray, d: np.ndarray, g: np.ndarray, eps: np.float32, mom: np.float32, wc: np.float32
+) -> tuple[np.ndarray, np.ndarray]:
     """W ← W + Δ, then Δ."""
-    return w + d, c["momW"] * d + c["epsW"] * (g - c["wc"] * w)
+    return w + d, mom * d + eps * (g - wc * w)
 
 
-def rate_last(c, w, d, g):
+def rate_last(
+    w: np.ndarray, d: np.ndarray, g: np.ndarray, eps: np.float32, mom: np.float32, wc: np.float32
+) -> tuple[np.ndarray, np.ndarray]:
     """Δ ← μΔ + G − λW,  W ← W + εΔ."""
-    d = c["momW"] * d + g - c["wc"] * w
-    return w + c["epsW"] * d, d
+    d = mom * d + g - wc * w
+    return w + eps * d, d
 
 
-def decay_apart(c, w, d, g):
+def decay_apart(
+    w: np.ndarray, d: np.ndarray, g: np.ndarray, eps: np.float32, mom: np.float32, wc: np.float32
+) -> tuple[np.ndarray, np.ndarray]:
     """Δ ← μΔ + εG,  W ← W + Δ − λεW."""
-    d = c["momW"] * d + c["epsW"] * g
-    return w + d - c["epsW"] * c["wc"] * w, d
+    d = mom * d + eps * g
+    return w + d - eps * wc * w, d
 
 
-def decay_first(c, w, d, g):
+def decay_first(
+    w: np.ndarray, d: np.ndarray, g: np.ndarray, eps: np.float32, mom: np.float32, wc: np.float32
+) -> tuple[np.ndarray, np.ndarray]:
     """Δ ← μ(Δ − λεW) + εG."""
-    d = c["momW"] * (d - c["epsW"] * c["wc"] * w) + c["epsW"] * g
+    d = mom * (d - eps * wc * w) + eps * g
     return w + d, d
 
 
-def descent(c, w, d, g):
+def descent(
+    w: np.ndarray, d: np.ndarray, g: np.ndarray, eps: np.float32, mom: np.float32, wc: np.float32
+) -> tuple[np.ndarray, np.ndarray]:
     """Δ ← μΔ − εG − λεW."""
-    d = c["momW"] * d - c["epsW"] * (g + c["wc"] * w)
+    d = mom * d - eps * (g + wc * w)
     return w + d, d
 
 
-def decayed(layer, tensor):
+def decayed(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """What an update gives if the biases decay like weights."""
     spec = layer.spec
     w, d, g = (layer.read(name) for name in ("biases", "biases_inc", "biases_grad"))
@@ -121,67 +113,51 @@ UPDATE = (
 NEW = "weights[0]"
 
 
-def size_of_filters(layer, radius, weights, axis=0):
-    """The factors that bring columns, or all there is, inside a radius."""
-    norms = np.sqrt((weights**2).sum(axis=axis, keepdims=True))
-    return np.minimum(1, np.float32(radius) / norms)
-
-
-def unlimited(layer):
+def unlimited(layer: CorrectLayer) -> np.ndarray:
     """The new weights before any constraint."""
     w, d = (layer.read(name) for name in (NEW, "weights_inc[0]"))
     eps, mom, wc = (np.float32(layer.spec[key][0]) for key in ("epsW", "momW", "wc"))
-    if "weights_grad[0]" in gradients_of(layer):
+    if layer.spec.type == "conv":
         d = mom * d + eps * layer.read("weights_grad[0]")
     return w + (d - eps * wc * w)
 
 
-def gradients_of(layer):
-    """Names of the gradient matrices that a layer keeps until its update."""
-    return ("weights_grad[0]",) if layer.spec.type == "conv" else ()
+def within_radius(axis: int | None) -> Wrong:
+    """The matrix as a whole (None), its rows (1), or the filters of all modules together (0) inside the radius."""
 
-
-def whole_matrix(layer, tensor):
-    """The matrix as a whole brought inside the radius."""
-    w = unlimited(layer)
-    return w * size_of_filters(layer, layer.spec["wballNormed"][0], w, axis=None)
-
-
-def by_rows(layer, tensor):
-    """Rows in place of columns brought inside the radius."""
-    w = unlimited(layer)
-    return w * size_of_filters(layer, layer.spec["wballNormed"][0], w, axis=1)
-
-
-def all_modules(layer, tensor):
-    """Filters of all modules together brought inside the radius."""
-    w = unlimited(layer)
-    return w * size_of_filters(layer, layer.spec["wballNormed"][0], w)
-
-
-def contrast(weights, divisor):
-    """√Σ(w - mean)² / divisor of every column."""
-    return np.sqrt(((weights - weights.mean(axis=0)) ** 2).sum(axis=0)) / np.float32(divisor)
-
-
-def limited_contrast(divisor):
-    """Constraints on a contrast with another divisor."""
-
-    def wrong(layer, tensor):
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
         w = unlimited(layer)
-        a = contrast(w, divisor(len(w)))
-        low, high = (np.float32(layer.spec[key][0]) for key in ("wcNormMin", "wcNormMax"))
-        return w * (np.clip(a, low, high) / a)
+        norms = np.sqrt((w**2).sum(axis=axis, keepdims=True))
+        return w * np.minimum(1, np.float32(layer.spec["wballNormed"][0]) / norms)
 
     return wrong
 
 
-def without_mean(layer, tensor):
+def contrast(weights: np.ndarray, divisor: float) -> np.ndarray:
+    """√Σ(w - mean)² / divisor of every column."""
+    return np.sqrt(((weights - weights.mean(axis=0)) ** 2).sum(axis=0)) / np.float32(divisor)
+
+
+def limited(layer: CorrectLayer, contrasts: np.ndarray) -> np.ndarray:
+    """The factors that bring contrasts between their limits."""
+    low, high = (np.float32(layer.spec[key][0]) for key in ("wcNormMin", "wcNormMax"))
+    return np.clip(contrasts, low, high) / contrasts
+
+
+def limited_contrast(divisor: Callable[[int], float]) -> Wrong:
+    """Constraints on a contrast with another divisor."""
+
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
+        w = unlimited(layer)
+        return w * limited(layer, contrast(w, divisor(len(w))))
+
+    return wrong
+
+
+def without_mean(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """Filters that lose their mean."""
     w = unlimited(layer)
-    a = contrast(w, len(w))
-    low, high = (np.float32(layer.spec[key][0]) for key in ("wcNormMin", "wcNormMax"))
-    return (w - w.mean(axis=0)) * (np.clip(a, low, high) / a)
+    return (w - w.mean(axis=0)) * limited(layer, contrast(w, len(w)))
 
 
 LIMITS = (
@@ -189,10 +165,12 @@ LIMITS = (
             lambda spec: {"wballNormed": spec["wball"]}, "update weights[0]"),
     misread("wball-ignored", "the norm of filters not held", CONSTRAINTS, "fc1", lambda spec: {"wballNormed": (0.0,)},
             "update weights[0]"),
-    miscomputed("wball-matrix", "the norm of the whole matrix held", CONSTRAINTS, "fc1", update={NEW: whole_matrix}),
-    miscomputed("wball-rows", "the norms of rows held, not of columns", CONSTRAINTS, "fc1", update={NEW: by_rows}),
+    miscomputed("wball-matrix", "the norm of the whole matrix held", CONSTRAINTS, "fc1",
+                update={NEW: within_radius(None)}),
+    miscomputed("wball-rows", "the norms of rows held, not of columns", CONSTRAINTS, "fc1",
+                update={NEW: within_radius(1)}),
     miscomputed("wball-modules", "the filters of all modules held together", CONSTRAINTS, "local1",
-                update={NEW: all_modules}),
+                update={NEW: within_radius(0)}),
     misread("contrast-lower", "wcNormMin ignored", CONSTRAINTS, "conv2", lambda spec: {"wcNormMin": (0.0,)},
             "update weights[0]"),
     miscomputed("contrast-deviation", "the contrast divided by the root of the weights of a filter", CONSTRAINTS,
@@ -204,32 +182,29 @@ LIMITS = (
 # Schedules
 
 
-def target_at_once(spec):
+def target_at_once(spec: LayerSpec) -> dict[str, Any]:
     """A rate already at its target."""
     return {"epsW": tuple(eps / spec["schedW"]["params"]["tgtFactor"] for eps in spec["epsW"])}
 
 
-def steady(spec):
-    """A rate with its noise but without its decline."""
-    return {"schedW": {**spec["schedW"], "params": {**spec["schedW"]["params"], "tgtFactor": 1.0}}}
+def schedule(**params: Any) -> Keys:
+    """Wrong values of parameters of the schedule."""
+    return lambda spec: {"schedW": {**spec["schedW"], "params": {**spec["schedW"]["params"], **params}}}
 
 
-def one_step_more(spec):
-    """A schedule of five steps, not of four."""
-    return {"schedW": {**spec["schedW"], "params": {**spec["schedW"]["params"], "numSteps": 5}}}
+without_noise = schedule(noiseStdev=0.0)
 
 
-def without_noise(spec):
-    """A rate without noise."""
-    return {"schedW": {**spec["schedW"], "params": {**spec["schedW"]["params"], "noiseStdev": 0.0}}}
+def of_kind(name: str) -> Keys:
+    """A schedule of another type."""
+    return lambda spec: {"schedW": {**spec["schedW"], "type": name}}
 
 
-def spread_step(spread, momentum=None):
+def spread_step(spread: Callable[..., np.ndarray], momentum: float | None = None) -> dict[str, Wrong]:
     """One step of a layer with superEps, whose gradient is divided by ``spread(A, Q, superEps)``."""
 
-    def wrong(layer, tensor):
-        w, d, g = (layer.read(name) for name in (NEW, "weights_inc[0]", "weights_grad[0]"))
-        eps, mom, wc = (np.float32(layer.spec[key][0]) for key in ("epsW", "momW", "wc"))
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
+        w, d, g, eps, mom, wc = solver_step(layer)
         fresh = 1 - mom
         step = eps * g / spread(fresh * g, fresh * g * g, np.float32(layer.spec["superEps"]))
         d = (np.float32(0.9) if momentum is None else np.float32(momentum)) * d + step - eps * wc * w
@@ -248,19 +223,14 @@ SUPER = (
 )  # fmt: skip
 
 
-def last_pass(layer, tensor):
-    """What one backward pass alone leaves behind."""
-    return layer.compute(tensor)
-
-
 PASSES = 3
 SEVERAL = (
     miscomputed("passes-overwritten", "every backward pass overwrites the gradient of the one before", CONSTRAINTS,
-                "conv2", backward={"weights_grad[0]": last_pass}, update_every=PASSES),
+                "conv2", backward={"weights_grad[0]": alone}, update_every=PASSES),
     miscomputed("passes-momentum", "the momentum applied in every backward pass", CONSTRAINTS, "fc1",
-                backward={"weights_inc[0]": last_pass}, update_every=PASSES),
+                backward={"weights_inc[0]": alone}, update_every=PASSES),
     miscomputed("passes-bias", "every backward pass overwrites the gradient of the biases", CONSTRAINTS, "fc1",
-                backward={"biases_grad": last_pass}, update_every=PASSES),
+                backward={"biases_grad": alone}, update_every=PASSES),
 )  # fmt: skip
 
 
@@ -272,14 +242,15 @@ SCHEDULES = (
     misgiven("schedule-one-draw", "one draw of noise for both gradient and decay", CONSTRAINTS, "conv3",
              {"schedule_normals": lambda spec, z: np.repeat(z[:, :1], 2, axis=1)}, STEP),
     misread("schedule-target", "the schedule starts at its target", CONSTRAINTS, "conv3", target_at_once, STEP),
-    misread("schedule-progress", "the rate stays at its base", CONSTRAINTS, "conv3", steady, STEP, progress=0.5),
+    misread("schedule-progress", "the rate stays at its base", CONSTRAINTS, "conv3", schedule(tgtFactor=1.0), STEP,
+            progress=0.5),
     misread("schedule-linear", "an exponential where a linear decline was asked for", CONSTRAINTS, "conv3",
-            lambda spec: {"schedW": {**spec["schedW"], "type": "exp"}}, STEP, progress=0.5),
+            of_kind("exp"), STEP, progress=0.5),
     misread("schedule-stairs", "a smooth decline where steps were asked for", CONSTRAINTS, "conv2",
-            lambda spec: {"schedW": {**spec["schedW"], "type": "exp"}}, STEP, progress=0.4),
+            of_kind("exp"), STEP, progress=0.4),
     misread("schedule-halfway", "steps without the geometric mean in their second half", CONSTRAINTS, "conv2",
-            lambda spec: {"schedW": {**spec["schedW"], "type": "dexp"}}, STEP, progress=0.4),
-    misread("schedule-steps", "one step more", CONSTRAINTS, "conv2", one_step_more, STEP, progress=0.4),
+            of_kind("dexp"), STEP, progress=0.4),
+    misread("schedule-steps", "one step more", CONSTRAINTS, "conv2", schedule(numSteps=5), STEP, progress=0.4),
     misread("schedule-single-step", "a stepped schedule with one step constant at its base, not at its target",
             CONSTRAINTS, "conv3", lambda spec: {"schedB": {"type": "default", "params": {}}}, BIASES),
 )  # fmt: skip

@@ -1,9 +1,25 @@
 """Faults of the costs built from squares."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...network.net import Net
-from .fault import COEFF, GRADIENT, cases, flat, miscomputed, misread, on_result, planes, scene
+from .fault import (
+    COEFF,
+    GRADIENT,
+    Wrong,
+    box,
+    cases,
+    flat,
+    miscomputed,
+    misread,
+    on_result,
+    planes,
+    scene,
+    window_turned,
+)
+from .planted import CorrectLayer
 
 # An even window for tica; gates are learned, targets come from the data.
 SQUARES = scene(
@@ -24,26 +40,26 @@ OF_VALUES = "inputs_grad[1]"
 BOTH = "forward cost, backward inputs_grad[0]"
 
 
-def reported(formula):
+def reported(formula: Callable[..., np.ndarray]) -> Wrong:
     """A cost that is the sum of ``formula`` of its inputs in float64."""
 
-    def wrong(layer, tensor):
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
         return np.array([formula(*(x.astype(np.float64) for x in layer.inputs)).sum()])
 
     return wrong
 
 
-def times(factor):
+def times(factor: float) -> Wrong:
     """The result times a number."""
     return on_result(lambda layer, result: result * result.dtype.type(factor))
 
 
-def mean_square(layer, tensor):
+def mean_square(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient of a gate, a mean of squares."""
     return -np.float32(COEFF) * np.square(layer.inputs[1]).mean(axis=0, keepdims=True)
 
 
-def ungated(layer, tensor):
+def ungated(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient of the values without their gate."""
     return -2 * np.float32(COEFF) * layer.inputs[1]
 
@@ -75,35 +91,20 @@ SUMS = (
 # Topographic components
 
 
-def energies(layer):
+def energies(layer: CorrectLayer) -> np.ndarray:
     """E, the sums of squares over windows, (channels, S, S, N) in float64."""
-    size = layer.spec["sizeX"]
-    x = planes(layer.inputs[0].astype(np.float64), layer.spec["channels"]) ** 2
-    for axis in (1, 2):
-        low = size // 2
-        framed = np.pad(x, [(low, size) if k == axis else (0, 0) for k in range(4)])
-        x = sum(framed.take(range(k, k + x.shape[axis]), axis) for k in range(size))
-    return x
+    return box(planes(layer.inputs[0].astype(np.float64), layer.spec["channels"]) ** 2, layer.spec["sizeX"])
 
 
-def on_energies(formula):
+def on_energies(formula: Callable[[np.ndarray], np.ndarray]) -> Wrong:
     """The sum of ``formula(E)``."""
     return lambda layer, tensor: np.array([formula(energies(layer)).sum()])
 
 
-def own_energy(layer, tensor):
+def own_energy(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient from the energy around each pixel alone."""
     x = planes(layer.inputs[0], layer.spec["channels"])
     return flat((-COEFF * x / (0.001 + np.sqrt(energies(layer)))).astype(np.float32))
-
-
-def window_turned(layer, tensor):
-    """The result over windows that reach further down than up."""
-
-    def turned(x):
-        return flat(planes(x, layer.spec["channels"])[:, ::-1, ::-1])
-
-    return turned(layer.compute(tensor, inputs=[turned(layer.inputs[0])]))
 
 
 TICA = (
@@ -116,7 +117,7 @@ TICA = (
     miscomputed("tica-gradient", "the gradient from the energy around each pixel alone", SQUARES, "energy1",
                 backward={GRADIENT: own_energy}),
     miscomputed("tica-mirror", "the mirror image of an even window forgotten in the gradient", SQUARES, "energy1",
-                backward={GRADIENT: window_turned}),
+                backward={GRADIENT: window_turned(lambda images: images[:, ::-1, ::-1])}),
 )  # fmt: skip
 
 FAULTS = (*SUMS, *TICA)

@@ -1,24 +1,39 @@
 """Faults of layers with weights: convolution and full connection."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ...network.net import Net
-from .fault import cases, flat, miscomputed, misread, on_grad, on_input, on_result, on_weights, planes, scene
+from .fault import (
+    Change,
+    Wrong,
+    cases,
+    flat,
+    miscomputed,
+    misread,
+    on_grad,
+    on_input,
+    on_result,
+    on_weights,
+    planes,
+    scene,
+)
+from .planted import CorrectLayer
 
 # Modules that stick out over the border (conv2: ceil geometry), groups, an even filter, a bias per module, two inputs.
 CONVS = scene(
     Net(300)
-    .add(
-        "conv1", "conv", "data", channels=3, filters=16, filterSize=5, padding=1, stride=2, partialSum=5, neuron="relu"
-    )
+    .add("conv1", "conv", "data", channels=3, filters=16, filterSize=5, padding=1, stride=2, partialSum=5,
+         neuron="relu")
     .add("conv2", "conv", "conv1", channels=16, filters=16, groups=2, filterSize=4, padding=1, stride=2, partialSum=3)
     .add("side", "conv", "conv2", channels=32, filters=16, filterSize=3, padding=1, stride=1, sharedBiases=0)
-    .add(
-        "conv3", "conv", "conv2,side", channels="32,16", filters="16,16", filterSize="3,1", padding="1,0", stride="1,1"
-    )
+    .add("conv3", "conv", "conv2,side", channels="32,16", filters="16,16", filterSize="3,1", padding="1,0",
+         stride="1,1")
     .add("fc1", "fc", "conv3", outputs=12),
     "fc1,conv3",
-)
+)  # fmt: skip
 
 # The output of conv1 has 153,600 values.
 WIDE = scene(
@@ -32,7 +47,7 @@ WIDE = scene(
 # Convolution
 
 
-def geometry(layer, padding, stride):
+def geometry(layer: CorrectLayer, padding: int, stride: int) -> dict[str, Any]:
     """Values of the layer with another padding and stride."""
     side, size = layer.spec["imgSize"][0], layer.spec["filterSize"][0]
     modules = 1 - (size - side - 2 * padding) // stride
@@ -42,18 +57,18 @@ def geometry(layer, padding, stride):
     }  # fmt: skip
 
 
-def wider(layer):
+def wider(layer: CorrectLayer) -> dict[str, Any]:
     """Values of the layer with one pixel more of padding."""
     return geometry(layer, 1 - layer.spec["padding"][0], layer.spec["stride"][0])
 
 
-def padded_acts(layer, tensor):
+def padded_acts(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The modules that there should be, of those with a wider padding."""
     inside = layer.spec["modulesX"]
     return flat(planes(layer.compute(tensor, keys=wider(layer)), layer.spec["filters"])[:, :inside, :inside])
 
 
-def padded_gradient(layer, tensor):
+def padded_gradient(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient with a wider padding, zero for modules that there should not be."""
     keys, grads = wider(layer), planes(layer.acts_grad, layer.spec["filters"])
     framed = np.zeros((len(grads), keys["modulesX"], keys["modulesX"], grads.shape[3]), np.float32)
@@ -61,20 +76,20 @@ def padded_gradient(layer, tensor):
     return layer.compute(tensor, keys=keys, acts_grad=flat(framed))
 
 
-def swapped(layer, tensor):
+def swapped(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """Stride and padding in each other's place."""
     return layer.compute(tensor, keys=geometry(layer, layer.spec["stride"][0], -layer.spec["padding"][0]))
 
 
-def one_fewer_modules(layer, acts):
+def one_fewer_modules(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
     """Without the last row and column of modules."""
     return flat(planes(acts, layer.spec["filters"])[:, :-1, :-1])
 
 
-def on_taps(change):
+def on_taps(change: Callable[[np.ndarray], np.ndarray]) -> Change:
     """A change of the (channels, S, S, filters) view of filters or their gradient."""
 
-    def changed(layer, filters):
+    def changed(layer: CorrectLayer, filters: np.ndarray) -> np.ndarray:
         side = layer.spec["filterSize"][0]
         taps = filters.reshape(-1, side, side, filters.shape[1])
         return np.ascontiguousarray(change(taps)).reshape(filters.shape)
@@ -82,7 +97,7 @@ def on_taps(change):
     return changed
 
 
-def seen_as(change):
+def seen_as(change: Callable[[np.ndarray], np.ndarray]) -> dict[str, dict[str, Wrong]]:
     """Filters seen in another order in all three directions; ``change`` is its own reverse."""
     filters = on_taps(change)
     return {
@@ -91,51 +106,51 @@ def seen_as(change):
     }
 
 
-def interleaved(layer, x):
+def interleaved(layer: CorrectLayer, x: np.ndarray) -> np.ndarray:
     """The channels that belong together if group g has the channels g, g + groups, ..."""
     images = planes(x, layer.spec["channels"][0])
     groups = layer.spec["groups"][0]
     return flat(images.reshape(-1, groups, *images.shape[1:]).swapaxes(0, 1))
 
 
-def without_last_modules(layer, acts_grad):
+def without_last_modules(layer: CorrectLayer, acts_grad: np.ndarray) -> np.ndarray:
     """The gradient as if the last slab of `partialSum` modules had none."""
     kept = acts_grad.reshape(layer.spec["filters"], layer.spec["modules"], -1).copy()
     kept[:, -layer.spec["partialSum"] :] = 0
     return kept.reshape(acts_grad.shape)
 
 
-def without_last_case(layer, acts_grad):
+def without_last_case(layer: CorrectLayer, acts_grad: np.ndarray) -> np.ndarray:
     """The gradient as if the last image had none."""
     kept = acts_grad.copy()
     kept[:, -1] = 0
     return kept
 
 
-def bias_per_input(layer, acts):
+def bias_per_input(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
     """The bias once more for the second input."""
     return acts + np.repeat(layer.read("biases"), layer.spec["modules"], axis=0)
 
 
-def biases_by_module(layer, acts):
+def biases_by_module(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
     """Biases per module taken for (modules, filters)."""
     biases = layer.read("biases")
     return acts - biases + biases.reshape(layer.spec["modules"], -1).T.reshape(-1, 1)
 
 
-def one_value_off(layer, acts):
+def one_value_off(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
     """One value in the middle is wrong in its tenth bit."""
     row = acts[len(acts) // 2]
     row[np.abs(row).argmax()] *= np.float32(1 + 2**-10)
     return acts
 
 
-def per_module(layer, grads):
+def per_module(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
     """Divided by the number of modules."""
     return grads / np.float32(layer.spec["modules"])
 
 
-def last_only(layer, tensor):
+def last_only(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """What the last consumer sends, in place of the sum."""
     return layer.session.sum_grad(layer.spec.name, layer.parts[-1:])
 
@@ -189,17 +204,17 @@ CONV = (
 # Full connection
 
 
-def by_columns(layer, weights):
+def by_columns(layer: CorrectLayer, weights: np.ndarray) -> np.ndarray:
     """The same values read in Fortran order."""
     return np.ascontiguousarray(weights.reshape(weights.shape[::-1]).T)
 
 
-def pixels_first(layer, x):
+def pixels_first(layer: CorrectLayer, x: np.ndarray) -> np.ndarray:
     """Units in the order y, x, channel, for 16 channels."""
     return flat(np.moveaxis(planes(x, 16), 0, 2))
 
 
-def without_tail(layer, acts_grad):
+def without_tail(layer: CorrectLayer, acts_grad: np.ndarray) -> np.ndarray:
     """The gradient as if cases beyond the last multiple of four had none."""
     kept = acts_grad.copy()
     kept[:, kept.shape[1] // 4 * 4 :] = 0

@@ -1,9 +1,28 @@
 """Faults of normalisation across pixels, and of pooling by absolute value or at random."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...network.net import Net
-from .fault import BOTH, GRADIENT, both, flat, miscomputed, misread, on_grad, on_result, planes, scene, to_half
+from .fault import (
+    BOTH,
+    GRADIENT,
+    Wrong,
+    both,
+    box,
+    flat,
+    miscomputed,
+    misread,
+    on_grad,
+    on_result,
+    only_direct,
+    planes,
+    scene,
+    to_half,
+    window_turned,
+)
+from .planted import CorrectLayer
 
 # Even windows, constants that make the normalisation strong; pooling windows that overlap and are clipped.
 WINDOWS = scene(
@@ -17,64 +36,43 @@ WINDOWS = scene(
 )
 
 
-def box(x, size):
-    """Sums of (C, S, S, N) over clipped windows that reach further up than down."""
-    for axis in (1, 2):
-        framed = np.pad(x, [(size // 2, size) if k == axis else (0, 0) for k in range(4)])
-        x = sum(framed.take(range(k, k + x.shape[axis]), axis) for k in range(size))
-    return x
-
-
 # Normalisation
 
 
-def turned(layer, x):
-    """Images by 180 degrees."""
-    return flat(planes(x, layer.spec["channels"])[:, ::-1, ::-1])
+pixels_turned = window_turned(lambda images: images[:, ::-1, ::-1])
 
 
-def window_turned(layer, tensor):
-    """The result of an even window that reaches further down than up."""
-    grad = None if layer.acts_grad is None else turned(layer, layer.acts_grad)
-    return turned(layer, layer.compute(tensor, inputs=[turned(layer, layer.inputs[0])], acts_grad=grad))
-
-
-def only_direct(layer, tensor):
-    """The denominators taken for constants."""
-    return layer.acts_grad * layer.compute("acts") / layer.inputs[0]
-
-
-def means(layer):
+def means(layer: CorrectLayer) -> tuple[np.ndarray, np.ndarray]:
     """The images, and the mean of the clipped window around every pixel."""
     x, size = planes(layer.inputs[0], layer.spec["channels"]), layer.spec["size"]
     return x, box(x, size) / box(np.ones_like(x), size)
 
 
-def normed(layer, x, mean):
+def normed(layer: CorrectLayer, x: np.ndarray, mean: np.ndarray | float) -> np.ndarray:
     """Outputs for other means."""
     spec = layer.spec
     return x * (1 + spec["scale"] * box((x - mean) ** 2, spec["size"])) ** -spec["pow"]
 
 
-def whole_window_means(layer, tensor):
+def whole_window_means(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """Outputs for means over the whole window where it is clipped."""
     x, _ = means(layer)
     return flat(normed(layer, x, box(x, layer.spec["size"]) / layer.spec["size"] ** 2).astype(np.float32))
 
 
-def no_means(layer, tensor):
+def no_means(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """Outputs without means."""
     x, _ = means(layer)
     return flat(normed(layer, x, 0).astype(np.float32))
 
 
-def centred(layer, acts):
+def centred(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
     """Outputs that are themselves without their mean."""
     x, mean = means(layer)
     return acts * flat(1 - mean / x)
 
 
-def constant_means(layer, tensor):
+def constant_means(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The gradient with the means taken for constants."""
     x, mean = means(layer)
     alpha, beta = layer.spec["scale"], layer.spec["pow"]
@@ -91,7 +89,7 @@ NORM = (
             lambda spec: {"size": spec["size"] - 1}, BOTH),
     misread("rnorm-power", "a square root in place of the power", WINDOWS, "rnorm1", lambda spec: {"pow": 0.5}, BOTH),
     miscomputed("rnorm-side", "an even window with its surplus on the wrong side", WINDOWS, "rnorm1",
-                **both(window_turned)),
+                **both(pixels_turned)),
     miscomputed("rnorm-direct", "the gradient forgets that the denominators depend on the input", WINDOWS, "rnorm1",
                 backward={GRADIENT: only_direct}),
     miscomputed("cnorm-clip", "means over the whole window where it is clipped", WINDOWS, "cnorm1",
@@ -111,7 +109,7 @@ NORM = (
 # Pooling
 
 
-def taps(layer):
+def taps(layer: CorrectLayer) -> np.ndarray:
     """The pixels of all windows row by row, (size * size, C, O, O, N); outside the image NaN."""
     spec, x = layer.spec, planes(layer.inputs[0], layer.spec["channels"])
     size, stride = spec["sizeX"], spec["stride"]
@@ -120,10 +118,10 @@ def taps(layer):
     return np.stack([framed[:, p : p + reach : stride, q : q + reach : stride] for p, q in np.ndindex(size, size)])
 
 
-def drawn(weigh):
+def drawn(weigh: Callable[[np.ndarray], np.ndarray]) -> Wrong:
     """The pixel that the recorded number picks if pixels have the probabilities ``weigh(pixels)``."""
 
-    def wrong(layer, tensor):
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
         pixels = taps(layer)
         shares = np.cumsum(np.nan_to_num(weigh(pixels)), axis=0, dtype=np.float64)
         at = planes(layer.mask, layer.spec["channels"]) * shares[-1]
@@ -132,7 +130,7 @@ def drawn(weigh):
     return wrong
 
 
-def largest(layer, tensor):
+def largest(layer: CorrectLayer, tensor: str) -> np.ndarray:
     """The result of maximum pooling."""
     return layer.compute(tensor, keys={"pool": "max"}, mask=np.empty(0))
 

@@ -1,20 +1,23 @@
 """Calls every recorded case and compares outputs, launches and refusals."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ...engines.legacy import EntryPoints
+from ...engines.legacy import EntryPoints, EntryResult
 from ...errors import NothingCompared
 from . import files, ordered
 from .bounds import bounds, must_be_identical
+from .files import Case
 
 U = 2.0**-24
 PRIMITIVES = ("unary::", "binary::", "ternary::", "agg::")
 
 
-def check_golden(folder, echo):
+def check_golden(folder: str | Path, echo: Callable[[str], None]) -> int:
     """Check a folder of recorded files on every instruction set of this build.
 
     Parameters
@@ -29,7 +32,8 @@ def check_golden(folder, echo):
         Exit code: 0, or 1 if a case is not as recorded.
     """
     found = {path.stem: files.read(path) for path in files.paths(Path(folder))}
-    totals, modules = Counter(), EntryPoints.modules()
+    modules = EntryPoints.modules()
+    totals: Counter[str] = Counter()
     echo(f"{len(found)} files, instruction sets {', '.join(modules)}")
     for name, cases in found.items():
         for module in modules:
@@ -44,14 +48,15 @@ def check_golden(folder, echo):
     return 1 if totals["not as recorded"] else 0
 
 
-def describe(counts):
+def describe(counts: Counter[str]) -> str:
     """Counts in words."""
     return ", ".join(f"{number} {what}" for what, number in counts.items())
 
 
-def check_cases(cases, engine):
+def check_cases(cases: Sequence[Case], engine: EntryPoints) -> tuple[Counter[str], list[str]]:
     """(Counter of verdicts, problems in words) of the cases of one file on one instruction set."""
-    counts, problems = Counter(), []
+    counts: Counter[str] = Counter()
+    problems = []
     for case in cases:
         verdict, reason = check_case(case, engine)
         counts[verdict] += 1
@@ -60,13 +65,18 @@ def check_cases(cases, engine):
     return counts, problems
 
 
-def check_case(case, engine):
+def check_case(case: Case, engine: EntryPoints) -> tuple[str, str]:
     """(verdict, reason) of one case: bit for bit, within the bound, refused as recorded, or not as recorded."""
     outcome = engine.call(case.entry, case.arguments())
-    return judge(case, outcome, lambda name, actual: check_output(case, name, actual, engine))
+
+    def check(name: str, actual: np.ndarray) -> tuple[str, str]:
+        exact = must_be_identical(case, name, engine.fused)
+        return check_output(case, name, actual, engine.fused, None if exact else lambda: bounds(case)[name])
+
+    return judge(case, outcome, check)
 
 
-def judge(case, outcome, check):
+def judge(case: Case, outcome: EntryResult, check: Callable[[str, np.ndarray], tuple[str, str]]) -> tuple[str, str]:
     """(verdict, reason) of what a call gave; ``check(name, output)`` gives that of one output."""
     if case.refused or outcome.refusal:
         if case.refused and outcome.refusal:
@@ -80,21 +90,21 @@ def judge(case, outcome, check):
     return max(verdicts, key=lambda verdict: ("bit for bit", "within the bound", "not as recorded").index(verdict[0]))
 
 
-def check_output(case, name, actual, engine):
-    """(verdict, reason) of one output."""
-    recorded = expected(case, name, engine.fused)
+def check_output(
+    case: Case, name: str, actual: np.ndarray, fused: bool, bound: Callable[[], tuple[Any, Any]] | None
+) -> tuple[str, str]:
+    """(verdict, reason) of one output; ``bound()`` is its (terms, magnitude), None where bits have to be the same."""
+    recorded = expected(case, name, fused)
     if actual.shape != recorded.shape:
         return "not as recorded", f"{name} has shape {actual.shape}, recorded {recorded.shape}"
     same = same_bits(actual, recorded)
     if same.all():
         return "bit for bit", ""
-    good = same
-    if not must_be_identical(case, name, engine.fused):
-        good = within(actual, recorded, *bounds(case)[name])
+    good = same if bound is None else within(actual, recorded, *bound())
     return "within the bound" if good.all() else "not as recorded", first_difference(name, actual, recorded, good)
 
 
-def first_difference(name, actual, recorded, good):
+def first_difference(name: str, actual: np.ndarray, recorded: np.ndarray, good: np.ndarray) -> str:
     """Where an output is not as recorded, in words; "" where it is."""
     if good.all():
         return ""
@@ -103,7 +113,7 @@ def first_difference(name, actual, recorded, good):
             f"{actual[row, col]!r}, recorded {recorded[row, col]!r}")  # fmt: skip
 
 
-def expected(case, name, fused):
+def expected(case: Case, name: str, fused: bool) -> np.ndarray:
     """The output that a build must give, with or without contraction."""
     output = f"out_{name}"
     if not fused:
@@ -115,12 +125,14 @@ def expected(case, name, fused):
     return case.arrays[output]
 
 
-def same_bits(actual, recorded):
+def same_bits(actual: np.ndarray, recorded: np.ndarray) -> np.ndarray:
     """Element by element: the same bits, with +0 = -0 and any NaN = any NaN."""
     return (actual == recorded) | (np.isnan(actual) & np.isnan(recorded))
 
 
-def within(actual, recorded, terms, magnitude):
+def within(
+    actual: np.ndarray, recorded: np.ndarray, terms: np.ndarray | float, magnitude: np.ndarray | float
+) -> np.ndarray:
     """Element by element: within twice 8 sqrt(terms) u magnitude of the recorded value; non-finite alike.
 
     Twice, because the recorded value has its own rounding errors.

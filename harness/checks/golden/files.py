@@ -6,8 +6,10 @@ the outputs whose bits change when a*b + c is contracted.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,29 +38,29 @@ class Case:
     """
 
     number: int
-    about: dict
-    arrays: dict
-    fused: dict
+    about: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    fused: dict[str, np.ndarray]
     generation: int
 
     @property
-    def entry(self):
+    def entry(self) -> str:
         """Name of the entry point."""
         return self.about["entry"].partition(":")[0]
 
     @property
-    def refused(self):
+    def refused(self) -> bool:
         """Whether the original refused the call."""
         return "rejected_by_assert" in self.about
 
-    def arguments(self):
+    def arguments(self) -> dict[str, Any]:
         """Keyword arguments of the call, matrices in the memory order of the original."""
         _, _, option = self.about["entry"].partition(":")
         words = {} if not option else {"pooler": option} if "Pool" in self.entry else {"overload": option}
         given = {name: self._operand(name, d) for name, d in self.about["inputs"].items() if not d.get("unset")}
         return {**given, **self.about["scalars"], **words, "generation": self.generation}
 
-    def _operand(self, name, about):
+    def _operand(self, name: str, about: Mapping[str, Any]) -> np.ndarray:
         array = self.arrays.get(f"in_{name}")
         if array is None:  # refused calls come without contents
             array = np.zeros(about["shape"], np.int32 if name == "colorIndices" else np.float32)
@@ -70,12 +72,12 @@ class Case:
             return wide[:, : array.shape[1]]
         return array
 
-    def launches(self):
+    def launches(self) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
         """(kernel, grid, block) of the recorded launches."""
         return [(r["kernel"], tuple(r["grid"]), tuple(r["block"])) for r in self.about["launches"]]
 
 
-def read(path):
+def read(path: Path) -> list[Case]:
     """The cases of a file; BadInput if it is none."""
     arrays = _load(path)
     fused_path = path.parent / "fma" / path.name
@@ -88,7 +90,7 @@ def read(path):
     return [Case(k, about, _of_case(arrays, k), _of_case(fused, k), generation) for k, about in enumerate(cases)]
 
 
-def paths(folder):
+def paths(folder: str | Path) -> list[Path]:
     """The recorded files of a folder; BadInput if there are none."""
     folder = Path(folder)
     found = sorted(folder.glob("*.npz"))
@@ -97,11 +99,11 @@ def paths(folder):
     return found
 
 
-def _load(path):
+def _load(path: Path) -> dict[str, np.ndarray]:
     archive = Archive(path, "see tests/golden/PROVENANCE.md")
     return archive.load(archive.headers, LARGEST)
 
 
-def _of_case(arrays, k):
+def _of_case(arrays: Mapping[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
     prefix = f"{k}/"
     return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}

@@ -4,17 +4,22 @@ An independent expectation for modules that fuse a*b + c: the recording left mos
 tests/golden/PROVENANCE.md). Unfused it gives the recording, fused the files in ``fma/`` where these are complete.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
+from .files import Case
 
-def accumulate(total, a, b, fused):
+
+def accumulate(total: np.ndarray, a: Any, b: np.ndarray, fused: bool) -> np.ndarray:
     """`total` + a*b in float32, the product rounded or not."""
     if fused:  # exact in float64: 48 bits; then one rounding to 24
         return (a.astype(float) * b + total).astype(np.float32)
     return total + a * b
 
 
-def windows(images, case, module):
+def windows(images: np.ndarray, case: Mapping[str, Any], module: int) -> np.ndarray:
     """The window of a module: (channels, filter pixels, images), zero outside the image."""
     s, size, width = case["scalars"], case["scalars"]["filterSize"], case["imgSizeX"]
     images = images.reshape(s["numImgColors"], s["imgSizeY"], width, -1)
@@ -27,15 +32,14 @@ def windows(images, case, module):
     return window
 
 
-def rounds_products(case):
+def rounds_products(case: Case) -> bool:
     """Whether a product of activities rounds: most recorded inputs are multiples of 1/4, and their products exact."""
     return any((4 * case.arrays[name] % 1).any() for name in ("in_images", "in_hidActs"))
 
 
-def weight_gradient(case, fused):
+def weight_gradient(case: Case, fused: bool) -> np.ndarray:
     """What a weight acts entry point returns for a recorded `files.Case`."""
-    arrays, case = case.arrays, case.about
-    s = case["scalars"]
+    arrays, s = case.arrays, case.about["scalars"]
     groups, modules = s["numGroups"], s["numModulesY"] * s["numModulesX"]
     colors = s.get("numFilterColors", s["numImgColors"] // groups)
     table = arrays.get("in_colorIndices", np.arange(groups * colors).reshape(groups, colors))
@@ -43,7 +47,7 @@ def weight_gradient(case, fused):
     per_slab = modules if s.get("partialSum", 1) == 0 else s.get("partialSum", 1)
     sums = np.zeros((modules // per_slab, colors, s["filterSize"] ** 2, groups, hid_acts.shape[1]), np.float32)
     for module in range(modules):
-        window = windows(arrays["in_images"], case, module)[table]  # group, channel, pixel, image
+        window = windows(arrays["in_images"], case.about, module)[table]  # group, channel, pixel, image
         slab = sums[module // per_slab]
         for image in range(window.shape[-1]):
             a = window[..., image].transpose(1, 2, 0)[..., None]

@@ -1,6 +1,9 @@
 """Runs the parts one after the other and keeps the evidence."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from ...errors import BadInput, NothingCompared, RosettaError
 from . import compared, golden, kernels, sanitizer, steps, timing
@@ -21,7 +24,14 @@ PARTS = {
 }
 
 
-def check_gpu(out, echo, only=tuple(PARTS), time_limit=None, device="gpu", settings=None):
+def check_gpu(
+    out: str | Path,
+    echo: Callable[[str], None],
+    only: Sequence[str] = tuple(PARTS),
+    time_limit: float | None = None,
+    device: str = "gpu",
+    settings: Settings | None = None,
+) -> int:
     """Check the engine of 2012 on a device.
 
     Parameters
@@ -69,7 +79,7 @@ def check_gpu(out, echo, only=tuple(PARTS), time_limit=None, device="gpu", setti
     return 0 if all(passed) else 1
 
 
-def run_part(name, job):
+def run_part(name: str, job: Job) -> dict[str, Any]:
     """What the evidence says about a part: status, start, seconds, summary, problems and numbers."""
     started, begin = now(), perf_counter()
     try:

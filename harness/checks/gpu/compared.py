@@ -1,16 +1,19 @@
 """The parts ``exact``, ``alexnet``, ``cifar``, ``zoo``: whole networks, every tensor of every layer and pass judged."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from typing import Any
 
 from ...comparison import execute
 from ...judging.finding import summarise
-from ...judging.row import decisive
+from ...judging.row import Row, decisive
 from ...running.prepare import Options
+from .job import Job
 from .target import WITNESSES
 
 
-def exact(job):
+def exact(job: Job) -> str:
     """The exact tier: values for which nothing may round."""
     sentences = []
     for net, batch in job.settings.exact.items():
@@ -20,28 +23,28 @@ def exact(job):
     return " ".join(sentences)
 
 
-def comparison(net):
+def comparison(net: str) -> Callable[[Job], str]:
     """The part that compares a network, isolated, all passes."""
 
-    def compared(job):
+    def compared(job: Job) -> str:
         compare_net(job, job.numbers, net, job.settings.batches[net], pictures())
         return job.numbers["sentence"]
 
     return compared
 
 
-def pictures():
+def pictures() -> str:
     """``photos`` where the photographs are installed, else ``random``."""
     return "photos" if find_spec("skimage") and find_spec("PIL") else "random"
 
 
-def compare_net(job, found, net, batch, kind):
+def compare_net(job: Job, found: dict[str, Any], net: str, batch: int, kind: str) -> None:
     """Compare the engine with the witnesses; what is found goes into ``found`` row by row."""
     engines = job.target.engines(*WITNESSES)
     found |= {"engines": engines, "batch": batch, "input": kind, "rows": []}
     rows = []
 
-    def on_row(row):
+    def on_row(row: Row) -> None:
         rows.append(row)
         found["rows"].append(flat(row))
         found.update(summary(rows, engines))
@@ -54,14 +57,14 @@ def compare_net(job, found, net, batch, kind):
     job.problems.extend(f"{net}: {name} is {finding.status}" for name, finding in decisive(rows) if not finding.agrees)
 
 
-def flat(row):
+def flat(row: Row) -> dict[str, Any]:
     """A row as the evidence keeps it."""
     findings = {name: [found.status, found.share] for name, found in row.findings.items()}
     return {"layer": row.layer, "pass": row.step, "tensor": row.tensor, "verdicts": findings,
             "bits_that_differ": row.bitwise}  # fmt: skip
 
 
-def summary(rows, engines):
+def summary(rows: Sequence[Row], engines: Sequence[str]) -> dict[str, Any]:
     """Counts of verdicts, closest calls and tensors with equal bits so far."""
     verdicts = {name: Counter(row.findings[name].status for row in rows if name in row.findings) for name in engines}
     closest = {name: max((row.findings[name].share for row in rows if name in row.findings), default=0.0)

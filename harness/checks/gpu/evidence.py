@@ -7,9 +7,11 @@ that is about the same card and the same build.
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ... import files
 from ...errors import BadInput
+from ...reporting.formats import plain
 
 FORMAT = "alexnet-rosetta gpu evidence"
 VERSION = 1
@@ -31,7 +33,7 @@ class Evidence:
         The file is there and is none, or is about another card or build, or cannot be written.
     """
 
-    def __init__(self, path, facts):
+    def __init__(self, path: str | Path, facts: dict[str, Any]) -> None:
         self.path = Path(path).absolute()
         if not self.path.parent.is_dir():
             raise BadInput(f"{self.path.parent} is no folder", hint="--out takes the path of a JSON file")
@@ -43,7 +45,7 @@ class Evidence:
         self.facts = {"created": earlier.get("created", now()), **facts}
         self.parts = earlier.get("parts", {})
 
-    def add(self, name, part):
+    def add(self, name: str, part: dict[str, Any]) -> None:
         """Add the findings of a part, in the place of earlier ones, and write the file."""
         self.parts[name] = part
         whole = {"format": FORMAT, "version": VERSION, **self.facts, "updated": now(), "parts": self.parts}
@@ -54,7 +56,7 @@ class Evidence:
             raise BadInput(f"{self.path} cannot be written: {error.strerror}", hint="choose another --out") from error
 
 
-def read(path):
+def read(path: str | Path) -> dict[str, Any]:
     """The content of an evidence file; BadInput if it is none, or one of another version."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -66,18 +68,6 @@ def read(path):
     return found
 
 
-def now():
+def now() -> str:
     """The time as text."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def plain(value):
-    """Plain values: keys as text, tuples as lists, numbers of NumPy as numbers, infinities as text."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return str(value)
-    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)

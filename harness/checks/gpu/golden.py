@@ -6,22 +6,27 @@ the CPU that fuses a*b + c, as nvcc does, are expected bit for bit; where a case
 """
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
+from ...engines.legacy import EntryPoints, EntryResult
 from ..golden import check, files
 from ..golden.bounds import BOUNDS, CONVOLUTION, bounds
+from ..golden.files import Case
+from .job import Job
 
 LISTED = 100  # exceptions that are described; all are counted
 
 
-def golden(job):
+def golden(job: Job) -> str:
     """Run all recorded cases on the device."""
     device, twin = job.target.entry_points(), job.target.twin()
-    totals, bits = Counter(), Counter()
+    totals: Counter[str] = Counter()
+    bits: Counter[str] = Counter()
     job.numbers |= {"files": {}, "cases": totals, "convolutions": bits, "exceptions": []}
     for path in files.paths(job.settings.golden):
-        counts = Counter()
+        counts: Counter[str] = Counter()
         for case in files.read(path):
             job.check_time()
             outcome = device.call(case.entry, case.arguments())
@@ -36,35 +41,24 @@ def golden(job):
     return f"{sum(totals.values())} calls: {check.describe(totals)}; convolutions: {check.describe(bits)}"
 
 
-def is_convolution(case):
+def is_convolution(case: Case) -> bool:
     """Whether a case is one of a convolution entry point."""
     return any(word in case.entry for word in CONVOLUTION)
 
 
-def output_check(case, twin):
+def output_check(case: Case, twin: EntryPoints) -> Callable[[str, np.ndarray], tuple[str, str]]:
     """A function (name, output) -> (verdict, reason) for `check.judge`: the recorded bits, or the bound."""
-
-    def check_output(name, actual):
-        recorded = check.expected(case, name, fused=True)
-        if actual.shape != recorded.shape:
-            return "not as recorded", f"{name} has shape {actual.shape}, recorded {recorded.shape}"
-        if check.same_bits(actual, recorded).all():
-            return "bit for bit", ""
-        good = check.within(actual, recorded, *bound(case, name, twin))
-        return ("within the bound" if good.all() else "not as recorded",
-                check.first_difference(name, actual, recorded, good))  # fmt: skip
-
-    return check_output
+    return lambda name, actual: check.check_output(case, name, actual, True, lambda: bound(case, name, twin))
 
 
-def bound(case, name, twin):
+def bound(case: Case, name: str, twin: EntryPoints) -> tuple[np.ndarray | float, np.ndarray | float]:
     """(terms, magnitude) of an output."""
     if case.entry in BOUNDS or not is_convolution(case):
         return bounds(case)[name]
     return convolution_bound(case, name, twin)
 
 
-def convolution_bound(case, name, twin):
+def convolution_bound(case: Case, name: str, twin: EntryPoints) -> tuple[np.ndarray | float, np.ndarray | float]:
     """(terms, magnitude) of a convolution, by element.
 
     The entry point itself counts: on arrays of ones every element is the number of its products, on absolute values
@@ -82,12 +76,14 @@ def convolution_bound(case, name, twin):
     return np.maximum(terms, 0).astype(float) + 1, magnitude.astype(float)
 
 
-def is_matrix(value):
+def is_matrix(value: object) -> bool:
     """Whether an argument is a matrix of numbers, no table of indices."""
     return isinstance(value, np.ndarray) and value.dtype == np.float32
 
 
-def compare_bits(job, stem, case, found, expected, bits):
+def compare_bits(
+    job: Job, stem: str, case: Case, found: EntryResult, expected: EntryResult, bits: Counter[str]
+) -> None:
     """Count a convolution by whether its bits are those of the CPU, and list it if they are not."""
     for name, actual, other in zip(case.about["outputs"], found.outputs, expected.outputs, strict=True):
         same = check.same_bits(actual, other)

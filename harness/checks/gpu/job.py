@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from ... import machine
 from ...errors import BadInput
@@ -34,13 +35,13 @@ class Settings:
     """
 
     golden: Path = Path("tests/golden")
-    batches: dict = field(default_factory=lambda: {"alexnet": 128, "cifar": 128, "zoo": 32})
-    exact: dict = field(default_factory=lambda: {"tiny": 32, "cifar": 128, "alexnet": 32})
+    batches: dict[str, int] = field(default_factory=lambda: {"alexnet": 128, "cifar": 128, "zoo": 32})
+    exact: dict[str, int] = field(default_factory=lambda: {"tiny": 32, "cifar": 128, "alexnet": 32})
     steps: int = 1000
     repeat: int = 10
     bench: str = "alexnet"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.steps < 2:
             raise BadInput(f"{self.steps} steps cannot be compared with each other", hint="take 2 or more")
 
@@ -64,19 +65,19 @@ class Job:
     target: target.Target
     settings: Settings
     deadline: float = float("inf")
-    numbers: dict = field(default_factory=dict)
-    problems: list = field(default_factory=list)
+    numbers: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
-    def check_time(self):
+    def check_time(self) -> None:
         """Stop here if the time is up."""
         if perf_counter() > self.deadline:
             raise OutOfTime
 
-    def seconds_left(self):
+    def seconds_left(self) -> float | None:
         """Seconds until the deadline; None without one."""
         return None if self.deadline == float("inf") else max(0.0, self.deadline - perf_counter())
 
     @property
-    def threads(self):
+    def threads(self) -> int:
         """Threads of the engines on the CPU."""
         return machine.processors()

@@ -1,14 +1,18 @@
 """The part ``kernels``: everything that the other parts launch is compiled, many compilers side by side."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
 from ...bench.measure import training_step
 from ...errors import Unsupported
 from ...running.prepare import Options, prepare
 from ..golden import files
+from .job import Job
 
 BATCH_OF_INSTANCES = 192  # compiled in one go, between two looks at the clock
 
 
-def kernels(job):
+def kernels(job: Job) -> str:
     """Collect launch records on the CPU and compile their kernels."""
     instances = list({(r["kernel"], *map(type, r["args"])): r for r in records(job) if r["args"]}.values())
     job.numbers |= {"instances": len(instances), "compiled": 0, "done": 0}
@@ -20,7 +24,7 @@ def kernels(job):
     return f"{len(instances)} kernel instances, {job.numbers['compiled']} compiled now"
 
 
-def records(job):
+def records(job: Job) -> Iterator[Mapping[str, Any]]:
     """The launch records of the recorded cases, and of a training step of every network that the check runs."""
     twin = job.target.twin()
     for path in files.paths(job.settings.golden):
@@ -32,7 +36,7 @@ def records(job):
         yield from launches_of_a_step(net, batch, job.threads)
 
 
-def launches_of_a_step(net, batch, threads):
+def launches_of_a_step(net: str, batch: int, threads: int) -> Sequence[Mapping[str, Any]]:
     """The launch records of one training step on the CPU."""
     work = prepare(Options(net, engines=("legacy-cpu",), input="random", batch=batch, threads=threads))
     (session,) = work.open_sessions().values()

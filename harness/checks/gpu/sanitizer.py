@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from ...errors import Unsupported
-from .job import OutOfTime
+from .job import Job, OutOfTime
 
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 PROGRAM = f"{__package__}.small_kernels"
@@ -16,7 +17,7 @@ SUMMARY = re.compile(r"(?:ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: (\d+) ha
 LINES = 40  # of a tool's report, where it has something to say
 
 
-def sanitizer(job):
+def sanitizer(job: Job) -> str:
     """Run every tool over the program `small_kernels`."""
     command = find_sanitizer()
     for tool in TOOLS:
@@ -25,7 +26,7 @@ def sanitizer(job):
     return ", ".join(f"{tool} {found['errors']} errors" for tool, found in job.numbers.items())
 
 
-def find_sanitizer():
+def find_sanitizer() -> str:
     """The path of compute-sanitizer: on PATH, or in the toolkit; Unsupported if it is nowhere."""
     toolkits = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH")] + ["/usr/local/cuda"]
     places = [None, *(str(Path(toolkit, part)) for toolkit in toolkits if toolkit
@@ -36,7 +37,7 @@ def find_sanitizer():
     return found
 
 
-def run_tool(job, sanitizer, tool):
+def run_tool(job: Job, sanitizer: str, tool: str) -> dict[str, Any]:
     """Errors, kernels that ran, and what the tool said if it said anything."""
     command = [sanitizer, "--tool", tool, "--error-exitcode", "86",
                sys.executable, "-m", PROGRAM, str(Path(job.settings.golden).absolute()), job.target.device]  # fmt: skip
@@ -47,7 +48,11 @@ def run_tool(job, sanitizer, tool):
     text = done.stdout + done.stderr
     counts = [int(a or b) for a, b in SUMMARY.findall(text)]
     ran = re.search(r"^(\d+) kernels ran$", text, re.MULTILINE)
-    found = {"errors": sum(counts) if counts else None, "kernels": int(ran[1]) if ran else 0, "exit": done.returncode}
+    found: dict[str, Any] = {
+        "errors": sum(counts) if counts else None,
+        "kernels": int(ran[1]) if ran else 0,
+        "exit": done.returncode,
+    }
     if done.returncode or not counts or sum(counts) or not found["kernels"]:
         found["report"] = text.splitlines()[-LINES:]
         job.problems.append(f"{tool}: {found['errors']} errors, {found['kernels']} kernels, exit {done.returncode}")

@@ -4,12 +4,13 @@ import sys
 from pathlib import Path
 
 from ..golden import files
+from ..golden.files import Case
 from .target import Target
 
 
-def small_cases(folder):
+def small_cases(folder: str | Path) -> dict[str, Case]:
     """For every kernel of the recorded cases the one with the fewest numbers: {kernel without arguments: Case}."""
-    smallest = {}
+    smallest: dict[str, tuple[int, Case]] = {}
     for path in files.paths(Path(folder)):
         for case in files.read(path):
             size = sum(array.size for array in case.arrays.values())
@@ -20,7 +21,7 @@ def small_cases(folder):
     return {name: case for name, (_, case) in smallest.items()}
 
 
-def main(folder, device):
+def main(folder: str | Path, device: str) -> None:
     """Run them and say how many kernels that were."""
     entry_points, cases = Target(device).entry_points(), small_cases(folder)
     ran = set()

@@ -3,13 +3,17 @@
 from hashlib import sha256
 
 from ...bench.measure import training_step
+from ...engines.card import Card, Processor
+from ...engines.protocol import Session
 from ...running.prepare import Options, prepare
+from ...running.workload import Workload
 from ...values import parameters
+from .job import Job
 
 NET, BATCH = "cifar", 32
 
 
-def steps(job):
+def steps(job: Job) -> str:
     """Repeat a training step from the same parameters; compare digests and memory."""
     options = Options(NET, engines=(job.target.engine,), input="random", batch=BATCH, threads=job.threads)
     work = prepare(options)
@@ -30,7 +34,7 @@ def steps(job):
             f"{memory[1] - memory[0]} bytes")  # fmt: skip
 
 
-def judge(job, growth, device):
+def judge(job: Job, growth: int, device: Card | Processor) -> None:
     """One result; no growth where memory is counted exactly, less than a page a step where it is not."""
     if job.numbers["different_results"] != 1:
         job.problems.append(f"{job.numbers['steps']} equal steps gave {job.numbers['different_results']} results")
@@ -38,15 +42,15 @@ def judge(job, growth, device):
         job.problems.append(f"memory grew by {growth} bytes in {job.numbers['steps']} steps")
 
 
-def repeated_step(work, session):
+def repeated_step(work: Workload, session: Session) -> str:
     """One training step from the parameters of the start; a digest of the cost and of all parameters after it."""
-    for layer, tensor, array in parameters.owned(work.network, work.values):
-        session.write(layer, tensor, array)
+    for name, tensor, array in parameters.owned(work.network, work.values):
+        session.write(name, tensor, array)
     for _ in training_step(work, session):
         pass
     digest = sha256()
-    for layer, tensor, _ in parameters.owned(work.network, work.values):
-        digest.update(session.read(layer, tensor).tobytes())
+    for name, tensor, _ in parameters.owned(work.network, work.values):
+        digest.update(session.read(name, tensor).tobytes())
     for layer in work.network.layers:
         if layer.type.startswith("cost."):
             digest.update(session.read(layer.name, "cost").tobytes())

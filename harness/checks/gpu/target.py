@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from ... import engines, machine
 from ...engines.card import Card, Processor
@@ -24,32 +25,32 @@ class Target:
     device: str = "gpu"
 
     @property
-    def engine(self):
+    def engine(self) -> str:
         """Name of the engine that is checked."""
         return f"legacy-{self.device}"
 
     @property
-    def machine(self):
+    def machine(self) -> Card | Processor:
         """The device as a machine: its facts, its memory."""
         return Card() if self.device == "gpu" else Processor()
 
-    def engines(self, *others):
+    def engines(self, *others: str) -> tuple[str, ...]:
         """The engine that is checked, then those of the others that are somebody else."""
         return (self.engine, *(name for name in others if name != self.engine))
 
-    def probe(self):
+    def probe(self) -> tuple[bool, str]:
         """(available, reason) of the engine that is checked."""
         return engines.find(self.engine).probe()
 
-    def entry_points(self):
+    def entry_points(self) -> EntryPoints:
         """The historical entry points on the device."""
         return EntryPoints(fused_module(), self.device)
 
-    def twin(self):
+    def twin(self) -> EntryPoints:
         """The same entry points in the build for the CPU that fuses a*b + c."""
         return EntryPoints(fused_module())
 
-    def facts(self):
+    def facts(self) -> dict[str, Any]:
         """What the evidence is about, and where it was found."""
         return {
             "device": self.device,
@@ -60,7 +61,7 @@ class Target:
         }
 
 
-def fused_module():
+def fused_module() -> str:
     """The best module that fuses a*b + c, as nvcc does."""
     names = [name for name in EntryPoints.modules() if EntryPoints(name).fused]
     if not names:
@@ -68,7 +69,7 @@ def fused_module():
     return names[-1]
 
 
-def _version():
+def _version() -> str:
     try:
         return version("alexnet-rosetta")
     except PackageNotFoundError:

@@ -5,11 +5,12 @@ from ...bench import tables
 from ...bench.measure import PASSES, measure, refusals
 from ...engines import peaks
 from ...running.prepare import Options
+from .job import Job
 
 OTHERS = ("torch-gpu", "legacy-cpu", "port")
 
 
-def timing(job):
+def timing(job: Job) -> str:
     """Time training steps of the engine, of PyTorch on the same card, and of the engines on the CPU."""
     names = job.target.engines(*(name for name in OTHERS if available(job, name)))
     job.check_time()
@@ -35,7 +36,7 @@ def timing(job):
     return ", ".join(f"{name} {found.images_per_second(name):.1f} images/s" for name in names)
 
 
-def available(job, name):
+def available(job: Job, name: str) -> bool:
     """Whether an engine runs here; if not, the evidence says why."""
     ok, reason = engines.find(name).probe()
     if not ok:

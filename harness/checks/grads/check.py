@@ -1,23 +1,34 @@
 """The run: every tensor of every layer, in the reference and in the port, and the historical check of the engine."""
 
+from collections.abc import Callable, Iterator, Sequence
+
 from threadpoolctl import threadpool_limits
 
 from ...errors import BadInput, meant
-from ...network.load import load
+from ...network.load import Network, load
 from ...reference import facts
 from ...running.prepare import check_memory
 from . import historical, legacy
 from .difference import Check
 from .row import HEADER, Row, exit_code, sentence
-from .subjects import Formulas, Port
-from .units import learning_network, units
+from .subjects import Formulas, Port, Subject
+from .units import Unit, learning_network, units
 
-SUBJECTS = {subject.name: subject for subject in (Formulas, Port)}
+SUBJECTS: dict[str, type[Formulas] | type[Port]] = {subject.name: subject for subject in (Formulas, Port)}
 NO_GRADIENT = "passes none on, and may stand below all weights only (config-format 6)"
 ENGINES = (*SUBJECTS, legacy.ENGINE)
 
 
-def check_grads(echo, net, params=None, engines=ENGINES, batch=4, seed=0, elements=8, allow=()):
+def check_grads(
+    echo: Callable[[str], None],
+    net: str,
+    params: str | None = None,
+    engines: Sequence[str] = ENGINES,
+    batch: int = 4,
+    seed: int = 0,
+    elements: int = 8,
+    allow: Sequence[str] = (),
+) -> int:
     """Check the gradients of a network.
 
     Parameters
@@ -60,7 +71,7 @@ def check_grads(echo, net, params=None, engines=ENGINES, batch=4, seed=0, elemen
     return exit_code(found, allow)
 
 
-def rows(network, engines, batch, seed, elements):
+def rows(network: Network, engines: Sequence[str], batch: int, seed: int, elements: int) -> Iterator[Row]:
     """Yield the Row of every tensor of every layer, for each engine."""
     subjects = [SUBJECTS[name](network) for name in engines if name in SUBJECTS]
     if subjects:
@@ -71,14 +82,14 @@ def rows(network, engines, batch, seed, elements):
         yield from legacy.Historical(historical.historical_network(network), seed, elements).rows()
 
 
-def _in_float64(subject, unit, seed):
+def _in_float64(subject: Subject, unit: Unit, seed: int) -> Iterator[Row]:
     layer = unit.layer
     kind = layer.type if unit.cost is None else f"{layer.type} + {unit.cost.type}"
     if not hasattr(facts(layer), "inputs_grad"):
         yield Row(subject.name, layer.name, kind, "", "no gradient", note=NO_GRADIENT)
         return
     approximates = facts(layer).approximates
-    check = Check(subject, unit, seed, approximates and unit.stand_in())
+    check = Check(subject, unit, seed, unit.stand_in() if approximates else None)
     for tensor in check.gradients:
         slope = check.slope(tensor)
         status, note = slope.status, slope.reason

@@ -14,13 +14,16 @@ A wrong gradient shifts e(h) and e(h/2) alike and does not widen its own gate. T
 one, coming down, at which no number crosses a kink and truncation is no longer the larger part of the gate.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 
 import numpy as np
 
+from ...reference import Bounded
 from ...values.noise import generator
-from .subjects import branches, double_error, forward_error, gradient_errors
+from .subjects import Subject, branches, double_error, forward_error, gradient_errors
+from .units import Unit
 
 STEPS = [2.0**-k for k in range(6, 34, 3)]
 DIRECTIONS = 5
@@ -54,7 +57,7 @@ class Slope:
     reason: str = ""
 
     @property
-    def status(self):
+    def status(self) -> str:
         """``agrees``, ``different`` or ``inconclusive``."""
         if self.reason or not self.allowed <= LOOSE:
             return "inconclusive"
@@ -73,7 +76,9 @@ class Check:
         ``stand_in(inputs)`` gives the Bounded outputs that the gradients are of, if not those of the subject.
     """
 
-    def __init__(self, subject, unit, seed, stand_in=None):
+    def __init__(
+        self, subject: Subject, unit: Unit, seed: int, stand_in: Callable[[Sequence[np.ndarray]], Bounded] | None = None
+    ) -> None:
         self.unit, self.seed = unit, seed
         self.outputs = (lambda near: stand_in(near.inputs).value) if stand_in else subject.outputs
         shape = unit.layer.outputs, unit.inputs[0].shape[1]
@@ -86,7 +91,7 @@ class Check:
         self.noise = sqrt(2) * _norm(self.weights * errors)
         self.sides = branches(unit)
 
-    def slope(self, tensor):
+    def slope(self, tensor: str) -> Slope:
         """The Slope along a random direction of one tensor."""
         x, grad = self.unit.values[tensor], self.gradients[tensor]
         if grad.shape != x.shape:
@@ -99,7 +104,7 @@ class Check:
                 return found
         return found
 
-    def _along(self, tensor, direction):
+    def _along(self, tensor: str, direction: np.ndarray) -> Slope:
         scale = _norm(self.gradients[tensor] * direction)
         best, wide = Slope(reason="no step without a kink on the way"), None
         for h in STEPS:
@@ -119,7 +124,7 @@ class Check:
             wide = error
         return best
 
-    def _error(self, tensor, direction, h):
+    def _error(self, tensor: str, direction: np.ndarray, h: float) -> tuple[float, float] | None:
         """(e(h), R(h)), None if a number crosses a kink."""
         x = self.unit.values[tensor]
         ends = x + h * direction, x - h * direction
@@ -134,23 +139,23 @@ class Check:
             rounding / (2 * h) + _norm(step * self.errors[tensor]) + _of_sum(falls)
         )
 
-    def _same_side(self, unit):
+    def _same_side(self, unit: Unit) -> bool:
         return all(np.array_equal(a, b) for a, b in zip(self.sides, branches(unit), strict=True))
 
-    def _random(self, *key):
+    def _random(self, *key: str | int) -> np.random.Generator:
         return generator(self.seed, "gradients", self.unit.layer.name, *key)
 
 
-def _relative(error, allowed, scale, step):
+def _relative(error: float, allowed: float, scale: float, step: float) -> Slope:
     if scale == 0:  # nothing flows here: any difference is wrong, and none says nothing
         return Slope(inf if error > allowed else 0.0, 0.0 if error > allowed else inf, step)
     return Slope(error / scale, allowed / scale, step)
 
 
-def _norm(x):
+def _norm(x: np.ndarray) -> float:
     return float(np.sqrt(np.sum(np.square(x))))
 
 
-def _of_sum(terms):
+def _of_sum(terms: np.ndarray) -> float:
     """How far rounding may take a sum in float64 (docs/verdict.md)."""
     return 8 * sqrt(np.size(terms)) * ROUNDOFF * float(np.sum(np.abs(terms)))

@@ -19,13 +19,14 @@ gradient of all these is 0, the rise is held against 2 % itself, and a rise of 0
 cost.tica reports another number than what its gradient follows, so its coefficient is taken as 0.
 """
 
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from ...engines.protocol import Session
 from ...network.graph import is_cost
-from ...network.load import parameter_shapes
+from ...network.load import LayerSpec, Network, altered, parameter_shapes
 from ...network.solver import has_direct_route
 from ...network.tensors import gradient, increment, index
 from ...reference import facts
@@ -64,19 +65,26 @@ class Checker:
     seed : int
     """
 
-    def __init__(self, network, session, values, data, seed):
+    def __init__(
+        self,
+        network: Network,
+        session: Session,
+        values: dict[str, dict[str, np.ndarray]],
+        data: Mapping[str, np.ndarray],
+        seed: int,
+    ) -> None:
         self.graph, self.session, self.values, self.data, self.seed = network.graph, session, values, data, seed
         session.set_pass_type("gc")
         self.cases = next(iter(data.values())).shape[1]
         self.tape, self.costs = Tape(seed), [layer for layer in network.layers if is_cost(layer)]
-        for layer, tensor, array in owned(network, values):
-            session.write(layer, tensor, array)
+        for name, tensor, array in owned(network, values):
+            session.write(name, tensor, array)
         self._forward(network.layers)
         self.cost = self._total()
         for layer in self.graph.backward_order():
             session.backward(layer.name)
 
-    def ratio(self, layer, tensor, elements):
+    def ratio(self, layer: LayerSpec, tensor: str, elements: int) -> Ratio:
         """The Ratio of a tensor, over so many elements; 0: all."""
         direct = has_direct_route(layer, tensor)
         grads = self.session.read(layer.name, (increment if direct else gradient)(tensor))
@@ -92,7 +100,7 @@ class Checker:
         best = int(np.argmin(np.linalg.norm(errors, axis=1)))
         return Ratio(_failed(steps, errors), float(np.linalg.norm(errors[best])), steps[best])
 
-    def _numeric(self, layer, tensor, where, step):
+    def _numeric(self, layer: LayerSpec, tensor: str, where: Sequence[tuple[int, ...]], step: float) -> np.ndarray:
         """Rises of the cost, per case and step."""
         above, original, found = self.above(layer), self.values[layer.name][tensor], []
         for place in where:
@@ -105,11 +113,11 @@ class Checker:
         self._forward(above)
         return np.array(found)
 
-    def _sample(self, layer, tensor, shape, elements):
+    def _sample(self, layer: LayerSpec, tensor: str, shape: tuple[int, ...], elements: int) -> list[tuple[int, ...]]:
         order = generator(self.seed, "elements", layer.name, tensor).permutation(int(np.prod(shape)))
         return [np.unravel_index(k, shape) for k in (order[:elements] if elements else order)]
 
-    def above(self, layer):
+    def above(self, layer: LayerSpec) -> list[LayerSpec]:
         """The layer and all that depend on it or use its weights, in order."""
         found = {layer.name}
         for name, other in self.graph.layers.items():
@@ -117,16 +125,16 @@ class Checker:
                 found.add(name)
         return [other for name, other in self.graph.layers.items() if name in found]
 
-    def _forward(self, layers):
+    def _forward(self, layers: Sequence[LayerSpec]) -> None:
         for layer in layers:
             given = [self.data[layer.name]] if layer.type == "data" else None
             self.session.forward(layer.name, given, self.tape.mask(layer, self.cases, "gc"))
 
-    def _total(self):
+    def _total(self) -> float:
         return sum(layer["coeff"] * float(self.session.read(layer.name, "cost")[0]) for layer in self.costs)
 
 
-def _failed(steps, errors):
+def _failed(steps: Sequence[float], errors: Sequence[np.ndarray]) -> str:
     """``different`` or ``inconclusive``: what errors above the threshold with every step say."""
     rounding = np.linalg.norm(errors[-2] - errors[-1]) * steps[-1]
     telling = [k for k, step in enumerate(steps) if k and rounding / step < THRESHOLD]
@@ -138,21 +146,17 @@ def _failed(steps, errors):
     return "different" if telling and not unclear else "inconclusive"
 
 
-def historical_network(network):
+def historical_network(network: Network) -> Network:
     """The network without what the rule of 2012 cannot judge: cost.tica counts nothing."""
-    layers = tuple(
-        replace(layer, keys=MappingProxyType(layer.keys | {"coeff": 0.0})) if layer.type == "cost.tica" else layer
-        for layer in network.layers
-    )
-    return replace(network, spec=replace(network.spec, layers=layers))
+    return altered(network, {layer.name: {"coeff": 0.0} for layer in network.layers if layer.type == "cost.tica"})
 
 
-def first_step(layer, tensor):
+def first_step(layer: LayerSpec, tensor: str) -> float:
     """The step that 2012 took for a tensor."""
-    return facts(layer).gradient_check[index(tensor) is None]
+    return (facts(layer).gradient_check or (0.0, 0.0))[index(tensor) is None]
 
 
-def weighted(network):
+def weighted(network: Network) -> Iterator[tuple[LayerSpec, str]]:
     """(layer, tensor) of all own parameters, layers in alphabetical order, as the engine of 2012 went."""
     graph = network.graph
     taking_part = {layer.name for layer in graph.backward_order()}

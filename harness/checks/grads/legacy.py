@@ -1,14 +1,17 @@
 """Rows of the historical check, and which quirks of the engine of 2012 explain the gradients that fail it."""
 
+from collections.abc import Iterator, Mapping, Sequence
+
 import numpy as np
 
 from ...engines import find
 from ...errors import Unsupported
+from ...network.load import LayerSpec, Network
 from ...quirks import LEDGER
 from ...quirks.settings import open_session, switches
 from ...reference import facts
 from ...values import inputs
-from .historical import CASES, THRESHOLD, Checker, first_step, weighted
+from .historical import CASES, THRESHOLD, Checker, Ratio, first_step, weighted
 from .row import Row
 from .units import values
 
@@ -28,16 +31,19 @@ class Historical:
         How many elements of each tensor are moved; 0: all.
     """
 
-    def __init__(self, network, seed, elements):
+    def __init__(self, network: Network, seed: int, elements: int) -> None:
         self.network, self.seed, self.elements = network, seed, elements
-        self.engine, self._others = find(ENGINE), None
+        self.engine = find(ENGINE)
+        self._others: list[Checker] | None = None
         self.data = inputs.make(network, "random", CASES, seed).data
         self.values = {
-            layer: {name: np.float32(array) if array.dtype.kind == "f" else array for name, array in tensors.items()}
+            layer: {
+                name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in tensors.items()
+            }
             for layer, tensors in values(network, seed).items()
         }
 
-    def rows(self):
+    def rows(self) -> Iterator[Row]:
         """Yield the Row of every weight matrix and bias; one Row with the reason if the engine cannot run."""
         able, reason = self.engine.probe()
         try:
@@ -49,7 +55,7 @@ class Historical:
         except Unsupported as error:
             yield Row(ENGINE, "", "", "", "unsupported", note=str(error))
 
-    def _row(self, checker, layer, tensor):
+    def _row(self, checker: Checker, layer: LayerSpec, tensor: str) -> Row:
         ratio = checker.ratio(layer, tensor, self.elements)
         elsewhere = self._elsewhere(layer, tensor) if ratio.status != "agrees" else None
         ratio = elsewhere or ratio
@@ -66,7 +72,7 @@ class Historical:
             status, note = self._explanation(layer, tensor, above)
         return Row(ENGINE, layer.name, layer.type, tensor, status, ratio.error, THRESHOLD, ratio.step, note)
 
-    def _elsewhere(self, layer, tensor):
+    def _elsewhere(self, layer: LayerSpec, tensor: str) -> Ratio | None:
         """The Ratio with other values and another minibatch, if there the gradient agrees: a wrong one never does."""
         if self._others is None:
             seeds = [self.seed + k for k in range(1, 1 + REDRAWS)]
@@ -74,7 +80,7 @@ class Historical:
         found = (other.ratio(layer, tensor, self.elements) for other in self._others)
         return next((ratio for ratio in found if ratio.status == "agrees"), None)
 
-    def _explanation(self, layer, tensor, above):
+    def _explanation(self, layer: LayerSpec, tensor: str, above: Sequence[LayerSpec]) -> tuple[str, str]:
         """Status and note of a gradient that differs: do the defects that touch the layers above explain it?
 
         One of them does if the gradient agrees without it, all of them together if it takes that.
@@ -89,7 +95,7 @@ class Historical:
                 return "explained", f"by quirk {' with '.join(together)}"
         return status, f"without {', '.join(names)}" if status == "inconclusive" else ""
 
-    def checker(self, settings):
+    def checker(self, settings: Mapping[str, bool]) -> Checker:
         """A `historical.Checker` of a fresh session, with these positions of quirks."""
         session = open_session(self.engine, self.network, 1, settings)
         return Checker(self.network, session, self.values, self.data, self.seed)

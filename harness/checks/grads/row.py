@@ -1,6 +1,7 @@
 """The lines of a check of gradients: one for each tensor and engine, and the sentence about all of them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...judging.finding import UNDECIDED
@@ -53,28 +54,32 @@ class Row:
     step: float | None = None
     note: str = ""
 
-    def line(self):
+    def used(self) -> float:
+        """The share of what is allowed that the error is; 0 where nothing was measured."""
+        return self.error / self.allowed if self.error is not None and self.allowed else 0.0
+
+    def line(self) -> str:
         """The row as it is printed."""
         numbers = ["" if x is None else f"{x:.1e}" for x in (self.error, self.allowed, self.step)]
         verdict = WORDS[self.status] + (f": {self.note}" if self.note else "")
         return COLUMNS.format(MARKS[self.status], self.engine, self.layer, self.type, self.tensor, *numbers, verdict)
 
 
-def sentence(rows):
+def sentence(rows: Sequence[Row]) -> str:
     """The plain words at the end."""
     counts = Counter(row.status for row in rows)
     checked = len(rows) - counts["no gradient"]
     others = ("different", "by design", "explained", "inconclusive", "unsupported")
     more = "".join(f", {counts[status]} {WORDS[status]}" for status in others if counts[status])
     agree = [row for row in rows if row.status == "agrees" and row.allowed]
-    closest = max(agree, key=lambda row: row.error / row.allowed, default=None)
+    used, closest = max(((row.used(), row) for row in agree), key=lambda pair: pair[0], default=(0.0, None))
     if closest:
         name = f"{closest.engine} {closest.layer} {closest.tensor}"
-        more += f"; the closest call, {name}, used {closest.error / closest.allowed:.2g} of what is allowed"
+        more += f"; the closest call, {name}, used {used:.2g} of what is allowed"
     return f"{counts['agrees']} of {checked} gradients agree with differences{more}."
 
 
-def exit_code(rows, allow=()):
+def exit_code(rows: Sequence[Row], allow: Sequence[str] = ()) -> int:
     """1 if a gradient is wrong, 3 if one was not decided (but for statuses in ``allow``) or none agrees, else 0."""
     statuses = {row.status for row in rows}
     if "different" in statuses:

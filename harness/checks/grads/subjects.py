@@ -1,9 +1,13 @@
 """Whose gradients are checked, the reference and the port in float64, and how exact float64 can be."""
 
+from typing import Any
+
 import numpy as np
 
 from ...engines.port import PortLayers
-from ...reference import facts, op
+from ...network.load import Network
+from ...reference import Bounded, facts, op
+from .units import Unit
 
 TO_DOUBLE = 2.0**-29
 """From a rounding error in float32 to one in float64."""
@@ -14,14 +18,14 @@ class Formulas:
 
     name = "reference"
 
-    def __init__(self, network):
+    def __init__(self, network: Network) -> None:
         """Nothing to prepare."""
 
-    def outputs(self, unit):
+    def outputs(self, unit: Unit) -> np.ndarray:
         """The outputs of a unit; of a cost, or a unit with one, (1,): minus the coefficient times its first number."""
         return _forward(unit)[0]
 
-    def gradients(self, unit, above):
+    def gradients(self, unit: Unit, above: np.ndarray | None) -> dict[str, np.ndarray]:
         """Gradients of ``sum(above * outputs)`` by tensor; ``above`` is None for a unit with a cost."""
         return {tensor: found.value for tensor, found in _backward(unit, above).items()}
 
@@ -31,34 +35,37 @@ class Port:
 
     name = "port"
 
-    def __init__(self, network):
+    def __init__(self, network: Network) -> None:
         self.layers = PortLayers(network)
 
-    def outputs(self, unit):
+    def outputs(self, unit: Unit) -> np.ndarray:
         """As `Formulas.outputs`."""
         found = self.layers.forward(unit.layer.name, unit.inputs, unit.params, unit.connections, unit.mask)
         if unit.cost is not None:
-            found = self.layers.forward(unit.cost.name, [unit.labels, found])
+            found = self.layers.forward(unit.cost.name, [np.asarray(unit.labels), found])
         return found if unit.priced is None else -unit.priced["coeff"] * found[:1]
 
-    def gradients(self, unit, above):
+    def gradients(self, unit: Unit, above: np.ndarray | None) -> dict[str, np.ndarray]:
         """As `Formulas.gradients`."""
         self.outputs(unit)
         found = self.layers.backward(unit.layer.name, above, [not unit.constant(i) for i in range(len(unit.inputs))])
         return unit.collected(found)
 
 
-def forward_error(unit):
+Subject = Formulas | Port
+
+
+def forward_error(unit: Unit) -> np.ndarray:
     """How far float64 may be from the outputs of a unit, like those."""
     return _forward(unit)[1]
 
 
-def gradient_errors(unit, above):
+def gradient_errors(unit: Unit, above: np.ndarray | None) -> dict[str, np.ndarray]:
     """How far float64 may be from the gradients of a unit, by tensor."""
     return {tensor: double_error(found) for tensor, found in _backward(unit, above).items()}
 
 
-def branches(unit):
+def branches(unit: Unit) -> list[np.ndarray]:
     """Which side of a kink or jump each number is on: arrays that stay the same while no side changes.
 
     The gradient of a layer that selects (rectified units, maxima) is constant between its kinks, so the gradient from
@@ -70,13 +77,13 @@ def branches(unit):
     if kind not in ("relu", "nrelu", "brelu", "abs", "pool", "eltmax"):
         return []
     ones = np.ones((unit.layer.outputs, unit.inputs[0].shape[1]))
-    return list(Formulas.gradients(None, unit, ones).values())
+    return [found.value for found in _backward(unit, ones).values()]
 
 
-def _forward(unit):
+def _forward(unit: Unit) -> tuple[np.ndarray, np.ndarray]:
     """(outputs, rounding errors), see `Formulas.outputs`."""
     found = op(unit.plain()).forward(unit.inputs, unit.params, mask=unit.mask)
-    carried = 0.0
+    carried: Any = 0.0
     if unit.cost is not None:
         read, cost = [unit.labels, found.value], op(unit.cost.to_dict())
         carried = np.linalg.norm(cost.inputs_grad(1, read).value * double_error(found))
@@ -87,10 +94,11 @@ def _forward(unit):
     return -coeff * found.value[:1], abs(coeff) * double_error(found)[:1] + carried
 
 
-def _backward(unit, above):
-    formulas, fused, found = op(unit.plain()), {}, {}
+def _backward(unit: Unit, above: np.ndarray | None) -> dict[str, Bounded]:
+    formulas, fused = op(unit.plain()), {}
+    found: dict[str, Bounded] = {}
     if unit.cost is not None:
-        fused = {facts(unit.cost).fused_labels: unit.labels, "coeff": unit.cost["coeff"]}
+        fused = {facts(unit.cost).fused_labels or "": unit.labels, "coeff": unit.cost["coeff"]}
     if "biases" in unit.values:
         found = formulas.params_grad(unit.inputs, above, unit.params)
     for i in range(len(unit.inputs)):
@@ -100,6 +108,6 @@ def _backward(unit, above):
     return unit.collected(found)
 
 
-def double_error(bounded):
+def double_error(bounded: Bounded) -> np.ndarray:
     """How far float64 may be from a Bounded, like its value."""
     return TO_DOUBLE * np.broadcast_to(bounded.bound(), np.shape(bounded.value))

@@ -8,16 +8,17 @@ no layer is dead or saturated whatever the file's initW is; every learning rate 
 gradient.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from ...network.graph import is_cost, reads_constants
-from ...network.load import parameter_shapes, plain
+from ...network.graph import Graph, is_cost, reads_constants
+from ...network.load import LayerSpec, Network, altered, parameter_shapes, plain
 from ...network.tensors import index
 from ...reference import op
+from ...reference.layer import Formula
 from ...values import inputs, parameters
 from ...values.noise import Tape, generator
 
@@ -45,63 +46,63 @@ class Unit:
         What is random in the layer.
     """
 
-    layer: Any
-    cost: Any
-    labels: Any
-    values: dict
-    connections: dict
-    mask: Any
+    layer: LayerSpec
+    cost: LayerSpec | None
+    labels: np.ndarray | None
+    values: dict[str, np.ndarray]
+    connections: dict[str, np.ndarray]
+    mask: np.ndarray | None
 
     @property
-    def inputs(self):
+    def inputs(self) -> list[np.ndarray]:
         """The values of the inputs, in order."""
         return [self.values[f"inputs[{i}]"] for i in range(len(self.layer.inputs))]
 
     @property
-    def params(self):
+    def params(self) -> dict[str, Any]:
         """The parameters as the reference takes them."""
         count = len(self.layer.get("weightShapes", ()))
         return {"weights": [self.values[f"weights[{i}]"] for i in range(count)], "biases": self.values.get("biases")}
 
-    def plain(self):
+    def plain(self) -> dict[str, Any]:
         """The layer as a plain dict, with its connections."""
         return plain(self.layer, self.connections)
 
-    def stand_in(self):
+    def stand_in(self) -> Formula:
         """The outputs, as a function of inputs, that the gradient is of where `Layer.approximates` says so."""
         return op(self.plain()).stand_in(self.inputs, self.mask)
 
     @property
-    def priced(self):
+    def priced(self) -> LayerSpec | None:
         """The layer whose cost is the unit's only output, if there is one."""
         return self.layer if is_cost(self.layer) else self.cost
 
-    def constant(self, i):
+    def constant(self, i: int) -> bool:
         """True for the labels or targets of a cost, which get no gradient."""
         return reads_constants(self.layer, i)
 
-    def collected(self, gradients):
+    def collected(self, gradients: Mapping[str, Any]) -> dict[str, Any]:
         """Gradients by use as gradients by array: a matrix that is used twice has the sum, under its first name."""
-        first, found = {}, {}
+        first: dict[int, str] = {}
+        found: dict[str, Any] = {}
         for name, array in self.values.items():
             if name in gradients:
                 own = first.setdefault(id(array), name)
                 found[own] = found[own] + gradients[name] if own in found else gradients[name]
         return found
 
-    def moved(self, tensor, array):
+    def moved(self, tensor: str, array: np.ndarray) -> "Unit":
         """The unit with another array in all its uses."""
         uses = [name for name, used in self.values.items() if used is self.values[tensor]]
         return replace(self, values=self.values | dict.fromkeys(uses, array))
 
 
-def learning_network(network):
+def learning_network(network: Network) -> Network:
     """The network with every learning rate 1, and nothing else in the solver."""
-    layers = tuple(replace(layer, keys=MappingProxyType(_learning_keys(layer))) for layer in network.layers)
-    return replace(network, spec=replace(network.spec, layers=layers))
+    return altered(network, {layer.name: _learning_keys(layer) for layer in network.layers})
 
 
-def values(network, seed):
+def values(network: Network, seed: int) -> dict[str, dict[str, np.ndarray]]:
     """Weights, biases and connections for a check of gradients, float64."""
     drawn = parameters.make(network, seed)
     for name, tensors in drawn.items():
@@ -113,7 +114,7 @@ def values(network, seed):
     return parameters.share(network, drawn)
 
 
-def units(network, batch, seed):
+def units(network: Network, batch: int, seed: int) -> Iterator[Unit]:
     """Yield the Unit of every layer that has inputs, in topological order; a fused cost belongs to its partner.
 
     Parameters
@@ -124,7 +125,7 @@ def units(network, batch, seed):
     seed : int
     """
     graph, own, tape = network.graph, values(network, seed), Tape(seed)
-    acts = {name: np.float64(array) for name, array in inputs.make(network, "random", batch, seed).data.items()}
+    acts = {name: array.astype(np.float64) for name, array in inputs.make(network, "random", batch, seed).data.items()}
     for layer in network.layers:
         if layer.type == "data":
             continue
@@ -136,7 +137,14 @@ def units(network, batch, seed):
             acts[layer.name] = op(unit.plain()).forward(at, unit.params, mask=unit.mask).value.astype(np.float64)
 
 
-def _unit(graph, layer, acts, own, mask, seed):
+def _unit(
+    graph: Graph,
+    layer: LayerSpec,
+    acts: Mapping[str, np.ndarray],
+    own: Mapping[str, np.ndarray],
+    mask: np.ndarray | None,
+    seed: int,
+) -> Unit:
     given = {}
     for i, source in enumerate(layer.inputs):
         random = generator(seed, "point", layer.name, i)
@@ -152,12 +160,12 @@ def _unit(graph, layer, acts, own, mask, seed):
     )
 
 
-def _generic(x, random):
+def _generic(x: np.ndarray, random: np.random.Generator) -> np.ndarray:
     size = np.sqrt(np.mean(np.square(x))) or 1.0
     return (1 - TOWARDS_UNIFORM) * x + TOWARDS_UNIFORM * size * random.random(x.shape)
 
 
-def _learning_keys(layer):
+def _learning_keys(layer: LayerSpec) -> dict[str, Any]:
     keys, constant = dict(layer.keys), {"type": "default", "params": {}}
     if "epsB" in keys:
         count = len(keys["epsW"])

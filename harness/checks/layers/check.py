@@ -2,28 +2,38 @@
 
 import gc
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import isqrt
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from ... import machine
 from ...comparison import execute
 from ...errors import BadInput, NothingCompared, TooLarge, Unsupported
 from ...judging.finding import summarise
-from ...judging.row import decisive, total_seconds
+from ...judging.row import Row, decisive, total_seconds
 from ...network import cost_inputs
-from ...network.load import load
+from ...network.load import Network, load
 from ...reporting import lines
-from ...running.prepare import workload
+from ...running.prepare import Options, workload
 from . import derived, pairs
 from .outcome import PairResult, sentence, table, worst_code
+from .pairs import Pair
 
 SHOWN = 5
 INITIALISERS = ("initWFunc", "initBFunc", "initCFunc")
 
 
-def check_layers(folder, echo, options, only=(), load_only=False, out=None):
+def check_layers(
+    folder: str | Path,
+    echo: Callable[[str], None],
+    options: Options,
+    only: Sequence[str] = (),
+    load_only: bool = False,
+    out: Path | str | None = None,
+) -> int:
     """Check every pair of a folder.
 
     Parameters
@@ -63,7 +73,9 @@ def check_layers(folder, echo, options, only=(), load_only=False, out=None):
     return worst_code(outcomes)
 
 
-def _check(pair, echo, options, load_only, out):
+def _check(
+    pair: Pair, echo: Callable[[str], None], options: Options, load_only: bool, out: Path | str | None
+) -> PairResult:
     """The PairResult of a pair."""
     begin, outcome = perf_counter(), PairResult(pair.name)
     machine.reset_peak_memory()
@@ -79,10 +91,10 @@ def _check(pair, echo, options, load_only, out):
     return outcome
 
 
-def _load(pair, outcome, echo, rules):
+def _load(pair: Pair, outcome: PairResult, echo: Callable[[str], None], rules: Sequence[str]) -> Network | None:
     """The Network of a pair; None if a file was refused, and the reason printed."""
     try:
-        network = load(pair.definition, pair.params, pair.data, rules)
+        network = load(str(pair.definition), str(pair.params) if pair.params else None, pair.data, rules)
     except ValueError as error:
         if not hasattr(error, "hint"):
             raise
@@ -98,13 +110,13 @@ def _load(pair, outcome, echo, rules):
     return network
 
 
-def _times(item):
+def _times(item: tuple[str, int]) -> str:
     return f"{item[1]} {item[0]}" if item[1] > 1 else item[0]
 
 
-def _accepted(spec):
+def _accepted(spec: Any) -> Iterator[str]:
     """What the parser of 2012 would have refused, a line for each rule; and what it would have run as a program."""
-    places = {}
+    places: dict[str, list[Any]] = {}
     for place in spec.tolerances:
         places.setdefault(place.rule, []).append(place)
     for rule, found in places.items():
@@ -117,7 +129,7 @@ def _accepted(spec):
         yield f"weights of {len(drawn)} layers are drawn: their initialiser reads an earlier checkpoint"
 
 
-def _compare_derived(pair, network, outcome, echo):
+def _compare_derived(pair: Pair, network: Network, outcome: PairResult, echo: Callable[[str], None]) -> None:
     if pair.layers is None:
         outcome.recorded = "no record"
         return
@@ -131,11 +143,13 @@ def _compare_derived(pair, network, outcome, echo):
         outcome.at_least("different")
 
 
-def _run(network, outcome, echo, options, out):
+def _run(
+    network: Network, outcome: PairResult, echo: Callable[[str], None], options: Options, out: Path | str | None
+) -> None:
     """Build and run a network in all engines, judge every tensor."""
     printer = _Printer(echo)
-    options = replace(options, net=str(network.definition), params=network.params and str(network.params))
-    options = replace(options, input=_kind(network))
+    params = str(network.params) if network.params else None
+    options = replace(options, net=str(network.definition), params=params, input=_kind(network))
     try:
         found = execute(options, out, on_row=printer.row, work=workload(network, options))
     except (TooLarge, MemoryError) as error:
@@ -155,7 +169,7 @@ def _run(network, outcome, echo, options, out):
         echo(f"  {summarise(decisive(found.table))}")
 
 
-def _kind(network):
+def _kind(network: Network) -> str:
     """Photographs where every data layer that no cost reads takes square pictures in colour, else normal numbers."""
     images = [x.outputs for x in network.layers if x.type == "data" and x.name not in cost_inputs.kinds(network.graph)]
     return "photos" if all(outputs == 3 * isqrt(outputs // 3) ** 2 for outputs in images) else "random"
@@ -164,10 +178,11 @@ def _kind(network):
 class _Printer:
     """A line for each pass of a network, and more for each tensor that fails or was not compared."""
 
-    def __init__(self, echo):
-        self.echo, self.rows, self._told = echo, [], lines.Told()
+    def __init__(self, echo: Callable[[str], None]) -> None:
+        self.echo, self._told = echo, lines.Told()
+        self.rows: list[Row] = []
 
-    def row(self, row):
+    def row(self, row: Row) -> None:
         """Take a row."""
         if self.rows and self.rows[-1].step != row.step:
             self.flush()
@@ -175,7 +190,7 @@ class _Printer:
         for line in self._told.news(row):
             self.echo(f"  ! {row.layer} {row.step} {row.tensor}:{line}")
 
-    def flush(self):
+    def flush(self) -> None:
         """Print the pass that is over."""
         if self.rows:
             times = "".join(f", {engine} {value:.1f} s" for engine, value in total_seconds(self.rows).items())
@@ -183,5 +198,5 @@ class _Printer:
         self.rows = []
 
 
-def _slug(name):
+def _slug(name: str) -> str:
     return "".join(char if char.isalnum() or char in "-._" else "_" for char in name)

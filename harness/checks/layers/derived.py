@@ -1,7 +1,12 @@
 """Derived values of a loaded network against those of a record."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-def complaints(network, layers):
+from ...network.load import Network
+
+
+def complaints(network: Network, layers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """What is not as recorded, in words; nothing if every value of every layer is the same.
 
     Parameters
@@ -27,6 +32,6 @@ def complaints(network, layers):
                 yield f"[{name}] {key}: expected {value!r}, actual {own[key]!r}"
 
 
-def count(layers):
+def count(layers: Mapping[str, Mapping[str, Any]]) -> int:
     """Number of recorded values."""
     return sum(map(len, layers.values()))

@@ -1,9 +1,10 @@
 """What became of a pair of layer files, and the table and sentence about all of them."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...judging.finding import exit_code, summarise
-from ...judging.row import attributed, decisive
+from ...judging.row import Row, attributed, decisive
 from ...running.steps import PASSES
 
 # How a pair can end, from best to worst, and the exit code that it stands for.
@@ -46,15 +47,15 @@ class PairResult:
     status: str = "loaded"
     layers: int = 0
     recorded: str = ""
-    rows: list = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     seconds: float = 0.0
     memory: int | None = None
 
-    def at_least(self, status):
+    def at_least(self, status: str) -> None:
         """Take a status if it is worse than the one so far."""
         self.status = max(self.status, status, key=list(CODES).index)
 
-    def judge(self, allow=()):
+    def judge(self, allow: Sequence[str] = ()) -> None:
         """Take the status that the rows stand for, where statuses in ``allow`` need not have been compared."""
         findings = [found for row in self.rows for found in row.counted().values()]
         failed = [row for row in self.rows if any(found.fails for found in row.counted().values())]
@@ -66,17 +67,17 @@ class PairResult:
         elif self.status == "loaded":
             self.status = "agrees"
 
-    def share(self):
+    def share(self) -> float | None:
         """The largest share of a bound that was used, over all tensors that agree."""
         return max((found.share for _, found in decisive(self.rows) if found.agrees), default=None)
 
-    def passed(self, step):
+    def passed(self, step: str) -> str:
         """``38/40``: how many tensors of a pass agree."""
         findings = [found for row in self.rows if row.step == step for found in row.counted().values()]
         return f"{sum(found.agrees for found in findings)}/{len(findings)}" if findings else ""
 
 
-def table(outcomes):
+def table(outcomes: Sequence[PairResult]) -> Iterator[str]:
     """Yield the lines of the closing table: one for each pair."""
     widths = COLUMNS | {"pair": max(len(one.name) for one in outcomes)}
     yield _line(widths, {name: name for name in widths}) + "  verdict"
@@ -95,14 +96,14 @@ def table(outcomes):
         yield f"{_line(widths, cells)}  {one.status}"
 
 
-def _line(widths, cells):
+def _line(widths: Mapping[str, int], cells: Mapping[str, str]) -> str:
     left = ("", "pair", "derived values")
     return " ".join(
         cells[name].ljust(width) if name in left else cells[name].rjust(width) for name, width in widths.items()
     )
 
 
-def sentence(outcomes, load_only=False):
+def sentence(outcomes: Sequence[PairResult], load_only: bool = False) -> str:
     """The plain words at the end."""
     counts = {status: sum(one.status == status for one in outcomes) for status in CODES}
     good, what = (counts["loaded"], "loaded") if load_only else (counts["agrees"], "agree")
@@ -113,7 +114,7 @@ def sentence(outcomes, load_only=False):
     return " ".join(filter(None, [f"{good} of {len(outcomes)} pairs {what}{bad}.", *more]))
 
 
-def worst_code(outcomes):
+def worst_code(outcomes: Sequence[PairResult]) -> int:
     """That of the worst pair; 3 of none."""
     worst = max((one.status for one in outcomes), key=list(CODES).index, default="not compared")
     return CODES[worst]

@@ -10,6 +10,7 @@ import gzip
 import json
 import re
 import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,10 @@ class Pair:
     definition: Path
     params: Path | None
     data: DataSet | None = None
-    layers: Any = None
+    layers: Mapping[str, Mapping[str, Any]] | None = None
 
 
-def find(folder, only=()):
+def find(folder: str | Path, only: Sequence[str] = ()) -> tuple[list[Pair], list[Path]]:
     """The pairs of a folder.
 
     Parameters
@@ -83,7 +84,7 @@ def find(folder, only=()):
     return chosen, [] if only else alone
 
 
-def recorded(folder):
+def recorded(folder: str | Path) -> list[Pair]:
     """The pairs of the record in a folder, with their data set and derived values; none without a record.
 
     Raises
@@ -104,7 +105,7 @@ def recorded(folder):
         raise BadInput(f"{path} cannot be used ({type(error).__name__}: {error})", hint=hint) from error
 
 
-def _recorded(folder, name, facts):
+def _recorded(folder: Path, name: str, facts: Mapping[str, Any]) -> Pair:
     files = [folder / part for part in name.split(" + ")]
     inside = all(path.resolve().is_relative_to(folder.resolve()) and path.is_file() for path in files)
     if len(files) != 2 or not inside:
@@ -119,27 +120,27 @@ def _recorded(folder, name, facts):
     return Pair(f"{definition.relative_to(folder)} + {short}", definition, params, data, layers)
 
 
-def _by_name(folder, files, known):
+def _by_name(folder: Path, files: Sequence[Path], known: set[Path]) -> tuple[list[Pair], list[Path]]:
     """Pairs of the other files, and what is left over; definitions that are ``known`` already may serve again."""
     definitions = {path for path in files if not _is_params(path)} | known
     pairs, alone, served = [], [], set(known)
     for path in files:
         if _is_params(path):
             own = _definition_of(path, [other for other in definitions if other.parent == path.parent])
-            served.add(own)
             if own is None:
                 alone.append(path)
             else:
+                served.add(own)
                 pairs.append(Pair(f"{own.relative_to(folder)} + {path.name}", own, path))
     rest = sorted(definitions - served)
     return pairs + [Pair(str(path.relative_to(folder)), path, None) for path in rest], alone
 
 
-def _is_params(path):
+def _is_params(path: Path) -> bool:
     return path.stem.startswith("layer-params") or path.stem.endswith("-params")
 
 
-def _key(path):
+def _key(path: Path) -> str:
     """What two file names of a pair have in common."""
     name = path.stem
     for prefix in ("layer-params", "layers"):
@@ -148,7 +149,7 @@ def _key(path):
     return name.removesuffix("-params")
 
 
-def _definition_of(params, definitions):
+def _definition_of(params: Path, definitions: Iterable[Path]) -> Path | None:
     key, keys = _key(params), {_key(path): path for path in definitions}
     begins = [own for own in keys if own and key.startswith(f"{own}-")]
     if key in keys:
@@ -160,6 +161,6 @@ def _definition_of(params, definitions):
     return keys.get(named[1]) if named else None
 
 
-def _some(pairs):
+def _some(pairs: Sequence[Pair]) -> str:
     names = [pair.name for pair in pairs]
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

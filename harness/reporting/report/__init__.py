@@ -1,8 +1,9 @@
 """From a record to one file: a self-contained HTML page, or what `formats` writes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from ... import files
 from ...errors import BadInput
@@ -15,15 +16,20 @@ HERE = Path(__file__).parent
 """Where its template, style sheet and script stand."""
 
 
-def filled(name, folder=HERE, **facts):
+def filled(name: str, folder: Path = HERE, **facts: Any) -> str:
     """The text of a page, from the template of that name in a folder and what all pages share; names are escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    settings = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True, "autoescape": True}
+    settings: dict[str, Any] = {
+        "undefined": StrictUndefined,
+        "trim_blocks": True,
+        "lstrip_blocks": True,
+        "autoescape": True,
+    }
     return Environment(loader=FileSystemLoader([folder, HERE]), **settings).get_template(name).render(facts)
 
 
-def write(folder, out=None, kind="html", fail_on=()):
+def write(folder: str | Path, out: str | Path | None = None, kind: str = "html", fail_on: Sequence[str] = ()) -> Path:
     """Write the report of a record; an earlier report stays until the new one is whole.
 
     Parameters
@@ -51,7 +57,7 @@ def write(folder, out=None, kind="html", fail_on=()):
     return path
 
 
-def rendered(folder, kind="html", fail_on=()):
+def rendered(folder: str | Path, kind: str = "html", fail_on: Sequence[str] = ()) -> bytes:
     """The report of a record as bytes.
 
     Parameters
@@ -77,7 +83,7 @@ def rendered(folder, kind="html", fail_on=()):
         return FORMATS[kind][1](record)
 
 
-def _require_charts(folder):
+def _require_charts(folder: str | Path) -> None:
     try:
         from . import page  # noqa: F401
     except ImportError as error:  # also where there is no memory for the libraries of the charts

@@ -1,21 +1,25 @@
 """Charts as matplotlib figures, and as inline SVG whose text and axes take the page's own colour, light or dark."""
 
 import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from markupsafe import escape
 from matplotlib import rc_context
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from ...judging.finding import HIGHEST_EXPONENT, LOWEST_EXPONENT
-from ...judging.row import by_step
+from ...judging.row import Row, by_step
 
 COLOURS = ("#d9822b", "#2b8cbe", "#7a5195", "#2ca25f", "#c51b8a")
 INK = "#010203"
 MARKERS = {**dict.fromkeys(("forward", "test", "view 1", "view 2", "view 3"), "o"), "backward": "s", "update": "^"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a layer may be called $x$
     "font.size": 9,
@@ -30,12 +34,12 @@ STYLE = {
 }
 
 
-def share_chart(rows, engines):
+def share_chart(rows: Sequence[Row], engines: Sequence[str]) -> Figure:
     """The share of the bound that each tensor used, layer by layer, on a logarithmic axis; 1 is the limit."""
     layers = list(dict.fromkeys(row.layer for row in rows))
     floor = 1e-5
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         for k, engine in enumerate(engines):
             for step, marker in MARKERS.items():
@@ -64,7 +68,7 @@ def share_chart(rows, engines):
     return drawn(draw, (10, 4.2))
 
 
-def _times(rows):
+def _times(rows: Sequence[Row]) -> dict[tuple[str, str, str], float]:
     """Seconds by layer, engine and pass."""
     return {
         (layer, engine, step): seconds
@@ -74,13 +78,13 @@ def _times(rows):
     }
 
 
-def time_chart(rows, engines):
+def time_chart(rows: Sequence[Row], engines: Sequence[str]) -> Figure:
     """Seconds per layer and engine; forward, backward and update stacked."""
     times = _times(rows)
     layers = list(dict.fromkeys(layer for layer, _, _ in times))
     height = 0.8 / max(1, len(engines))
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         for k, engine in enumerate(engines):
             left = np.zeros(len(layers))
@@ -100,11 +104,11 @@ def time_chart(rows, engines):
     return drawn(draw, (10, 1 + 0.2 * len(layers)))
 
 
-def parts_chart(parts):
+def parts_chart(parts: Mapping[str, float]) -> str:
     """The wall seconds of the whole run by part, the longest on top."""
-    names = sorted(parts, key=parts.get)
+    names = sorted(parts, key=parts.__getitem__)
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         bars = axes.barh(names, [parts[name] for name in names], 0.7, color=COLOURS[1])
         axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
@@ -113,24 +117,24 @@ def parts_chart(parts):
     return svg(draw, "parts", (10, 0.8 + 0.25 * len(names)))
 
 
-def _histograms(rows, engines):
+def _histograms(rows: Sequence[Row], engines: Sequence[str]) -> dict[str, np.ndarray]:
     return {engine: np.sum([row.findings[engine].histogram for row in rows], axis=0) for engine in engines}
 
 
-def histogram_chart(rows, engines):
+def histogram_chart(rows: Sequence[Row], engines: Sequence[str]) -> Figure:
     """Elements of all tensors by share of their bound, in powers of two."""
     totals = _histograms(rows, engines)
     used = [k for counts in totals.values() for k in np.flatnonzero(counts[1:] > 1e-4 * counts.sum())]
     exponents = np.arange(LOWEST_EXPONENT, HIGHEST_EXPONENT + 1)
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         for k, (engine, counts) in enumerate(totals.items()):
             shares = counts / max(1, counts.sum())
             label = f"{engine} ({shares[0]:.1%} without any error)"
             axes.stairs(shares[1:], np.append(exponents, HIGHEST_EXPONENT + 1), color=COLOURS[k], lw=1.5, label=label)
         axes.axvline(0, color="#d62728", lw=1, ls="--")
-        axes.set_xlim(LOWEST_EXPONENT + min(used, default=0), 3)
+        axes.set_xlim(LOWEST_EXPONENT + int(min(used, default=0)), 3)
         axes.set_xlabel("log₂ of the share of its bound that an element used")
         axes.set_ylabel("share of all elements")
         axes.legend(loc="upper left", fontsize=8)
@@ -138,11 +142,11 @@ def histogram_chart(rows, engines):
     return drawn(draw, (10, 2.6))
 
 
-def depth_chart(rows, engines):
+def depth_chart(rows: Sequence[Row], engines: Sequence[str]) -> Figure:
     """Propagated mode: distance from the reference over depth."""
     steps = [row for row in rows if row.distances]
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         for k, engine in enumerate(engines):
             norms = [row.distances.get(engine, {}).get("norm", np.nan) for row in steps]
@@ -157,23 +161,27 @@ def depth_chart(rows, engines):
     return drawn(draw, (10, 4.2))
 
 
-def shares_in_figures(rows, engines):
+def shares_in_figures(rows: Sequence[Row], engines: Sequence[str]) -> str:
     """The tensor that came closest to its bound, of each engine."""
-    closest = {name: max(rows, key=lambda row, name=name: row.findings[name].share) for name in engines}
+    closest = {name: max(rows, key=partial(_share_of, name)) for name in engines}
     return _list(
         f"{name} {_most(row.findings[name].share)}, in {row.layer} {row.step} {row.tensor}"
         for name, row in closest.items()
     )
 
 
-def _most(share):
+def _share_of(engine: str, row: Row) -> float:
+    return row.findings[engine].share
+
+
+def _most(share: float) -> str:
     """What an engine did that used this largest share of a bound."""
     return (
         f"used at most {share:.3g} of a bound" if np.isfinite(share) else "has other bits where the same were asked for"
     )
 
 
-def histograms_in_figures(rows, engines):
+def histograms_in_figures(rows: Sequence[Row], engines: Sequence[str]) -> str:
     """How many elements had no error, and how many more than half of their bound, of each engine."""
     half = -LOWEST_EXPONENT  # the bin of 2**-1 to 1
     return _list(
@@ -183,7 +191,7 @@ def histograms_in_figures(rows, engines):
     )
 
 
-def depth_in_figures(rows, engines):
+def depth_in_figures(rows: Sequence[Row], engines: Sequence[str]) -> str:
     """The largest and the last relative distance of each engine."""
     found = {name: [row.distances[name]["norm"] for row in rows if name in row.distances] for name in engines}
     return _list(
@@ -191,21 +199,21 @@ def depth_in_figures(rows, engines):
     )
 
 
-def times_in_figures(rows, engines):
+def times_in_figures(rows: Sequence[Row], engines: Sequence[str]) -> str:
     """The slowest layers of each engine."""
     times = _times(rows)
     parts = []
     for name in engines:
-        own = {}
+        own: dict[str, float] = {}
         for (layer, engine, _), seconds in times.items():
             if engine == name:
                 own[layer] = own.get(layer, 0.0) + seconds
-        slowest = sorted(own, key=own.get, reverse=True)[:3]
+        slowest = sorted(own, key=own.__getitem__, reverse=True)[:3]
         parts.append(f"{name}, slowest layers: " + ", ".join(f"{layer} {own[layer]:.3g} s" for layer in slowest))
     return _list(parts)
 
 
-IN_FIGURES = {
+IN_FIGURES: dict[Callable[[Sequence[Row], Sequence[str]], Figure], Callable[[Sequence[Row], Sequence[str]], str]] = {
     share_chart: shares_in_figures,
     histogram_chart: histograms_in_figures,
     depth_chart: depth_in_figures,
@@ -214,22 +222,22 @@ IN_FIGURES = {
 """What each chart shows, in words and figures, for readers who do not see it."""
 
 
-def labelled(svg, text):
+def labelled(svg: str, text: str) -> str:
     """The SVG as one picture with a text alternative."""
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(text)}" ', 1)
 
 
-def _list(parts):
+def _list(parts: Iterable[str]) -> str:
     return "; ".join(parts) + "."
 
 
-def _plain_ticks(axis):
+def _plain_ticks(axis: Axis) -> None:
     """Numbers on a logarithmic axis as text; names from files must not be formulas, so nothing is one."""
     axis.set_major_formatter(lambda value, position: f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
 
 
-def drawn(draw, size, **more):
+def drawn(draw: Callable[[Figure], None], size: tuple[float, float], **more: Any) -> Figure:
     """What ``draw`` draws into a figure of that size in inches: a matplotlib Figure."""
     with rc_context(STYLE), np.errstate(all="ignore"):
         figure = Figure(figsize=size, layout="constrained", **more)
@@ -237,23 +245,23 @@ def drawn(draw, size, **more):
     return figure
 
 
-def as_svg(figure, name):
+def as_svg(figure: Figure, name: str) -> str:
     """A figure as inline SVG without a background, in the page's own colour of text."""
     buffer = io.StringIO()
-    for part in (figure, *figure.axes):
-        part.patch.set_alpha(0)
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set_alpha(0)
     with rc_context(STYLE | {"svg.hashsalt": name}), np.errstate(all="ignore"):
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :].replace(INK, "currentColor")
 
 
-def svg(draw, name, size):
+def svg(draw: Callable[[Figure], None], name: str, size: tuple[float, float]) -> str:
     """What ``draw`` draws, as SVG."""
     return as_svg(drawn(draw, size), name)
 
 
-def png(draw, size):
+def png(draw: Callable[[Figure], None], size: tuple[float, float]) -> bytes:
     """The same as the bytes of a PNG file, on white."""
     buffer = io.BytesIO()
     with rc_context(STYLE), np.errstate(all="ignore"):

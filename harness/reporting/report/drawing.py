@@ -1,7 +1,9 @@
 """The network as a drawing: inline SVG, from left to right, one box for each layer with what only follows it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -23,16 +25,16 @@ class Box:
         Place in the drawing.
     """
 
-    layers: list
+    layers: list[Mapping[str, Any]]
     column: int
-    lines: list = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     left: float = 0.0
     top: float = 0.0
     width: float = 0.0
     height: float = 0.0
 
 
-def network(layers, addresses=MappingProxyType({})):
+def network(layers: Sequence[Mapping[str, Any]], addresses: Mapping[str, str] = MappingProxyType({})) -> Markup:
     """The SVG of a network, its names escaped.
 
     Parameters
@@ -70,13 +72,14 @@ def network(layers, addresses=MappingProxyType({})):
     )
 
 
-def _boxes(layers):
+def _boxes(layers: Sequence[Mapping[str, Any]]) -> tuple[list[Box], dict[str, int]]:
     """All boxes, and the number of the box that each layer is in."""
-    readers = {}
+    readers: dict[str, list[str]] = {}
     for layer in layers:
         for source in layer["inputs"]:
             readers.setdefault(source, []).append(layer["name"])
-    boxes, home = [], {}
+    boxes: list[Box] = []
+    home: dict[str, int] = {}
     for layer in layers:
         (source, *others) = layer["inputs"] or [None]
         alone = source and not others and readers[source] == [layer["name"]] and layer["type"] not in BEGIN_A_BOX
@@ -96,7 +99,7 @@ def _boxes(layers):
     return boxes, home
 
 
-def _lines(layers):
+def _lines(layers: Sequence[Mapping[str, Any]]) -> list[str]:
     """The name of the first layer; then type, and size where there is a new one, of each."""
     lines, before = [layers[0]["name"]], None
     for layer in layers:
@@ -107,14 +110,14 @@ def _lines(layers):
     return lines
 
 
-def _wire(source, box):
+def _wire(source: Box, box: Box) -> str:
     x0, y0 = source.left + source.width, source.top + source.height / 2
     x1, y1 = box.left, box.top + box.height / 2
     bend = max(GAP / 2, (x1 - x0) / 3)
     return f'<path d="M{x0:.0f} {y0:.0f}C{x0 + bend:.0f} {y0:.0f} {x1 - bend:.0f} {y1:.0f} {x1:.0f} {y1:.0f}"/>'
 
 
-def _drawn(box, addresses):
+def _drawn(box: Box, addresses: Mapping[str, str]) -> str:
     device = box.layers[0].get("gpu", 0)
     tower = f' class="gpu{min(device, 1)}"' if device is not None and device >= 0 else ""
     x, top = round(box.left + 8), round(box.top + 17)
@@ -132,7 +135,7 @@ def _drawn(box, addresses):
     )
 
 
-def _linked(text, name, addresses):
+def _linked(text: str, name: str, addresses: Mapping[str, str]) -> str:
     """A line of a box as a link, where there is a page of its layer."""
     if name not in addresses:
         return text

@@ -2,6 +2,8 @@
 
 import base64
 import io
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -9,12 +11,12 @@ from PIL import Image
 THUMBNAIL = 96
 
 
-def thumbnails(pictures):
+def thumbnails(pictures: Iterable[np.ndarray]) -> list[str]:
     """JPEG data addresses of (N, S, S, 3) pictures."""
     return [address(_shrink(Image.fromarray(picture)), "JPEG", quality=85) for picture in pictures]
 
 
-def filter_grid(filters, columns=16):
+def filter_grid(filters: np.ndarray, columns: int = 16) -> str:
     """A PNG of first-layer filters, each stretched over the whole range of colours.
 
     Parameters
@@ -35,12 +37,12 @@ def filter_grid(filters, columns=16):
     return address(Image.fromarray(grid), "PNG")
 
 
-def _shrink(image):
+def _shrink(image: Image.Image) -> Image.Image:
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     return image
 
 
-def address(image, kind, **options):
+def address(image: Image.Image, kind: str, **options: Any) -> str:
     """A picture as a data address."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)

@@ -1,30 +1,35 @@
 """What stands in the report, gathered from a record and put into the template."""
 
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, metadata
 from math import inf
 from types import MappingProxyType
+from typing import Any
 
+import numpy as np
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from ...judging.finding import AGREES, FAILS
 from ...judging.ledger import ledger
-from ...judging.row import decisive, run_code, step_lines, total_seconds
+from ...judging.row import Row, decisive, run_code, step_lines, total_seconds
 from .. import lines
 from ..formats import excused
+from ..record import Record
 from . import HERE, charts, drawing, filled, images, words
 
 TONES = {"green": "good", "yellow": "open", "bold red": "bad", "magenta": "bad", "cyan": "open"}
 """Class in the style sheet by the colour that a mark has in a terminal."""
 
 
-def render(record):
+def render(record: Record) -> str:
     """The page as text."""
     return filled("report.html", **facts(record))
 
 
-def fragment(comparison):
+def fragment(comparison: Any) -> str:
     """Sentence, numbers and layer table of an `api.Comparison`, to stand in somebody else's page."""
     rows = comparison.table
     engines = list(dict.fromkeys(name for row in rows for name in row.findings))
@@ -40,13 +45,13 @@ def fragment(comparison):
     )
 
 
-def facts(record):
+def facts(record: Record) -> dict[str, Any]:
     """The names that the template uses."""
     about, rows = record.about, record.rows
     engines = list(about["engines"])
     excuse = excused(rows, *(about["options"].get(name, ()) for name in ("allow", "fail_on")))
     failed = any(found.fails for _, found in decisive(rows))
-    launched = next(iter(about.get("kernels", {}).items()), ("", {}))
+    launched: tuple[str, dict[str, Any]] = next(iter(about.get("kernels", {}).items()), ("", {}))
     layers = about["network"]["layers"]
     isolated = [row for row in rows if row.mode == "isolated"]
     propagated = [row for row in rows if row.mode == "propagated"]
@@ -74,7 +79,7 @@ def facts(record):
     }
 
 
-def counts(rows):
+def counts(rows: Sequence[Row]) -> dict[str, int]:
     """How many tensors got which verdict, in four groups."""
     statuses = Counter(found.status for _, found in decisive(rows))
     agree, fail = sum(statuses[name] for name in AGREES), sum(statuses[name] for name in FAILS)
@@ -87,7 +92,9 @@ def counts(rows):
     }
 
 
-def step_line(line, engines, kernels=MappingProxyType({})):
+def step_line(
+    line: dict[str, Any], engines: Sequence[str], kernels: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     """One line of the layer table; ``kernels`` are those launched, by layer and pass."""
     mark = lines.EXPLAINED if line["quirk"] else lines.MARKS.get(line["verdict"], lines.FAILED)
     return line | {
@@ -99,12 +106,12 @@ def step_line(line, engines, kernels=MappingProxyType({})):
     }
 
 
-def used(share):
+def used(share: float) -> str:
     """The share of the bound in figures; ``bits`` where the same bits were asked for, and are not there."""
     return "bits" if share == inf else f"{share:.3g}"
 
 
-def tensor_line(row, options):
+def tensor_line(row: Row, options: Mapping[str, Any]) -> dict[str, Any]:
     """One line of the tensor table; `options` are those of the run."""
     engine, worst = row.telling()
     mark = lines.mark(row)
@@ -127,11 +134,15 @@ def tensor_line(row, options):
     }
 
 
-def chart_list(isolated, propagated, engines):
+def chart_list(
+    isolated: Sequence[Row], propagated: Sequence[Row], engines: Sequence[str]
+) -> list[tuple[str, str, str, Markup]]:
     """(title, what it shows, the same in figures, SVG) of the charts that the rows have something for."""
     found = []
 
-    def add(title, text, chart, rows):
+    def add(
+        title: str, text: str, chart: Callable[[Sequence[Row], Sequence[str]], Figure], rows: Sequence[Row]
+    ) -> None:
         figures = charts.IN_FIGURES[chart](rows, engines)
         found.append(
             (
@@ -152,7 +163,7 @@ def chart_list(isolated, propagated, engines):
     return found
 
 
-def parts_chart(parts):
+def parts_chart(parts: Mapping[str, float]) -> Iterator[tuple[str, str, str, Markup]]:
     """The chart of where the time of the whole run went, as in `chart_list`; none of a record without it."""
     if parts:
         figures = f"{lines.parts(parts)}."
@@ -160,7 +171,7 @@ def parts_chart(parts):
         yield PARTS_TITLE, PARTS_TEXT, figures, Markup(svg)
 
 
-def addresses():
+def addresses() -> list[tuple[str, ...]]:
     """(what, address) of the pages that the package names as its own: source, documentation."""
     try:
         named = metadata("alexnet-rosetta").get_all("Project-URL") or []
@@ -169,7 +180,7 @@ def addresses():
     return [tuple(part.strip() for part in text.split(",", 1)) for text in named]
 
 
-def filter_pictures(arrays):
+def filter_pictures(arrays: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     """(caption, address) of the first layer's filters and of their gradients."""
     captions = {"filters": "filters of", "filters_grad": "their gradients, "}
     return [

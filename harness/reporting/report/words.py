@@ -1,8 +1,11 @@
 """What the report says about a run besides its results: what the engines are, and the command that does it again."""
 
 import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
+from ...judging.row import Row
 from ...running.prepare import Options
 from ...running.steps import PASSES
 
@@ -17,7 +20,7 @@ ENGINES = {
 }
 
 
-def about_the_run(about):
+def about_the_run(about: dict[str, Any]) -> Iterator[str]:
     """Sentences for a reader who knows nothing of the project: the engines, the rebuild, the weights."""
     names = list(about["engines"])
     each = [f"{name} is {ENGINES.get(name, 'an engine of another package')}" for name in names]
@@ -41,7 +44,7 @@ INPUTS = {
 }
 
 
-def repetition(options, row):
+def repetition(options: Mapping[str, Any], row: Row) -> str:
     """The ``rosetta compare`` that makes a row again, of a run with these options.
 
     Parameters
@@ -53,19 +56,19 @@ def repetition(options, row):
     if not row.shape:
         return command(options)
     step = row.step if row.step in PASSES else PASSES[0]
-    return command(options | {"layers": (row.layer,), "passes": (step,), "repeat": 0})
+    return command({**options, "layers": (row.layer,), "passes": (step,), "repeat": 0})
 
 
 REPEATED = {"quirks": "--quirk", "rules": "--rule", "allow": "--allow"}
 """Fields of the options that a command takes one by one."""
 
 
-def command(options):
+def command(options: Mapping[str, Any]) -> str:
     """The ``rosetta compare`` that has these options: what differs from its defaults."""
     return shlex.join(["rosetta", "compare", options["net"], *_flags(options)])
 
 
-def explanation(options, row, place):
+def explanation(options: Mapping[str, Any], row: Row, place: Mapping[str, int]) -> str:
     """The ``rosetta explain`` of an element of a row, of a run with these options; "" where there is none.
 
     Parameters
@@ -78,11 +81,11 @@ def explanation(options, row, place):
     if row.tensor == "acts_grad" and len(row.sent_by) == 1:  # in isolation that is the sender's gradient
         return ""
     at = ["--at", ",".join(map(str, place.values()))] if place else []
-    flags = _flags(options, ("mode", "passes", "allow", "fail_on", "layers", "repeat"))
+    flags = _flags(options, ("mode", "passes", "allow", "fail_on", "layers"))
     return shlex.join(["rosetta", "explain", options["net"], row.layer, row.step, row.tensor, *at, *flags])
 
 
-def _flags(options, but=()):
+def _flags(options: Mapping[str, Any], but: Sequence[str] = ()) -> list[str]:
     words = []
     for field in fields(Options):
         value, default = options.get(field.name, field.default), field.default
@@ -98,5 +101,5 @@ def _flags(options, but=()):
     return words
 
 
-def _listed(value):
+def _listed(value: Any) -> Iterator[str]:
     return map(str, value if isinstance(value, list | tuple) else (value,))

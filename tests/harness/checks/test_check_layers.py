@@ -200,9 +200,12 @@ def test_records_of_the_runs(tmp_path):
     ("content", "message"),
     [
         (b"not gzip", "cannot be used (BadGzipFile"),
-        (gzip.compress(b"[1"), "cannot be used (JSONDecodeError"),
-        (gzip.compress(b'{"small.cfg + small-params.cfg": {}}'), "cannot be used (KeyError"),
-        (gzip.compress(b'{"../a.cfg + b.cfg": {}}'), "'../a.cfg + b.cfg' does not name two files of the folder"),
+        (gzip.compress(b"[1", mtime=0), "cannot be used (JSONDecodeError"),
+        (gzip.compress(b'{"small.cfg + small-params.cfg": {}}', mtime=0), "cannot be used (KeyError"),
+        (
+            gzip.compress(b'{"../a.cfg + b.cfg": {}}', mtime=0),
+            "'../a.cfg + b.cfg' does not name two files of the folder",
+        ),
     ],
 )
 def test_damaged_records(tmp_path, content, message):
