@@ -231,8 +231,10 @@ def execute(
             facts["seconds"], facts["parts"] = times.total(), times.seconds
             about = facts | about | {"totals": total_seconds(comparison.table), "costs": costs}
             about["kernels"] = kernels(work.sessions)
-            with times.part("timing"):
-                about["timings"] = timings(options, work) if comparison.status == "complete" else {}
+            about["timings"] = {}
+            if options.repeat and comparison.status == "complete":
+                with times.part("timing"):
+                    about["timings"] = timings(options, work)
             with times.part("writing"):
                 comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
                 comparison.earlier = writer.earlier
@@ -281,8 +283,6 @@ def describe(options: Options, work: Workload) -> dict[str, Any]:
 def timings(options: Options, work: Workload) -> dict[str, dict[str, dict[str, list[float]]]]:
     """By engine, layer and pass: the seconds of ``options.repeat`` training steps."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
-    if not options.repeat:
-        return found
     plain = replace(work, logs=False, layers=frozenset())
     for (layer, step, engine), samples in measure(options, options.repeat, work=plain).samples.items():
         found.setdefault(engine, {}).setdefault(layer, {})[step] = samples
