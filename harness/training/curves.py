@@ -52,7 +52,13 @@ def write(folder, events, title):
 def in_figures(events):
     """The last test of each engine, in words."""
     last = {event["engine"]: event for event in events if event["kind"] == "test"}
-    return "; ".join(f"{engine}: {numbers(event)}" for engine, event in last.items()) or "no test yet"
+    return "; ".join(f"{engine}: {numbers(event)}{smooth(event)}" for engine, event in last.items()) or "no test yet"
+
+
+def smooth(event):
+    """How smooth the first filters were at a test, in words."""
+    shares = event.get("smooth", {}).items()
+    return "".join(f", {layer} {own:.0%} smooth (noise: {noise:.0%})" for layer, (own, noise) in shares)
 
 
 def numbers(event):

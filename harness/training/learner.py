@@ -1,5 +1,6 @@
 """A network in one engine that feeds itself: steps of training, and tests."""
 
+from math import isqrt
 from time import perf_counter
 
 import numpy as np
@@ -47,6 +48,25 @@ def feeds(network):
                        expected="one data layer of images, the others read as labels", actual=names,
                        hint="rosetta compare runs any network")  # fmt: skip
     return images[0], {name: kind for name, kind in of_costs.items()}
+
+
+def smooth(weights, channels):
+    """How much of the energy of filters lies in frequencies of at most one period across the filter, and of noise's.
+
+    Parameters
+    ----------
+    weights : ndarray, (channels · side · side, filters)
+    channels : int
+
+    Returns
+    -------
+    float, float
+        Shares from 0 to 1.
+    """
+    side = isqrt(len(weights) // channels)
+    energy = np.abs(np.fft.fft2(weights.reshape(channels, side, side, -1), axes=(1, 2))) ** 2
+    low = energy[:, [0, 1, -1]][:, :, [0, 1, -1]]
+    return float(low.sum() / max(energy.sum(), 1e-30)), 9 / side**2
 
 
 class Learner:
@@ -174,6 +194,15 @@ class Learner:
     def numbers(self):
         """The numbers of every cost of the last pass."""
         return {name: np.array(self.session.read(name, "cost"), np.float64) for name in self.costs}
+
+    def smoothness(self):
+        """The `smooth` shares of convolutions that read the pictures, by layer; none of filters of 3 pixels a side."""
+        found = {}
+        for layer in self.network.layers:
+            if layer.type == "conv" and layer.inputs[0] == self.images.name and layer["filterSize"][0] > 3:
+                weights = self.session.read(layer.name, "weights[0]")
+                found[layer.name] = smooth(weights, layer["filterChannels"][0])
+        return found
 
     def values(self):
         """All parameters, momentum buffers and connections, by layer and tensor, as copies."""

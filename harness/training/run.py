@@ -294,7 +294,8 @@ class Training:
         for learner in self.learners:
             begin = perf_counter()
             sums, cases, _ = measured(learner, self.data, self.test_range, self.settings.batch)
-            yield self._event("test", learner, sums, cases, seconds=perf_counter() - begin)
+            seconds = perf_counter() - begin
+            yield self._event("test", learner, sums, cases, seconds=seconds, smooth=learner.smoothness())
         yield self._save()
 
     def _last(self):

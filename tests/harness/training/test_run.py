@@ -13,9 +13,9 @@ from small_nets import write_net
 from alexnet_rosetta.harness.data import checkpoints, open_data, views
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.network.load import load
-from alexnet_rosetta.harness.training.learner import initial
+from alexnet_rosetta.harness.training.learner import initial, smooth
 from alexnet_rosetta.harness.training.log import read
-from alexnet_rosetta.harness.training.run import Diverged, Training, settings_of
+from alexnet_rosetta.harness.training.run import Diverged, Settings, Training, settings_of
 from alexnet_rosetta.harness.values.noise import Tape, generator
 from alexnet_rosetta.port import Network
 
@@ -235,3 +235,23 @@ def test_more_epochs_than_were_asked_for_at_first(asked, tmp_path):
     assert more == replace(asked, epochs=2)
     _, events = train(more, tmp_path / "out", resume=True)
     assert [event["epoch"] for event in events if event["kind"] == "train"] == [2, 2]
+
+
+def test_smooth_filters_are_told_from_noise():
+    """A wave across the filter has all its energy at one low frequency, a checkerboard none, noise its share."""
+    x = np.arange(7)
+    wave = np.cos(2 * np.pi * x / 7)[:, None] + np.ones(7)
+    noise = generator(0, "noise").standard_normal((3 * 49, 64), np.float32)
+    assert smooth(np.tile(wave.reshape(49, 1), (3, 1)), 3) == (pytest.approx(1), 9 / 49)
+    assert smooth(np.outer(np.cos(6 * np.pi * x / 7), np.ones(7)).reshape(49, 1), 1)[0] == pytest.approx(0)
+    assert smooth(noise, 3)[0] == pytest.approx(9 / 49, abs=3 * np.sqrt(2 / noise.size))
+
+
+def test_the_filters_of_photos_are_no_noise_any_more(tmp_path, monkeypatch):
+    """After 24 minibatches of crops of the shipped photographs; the log says so."""
+    monkeypatch.setattr("alexnet_rosetta.harness.data.sources.PICTURES", 512)
+    _, events = train(Settings("photos", updates=24, batch=64, threads=1), tmp_path / "out")
+    shares = [event["smooth"]["conv1"][0] for event in events if event["kind"] == "test"]
+    noise = smooth(initial(load("photos"), 0)["conv1"]["weights[0]"], 3)[0]
+    assert noise < 0.25 < 0.5 < shares[-1]
+    assert json.loads((tmp_path / "out" / "log.jsonl").read_text().splitlines()[-1])["smooth"]["conv1"][0] == shares[-1]
