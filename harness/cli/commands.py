@@ -329,9 +329,25 @@ def check_rules(ctx, **options):
 def check_bound(ctx, **options):
     """Search for inputs where a correct engine uses most of what rounding allows.
 
-    Exit code 0: no correct engine left the bound; 1: one did.
+    Exit code 0: no correct engine left the bound, but where all terms of a sum are equal; 1: one did.
     """
     ctx.exit(_check("bound").check_bound(say, **options))
+
+
+@check.command("power")
+@click.argument("net")
+@params_option
+@click.option("--input", "input_", default="probing", show_default=True, help="As of 'rosetta compare'.")
+@click.option("--batch", default=8, show_default=True, type=click.IntRange(1), help="Number of cases.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all values.")
+@click.option("--engine", default="port", show_default=True, help="Whose constants are moved.")
+@click.pass_context
+def check_power(ctx, net, **options):
+    """The power map of NET: the smallest change of each tensor and each constant that a comparison would notice.
+
+    Exit code 0; 3: some tensor (all zero, or with a bound as wide as its values) would notice nothing.
+    """
+    ctx.exit(_check("power").check_power(say, net, **options))
 
 
 @check.command("gpu")

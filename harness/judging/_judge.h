@@ -37,7 +37,7 @@ struct Operand {
 // The elements of a tile, row by row, filled up with zeros to whole lanes.
 struct Tile {
     alignas(64) double reference[TILE], actual[TILE], magnitude[TILE], slope[TILE], floor[TILE];
-    alignas(64) double bound[TILE], share[TILE];
+    alignas(64) double bound[TILE], share[TILE], notices[TILE];  // bound / |reference|
     alignas(64) std::int32_t expected[TILE], found[TILE];  // as float32, by rank
     alignas(64) std::int32_t differs[TILE], open[TILE];    // other bits; a bound larger than the value
     int rows, columns;
@@ -47,6 +47,7 @@ struct Counts {
     std::int64_t differing = 0, outside = 0, nonfinite = 0, loose = 0, ulps = 0, signs = 0;
     double boundSquares = 0, referenceSquares = 0;
     double low = INFINITE, high = -INFINITE, sum = 0;  // of the engine's values; NaN is neither low nor high
+    double notices = INFINITE;  // the smallest bound / |reference| where the reference is not 0
     std::int64_t histogram[BINS] = {};
     double share = 0, actual = 0, reference = 0, bound = 0;  // of the worst element
     Index row = 0, column = 0;
@@ -97,6 +98,7 @@ inline bool measure(Tile& t, int count) {
         t.differs[i] = differs;
         t.bound[i] = bound > 0 ? bound : 0.0;
         t.open[i] = bound > std::fabs(reference);
+        t.notices[i] = reference != 0 ? t.bound[i] / std::fabs(reference) : INFINITE;
         t.share[i] = bound > 0 ? error / bound : differs ? INFINITE : 0.0;
         irregular += !(error < INFINITE);
     }
@@ -117,6 +119,7 @@ inline void match_class(Tile& t, int i, Counts& counts) {
         t.share[i] = t.bound[i] > 0 ? error / t.bound[i] : INFINITE;
     } else {
         t.reference[i] = t.bound[i] = t.open[i] = 0;
+        t.notices[i] = INFINITE;
         t.share[i] = same ? 0 : INFINITE;
         counts.nonfinite += !same;
     }
@@ -125,7 +128,8 @@ inline void match_class(Tile& t, int i, Counts& counts) {
 // The counts of `count` elements, filled up to a multiple of LANES, and the largest share.
 inline double tally(const Tile& t, int count, Counts& counts) {
     typedef double Lanes __attribute__((vector_size(8 * LANES)));
-    Lanes boundSquares = {}, referenceSquares = {}, largest = {}, sum = {}, low = INFINITE - Lanes{}, high = -low;
+    Lanes boundSquares = {}, referenceSquares = {}, largest = {}, sum = {}, low = INFINITE - Lanes{}, high = -low,
+          notices = low;
     for (int i = 0; i < count; i += LANES) {
         const Lanes& bound = reinterpret_cast<const Lanes&>(t.bound[i]);
         const Lanes& reference = reinterpret_cast<const Lanes&>(t.reference[i]);
@@ -133,6 +137,8 @@ inline double tally(const Tile& t, int count, Counts& counts) {
         boundSquares += bound * bound;
         referenceSquares += reference * reference;
         largest = share > largest ? share : largest;
+        const Lanes& noticed = reinterpret_cast<const Lanes&>(t.notices[i]);
+        notices = noticed < notices ? noticed : notices;
         sum += reinterpret_cast<const Lanes&>(t.actual[i]);
     }
     for (int i = 0; i + LANES <= count; i += LANES) {
@@ -167,6 +173,7 @@ inline double tally(const Tile& t, int count, Counts& counts) {
         counts.sum += sum[lane];
         counts.low = std::min(counts.low, low[lane]);
         counts.high = std::max(counts.high, high[lane]);
+        counts.notices = std::min(counts.notices, notices[lane]);
         top = std::max(top, largest[lane]);
     }
     if (top > 1) counts.outside += std::count_if(t.share, t.share + count, [](double share) { return share > 1; });

@@ -16,7 +16,7 @@ cdef extern from "_judge.h" namespace "rosetta" nogil:
 
     cppclass Counts:
         int64_t differing, outside, nonfinite, loose, ulps, signs
-        double boundSquares, referenceSquares, low, high, sum, share, actual, reference, bound
+        double boundSquares, referenceSquares, low, high, sum, notices, share, actual, reference, bound
         int64_t histogram[50]
         Py_ssize_t row, column
 
@@ -55,7 +55,7 @@ cdef class Tally:
         return {
             "differing": c.differing, "outside": c.outside, "nonfinite": c.nonfinite, "loose": c.loose,
             "ulps": c.ulps, "signs": c.signs, "bound_squares": c.boundSquares,
-            "reference_squares": c.referenceSquares, "low": c.low, "high": c.high, "sum": c.sum,
+            "reference_squares": c.referenceSquares, "low": c.low, "high": c.high, "sum": c.sum, "notices": c.notices,
             "share": c.share, "at": (c.row, c.column),
             "worst": (c.actual, c.reference, c.bound), "histogram": tuple([c.histogram[k] for k in range(BINS)]),
         }

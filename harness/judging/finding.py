@@ -71,6 +71,9 @@ class Finding:
         Share of elements whose bound exceeds their value.
     bound_norm, reference_norm : float
         Euclidean norms of the bounds and of the reference.
+    notices : float or None
+        The smallest relative change of all elements at once that leaves the bound somewhere: the least bound / |r|; 0
+        where bits must match. None where the reference is zero throughout: whatever an engine multiplies shows nothing.
     low, high, mean : float or None
         Of the engine's own values: smallest, largest and mean; None where nothing was compared.
     histogram : tuple of int
@@ -91,6 +94,7 @@ class Finding:
     loose: float = 0.0
     bound_norm: float = 0.0
     reference_norm: float = 0.0
+    notices: float | None = None
     low: float | None = None
     high: float | None = None
     mean: float | None = None
@@ -106,6 +110,11 @@ class Finding:
     def fails(self) -> bool:
         """Whether the engine is wrong, or did not deliver what it should have."""
         return self.status in FAILS
+
+    @property
+    def surely_notices(self) -> float | None:
+        """The smallest relative change of all elements that leaves the bound whatever the engine rounds."""
+        return None if self.notices is None or self.share > 1 else self.notices * (1 + self.share)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a record."""

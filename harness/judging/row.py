@@ -201,6 +201,7 @@ class Row:
             "outside": found.outside,
             "nonfinite": found.nonfinite,
             "loose": found.loose,
+            "notices": found.notices,
             "relative_error": distance.get("norm"),
             "largest_error": distance.get("largest"),
             "own_share": self.own.get(engine),
@@ -412,7 +413,7 @@ def _finding(values: dict[str, Any]) -> Finding:
     numbers: dict[str, float | None] = {
         name: float(values[name]) for name in ("share", "loose", "bound_norm", "reference_norm")
     }
-    spread = {name: values.get(name) for name in ("low", "high", "mean")}
+    spread = {name: values.get(name) for name in ("notices", "low", "high", "mean")}
     numbers |= {name: None if value is None else float(value) for name, value in spread.items()}
     values = {name: value for name, value in values.items() if name in known}
     return Finding(**values | numbers | {"worst": worst, "histogram": tuple(values["histogram"])})

@@ -84,6 +84,7 @@ class Verdict:
             low=found["low"] if elements else None,
             high=found["high"] if elements else None,
             mean=found["sum"] / elements if elements else None,
+            notices=found["notices"] if found["notices"] < np.inf else None,
             **{name: found[name] for name in COUNTED},
         )
 

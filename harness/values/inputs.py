@@ -17,7 +17,8 @@ from . import exact, photographs
 from .archive import Archive, Header
 from .noise import generator
 
-KINDS = ("photos", "random", "exact")
+PROBING = "probing"
+KINDS = ("photos", "random", "exact", PROBING)
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Inputs:
     data : dict of str to ndarray of float32
         Values of each data layer, (values per case, N).
     kind : str
-        ``photos``, ``random``, ``exact`` or the name of a file.
+        ``photos``, ``random``, ``exact``, ``probing`` or the name of a file.
     pictures : ndarray of uint8 or None
         (N, S, S, 3), what the network looks at, where that is a photograph.
     captions : list of str
@@ -61,7 +62,7 @@ def make(network: Network, kind: str, batch: int, seed: int) -> Inputs:
     ----------
     network : Network
     kind : str
-        ``photos``, ``random`` (normal numbers), ``exact`` (the exact tier), or an npz file
+        ``photos``, ``random`` (normal numbers), ``exact`` (the exact tier), ``probing`` (`_probing`), or an npz file
         with one array per data layer.
     batch : int
         Number of cases; for a file, the file's own number.
@@ -80,8 +81,26 @@ def make(network: Network, kind: str, batch: int, seed: int) -> Inputs:
         return _photographs(network, images, data, batch, seed)
     for layer in images:
         random, shape = generator(seed, "data", layer.name), (layer.outputs, batch)
-        data[layer.name] = exact.draw(random, shape) if kind == "exact" else random.standard_normal(shape, np.float32)
+        draw = {"exact": exact.draw, PROBING: _probing}.get(kind, _normal)
+        data[layer.name] = draw(random, shape)
     return Inputs(data, kind)
+
+
+def _normal(random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return random.standard_normal(shape, np.float32)
+
+
+def _probing(random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Values chosen for what they show: as large as pixels less a mean, unlike any mirror image, with ties and edges.
+
+    A tenth are equal to the value before (ties), a tenth are the largest or the smallest there is (edges), the rest
+    grow along the values of a case, so that no two places can be mistaken for one another.
+    """
+    x = np.round(random.uniform(-100, 100, shape) + np.linspace(-20, 20, shape[0])[:, None] + 1)
+    kind = random.random(shape)
+    x = np.where(kind < 0.1, np.where(random.random(shape) < 0.5, -128, 127), x)
+    x[1:] = np.where(kind[1:] > 0.9, x[:-1], x[1:])
+    return x.astype(np.float32)
 
 
 def _photographs(

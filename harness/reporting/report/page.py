@@ -124,6 +124,9 @@ def tensor_line(row: Row, options: Mapping[str, Any]) -> dict[str, Any]:
         "used": used(worst.share) if worst.elements else "",
         "ulps": lines.ulps(row),
         "loose": max(found.loose for found in row.findings.values()),
+        "notices": max(
+            (found.surely_notices for found in row.findings.values() if found.surely_notices is not None), default=None
+        ),
         "worst": worst.worst,
         "place": row.where(worst.worst),
         "explain": words.explanation(options, row, row.place(worst.worst)) if worst.elements else "",

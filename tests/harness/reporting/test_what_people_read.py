@@ -27,13 +27,15 @@ def spread(bins):
     return tuple(counts)
 
 
-SAME = Finding("identical", 12, histogram=spread({0: 12}))
-NEAR = Finding("equivalent", 12, 0.25, Worst((5, 1), 1.5, 1.25, 1.0), 3, 2, histogram=spread({0: 10, 31: 2}))
+SAME = Finding("identical", 12, notices=2e-5, histogram=spread({0: 12}))
+NEAR = Finding(
+    "equivalent", 12, 0.25, Worst((5, 1), 1.5, 1.25, 1.0), 3, 2, notices=2e-5, histogram=spread({0: 10, 31: 2})
+)
 FAR = Finding("different", 12, 4.0, Worst((2, 0), 5.0, 1.0, 1.0), 9, 12, 2, loose=0.25)
 FARTHER = Finding("different", 12, 12.0, Worst((3, 1), -11.0, 1.0, 1.0), 7, 12, 3, signs=1, loose=0.5)
 COPIED = Finding("different", 12, inf, Worst((0, 1), 0.0, 2.0, 0.0), 0, 1, 1, signs=1)
 LOST = Finding("nonfinite", 12, inf, Worst((4, 1), float("nan"), 3.0, 0.5), 0, 2, 2, 2)
-WIDE = Finding("inconclusive", 12, 0.5, Worst((1, 1), 0.1, 0.2, 0.2), 1, 4, loose=1.0)
+WIDE = Finding("inconclusive", 12, 0.5, Worst((1, 1), 0.1, 0.2, 0.2), 1, 4, loose=1.0, notices=0.75)
 REFUSED = Finding("unsupported", reason="no such layer here")
 
 ACTS = {"channel": 3, "y": 1, "x": 2, "image": 2}
@@ -63,12 +65,64 @@ TERMINAL = [
 """The words of each row's line, without the spaces between columns."""
 
 HTML = [
-    ["~", "equivalent", "0.25", "b", "channel 2, y 0, x 1, image 1", "1.5", "1.25", "1", "3", "0.0 %", "2 differ"],
-    ["!", "different", "12", "b", "channel 0, y 1, x 1, filter 1", "-11", "1", "1", "sign", "50.0 %", "12 differ"],
-    ["?", "inconclusive", "0.5", "b", "row 1, column 1", "0.1", "0.2", "0.2", "1", "100.0 %", ""],
-    ["*", "different", "bits", "a", "channel 0, y 0, x 0, filter 1", "0", "2", "0", "sign", "0.0 %", "1 differ"],
-    [">", "inherited", "12", "a", "channel 1, y 0, x 1, image 1", "-11", "1", "1", "sign", "50.0 %", "12 differ"],
-    ["!", "local", "bits", "b", "row 4, column 1", "nan", "3", "0.5", "3", "0.0 %", "4 differ"],
+    [
+        "~",
+        "equivalent",
+        "0.25",
+        "b",
+        "channel 2, y 0, x 1, image 1",
+        "1.5",
+        "1.25",
+        "1",
+        "3",
+        "0.0 %",
+        "2.5e-05",
+        "2 differ",
+    ],
+    [
+        "!",
+        "different",
+        "12",
+        "b",
+        "channel 0, y 1, x 1, filter 1",
+        "-11",
+        "1",
+        "1",
+        "sign",
+        "50.0 %",
+        "nothing",
+        "12 differ",
+    ],
+    ["?", "inconclusive", "0.5", "b", "row 1, column 1", "0.1", "0.2", "0.2", "1", "100.0 %", "1.1e+00", ""],
+    [
+        "*",
+        "different",
+        "bits",
+        "a",
+        "channel 0, y 0, x 0, filter 1",
+        "0",
+        "2",
+        "0",
+        "sign",
+        "0.0 %",
+        "2.0e-05",
+        "1 differ",
+    ],
+    [
+        ">",
+        "inherited",
+        "12",
+        "a",
+        "channel 1, y 0, x 1, image 1",
+        "-11",
+        "1",
+        "1",
+        "sign",
+        "50.0 %",
+        "2.0e-05",
+        "12 differ",
+    ],
+    ["!", "local", "bits", "b", "row 4, column 1", "nan", "3", "0.5", "3", "0.0 %", "2.5e-05", "4 differ"],
 ]
 """The cells of each row in the table of all tensors, but for its name, type and shape."""
 
