@@ -167,7 +167,7 @@ def run_show(checkpoint, test_range, case, wrong, out, **trained):
 def run_drift(net, out, with_faults, engines, ensemble, held_out, **options):
     """Judge engines, and faults if they are asked for; returns the exit code."""
     from ..engines import available
-    from ..training.drift import Drift, faults
+    from ..training.drift import Drift, faults, passed
     from ..training.run import Settings
 
     console, settings = Terminal(), Settings(net, **options)
@@ -189,5 +189,5 @@ def run_drift(net, out, with_faults, engines, ensemble, held_out, **options):
             found.write(out, outcomes, bent)
         except OSError as error:
             raise BadInput(f"{out} cannot be written: {error.strerror}", hint="--out takes a folder") from error
-        say(console, f"drift.json and drift.svg are in {out}")
-    return 0 if all(each.member for each in outcomes) and not any(each.member for each in bent) else 1
+        say(console, f"drift.html, drift.svg and drift.json are in {out}")
+    return 0 if passed(outcomes, bent) else 1

@@ -132,7 +132,9 @@ def show(checkpoint, test_range, case, wrong, out, **trained):
     "--held-out", default=30, show_default=True, type=click.IntRange(3), help="Runs that measure false alarms."
 )
 @click.option("--faults", is_flag=True, help="Also judge some twenty faults of a solver, which have to be outside.")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for drift.json and drift.svg.")
+@click.option(
+    "--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for drift.html, drift.svg, drift.json."
+)
 @click.pass_context
 def drift(ctx, net, out, faults, **options):
     """Judge whole trajectories: is that of an engine one that correct engines take?

@@ -11,10 +11,12 @@ PyCECT's test of climate models. How often that is wrong is measured on further 
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from math import comb
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 from threadpoolctl import threadpool_limits
 
 from .. import files
@@ -24,7 +26,7 @@ from ..engines.legacy import EntryPoints, LegacyCpu
 from ..engines.port import Port
 from ..errors import BadInput
 from ..network.load import altered, parameter_shapes
-from ..reporting.report import charts
+from ..reporting.report import HERE, charts, filled
 from ..values.noise import generator
 from .learner import Learner, initial
 from .run import fitting, network_of
@@ -66,6 +68,11 @@ class Outcome:
     def __str__(self):
         where = f", first after update {self.first[0]}, in {self.first[1]}" if self.first else ""
         return f"{self.name}: {'inside' if self.member else 'OUTSIDE'} ({self.outside} of {RUNS} runs outside{where})"
+
+
+def passed(outcomes, bent):
+    """Whether all engines are inside, and all faults outside."""
+    return all(each.member for each in outcomes) and not any(each.member for each in bent)
 
 
 @dataclass
@@ -197,7 +204,7 @@ class Drift:
         return Port()
 
     def write(self, folder, outcomes, bent=()):
-        """Write ``drift.json`` and the chart of the engines, ``drift.svg``, into a folder."""
+        """Write ``drift.json``, the chart of the engines ``drift.svg``, and the page ``drift.html`` into a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         outside, triples, count = self.false_positives
@@ -210,7 +217,16 @@ class Drift:
             "limits": self.limits.tolist(),
         }  # fmt: skip
         files.write(folder / "drift.json", json.dumps(told).encode())
-        files.write(folder / "drift.svg", self.chart(outcomes).replace("currentColor", "#444").encode())
+        chart = self.chart(outcomes)
+        files.write(folder / "drift.svg", chart.replace("currentColor", "#444").encode())
+        page = filled(
+            "drift.html", Path(__file__).parent, title=f"{self.network.name}: is the trajectory a member?",
+            style=Markup((HERE / "style.css").read_text(encoding="utf-8")), settings=self.settings, runs=RUNS,
+            outcomes=list(outcomes), bent=list(bent), held=len(self.held), outside=outside, triples=triples,
+            count=count, quantities=len(self.quantities), created=f"{datetime.now(UTC):%d %B %Y, %H:%M UTC}",
+            chart=Markup(charts.labelled(chart, "; ".join(map(str, outcomes)))), good=passed(outcomes, bent),
+        )  # fmt: skip
+        files.write(folder / "drift.html", page.encode("utf-8", "backslashreplace"))
 
     def chart(self, outcomes=()):
         """The envelope, and what was judged, as SVG: of each run the largest distance."""
@@ -227,7 +243,7 @@ class Drift:
                 for each in outcomes:
                     for k, line in enumerate(each.distances[:, :, which].max(axis=2)):
                         ax.plot(updates, line, color=colours[each.name], lw=1, label=None if k else each.name)
-                ax.set(title=title, xlabel="updates")
+                ax.set(title=title, xlabel="updates", xticks=updates[:: -(-len(updates) // 12)])
                 ax.grid(color="#88888844", lw=0.5)
             axes[0].set_ylabel("log2 of the relative distance from float64")
             axes[0].legend(fontsize=8)

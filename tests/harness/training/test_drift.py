@@ -12,7 +12,7 @@ from small_nets import write_net
 from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.engines.legacy import LegacyCpu
 from alexnet_rosetta.harness.engines.port import Port
-from alexnet_rosetta.harness.training.drift import Drift, faults
+from alexnet_rosetta.harness.training.drift import Drift, faults, passed
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +60,27 @@ def test_the_command(asked, tmp_path):
     assert "port: inside" in run.output
     assert "of 1 triples" in run.output
     assert (tmp_path / "out" / "drift.svg").read_bytes().startswith(b"<svg")
+    page = (tmp_path / "out" / "drift.html").read_text()
+    for part in (
+        "port is inside",
+        "2 updates of 16 cases",
+        "of 1 triples",
+        "<svg",
+        "weights and momentum: the farthest",
+    ):
+        assert part in page
+
+
+def test_the_page_names_what_is_outside(drift, tmp_path):
+    """Names from a layer file are escaped; a fault inside is no success."""
+    drift.network = replace(drift.network, name="<b>small")
+    found = [drift.judge(name, Port(), *more) for name, *more in faults(drift.network)[:2]]
+    drift.write(
+        tmp_path, [replace(found[0], name="port")], [found[1], replace(found[1], outside=1, name="<i>", first=None)]
+    )
+    page = (tmp_path / "drift.html").read_text()
+    for part in ("port is OUTSIDE; 1 of 2 faults are outside", 'class="sentence bad"', "&lt;b&gt;small", "&lt;i&gt;",
+                 found[1].first[1], "3 of 3"):  # fmt: skip
+        assert part in page
+    assert passed([], found)
+    assert not passed(found, [])
