@@ -2,6 +2,7 @@
 
 import signal
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 
 from threadpoolctl import threadpool_limits
@@ -120,48 +121,50 @@ def softly(training):
             signal.signal(number, handler)
 
 
-def run_test(checkpoint, test_range, views, batch, **trained):
-    """Test, and print the numbers per case."""
+@contextmanager
+def stored(checkpoint, trained):
+    """A function that prints a line, and a stored network that works with the threads that were asked for."""
     console, network = Terminal(), Trained(checkpoint, **trained)
     with threadpool_limits(network.threads):
+        yield partial(say, console), network
+
+
+def run_test(checkpoint, test_range, views, batch, **trained):
+    """Test, and print the numbers per case."""
+    with stored(checkpoint, trained) as (tell, network):
         costs, cases, _ = network.test(test_range, views, batch)
-    say(console, f"{network.checkpoint.path}: {cases:,} cases, {views} view{'s' if views > 1 else ''} each")
-    for cost, values in costs.items():
-        say(console, f"{cost}: {', '.join(f'{value:.6f}' for value in values)}")
+        tell(f"{network.checkpoint.path}: {cases:,} cases, {views} view{'s' if views > 1 else ''} each")
+        for cost, values in costs.items():
+            tell(f"{cost}: {', '.join(f'{value:.6f}' for value in values)}")
 
 
 def run_features(checkpoint, layer, test_range, out, **trained):
     """Write the outputs of a layer, batch by batch."""
-    console, network = Terminal(), Trained(checkpoint, **trained)
-    with threadpool_limits(network.threads):
+    with stored(checkpoint, trained) as (tell, network):
         for path in network.write_features(layer, out, test_range):
-            say(console, f"wrote {path}")
+            tell(f"wrote {path}")
 
 
 def run_predict(checkpoint, pictures, **trained):
     """Print the best five answers to each picture, with bars."""
-    console, network = Terminal(), Trained(checkpoint, **trained)
-    with threadpool_limits(network.threads):
+    with stored(checkpoint, trained) as (tell, network):
         for path, probabilities in network.predict(pictures):
-            say(console, str(path))
+            tell(str(path))
             for k, share in best(probabilities):
                 name = network.names[k].split(",")[0] if k < len(network.names) else str(k)
-                say(console, f"  {name[:24]:<24} {100 * share:5.1f} % {'█' * round(40 * share)}")
+                tell(f"  {name[:24]:<24} {100 * share:5.1f} % {'█' * round(40 * share)}")
 
 
 def run_show(checkpoint, test_range, case, wrong, out, **trained):
     """Draw the page."""
     from ..training.show import Page
 
-    console, network = Terminal(), Trained(checkpoint, **trained)
-    with threadpool_limits(network.threads):
+    with stored(checkpoint, trained) as (tell, network):
         page = Page(network, test_range, case, wrong)
-    for note in page.notes:
-        say(console, f"note: {note}")
-    say(
-        console,
-        f"page {page.write(out or network.checkpoint.path.parent / 'show')}, {len(page.files)} pictures beside it",
-    )
+        for note in page.notes:
+            tell(f"note: {note}")
+        written = page.write(out or network.checkpoint.path.parent / "show")
+        tell(f"page {written}, {len(page.files)} pictures beside it")
 
 
 def run_drift(net, out, with_faults, engines, ensemble, held_out, **options):

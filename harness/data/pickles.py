@@ -16,7 +16,9 @@ import re
 import struct
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import BytesIO
 from math import prod
+from pickletools import code2op
 from typing import NamedTuple
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
@@ -33,7 +35,6 @@ GROWTH, FLOOR = 16, 64 << 20
 """A compressed pickle may grow by this factor, and by so many bytes in any case."""
 COPIES = 4
 """How often what is in a file stands in memory while the file is read."""
-LONGEST_NUMBER = 32
 
 
 class Name(NamedTuple):
@@ -137,7 +138,7 @@ def loads(data):
         raise
     except Exception as error:  # whatever bent instructions do to a stack
         raise BadInput(
-            f"no readable pickle ({type(error).__name__} at byte {machine_.at:,})", hint="the file is damaged"
+            f"no readable pickle ({type(error).__name__} at byte {machine_.file.tell():,})", hint="the file is damaged"
         ) from error
 
 
@@ -146,51 +147,41 @@ def _refuse(what, hint=None):
 
 
 class _Machine:
-    """The stack machine; an instruction takes its bytes with `take` or `line`."""
+    """The stack machine; the arguments of instructions are read by the standard library."""
 
     def __init__(self, data):
-        self.data, self.at = data, 0
+        self.file = BytesIO(data)
         self.stack, self.marks, self.memo = [], [], {}
         self.room = 2 * len(data)  # bytes that strings of numbers may still take
         self.unfilled = {}  # arrays whose numbers are still to come, by identity
 
     def run(self):
         """Run to the end."""
-        instructions = _INSTRUCTIONS
         for _ in range(MOST_STEPS):
-            code = self.data[self.at]
-            self.at += 1
-            if code == STOP:
-                if self.unfilled or self.marks or len(self.stack) != 1:
-                    raise ValueError("ends too early")
+            code = self.file.read(1).decode("latin1")
+            if code in (".", ""):
+                if not code or self.unfilled or self.marks or len(self.stack) != 1:
+                    raise EOFError
                 return self.stack[0]
-            step = instructions.get(code)
+            step = _INSTRUCTIONS.get(code)
             if step is None:
-                _refuse(f"has the instruction {bytes([code])!r} at byte {self.at - 1:,}, which is not read")
-            step(self)
+                at = self.file.tell() - 1
+                _refuse(f"has the instruction {code.encode('latin1')!r} at byte {at:,}, which is not read")
+            reader = code2op[code].arg
+            if code == "S":  # which the library takes for ASCII
+                step(self, _unquoted(self.file.readline()))
+            elif reader:
+                step(self, reader.reader(self.file))
+            else:
+                step(self)
         return _refuse(f"has more than {MOST_STEPS:,} instructions")
 
-    def take(self, count):
-        """The next bytes."""
-        end = self.at + count
-        if count < 0 or end > len(self.data):
-            raise EOFError
-        found = self.data[self.at : end]
-        self.at = end
-        return found
-
-    def number(self, layout):
-        """The next bytes as a number."""
-        return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
-
-    def line(self, most=None):
-        """The bytes up to the end of the line."""
-        end = self.data.index(b"\n", self.at)
-        if most is not None and end - self.at > most:
-            raise ValueError("long line")
-        found = self.data[self.at : end]
-        self.at = end + 1
-        return found
+    def value(self, value):
+        """Put a value from the file on the stack; whole numbers have 64 bits, texts no halves of characters."""
+        if (type(value) is int and not -(2**63) <= value < 2**63) or (type(value) is str and not value.isascii()
+                                                                      and not value.encode()):  # fmt: skip
+            raise ValueError
+        self.stack.append(value)
 
     def push(self, value):
         """Put a value on the stack."""
@@ -199,11 +190,6 @@ class _Machine:
     def keep(self, index):
         """Put what is on the stack into the memo too."""
         self.memo[index] = self.stack[-1]
-
-    def string(self, layout, coding):
-        """A string behind its length."""
-        found = self.take(self.number(layout))
-        self.push(found.decode(coding) if coding else found)
 
     def marked(self):
         """Take everything above the last mark off the stack."""
@@ -234,22 +220,6 @@ class _Machine:
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[_key(key)] = value
 
-    def whole(self, count):
-        """A whole number in so many bytes."""
-        self.push(int.from_bytes(self.take(count if count <= 8 else -1), "little", signed=True))
-
-    def text_number(self):
-        """A whole number in digits; 00 and 01 are truth values."""
-        line = self.line(LONGEST_NUMBER)
-        self.push({b"00": False, b"01": True}[line] if line in (b"00", b"01") else int(line.rstrip(b"L")))
-
-    def quoted(self):
-        """A byte string in quotes."""
-        line = self.line()
-        if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in b"'\"":
-            raise ValueError
-        self.push(codecs.escape_decode(line[1:-1])[0].decode("latin1"))
-
     def named(self, module, name):
         """A name, if it is one of those that are known."""
         found = Name(module, name)
@@ -270,12 +240,11 @@ class _Machine:
         (of,) = self.marked()
         self.instance(of)
 
-    def old_instance(self):
+    def old_instance(self, name):
         """The same, with the class behind the instruction."""
-        module, name = self.line(), self.line()
         if self.marked():
             raise TypeError
-        self.instance(self.named(module.decode(), name.decode()))
+        self.instance(self.named(*name.split(" ", 1)))
 
     def reduce(self):
         """Call what a name stands for here."""
@@ -365,30 +334,26 @@ def _key(key):
     return key
 
 
-STOP = ord(".")
+def _unquoted(line):
+    """The text of a byte string in quotes."""
+    line = line[:-1] if line.endswith(b"\n") else b""
+    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in b"'\"":
+        raise ValueError
+    return codecs.escape_decode(line[1:-1])[0].decode("latin1")
+
+
 CONSTANTS = {"N": None, "\x88": True, "\x89": False, ")": ()}
-NUMBERS = {"J": "<i", "K": "<B", "M": "<H", "G": ">d"}
-STRINGS = {"T": ("<i", "latin1"), "U": ("<B", "latin1"), "X": ("<I", "utf-8"), "\x8c": ("<B", "utf-8"),
-           "\x8d": ("<Q", "utf-8"), "B": ("<I", None), "C": ("<B", None), "\x8e": ("<Q", None)}  # fmt: skip
-INDICES = {"1": ("q", "h", "<B"), "4": ("r", "j", "<I")}
 _INSTRUCTIONS = {
     **{code: lambda m, value=value: m.push(value) for code, value in CONSTANTS.items()},
-    **{code: lambda m, layout=layout: m.push(m.number(layout)) for code, layout in NUMBERS.items()},
-    **{code: lambda m, way=way: m.string(*way) for code, way in STRINGS.items()},
-    **{put: lambda m, layout=layout: m.keep(m.number(layout)) for put, _, layout in INDICES.values()},
-    **{get: lambda m, layout=layout: m.push(m.memo[m.number(layout)]) for _, get, layout in INDICES.values()},
+    **dict.fromkeys("IJKLMFGSTUVXBC\x8a\x8c\x8d\x8e", _Machine.value),
+    **dict.fromkeys("pqr", _Machine.keep),
+    **dict.fromkeys("ghj", lambda m, index: m.push(m.memo[index])),
+    **dict.fromkeys("\x80\x95", lambda m, told: None),
     **{code: lambda m, n=n: m.push(tuple(m.last(n))) for n, code in enumerate("\x85\x86\x87", 1)},
     "(": lambda m: m.marks.append(len(m.stack)),
     "0": lambda m: m.last(1),
     "1": lambda m: m.marked(),
     "2": lambda m: m.push(m.stack[-1]),
-    "I": _Machine.text_number,
-    "L": _Machine.text_number,
-    "\x8a": lambda m: m.whole(m.number("<B")),
-    "\x8b": lambda m: m.whole(m.number("<i")),
-    "F": lambda m: m.push(float(m.line(LONGEST_NUMBER))),
-    "S": _Machine.quoted,
-    "V": lambda m: m.push(m.line().decode("raw-unicode-escape")),
     "]": lambda m: m.push([]),
     "l": lambda m: m.push(m.marked()),
     "a": lambda m: m.extend(m.last(1)),
@@ -398,19 +363,14 @@ _INSTRUCTIONS = {
     "s": lambda m: m.update(m.last(2)),
     "u": lambda m: m.update(m.marked()),
     "t": lambda m: m.push(tuple(m.marked())),
-    "p": lambda m: m.keep(int(m.line(LONGEST_NUMBER))),
     "\x94": lambda m: m.keep(len(m.memo)),
-    "g": lambda m: m.push(m.memo[int(m.line(LONGEST_NUMBER))]),
-    "c": lambda m: m.push(m.named(m.line().decode(), m.line().decode())),
+    "c": lambda m, name: m.push(m.named(*name.split(" ", 1))),
     "\x93": lambda m: m.push(m.named(*m.last(2))),
     "i": _Machine.old_instance,
     "o": _Machine.object,
     "R": _Machine.reduce,
     "b": _Machine.build,
-    "\x80": lambda m: m.take(1),
-    "\x95": lambda m: m.take(8),
 }
-_INSTRUCTIONS = {ord(code): step for code, step in _INSTRUCTIONS.items()}
 
 
 def dumps(value):

@@ -52,13 +52,9 @@ def write(folder, events, title):
 def in_figures(events):
     """The last test of each engine, in words."""
     last = {event["engine"]: event for event in events if event["kind"] == "test"}
-    return "; ".join(f"{engine}: {numbers(event)}{smooth(event)}" for engine, event in last.items()) or "no test yet"
-
-
-def smooth(event):
-    """How smooth the first filters were at a test, in words."""
-    shares = event.get("smooth", {}).items()
-    return "".join(f", {layer} {own:.0%} smooth (noise: {noise:.0%})" for layer, (own, noise) in shares)
+    smooth = {engine: "".join(f", {layer} {own:.0%} smooth (noise: {noise:.0%})" for layer, (own, noise) in
+                              event.get("smooth", {}).items()) for engine, event in last.items()}  # fmt: skip
+    return "; ".join(f"{engine}: {numbers(event)}{smooth[engine]}" for engine, event in last.items()) or "no test yet"
 
 
 def numbers(event):

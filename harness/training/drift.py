@@ -11,7 +11,6 @@ PyCECT's test of climate models. How often that is wrong is measured on further 
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from math import comb
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from ..engines.legacy import EntryPoints, LegacyCpu
 from ..engines.port import Port
 from ..errors import BadInput
 from ..network.load import altered, parameter_shapes
-from ..reporting.report import HERE, charts, filled
+from ..reporting.report import charts, filled
 from ..values.noise import generator
 from .learner import Learner, initial
 from .run import fitting, network_of
@@ -220,11 +219,10 @@ class Drift:
         chart = self.chart(outcomes)
         files.write(folder / "drift.svg", chart.replace("currentColor", "#444").encode())
         page = filled(
-            "drift.html", Path(__file__).parent, title=f"{self.network.name}: is the trajectory a member?",
-            style=Markup((HERE / "style.css").read_text(encoding="utf-8")), settings=self.settings, runs=RUNS,
-            outcomes=list(outcomes), bent=list(bent), held=len(self.held), outside=outside, triples=triples,
-            count=count, quantities=len(self.quantities), created=f"{datetime.now(UTC):%d %B %Y, %H:%M UTC}",
-            chart=Markup(charts.labelled(chart, "; ".join(map(str, outcomes)))), good=passed(outcomes, bent),
+            "drift.html", Path(__file__).parent, title=f"{self.network.name}: is the trajectory a member?", runs=RUNS,
+            chart=Markup(charts.labelled(chart, "; ".join(map(str, outcomes)))), quantities=len(self.quantities),
+            settings=self.settings, outcomes=list(outcomes), bent=list(bent), good=passed(outcomes, bent),
+            held=len(self.held), outside=outside, triples=triples, count=count,
         )  # fmt: skip
         files.write(folder / "drift.html", page.encode("utf-8", "backslashreplace"))
 

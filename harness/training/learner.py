@@ -197,12 +197,9 @@ class Learner:
 
     def smoothness(self):
         """The `smooth` shares of convolutions that read the pictures, by layer; none of filters of 3 pixels a side."""
-        found = {}
-        for layer in self.network.layers:
-            if layer.type == "conv" and layer.inputs[0] == self.images.name and layer["filterSize"][0] > 3:
-                weights = self.session.read(layer.name, "weights[0]")
-                found[layer.name] = smooth(weights, layer["filterChannels"][0])
-        return found
+        seen = [layer for layer in self.network.layers if layer.type == "conv" and layer.inputs[0] == self.images.name]
+        return {layer.name: smooth(self.session.read(layer.name, "weights[0]"), layer["filterChannels"][0])
+                for layer in seen if layer["filterSize"][0] > 3}  # fmt: skip
 
     def values(self):
         """All parameters, momentum buffers and connections, by layer and tensor, as copies."""

@@ -10,6 +10,7 @@ from math import ceil, isqrt
 import numpy as np
 
 from ..reporting.report import charts
+from ..reporting.report.images import tiles
 
 ROW, ROWS = 16, 24
 """Tiles of a row of pictures in colour, and rows at most."""
@@ -18,7 +19,7 @@ RIGHT, WRONG = "#ffaaaa", "#aaaaff"
 BEST = 5
 
 
-def filters(weights, channels, modules=1, modules_x=0, standardise=False):
+def filters(weights, channels, modules=1, modules_x=0):
     """The filters of a weight matrix, side by side.
 
     Three channels make a picture in colour; else the channels of a filter stand side by side in grey. All share one
@@ -31,13 +32,9 @@ def filters(weights, channels, modules=1, modules_x=0, standardise=False):
         Channels that a filter sees.
     modules, modules_x : int
         Of a local layer; else 1 and 0.
-    standardise : bool
-        Give every filter mean 0 and deviation 1 before.
     """
     array = weights.reshape(modules, channels, -1, weights.shape[1])
     array = array[..., 0].transpose(1, 2, 0) if modules > 1 else array[0]
-    if standardise:
-        array = (array - array.mean((0, 1))) / np.maximum(array.std((0, 1)), 1e-30)
     row = modules_x or ROW
     return tiles(scaled(array), row if channels == 3 else ceil(row / channels), ROWS * row)
 
@@ -47,25 +44,6 @@ def scaled(array):
     array = np.nan_to_num(array.astype(np.float64), posinf=0, neginf=0)
     array -= array.min()
     return array / (array.max() or 1)
-
-
-def tiles(array, columns, most):
-    """Tiles (channels, pixels, count) of values from 0 to 1 in rows, with black lines of one pixel around them.
-
-    Tiles of three channels are in colour; of others the channels stand beside each other.
-    """
-    channels, pixels, count = array.shape
-    side, shown = isqrt(pixels), min(count, most)
-    array = array[:, : side * side, :shown].reshape(channels, side, side, shown)
-    colour = channels == 3
-    drawn = array.transpose(3, 1, 2, 0) if colour else array.transpose(3, 1, 0, 2).reshape(shown, side, -1, 1)
-    columns, width = min(columns, shown), drawn.shape[2]
-    rows = ceil(shown / columns)
-    canvas = np.zeros((rows * (side + 1) + 1, columns * (width + 1) + 1, 3), np.uint8)
-    for k, tile in enumerate(np.round(255 * drawn)):
-        y, x = 1 + k // columns * (side + 1), 1 + k % columns * (width + 1)
-        canvas[y : y + side, x : x + width] = tile
-    return canvas
 
 
 def maps(values, channels, most=64):

@@ -1,6 +1,5 @@
 """`rosetta show`: what a network learned, as pictures and one page that opens offline."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ from markupsafe import Markup
 
 from .. import files
 from ..errors import BadInput, RosettaError
-from ..reporting.report import HERE, charts, filled
+from ..reporting.report import charts, filled
 from ..values.noise import generator
 from . import curves, pictures
 from .learner import feeds
@@ -69,9 +68,8 @@ class Page:
         about = self.trained.checkpoint.about
         return filled(
             "show.html", Path(__file__).parent, **self.facts, notes=self.notes, network=self.trained.network,
-            style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
             engine=about["engine"], state=about["state"], settings=about["settings"], names=self.trained.names,
-            checkpoint=self.trained.checkpoint.path.name, created=f"{datetime.now(UTC):%d %B %Y, %H:%M UTC}",
+            checkpoint=self.trained.checkpoint.path.name,
             last=curves.in_figures(about["log"]),
         )  # fmt: skip
 

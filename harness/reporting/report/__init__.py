@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,15 @@ HERE = Path(__file__).parent
 
 
 def filled(name: str, folder: Path = HERE, **facts: Any) -> str:
-    """The text of a page, from the template of that name in a folder and what all pages share; names are escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    """The text of a page, from the template of that name in a folder and what all pages share; names are escaped.
 
+    ``style`` and ``created`` are the style sheet of the report and this moment, where they are not among the facts.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    shared = {"style": Markup((HERE / "style.css").read_text(encoding="utf-8"))}
+    facts = shared | {"created": f"{datetime.now(UTC):%d %B %Y, %H:%M UTC}"} | facts
     settings: dict[str, Any] = {
         "undefined": StrictUndefined,
         "trim_blocks": True,

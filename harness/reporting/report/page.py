@@ -74,7 +74,6 @@ def facts(record: Record) -> dict[str, Any]:
         "charts": [*chart_list(isolated, propagated, engines), *parts_chart(about.get("parts", {}))],
         "pictures": list(zip(images.thumbnails(record.arrays.get("pictures", ())), about["captions"], strict=False)),
         "filters": filter_pictures(record.arrays),
-        "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
         "script": Markup((HERE / "script.js").read_text(encoding="utf-8")),
     }
 
