@@ -1,5 +1,7 @@
 """The commands of `rosetta` that study the legacy code path."""
 
+import os
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -111,5 +113,54 @@ def explain(net, layer, step, tensor, at, worst, figure, input_, **options):
         write(figure, data.getvalue())
 
 
-COMMANDS = (study, explain)
+@click.command()
+@click.argument("net")
+@click.argument("layer")
+@run_options
+@click.option("--times", default=0, hidden=True, help="End after so many changes.")
+def watch(net, layer, input_, times, **options):
+    """Judge a LAYER of NET again whenever a file of an engine is saved, forward and backward.
+
+    Compiled sources are built first, as 'make build' does. Where something else was changed, such as a layer file or
+    the reference, everything begins anew. Ctrl-C ends it.
+    """
+    from ..reporting.lines import Lines, explanations
+    from ..running.prepare import Options
+    from ..study.watch import watch as again
+
+    def show(rows):
+        table = None
+        for row in rows:
+            if table is None:
+                table = Lines([], list(row.findings))
+                say(table.header())
+            for text in (table.row(row, True), *explanations(row)):
+                say(text)
+        sys.stdout.flush()
+
+    if again(Options(net, input=input_, **options), layer, show, say, times):
+        os.execv(sys.executable, [sys.executable, "-m", "alexnet_rosetta.harness", *sys.argv[1:]])
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="A new folder [RUN-fault].")
+def bisect(run, out):
+    """Find the first layer and pass at fault in a RUN, the folder of a record, and what shows the fault alone.
+
+    A new folder holds the fewest images, channels and pixels that still show it, and a script that does it again.
+    """
+    from dataclasses import fields
+
+    from ..reporting.record import read
+    from ..running.prepare import Options
+    from ..study.bisect import bisect as find
+
+    record = read(run)
+    kept = record.about["options"].items()
+    options = Options(**{name: value for name, value in kept if name in {one.name for one in fields(Options)}})
+    find(record.rows, options, out or run.with_name(f"{run.name}-fault"), say)
+
+
+COMMANDS = (study, explain, watch, bisect)
 """How the engine of 2012 runs a layer, where to read it in both engines, and one element explained."""

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +15,8 @@ from ..judging.finding import Finding
 from ..judging.row import Row
 from ..reporting.record import Record, read
 from ..running.prepare import Options, prepare
-from ..running.sweep import Sweep
 from ..running.workload import Workload
-from ..study.explain import judge_alone, run_alone
+from ..study.explain import evaluated, judge_alone, run_alone
 from .pack import DEFINITION, MANIFEST, PARAMETERS, RECORD, file_options, manifest_of
 
 LAYERS = 3
@@ -143,22 +142,18 @@ def verify(
 
 def again(work: Workload, rows: dict[tuple[str, str, str], Row]) -> Iterator[Repeated]:
     """Run the steps of some rows again: the reference as far as they need it, each engine in these steps alone."""
-    left, seen = set(rows), []
-    sweep = Sweep(replace(work, engines=[], explains=False, on_tensor=seen.append))
+    left = set(rows)
     with threadpool_limits(work.threads):
-        for _ in sweep.rows():
-            for comparison in seen:
-                subject = comparison.subject
-                place = (comparison.layer.name, comparison.step, comparison.tensor)
-                if place in left:
-                    left.discard(place)
-                    found, _ = run_alone(work, subject)
-                    now = judge_alone(subject, found, subject.step.bounded(subject.name)).findings()
-                    for name in now.keys() & rows[place].findings.keys():
-                        yield Repeated(rows[place].name(name), rows[place].findings[name], now[name])
-            seen.clear()
-            if not left:
-                return
+        for _, comparison in evaluated(work):
+            subject, place = comparison.subject, (comparison.layer.name, comparison.step, comparison.tensor)
+            if place in left:
+                left.discard(place)
+                found, _ = run_alone(work, subject)
+                now = judge_alone(subject, found, subject.step.bounded(subject.name)).findings()
+                for name in now.keys() & rows[place].findings.keys():
+                    yield Repeated(rows[place].name(name), rows[place].findings[name], now[name])
+                if not left:
+                    return
 
 
 def _workload(pack: Path, record: Record) -> tuple[Workload | None, dict[str, str]]:

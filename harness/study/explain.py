@@ -131,6 +131,18 @@ class Explanation:
             found["exact"] = [step._replace(value=step.exact) for step in steps]
         return found
 
+    def first_operand(self):
+        """The first partial sum that an operand other than 0 enters, in words; "" where there are no operands."""
+        if not len(self.element.a):
+            return ""
+        used = set(np.flatnonzero(self.element.a * self.element.b))
+        for name, steps in self.columns().items():
+            for k, step in enumerate(steps):
+                if step.term in used:
+                    return f"first partial sum at fault: step {k + 1} of {name}, {step.what}: right is {step.value:.9g}"
+        names = ", ".join(self.element.names[k] for k in sorted(used)[:3])
+        return f"operands left: {names or f'what is added to the sum, {self.element.plus:.6g}'}"
+
     def figure(self):
         """How far each engine's partial sums are from the exact sums in its order: a matplotlib Figure."""
         from matplotlib import rc_context
@@ -204,13 +216,22 @@ def explained(work, name, step, tensor=None, at=None):
         subject, shape = _reached(work, layer, step, tensor, at)
         parts = list(subject.step.bounded(subject.name))
         found, launches = run_alone(work, subject)
-    lie = axes(work.network.graph.layers, layer, subject.name, shape)
-    index = _worst(subject, found, parts) if at is None else _index(at, lie, shape)
-    at = place(lie, shape, index)
+    index = (
+        _worst(subject, found, parts)
+        if at is None
+        else _index(at, axes(work.network.graph.layers, layer, subject.name, shape), shape)
+    )
+    return explanation(work, subject, found, parts, index, shape, launches)
+
+
+def explanation(work, subject, found, parts, index, shape, launches=()):
+    """The Explanation of the element at a place of a `steps.Tensor`, of what `run_alone` found."""
+    layer = subject.step.layer
+    at = place(axes(work.network.graph.layers, layer, subject.name, shape), shape, index)
     made, (reference, bound) = element(subject, index), _at(parts, index)
     accounts = {engine.name: _account(work, engine, found[engine.name], index, made) for engine in work.engines}
     where = ", ".join(f"{axis} {k}" for axis, k in at.items())
-    title = f"{work.network.name}: {name} {step} {subject.name} at {where}"
+    title = f"{work.network.name}: {layer.name} {subject.step.pass_name} {subject.name} at {where}"
     findings = list(_findings(made, accounts, reference, bound))
     facts = _seen(work, layer, subject.name, at) | _sources(work.network, layer, subject, launches)
     return Explanation(title, made, reference, bound, accounts, findings, facts)
@@ -232,12 +253,9 @@ def _reached(work, layer, step, tensor, at):
     """The `steps.Tensor` that is asked for, and its shape; the reference alone runs up to it."""
     if at is not None:
         _require_place(work, layer, step, tensor, at)
-    seen, names = [], []
-    passes = PASSES[: 1 + (PASSES.index(step) if step in PASSES else 0)]
-    for _ in Sweep(replace(work, engines=[], passes=passes, on_tensor=seen.append)).rows():
-        comparison, *_ = seen or [None]
-        seen.clear()
-        if comparison and (comparison.layer.name, comparison.step) == (layer.name, step):
+    names = []
+    for _, comparison in evaluated(work, step):
+        if (comparison.layer.name, comparison.step) == (layer.name, step):
             names.append(comparison.tensor)
             if tensor in (None, comparison.tensor):
                 return comparison.subject, comparison.shape
@@ -245,6 +263,15 @@ def _reached(work, layer, step, tensor, at):
         meant(tensor, names, f"tensors: {', '.join(names)}") if names else "it does not learn, nor does anything below"
     )
     raise BadInput(f"{layer.name} {step} leaves no tensor {tensor or ''}".rstrip(), hint=hint)
+
+
+def evaluated(work, last="update"):
+    """Yield the sweep, and the TensorComparison that it is at, of the reference alone, up to the end of a pass."""
+    seen, passes = [], PASSES[: 1 + (PASSES.index(last) if last in PASSES else 0)]
+    sweep = Sweep(replace(work, engines=[], passes=passes, explains=False, on_tensor=seen.append))
+    for _ in sweep.rows():
+        yield from ((sweep, one) for one in seen)
+        seen.clear()
 
 
 def _require_place(work, layer, step, tensor, at):
