@@ -27,7 +27,7 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 PACKAGE = "alexnet_rosetta"
-ROOMS = ("legacy", "port", "harness")
+ROOMS = ("legacy", "port", "harness", "testing")
 ROOT = Path(__file__).parent.absolute()
 IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64") and os.environ.get("ROSETTA_PORTABLE") != "1"
 ISAS = ["strict", "v3", "v4"] if IS_X86_64 else ["strict", "baseline"]

@@ -6,11 +6,12 @@ loads nothing heavy: what a name needs is imported when it is used.
 
 from typing import Any
 
-__all__ = ["Comparison", "Options", "compare", "explain", "read_record"]
+__all__ = ["Comparison", "Options", "compare", "compare_functions", "explain", "read_record"]
 
 _HOMES = {
     "Comparison": "comparison",
     "compare": "comparison",
+    "compare_functions": "pairs.functions",
     "explain": "study.explain",
     "Options": "running.prepare",
     "read_record": "reporting.record",

@@ -18,7 +18,11 @@ from ...judging.row import Row, by_step
 
 COLOURS = ("#d9822b", "#2b8cbe", "#7a5195", "#2ca25f", "#c51b8a")
 INK = "#010203"
-MARKERS = {**dict.fromkeys(("forward", "test", "view 1", "view 2", "view 3"), "o"), "backward": "s", "update": "^"}
+MARKERS = {
+    **dict.fromkeys(("forward", "pair", "test", "view 1", "view 2", "view 3"), "o"),
+    "backward": "s",
+    "update": "^",
+}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a layer may be called $x$

@@ -57,8 +57,8 @@ def facts(record: Record) -> dict[str, Any]:
     propagated = [row for row in rows if row.mode == "propagated"]
     return {
         "about": about,
-        "introduction": list(words.about_the_run(about)),
-        "command": words.command(about["options"]),
+        "introduction": about["introduction"] if "introduction" in about else list(words.about_the_run(about)),
+        "command": about.get("command") or words.command(about["options"]),
         "drawing": drawing.network(layers) if layers and all("shape" in layer for layer in layers) else "",
         "kernels_of": launched[0],
         "addresses": addresses(),

@@ -78,7 +78,9 @@ def explanation(options: Mapping[str, Any], row: Row, place: Mapping[str, int]) 
     place : dict of str to int
         Along the axes; {} for the element that used most of its bound.
     """
-    if row.tensor == "acts_grad" and len(row.sent_by) == 1:  # in isolation that is the sender's gradient
+    if "net" not in options or (
+        row.tensor == "acts_grad" and len(row.sent_by) == 1
+    ):  # in isolation that is the sender's gradient
         return ""
     at = ["--at", ",".join(map(str, place.values()))] if place else []
     flags = _flags(options, ("mode", "passes", "allow", "fail_on", "layers"))
