@@ -215,8 +215,18 @@ class PortSession(Session):
 
     def release(self, layer: str) -> None:
         """Free all but the parameters."""
+        from alexnet_rosetta.port import buffers
+
         self.network.layers[layer].release()
         self._inputs_grad.pop(layer, None)
+        buffers.clear()  # no layer takes memory of just these sizes again
+
+    def drop(self, layer: str, tensor: str) -> None:
+        """Free the output of a layer with weights that was given its inputs: no later step reads that one."""
+        from alexnet_rosetta.port.weight_layers import Weighted
+
+        if tensor == "acts" and layer not in self._own_feed and isinstance(self.network.layers[layer], Weighted):
+            self.network.layers[layer].acts = None
 
     def _adds_directly(self, owner: Any, i: int) -> bool:
         """Whether a backward pass changes Δ of input i, and so uses its learning rate."""

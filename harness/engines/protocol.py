@@ -94,6 +94,10 @@ class Session(Protocol):
     def release(self, layer: str) -> None:
         """Free what the layer holds but its parameters."""
 
+    def drop(self, layer: str, tensor: str) -> None:
+        """Nobody will read that tensor of a layer's last step again; what no later step needs may be freed."""
+        return
+
     def set_pass_type(self, pass_type: str) -> None:
         """Say what the next forward steps belong to.
 

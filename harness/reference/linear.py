@@ -38,10 +38,14 @@ class FullyConnected(Layer):
 
     def params_grad(self, inputs: Arrays, acts_grad: np.ndarray, params: Params) -> dict[str, Bounded]:
         """Sums over the images given, not yet divided by the number of cases."""
-        cases = acts_grad.shape[1]
-        grads = {f"weights[{i}]": multilinear(lambda x, v: x @ v.T, cases, x, acts_grad) for i, x in enumerate(inputs)}
-        grads["biases"] = multilinear(lambda v: v.sum(1)[None, :], cases, acts_grad)
+        grads = {f"weights[{i}]": self.weights_grad(x, acts_grad) for i, x in enumerate(inputs)}
+        grads["biases"] = multilinear(lambda v: v.sum(1)[None, :], acts_grad.shape[1], acts_grad)
         return grads
+
+    @staticmethod
+    def weights_grad(x: np.ndarray, acts_grad: np.ndarray) -> Bounded:
+        """Rows of a weight gradient that belong to rows ``x`` of its input."""
+        return multilinear(lambda x, v: x @ v.T, acts_grad.shape[1], x, acts_grad)
 
 
 def _affine(inputs: Arrays, weights: Arrays, biases: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ In cnorm U cancels, with errors in proportion to W = |X| + mean |X|; W then take
 Source: network-and-solver 6.7 to 6.9; pool-norm 2.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ import numpy as np
 from .bounded import ROUNDOFF, SMALLEST_NORMAL, Bounded, planes
 from .layer import Arrays, Layer, LayerSpec
 from .windows import Windows
+
+Formula = Callable[..., tuple[np.ndarray, np.ndarray]]
+_BAND = 2**15
+"""Numbers of an array that are evaluated at a time."""
 
 
 class ResponseNorm(Layer):
@@ -52,16 +56,21 @@ class ResponseNorm(Layer):
 
     def forward(self, inputs: Arrays, params: object = None, **_: object) -> Bounded:
         """Outputs like the input, (channels * pixels, N)."""
-        x = planes(np.asarray(inputs[0], np.float64), self.channels)
+        return self._in_bands(self._outputs, self._in_window() + 6, inputs[0])
+
+    def _outputs(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        x = x.astype(np.float64)
         d = self._denominators(x)
         y = x * d**-self.beta
         condition = np.maximum(1 + abs(self.beta), self._exponents(d))
-        return _flat(y, np.abs(y) * condition + _flushed(x), self._in_window() + 6)
+        return y, np.abs(y) * condition + _flushed(x)
 
     def inputs_grad(self, i: int, inputs: Arrays, acts_grad: np.ndarray, params: object = None, **_: object) -> Bounded:
         """Gradient of the input."""
-        x = planes(np.asarray(inputs[0], np.float64), self.channels)
-        v = planes(acts_grad, self.channels)
+        return self._in_bands(self._gradient, self._in_window() + 8, inputs[0], acts_grad)
+
+    def _gradient(self, x: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        x = x.astype(np.float64)
         d = self._denominators(x)
         direct = v * d**-self.beta
         shared = direct * x / d  # V Y / D
@@ -71,7 +80,20 @@ class ResponseNorm(Layer):
         power = self._power_condition(d)
         magnitude = np.abs(direct) * power + through_d * self._sum(np.abs(shared) * power, mirrored=True)
         magnitude += _flushed(v) + _flushed(through_d) * self._in_window()
-        return _flat(value, magnitude, self._in_window() + 8)
+        return value, magnitude
+
+    def _in_bands(self, formula: Formula, terms: int, *operands: np.ndarray) -> Bounded:
+        """The Bounded of value and magnitude; across channels of as many pixels at a time as stay in the cache."""
+        arrays = [planes(x, self.channels) for x in operands]
+        if self.axes != (0,):
+            return _flat(*formula(*arrays), terms)
+        arrays = [x.reshape(len(x), -1, x.shape[3]) for x in arrays]
+        channels, pixels, cases = arrays[0].shape
+        value, magnitude = np.empty((2, channels, pixels, cases))
+        step = max(1, _BAND // (channels * cases))
+        for band in (slice(start, start + step) for start in range(0, pixels, step)):
+            value[:, band], magnitude[:, band] = formula(*(x[:, band] for x in arrays))
+        return _flat(value, magnitude, terms)
 
     def _power_condition(self, d: np.ndarray) -> np.ndarray:
         """b."""
@@ -162,5 +184,5 @@ def _flushed(factor: np.ndarray) -> np.ndarray:
 
 
 def _flat(value: np.ndarray, magnitude: np.ndarray, terms: int) -> Bounded:
-    cases = value.shape[3]
+    cases = value.shape[-1]
     return Bounded(value.reshape(-1, cases), magnitude.reshape(-1, cases), terms)

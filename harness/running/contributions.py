@@ -11,7 +11,7 @@ from ..network.solver import normal, rate, solver_constants, trainable, updates_
 from ..network.tensors import gradient, increment
 from ..reference import Bounded, accumulate, sum_grads
 from ..reference.half_precision import collected
-from .steps import Backward, Collected, Operands, Sum
+from .steps import Backward, ByRows, Collected, Operands, Sum
 
 
 class OutputGradient:
@@ -54,7 +54,7 @@ class ParameterGradients:
 
     def __init__(self, sweep: Operands, order: Sequence[LayerSpec]) -> None:
         self.sweep = sweep
-        self._parts: dict[tuple[str, str], list[tuple[Backward, str, Bounded]]] = {}
+        self._parts: dict[tuple[str, str], list[tuple[Backward, str, ByRows]]] = {}
         self._missing = Counter(sweep.graph.owner(layer, t) for layer in order for t in trainable(sweep.graph, layer))
 
     def add(self, step: Backward) -> Iterator[Collected]:
@@ -68,7 +68,7 @@ class ParameterGradients:
             if not self._missing[owner]:
                 yield self._collected(*owner, self._parts.pop(owner))
 
-    def _collected(self, name: str, tensor: str, parts: list[tuple[Backward, str, Bounded]]) -> Collected:
+    def _collected(self, name: str, tensor: str, parts: list[tuple[Backward, str, ByRows]]) -> Collected:
         """A parameter gradient G = ∂W/N, or where history updates directly (fc weights) the new Δ = μΔ + ε G.
 
         Weights that layers share have the sum of their gradients; on the direct route each brings its own rate.
@@ -77,13 +77,13 @@ class ParameterGradients:
         cases, direct = passes * self.sweep.work.batch, updates_directly(layer, tensor)
 
         def rows(some: slice) -> Bounded:
-            sums = [(step.layer, own, total.rows(some).repeated(passes)) for step, own, total in parts]
+            sums = [(step.layer, own, total(some).repeated(passes)) for step, own, (_, total) in parts]
             if direct:
                 return self._new_increment(layer, tensor, sums, cases, some)
             return sum_grads([total.scaled(1 / cases) for *_, total in sums])
 
         into = increment(tensor) if direct else gradient(tensor)
-        return Collected(self.sweep, layer, [step for step, *_ in parts], into, parts[0][2].value.shape, rows)
+        return Collected(self.sweep, layer, [step for step, *_ in parts], into, parts[0][2][0], rows)
 
     def _new_increment(
         self, layer: LayerSpec, tensor: str, sums: Sequence[tuple[LayerSpec, str, Bounded]], cases: int, rows: slice

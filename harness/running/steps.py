@@ -6,6 +6,7 @@ itself.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -22,10 +23,12 @@ from .threads import in_order
 from .workload import Workload
 
 PASSES = ("forward", "backward", "update")
-PIECE = 2**18
+PIECE = 2**19
 """Elements of a matrix that are evaluated at a time where that changes nothing; the judge takes rows by the 32."""
 
 
+ByRows = tuple[tuple[int, ...], Callable[[slice], Bounded]]
+"""The shape of a matrix, and what gives some rows."""
 Part = tuple[Bounded, tuple[slice, slice] | None]
 """The reference's tensor of some rows and columns; the whole where there are no slices."""
 
@@ -204,17 +207,25 @@ class Backward(Step):
         parts = chunks(self.layer, self.inputs)
         yield from map(_images, in_order(evaluate, parts, self.work.threads), parts)
 
-    def params_grad(self) -> dict[str, Bounded]:
-        """Sums over all cases by parameter tensor, dict of str to Bounded."""
+    def params_grad(self) -> dict[str, ByRows]:
+        """Sums over all cases by parameter tensor: shape, and a callable that gives some rows."""
+        parts, op = chunks(self.layer, self.inputs), self._op()
+        if hasattr(op, "weights_grad") and len(parts) == 1:  # a matrix too large to be evaluated at a time
+            assert self.grad is not None
+            found: dict[str, ByRows] = {
+                f"weights[{i}]": ((len(x), len(self.grad)), partial(_rows_of_weights_grad, op, x, self.grad))
+                for i, x in enumerate(self.inputs)
+            }
+            sums = op.params_grad([], self.grad, {})
+            return found | {name: (total.value.shape, total.rows) for name, total in sums.items()}
 
         def evaluate(part: slice) -> dict[str, Bounded]:
-            return self._op().params_grad(*self._operands(part))
+            return op.params_grad(*self._operands(part))
 
-        totals: dict[str, Bounded] = {}
-        for sums in in_order(evaluate, chunks(self.layer, self.inputs), self.work.threads):
-            for tensor, found in sums.items():
-                totals[tensor] = totals[tensor] + found if tensor in totals else found
-        return totals
+        sums = {}
+        for own in in_order(evaluate, parts, self.work.threads):
+            sums = {name: sums[name] + total if sums else total for name, total in own.items()}
+        return {name: (total.value.shape, total.rows) for name, total in sums.items()}
 
     def _op(self) -> Any:
         return self.sweep.ops[self.layer.name]
@@ -337,6 +348,11 @@ class Update(Step):
             yield evaluate(slice(None)), None
         else:
             yield from self._by_rows(values[changed].shape, evaluate)
+
+
+def _rows_of_weights_grad(op: Any, x: np.ndarray, grad: np.ndarray, rows: slice) -> Bounded:
+    found: Bounded = op.weights_grad(x[rows], grad)
+    return found
 
 
 def _images(bounded: Bounded, part: slice) -> Part:

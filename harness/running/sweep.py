@@ -137,6 +137,8 @@ class Sweep:
             if tensor.name == "acts":
                 self.acts[step.layer.name] = self.work.acts(step.layer, comparison.reference)
             yield self.row(comparison)
+            if not self.own_feed:
+                self._drop(step.layer, tensor.name)
         if self._idle_after_forward(step.layer.name):
             self.free(step.layer.name)
 
@@ -296,6 +298,12 @@ class Sweep:
             return finding_of(error, f"{step.layer.name} {step.pass_name}")
 
     # Memory
+
+    def _drop(self, layer: LayerSpec, tensor: str) -> None:
+        """Tell every engine that a tensor will not be read again; where engines feed themselves, they read it."""
+        for session in filter(None, self.sessions.values()):
+            with _harmless(layer, "drop"):
+                session.drop(layer.name, tensor)
 
     def free(self, name: str) -> None:
         """Free the state of a layer in every engine after its last step, and the inputs that no other layer needs."""

@@ -1,6 +1,7 @@
 """The values of a run, which every sweep over the network shares."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..reference import Bounded
 from ..values import parameters
 from ..values.inputs import Inputs
 from ..values.noise import Tape
+from .threads import submit
 from .times import Times
 
 
@@ -120,13 +122,13 @@ class Workload:
             No engine could be opened.
         """
         sessions: dict[str, Any] = {}
-        for engine in self.engines:
+        for name, written in [(engine.name, self._open(engine)) for engine in self.engines]:
             try:
-                sessions[engine.name] = self._open(engine)
+                sessions[name] = written.result()
             except Exception as error:
                 if broken is None:
                     raise
-                broken[engine.name], sessions[engine.name] = finding_of(error, "opening the network"), None
+                broken[name], sessions[name] = finding_of(error, "opening the network"), None
                 cause = error
         if broken and len(broken) == len(sessions):
             reasons = "; ".join(f"{name}: {found.reason}" for name, found in broken.items())
@@ -134,10 +136,19 @@ class Workload:
         self.sessions = sessions
         return sessions
 
-    def _open(self, engine: Engine) -> Session:
-        session = open_session(engine, self.network, self.threads, self.settings.get(engine.name, {}))
-        if lacks := lacking(session, Session):
-            raise Unsupported(f"its session lacks {', '.join(lacks)}: derive it from engines.protocol.Session")
+    def _open(self, engine: Engine) -> Future[Session]:
+        """The engine's session, whose parameters are written in a thread."""
+        try:
+            session = open_session(engine, self.network, self.threads, self.settings.get(engine.name, {}))
+            if lacks := lacking(session, Session):
+                raise Unsupported(f"its session lacks {', '.join(lacks)}: derive it from engines.protocol.Session")
+        except Exception as error:
+            failed: Future[Session] = Future()
+            failed.set_exception(error)
+            return failed
+        return submit(self._written, session)
+
+    def _written(self, session: Session) -> Session:
         for layer, tensor, array in parameters.owned(self.network, self.values):
             session.write(layer, tensor, array)
         if self.logs:
