@@ -350,6 +350,21 @@ def check_power(ctx, net, **options):
     ctx.exit(_check("power").check_power(say, net, **options))
 
 
+@check.command("mutants")
+@click.option("--only", metavar="FILE", multiple=True, help="A file, as port/conv.py; may be repeated. By default all.")
+@click.option("--sample", default=0, show_default=True, type=click.IntRange(0), help="So many, drawn from all; 0: all.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the draw.")
+@click.option("--out", default=Path("runs", "mutants"), show_default=True, type=click.Path(path_type=Path),
+              help="Folder of the list; a run that was ended goes on there.")  # fmt: skip
+@click.pass_context
+def check_mutants(ctx, **options):
+    """Change the port's Python in thousands of small ways, and see which comparison, or test, notices each.
+
+    Exit code 0: all but those listed as equivalent were noticed, in a layer that had run the change; 1: not so.
+    """
+    ctx.exit(_check("mutants").check_mutants(say, **options))
+
+
 @check.command("gpu")
 @click.option("--out", default="evidence.json", show_default=True, metavar="FILE", type=click.Path(path_type=Path),
               help="The evidence file; parts that are in it already stay.")  # fmt: skip

@@ -1,0 +1,211 @@
+"""The ladder that a mutant climbs until a rung notices it: comparisons, the broadest first, in a child process."""
+
+import builtins
+import importlib.util
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ... import engines
+from ...engines.protocol import Engine, Session
+from ...engines.without_defects import AsMeant
+from ...network.load import Network
+from ...running.prepare import Options, prepare, rows
+from ...running.steps import PASSES
+from ...running.workload import Workload
+from ..faults.examine import workload
+from ..faults.random_nets import random_net
+from .mutate import MARK
+
+OURS = __name__.split(".")[0]
+PATIENCE = 120
+"""Seconds of a child, after which a mutant counts as noticed: nothing came."""
+MEMORY = 6 << 30
+NETS = range(900, 912)
+"""Seeds of the random networks."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant.
+
+    Attributes
+    ----------
+    rung : str
+        The one that noticed; "" where none did.
+    how : str
+        ``different``, ``crash`` or ``nothing came``.
+    right : bool
+        Whether every row that failed is of a layer that had run the changed statement.
+    detail : str
+        The first row or the error.
+    """
+
+    rung: str = ""
+    how: str = ""
+    right: bool = True
+    detail: str = ""
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Gives one module another text."""
+
+    def __init__(self, name: str, path: Path, text: str) -> None:
+        self._name, self._path, self._text = name, path, text
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """The spec of that module alone."""
+        if name != self._name:
+            return None
+        package = [str(self._path.parent)] if self._path.name == "__init__.py" else None
+        return importlib.util.spec_from_file_location(name, self._path, loader=self, submodule_search_locations=package)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """The usual one."""
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the other text."""
+        exec(compile(self._text, str(self._path), "exec"), module.__dict__)
+
+
+def install(file: str, path: Path, text: str) -> None:
+    """Let this process import a file of the port with another text; what was imported is forgotten."""
+    room = file.split("/")[0]
+    name = ".".join([OURS, *file.removesuffix(".py").removesuffix("/__init__").split("/")])
+    for loaded in [one for one in sys.modules if one == f"{OURS}.{room}" or one.startswith(f"{OURS}.{room}.")]:
+        if not getattr(sys.modules[loaded], "__file__", "").endswith(".so"):
+            del sys.modules[loaded]
+    sys.meta_path.insert(0, _Finder(name, path, text))
+
+
+class _Watched(Engine):
+    """The port; notes which layer and pass run."""
+
+    def __init__(self, engine: Engine, now: dict[str, Any]) -> None:
+        self.engine, self.name, self.now = engine, engine.name, now
+
+    def probe(self) -> tuple[bool, str]:
+        return self.engine.probe()
+
+    def quirks(self) -> Mapping[str, bool]:
+        return self.engine.quirks()
+
+    def open(self, network: Network, threads: int) -> Session:
+        session, now = self.engine.open(network, threads), self.now
+
+        def watching(verb: str, step: str) -> Callable[..., Any]:
+            inner = getattr(session, verb)
+
+            def call(layer: str, *arguments: Any, **named: Any) -> Any:
+                now["place"] = layer, step
+                try:
+                    return inner(layer, *arguments, **named)
+                finally:
+                    now["place"] = None
+
+            return call
+
+        for verb, step in (
+            ("forward", "forward"),
+            ("backward", "backward"),
+            ("sum_grad", "backward"),
+            ("update", "update"),
+        ):
+            setattr(session, verb, watching(verb, step))
+        return session
+
+
+Rung = tuple[str, Callable[[Engine], Iterator[Any]]]
+"""A name, and what gives the rows of an engine."""
+
+
+def rungs(shared: bool) -> Iterator[Rung]:
+    """(name, what gives the rows) of each rung; `shared` makes the workloads now, for children that are forked."""
+
+    def rung(make: Callable[[], Workload], mode: str = "isolated") -> Callable[[Engine], Iterator[Any]]:
+        work = make() if shared else None
+        return lambda engine: rows(replace(work or make(), engines=[engine], explains=False), mode)
+
+    def of(net: str, **options: Any) -> Callable[[], Workload]:
+        settings = {"input": "random", "batch": 6, "threads": 1, **options}
+        return lambda: prepare(Options(net, engines=("reference",), **settings))
+
+    yield "zoo", rung(of("zoo"))
+    yield "zoo, late", rung(of("zoo", progress=0.37, update_every=3, quantise=True, seed=1))
+    yield "zoo, exact", rung(of("zoo", input="exact", batch=8))
+    yield "zoo, test", rung(of("zoo", pass_type="test", passes=("forward",)))
+    yield "zoo, views", rung(of("zoo", pass_type="views", passes=("forward",)))
+    yield "zoo, batch 96", rung(of("zoo", batch=96, passes=("forward", "backward")))
+    yield "tiny, propagated", rung(of("tiny"), "propagated")
+    for seed in NETS:
+        yield f"net {seed}", rung(partial(_random, seed))
+
+
+def _random(seed: int) -> Workload:
+    net = random_net(seed)
+    return workload(net.text, input="random", seed=seed, **net.options)
+
+
+def climb(file: str, path: Path, text: str, ladder: Sequence[Rung]) -> Outcome:
+    """Climb in a child process; the outcome."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        try:
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            signal.alarm(PATIENCE)
+            outcome = _climb(file, path, text, ladder)
+            os.write(writing, repr((outcome.rung, outcome.how, outcome.right, outcome.detail[:300])).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        said = told.read().decode()
+    os.waitpid(child, 0)
+    if not said:
+        return Outcome("", "nothing came")
+    import ast
+
+    return Outcome(*ast.literal_eval(said))
+
+
+def _climb(file: str, path: Path, text: str, ladder: Sequence[Rung]) -> Outcome:
+    now: dict[str, Any] = {"place": None}
+    ran: set[Any] = set()
+    setattr(builtins, MARK, lambda: ran.add(now["place"]))
+    install(file, path, text)
+    name = ladder[0][0]
+    try:
+        for name, give in ladder:
+            failed = []
+            with np.errstate(all="ignore"):
+                for row in give(_Watched(AsMeant(engines.find("port")), now)):
+                    failed += [(row, found) for found in row.counted().values() if found.fails]
+            if failed:
+                right = all(_ran_before(row, ran) for row, _ in failed)
+                row, found = failed[0]
+                how = "crash" if found.status == "failed" else "different"
+                return Outcome(name, how, right, f"{row.layer} {row.step} {row.tensor} {found.reason}")
+    except Exception:
+        return Outcome(name, "crash", True, traceback.format_exc(limit=-1)[-300:])
+    return Outcome()
+
+
+def _ran_before(row: Any, ran: set[Any]) -> bool:
+    """Whether the changed statement ran in this layer, in this pass or before; or outside of all steps."""
+    before = PASSES[: PASSES.index(row.step) + 1] if row.step in PASSES else (row.step, "forward")
+    return None in ran or any((row.layer, step) in ran for step in before)
