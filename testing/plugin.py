@@ -27,9 +27,10 @@ class Judge:
     def _note(self, rows: "list[Row]") -> None:
         for row in rows:
             row.layer, row.command = self._test, f"pytest '{self._test}'"
-            row.findings = dict(zip(("desired", "actual"), row.findings.values(), strict=False))
+            names = ("desired", "actual")[-len(row.findings) :]
+            row.findings = dict(zip(names, row.findings.values(), strict=True))
             row.distances = {}
-            row.bitwise = dict(zip(("desired = actual",), row.bitwise.values(), strict=False))
+            row.bitwise = dict.fromkeys(("desired = actual",)[: len(row.bitwise)], sum(row.bitwise.values()))
         self._rows += rows
 
     def assert_equivalent(self, actual: Any, desired: Any, **more: Any) -> None:

@@ -29,7 +29,7 @@ OUTSIDE = {
 # The parts of the harness, floor by floor: a part imports from the floors below its own and from no other.
 FLOORS = (
     ("concordance", "errors", "files", "reference"),
-    ("machine", "network"),
+    ("machine", "network", "recording"),
     ("judging", "quirks", "values"),
     ("data", "engines"),
     ("running",),

@@ -1,10 +1,11 @@
 """The commands of `rosetta` that carry comparisons to others: to publish one, and to verify what was published."""
 
+import shlex
 from pathlib import Path
 
 import click
 
-from .shared import say
+from .shared import allow_option, say
 
 
 @click.command()
@@ -42,4 +43,33 @@ def verify(ctx, pack, **options):
     ctx.exit(check(pack, say, **options))
 
 
-COMMANDS = (publish, verify)
+@click.command()
+@click.argument("first", metavar="A.npz", type=click.Path(path_type=Path))
+@click.argument("second", metavar="B.npz", type=click.Path(path_type=Path))
+@click.option("--reference", metavar="R.npz", type=click.Path(path_type=Path), help="What is right, in float64.")
+@click.option("--model", metavar="FILE", type=click.Path(path_type=Path), help="TOML: n and M, or op and inputs.")
+@click.option("--map", "mapping", metavar="FILE", type=click.Path(path_type=Path), help='TOML: lines "in A" = "in B".')
+@allow_option
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for a record, report and JUnit.")
+@click.pass_context
+def judge(ctx, first, second, reference, model, mapping, allow, out):
+    """Judge two dumps, npz files of arrays by name, that two programs left: see 'Dumps' in the guide.
+
+    Arrays are paired by name. Exit code 0: all agree; 1: one differs, or is missing on a side; 2: bad input; 3: one was
+    not decided.
+    """
+    from ..pairs.dumps import judge_dumps, told
+
+    found = judge_dumps(first, second, reference, model, mapping)
+    found.allow = allow
+    for line in told(found):
+        say(line)
+    if out:
+        words = ["judge", *map(str, (first, second)), *(["--reference", str(reference)] if reference else [])]
+        words += [*(["--model", str(model)] if model else []), *(["--map", str(mapping)] if mapping else [])]
+        say(f"record {found.write(out, f'{first.name} and {second.name}', shlex.join(['rosetta', *words]))}")
+    say(found.sentence)
+    ctx.exit(found.exit_code)
+
+
+COMMANDS = (publish, verify, judge)

@@ -87,7 +87,7 @@ def examine(
         variants = lambda bad: models.variants(op, arguments, bad)  # noqa: E731
     else:
         expected = Expected(wanted, 0.0 if magnitude is None else magnitude, 0 if terms is None else terms)
-    given = {"desired": wanted.astype(np.asarray(actual).dtype) if op is None else wanted, name: actual}
+    given = {name: actual} if op is None else {"desired": wanted, name: actual}
     return examined("test", name, expected, given, axes=axes, variants=variants)
 
 

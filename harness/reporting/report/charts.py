@@ -50,7 +50,7 @@ def share_chart(rows: Sequence[Row], engines: Sequence[str]) -> Figure:
                 points = [
                     (layers.index(row.layer) + 0.2 * (k - (len(engines) - 1) / 2), row.findings[engine].share)
                     for row in rows
-                    if row.step == step and row.findings[engine].elements
+                    if row.step == step and engine in row.findings and row.findings[engine].elements
                 ]
                 if points:
                     x, y = np.transpose(points)
@@ -122,7 +122,8 @@ def parts_chart(parts: Mapping[str, float]) -> str:
 
 
 def _histograms(rows: Sequence[Row], engines: Sequence[str]) -> dict[str, np.ndarray]:
-    return {engine: np.sum([row.findings[engine].histogram for row in rows], axis=0) for engine in engines}
+    own = {engine: [row.findings[engine].histogram for row in rows if engine in row.findings] for engine in engines}
+    return {engine: np.sum(histograms, axis=0) for engine, histograms in own.items()}
 
 
 def histogram_chart(rows: Sequence[Row], engines: Sequence[str]) -> Figure:
@@ -175,7 +176,7 @@ def shares_in_figures(rows: Sequence[Row], engines: Sequence[str]) -> str:
 
 
 def _share_of(engine: str, row: Row) -> float:
-    return row.findings[engine].share
+    return row.findings[engine].share if engine in row.findings else -1.0
 
 
 def _most(share: float) -> str:

@@ -58,7 +58,7 @@ def facts(record: Record) -> dict[str, Any]:
     return {
         "about": about,
         "introduction": about["introduction"] if "introduction" in about else list(words.about_the_run(about)),
-        "command": about.get("command") or words.command(about["options"]),
+        "command": words.command(about["options"]),
         "drawing": drawing.network(layers) if layers and all("shape" in layer for layer in layers) else "",
         "kernels_of": launched[0],
         "addresses": addresses(),

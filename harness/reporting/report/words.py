@@ -64,8 +64,15 @@ REPEATED = {"quirks": "--quirk", "rules": "--rule", "allow": "--allow"}
 
 
 def command(options: Mapping[str, Any]) -> str:
-    """The ``rosetta compare`` that has these options: what differs from its defaults."""
-    return shlex.join(["rosetta", "compare", options["net"], *_flags(options)])
+    """The ``rosetta compare`` that has these options: what differs from its defaults.
+
+    A record of something else has the command itself among them.
+    """
+    return (
+        options.get("command", "")
+        if "net" not in options
+        else shlex.join(["rosetta", "compare", options["net"], *_flags(options)])
+    )
 
 
 def explanation(options: Mapping[str, Any], row: Row, place: Mapping[str, int]) -> str:

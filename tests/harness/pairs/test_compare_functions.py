@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from alexnet_rosetta.harness import compare_functions
+from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.errors import BadInput
 
 RANDOM = np.random.default_rng(1)
@@ -125,3 +127,5 @@ def test_the_record(tmp_path):
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<b>stencil" not in page
     assert "python judge.py" in page
+    again = CliRunner().invoke(cli, ["report", str(tmp_path / "out"), "--out", str(tmp_path / "again.html")])
+    assert again.exit_code == 0, again.output
