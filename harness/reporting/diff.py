@@ -25,6 +25,7 @@ LEAST = 3e-4
 FEWEST = 5
 """Repetitions from which times are compared."""
 SHOWN = 20
+REPEAT = "both runs need --repeat, with at least 5 repetitions"
 Key = tuple[str, str, str, str, str]
 
 
@@ -123,6 +124,3 @@ def report(old: Record, new: Record) -> tuple[list[str], int]:
     inside = steps - sum(one.heading == "times" for one in found)
     text.append(f"times: ~ {inside} steps inside the noise" if all(timed) else f"times: not compared; {REPEAT}")
     return [*(["nothing differs"] if not found else []), *text], int(any(one.worse for one in found))
-
-
-REPEAT = "both runs need --repeat, with at least 5 repetitions"

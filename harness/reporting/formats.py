@@ -16,7 +16,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ..errors import BadInput
-from ..judging.row import Row, run_code, sentence, step_lines
+from ..judging.finding import SEVERITY
+from ..judging.row import Row, by_step, run_code, sentence
 from . import lines
 
 NOTHING: Mapping[str, str] = {}
@@ -81,38 +82,27 @@ def markdown(
 ) -> bytes:
     """A page that fits a pull request: the sentence, what counts against the run with its commands, all layers.
 
-    Parameters
-    ----------
-    title : str
-    rows : sequence of Row
-    allow, fail_on : sequence of str
-        See `row.run_code`.
-    facts : mapping of str to str
-        What else a reader should know, by name.
+    `allow` and `fail_on` are those of `row.run_code`, `facts` is what else a reader should know, by name.
     """
     against = [(row, engine) for row in rows for engine in row.findings if row.weighs(engine, allow, fail_on)]
     sign = SIGNS[run_code(rows)] if against or not run_code(rows) else "☑️"
-    parts = [f"### {sign} {_text(title)}", _text(sentence(rows))]
-    if not against and run_code(rows):
-        parts.append(_text(excused(rows, allow, fail_on)))
+    parts = [f"### {sign} {_text(title)}", _text(sentence(rows)), _text(excused(rows, allow, fail_on))]
     if against:
         named = ("", "layer", "pass", "tensor", "engine", "verdict", "bound used", "worst at")
         parts.append(_table(named, [_failure(row, engine) for row, engine in against[:MOST_FAILURES]]))
-        if len(against) > MOST_FAILURES:
-            parts.append(f"and {len(against) - MOST_FAILURES} more.")
+        parts.append(f"and {len(against) - MOST_FAILURES} more." if len(against) > MOST_FAILURES else "")
         commands = list(dict.fromkeys(row.command for row, _ in against[:MOST_FAILURES] if row.command))
-        parts += [_folded("Again, row by row", _code("\n".join(map(lines.printable, commands))))] if commands else []
-    if facts:
-        parts.append("\n".join(f"- {_text(name)}: {_text(text)}" for name, text in facts.items()))
-    steps, left = step_lines(rows), LONGEST - sum(map(len, parts))
-    seconds = list(dict.fromkeys(name for line in steps for name in line if name.startswith("seconds ")))
-    heads = ("", "layer", "pass", "verdict", "bound used", "tensors", *(f"{name[8:]}, s" for name in seconds))
-    table = _table(heads, [_step(line, seconds) for line in steps])
+        parts.append(_folded("Again, row by row", _code("\n".join(map(lines.printable, commands)))) * bool(commands))
+    parts.append("\n".join(f"- {_text(name)}: {_text(text)}" for name, text in facts.items()))
+    steps, left = by_step(rows), LONGEST - sum(map(len, parts))
+    engines = list(dict.fromkeys(name for row in rows for name in row.seconds))
+    heads = ("", "layer", "pass", "verdict", "bound used", "tensors", *(f"{name}, s" for name in engines))
+    table = _table(heads, [_step(group, engines) for group in steps.values()])
     shown = table[: max(0, left - 300)].rpartition("\n")[0] if len(table) + 300 > left else table
     missing = table.count("\n") - shown.count("\n")
     more = f"\n\n{missing} more did not fit here." if missing else ""
     parts.append(_folded(f"All {len(steps)} layers and passes", shown + more))
-    return ("\n\n".join(parts) + "\n").encode("utf-8", "backslashreplace")
+    return ("\n\n".join(filter(None, parts)) + "\n").encode("utf-8", "backslashreplace")
 
 
 def excused(rows: Sequence[Row], allow: Sequence[str] = (), fail_on: Sequence[str] = ()) -> str:
@@ -126,27 +116,24 @@ def excused(rows: Sequence[Row], allow: Sequence[str] = (), fail_on: Sequence[st
 
 
 def _failure(row: Row, engine: str) -> tuple[str, ...]:
-    found = row.findings[engine]
+    found, why = row.findings[engine], " with ".join(row.quirk.get(engine, ())) or row.findings[engine].reason
     mark = lines.EXPLAINED if engine in row.quirk else lines.MARKS.get(found.status, lines.FAILED)
-    why = " with ".join(row.quirk.get(engine, ())) or found.reason
-    return (
-        *(mark, row.layer, _pass(row), row.tensor, engine),
-        f"{found.status}: {why}" if why else found.status,
-        lines.share(found),
-        row.where(found.worst),
-    )
+    verdict = f"{found.status}: {why}" if why else found.status
+    return mark, row.layer, _pass(row), row.tensor, engine, verdict, lines.share(found), row.where(found.worst)
 
 
 def _pass(row: Row) -> str:
     return f"{row.step} (own feed)" if row.mode == "propagated" else row.step
 
 
-def _step(line: Mapping[str, Any], seconds: Sequence[str]) -> tuple[str, ...]:
-    mark = lines.EXPLAINED if line["quirk"] else lines.MARKS.get(line["verdict"], lines.FAILED)
-    step = f"{line['pass']} (own feed)" if line["mode"] == "propagated" else line["pass"]
-    used = "" if line["share"] is None else "bits" if not isfinite(line["share"]) else f"{line['share']:.3g}"
-    times = (f"{line[name]:.4f}" if line.get(name) is not None else "" for name in seconds)
-    return mark, line["layer"], step, line["verdict"], used, str(line["tensors"]), *times
+def _step(group: Sequence[Row], engines: Sequence[str]) -> tuple[str, ...]:
+    worst = max(group, key=lambda row: (SEVERITY.index(row.telling()[1].status), row.telling()[1].share))
+    seconds = {name: f"{value:.4f}" for row in group for name, value in row.seconds.items()}
+    times = (seconds.get(name, "") for name in engines)
+    return (
+        *(lines.mark(worst), worst.layer, _pass(worst), lines.verdict(worst), lines.share(worst.telling()[1])),
+        *(str(len(group)), *times),
+    )
 
 
 def _table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
@@ -182,57 +169,38 @@ def junit(
 
     A case fails (or, of what was not decided, is an error) where it makes the exit code of the run other than 0. What
     else was not compared, or differs and is excused, is skipped: nothing of that is a pass.
-
-    Parameters
-    ----------
-    title, rows, allow, fail_on, facts
-        See `markdown`.
-    created : str
-        Date and time, ISO 8601.
     """
-    root = ElementTree.Element("testsuites", {"name": lines.printable(title)})
-    total: Counter[str] = Counter()
+    root = ElementTree.Element("testsuites", _attributes(name=title))
     for layer in dict.fromkeys(row.layer for row in rows):
-        suite = ElementTree.SubElement(root, "testsuite", {"name": lines.printable(layer)})
-        counts: Counter[str] = Counter()
+        suite = ElementTree.SubElement(root, "testsuite", _attributes(name=layer))
         properties = ElementTree.SubElement(suite, "properties")
         for name, text in facts.items():
             ElementTree.SubElement(properties, "property", _attributes(name=name, value=text))
-        for row in (one for one in rows if one.layer == layer):
+        own = [row for row in rows if row.layer == layer]
+        for row in own:
             for engine in row.findings:
-                counts[_case(suite, title, row, engine, row.weighs(engine, allow, fail_on))] += 1
-                counts["tests"] += 1
-        seconds = sum(sum(row.seconds.values()) for row in rows if row.layer == layer)
-        for name in ("tests", "failures", "errors", "skipped"):
-            suite.set(name, str(counts[name]))
-        suite.set("time", f"{seconds:.6f}")
+                _case(suite, title, row, engine, row.weighs(engine, allow, fail_on))
+        suite.set("time", f"{sum(sum(row.seconds.values()) for row in own):.6f}")
         if created:
             suite.set("timestamp", created[:19])
-        total += counts
-    for name in ("tests", "failures", "errors", "skipped"):
-        root.set(name, str(total[name]))
+    for element in (*root, root):
+        for name, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+            element.set(name, str(sum(1 for _ in element.iter(tag))))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
 
 
-def _case(suite: ElementTree.Element, title: str, row: Row, engine: str, weighs: bool) -> str:
-    """Add a case to a suite; what it counts as besides."""
-    found = row.findings[engine]
-    attributes = _attributes(
-        classname=f"{title.partition(':')[0]}.{row.layer}", name=f"{_pass(row)} {row.tensor} [{engine}]"
-    )
+def _case(suite: ElementTree.Element, title: str, row: Row, engine: str, weighs: bool) -> None:
+    found, name = row.findings[engine], f"{_pass(row)} {row.tensor} [{engine}]"
+    attributes = _attributes(classname=f"{title.partition(':')[0]}.{row.layer}", name=name)
     case = ElementTree.SubElement(suite, "testcase", attributes | {"time": f"{row.seconds.get(engine, 0.0):.6f}"})
-    kind = "" if found.agrees else "skipped" if not weighs else "failures" if found.fails else "errors"
-    if kind:
-        status = row.origin.get(engine, found.status)
-        why = lines.explanation(row, engine)
-        tag = {"failures": "failure", "errors": "error"}.get(kind, kind)
-        message = _attributes(message=f"{status}: {why}" if why else status)
-        note = ElementTree.SubElement(case, tag, message if kind == "skipped" else message | {"type": found.status})
-        note.text = None if kind == "skipped" else lines.printable(why or status)
+    if not found.agrees:
+        tag = "skipped" if not weighs else "failure" if found.fails else "error"
+        told = ": ".join(filter(None, (row.origin.get(engine, found.status), lines.explanation(row, engine))))
+        more = {"type": found.status} if weighs else {}
+        ElementTree.SubElement(case, tag, _attributes(message=told) | more).text = lines.printable(told)
     if row.command:
         ElementTree.SubElement(case, "system-out").text = lines.printable(row.command)
-    return kind
 
 
 def _attributes(**values: str) -> dict[str, str]:

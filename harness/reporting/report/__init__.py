@@ -37,23 +37,9 @@ def filled(name: str, folder: Path = HERE, **facts: Any) -> str:
 
 
 def write(folder: str | Path, out: str | Path | None = None, kind: str = "html", fail_on: Sequence[str] = ()) -> Path:
-    """Write the report of a record; an earlier report stays until the new one is whole.
+    """Write what `rendered` gives; an earlier report stays until the new one is whole.
 
-    Parameters
-    ----------
-    folder, kind, fail_on
-        See `rendered`.
-    out : path, optional
-        The file; by default in the record, under the name in `FORMATS`.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    errors.RosettaError
-        As of `rendered`, or the file cannot be written.
+    By default it goes into the record, under the name in `FORMATS`. BadInput if it cannot be written.
     """
     data = rendered(folder, kind, fail_on)
     path = Path(out) if out is not None else Path(folder) / FORMATS[kind][0]
@@ -65,21 +51,10 @@ def write(folder: str | Path, out: str | Path | None = None, kind: str = "html",
 
 
 def rendered(folder: str | Path, kind: str = "html", fail_on: Sequence[str] = ()) -> bytes:
-    """The report of a record as bytes.
+    """The report of the record in a folder, as bytes, in one of the `FORMATS`.
 
-    Parameters
-    ----------
-    folder : path
-        The record.
-    kind : str
-        One of `FORMATS`.
-    fail_on : sequence of str
-        What counts against the run, in place of what the run was told: see `row.run_code`.
-
-    Raises
-    ------
-    errors.RosettaError
-        The record cannot be read, or the page not be drawn.
+    `fail_on`, in place of what the run was told, is what counts against it: see `row.run_code`. RosettaError where the
+    record cannot be read, or the page not be drawn.
     """
     if kind == "html":
         _require_charts(folder)

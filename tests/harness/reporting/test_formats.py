@@ -138,6 +138,14 @@ def test_markdown_names_what_differs_with_its_commands(zoo):
     assert "Exit code 0 with --fail-on unexplained: 10 different." in excused
 
 
+def test_a_layer_of_which_a_tensor_was_not_compared_is_shown_so():
+    good = Row("fc1", "fc", "backward", "acts", (2, 3), {"a": Finding("equivalent", 6, 0.5)})
+    other = Row("fc1", "fc", "backward", "biases_grad", (2, 3), {"a": Finding("unsupported", reason="not here")})
+    for rows in ([good, other], [other, good]):
+        text = formats.markdown("net", rows, allow=("unsupported",)).decode()
+        assert "| - | fc1 | backward | unsupported |  | 2 |" in text
+
+
 def test_markdown_of_a_deep_net_fits_a_comment():
     rows = [Row(f"layer{k}", "conv", "forward", "acts", (2, 3), {"a": Finding("equivalent")}) for k in range(5000)]
     text = formats.markdown("deep", rows).decode()
