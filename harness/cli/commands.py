@@ -235,6 +235,17 @@ def new_net(name):
     say(f"{definition}: the layers; {params}: learning rates. Try: rosetta compare {definition}")
 
 
+@new.command("engine")
+@click.argument("folder", metavar="DIR")
+def new_engine(folder):
+    """Write a package with an engine of your own into DIR: one layer, its test, the entry point."""
+    from ..engines.new import write
+
+    engine = write(folder)
+    tried = f"pytest {folder}; pip install -e {folder}; rosetta compare tiny --engines {engine.stem}"
+    say(f"{engine}: the engine. Try: {tried}")
+
+
 @cli.group()
 def check():
     """Check the harness and the engines themselves."""
@@ -295,6 +306,20 @@ def check_layers(ctx, folder, only, load_only, out, **options):
     """
 
     ctx.exit(_check("layers").check_layers(folder, say, Options("", **options), only, load_only, out))
+
+
+@check.command("capture")
+@click.argument("engine")
+@click.argument("net", default="tiny")
+@click.option("--batch", default=4, show_default=True, type=click.IntRange(1), help="Number of cases.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
+@click.pass_context
+def check_capture(ctx, engine, net, batch, seed):
+    """See that ENGINE hands out what it computed: tensors that stay, in memory of their own, read or not.
+
+    Exit code 0: so it is; 1: a tensor is another one than was computed, which and why; 3: a step cannot be run.
+    """
+    ctx.exit(_check("capture").check_capture(say, engine, net, batch, seed))
 
 
 @check.command("golden")

@@ -1,5 +1,6 @@
 """`rosetta new net NAME`: a first pair of layer files, to be changed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import BadInput
@@ -98,9 +99,15 @@ def write(name: str) -> tuple[Path, Path]:
     """
     base = name.removesuffix(".cfg")
     definition, params = Path(f"{base}.cfg"), Path(f"{base}-params.cfg")
+    write_all({definition: DEFINITION, params: PARAMS}, name)
+    return definition, params
+
+
+def write_all(texts: Mapping[Path, str], name: str) -> None:
+    """Write new files, and the folder that they are in; BadInput if one exists or cannot be: then none is left."""
     made: list[Path] = []
     try:
-        for path, text in ((definition, DEFINITION), (params, PARAMS)):
+        for path, text in texts.items():
             with path.open("x", encoding="utf-8") as file:
                 made.append(path)
                 file.write(text)
@@ -113,4 +120,3 @@ def write(name: str) -> tuple[Path, Path]:
         raise BadInput(
             f"{name!r} cannot be written: {reason}", hint="NAME is a path in a folder that exists"
         ) from error
-    return definition, params
