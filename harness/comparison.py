@@ -186,11 +186,12 @@ def execute(
     started: Callable[[Workload], object] = lambda work: None,
     on_row: Callable[[Row], object] = lambda row: None,
     work: Workload | None = None,
+    page: bool = True,
 ) -> Comparison:
     """Run a comparison, calling ``started(work)`` once and ``on_row(row)`` for each row; Ctrl-C ends it early.
 
-    ``work`` is the Workload of these options, where there is one already. Whatever ends the run, the rows that were
-    finished are in the record.
+    ``work`` is the Workload of these options, where there is one already; without ``page`` the record gets no report.
+    Whatever ends the run, the rows that were finished are in the record.
     """
     times = Times()
     writer = Writer(out) if out is not None else None
@@ -238,7 +239,7 @@ def execute(
             with times.part("writing"):
                 comparison.record = writer.finish(about, comparison.table, arrays | _arrays(work))
                 comparison.earlier = writer.earlier
-                comparison.report = report.write(comparison.record)
+                comparison.report = report.write(comparison.record) if page else None
     finally:
         if writer is not None:
             writer.discard()

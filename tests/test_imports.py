@@ -21,6 +21,7 @@ OUTSIDE = {
     "harness/checks/rules": (set(), {"matplotlib"}),
     "harness/publishing": ({"jinja2", "markupsafe"}, set()),
     "harness/study": ({"markupsafe"}, {"latex2mathml", "matplotlib"}),
+    "harness/sweeps": ({"markupsafe"}, {"dask", "distributed"}),
     "harness/reference": ({"numpy"}, set()),
     "testing": ({"numpy"}, set()),
     "testing/plugin.py": ({"pytest"}, set()),
@@ -36,7 +37,7 @@ FLOORS = (
     ("bench", "reporting"),
     ("comparison", "study", "training"),
     ("checks", "pairs", "publishing"),
-    ("lab",),
+    ("lab", "sweeps"),
     ("cli",),
     ("__main__",),
 )

@@ -21,11 +21,10 @@ from ..reporting.report import FORMATS, rendered, write
 from ..running.prepare import MODES, Options
 from ..running.steps import PASSES
 from . import data_commands, lab_commands, reach_commands, study_commands, training_commands
-from .shared import allow_option, drawing, fail_on_option, names, params_option, rules, run_options, say
+from .shared import INTERRUPTED, allow_option, drawing, fail_on_option, names, params_option, rules, run_options, say
 
-INTERRUPTED = 130
 NOBODY_READS = 141
-"""The exit codes of a program that the signals of Ctrl-C and of a closed pipe end."""
+"""The exit code of a program that the signal of a closed pipe ends."""
 
 FIRST_STEPS = """\
 AlexNet's engine of 2012 beside a modern port, compared layer by layer. Five commands to start with:

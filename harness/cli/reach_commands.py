@@ -1,10 +1,11 @@
-"""The commands of `rosetta` that carry comparisons to others: to publish one, and to verify what was published."""
+"""The commands of `rosetta` for many comparisons, for two dumps, and for others: sweep, judge, publish, verify."""
 
 import shlex
 from pathlib import Path
 
 import click
 
+from ..errors import BadInput
 from .shared import allow_option, say
 
 
@@ -72,4 +73,28 @@ def judge(ctx, first, second, reference, model, mapping, allow, out):
     ctx.exit(found.exit_code)
 
 
-COMMANDS = (publish, verify, judge)
+@click.command()
+@click.argument("spec", metavar="SPEC.toml", type=click.Path(path_type=Path))
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="A new folder [runs/SPEC].")
+@click.option(
+    "--resume", metavar="DIR", type=click.Path(path_type=Path), help="Go on there: nothing finished is repeated."
+)
+@click.option("--scheduler", metavar="tcp://HOST:PORT", help="A running scheduler of Dask; by default a cluster here.")
+@click.option("--workers", type=click.IntRange(1), help="Here: by default as many as processors. There: wait for them.")
+@click.option("--memory", type=click.FloatRange(0.25), metavar="GIB", help="That all parts together may take.")
+@click.pass_context
+def sweep(ctx, spec, out, resume, **cluster):
+    """Run all comparisons and pieces of checks that SPEC.toml lists, on the processors here or on a cluster.
+
+    Exit code 0: all agree; 1: one differs or failed; 2: one was refused; 3: one was not compared.
+    """
+    from ..sweeps.spec import read
+    from .terminal import run_sweep
+
+    if out is not None and resume is not None:
+        raise BadInput("--out and --resume name two folders", hint="give one of them")
+    title, parts = read(spec)
+    ctx.exit(run_sweep(title, parts, resume or out or Path("runs", spec.stem), resume is not None, **cluster))
+
+
+COMMANDS = (publish, verify, judge, sweep)

@@ -9,6 +9,9 @@ from ..network.load import RULES
 from ..reporting.lines import printable
 from ..running.prepare import PASS_TYPE_NAMES, PORT_ALGORITHMS
 
+INTERRUPTED = 130
+"""The exit code of a program that the signal of Ctrl-C ends."""
+
 
 def say(text, err=False):
     """Print a line, whatever is in it."""

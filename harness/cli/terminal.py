@@ -2,10 +2,12 @@
 
 import os
 import sys
+from collections import Counter
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from .. import files
 from ..bench import measure, tables
 from ..comparison import execute
 from ..errors import BadInput
@@ -15,6 +17,7 @@ from ..judging.row import run_code, total_seconds
 from ..reporting import lines
 from ..reporting.formats import excused
 from ..running.prepare import step_count
+from .shared import INTERRUPTED
 
 
 class Terminal(Console):
@@ -171,3 +174,48 @@ def run_compare(options, out, keep):
     if printer.lost is not None:
         raise BadInput(f"standard output cannot be written: {printer.lost.strerror}", hint=f"the record {out} is whole")
     return found
+
+
+def run_sweep(title, todo, out, resume, **cluster):
+    """Run the parts of a sweep: a line for each that is finished, a bar with the counts so far, the page at the end.
+
+    Returns the exit code; that of Ctrl-C where the sweep was interrupted.
+    """
+    from ..sweeps import page, run
+
+    run.check_folder(out, resume)
+    left = [one for one in todo if one.key not in run.finished(out)]
+    console, failed, progress, interrupted = Terminal(), {}, None, False
+    say(console, f"{title}: {len(todo)} parts, {len(todo) - len(left)} of them finished before; folder {out}")
+    before = run.table(out, todo)
+    counts = Counter(before.drop_duplicates("part")["status"] if len(before) else ())
+
+    def tell(result):
+        counts[result.status] += 1
+        if result.status == "failed":
+            failed[run.label(result.part)] = result.sentence
+        told = f"{run.label(result.part)}, {result.seconds:.1f} s"
+        say(console, f"{counts.total()}/{len(todo)} {result.status}: {told}. {result.sentence}")
+        if progress is not None:
+            text = ", ".join(f"{count} {status}" for status, count in counts.items())
+            progress.update(task, completed=counts.total(), description=text)
+
+    try:
+        if left:
+            with run.cluster(**cluster) as (client, slots, limit):
+                if console.is_terminal:
+                    progress, task = bar(console, len(todo))
+                run.run(left, out, client, slots, limit, tell)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        if progress is not None:
+            progress.stop()
+    out.mkdir(parents=True, exist_ok=True)
+    frame = run.table(out, todo)
+    files.write(out / "index.html", page.render(title, frame, counts, len(todo), failed).encode())
+    say(console, f"results {out / 'results'}, page {out / 'index.html'}")
+    if interrupted or failed:
+        say(console, f"to go on: rosetta sweep ... --resume {out}")
+    say(console, run.sentence(counts, len(todo)))
+    return INTERRUPTED if interrupted else run.exit_code(counts, len(todo))

@@ -1,13 +1,13 @@
 """The engine of 2012 on the CPU: a thin cover over ``alexnet_rosetta.legacy.Network``, whose verbs are the same."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import Unsupported, one_line
+from ..errors import EngineUnavailable, Unsupported, one_line
 from ..network.load import Network, plain
 from .card import card_peak
 from .peaks import Peak
@@ -308,3 +308,16 @@ def planned(layer: dict[str, Any], inputs: Mapping[str, tuple[int, bool]], batch
         below.append({"name": name, "outputs": outputs, **(learner if wants else {"type": "data"})})
     layers = [{"name": "", "type": "data", "outputs": 1}, *below, layer]
     return _translated(recording.launches, layers, layer["name"], batch)
+
+
+@contextmanager
+def instructions(name: str) -> Iterator[None]:
+    """Have the engine use one instruction set inside the block; EngineUnavailable where it is not there."""
+    from alexnet_rosetta.legacy import Refused, use_isa
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(use_isa(name))
+        except Refused as error:
+            raise EngineUnavailable(f"instruction set {name} is unavailable: {one_line(error)}") from error
+        yield
