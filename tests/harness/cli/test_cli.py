@@ -61,7 +61,7 @@ def test_the_version_and_the_commit(rosetta, monkeypatch):
     monkeypatch.setattr(machine, "commit", lambda: "0123abc")
     result = rosetta("--version")
     assert result.exit_code == 0
-    assert re.fullmatch(r"rosetta \d+\.\d+\.\d+, commit 0123abc\n", result.output)
+    assert re.fullmatch(r"rosetta \d+(\.\w+)+(\+\S+)?, commit 0123abc\n", result.output)
 
 
 def test_list(rosetta):
