@@ -152,13 +152,14 @@ def bisect(run, out):
     """
     from dataclasses import fields
 
-    from ..reporting.record import read
+    from ..reporting.record import read, reading
     from ..running.prepare import Options
     from ..study.bisect import bisect as find
 
-    record = read(run)
-    kept = record.about["options"].items()
-    options = Options(**{name: value for name, value in kept if name in {one.name for one in fields(Options)}})
+    with reading(run):
+        record = read(run)
+        kept = record.about["options"].items()
+        options = Options(**{name: value for name, value in kept if name in {one.name for one in fields(Options)}})
     find(record.rows, options, out or run.with_name(f"{run.name}-fault"), say)
 
 

@@ -46,22 +46,20 @@ def bisect(rows: Sequence[Row], options: Options, out: Path, say: Callable[[str]
         Nothing fails in a step of its own, or it does not fail any more, or `out` exists.
     """
     isolated = [row for row in rows if row.mode == "isolated" and row.shape]
-    first = next(((row, name) for row in isolated for name, one in row.counted().items() if one.fails), None)
-    if first is None:
+    failed = [(row, name) for row in isolated for name, one in row.counted().items() if one.fails]
+    if not failed:
         raise BadInput("no tensor of the run fails in a step of its own", hint="rosetta report shows what was found")
     if out.exists() or not out.absolute().parent.is_dir():
         raise BadInput(f"{out} exists, or has no folder to be in", hint="choose another folder with --out")
-    row, engine = first
+    row, engine = next((one for one in failed if one[1] not in one[0].quirk), failed[0])
     say(f"first at fault: {row.name(engine)} ({row.findings[engine].status})")
     work = prepare(replace(options, layers=(), mode="isolated"))
     with threadpool_limits(work.threads):
         for sweep, one in evaluated(work, row.step):
             vars(sweep)["free"] = lambda name: None  # what other layers read is needed again
             if (one.layer.name, one.step, one.tensor) == (row.layer, row.step, row.tensor):
-                named, own = next(
-                    two for two in zip(options.engines, work.engines, strict=True) if two[1].name == engine
-                )
-                search = _Search(sweep, one.subject, own)
+                at = [own.name for own in work.engines].index(engine)
+                named, search = options.engines[at], _Search(sweep, one.subject, work.engines[at])
                 if search.shows(search.kept):
                     search.reduce()
                     return _write(search, named, options.rules, out, say)

@@ -130,10 +130,10 @@ def build(options: Options) -> str:
     if made.returncode:
         return next((line for line in made.stdout.splitlines() if "error" in line.lower()), made.stdout[-200:])
     for room, name in targets:
-        for module in (folder / "modules").glob(f"{name}.*"):
-            data = module.read_bytes()
-            if data != (ROOT / room / module.name).read_bytes():
-                files.write(ROOT / room / module.name, data)
+        data = next((folder / "modules").glob(f"{name}.*")).read_bytes()
+        place = ROOT / room / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
+        if not place.exists() or data != place.read_bytes():
+            files.write(place, data)
     return ""
 
 

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,12 +100,26 @@ def test_the_command_reads_a_record(tmp_path, monkeypatch):
     }  # fmt: skip
     with np.load("run-fault/case.npz", allow_pickle=False) as case:
         assert all(name.endswith((".shape", ".at", ".kept")) for name in case.files)
+    record = Path("run", "record.json")
+    shutil.copytree("run", "bent")
+    Path("bent", "record.json").write_text(record.read_text().replace('"net": ', '"nets": '))
+    assert "bent cannot be read as a record" in CliRunner().invoke(cli.cli, ["bisect", "bent"]).stderr
     before = sorted(tmp_path.iterdir())
     for out in ([], ["--out", "nowhere/fault"]):
         result = CliRunner().invoke(cli.cli, ["bisect", "run", *out])
         assert result.exit_code == 2
         assert len(result.stderr.splitlines()) == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_a_quirk_explains_comes_after_all_others(tmp_path):
+    table, options, places = planted(tmp_path, "pool-start", "port")
+    early = next(row for row in table if row.step == "forward" and row.status() not in ("different",))
+    early.findings = {name: replace(found, status="different") for name, found in early.findings.items()}
+    early.quirk = dict.fromkeys(early.findings, ("lab-exponent",))
+    said = []
+    bisect(table, options, tmp_path / "fault", said.append)
+    assert tuple(said[0].partition(": ")[2].split()[1:4]) in places
 
 
 def test_a_run_without_a_fault_and_a_fault_that_is_gone_are_refused(tmp_path):

@@ -3,8 +3,10 @@
 import os
 import random
 import shutil
+import sys
+import sysconfig
 from dataclasses import replace
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from small_nets import write_net
@@ -133,7 +135,37 @@ def test_a_layer_that_is_not_there_is_refused(options):
         watch.hold(options, "fc9")
 
 
-def test_without_the_folder_of_the_build_nothing_is_built(options, tmp_path, monkeypatch):
+def test_what_is_built_is_put_in_the_place_of_the_module(options, tmp_path, monkeypatch):
     monkeypatch.setattr(watch, "ROOT", tmp_path)
+    options = replace(options, engines=("port", "legacy-cpu"))
     assert "'make build' makes it" in watch.build(options)
-    assert Path(options.net).is_file()
+    folder = tmp_path / "build" / f"cmake-{sys.implementation.cache_tag}"
+    (folder / "modules").mkdir(parents=True)
+    (folder / "build.ninja").write_text("")
+    monkeypatch.setenv("ROSETTA_ISA", "x86-64-v4")
+    monkeypatch.setattr(watch.shutil, "which", lambda name, path: "ninja")
+    asked, suffix = [], sysconfig.get_config_var("EXT_SUFFIX")
+    for room, name in (("port", "_loops"), ("legacy", "_legacy_v4")):
+        (tmp_path / room).mkdir()
+        (folder / "modules" / f"{name}.so").write_bytes(b"new")
+        (tmp_path / room / f"{name}{suffix}").write_bytes(b"old")
+    (tmp_path / "port" / "_loops.pyx").write_text("")
+
+    def run(command, **rest):
+        asked.append(command)
+        return SimpleNamespace(returncode=len(asked) - 1, stdout="[1/2] x\na.cpp:3: error: no such name\nmore")
+
+    monkeypatch.setattr(watch, "run", run)
+    assert watch.build(options) == ""
+    assert asked == [["ninja", "-C", folder, "_legacy_v4", "_loops"]]
+    assert (tmp_path / "port" / f"_loops{suffix}").read_bytes() == b"new"
+    assert (tmp_path / "legacy" / f"_legacy_v4{suffix}").read_bytes() == b"new"
+    assert watch.build(options) == "a.cpp:3: error: no such name"
+
+
+def test_the_names_of_modules_are_those_that_python_imports(options):
+    """What `build` writes over is what is there."""
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    found = {path.stem for path in (watch.ROOT / "port").glob("_*.pyx")}
+    assert found
+    assert all((watch.ROOT / "port" / f"{name}{suffix}").exists() for name in found)
