@@ -13,6 +13,7 @@ from statistics import median, quantiles
 from threadpoolctl import threadpool_limits
 
 from .. import machine
+from ..engines.card import processor_peak
 from ..engines.peaks import Peak
 from ..engines.protocol import Session
 from ..errors import NothingCompared
@@ -138,6 +139,9 @@ def measure(
     watch = machine.Watch(work.threads)
     broken: dict[str, Finding] = {}
     with threadpool_limits(work.threads):
+        known = {engine.name: engine.peak() for engine in work.engines}
+        known |= {e.name: processor_peak(work.threads) for e in work.engines if e.device == "cpu" and not known[e.name]}
+        peaks = {name: peak for name, peak in known.items() if peak}
         sessions = work.open_sessions(broken)
         for turn in range(repeat + 1):
             for name, session in sessions.items():
@@ -162,7 +166,6 @@ def measure(
     options = replace(options, engines=whole)
     ratios = _ratios(samples, whole) if len(whole) == 2 else {}
     timings = {key: Timing.of(values) for key, values in samples.items()}
-    peaks = {engine.name: peak for engine in work.engines if (peak := engine.peak())}
     return Measurement(options, work.network, repeat, timings,
                        {name: Timing.of(values) for name, values in copies.items() if any(values)}, peaks,
                        watch.note(), broken, ratios, at_work)  # fmt: skip

@@ -22,13 +22,16 @@ from .work import Work, count
 MODEL = "model, not a measurement"
 
 
-def lines(found: Measurement) -> Iterator[str]:
-    """All tables of a `bench.Measurement` as text."""
+def lines(found: Measurement, full: bool = True) -> Iterator[str]:
+    """All tables of a `bench.Measurement` as text; without ``full`` none of what the layers need and use."""
     yield from seconds_table(found)
     yield ""
-    yield from work_table(found)
-    yield ""
+    if full:
+        yield from work_table(found)
+        yield ""
     yield from comparison_with_2012(found)
+    if not full:
+        yield "--full: GFLOP/s and GB/s of each layer, and their shares of what this machine can do"
 
 
 def seconds_table(found: Measurement) -> Iterator[str]:
@@ -67,7 +70,7 @@ def work_table(found: Measurement) -> Iterator[str]:
     for name in names:
         if name in found.peaks:
             yield f"peak of {name}: {found.peaks[name]}"
-    shares = " (share of the peak of the card)" if found.peaks else ""
+    shares = " (share of the peak)" if found.peaks else ""
     yield f"GFLOP and MiB that the formulas need at least, and GFLOP/s and GB/s of each engine{shares}"
     engines = " ".join(f"{name:>{wide[name]}}" for name in names)
     halves = [(wide[name] // 2, wide[name] - wide[name] // 2 - 1) for name in names]
@@ -138,6 +141,7 @@ def _json(found: Measurement) -> str:
         "environment": machine.environment(threads),
         "layers": plain(found),
         "copy_seconds": {name: copies.seconds for name, copies in found.copies.items()},
+        "peaks": {name: asdict(peak) for name, peak in found.peaks.items()},
         "images_per_second": {name: found.images_per_second(name) for name in names},
     }
     return json.dumps(about, indent=1, ensure_ascii=False) + "\n"

@@ -207,16 +207,17 @@ def diff(ctx, old, new):
 @click.option("--batch", default=128, show_default=True, type=click.IntRange(1), help="Number of cases.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @click.option("--repeat", default=7, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
+@click.option("--full", is_flag=True, help="Also GFLOP/s and GB/s, and their shares of what this machine can do.")
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Store it, as .json or .csv.")
 @click.pass_context
-def bench(ctx, net, repeat, out, **options):
+def bench(ctx, net, repeat, full, out, **options):
     """Time full training steps of NET, engines interleaved: time per layer and pass, and what they achieve.
 
     Exit code 0: all were timed; 1: an engine failed; 3: one could not run a step to its end.
     """
     from .terminal import run_bench
 
-    ctx.exit(run_bench(Options(net, input="random", **options), repeat, out))
+    ctx.exit(run_bench(Options(net, input="random", **options), repeat, full, out))
 
 
 @cli.group()

@@ -7,7 +7,7 @@ from collections import Counter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .. import files
+from .. import engines, files
 from ..bench import measure, tables
 from ..comparison import execute
 from ..errors import BadInput
@@ -108,13 +108,14 @@ class Printer:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be flushed
 
 
-def run_bench(options, repeat, out):
+def run_bench(options, repeat, full, out):
     """Time, print the tables, store them; a bar on a terminal, which stays silent otherwise, shows how far it is.
 
     Returns the exit code: 0; 1 if an engine failed; 3 if one could not run a step.
     """
     if out is not None:
         tables.check_file(out)
+    engines.available(options.engines)
     console, progress = Terminal(), None
     say(console, f"{options.net}: of each engine one step to warm up and {repeat} that are timed, in turn")
     if console.is_terminal:
@@ -129,7 +130,7 @@ def run_bench(options, repeat, out):
     finally:
         if progress is not None:
             progress.stop()
-    for line in tables.lines(found):
+    for line in tables.lines(found, full):
         say(console, line)
     if out is not None:
         tables.write(out, found)

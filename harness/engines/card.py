@@ -4,7 +4,11 @@ import os
 import platform
 import resource
 from collections.abc import Iterable, Mapping
+from functools import cache
+from timeit import repeat
 from typing import Any
+
+import numpy as np
 
 from .. import machine
 from .peaks import Peak, of_card
@@ -68,6 +72,33 @@ class Processor:
     def prepare(self, launches: Iterable[Mapping[str, Any]]) -> int:
         """Nothing: the kernels are compiled."""
         return 0
+
+
+@cache
+def processor_peak(threads: int) -> Peak | None:
+    """What this processor does on so many threads, measured: products of matrices in the cache, and a copy.
+
+    None without the compiled modules.
+    """
+    try:
+        from alexnet_rosetta.port import _loops, conv, set_threads
+    except ImportError:
+        return None
+    set_threads(threads)
+    random = np.random.default_rng(0)
+    x, filters = random.random((192, 2048), np.float32), random.random((192, 768), np.float32)
+    geometry = {"img_size": 4, "filter_size": 1, "padding": 0, "stride": 1, "algorithm": "direct"}
+    one, other = np.ones((2, 2**24), np.float32)
+    product, convolution, copy = (
+        min(repeat(call, number=1, repeat=10))
+        for call in (
+            lambda: filters.T @ x,
+            lambda: conv.conv_forward(x.reshape(192, 4, 4, 128), filters, None, **geometry),
+            lambda: _loops.relu_forward(one, other, threads),
+        )
+    )
+    operations = 2 * 192 * 768 * 2048
+    return Peak(f"{threads} threads, measured", operations / min(product, convolution), 2 * one.nbytes / copy)
 
 
 def card_peak() -> Peak | None:

@@ -24,6 +24,7 @@ class LegacyCpu(Engine):
     """
 
     name = "legacy-cpu"
+    device = "cpu"
 
     def __init__(self, isa: str | None = None) -> None:
         self.isa = isa

@@ -23,6 +23,7 @@ class Port(Engine):
     """
 
     name = "port"
+    device = "cpu"
 
     def __init__(self, dtype: DTypeLike = np.float32) -> None:
         self.dtype = dtype

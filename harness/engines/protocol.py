@@ -133,10 +133,13 @@ class Engine(Protocol):
         As in ``--engines``.
     ignored_quirks : tuple of str
         Switches of the quirk ledger that change values of layers which this engine does not look at.
+    device : str
+        ``cpu`` where it computes on the processor, as far as that is known.
     """
 
     name: str
     ignored_quirks: tuple[str, ...] = ()
+    device: str = ""
 
     @abstractmethod
     def probe(self) -> tuple[bool, str]:

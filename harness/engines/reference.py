@@ -25,6 +25,7 @@ class Reference(Engine):
     """The engine ``reference``."""
 
     name = "reference"
+    device = "cpu"
 
     def probe(self) -> tuple[bool, str]:
         """Always available."""

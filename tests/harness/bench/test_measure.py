@@ -143,7 +143,7 @@ def test_a_ratio_in_a_word(limits, word):
 
 def test_shares_of_the_peak_and_the_labelled_model(card):
     found = bench.measure(Options("cifar", engines=("card", "port"), input="random", batch=4, threads=1), repeat=1)
-    assert set(found.peaks) == {"card"}
+    assert set(found.peaks) == {"card", "port"}
     lines = list(bench_table.work_table(found))
     (conv1,) = [line for line in lines if line.startswith("conv1 ") and " forward " in line]
     operations, moved = 2 * 4 * 75 * 32 * 32 * 32, 4 * (4 * (3 + 32) * 32 * 32 + 32 * 76)
@@ -153,6 +153,24 @@ def test_shares_of_the_peak_and_the_labelled_model(card):
     assert share == f"{operations / 1e7:.0f}"  # per cent of 1000 GFLOP/s
     assert conv1.split()[-1] == f"{1e3 * max(operations / 1.58e12, moved / 192e9):.3f}"
     assert "model, not a measurement" in lines[-1]
+
+
+def test_the_peak_of_this_processor_is_measured_in_the_run():
+    found = bench.measure(Options("cifar", engines=("port",), input="random", batch=16, threads=1), repeat=1)
+    peak = found.peaks["port"]
+    assert peak.name == "1 threads, measured"
+    assert 1e9 < peak.flops < 1e12  # of one thread: 0.5 to 500 multiply-adds a nanosecond
+    assert 1e8 < peak.bandwidth < 1e12
+    full = list(bench_table.lines(found))
+    assert any(line.startswith("conv2 ") and line.count("%)") == 2 for line in full)
+    short = list(bench_table.lines(found, full=False))
+    assert not any("GFLOP " in line for line in short)
+    assert short[-1].startswith("--full: ")
+
+
+def test_a_wrong_engine_is_refused_before_the_heading(tmp_path, monkeypatch):
+    result = bench_command(tmp_path, monkeypatch, "--engines", "nope")
+    assert (result.exit_code, result.stdout) == (2, "")
 
 
 def test_images_per_second_stand_beside_those_of_2012(card):

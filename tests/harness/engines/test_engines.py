@@ -116,7 +116,9 @@ def test_what_an_engine_or_a_session_lacks_is_said(monkeypatch, tmp_path):
     found = iter([Bare, Derived])
     point = SimpleNamespace(name="bare", load=lambda: next(found))
     monkeypatch.setattr(engines, "entry_points", lambda group: [point])
-    reason = "it lacks ignored_quirks, quirks, peak, arithmetic, missing: derive it from engines.protocol.Engine"
+    reason = (
+        "it lacks ignored_quirks, device, quirks, peak, arithmetic, missing: derive it from engines.protocol.Engine"
+    )
     assert engines.probe("bare") == (None, reason)
     with pytest.raises(NothingCompared, match=r"bare: its session lacks write, read, .*: derive it from .*Session"):
         harness.compare(write_net(tmp_path), engines=["bare"], input="random", batch=4)
