@@ -30,7 +30,6 @@ TRIALS = 8
 STEP = 2.0**-20
 """By how much arguments are moved, as a share of their size."""
 EPSILONS = ("eps", "epsilon", "k", "mindiv")
-BASES = ("given", "derived", "estimated")
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Expected(Bounded):
     roundoff, smallest : float
         Of `PRECISIONS`.
     basis : str
-        One of `BASES`: where n and M come from.
+        ``given``, ``derived`` or ``estimated``: where n and M come from.
     """
 
     roundoff: float = ROUNDOFF

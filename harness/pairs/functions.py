@@ -11,7 +11,7 @@ import numpy as np
 from .. import files, machine
 from ..comparison import Comparison
 from ..errors import BadInput, told
-from ..judging.finding import Finding
+from ..judging.finding import Finding, finding_of
 from ..judging.row import Row
 from ..judging.verdict import differing_bits
 from ..reporting import formats, report
@@ -236,7 +236,7 @@ def _ran(
         kept = {name: np.array(x) for name, x in held.items()}
         second = _results(call(function, again))
     except Exception as error:
-        return Finding("failed", reason=told(error))
+        return finding_of(error, getattr(function, "__name__", "the function"))
     for i, (before, after) in enumerate(zip(given, own, strict=True)):
         if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=before.dtype.kind in "fc"):
             return Finding("failed", reason=f"argument {i} was changed")

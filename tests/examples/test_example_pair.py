@@ -31,18 +31,11 @@ def test_a_stencil_and_a_transform_are_judged(folder):
 
 
 def test_what_the_page_breaks_is_found(folder):
-    code, port = folder / "harness" / "heat.c", folder / "harness" / "heat.py"
-    right = code.read_text(), port.read_text()
-    code.write_text(right[0].replace("u[i - 1]", "u[i - 2]"))
+    code = folder / "harness" / "heat.c"
+    code.write_text(code.read_text().replace("u[i - 1]", "u[i - 2]"))
     ended = run(folder, "judge.py")
     assert (ended.returncode, "heat different" in ended.stdout) == (1, True)
     assert "cause unknown" in (folder / "verdict" / "report.md").read_text()
-    code.write_text(right[0])
-    port.write_text(
-        right[1].replace("    return following\n\n\ndef model", "    return following[::-1]\n\n\ndef model")
-    )
-    assert run(folder, "judge.py").returncode == 1
-    assert "mirrored along y" in (folder / "verdict" / "report.md").read_text()
 
 
 def test_it_is_a_test_suite_too(folder):

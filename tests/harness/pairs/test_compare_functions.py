@@ -4,7 +4,7 @@ from click.testing import CliRunner
 
 from alexnet_rosetta.harness import compare_functions
 from alexnet_rosetta.harness.cli.commands import cli
-from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.errors import BadInput, Unsupported
 
 RANDOM = np.random.default_rng(1)
 X = RANDOM.standard_normal((40, 40)).astype(np.float32)
@@ -104,11 +104,21 @@ def test_functions_that_cheat_are_named():
         (one_buffer, "a and b lie in one buffer"),
         (lambda x: x * RANDOM.random(), "is another one in a second call"),
         (lambda x: 1 / 0, "ZeroDivisionError"),
+        (lambda x: None, "in place of"),
     ):
         reference = {"a": X[:20], "b": X[:20]} if cheat is one_buffer else X
         found = compare_functions(lambda x, reference=reference: reference, cheat, [X], reference=reference)
         assert said in found.table[0].findings["port"].reason
         assert found.exit_code == 1
+
+
+def test_what_a_function_does_not_do_is_not_compared():
+    def lacking(x):
+        raise Unsupported("no arrays of that size")
+
+    found = compare_functions(np.exp, lacking, [X], reference=np.exp)
+    assert (found.exit_code, found.table[0].findings["port"].status) == (3, "unsupported")
+    assert found.sentence.endswith("Not compared: 1 of port (exp).") or "Not compared: 1 of port" in found.sentence
 
 
 def test_bad_input():
