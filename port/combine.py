@@ -1,6 +1,7 @@
 """Layers that join several inputs: sum, maximum, concatenation, in NumPy. Source: network-and-solver 6.11-6.13."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def concat_backward(grads: Array, sizes: Sequence[int]) -> list[Array]:
     return np.split(grads, np.cumsum(sizes[:-1]))
 
 
-def _same(op, inputs):
+def _same(op: str, inputs: Sequence[Any]) -> list[Any]:
     require(len(inputs) > 0, f"{op}: no inputs", "one or more", 0, "pass a list of arrays")
     first = floats(f"{op}: inputs[0]", inputs[0])
     return [
@@ -80,7 +81,7 @@ def _same(op, inputs):
     ]
 
 
-def _coeffs(op, coeffs, count):
+def _coeffs(op: str, coeffs: Sequence[float] | None, count: int) -> list[Any]:
     coeffs = [1.0] * count if coeffs is None else list(coeffs)
     require(len(coeffs) == count, f"{op}: wrong number of coefficients", count, len(coeffs), "one per input")
     return coeffs

@@ -13,6 +13,8 @@ gradient, inputs that a tap never meets cancel, so that a gradient of 0 comes ou
 where that is faster, but for filter gradients.
 """
 
+from typing import Any
+
 import numpy as np
 
 from . import _conv, buffers
@@ -38,7 +40,7 @@ def conv_forward(
     modules: int | None = None,
     out: Array | None = None,
     accumulate: bool = False,
-    algorithm: str = "auto",
+    algorithm: str = "direct",
 ) -> Array:
     """Convolve.
 
@@ -93,7 +95,7 @@ def conv_backward_images(
     stride: int,
     groups: int = 1,
     modules: int | None = None,
-    algorithm: str = "auto",
+    algorithm: str = "direct",
 ) -> Array:
     """Gradient with respect to the images: the adjoint of `conv_forward` in its images.
 
@@ -131,7 +133,7 @@ def conv_backward_filters(
     stride: int,
     groups: int = 1,
     modules: int | None = None,
-    algorithm: str = "auto",
+    algorithm: str = "direct",
 ) -> Array:
     """Gradient with respect to the filters, summed over the images (not divided by their number).
 
@@ -199,7 +201,7 @@ def by_winograd(g: dict[str, int], algorithm: str) -> bool:
     return fits and (algorithm == "winograd" or (algorithm == "auto" and pays))
 
 
-def _convolve(g, back, algorithm, images, *arguments):
+def _convolve(g: dict[str, int], back: bool, algorithm: str, images: Array, *arguments: Any) -> None:
     """Convolve, or its adjoint; the arguments are checked and flat."""
     winograd, threads = by_winograd(g, algorithm), _threads(g)
     panels, scratch = _conv.room(g, back, winograd)
@@ -207,7 +209,7 @@ def _convolve(g, back, algorithm, images, *arguments):
     _conv.convolve(g, back, winograd, images, *arguments, *room, threads)
 
 
-def _output(out, accumulate, g, like):
+def _output(out: Array | None, accumulate: bool, g: dict[str, int], like: Array) -> Array:
     """The array for the result of conv_forward: `out`, checked, or a new one."""
     shape = (g["F"], g["M"], g["M"], g["N"])
     what = "conv_forward: out"
@@ -221,11 +223,11 @@ def _output(out, accumulate, g, like):
     return out
 
 
-def _threads(g):
+def _threads(g: dict[str, int]) -> int:
     return threads_for(g["F"] * g["M"] ** 2 * g["N"] * g["K"] * g["S"] ** 2)
 
 
-def _images(what, images, img_size):
+def _images(what: str, images: Any, img_size: int) -> Array:
     images = square(what, images)
     require(
         images.shape[1] == img_size, f"{what} have the wrong size", img_size, images.shape[1], "img_size is their side"
@@ -233,7 +235,7 @@ def _images(what, images, img_size):
     return images
 
 
-def _filters(what, filters, g, like):
+def _filters(what: str, filters: Any, g: dict[str, int], like: Array) -> Array:
     """The filters as one vector; K, S*S, F or K*S*S, F."""
     shape: tuple[int, ...] = (g["K"], g["S"] ** 2, g["F"])
     if np.ndim(filters) == 2:
@@ -242,7 +244,7 @@ def _filters(what, filters, g, like):
     return shaped(what, filters, shape, like, hint).reshape(-1)
 
 
-def _biases(biases, g, like):
+def _biases(biases: Any, g: dict[str, int], like: Array) -> tuple[Array, bool]:
     """(flat biases, whether there is one per filter)."""
     if biases is None:
         return np.zeros(g["F"], like.dtype), True

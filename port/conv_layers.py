@@ -1,8 +1,11 @@
 """Layers with filters: conv and local, dense or sparse."""
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from . import conv, local, solver, sparse
+from .checks import Array
+from .config import LayerSpec
 from .layer import images, matrix
 from .weight_layers import Weighted
 
@@ -19,7 +22,7 @@ class Filtered(Weighted):
         `connect` sets them, and they are part of the model.
     """
 
-    def __init__(self, spec, dtype, rng):
+    def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
         super().__init__(spec, dtype, rng)
         self.filter_conns = [
             sparse.draw_connections(rng, channels, over) if random else None
@@ -32,7 +35,7 @@ class Filtered(Weighted):
             )
         ]
 
-    def connect(self, i, connections):
+    def connect(self, i: int, connections: ArrayLike) -> None:
         """Set the channels that the groups of input i see.
 
         Raises
@@ -60,7 +63,7 @@ class Filtered(Weighted):
         grads = self._seen_grad(self._grads(acts_grad), self.weights[i], **more)
         return matrix(grads if connections is None else sparse.scatter(grads, connections, channels))
 
-    def add_grad(self, i, total, grads):
+    def add_grad(self, i: int, total: Array, grads: Array) -> Array:
         """Add, or with the quirk on overwrite where groups use a channel several times, as the release did."""
         overwrites = self.quirks["conv-oversample-overwrites"] and self.spec["overSample"][i] > 1
         return grads if overwrites else super().add_grad(i, total, grads)
@@ -108,7 +111,7 @@ class Local(Filtered):
     _seen_grad = staticmethod(local.local_backward_images)
 
     @property
-    def blocks(self):
+    def blocks(self) -> int:
         """A filter bank per module."""
         return self.spec["modules"]
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import costs, msm
+from .checks import Array
 from .layer import VIEWS, Layer, images, matrix
 
 
@@ -61,7 +62,7 @@ class LogReg(Layer):
     def _input_grad(self, i, acts_grad):
         return costs.logreg_backward(*self.inputs, self.spec["coeff"]) if i == 1 else None
 
-    def fused_grad(self, probs):
+    def fused_grad(self, probs: Array) -> Array:
         """Gradient for the input of the softmax below."""
         return costs.softmax_logreg_backward(self.inputs[0], probs, self.spec["coeff"])
 
@@ -89,7 +90,7 @@ class MultiSoftmax(Layer):
         more = {"coeff": self.spec["coeff"], "add": self._add_logs()}
         return msm.msm_backward(*self.inputs, self.marginals, self.spec["setSize"], **more)
 
-    def release(self):
+    def release(self) -> None:
         """Forget inputs, marginals and gradients."""
         super().release()
         self.marginals = None
@@ -104,7 +105,7 @@ class CrossEntropy(Layer):
     def _input_grad(self, i, acts_grad):
         return costs.crossent_backward(*self.inputs, self.spec["coeff"]) if i == 1 else None
 
-    def fused_grad(self, probs):
+    def fused_grad(self, probs: Array) -> Array:
         """Gradient for the input of the softmax below."""
         return costs.softmax_crossent_backward(self.inputs[0], probs, self.spec["coeff"])
 
@@ -120,7 +121,7 @@ class CrossEntropy2(Layer):
             return None
         return costs.crossent2_backward(*self.inputs, self.spec["coeff"], wrong_sign=self.quirks["crossent2-sign"])
 
-    def fused_grad(self, y):
+    def fused_grad(self, y: Array) -> Array:
         """Gradient for the input of the logistic neuron below."""
         return costs.logistic_crossent2_backward(self.inputs[0], y, self.spec["coeff"])
 
@@ -181,13 +182,13 @@ class Tica(Layer):
         more |= {"coeff": self.spec["coeff"], "mirrored": not self.quirks["tica-window-not-mirrored"]}
         return matrix(costs.tica_backward(x, self.reciprocals, **more))
 
-    def add_grad(self, i, total, grads):
+    def add_grad(self, i: int, total: Array, grads: Array) -> Array:
         """Add the gradient; with the quirk on its sum under a root, as the release did."""
         return super().add_grad(
             i, total, self._input_grad(i, None, True) if self.quirks["tica-accumulate-root"] else grads
         )
 
-    def release(self):
+    def release(self) -> None:
         """Forget inputs, reciprocals and gradients."""
         super().release()
         self.reciprocals = None

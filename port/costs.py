@@ -5,6 +5,8 @@ Costs are sums over the images in float64. Gradients are gradients of minus the 
 does the work.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -236,18 +238,18 @@ def tica_backward(
     return images.dtype.type(-coeff) * images * (np.sqrt(sums) if root else sums)
 
 
-def _safe_log(x):
+def _safe_log(x: Array) -> Array:
     """log x in float64, -50 where x is not above 0."""
     x = x.astype(np.float64)
     return np.log(x, out=np.full(x.shape, LOG_OF_ZERO), where=x > 0)
 
 
-def _pair(op, targets, y):
+def _pair(op: str, targets: Any, y: Any) -> tuple[Array, Array]:
     y = floats(f"{op}: y", y, 2)
     return shaped(f"{op}: targets", targets, y.shape, y, "a target for every value"), y
 
 
-def _gated(op, gate, x):
+def _gated(op: str, gate: Any, x: Any) -> tuple[Array, Array]:
     x = floats(f"{op}: x", x, 2)
     return shaped(f"{op}: gate", gate, (1, x.shape[1]), x, "one gate per image"), x
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import image_ops
+from .checks import Array
 from .layer import VIEWS, Layer, images, matrix
 
 
@@ -51,7 +52,7 @@ class Mirror(_Images):
     def _input_grad(self, i, acts_grad):
         return matrix(image_ops.mirror(images(acts_grad, self.spec["imgSize"])))
 
-    def add_grad(self, i, total, grads):
+    def add_grad(self, i: int, total: Array, grads: Array) -> Array:
         """Add, or with the quirk on overwrite, as the release did."""
         return grads if self.quirks["href-overwrites"] else super().add_grad(i, total, grads)
 

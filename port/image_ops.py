@@ -82,7 +82,7 @@ def blur(images: Array, *, filter_size: int, stdev: float) -> Array:
     return _blur_axis(_blur_axis(images, taps, 2), taps, 1)
 
 
-def _blur_axis(images, taps, axis):
+def _blur_axis(images: Array, taps: Array, axis: int) -> Array:
     """One pass; contributions to a pixel are added in ascending order of their position."""
     side, radius, out = images.shape[axis], len(taps) // 2, np.zeros_like(images)
     before = (slice(None),) * axis
@@ -197,7 +197,7 @@ def rgb_to_lab(images: Array, *, center: bool = False, power: float = 1 / 3) -> 
     return np.stack([116 * y - 16 - (50 if center else 0), 500 * (x - y), 200 * (y - z)])
 
 
-def _mix(rows, images):
+def _mix(rows: Sequence[Sequence[float]], images: Array) -> Array:
     """Weighted sums of the three channels, added from left to right."""
     require(len(images) == 3, "colours: wrong number of channels", 3, len(images), "red, green, blue")
     red, green, blue = images

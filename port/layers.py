@@ -76,7 +76,7 @@ class Pool(Layer):
 
     chosen = None
 
-    def __init__(self, spec, dtype, rng):
+    def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
         super().__init__(spec, dtype, rng)
         self.windows = {"size": spec["sizeX"], "stride": spec["stride"], "start": spec["start"]}
         self.kind = "max" if spec.get("doMax") else spec["pool"]
@@ -122,14 +122,14 @@ class _Norm(Layer):
 
     denoms = None
 
-    def __init__(self, spec, dtype, rng):
+    def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
         super().__init__(spec, dtype, rng)
         self.constants = {"power": spec["pow"], "size": spec["size"], "scale": spec["scale"]}
 
     def _images(self, *matrices):
         return [images(array, self.spec["imgSize"]) for array in matrices]
 
-    def release(self):
+    def release(self) -> None:
         """Forget activities, denominators and gradients."""
         super().release()
         self.denoms = None
@@ -160,7 +160,7 @@ class ResponseNorm(_Norm):
         x, acts, grads = self._images(self.inputs[0], self.acts, acts_grad)
         return matrix(norm.rnorm_backward(x, acts, self.denoms, grads, **self.constants))
 
-    def add_grad(self, i, total, grads):
+    def add_grad(self, i: int, total: Array, grads: Array) -> Array:
         """Add, or with the quirk on overwrite where windows are large, as the release did."""
         overwrites = self.quirks["norm-undo-add-inverted"] and self.spec["size"] >= 6
         return grads if overwrites else super().add_grad(i, total, grads)
@@ -186,7 +186,7 @@ class ContrastNorm(ResponseNorm):
         more = {"fixed_means": self.quirks["cnorm-ignores-means"], **self.constants}
         return matrix(norm.cnorm_backward(self.diffs, acts, self.denoms, grads, **more))
 
-    def release(self):
+    def release(self) -> None:
         """Forget activities, denominators, differences and gradients."""
         super().release()
         self.diffs = None

@@ -5,6 +5,8 @@ Weights may lie in memory in C or Fortran order and are never copied. ``product`
 block of columns.
 """
 
+from typing import Any
+
 import numpy as np
 
 from . import _gemm, buffers
@@ -123,14 +125,16 @@ def fc_backward_biases(grads: Array) -> Array:
     return floats("fc_backward_biases: grads", grads, 2).sum(axis=1)[np.newaxis]
 
 
-def _product(transa, transb, a, b, c, sizes, alpha, beta):
+def _product(
+    transa: str, transb: str, a: Array, b: Array, c: Array, sizes: tuple[int, int, int], alpha: float, beta: float
+) -> None:
     """Column-major c = alpha op(a) op(b) + beta c on flat arrays; sizes (m, n, k): m×n = (m×k)(k×n)."""
     m, n, k = sizes
     with single_threaded_blas():
         _gemm.product(transa, transb, a, b, c, m, n, k, alpha, beta, BLOCK, threads_for(m * n * k))
 
 
-def _weights(what, weights, num_inputs, like):
+def _weights(what: str, weights: Any, num_inputs: int, like: Array) -> tuple[Array, str]:
     """(a vector that is the memory of weights, its order "C" or "F")."""
     if isinstance(weights, np.ndarray) and weights.flags.c_contiguous:
         order, flat = "C", weights.reshape(-1)
@@ -155,7 +159,7 @@ def _weights(what, weights, num_inputs, like):
     return flat, order
 
 
-def _in_place(what, out, shape, like):
+def _in_place(what: str, out: Array, shape: tuple[int, ...], like: Array) -> Array:
     result = shaped(what, out, shape, like, "(outputs, images)")
     require(result is out, f"{what} is not contiguous", "C order", f"strides {out.strides}", "allocate it anew")
     return out

@@ -5,6 +5,8 @@ side, I image side, M modules per side, N images. NumPy does the work, one outpu
 modules of the row form a stack of matrices, and for each module and group F/groups x N = (F/groups x KSS)(KSS x N).
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -172,41 +174,41 @@ def local_backward_biases(grads: Array) -> Array:
 # --- views of the operands that one output row needs; g is the dict of `conv_geometry` ------------------------------
 
 
-def _banks(what, filters, g, like):
+def _banks(what: str, filters: Any, g: dict[str, int], like: Array) -> Array:
     """The filters as a view (M, M, groups, KSS, F/groups)."""
     hint = "rows are (modules * channels of one group * side**2), columns filters"
     filters = shaped(what, filters, (_rows(g), g["F"]), like, hint)
     return filters.reshape(g["M"], g["M"], -1, g["groups"], g["F"] // g["groups"]).transpose(0, 1, 3, 2, 4)
 
 
-def _rows(g):
+def _rows(g: dict[str, int]) -> int:
     """Rows of the filter matrix, MMKSS."""
     return g["M"] ** 2 * g["K"] * g["S"] ** 2
 
 
-def _side(g):
+def _side(g: dict[str, int]) -> int:
     """Side of the padded image: all that some window covers, and all of the image."""
     return max((g["M"] - 1) * g["stride"] + g["S"], g["padding"] + g["I"])
 
 
-def _padded(images, g):
+def _padded(images: Array, g: dict[str, int]) -> Array:
     """The images with the zeros around them that some window covers."""
     before, after = g["padding"], _side(g) - g["padding"] - g["I"]
     return np.pad(images, ((0, 0), (before, after), (before, after), (0, 0)))
 
 
-def _patches(padded, row, g):
+def _patches(padded: Array, row: int, g: dict[str, int]) -> Array:
     """The pixels in the windows of one output row, (M, groups, KSS, N); a copy."""
     strip = padded[:, row * g["stride"] : row * g["stride"] + g["S"]]
     windows = sliding_window_view(strip, g["S"], axis=2)[:, :, _columns(0, g)]
     return windows.transpose(2, 0, 1, 4, 3).reshape(g["M"], g["groups"], -1, g["N"])
 
 
-def _module_grads(grads, row, g):
+def _module_grads(grads: Array, row: int, g: dict[str, int]) -> Array:
     """The gradients of one output row, (M, groups, F/groups, N)."""
     return grads[:, row].reshape(g["groups"], -1, g["M"], g["N"]).transpose(2, 0, 1, 3)
 
 
-def _columns(q, g):
+def _columns(q: int, g: dict[str, int]) -> slice:
     """The padded image's columns that column q of the filters meets."""
     return slice(q, q + (g["M"] - 1) * g["stride"] + 1, g["stride"])

@@ -108,7 +108,7 @@ def msm_backward(
     return (coeff * difference).astype(energies.dtype)
 
 
-def _behind(e, size, fixed, add):
+def _behind(e: Array, size: int, fixed: Array, add: Callable[[Array, Array], Array]) -> Array:
     """[i, s]: log of the sum over sets of s among the classes from i on, (classes + 1, K + 1, N)."""
     classes, count = e.shape
     behind = np.full((classes + 1, size + 1, count), -np.inf)
@@ -118,7 +118,7 @@ def _behind(e, size, fixed, add):
     return behind
 
 
-def _with_class(sums, energy, fixed, add):
+def _with_class(sums: Array, energy: Array, fixed: Array, add: Callable[[Array, Array], Array]) -> Array:
     """Log sums over sets by size, after one more class: it may be in the set, and must be where `fixed`."""
     without = np.where(fixed, -np.inf, sums)
     return np.concatenate([without[:1], add(sums[:-1] + energy, without[1:])])

@@ -5,6 +5,7 @@ work of the rectifier, NumPy does that of the other kinds. A comparison is a fac
 infinite or a NaN gradient.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,94 +68,94 @@ def neuron_backward(kind: str, x: Array, y: Array, grads: Array, **params: Any) 
     return backward(x, y, grads, **params)
 
 
-def _relu(x):
+def _relu(x: Array) -> Array:
     y = buffers.empty_like(x)
     _loops.relu_forward(x.reshape(-1), y.reshape(-1), threads_for(VALUE * x.size))
     return y
 
 
-def _relu_backward(x, y, grads):
+def _relu_backward(x: Array, y: Array, grads: Array) -> Array:
     dx = buffers.empty_like(grads)
     _loops.relu_backward(y.reshape(-1), grads.reshape(-1), dx.reshape(-1), threads_for(VALUE * y.size))
     return dx
 
 
-def _nrelu(x, normals):
+def _nrelu(x: Array, normals: Array) -> Array:
     """Add noise whose standard deviation is the activation, in every pass type."""
     normals = shaped("neuron_forward: normals", normals, x.shape, x, "one standard normal deviate per value of x")
     y = _relu(x)
     return _relu(y + y * normals)
 
 
-def _brelu(x, a):
+def _brelu(x: Array, a: float) -> Array:
     return np.where(x < 0, x.dtype.type(0), np.where(x > a, x.dtype.type(a), x))
 
 
-def _brelu_backward(x, y, grads, a):
+def _brelu_backward(x: Array, y: Array, grads: Array, a: float) -> Array:
     return grads * ((y > 0) & (y < a))
 
 
-def _abs_backward(x, y, grads):
+def _abs_backward(x: Array, y: Array, grads: Array) -> Array:
     """The slope at 0 is -1."""
     return grads * np.where(x > 0, x.dtype.type(1), x.dtype.type(-1))
 
 
-def _logistic(x):
+def _logistic(x: Array) -> Array:
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(-x))
 
 
-def _tanh(x, a, b):
+def _tanh(x: Array, a: float, b: float) -> Array:
     return a * np.tanh(b * x)
 
 
-def _tanh_backward(x, y, grads, a, b):
+def _tanh_backward(x: Array, y: Array, grads: Array, a: float, b: float) -> Array:
     return grads * (b * (a - y * y / a))
 
 
-def _softrelu(x):
+def _softrelu(x: Array) -> Array:
     """log(1 + e^x), but x where x is above 4; the function jumps by 0.018 there."""
     return np.where(x > 4, x, np.log1p(np.exp(np.minimum(x, 4))))
 
 
-def _uncut(x):
+def _uncut(x: Array) -> Array:
     """log(1 + e^x) everywhere."""
     return np.logaddexp(x.dtype.type(0), x)
 
 
-def _nrelu_of_variance(x, normals):
+def _nrelu_of_variance(x: Array, normals: Array) -> Array:
     """The variance of the noise is the activation."""
     normals = shaped("neuron_forward: normals", normals, x.shape, x, "one standard normal deviate per value of x")
     y = _relu(x)
     return _relu(y + np.sqrt(y) * normals)
 
 
-def _softrelu_backward(x, y, grads):
+def _softrelu_backward(x: Array, y: Array, grads: Array) -> Array:
     e = np.exp(np.minimum(x, 4))
     return np.where(x > 4, grads, grads * (e / (1 + e)))
 
 
-def _sqrt(x):
+def _sqrt(x: Array) -> Array:
     with np.errstate(invalid="ignore"):
         return np.sqrt(x)
 
 
-def _sqrt_backward(x, y, grads):
+def _sqrt_backward(x: Array, y: Array, grads: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         return grads / (2 * y)
 
 
-def _drelu(x, a):
+def _drelu(x: Array, a: float) -> Array:
     return x - a * np.tanh(x / a)
 
 
-def _drelu_backward(x, y, grads, a):
+def _drelu_backward(x: Array, y: Array, grads: Array, a: float) -> Array:
     t = np.tanh(x / a)
     return grads * (t * t)
 
 
 # kind: forward(x, parameters), backward(x, y, grads, parameters but normals), names of the parameters
-_NEURONS = {
+_NEURONS: dict[str, tuple[Callable[..., Array], Callable[..., Array], tuple[str, ...]]] = {
     "ident": (np.copy, lambda x, y, grads: grads.copy(), ()),
     "relu": (_relu, _relu_backward, ()),
     "nrelu": (_nrelu, _relu_backward, ("normals",)),
@@ -180,7 +181,7 @@ VARIANTS = {
 """For a kind with a switch: the switch, and the kind that replaces it while the switch is off."""
 
 
-def _lookup(kind):
+def _lookup(kind: str) -> tuple[Callable[..., Array], Callable[..., Array], tuple[str, ...]]:
     hint = "ask for tanh and abs one after the other"
     require(
         kind != "abstanh",
@@ -194,7 +195,7 @@ def _lookup(kind):
     return _NEURONS[kind]
 
 
-def _checked_params(kind, params, names):
+def _checked_params(kind: str, params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """The parameters, numbers as Python floats, which do not change the dtype of arrays."""
     hint = "as in the layer file: brelu[a], tanh[a,b], linear[a,b], drelu[a]"
     require(set(params) == set(names), f"neuron {kind}: wrong parameters", names, tuple(params), hint)

@@ -16,6 +16,8 @@ NumPy does the work over pixels (`window_sums`), the loops ``cmrnorm_forward`` a
 the work across channels, a thread a block of columns. Both form each sum afresh, because a running sum loses digits.
 """
 
+from typing import Any
+
 import numpy as np
 
 from . import _loops, buffers
@@ -237,7 +239,7 @@ def window_sums(values: Array, size: int, mirrored: bool = False) -> Array:
     return values
 
 
-def _normalise(op, images, centred, size, scale, power):
+def _normalise(op: str, images: Array, centred: Array, size: int, scale: float, power: float) -> tuple[Array, Array]:
     """(acts, denoms) with the squares of `centred` in the denominators."""
     _check_size(op, size)
     denoms = window_sums(centred * centred, size)
@@ -246,7 +248,9 @@ def _normalise(op, images, centred, size, scale, power):
     return images * denoms**-power, denoms
 
 
-def _through_denoms(values, acts, denoms, grads, size, scale, power):
+def _through_denoms(
+    values: Array, acts: Array, denoms: Array, grads: Array, size: int, scale: float, power: float
+) -> Array:
     """The part of the gradient that comes through the squares of `values` in the denominators."""
     found = window_sums(grads * acts / denoms, size, mirrored=True)
     found *= values
@@ -254,11 +258,13 @@ def _through_denoms(values, acts, denoms, grads, size, scale, power):
     return found
 
 
-def _check_size(op, size):
+def _check_size(op: str, size: int) -> None:
     require(size >= 1, f"{op}: wrong size", "at least 1 pixel", size, "size is the side of a window")
 
 
-def _geometry(op, images, size, scale, power, min_div, blocked):
+def _geometry(
+    op: str, images: Array, size: int, scale: float, power: float, min_div: float, blocked: bool
+) -> dict[str, Any]:
     """The `Norm` of _loops.h, checked."""
     require(size >= 1, f"{op}: wrong size", "at least 1 channel", size, "size is the number of channels in a window")
     return dict(
@@ -266,6 +272,6 @@ def _geometry(op, images, size, scale, power, min_div, blocked):
     )
 
 
-def _rows(array):
+def _rows(array: Array) -> Array:
     """One row per channel."""
     return array.reshape(len(array), -1)

@@ -10,7 +10,11 @@ The loops ``max_pool_*`` and ``avg_pool_*`` of _loops.h do the work of the funct
 channel; the other functions work in NumPy, one place of the window at a time (`_taps`).
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from . import _loops, buffers
 from .checks import Array, require, shaped, square
@@ -234,7 +238,7 @@ def avg_pool_backward(
     return dimages
 
 
-def _taps(pool):
+def _taps(pool: dict[str, Any]) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...], Array]]:
     """The places (p, q) of a window in scan order, as (outputs that have it, their pixels, its position in each)."""
     first = pool["start"] + pool["stride"] * np.arange(pool["O"])
     low, high = np.maximum(first, 0), np.minimum(first + pool["size"], pool["I"])
@@ -251,7 +255,9 @@ def _taps(pool):
             yield (slice(None), rows, columns), (slice(None), pixel_rows, pixel_columns), position[..., np.newaxis]
 
 
-def _geometry(op, shape, size, stride, start, outputs):
+def _geometry(
+    op: str, shape: tuple[int, ...], size: int, stride: int, start: int, outputs: int | None
+) -> dict[str, Any]:
     """The `Pool` of _loops.h, checked."""
     img_size = shape[1]
     require(
@@ -266,28 +272,28 @@ def _geometry(op, shape, size, stride, start, outputs):
     return dict(I=img_size, O=outputs, N=shape[3], size=size, stride=stride, start=start)
 
 
-def _share_inside(pool, dtype):
+def _share_inside(pool: dict[str, Any], dtype: DTypeLike) -> Array:
     """The share of each window's pixels that are inside the image, (O, O, 1)."""
     first = pool["start"] + pool["stride"] * np.arange(pool["O"])
     inside = np.minimum(first + pool["size"], pool["I"]) - np.maximum(first, 0)
     return (inside[:, np.newaxis, np.newaxis] * inside[:, np.newaxis] / pool["size"] ** 2).astype(dtype)
 
 
-def _empty_acts(pool, images):
+def _empty_acts(pool: dict[str, Any], images: Array) -> Array:
     return buffers.empty((len(images), pool["O"], pool["O"], pool["N"]), images.dtype)
 
 
-def _check_acts(what, acts, images):
+def _check_acts(what: str, acts: Array, images: Array) -> None:
     expected = (len(images), *acts.shape[1:3], images.shape[3])
     require(
         acts.shape == expected, f"{what} have the wrong shape", expected, acts.shape, "channels and images as in images"
     )
 
 
-def _rows(array):
+def _rows(array: Array) -> Array:
     """One row per channel."""
     return array.reshape(len(array), -1)
 
 
-def _threads(images):
+def _threads(images: Array) -> int:
     return threads_for(VALUE * images.size)

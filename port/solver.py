@@ -49,7 +49,7 @@ def rate(schedule: Mapping[str, Any], base: float, progress: float, normal: Call
     return value * (1 + noise * abs(normal())) if noise > 0 and normal is not None else value
 
 
-def _stairs(target, steps, progress, halfway):
+def _stairs(target: float, steps: float, progress: float, halfway: bool) -> float:
     """1 to 1/target in geometric steps of equal length; with `halfway`, inner steps start at the geometric mean."""
     if steps <= 1:
         return 1 / target
@@ -147,7 +147,7 @@ def super_update(
     update(values, inc, normed, eps=eps, mom=SUPER_MOMENTUM, decay=decay, **more)
 
 
-def _flat(array, like):
+def _flat(array: Array, like: Array) -> Array:
     """A one-dimensional view, in the memory order of `like`."""
     if array.shape != like.shape or array.dtype != like.dtype:
         raise ValueError(f"update: expected {like.shape} {like.dtype}, actual {array.shape} {array.dtype}")

@@ -110,7 +110,7 @@ def tree_update(
     offsets += inc
 
 
-def _columns(what, array, columns):
+def _columns(what: str, array: Any, columns: int) -> Array:
     array = floats(what, array, 2)
     require(array.shape[1] == columns, f"{what}: wrong shape", f"(inputs, {columns})", array.shape, "columns are nodes")
     return array

@@ -29,7 +29,6 @@ class Weighted(Layer):
     """
 
     direct = False  # backward changes Δ itself, unless there is a superEps
-    blocks = 1  # filter banks below each other in a weight matrix
 
     def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
         super().__init__(spec, dtype, rng)
@@ -43,6 +42,11 @@ class Weighted(Layer):
         shape = spec["biasShape"]
         self.bias = Parameter(np.full(shape, spec["initB"], dtype), np.zeros(shape, dtype), spec["epsB"], spec["momB"])
         self.cases: int | None = None
+
+    @property
+    def blocks(self) -> int:
+        """Filter banks below each other in a weight matrix."""
+        return 1
 
     weights = property(lambda self: Field(self.parameters, "values"))
     weights_inc = property(lambda self: Field(self.parameters, "inc"))
@@ -202,13 +206,13 @@ class TreeFc(Weighted):
     Only constant rates are supported, as in the release: schedules are ignored, and so are ``wball`` and ``superEps``.
     """
 
-    def __init__(self, spec, dtype, rng):
+    def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
         super().__init__(spec, dtype, rng)
         self.super_eps = 0.0
         self.shape = tree.TreeShape(spec.tree)
         self._leaf_weights = None
 
-    def initialise(self, rng):
+    def initialise(self, rng: np.random.Generator) -> None:
         """Draw the offsets of the leaves as other layers draw their weights; offsets of inner nodes start at 0."""
         super().initialise(rng)
         self.weights[0][:, self.shape.classes :] = 0
@@ -227,7 +231,7 @@ class TreeFc(Weighted):
     def _biases_grad(self, acts_grad):
         return linear.fc_backward_biases(acts_grad)
 
-    def update_weights(self, progress=0.0, normal=None):
+    def update_weights(self, progress: float = 0.0, normal: Normal | None = None) -> None:
         """One step of the offsets."""
         parameter, spec = self.parameters[0], self.spec
         if parameter.base > 0:
@@ -240,7 +244,7 @@ class TreeFc(Weighted):
         """The base rate."""
         return float(np.float32(base))
 
-    def release(self):
+    def release(self) -> None:
         """Forget activities, gradients and the weights of the leaves."""
         super().release()
         self._leaf_weights = None

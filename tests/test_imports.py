@@ -16,7 +16,7 @@ OUTSIDE = {
     "port": ({"numpy", "scipy", "threadpoolctl"}, set()),
     "harness": ({"numpy", "threadpoolctl", "click"}, {"pandas", "pyarrow", "PIL", "safetensors", "torch", "scipy"}),
     "harness/reporting/report": ({"numpy", "matplotlib", "jinja2", "markupsafe", "PIL"}, set()),
-    "harness/training": ({"markupsafe"}, {"PIL"}),
+    "harness/training": ({"markupsafe"}, {"PIL", "matplotlib"}),
     "harness/cli/terminal.py": ({"rich"}, set()),
     "harness/checks/rules": (set(), {"matplotlib"}),
     "harness/publishing": ({"jinja2", "markupsafe"}, set()),

@@ -10,6 +10,8 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import click
 
@@ -42,13 +44,13 @@ Each command explains itself with --help.
 class Rosetta(click.Group):
     """A group whose commands end errors with one line and the exit code they stand for."""
 
-    def parse_args(self, ctx, args):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take ``--debug`` wherever it stands."""
         end = args.index("--") if "--" in args else len(args)
         found = ["--debug"] if "--debug" in args[:end] else []
         return super().parse_args(ctx, found + [arg for arg in args[:end] if arg != "--debug"] + args[end:])
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context) -> Any:
         """Run a command; 2 is the exit code of bad input."""
         try:
             logging.basicConfig(format="%(message)s")
@@ -74,7 +76,7 @@ class Rosetta(click.Group):
             ctx.exit(getattr(error, "exit_code", 2))
 
 
-def _version(ctx, param, value):
+def _version(ctx: click.Context, /, param: click.Parameter, value: bool) -> None:
     if value:
         from ..machine import commit
 
@@ -87,7 +89,7 @@ def _version(ctx, param, value):
               help="Say which version and commit this is.")  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show tracebacks with errors; may stand anywhere.")
 @click.pass_context
-def cli(ctx, debug):
+def cli(ctx: click.Context, /, debug: bool) -> None:
     """Compare the AlexNet engine of 2012 with a modern port, layer by layer."""
     if ctx.invoked_subcommand is None:
         click.echo(FIRST_STEPS, nl=False)
@@ -98,7 +100,7 @@ def cli(ctx, debug):
 @click.option("--markdown", is_flag=True, help="The ledger of quirks as the page of the guide.")
 @click.option("--net", help="With quirks: those that touch a layer of that network, and which.")
 @click.option("--params", metavar="FILE", help="Its layer-parameter file; by default X-params.cfg beside X.cfg.")
-def list_command(what, markdown, net, params):
+def list_command(what: str, markdown: bool, net: str | None, params: str | None) -> None:
     """List the networks, engines and inputs that come with the package; or its ledger of quirks."""
     from ..quirks import listing
     from . import doctor
@@ -114,7 +116,7 @@ def list_command(what, markdown, net, params):
 
 
 @cli.command("doctor")
-def doctor_command():
+def doctor_command() -> None:
     """Say which engines can run here, on what, and why not."""
     from . import doctor
 
@@ -140,7 +142,7 @@ def doctor_command():
     help="Folder of the record [runs/NET]; an earlier one there is renamed by its date.",
 )
 @click.pass_context
-def compare(ctx, net, input_, keep, out, **options):
+def compare(ctx: click.Context, /, net: str, input_: str, keep: bool, out: Path | None, **options: Any) -> None:
     """Run NET through several engines and judge every tensor of every layer.
 
     NET is a shipped name (see 'rosetta list') or a layer-definition file of your own. Exit code 0: everything agrees;
@@ -161,7 +163,7 @@ def compare(ctx, net, input_, keep, out, **options):
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
               help="The file [in the record: report.html, junit.xml ...]; - prints it.")  # fmt: skip
 @click.pass_context
-def report(ctx, record, kind, fail_on, out):
+def report(ctx: click.Context, /, record: Path, kind: str, fail_on: tuple[str, ...], out: Path | None) -> None:
     """Write the results of a RECORD again, in a form of your choice.
 
     With --fail-on the exit code is that of the run (1: something fails, 3: something was not compared, or not decided).
@@ -186,7 +188,7 @@ def report(ctx, record, kind, fail_on, out):
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @click.pass_context
-def diff(ctx, old, new):
+def diff(ctx: click.Context, /, old: Path, new: Path) -> None:
     """Say what differs between two records: set-ups, verdicts, and times outside their noise.
 
     Exit code 0: nothing got worse; 1: a verdict got worse, a row is gone, or a step is slower.
@@ -210,7 +212,7 @@ def diff(ctx, old, new):
 @click.option("--full", is_flag=True, help="Also GFLOP/s and GB/s, and their shares of what this machine can do.")
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Store it, as .json or .csv.")
 @click.pass_context
-def bench(ctx, net, repeat, full, out, **options):
+def bench(ctx: click.Context, /, net: str, repeat: int, full: bool, out: Path | None, **options: Any) -> None:
     """Time full training steps of NET, engines interleaved: time per layer and pass, and what they achieve.
 
     Exit code 0: all were timed; 1: an engine failed; 3: one could not run a step to its end.
@@ -221,13 +223,13 @@ def bench(ctx, net, repeat, full, out, **options):
 
 
 @cli.group()
-def new():
+def new() -> None:
     """Write the first files of something of your own."""
 
 
 @new.command("net")
 @click.argument("name")
-def new_net(name):
+def new_net(name: str) -> None:
     """Write NAME.cfg and NAME-params.cfg, a small network that runs; files that exist stay as they are."""
     from ..network.new import write
 
@@ -237,7 +239,7 @@ def new_net(name):
 
 @new.command("engine")
 @click.argument("folder", metavar="DIR")
-def new_engine(folder):
+def new_engine(folder: str) -> None:
     """Write a package with an engine of your own into DIR: one layer, its test, the entry point."""
     from ..engines.new import write
 
@@ -247,7 +249,7 @@ def new_engine(folder):
 
 
 @cli.group()
-def check():
+def check() -> None:
     """Check the harness and the engines themselves."""
 
 
@@ -257,7 +259,7 @@ def check():
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all values and networks.")
 @allow_option
 @click.pass_context
-def check_faults(ctx, **options):
+def check_faults(ctx: click.Context, /, **options: Any) -> None:
     """Inject known faults into the engines and see that each is reported where it is, and nothing else is.
 
     Exit code 0: so it is; 1: it is not; 3: an engine, a fault or a tensor was left out.
@@ -275,7 +277,7 @@ def check_faults(ctx, **options):
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 @allow_option
 @click.pass_context
-def check_grads(ctx, net, **options):
+def check_grads(ctx: click.Context, /, net: str, **options: Any) -> None:
     """Hold every gradient of NET against differences of what it is the gradient of.
 
     Reference and port: a difference along a random direction in float64, for every input and parameter of every layer.
@@ -297,7 +299,9 @@ def check_grads(ctx, net, **options):
 @allow_option
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for a record of every pair.")
 @click.pass_context
-def check_layers(ctx, folder, only, load_only, out, **options):
+def check_layers(
+    ctx: click.Context, /, folder: Path, only: tuple[str, ...], load_only: bool, out: Path | None, **options: Any
+) -> None:
     """Load every pair of layer files in DIR, build it and run all its passes in every engine.
 
     Derived values are compared with DIR/expected.json.gz, where there is one. Exit code 0: all agree, or
@@ -314,7 +318,7 @@ def check_layers(ctx, folder, only, load_only, out, **options):
 @click.option("--batch", default=4, show_default=True, type=click.IntRange(1), help="Number of cases.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 @click.pass_context
-def check_capture(ctx, engine, net, batch, seed):
+def check_capture(ctx: click.Context, /, engine: str, net: str, batch: int, seed: int) -> None:
     """See that ENGINE hands out what it computed: tensors that stay, in memory of their own, read or not.
 
     Exit code 0: so it is; 1: a tensor is another one than was computed, which and why; 3: a step cannot be run.
@@ -325,7 +329,7 @@ def check_capture(ctx, engine, net, batch, seed):
 @check.command("golden")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.pass_context
-def check_golden(ctx, folder):
+def check_golden(ctx: click.Context, /, folder: Path) -> None:
     """Hold the engine of 2012 against the recorded outputs in DIR; calls that were refused must be refused again.
 
     Exit code 0: all is as recorded; 1: something is not.
@@ -339,7 +343,7 @@ def check_golden(ctx, folder):
 @click.option("--chart", callback=drawing, type=click.Path(dir_okay=False, path_type=Path),
               help="Draw false alarms over misses: .svg, .png or .pdf.")  # fmt: skip
 @click.pass_context
-def check_rules(ctx, **options):
+def check_rules(ctx: click.Context, /, **options: Any) -> None:
     """Try rules of acceptance that others have published, and our own, on correct variations and on known bugs.
 
     Exit code 0: our rule refuses no correct tensor and misses at most one bug in a hundred; 1: not so.
@@ -351,7 +355,7 @@ def check_rules(ctx, **options):
 @click.option("--trials", default=3 * 10**8, show_default=True, type=click.IntRange(1), help="Elements to judge.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all values.")
 @click.pass_context
-def check_bound(ctx, **options):
+def check_bound(ctx: click.Context, /, **options: Any) -> None:
     """Search for inputs where a correct engine uses most of what rounding allows.
 
     Exit code 0: no correct engine left the bound, but where all terms of a sum are equal; 1: one did.
@@ -367,7 +371,7 @@ def check_bound(ctx, **options):
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all values.")
 @click.option("--engine", default="port", show_default=True, help="Whose constants are moved.")
 @click.pass_context
-def check_power(ctx, net, **options):
+def check_power(ctx: click.Context, /, net: str, **options: Any) -> None:
     """The power map of NET: the smallest change of each tensor and each constant that a comparison would notice.
 
     Exit code 0; 3: some tensor (all zero, or with a bound as wide as its values) would notice nothing.
@@ -382,7 +386,7 @@ def check_power(ctx, net, **options):
 @click.option("--out", default=Path("runs", "mutants"), show_default=True, type=click.Path(path_type=Path),
               help="Folder of the list; a run that was ended goes on there.")  # fmt: skip
 @click.pass_context
-def check_mutants(ctx, **options):
+def check_mutants(ctx: click.Context, /, **options: Any) -> None:
     """Change the port's Python in thousands of small ways, and see which comparison, or test, notices each.
 
     Exit code 0: all but those listed as equivalent were noticed, in a layer that had run the change; 1: not so.
@@ -402,7 +406,9 @@ def check_mutants(ctx, **options):
 @click.option("--repeat", default=10, show_default=True, type=click.IntRange(1), help="Timed steps of the bench.")
 @click.option("--device", default="gpu", hidden=True, type=click.Choice(["gpu", "cpu"]))
 @click.pass_context
-def check_gpu(ctx, out, only, time_limit, device, **settings):
+def check_gpu(
+    ctx: click.Context, /, out: Path, only: tuple[str, ...], time_limit: float | None, device: str, **settings: Any
+) -> None:
     """Check the engine of 2012 on a graphics card against everything that is known without one.
 
     Exit code 0: all parts passed; 1: one did not, or was not finished; 3: there is no card.
@@ -411,7 +417,7 @@ def check_gpu(ctx, out, only, time_limit, device, **settings):
     ctx.exit(check.check_gpu(out, say, only or tuple(check.PARTS), time_limit, device, check.Settings(**settings)))
 
 
-def _check(name):
+def _check(name: str) -> ModuleType:
     """The module of a check: its function prints lines and returns the exit code."""
     try:
         return import_module(f"..checks.{name}", __package__)
@@ -427,12 +433,14 @@ ASCII = {"✓": "+", "✗": "-", "≤": "<=", "±": "+-", "×": "x", "…": "...
 """What a terminal shows that cannot show these; a question mark for all others."""
 
 
-def _in_ascii(error):
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     """What to print in the place of characters that the terminal's encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
     return "".join(ASCII.get(character, "?") for character in error.object[error.start : error.end]), error.end
 
 
-def main():
+def main() -> None:
     """Entry point of the console script: SIGTERM, and the end of a terminal, count as Ctrl-C."""
     codecs.register_error("rosetta", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
@@ -446,7 +454,7 @@ def main():
     cli(prog_name="rosetta")
 
 
-def _again_if_lost(lost):
+def _again_if_lost(lost: "sys.UnraisableHookArgs") -> None:
     """Send an interrupt again that Python dropped because the interrupt came while a destructor or callback ran."""
     if issubclass(lost.exc_type, KeyboardInterrupt):
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()

@@ -9,7 +9,7 @@ from .shared import params_option, say
 
 
 @click.group("data")
-def data():
+def data() -> None:
     """Look at data sets, and write them as the programs of 2011 to 2014 read them."""
 
 
@@ -21,7 +21,7 @@ _size = click.option(
 @data.command("info")
 @click.argument("source", metavar="PATH")
 @_size
-def info(source, size):
+def info(source: str, size: int | None) -> None:
     """Say what is in PATH: a folder of batches or pictures, or the names photos and fashion."""
     from ..data import open_data
     from ..data.batches import ranges
@@ -46,7 +46,7 @@ def info(source, size):
 @click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="A new or empty folder.")
 @click.option("--form", default="columns", show_default=True, type=click.Choice(list(making.FORMS)))
 @_size
-def make(source, out, form, size):
+def make(source: str, out: Path, form: str, size: int | None) -> None:
     """Write a data set as batches of 2011, 2012 or 2014, in pickles that Python 2 reads.
 
     columns: an array with a column for each case (2011, 2012); jpeg-2012: JPEG files in one list a batch; jpeg-2014:
@@ -64,7 +64,7 @@ def make(source, out, form, size):
 @click.argument("target", metavar="TARGET", type=click.Path(path_type=Path))
 @click.option("--net", help="The network, where SOURCE holds weights alone and TARGET is a folder of 2012.")
 @params_option
-def convert(source, target, net, params):
+def convert(source: str, target: Path, net: str | None, params: str | None) -> None:
     """Convert a checkpoint: historical (2011, 2012, 2014), of 'rosetta train' (safetensors), or weights in an npz file.
 
     TARGET X.npz gets weights and biases, for 'rosetta compare --weights'; X.safetensors gets all tensors; any other

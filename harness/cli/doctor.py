@@ -1,6 +1,7 @@
 """What is there and what works: `rosetta list` and `rosetta doctor`."""
 
 import re
+from collections.abc import Iterator
 from itertools import takewhile
 
 from .. import engines, machine
@@ -10,7 +11,7 @@ from ..values.inputs import KINDS
 from ..values.photographs import PHOTOGRAPHS
 
 
-def listing():
+def listing() -> Iterator[str]:
     """Lines about networks, engines and inputs."""
     yield f"networks    NAME.cfg and NAME-params.cfg in {SHIPPED}"
     for name in shipped():
@@ -25,7 +26,7 @@ def listing():
     yield f"quirks      {len(LEDGER)} with a switch: 'rosetta list quirks'"
 
 
-def diagnosis():
+def diagnosis() -> Iterator[str]:
     """Lines about the machine and each engine."""
     facts = machine.environment(machine.processors())
     memory = f"{facts['memory'] / 2**30:.1f} GiB" if facts["memory"] else "unknown"
@@ -42,7 +43,7 @@ def diagnosis():
             yield from (f"{'':22}{line}" for line in _also_missing(name, reason))
 
 
-def _also_missing(name, reason):
+def _also_missing(name: str, reason: str) -> list[str]:
     """What else an engine lacks, a line for each thing; most say it all in their reason."""
     try:
         return [line for line in engines.find(name).missing() if line != reason]
@@ -50,7 +51,7 @@ def _also_missing(name, reason):
         return []
 
 
-def _comment(name):
+def _comment(name: str) -> str:
     """The first words of the comment that a shipped network starts with."""
     lines = (SHIPPED / f"{name}.cfg").read_text(encoding="utf-8").splitlines()
     comment = " ".join(line.lstrip("#; ") for line in takewhile(lambda line: line[:1] in ("#", ";"), lines))

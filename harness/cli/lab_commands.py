@@ -1,25 +1,27 @@
 """The commands of `rosetta lab`, the class."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .shared import say
 
-SEED = {"type": click.IntRange(0), "default": 0, "show_default": True}
+SEED: dict[str, Any] = {"type": click.IntRange(0), "default": 0, "show_default": True}
 
 
 @click.group()
-def lab():
+def lab() -> None:
     """A class in six chapters: a question, or an engine with a hidden fault, another one for each student."""
 
 
-def _say_lines(text):
+def _say_lines(text: str) -> None:
     for line in text.strip().splitlines():
         say(line)
 
 
-def _out(command):
+def _out(command: Callable[..., Any]) -> Callable[..., Any]:
     text = "Folder of the chapter [lab-CHAPTER]."
     return click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help=text)(command)
 
@@ -28,7 +30,7 @@ def _out(command):
 @click.argument("chapter", type=int)
 @click.option("--seed", help="The student's number.", **SEED)
 @_out
-def start(chapter, seed, out):
+def start(chapter: int, seed: int, out: Path | None) -> None:
     """Write the folder of a CHAPTER: its network, engines, notebook and sheet."""
     from ..lab import start as write
 
@@ -55,7 +57,7 @@ def start(chapter, seed, out):
 @click.argument("text", metavar="ANSWER")
 @_out
 @click.pass_context
-def answer(ctx, chapter, text, out):
+def answer(ctx: click.Context, /, chapter: int, text: str, out: Path | None) -> None:
     """Grade an ANSWER to a CHAPTER, in quotes. Exit code 0: right; 1: not yet, with a hint."""
     from ..lab import answer as grade
     from ..lab.folder import STATE
@@ -70,7 +72,7 @@ def answer(ctx, chapter, text, out):
 @click.argument("chapter", type=int, required=False)
 @click.option("--seed", help="The student's number.", **SEED)
 @click.option("--students", type=click.IntRange(1), default=1, show_default=True, help="So many seeds from there on.")
-def key(chapter, seed, students):
+def key(chapter: int | None, seed: int, students: int) -> None:
     """The teacher's key: the right answers of one CHAPTER or all, a line for each student."""
     from ..lab import CHAPTERS, load
 

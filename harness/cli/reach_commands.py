@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +16,7 @@ from .shared import allow_option, say
 @click.option("--title", default="", help="Of the article; by default engines and network.")
 @click.option("--author", "authors", multiple=True, metavar="NAME", help="May be repeated.")
 @click.option("--licence", default="CC-BY-4.0", show_default=True, metavar="SPDX", help="Of the package.")
-def publish(run, out, title, authors, licence):
+def publish(run: Path, out: Path, title: str, authors: tuple[str, ...], licence: str) -> None:
     """Make a package of a RUN, the folder of a record, that somebody else can verify.
 
     It is an RO-Crate: the record, the files that the run read, a one-page article, and the hash of every file. The seal
@@ -34,7 +35,7 @@ def publish(run, out, title, authors, licence):
 @click.option("--layers", default=3, show_default=True, type=click.IntRange(1), help="Layers that are run again.")
 @click.option("--seed", type=click.IntRange(0), help="Of the choice of layers; by default another one each time.")
 @click.pass_context
-def verify(ctx, pack, **options):
+def verify(ctx: click.Context, /, pack: Path, **options: Any) -> None:
     """Check a PACK that 'rosetta publish' made: every byte against its hash, then three random layers again.
 
     Exit code 0: all is as published; 1: a byte or a verdict is not; 2: PACK is none; 3: an engine cannot run here.
@@ -53,7 +54,17 @@ def verify(ctx, pack, **options):
 @allow_option
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for a record, report and JUnit.")
 @click.pass_context
-def judge(ctx, first, second, reference, model, mapping, allow, out):
+def judge(
+    ctx: click.Context,
+    /,
+    first: Path,
+    second: Path,
+    reference: Path | None,
+    model: Path | None,
+    mapping: Path | None,
+    allow: tuple[str, ...],
+    out: Path | None,
+) -> None:
     """Judge two dumps, npz files of arrays by name, that two programs left: see 'Dumps' in the guide.
 
     Arrays are paired by name. Exit code 0: all agree; 1: one differs, or is missing on a side; 2: bad input; 3: one was
@@ -83,7 +94,7 @@ def judge(ctx, first, second, reference, model, mapping, allow, out):
 @click.option("--workers", type=click.IntRange(1), help="Here: by default as many as processors. There: wait for them.")
 @click.option("--memory", type=click.FloatRange(0.25), metavar="GIB", help="That all parts together may take.")
 @click.pass_context
-def sweep(ctx, spec, out, resume, **cluster):
+def sweep(ctx: click.Context, /, spec: Path, out: Path | None, resume: Path | None, **cluster: Any) -> None:
     """Run all comparisons and pieces of checks that SPEC.toml lists, on the processors here or on a cluster.
 
     Exit code 0: all agree; 1: one differs or failed; 2: one was refused; 3: one was not compared.

@@ -1,5 +1,9 @@
 """What the commands of several modules share: options, and printing."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import click
 
 from ..engines import DEFAULT
@@ -13,41 +17,41 @@ INTERRUPTED = 130
 """The exit code of a program that the signal of Ctrl-C ends."""
 
 
-def say(text, err=False):
+def say(text: str, err: bool = False) -> None:
     """Print a line, whatever is in it."""
     click.echo(printable(text), err=err)
 
 
-def names(ctx, param, value):
+def names(ctx: click.Context, /, param: click.Parameter, value: str | None) -> tuple[str, ...]:
     """The names in an option's value, which commas part; none where there is none."""
     return tuple(name.strip() for name in (value or "").split(",") if name.strip())
 
 
-def rules(command):
+def rules(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option --rule."""
     text = "Read layer files under this rule too; may be repeated. See 'Your own network' in the guide."
     return click.option("--rule", "rules", multiple=True, type=click.Choice(RULES), help=text)(command)
 
 
-def allow_option(command):
+def allow_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option --allow."""
     text = "Exit with 0, not 3, though something is so; may be repeated."
     return click.option("--allow", multiple=True, type=click.Choice(UNDECIDED), help=text)(command)
 
 
-def fail_on_option(command):
+def fail_on_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option --fail-on."""
     text = f"Verdicts, which commas part, that alone make the exit code other than 0: {', '.join(FAIL_ON)}."
     return click.option("--fail-on", metavar="VERDICTS", callback=names, help=text)(command)
 
 
-def params_option(command):
+def params_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option --params."""
     text = "Layer-parameter file; by default X-params.cfg beside X.cfg."
     return click.option("--params", metavar="FILE", help=text)(command)
 
 
-def run_options(command):
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say what is run: the fields of `running.prepare.Options` but mode and passes."""
     for option in reversed(_RUN):
         command = option(command)
@@ -79,7 +83,7 @@ _RUN = (
 )  # fmt: skip
 
 
-def drawing(ctx, param, value):
+def drawing(ctx: click.Context, /, param: click.Parameter, value: Path | None) -> Path | None:
     """A file of a kind that can be drawn."""
     if value is not None and value.suffix not in (".svg", ".png", ".pdf"):
         raise BadInput(f"{value} is no drawing", expected=".svg, .png or .pdf")

@@ -2,13 +2,16 @@
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..errors import BadInput
 from ..files import write
+from ..judging.row import Row
 from ..running.steps import PASSES
 from .shared import drawing, names, params_option, run_options, say
 
@@ -30,7 +33,19 @@ from .shared import drawing, names, params_option, run_options, say
               help="With --counted: blocks of a launch that are counted; 0: all.")  # fmt: skip
 @click.option("--play", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
               help="Write a page that plays a block of each kernel of LAYER; needs a C++ compiler.")  # fmt: skip
-def study(net, layer, params, passes, batch, html, record, release, counted, blocks, play):
+def study(
+    net: str,
+    layer: str | None,
+    params: str | None,
+    passes: Sequence[str],
+    batch: int,
+    html: Path | None,
+    record: Path | None,
+    release: Path | None,
+    counted: bool,
+    blocks: int,
+    play: Path | None,
+) -> None:
     """Show how the engine of 2012 runs a LAYER of NET: kernels, grids, the rules that chose them, and the source.
 
     Without LAYER: the kernels of all layers. With --html: a page for each layer, with formula, drawings and the
@@ -49,23 +64,23 @@ def study(net, layer, params, passes, batch, html, record, release, counted, blo
     if play and (html or counted):
         raise BadInput(f"--play and {'--html' if html else '--counted'} write two things", hint="give one of them")
     if html is not None:
+        from ..study.counted import by_kernel
         from ..study.page import write as write_site
 
-        settings = {"params": params, "passes": passes, "batch": batch, "record": record, "release": release}
-        if counted:
-            from ..study.counted import by_kernel
-
-            settings["counted"] = by_kernel(net, layer, params, batch, passes, blocks or None)
-        say(f"study: {write_site(html, net, layer, **settings)}")
+        texts = by_kernel(net, layer, params, batch, passes, blocks or None) if counted and layer else {}
+        site = write_site(html, net, layer, params=params, passes=passes, batch=batch, record=record, release=release,
+                          counted=texts)  # fmt: skip
+        say(f"study: {site}")
         return
     if record is not None or release is not None:
         raise BadInput(f"{'--record' if record else '--release'} needs --html", hint="--html DIR writes a site")
-    if play:
+    told: Iterable[str]
+    if play and layer:
         from ..study.counted import play as write_player
 
         write_player(play, net, layer, params, batch, passes)
         told = [f"study: {play}"]
-    elif counted:
+    elif counted and layer:
         from ..study.counted import lines as counts
 
         told = counts(net, layer, params, batch, passes, blocks or None)
@@ -75,7 +90,7 @@ def study(net, layer, params, passes, batch, html, record, release, counted, blo
         say(line)
 
 
-def _place(ctx, param, value):
+def _place(ctx: click.Context, /, param: click.Parameter, value: str | None) -> list[int] | None:
     """Whole numbers that commas part; None where nothing is said."""
     try:
         return None if value is None else [int(part) for part in value.split(",")]
@@ -93,7 +108,17 @@ def _place(ctx, param, value):
 @click.option("--figure", metavar="FILE", callback=drawing, type=click.Path(dir_okay=False, path_type=Path),
               help="Also draw how far each partial sum is from the exact one: .svg, .png or .pdf.")  # fmt: skip
 @run_options
-def explain(net, layer, step, tensor, at, worst, figure, input_, **options):
+def explain(
+    net: str,
+    layer: str,
+    step: str,
+    tensor: str | None,
+    at: list[int] | None,
+    worst: bool,
+    figure: Path | None,
+    input_: str,
+    **options: Any,
+) -> None:
     """Explain one element of a TENSOR of a LAYER of NET: operands, order of additions, roundings, bound, source.
 
     Each engine runs that step alone, from the values of isolated mode; the element is computed again in the engine's
@@ -118,7 +143,7 @@ def explain(net, layer, step, tensor, at, worst, figure, input_, **options):
 @click.argument("layer")
 @run_options
 @click.option("--times", default=0, hidden=True, help="End after so many changes.")
-def watch(net, layer, input_, times, **options):
+def watch(net: str, layer: str, input_: str, times: int, **options: Any) -> None:
     """Judge a LAYER of NET again whenever a file of an engine is saved, forward and backward.
 
     Compiled sources are built first, as 'make build' does. Where something else was changed, such as a layer file or
@@ -128,7 +153,7 @@ def watch(net, layer, input_, times, **options):
     from ..running.prepare import Options
     from ..study.watch import watch as again
 
-    def show(rows):
+    def show(rows: Iterable[Row]) -> None:
         table = None
         for row in rows:
             if table is None:
@@ -145,7 +170,7 @@ def watch(net, layer, input_, times, **options):
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="A new folder [RUN-fault].")
-def bisect(run, out):
+def bisect(run: Path, out: Path | None) -> None:
     """Find the first layer and pass at fault in a RUN, the folder of a record, and what shows the fault alone.
 
     A new folder holds the fewest images, channels and pixels that still show it, and a script that does it again.

@@ -3,37 +3,42 @@
 import os
 import sys
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from .. import engines, files
 from ..bench import measure, tables
-from ..comparison import execute
+from ..comparison import Comparison, execute
 from ..errors import BadInput
 from ..judging import ledger
 from ..judging.finding import exit_code
-from ..judging.row import run_code, total_seconds
+from ..judging.row import Row, run_code, total_seconds
 from ..reporting import lines
 from ..reporting.formats import excused
-from ..running.prepare import step_count
+from ..running.prepare import Options, step_count
+from ..running.workload import Workload
+from ..sweeps.part import Result
+from ..sweeps.spec import Part
 from .shared import INTERRUPTED
 
 
 class Terminal(Console):
     """A console that leaves it to the command what happens when nobody reads on."""
 
-    def on_broken_pipe(self):
+    def on_broken_pipe(self) -> None:
         """Raise what the system raised; rich would end the program with the exit code of a difference."""
         raise BrokenPipeError
 
 
-def threads(number):
+def threads(number: int) -> str:
     """A number of threads in words."""
     return f"{number} thread{'s' if number > 1 else ''}"
 
 
-def bar(console, total=None):
+def bar(console: Console, total: int | None = None) -> tuple[Progress, TaskID]:
     """A progress bar that runs, and vanishes when it is stopped, and its only task."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
@@ -57,12 +62,14 @@ class Printer:
         Why nothing more is printed. A run goes on without its screen, for the sake of its record.
     """
 
-    def __init__(self, console, mode):
-        self.console, self.mode, self.lost = console, mode, None
-        self.progress, self._step = None, None
-        self._done, self._told = set(), lines.Told()
+    def __init__(self, console: Console, mode: str) -> None:
+        self.console, self.mode, self._told = console, mode, lines.Told()
+        self.lost: OSError | None = None
+        self.progress: Progress | None = None
+        self._step: tuple[str, str, str] | None = None
+        self._done: set[tuple[str, str, str]] = set()
 
-    def started(self, work):
+    def started(self, work: Workload) -> None:
         """Headline and column names."""
         names = [engine.name for engine in work.engines]
         width = self.console.width if self.console.is_terminal else None
@@ -80,7 +87,7 @@ class Printer:
         if self.console.is_terminal:
             self.progress, self._task = bar(self.console, step_count(work, self.mode))
 
-    def row(self, row):
+    def row(self, row: Row) -> None:
         """One line, and more where something is wrong."""
         step = (row.mode, row.layer, row.step)
         if step[0] == "propagated" and (self._step or step)[0] == "isolated":
@@ -94,12 +101,12 @@ class Printer:
         if self.progress is not None:
             self.progress.update(self._task, completed=len(self._done), description=f"{row.step} {row.layer}")
 
-    def stop(self):
+    def stop(self) -> None:
         """Take the progress bar away."""
         if self.progress is not None:
             self.progress.stop()
 
-    def print(self, text, style=None):
+    def print(self, text: str, style: str | None = None) -> None:
         """One line, uncut; control characters as escapes."""
         try:
             say(self.console, text, style)
@@ -108,7 +115,7 @@ class Printer:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be flushed
 
 
-def run_bench(options, repeat, full, out):
+def run_bench(options: Options, repeat: int, full: bool, out: Path | None) -> int:
     """Time, print the tables, store them; a bar on a terminal, which stays silent otherwise, shows how far it is.
 
     Returns the exit code: 0; 1 if an engine failed; 3 if one could not run a step.
@@ -121,7 +128,7 @@ def run_bench(options, repeat, full, out):
     if console.is_terminal:
         progress, task = bar(console)
 
-    def done(total, what):
+    def done(total: int, what: str) -> None:
         if progress is not None:
             progress.update(task, total=total, advance=1, description=what)
 
@@ -138,12 +145,12 @@ def run_bench(options, repeat, full, out):
     return exit_code(found.broken.values()) if found.broken else 0
 
 
-def say(console, text, style=None):
+def say(console: Console, text: str, style: str | None = None) -> None:
     """Print one line, uncut; control characters as escapes."""
     console.print(lines.printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def run_compare(options, out, keep):
+def run_compare(options: Options, out: Path, keep: bool) -> Comparison:
     """Compare, print, record, report; returns the `api.Comparison`."""
     console = Terminal()
     printer = Printer(console if console.width > 0 else Terminal(width=80), options.mode)  # COLUMNS=0
@@ -177,7 +184,7 @@ def run_compare(options, out, keep):
     return found
 
 
-def run_sweep(title, todo, out, resume, **cluster):
+def run_sweep(title: str, todo: list[Part], out: Path, resume: bool, **cluster: Any) -> int:
     """Run the parts of a sweep: a line for each that is finished, a bar with the counts so far, the page at the end.
 
     Returns the exit code; that of Ctrl-C where the sweep was interrupted.
@@ -186,12 +193,13 @@ def run_sweep(title, todo, out, resume, **cluster):
 
     run.check_folder(out, resume)
     left = [one for one in todo if one.key not in run.finished(out)]
-    console, failed, progress, interrupted = Terminal(), {}, None, False
+    console, progress, interrupted = Terminal(), None, False
+    failed: dict[str, str] = {}
     say(console, f"{title}: {len(todo)} parts, {len(todo) - len(left)} of them finished before; folder {out}")
     before = run.table(out, todo)
     counts = Counter(before.drop_duplicates("part")["status"] if len(before) else ())
 
-    def tell(result):
+    def tell(result: Result) -> None:
         counts[result.status] += 1
         if result.status == "failed":
             failed[run.label(result.part)] = result.sentence

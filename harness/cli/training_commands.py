@@ -1,6 +1,7 @@
 """The commands that train networks and look at what they learned."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,22 +31,22 @@ from .shared import names, params_option
     "--resume", metavar="DIR", type=click.Path(path_type=Path), help="Go on with the training in that folder."
 )
 @click.pass_context
-def train(ctx, net, out, resume, **given):
+def train(ctx: click.Context, /, net: str | None, out: Path | None, resume: Path | None, **given: Any) -> None:
     """Train NET as the program of 2012 did: data batches in their order, tests and checkpoints every so often.
 
     With --engine both, two engines learn from the same weights, batches and random numbers. Ctrl-C stores a checkpoint
     and ends. Exit code 0: trained to the end; 1: a cost is no number any more; 2: bad input; 130: interrupted.
     """
     from ..training.run import Settings, settings_of
-    from .training import run_train
+    from .training_terminal import run_train
 
-    if (net is None) == (resume is None) or (resume and out):
-        raise click.UsageError("give either NET, perhaps with --out, or --resume DIR")
-    if resume:
+    if net is None and resume is not None and out is None:
         settings, folder = settings_of(resume, **given), resume
-    else:
+    elif net is not None and resume is None:
         settings = Settings(net, **{name: value for name, value in given.items() if value is not None})
         folder = out or Path("runs", f"train-{Path(net).stem}")
+    else:
+        raise click.UsageError("give either NET, perhaps with --out, or --resume DIR")
     ctx.exit(run_train(settings, folder, resume is not None))
 
 
@@ -65,9 +66,9 @@ _CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--batch", type=click.IntRange(1), help="Cases of a minibatch; by default that of the training.")
 @_ENGINE
 @_THREADS
-def test(checkpoint, views, test_range, batch, **trained):
+def test(checkpoint: Path, views: str, test_range: str | None, batch: int | None, **trained: Any) -> None:
     """Test a stored network: CHECKPOINT is a file, or the folder of a training."""
-    from .training import run_test
+    from .training_terminal import run_test
 
     run_test(checkpoint, test_range, int(views), batch, **trained)
 
@@ -80,9 +81,9 @@ def test(checkpoint, views, test_range, batch, **trained):
 @click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="A new or empty folder.")
 @_ENGINE
 @_THREADS
-def features(checkpoint, layer, test_range, out, **trained):
+def features(checkpoint: Path, layer: str, test_range: str | None, out: Path, **trained: Any) -> None:
     """Write the outputs of LAYER for data batches: batches of 2012 (data_batch_N) and, beside each, an npz file."""
-    from .training import run_features
+    from .training_terminal import run_features
 
     run_features(checkpoint, layer, test_range, out, **trained)
 
@@ -93,9 +94,9 @@ def features(checkpoint, layer, test_range, out, **trained):
 @_DATA
 @_ENGINE
 @_THREADS
-def predict(checkpoint, pictures, **trained):
+def predict(checkpoint: Path, pictures: tuple[Path, ...], **trained: Any) -> None:
     """Say what a stored network takes each PICTURE for: the best five answers. The centre of the picture counts."""
-    from .training import run_predict
+    from .training_terminal import run_predict
 
     run_predict(checkpoint, pictures, **trained)
 
@@ -112,9 +113,9 @@ def predict(checkpoint, pictures, **trained):
               "[show, beside the checkpoint].")  # fmt: skip
 @_ENGINE
 @_THREADS
-def show(checkpoint, test_range, case, wrong, out, **trained):
+def show(checkpoint: Path, test_range: str | None, case: int, wrong: bool, out: Path | None, **trained: Any) -> None:
     """Draw what a stored network learned: filters, curves, answers, confusion, one picture layer by layer."""
-    from .training import run_show
+    from .training_terminal import run_show
 
     run_show(checkpoint, test_range, case, wrong, out, **trained)
 
@@ -136,12 +137,12 @@ def show(checkpoint, test_range, case, wrong, out, **trained):
     "--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for drift.html, drift.svg, drift.json."
 )
 @click.pass_context
-def drift(ctx, net, out, faults, **options):
+def drift(ctx: click.Context, /, net: str, out: Path | None, faults: bool, **options: Any) -> None:
     """Judge whole trajectories: is that of an engine one that correct engines take?
 
     Exit code 0: all engines are inside, and all faults that were asked for outside; 1: not so.
     """
-    from .training import run_drift
+    from .training_terminal import run_drift
 
     ctx.exit(run_drift(net, out, faults, **options))
 

@@ -2,18 +2,22 @@
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isqrt, prod
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import machine
 from ..errors import BadInput, TooLarge
 from . import pickles
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 BATCH = re.compile(r"data_batch_(\d+)")
 CANVAS = 256
@@ -40,10 +44,10 @@ class Batch:
 
     pixels: np.ndarray
     labels: np.ndarray
-    unreadable: tuple = ()
+    unreadable: tuple[int, ...] = ()
 
     @property
-    def data(self):
+    def data(self) -> np.ndarray:
         """The values as float32, (features, cases); nothing is subtracted."""
         return np.ascontiguousarray(self.pixels, np.float32)
 
@@ -76,34 +80,34 @@ class DataSet:
 
     source: str
     kind: str
-    shape: tuple
-    label_names: tuple
-    train: tuple
-    test: tuple
-    load: Callable
+    shape: tuple[int, int, int]
+    label_names: tuple[str, ...]
+    train: tuple[int, ...]
+    test: tuple[int, ...]
+    load: Callable[[int], tuple[Any, ...]]
     stored_mean: np.ndarray | None = None
-    colours: tuple | None = None
-    notes: tuple = ()
-    _kept: dict = field(default_factory=dict, repr=False)
+    colours: tuple[np.ndarray, np.ndarray] | None = None
+    notes: tuple[str, ...] = ()
+    _kept: dict[int, Batch] = field(default_factory=dict, repr=False)
 
     @property
-    def features(self):
+    def features(self) -> int:
         """Values of a case."""
         channels, rows, columns = self.shape
         return channels * rows * columns
 
     @property
-    def classes(self):
+    def classes(self) -> int:
         """Number of classes; 0 where the source does not say."""
         return len(self.label_names)
 
     @property
-    def batches(self):
+    def batches(self) -> tuple[int, ...]:
         """Numbers of all batches, ascending."""
         return tuple(sorted({*self.train, *self.test}))
 
     @cached_property
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """The mean case, float32 (features,)."""
         if self.stored_mean is not None:
             return self.stored_mean.astype(np.float32).ravel()
@@ -113,7 +117,7 @@ class DataSet:
             total, cases = total + pixels.sum(axis=1, dtype=np.float64), cases + pixels.shape[1]
         return (total / cases).astype(np.float32)
 
-    def read(self, number):
+    def read(self, number: int) -> Batch:
         """One batch.
 
         Parameters
@@ -136,7 +140,7 @@ class DataSet:
             self._kept[number] = batch
         return self._kept[number]
 
-    def _checked(self, number, pixels, labels, unreadable=()):
+    def _checked(self, number: int, pixels: np.ndarray, labels: Any, unreadable: Iterable[int] = ()) -> Batch:
         where = f"{self.source}, batch {number}"
         labels = np.asarray(labels)
         if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.float32) or pixels.shape[0] != self.features:
@@ -157,9 +161,9 @@ class DataSet:
         return Batch(pixels, labels[None].astype(np.float32), tuple(unreadable))
 
 
-def ranges(numbers):
+def ranges(numbers: Iterable[int]) -> str:
     """Ascending numbers as text: ``1-5, 7``."""
-    parts = []
+    parts: list[list[int]] = []
     for number in numbers:
         if parts and parts[-1][1] == number - 1:
             parts[-1][1] = number
@@ -168,7 +172,7 @@ def ranges(numbers):
     return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in parts)
 
 
-def shape_of(features):
+def shape_of(features: int) -> tuple[int, int, int]:
     """(channels, rows, columns) of a case: a square in three colours or grey, else a column of values."""
     for channels in (3, 1):
         side = isqrt(features // channels)
@@ -177,7 +181,7 @@ def shape_of(features):
     return features, 1, 1
 
 
-def split(numbers):
+def split(numbers: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(train, test) of batch numbers: from 1000 on they are for tests, if smaller ones exist; else the last one is.
 
     So the programs of 2012 and 2014 numbered ImageNet, and that of 2011 CIFAR-10.
@@ -187,14 +191,14 @@ def split(numbers):
         tuple(number for number in numbers if number not in train) or numbers[-1:]  # fmt: skip
 
 
-def need(size, what):
+def need(size: int, what: str) -> None:
     """Refuse what takes more memory than there is."""
     free = machine.available_memory()
     if free is not None and size > free:
         raise TooLarge(f"{what}: too large for this machine", expected=f"at most {free:,} bytes", actual=f"{size:,}")
 
 
-def historical(folder):
+def historical(folder: Path) -> DataSet:
     """The DataSet in a folder of ``batches.meta`` and ``data_batch_N``, files or folders, of any generation.
 
     Parameters
@@ -220,12 +224,11 @@ def historical(folder):
             notes.append(f"{path.name} is not read: batches of several files are folders of them")
     if not found:
         raise BadInput(f"{folder} has no batches", expected="files data_batch_1, data_batch_2, ...")
+    numbers = tuple(sorted(found))
+    train, test = split(numbers)
     if (folder / "test_batch").is_file():
-        numbers = tuple(sorted(found))
         found[numbers[-1] + 1] = folder / "test_batch"
         train, test = numbers, (numbers[-1] + 1,)
-    else:
-        train, test = split(tuple(sorted(found)))
     names = get("label_names", list, [])
     if any(type(name) not in (str, int, float) for name in names):
         raise BadInput(f"{meta_file}: label_names holds what is no name")
@@ -249,26 +252,26 @@ def historical(folder):
 class Fields:
     """Fields of a dict from a file, of the kind that is expected."""
 
-    def __init__(self, fields, path):
+    def __init__(self, fields: dict[Any, Any], path: Path) -> None:
         self.fields, self.path = fields, path
 
-    def __call__(self, name, kind, otherwise=None):
+    def __call__(self, name: str, kind: type | tuple[type, ...], otherwise: object = None) -> Any:
         value = self.fields.get(name, otherwise)
         if value is not None and not isinstance(value, kind):
             raise BadInput(f"{self.path}: field {name} is of the wrong kind", actual=type(value).__name__)
         return value
 
 
-def _colours(pair, path):
+def _colours(pair: Any, path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     if pair is None:
         return None
     parts = [part for part in pair if type(part) is np.ndarray and part.dtype.kind == "f" and np.isfinite(part).all()]
     if [part.size for part in parts] != [3, 9] or parts[1].shape != (3, 3):
         raise BadInput(f"{path}: color_pca is no pair of 3 deviations and 3x3 vectors")
-    return tuple(part.astype(np.float32) for part in (parts[0].ravel(), parts[1]))
+    return parts[0].ravel().astype(np.float32), parts[1].astype(np.float32)
 
 
-def _features_of(path):
+def _features_of(path: Path) -> int:
     """Values of a case, where the folder does not say."""
     pixels = pickles.load(path)
     data = pixels.get("data") if type(pixels) is dict else None
@@ -282,12 +285,12 @@ class _Reader:
     """Reads the batches of a historical folder, whatever their form is."""
 
     meta: Path
-    shape: tuple
+    shape: tuple[int, int, int]
     offset: int
     uncropped: bool
     mean: np.ndarray | None
 
-    def read(self, path):
+    def read(self, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
         """(pixels, labels, cases that cannot be decoded) of a batch."""
         if path.is_dir():
             parts = [self.read(part) for part in sorted(path.iterdir(), key=natural)]
@@ -297,15 +300,15 @@ class _Reader:
             late = tuple(int(start) + k for start, part in zip(starts, parts, strict=False) for k in part[2])
             return np.concatenate([part[0] for part in parts], axis=1), \
                 np.concatenate([part[1] for part in parts]), late  # fmt: skip
-        data, labels = self._parts(path, pickles.load(path))
-        labels = np.array([self._label(path, k, label) for k, label in enumerate(labels)], np.int64)
+        data, given = self._parts(path, pickles.load(path))
+        labels = np.array([self._label(path, k, label) for k, label in enumerate(given)], np.int64)
         if type(data) is np.ndarray:
             return data, labels, ()
         need(len(data) * prod(self.shape), str(path))
         pixels, unreadable = decoded(data, lambda text: self._picture(path, text), self.shape, self.mean)
         return pixels, labels, unreadable
 
-    def _parts(self, path, batch):
+    def _parts(self, path: Path, batch: Any) -> tuple[Any, list[Any]]:
         """(array with a column for each case or list of JPEG files, list of labels) of what a file holds."""
         if type(batch) is dict:
             data, labels = batch.get("data"), batch.get("labels", batch.get("fine_labels"))
@@ -326,7 +329,7 @@ class _Reader:
             data = data if data.dtype == np.uint8 or data.dtype.kind not in "fiu" else data.astype(np.float32)
         return data, labels
 
-    def _label(self, path, case, label):
+    def _label(self, path: Path, case: int, label: Any) -> int:
         """The class of a case: a number, the first of a list of them (2014), or behind the synset's (2012)."""
         if type(label) is tuple and len(label) == 2 and label[1] is None:
             return 0
@@ -339,7 +342,7 @@ class _Reader:
                            actual=type(label).__name__)  # fmt: skip
         return label + self.offset
 
-    def _picture(self, path, text):
+    def _picture(self, path: Path, text: Any) -> np.ndarray:
         """A picture as uint8 (side, side, 3); ValueError where the picture cannot be decoded."""
         if type(text) not in (str, bytes):
             raise BadInput(f"{path}: a picture of the kind {type(text).__name__}")
@@ -348,7 +351,7 @@ class _Reader:
             fill = 0 if self.mean is None else int(self.mean.mean())
             canvas = np.full((side, side, 3), fill, np.uint8)
             x, y = ((side - length) // 2 for length in image.size)
-            canvas[y : y + image.height, x : x + image.width] = in_colours(image)
+            canvas[y : y + image.height, x : x + image.width] = np.asarray(in_colours(image))
             return canvas
         if image.size != (side, side):
             raise BadInput(f"{path}: a picture of the wrong size", expected=f"{side}x{side}",
@@ -356,7 +359,7 @@ class _Reader:
         return np.asarray(in_colours(image))
 
 
-def opened(data):
+def opened(data: bytes) -> "Image":
     """A picture that is not decoded yet; ValueError where the bytes are none."""
     from PIL import Image
 
@@ -366,7 +369,7 @@ def opened(data):
         raise ValueError("no picture") from error
 
 
-def in_colours(image):
+def in_colours(image: "Image") -> "Image":
     """The picture decoded, in red, green and blue; ValueError where that cannot be."""
     if image.width * image.height > MOST_PIXELS:
         raise ValueError("a picture too large")
@@ -376,7 +379,9 @@ def in_colours(image):
         raise ValueError("no picture") from error
 
 
-def decoded(sources, decode, shape, mean):
+def decoded(
+    sources: Sequence[Any], decode: Callable[[Any], np.ndarray], shape: tuple[int, ...], mean: np.ndarray | None
+) -> tuple[np.ndarray, tuple[int, ...]]:
     """Decode pictures in threads.
 
     Parameters
@@ -395,7 +400,7 @@ def decoded(sources, decode, shape, mean):
     unreadable : tuple of int
     """
 
-    def one(source):
+    def one(source: Any) -> np.ndarray | None:
         try:
             return decode(source)
         except BadInput:
@@ -413,6 +418,6 @@ def decoded(sources, decode, shape, mean):
     return pixels.reshape(prod(shape), len(sources)), tuple(unreadable)
 
 
-def natural(path):
+def natural(path: Path) -> list[int | str]:
     """Sorts 2 before 10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]

@@ -7,9 +7,11 @@ import io
 import json
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from ..errors import BadInput, RosettaError
 from ..network.load import layer_files, plain
 from ..network.load import load as load_network
 from ..values.archive import Archive
+from ..values.parameters import Values
 from . import historical
 from .batches import Fields, need
 from .historical import Checkpoint
@@ -33,18 +36,19 @@ OF_2012 = "the program of 2012"
 """Who trained a historical checkpoint."""
 
 
-def names(folder):
+def names(folder: Path) -> list[Path]:
     """The checkpoints in a folder, the oldest first: Paths of files called ``EPOCH.BATCH``; others do not count."""
     found = [path for path in Path(folder).glob("*") if NAMED.fullmatch(path.name)]
     return sorted(found, key=lambda path: place(path.name))
 
 
-def place(name):
+def place(name: str) -> tuple[int, int]:
     """(epoch, batch) of a checkpoint's name."""
-    return tuple(map(int, name.split(".")))
+    epoch, batch = name.split(".")
+    return int(epoch), int(batch)
 
 
-def find(path):
+def find(path: str | Path) -> Path:
     """The newest checkpoint in a folder, or else in the only folder in it that has some; a file is one itself.
 
     Raises
@@ -63,7 +67,7 @@ def find(path):
     return names(folders[0])[-1]
 
 
-def save(path, values, mean, about):
+def save(path: Path, values: Values, mean: np.ndarray, about: dict[str, Any]) -> None:
     """Write a checkpoint of a training in one step.
 
     Raises
@@ -80,14 +84,14 @@ def save(path, values, mean, about):
                        hint="make room; --resume goes on from the last one, which is whole") from error  # fmt: skip
 
 
-def packed(tensors, header):
+def packed(tensors: Mapping[str, np.ndarray], header: dict[str, str]) -> bytes:
     """The bytes of a safetensors file."""
     from safetensors.numpy import save
 
     return save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, header)
 
 
-def load(path):
+def load(path: str | Path) -> Checkpoint:
     """The Checkpoint in a file of any kind; of a folder, the newest.
 
     Raises
@@ -114,7 +118,7 @@ def load(path):
                        hint="the file is damaged; an older one may be whole") from error  # fmt: skip
 
 
-def _safetensors(path):
+def _safetensors(path: Path) -> Checkpoint:
     from safetensors import safe_open
 
     with safe_open(path, "np") as file:
@@ -138,18 +142,18 @@ def _safetensors(path):
         lacking = [name for name, value in facts.items() if value is None]
         if lacking:
             raise BadInput(f"{path}: {lacking[0]} is missing", hint="the file is damaged; an older one may be whole")
-        if found.mean.shape != (prod(facts["data.shape"]),):
+        if found.mean is not None and found.mean.shape != (prod(facts["data.shape"]),):
             raise BadInput(f"{path}: {MEAN} does not fit", actual=found.mean.shape, expected=facts["data.shape"])
     return found
 
 
-def _told(checkpoint):
+def _told(checkpoint: Checkpoint) -> dict[str, Any]:
     """What a historical checkpoint says besides its tensors."""
     return {name: value for name, value in asdict(replace(checkpoint, tensors={})).items()
             if name not in ("tensors", "path", "mean", "about")}  # fmt: skip
 
 
-def as_training(checkpoint):
+def as_training(checkpoint: Checkpoint) -> Checkpoint:
     """A historical checkpoint with what a training would say of itself, from its layers, options and outputs.
 
     Its tests lie as far apart as its option ``testing_freq`` says. What it does not say is None: the shape of its
@@ -183,7 +187,7 @@ def as_training(checkpoint):
     return replace(checkpoint, about=about)
 
 
-def as_2012(checkpoint):
+def as_2012(checkpoint: Checkpoint) -> Checkpoint:
     """A checkpoint of a training with what a historical one says besides."""
     about = checkpoint.about
     outputs = [
@@ -202,7 +206,7 @@ def as_2012(checkpoint):
     )
 
 
-def convert(source, target, net=None, params=None):
+def convert(source: str | Path, target: Path, net: str | None = None, params: str | None = None) -> Path:
     """Convert between historical checkpoint, safetensors and npz.
 
     Parameters
@@ -224,7 +228,8 @@ def convert(source, target, net=None, params=None):
     try:
         if target.suffix == ".npz":
             file = io.BytesIO()
-            np.savez(file, **{name: array for name, array in checkpoint.tensors.items() if "_inc" not in name})
+            arrays: dict[str, Any] = {name: x for name, x in checkpoint.tensors.items() if "_inc" not in name}
+            np.savez(file, **arrays)
             files.write(target, file.getvalue())
             return target
         if target.suffix == ".safetensors":

@@ -4,15 +4,18 @@ Nothing in a file is run: pickles are read by `pickles`, and programs that they 
 stay texts.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import BadInput
-from ..network.load import from_texts, parameter_shapes
+from ..network.load import Network, from_texts, parameter_shapes
 from ..values import parameters
+from ..values.parameters import Values
 from . import pickles
 from .batches import Fields
 from .pickles import Instance, Name
@@ -45,26 +48,26 @@ class Checkpoint:
         Values by name, likewise.
     train_outputs, test_outputs : list of [dict of str to list of float, int]
         For each batch that was learnt, or each test: what every cost was per case, and the number of cases; likewise.
-    path : Path or None
+    path : Path
     mean : ndarray, (features,), or None
         What is subtracted from a picture.
-    about : dict or None
+    about : dict
         What a training says of itself: ``engine``, ``state``, ``settings``, ``network`` (the texts of its files),
         ``data``, ``log``.
     """
 
-    tensors: dict
+    tensors: dict[str, np.ndarray]
     epoch: int = 0
     batch: int = 0
-    layers: list = field(default_factory=list)
-    options: dict = field(default_factory=dict)
-    train_outputs: list = field(default_factory=list)
-    test_outputs: list = field(default_factory=list)
-    path: Path | None = None
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    train_outputs: list[Any] = field(default_factory=list)
+    test_outputs: list[Any] = field(default_factory=list)
+    path: Path = Path()
     mean: np.ndarray | None = None
-    about: dict | None = None
+    about: dict[str, Any] = field(default_factory=dict)
 
-    def network(self):
+    def network(self) -> Network:
         """The stored network, without its parameters; BadInput if the layers are none."""
         try:
             network = from_texts(**self.about["network"], path=self.path)
@@ -78,7 +81,7 @@ class Checkpoint:
                                expected=f"outputs {layer.outputs}")  # fmt: skip
         return network
 
-    def values_for(self, network):
+    def values_for(self, network: Network) -> Values:
         """The tensors by layer and tensor, as `parameters.make` gives them.
 
         Raises
@@ -94,7 +97,7 @@ class Checkpoint:
         for name in sorted({*wanted} ^ {*own}):
             what = "is missing" if name in wanted else "is no part of the network"
             raise BadInput(f"{self.path}: {name} {what}", hint="this is a checkpoint of another network")
-        values = {layer.name: {} for layer in network.layers if parameter_shapes(layer)}
+        values: Values = {layer.name: {} for layer in network.layers if parameter_shapes(layer)}
         for name, (layer, tensor, like) in wanted.items():
             found = own[name]
             if found.shape != like.shape or found.dtype != like.dtype or not np.isfinite(found).all():
@@ -104,7 +107,7 @@ class Checkpoint:
         return parameters.share(network, values)
 
 
-def read(path):
+def read(path: str | Path) -> Checkpoint:
     """Read a checkpoint of 2011, 2012 or 2014.
 
     Parameters
@@ -124,7 +127,8 @@ def read(path):
     get, rest = Fields(state, path), _Plain(path)
     given = get("layers", (list, dict), [])
     layers = in_order(list(given if type(given) is list else given.values()), path)
-    seen, tensors = set(), {}
+    seen: set[int] = set()
+    tensors: dict[str, np.ndarray] = {}
     for layer in layers:
         tensors |= _tensors(layer, path, seen)
     told = [{key: rest(value, f"layer {layer['name']}") for key, value in layer.items()
@@ -138,13 +142,17 @@ def read(path):
     values = {name: option.state.get("value") for name, option in (values.items() if type(values) is dict else ())
               if type(option) is Instance}  # fmt: skip
     sums = {layer["name"]: layer["type"] for layer in layers} if "id" in layers[0] else None  # 2014
-    outputs = [per_case(get(name, list, []), f"{path}: {name}", sums) for name in ("train_outputs", "test_outputs")]
-    return Checkpoint(tensors, get("epoch", int, 0), get("batchnum", int, 0), told, rest(values, "op"), *outputs, path)
+    trained, tested = (
+        per_case(get(name, list, []), f"{path}: {name}", sums) for name in ("train_outputs", "test_outputs")
+    )
+    return Checkpoint(tensors, get("epoch", int, 0), get("batchnum", int, 0), told, rest(values, "op"),
+                      trained, tested, path)  # fmt: skip
 
 
-def in_order(layers, path):
+def in_order(layers: Sequence[Any], path: Path) -> list[dict[str, Any]]:
     """The layers of a file, inputs first and by name; those of 2011 count them."""
-    names, inputs = {}, {}
+    names: dict[str, dict[str, Any]] = {}
+    inputs = {}
     for k, layer in enumerate(layers):
         name, kind, given = (layer.get(key, []) if type(layer) is dict else 0 for key in ("name", "type", "inputs"))
         if type(name) is not str or not name.isprintable() or not 0 < len(name) < 200 or set(name) & set("/\\"):
@@ -161,7 +169,7 @@ def in_order(layers, path):
         raise BadInput(f"{path}: layers that read each other in a circle") from error
 
 
-def _tensors(layer, path, seen):
+def _tensors(layer: dict[str, Any], path: Path, seen: set[int]) -> dict[str, np.ndarray]:
     """The arrays of a layer by the names of their tensors; one that was seen before is another layer's."""
     found = {}
     for key, tensor in ARRAYS.items():
@@ -183,10 +191,10 @@ def _tensors(layer, path, seen):
 class _Plain:
     """Copies what a file says besides its arrays as JSON has it; what refers to itself has no end."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path, self.left = path, MOST_VALUES
 
-    def __call__(self, value, where, depth=0):
+    def __call__(self, value: Any, where: str, depth: int = 0) -> Any:
         self.left -= 1
         if self.left < 0 or depth > DEEPEST:
             raise BadInput(f"{self.path}: {where} holds too much, or too deep")
@@ -201,8 +209,9 @@ class _Plain:
         raise BadInput(f"{self.path}: {where} holds a {type(value).__name__}")
 
 
-def per_case(entries, where, sums=None):
+def per_case(entries: Sequence[Any], where: str, sums: Mapping[str, str] | None = None) -> list[Any]:
     """Costs per case and numbers of cases; divided here where the file has sums, of costs of the types ``sums``."""
+    costs: Any
     given = []
     for k, entry in enumerate(entries):
         costs, cases = entry if type(entry) in (list, tuple) and len(entry) == 2 else (None, 0)
@@ -216,7 +225,7 @@ def per_case(entries, where, sums=None):
     return given
 
 
-def _per_case(kind, sums, cases):
+def _per_case(kind: str | None, sums: Sequence[float], cases: int) -> list[float]:
     """What the program of 2014 showed for the sums of a cost (1.6): per case; precision and recall of each class."""
     if kind != "cost.dce":
         return [x / cases for x in sums]
@@ -226,7 +235,7 @@ def _per_case(kind, sums, cases):
     ]
 
 
-def to_bytes(checkpoint):
+def to_bytes(checkpoint: Checkpoint) -> bytes:
     """A checkpoint as the program of 2012 wrote it.
 
     Raises
@@ -260,7 +269,7 @@ def to_bytes(checkpoint):
     return pickles.dumps({"model_state": state, "op": Instance(Name("options", "OptionsParser"), {"options": options})})
 
 
-def _held(checkpoint, name, like):
+def _held(checkpoint: Checkpoint, name: str, like: np.ndarray | None) -> np.ndarray:
     """A tensor; of a momentum buffer that is missing, zeros."""
     found = checkpoint.tensors.get(name)
     if found is None and (like is None or "_inc" not in name):
@@ -271,10 +280,10 @@ def _held(checkpoint, name, like):
 KINDS = {bool: "Boolean", int: "Integer", float: "Float", str: "String", list: "Range"}
 
 
-def _option(name, value):
+def _option(name: str, value: Any) -> Instance:
     """An option with a value, as the module ``options`` of 2012 kept one (1.8)."""
     parser = Name("options", f"{KINDS.get(type(value), 'String')}OptionParser")
-    facts = {
+    facts: dict[str, Any] = {
         "letter": LETTERS.get(name, name.replace("_", "-")),
         "prefixed_letter": f"--{LETTERS.get(name, name.replace('_', '-'))}",
         "name": name,

@@ -3,12 +3,16 @@
 import io
 import os
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import files
 from ..errors import BadInput
 from . import pickles
+from .batches import Batch, DataSet
 
 FORMS = {
     "columns": "one array with a column for each case (2011, 2012)",
@@ -19,7 +23,7 @@ QUALITY, PART = 95, 1024
 """Of the JPEG files; and how many of them a file of 2014 holds."""
 
 
-def make(data_set, folder, form="columns"):
+def make(data_set: DataSet, folder: Path, form: str = "columns") -> Iterator[int]:
     """Write a data set into a new or empty folder, which appears when all of it is there.
 
     Batches keep their numbers; where several are for tests, these are counted from the next 1000 on, as in 2014.
@@ -70,13 +74,13 @@ def make(data_set, folder, form="columns"):
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _meta(data_set, cases):
+def _meta(data_set: DataSet, cases: int) -> dict[str, Any]:
     meta = {"num_vis": data_set.features, "img_size": data_set.shape[1], "label_names": list(data_set.label_names),
             "batch_size": cases, "num_cases_per_batch": cases, "data_mean": data_set.mean[:, None]}  # fmt: skip
     return meta | ({"color_pca": data_set.colours} if data_set.colours else {})
 
 
-def _write(path, batch, data_set, form):
+def _write(path: Path, batch: Batch, data_set: DataSet, form: str) -> None:
     labels = [int(label) for label in batch.labels[0]]
     if form == "columns":
         path.write_bytes(pickles.dumps({"data": np.ascontiguousarray(batch.pixels), "labels": labels}))
@@ -93,7 +97,7 @@ def _write(path, batch, data_set, form):
         (path / f"{path.name}.{k // PART}").write_bytes(pickles.dumps(part))
 
 
-def _jpeg(picture):
+def _jpeg(picture: np.ndarray) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()

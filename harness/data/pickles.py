@@ -14,12 +14,14 @@ import gzip
 import os
 import re
 import struct
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from math import prod
-from pickletools import code2op
-from typing import NamedTuple
+from pathlib import Path
+from pickletools import opcodes
+from typing import Any, NamedTuple, NoReturn
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
@@ -49,7 +51,7 @@ class Instance:
     """An instance of a class of the historical option machinery: its name and what its attributes were."""
 
     of: Name
-    state: dict
+    state: dict[str, Any]
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Kind:
     code: str
     order: str = "|"
 
-    def dtype(self):
+    def dtype(self) -> np.dtype[Any]:
         """The dtype."""
         return np.dtype(self.order + self.code)
 
@@ -78,7 +80,7 @@ NAMES = OPTIONS | RECONSTRUCT | SCALAR | {NDARRAY, DTYPE, ENCODE}
 CODES = re.compile(r"b1|[iu][1248]|f[248]|[Sa][1-9]\d{0,5}")
 
 
-def load(path):
+def load(path: str | Path) -> Any:
     """The value in a pickle file, which may be compressed by gzip, or be the member ``data`` of a zip file.
 
     Returns
@@ -103,14 +105,14 @@ def load(path):
         raise BadInput(f"{path} cannot be read ({type(error).__name__}: {str(error)[:100]})") from error
 
 
-def _unpacked(path):
+def _unpacked(path: str | Path) -> bytes:
     """The bytes of a pickle, out of its container."""
     if not os.path.isfile(path):
         raise BadInput("is no file") if os.path.exists(path) else FileNotFoundError(path)
     packed = os.path.getsize(path)
     free = (machine.available_memory() or COPIES * LARGEST) // COPIES
     with ExitStack() as files:
-        file = files.enter_context(open(path, "rb"))
+        file: Any = files.enter_context(open(path, "rb"))
         start, most = file.read(4), min(free, LARGEST)
         file.seek(0)
         if start[:2] in (b"\x1f\x8b", b"PK"):
@@ -129,7 +131,7 @@ def _unpacked(path):
     return data
 
 
-def loads(data):
+def loads(data: bytes) -> Any:
     """The value that the bytes of a pickle stand for; see `load`."""
     machine_ = _Machine(data)
     try:
@@ -142,20 +144,22 @@ def loads(data):
         ) from error
 
 
-def _refuse(what, hint=None):
+def _refuse(what: str, hint: str | None = None) -> NoReturn:
     raise BadInput(f"the pickle {what[:200]}", hint=hint)
 
 
 class _Machine:
     """The stack machine; the arguments of instructions are read by the standard library."""
 
-    def __init__(self, data):
+    def __init__(self, data: bytes) -> None:
         self.file = BytesIO(data)
-        self.stack, self.marks, self.memo = [], [], {}
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
         self.room = 2 * len(data)  # bytes that strings of numbers may still take
-        self.unfilled = {}  # arrays whose numbers are still to come, by identity
+        self.unfilled: dict[int, np.ndarray] = {}  # arrays whose numbers are still to come, by identity
 
-    def run(self):
+    def run(self) -> Any:
         """Run to the end."""
         for _ in range(MOST_STEPS):
             code = self.file.read(1).decode("latin1")
@@ -167,7 +171,7 @@ class _Machine:
             if step is None:
                 at = self.file.tell() - 1
                 _refuse(f"has the instruction {code.encode('latin1')!r} at byte {at:,}, which is not read")
-            reader = code2op[code].arg
+            reader = _ARGUMENTS[code]
             if code == "S":  # which the library takes for ASCII
                 step(self, _unquoted(self.file.readline()))
             elif reader:
@@ -176,29 +180,29 @@ class _Machine:
                 step(self)
         return _refuse(f"has more than {MOST_STEPS:,} instructions")
 
-    def value(self, value):
+    def value(self, value: Any) -> None:
         """Put a value from the file on the stack; whole numbers have 64 bits, texts no halves of characters."""
         if (type(value) is int and not -(2**63) <= value < 2**63) or (type(value) is str and not value.isascii()
                                                                       and not value.encode()):  # fmt: skip
             raise ValueError
         self.stack.append(value)
 
-    def push(self, value):
+    def push(self, value: Any) -> None:
         """Put a value on the stack."""
         self.stack.append(value)
 
-    def keep(self, index):
+    def keep(self, index: int) -> None:
         """Put what is on the stack into the memo too."""
         self.memo[index] = self.stack[-1]
 
-    def marked(self):
+    def marked(self) -> list[Any]:
         """Take everything above the last mark off the stack."""
         at = self.marks.pop()
         found = self.stack[at:]
         del self.stack[at:]
         return found
 
-    def last(self, count):
+    def last(self, count: int) -> list[Any]:
         """Take so many values off the stack."""
         if len(self.stack) < count:
             raise IndexError
@@ -206,13 +210,13 @@ class _Machine:
         del self.stack[len(self.stack) - count :]
         return found
 
-    def extend(self, items):
+    def extend(self, items: Sequence[Any]) -> None:
         """Append to the list on the stack."""
         if type(self.stack[-1]) is not list:
             raise TypeError
         self.stack[-1].extend(items)
 
-    def update(self, items):
+    def update(self, items: Sequence[Any]) -> None:
         """Put keys and values, in turn, into the dict on the stack."""
         target = self.stack[-1]
         if type(target) is not dict or len(items) % 2:
@@ -220,7 +224,13 @@ class _Machine:
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[_key(key)] = value
 
-    def named(self, module, name):
+    def marked_dict(self) -> None:
+        """A dict of everything above the last mark."""
+        items = self.marked()
+        self.push({})
+        self.update(items)
+
+    def named(self, module: str, name: str) -> Name:
         """A name, if it is one of those that are known."""
         found = Name(module, name)
         if found not in NAMES:
@@ -229,24 +239,24 @@ class _Machine:
                     "plain values, numpy arrays and the options of cuda-convnet are read")  # fmt: skip
         return found
 
-    def instance(self, of):
+    def instance(self, of: Any) -> None:
         """An instance of a class of options, empty so far."""
         if of not in OPTIONS:
             raise TypeError
         self.push(Instance(of, {}))
 
-    def object(self):
+    def object(self) -> None:
         """An instance of a class that is on the stack."""
         (of,) = self.marked()
         self.instance(of)
 
-    def old_instance(self, name):
+    def old_instance(self, name: str) -> None:
         """The same, with the class behind the instruction."""
         if self.marked():
             raise TypeError
         self.instance(self.named(*name.split(" ", 1)))
 
-    def reduce(self):
+    def reduce(self) -> None:
         """Call what a name stands for here."""
         of, given = self.last(2)
         if type(given) is not tuple or type(of) is not Name:
@@ -277,7 +287,7 @@ class _Machine:
         else:
             raise TypeError
 
-    def raw(self, text):
+    def raw(self, text: Any) -> bytes:
         """The bytes of a string of numbers, which count against the bytes of the file."""
         if type(text) not in (str, bytes):
             raise TypeError
@@ -286,7 +296,7 @@ class _Machine:
             _refuse("has more numbers than bytes")
         return text.encode("latin1") if type(text) is str else text
 
-    def build(self):
+    def build(self) -> None:
         """Fill what is on the stack with its state."""
         target, state = self.last(2)
         if type(target) is np.ndarray:
@@ -311,7 +321,7 @@ class _Machine:
             raise TypeError
         self.push(target)
 
-    def fill(self, array, state):
+    def fill(self, array: np.ndarray, state: Any) -> None:
         """Give an array its shape, kind and numbers, all of which have to fit."""
         version, shape, kind, fortran, raw = state
         del self.unfilled[id(array)]
@@ -322,10 +332,11 @@ class _Machine:
             raise ValueError
         if prod(shape) * dtype.itemsize != len(raw):
             _refuse(f"has an array of another size than it says ({len(raw):,} bytes)")
-        array.__setstate__((1, shape, dtype, bool(fortran), self.raw(raw)))
+        state = 1, shape, dtype, bool(fortran), self.raw(raw)
+        array.__setstate__(state)
 
 
-def _key(key):
+def _key(key: Any) -> str | int:
     """A key of a dict: str or int."""
     if type(key) is bytes:
         return key.decode("latin1")
@@ -334,7 +345,7 @@ def _key(key):
     return key
 
 
-def _unquoted(line):
+def _unquoted(line: bytes) -> str:
     """The text of a byte string in quotes."""
     line = line[:-1] if line.endswith(b"\n") else b""
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in b"'\"":
@@ -343,7 +354,8 @@ def _unquoted(line):
 
 
 CONSTANTS = {"N": None, "\x88": True, "\x89": False, ")": ()}
-_INSTRUCTIONS = {
+_ARGUMENTS = {operation.code: operation.arg for operation in opcodes}
+_INSTRUCTIONS: dict[str, Callable[..., object]] = {
     **{code: lambda m, value=value: m.push(value) for code, value in CONSTANTS.items()},
     **dict.fromkeys("IJKLMFGSTUVXBC\x8a\x8c\x8d\x8e", _Machine.value),
     **dict.fromkeys("pqr", _Machine.keep),
@@ -359,7 +371,7 @@ _INSTRUCTIONS = {
     "a": lambda m: m.extend(m.last(1)),
     "e": lambda m: m.extend(m.marked()),
     "}": lambda m: m.push({}),
-    "d": lambda m: (items := m.marked(), m.push({}), m.update(items)),
+    "d": _Machine.marked_dict,
     "s": lambda m: m.update(m.last(2)),
     "u": lambda m: m.update(m.marked()),
     "t": lambda m: m.push(tuple(m.marked())),
@@ -373,7 +385,7 @@ _INSTRUCTIONS = {
 }
 
 
-def dumps(value):
+def dumps(value: Any) -> bytes:
     """A value as a pickle of protocol 2 with byte strings, as Python 2 wrote it.
 
     Parameters
@@ -390,7 +402,7 @@ def dumps(value):
     return bytes(out + b".")
 
 
-def _put(value, out, seen):
+def _put(value: Any, out: bytearray, seen: dict[int, tuple[int, Any]]) -> None:
     if id(value) in seen:
         out += b"j" + struct.pack("<I", seen[id(value)][0])
         return
@@ -420,7 +432,7 @@ def _put(value, out, seen):
         raise TypeError(f"a pickle for Python 2 has no {kind.__name__}")
 
 
-def _put_shared(value, out, seen):
+def _put_shared(value: Any, out: bytearray, seen: dict[int, tuple[int, Any]]) -> None:
     """What is put once and referred to later."""
     if type(value) is dict:
         out += b"}"

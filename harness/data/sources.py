@@ -3,9 +3,12 @@
 import gzip
 import re
 import struct
+import zlib
+from collections.abc import Callable, Sequence, Set
 from functools import cache
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +17,9 @@ from ..values import photographs
 from ..values.noise import generator
 from . import pickles
 from .batches import DataSet, decoded, historical, in_colours, natural, need, opened, shape_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 NAMED = ("photos", "fashion")
@@ -28,7 +34,7 @@ LARGEST = 1 << 32
 FASHION_NAMES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 
 
-def open_data(source, size=None):
+def open_data(source: str | Path, size: int | None = None) -> DataSet:
     """Open a data set.
 
     Parameters
@@ -76,12 +82,12 @@ def open_data(source, size=None):
 # --- Shipped photographs -------------------------------------------------------------------------------------------
 
 
-def photos(size):
+def photos(size: int) -> DataSet:
     """Crops of the shipped photographs, a class for each; crops for tests share no pixel with the others."""
     need(12 * prod((3, size, size, PICTURES)), "photos")
     names, tiles = tuple(photographs.PHOTOGRAPHS), cache(_tiles)
 
-    def load(number):
+    def load(number: int) -> tuple[np.ndarray, np.ndarray]:
         labels = np.arange(PICTURES) % len(names)
         pixels = np.empty((3, size, size, PICTURES), np.uint8)
         for k, label in enumerate(labels):
@@ -94,7 +100,7 @@ def photos(size):
                    tuple(range(1, TRAIN + 1)), (TRAIN + 1,), load)  # fmt: skip
 
 
-def _tiles(name):
+def _tiles(name: str) -> tuple[list["Image"], list["Image"]]:
     """(tiles to learn from, tiles for tests) of a photograph."""
     photograph = photographs.open_photograph(name)
     width, height = photograph.width // TILES, photograph.height // TILES
@@ -106,7 +112,7 @@ def _tiles(name):
 # --- CIFAR ---------------------------------------------------------------------------------------------------------
 
 
-def _cifar_10(folder, names):
+def _cifar_10(folder: Path, names: Set[str]) -> DataSet:
     """The binary version: files of records, a label and 3072 values each."""
     numbers = tuple(n for n in range(1, 6) if f"data_batch_{n}.bin" in names)
     files = {n: folder / f"data_batch_{n}.bin" for n in numbers} | {6: folder / "test_batch.bin"}
@@ -116,11 +122,11 @@ def _cifar_10(folder, names):
                    (6,), lambda number: _records(files[number], 1))  # fmt: skip
 
 
-def _cifar_100(folder, binary):
+def _cifar_100(folder: Path, binary: bool) -> DataSet:
     """Either version; the labels are the 100 fine ones, a batch 10,000 cases."""
 
     @cache
-    def whole(name):
+    def whole(name: str) -> tuple[np.ndarray, np.ndarray]:
         if binary:
             return _records(folder / f"{name}.bin", 2)
         found = pickles.load(folder / name)
@@ -129,6 +135,7 @@ def _cifar_100(folder, binary):
             raise BadInput(f"{folder / name}: no data and fine_labels of CIFAR-100")
         return data.T, np.array(labels, np.int64)
 
+    names: Any
     if binary:
         names = _lines(folder / "fine_label_names.txt")
     else:
@@ -142,11 +149,11 @@ def _cifar_100(folder, binary):
     )
 
 
-def _all_whole(labels):
+def _all_whole(labels: Sequence[Any]) -> bool:
     return all(type(label) is int and 0 <= label < 1 << 24 for label in labels)
 
 
-def _records(path, labels):
+def _records(path: Path, labels: int) -> tuple[np.ndarray, np.ndarray]:
     """(pixels, labels) of records of so many labels, the last of which counts, and 3072 values."""
     data = np.frombuffer(_read(path), np.uint8)
     if data.size % (labels + 3072) or not data.size:
@@ -157,7 +164,7 @@ def _records(path, labels):
     return np.ascontiguousarray(records[:, labels:].T), records[:, labels - 1]
 
 
-def _read(path):
+def _read(path: Path) -> bytes:
     """The bytes of a file that has to be there."""
     if not path.is_file():
         raise BadInput(f"there is no file {path}")
@@ -165,15 +172,23 @@ def _read(path):
     return path.read_bytes()
 
 
-def _lines(path):
+def _lines(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in _read(path).decode("utf-8", "replace").splitlines() if line.strip())
 
 
-def _in_batches(source, kind, shape, names, train, test, whole):
+def _in_batches(
+    source: str,
+    kind: str,
+    shape: tuple[int, int, int],
+    names: tuple[str, ...],
+    train: int,
+    test: int,
+    whole: Callable[[str], tuple[np.ndarray, np.ndarray]],
+) -> DataSet:
     """A DataSet of the parts ``train`` and ``test``, cut into batches of equal size."""
     first, more = -(-train // BATCH), -(-test // BATCH)
 
-    def load(number):
+    def load(number: int) -> tuple[np.ndarray, np.ndarray]:
         part, at = ("train", number - 1) if number <= first else ("test", number - 1 - first)
         cut = slice(at * BATCH, (at + 1) * BATCH)
         pixels, labels = whole(part)
@@ -189,15 +204,15 @@ def _in_batches(source, kind, shape, names, train, test, whole):
 IDX = re.compile(r"(train|t10k)-(images-idx3|labels-idx1)-ubyte(\.gz)?")
 
 
-def _idx(folder, names):
+def _idx(folder: Path, names: Set[str]) -> DataSet:
     """MNIST and what is stored like MNIST: images and labels in a file each."""
 
-    def path(part, what):
+    def path(part: str, what: str) -> Path:
         base = f"{'train' if part == 'train' else 't10k'}-{what}-ubyte"
         return folder / (base if base in names else f"{base}.gz")
 
     @cache
-    def whole(part):
+    def whole(part: str) -> tuple[np.ndarray, np.ndarray]:
         images, labels = _idx_file(path(part, "images-idx3"), 3), _idx_file(path(part, "labels-idx1"), 1)
         if len(images) != len(labels):
             raise BadInput(
@@ -215,7 +230,7 @@ def _idx(folder, names):
     return _in_batches(str(folder), kind, shape_of(rows * columns), names_of, train, test, whole)
 
 
-def _idx_file(path, dimensions, head=False):
+def _idx_file(path: Path, dimensions: int, head: bool = False) -> Any:
     """The array of an IDX file of bytes; with ``head`` the lengths that it says it has."""
     if not path.is_file():
         raise BadInput(f"there is no file {path}")
@@ -231,7 +246,7 @@ def _idx_file(path, dimensions, head=False):
             data = file.read(min(prod(lengths), LARGEST) + 1)
     except struct.error as error:
         raise BadInput(f"{path}: cut off in its header") from error
-    except (OSError, EOFError, gzip.zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise BadInput(f"{path} cannot be read ({error})") from error
     if len(data) != prod(lengths):
         raise BadInput(f"{path}: of another length than it says", expected=f"{prod(lengths):,} bytes",
@@ -242,18 +257,17 @@ def _idx_file(path, dimensions, head=False):
 # --- Folders of pictures ---------------------------------------------------------------------------------------------
 
 
-def _pictures(folder, size):
+def _pictures(folder: Path, size: int) -> DataSet:
     """A folder for each class; folders ``train`` and ``test`` (or ``val``) of them, or each fifth picture is for tests.
 
     A picture is scaled so that its shorter side has `size` pixels, and the centre is cut out (2.6). Batches of at most
     1024 pictures as in 2012, in an order that chance gave once and for all.
     """
     test_folder = next((folder / name for name in ("test", "val") if (folder / name).is_dir()), None)
-    parted = (folder / "train").is_dir() and test_folder is not None
-    roots = (folder / "train", test_folder) if parted else (folder,)
+    roots = [folder / "train", test_folder] if test_folder and (folder / "train").is_dir() else [folder]
     classes = sorted({path.parent.name for path in roots[0].glob("*/*") if path.suffix.lower() in SUFFIXES})
     found = [_shuffled(root, classes) for root in roots]
-    if not parted:
+    if len(roots) == 1:
         found = [[pair for k, pair in enumerate(found[0]) if k % 5], found[0][::5]]
     if not classes or not all(found):
         raise BadInput(f"{folder} is no data set", hint="batches.meta and data_batch_1 ..., CIFAR, IDX files, or a "
@@ -263,7 +277,7 @@ def _pictures(folder, size):
     tests = [found[1][k : k + 1024] for k in range(0, len(found[1]), 1024)]
     cut = dict(enumerate(parts + tests, 1))
 
-    def load(number):
+    def load(number: int) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
         need(4 * len(cut[number]) * 3 * size * size, f"{folder}, batch {number}")
         pixels, unreadable = decoded(
             [path for path, _ in cut[number]], lambda path: _short_side(path, size), (3, size, size), None
@@ -274,13 +288,13 @@ def _pictures(folder, size):
                    tuple(range(count + 1, count + len(tests) + 1)), load)  # fmt: skip
 
 
-def _shuffled(root, classes):
+def _shuffled(root: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
     pairs = [(path, label) for label, name in enumerate(classes) if (root / name).is_dir()
              for path in sorted((root / name).iterdir(), key=natural) if path.suffix.lower() in SUFFIXES]  # fmt: skip
     return [pairs[k] for k in generator(0, "order").permutation(len(pairs))]
 
 
-def _short_side(path, size):
+def _short_side(path: Path, size: int) -> np.ndarray:
     """The centre of a picture whose shorter side was made `size` pixels long."""
     from PIL import Image
 

@@ -4,10 +4,12 @@ What is drawn by chance comes from the generator that the caller gives, so that 
 ``noise.generator(seed, "views", epoch, number)`` for a batch of an epoch.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..errors import BadInput
-from .batches import Batch, need
+from .batches import Batch, DataSet, need
 
 CORNERS = ((0, 0), (0, 2), (1, 1), (2, 0), (2, 2))
 """Offsets (y, x) of the views of a test, in borders: four corners and, in the middle, the centre."""
@@ -19,7 +21,16 @@ VIEWS = {
 """The views of a test by their number, in their order: (offset, mirrored)."""
 
 
-def for_training(data_set, batch, random, inner=None, together=1, mirror=True, colour_noise=0.0, scalar_mean=False):
+def for_training(
+    data_set: DataSet,
+    batch: Batch,
+    random: np.random.Generator,
+    inner: int | None = None,
+    together: int = 1,
+    mirror: bool = True,
+    colour_noise: float = 0.0,
+    scalar_mean: bool = False,
+) -> Batch:
     """A batch as a network sees the cases when it learns.
 
     Parameters
@@ -62,7 +73,9 @@ def for_training(data_set, batch, random, inner=None, together=1, mirror=True, c
     return Batch(data, batch.labels, batch.unreadable)
 
 
-def for_test(data_set, batch, inner=None, views=1, scalar_mean=False):
+def for_test(
+    data_set: DataSet, batch: Batch, inner: int | None = None, views: int = 1, scalar_mean: bool = False
+) -> Batch:
     """A batch as a network sees the cases in a test: the centre, or several views.
 
     Returns
@@ -78,13 +91,13 @@ def for_test(data_set, batch, inner=None, views=1, scalar_mean=False):
     rows = data_set.features if inner == data_set.shape[1] else data_set.shape[0] * inner * inner
     data = np.empty((rows, views * cases), np.float32)
     for k, ((y, x), mirrored) in enumerate(VIEWS[views]):
-        offsets = (np.full(cases, value) for value in (y * border, x * border, mirrored))
-        data[:, k * cases : (k + 1) * cases] = _cut(data_set, batch.pixels, *offsets, inner)
+        top, left, turned = (np.full(cases, value) for value in (y * border, x * border, mirrored))
+        data[:, k * cases : (k + 1) * cases] = _cut(data_set, batch.pixels, top, left, turned, inner)
     data -= mean
     return Batch(data, np.tile(batch.labels, views), batch.unreadable)
 
 
-def over_views(probabilities):
+def over_views(probabilities: Sequence[np.ndarray]) -> np.ndarray:
     """The mean over the views of what a softmax gives, float32 (classes, cases).
 
     The views are added in their order; the sum is scaled by 1/count (pool-norm 7.8), as the engine does.
@@ -97,14 +110,14 @@ def over_views(probabilities):
     return sum(probabilities[1:], probabilities[0]) * (1 / np.float32(len(probabilities)))
 
 
-def principal_colours(batch):
+def principal_colours(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     """(stdevs, vectors in columns) of the covariance of red, green and blue over the pixels of a batch."""
     pixels = batch.pixels.reshape(3, -1)
     values, vectors = np.linalg.eigh(np.cov(pixels[:, :: max(1, pixels.shape[1] // 1_000_000)]))
     return np.sqrt(values.clip(0)).astype(np.float32), vectors.astype(np.float32)
 
 
-def _border(data_set, inner):
+def _border(data_set: DataSet, inner: int | None) -> tuple[int, int]:
     """(side of the crop, border): the border is half of what the picture has more, rounded down."""
     side = data_set.shape[1]
     inner = side if inner is None else inner
@@ -113,7 +126,9 @@ def _border(data_set, inner):
     return inner, (side - inner) // 2
 
 
-def _cut(data_set, pixels, y, x, mirrored, inner):
+def _cut(
+    data_set: DataSet, pixels: np.ndarray, y: np.ndarray, x: np.ndarray, mirrored: np.ndarray, inner: int
+) -> np.ndarray:
     """The crop of each case at its offset, float32 (channels·inner·inner, cases); one copy for each kind of crop."""
     channels, rows, columns = data_set.shape
     if inner == rows and not mirrored.any():
@@ -128,7 +143,7 @@ def _cut(data_set, pixels, y, x, mirrored, inner):
     return found.reshape(-1, cases)
 
 
-def _mean(data_set, inner, scalar):
+def _mean(data_set: DataSet, inner: int, scalar: bool) -> np.ndarray | np.float32:
     """What is subtracted, a column: the central window of the mean picture, whatever the crop's offset."""
     if scalar:
         return np.float32(data_set.mean.mean(dtype=np.float64))

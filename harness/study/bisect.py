@@ -69,7 +69,7 @@ def bisect(rows: Sequence[Row], options: Options, out: Path, say: Callable[[str]
 class _Search:
     """What is kept of the operands of a step: of each, items along its first and second axis; of all, images."""
 
-    def __init__(self, sweep: Sweep, subject: Any, engine: Engine):
+    def __init__(self, sweep: Sweep, subject: Any, engine: Engine) -> None:
         self.sweep, self.subject, self.engine, self.tried = sweep, subject, engine, 0
         self.kept: dict[tuple[str, ...], list[int]] = {("images",): list(range(sweep.work.batch))}
         self.grids: dict[tuple[str, ...], tuple[int, int]] = {}
@@ -147,16 +147,17 @@ class _Search:
             {x: {name: cut(array, kind, x, name) for name, array in own.items()} for x, own in held.items()}
             for kind, held in (("values", work.values), ("gradients", self.sweep.gradients))
         )
-        inputs = SimpleNamespace(batch=len(images), kind=work.inputs.kind, captions=[])
+        inputs: Any = SimpleNamespace(batch=len(images), kind=work.inputs.kind, captions=[])
+        tape: Any = _Tape(work, images)
         network = replace(work.network, minibatch=len(images))
-        sweep.work = replace(work, network=network, inputs=inputs, values=values, tape=_Tape(work, images))
+        sweep.work = replace(work, network=network, inputs=inputs, values=values, tape=tape)
         return next(t for t in _step(sweep, self.subject).tensors() if t.name == self.subject.name)
 
 
 class _Tape:
     """The numbers that were drawn, of some images."""
 
-    def __init__(self, work: Any, images: list[int]):
+    def __init__(self, work: Any, images: list[int]) -> None:
         self._mask, self.normals, self._batch, self._images = work.tape.mask, work.tape.normals, work.batch, images
 
     def mask(self, layer: Any, batch: int, kind: str) -> Any:
@@ -188,7 +189,7 @@ def _step(sweep: Any, subject: Any) -> Any:
 class _Noting:
     """An engine that notes every call of its sessions as a line of Python, and its arrays."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.calls: list[str] = []
         self.arrays: dict[str, Any] = {}

@@ -1,16 +1,21 @@
 """Source columns: pieces of the engine, the port, the reference and the release that face each other, row by row."""
 
 import re
+from collections.abc import Iterator, Sequence, Set
 
 from markupsafe import Markup, escape
 
 from .. import concordance
+from ..concordance import Operation, Part
 from . import kernels, source
+from .source import Piece
 
 LIBRARY = "sgemm"
 
 
-def rows(layer_type, step, launched, called):
+def rows(
+    layer_type: str, step: str, launched: Sequence[str], called: Set[str]
+) -> list[tuple[str, dict[str, list[Piece]], tuple[str, ...]]]:
     """The rows of one pass of a layer: what each does, and the pieces of source in each room.
 
     Parameters
@@ -41,7 +46,7 @@ def rows(layer_type, step, launched, called):
     return found
 
 
-def _whole(operation, own, asked):
+def _whole(operation: Operation, own: Sequence[str], asked: Set[str]) -> Part:
     """An operation as one piece, with the loops that its functions of the port hand their work to."""
     port = [name for name in operation.port if name.split(".")[1] in asked] or operation.port
     inner = []
@@ -54,7 +59,7 @@ def _whole(operation, own, asked):
                             "; ".join(dict.fromkeys([*port, *inner])), "; ".join(operation.reference))  # fmt: skip
 
 
-def _cells(part, own):
+def _cells(part: Part, own: Sequence[str]) -> dict[str, list[Piece]]:
     kernel = next((name for name in own if name != LIBRARY), "")
     names = {"kernel": kernel, "body": next(iter(kernels.helpers(kernel)), "") if kernel else ""}
     cells = {
@@ -63,9 +68,9 @@ def _cells(part, own):
     return {"legacy": cells["host"] + cells["kernels"], "port": cells["port"], "reference": cells["reference"]}
 
 
-def quantities(layer_types):
+def quantities(layer_types: Sequence[str]) -> list[tuple[str, dict[str, set[str]]]]:
     """[(label, {column: names})] of the quantities that some families of layers name in several rooms."""
-    merged = {}
+    merged: dict[str, tuple[str, dict[str, set[str]]]] = {}
     for family in concordance.families():
         for row in family.parameters if set(family.layers) & set(layer_types) else ():
             names = merged.setdefault(
@@ -76,7 +81,7 @@ def quantities(layer_types):
     return [(label, names) for label, names in merged.values() if names["other"]]
 
 
-def markup(piece, column, known):
+def markup(piece: Piece, column: str, known: Sequence[tuple[str, dict[str, set[str]]]]) -> Markup:
     """The lines of a piece as HTML: numbers, code, quantities in their colours, remarks dimmed.
 
     Parameters
@@ -97,7 +102,7 @@ def markup(piece, column, known):
     return Markup(f'<pre class="numbers" aria-hidden="true">{numbers}</pre><pre><code>{code}</code></pre>')
 
 
-def _line(line, classes, remark):
+def _line(line: str, classes: dict[str, str], remark: re.Pattern[str]) -> str:
     found = remark.search(line)
     end = found.start() if found else len(line)
     words = (
@@ -107,7 +112,7 @@ def _line(line, classes, remark):
     return "".join(words) + (f"<i>{escape(line[end:])}</i>" if found else "")
 
 
-def _without_docstrings(piece):
+def _without_docstrings(piece: Piece) -> Iterator[tuple[int, str]]:
     """(number, line) without all but the first line of docstrings."""
     inside = False
     for number, line in enumerate(piece.lines, piece.first):

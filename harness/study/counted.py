@@ -1,22 +1,33 @@
 """`rosetta study NET LAYER --counted`, `--play`: what the kernels of a layer do with memory, access by access."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from math import isfinite
+from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
 from .. import files
 from ..engines import legacy
-from ..network.load import load
+from ..network.load import LayerSpec, load
 from ..reporting import report
-from .layer import PASSES, dims, known_layer, run_layer
+from ..running.steps import PASSES
+from .layer import dims, known_layer, run_layer
 from .page import HERE, rendered
 
 ROW = 64  # cells of an array of one row that stand side by side
 TRACE, PAGE = 500_000, 2_000_000  # bytes of the trace of a kernel, and of all of a page
 
 
-def lines(net, name, params=None, batch=32, passes=PASSES, blocks=None):
+def lines(
+    net: str,
+    name: str,
+    params: str | None = None,
+    batch: int = 32,
+    passes: Sequence[str] = PASSES,
+    blocks: int | None = None,
+) -> Iterator[str]:
     """The text, line by line.
 
     Parameters
@@ -33,7 +44,14 @@ def lines(net, name, params=None, batch=32, passes=PASSES, blocks=None):
         yield from (f"  {line}" for line in told(found))
 
 
-def by_kernel(net, name, params=None, batch=32, passes=PASSES, blocks=None):
+def by_kernel(
+    net: str,
+    name: str,
+    params: str | None = None,
+    batch: int = 32,
+    passes: Sequence[str] = PASSES,
+    blocks: int | None = None,
+) -> dict[str, dict[str, str]]:
     """The same for a study page: by kernel string, {what was counted: the text}."""
     _, counted = _counted(net, name, params, batch, passes, blocks)
     return {
@@ -42,20 +60,24 @@ def by_kernel(net, name, params=None, batch=32, passes=PASSES, blocks=None):
     }
 
 
-def _counted(net, name, params, batch, passes, blocks):
+def _counted(
+    net: str, name: str, params: str | None, batch: int, passes: Sequence[str], blocks: int | None
+) -> tuple[LayerSpec, list[tuple[Mapping[str, Any], Any]]]:
     network = load(net, params)
     layer = known_layer(network, net, name)
     counted = legacy.count(network, lambda session: run_layer(session, network, layer, batch), blocks)
     return layer, [(x, found) for x, found in counted if x["layer"] == name and x["pass"] in passes]
 
 
-def play(out, net, name, params=None, batch=32, passes=PASSES):
+def play(
+    out: Path, net: str, name: str, params: str | None = None, batch: int = 32, passes: Sequence[str] = PASSES
+) -> None:
     """Write a page that plays the first block of every kernel of a layer; arguments as for `lines`."""
     network = load(net, params)
     layer = known_layer(network, net, name)
     run = partial(run_layer, network=network, layer=layer, batch=batch)
     counted = legacy.count(network, run, 1, trace=TRACE)
-    chosen = {}
+    chosen: dict[tuple[str, str], Any] = {}
     for launch, found in counted:
         if (launch["layer"], launch["pass"] in passes) == (name, True):
             chosen.setdefault((launch["pass"], found.kernel), found)
@@ -72,10 +94,13 @@ def play(out, net, name, params=None, batch=32, passes=PASSES):
     files.write(out, rendered("player.html", style=Markup(style), script=Markup(script), **facts))
 
 
-def played(found):
+def played(found: Any) -> dict[str, Any]:
     """The trace of a launch as the page wants it."""
-    areas, phases, left_out = [], [], 0
-    touched, holds, keeps = {}, {}, {}
+    areas, left_out = [], 0
+    phases: list[dict[str, Any]] = []
+    touched: dict[tuple[int, bool], dict[int, list[int]]] = {}
+    holds: dict[int, dict[int, float | None]] = {}
+    keeps: dict[int, list[float | None]] = {}
     for kind, *words in (line.split(" ") for line in found.trace.splitlines()):
         if kind in ("global", "shared"):
             number, label, *shape = words
@@ -112,13 +137,13 @@ def played(found):
     return {"grid": dims(found.grid), "size": dims(found.block), "phases": phases, "left_out": left_out, "data": data}
 
 
-def _number(text):
+def _number(text: str) -> float | None:
     """A number of the trace; None where the kernel left none (not a number, infinite)."""
     value = float(text)
     return value if isfinite(value) else None
 
 
-def told(found):
+def told(found: Any) -> Iterator[str]:
     """What was counted of a launch (`legacy.counted.Launched`), line by line."""
     c, (x, y, z) = found.counts, found.grid
     each = {kind: f"{c[kind] / c['threadsRun']:.1f}" for kind in ("reads", "writes", "sharedReads", "sharedWrites")}

@@ -1,13 +1,17 @@
 """Drawings of a study page as inline SVG: windows to scale, the work of a block, the roofline of a card."""
 
+from collections.abc import Sequence
 from math import log10
 
 from markupsafe import Markup, escape
 
+from ..engines.peaks import Peak
+from .kernels import Axis
+
 PLANE, BAR = 130, 260
 
 
-def svg(width, height, label, body, kind=""):
+def svg(width: float, height: float, label: str, body: str, kind: str = "") -> Markup:
     """One picture with a text alternative; the body is markup."""
     return Markup(
         f'<svg class="drawing {kind}" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img" '
@@ -15,15 +19,15 @@ def svg(width, height, label, body, kind=""):
     )
 
 
-def _rect(x, y, width, height, kind):
+def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" class="{kind}"/>'
 
 
-def _text(x, y, text, kind="", anchor="start"):
+def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def windows(image, start, size, stride, outputs, picture=""):
+def windows(image: int, start: int, size: int, stride: int, outputs: int, picture: str = "") -> Markup:
     """Input, three of its windows, and the output, to one scale.
 
     Parameters
@@ -51,8 +55,8 @@ def windows(image, start, size, stride, outputs, picture=""):
     out = left + end * scale + 60
     body += _rect(out, left, outputs * scale, outputs * scale, "image")
     for k, (y, x) in enumerate(dict.fromkeys([(0, 0), (0, min(1, outputs - 1)), (outputs - 1, outputs - 1)])):
-        place = [left + (start + at * stride) * scale for at in (x, y)]
-        body += _rect(*place, size * scale, size * scale, f"window w{k}")
+        column, row = (left + (start + at * stride) * scale for at in (x, y))
+        body += _rect(column, row, size * scale, size * scale, f"window w{k}")
         body += _rect(out + x * scale, left + y * scale, max(scale, 2), max(scale, 2), f"window w{k} full")
     bottom = left + end * scale + 16
     body += _text(left, bottom, f"input {image} × {image}") + _text(out, bottom, f"output {outputs} × {outputs}")
@@ -69,7 +73,7 @@ def windows(image, start, size, stride, outputs, picture=""):
     )
 
 
-def block(axes, threads):
+def block(axes: Sequence[Axis], threads: int) -> Markup:
     """What one block computes: a plane for rows and columns, a bar to scale for every other axis."""
     plane = {axis.name: axis for axis in axes if axis.name in ("rows", "columns")}
     bars = [axis for axis in axes if axis.name not in plane]
@@ -99,7 +103,7 @@ def block(axes, threads):
     return svg(left + BAR + 10, height, f"one block of {threads} threads has {words}", body)
 
 
-def roofline(peak, points):
+def roofline(peak: Peak, points: Sequence[tuple[str, float, float | None]]) -> Markup:
     """The roofline of a card, and points under it.
 
     Parameters
@@ -110,10 +114,10 @@ def roofline(peak, points):
     """
     width, height, left, bottom = 460, 210, 46, 176
 
-    def at(intensity):
+    def at(intensity: float) -> float:
         return left + (log10(max(intensity, 0.05)) + 1.4) / 4.4 * (width - left - 10)
 
-    def up(rate):
+    def up(rate: float) -> float:
         return bottom - (log10(max(rate, 1e8)) - 8) / 5 * (bottom - 10)
 
     ridge = peak.flops / peak.bandwidth

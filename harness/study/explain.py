@@ -5,30 +5,33 @@ isolated mode, and the element is computed again in each engine's own order (`re
 """
 
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import zip_longest
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import concordance
+from ..engines.protocol import Engine
 from ..errors import BadInput, meant
 from ..judging.finding import Finding, finding_of
 from ..judging.places import SAME, axes, place
 from ..judging.verdict import bitwise_equal
-from ..network.load import parameter_shapes
+from ..network.load import LayerSpec, Network, parameter_shapes
 from ..network.tensors import address
 from ..reference.views import PASS_TYPES
 from ..running.explain import QuirkSearch
 from ..running.prepare import Options, prepare
-from ..running.steps import PASSES
+from ..running.steps import PASSES, Part, Tensor
 from ..running.sweep import Sweep
 from ..running.tensor_comparison import TensorComparison
+from ..running.workload import Workload
 from .layer import host_place, kernel_place, port_functions, port_place
-from .replay import Element, F, Trace, element
+from .replay import Element, F, Step, Trace, element
 
 FEW, NEAR = 24, 3
 """So many steps are all shown; of more, those near the ends and near the first difference."""
@@ -68,15 +71,15 @@ class Explanation:
     findings: list[str]
     facts: dict[str, str]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """The lines."""
         return "\n".join(self.lines())
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         """The lines for a notebook."""
         return f"<pre>{escape(repr(self))}</pre>"
 
-    def lines(self):
+    def lines(self) -> Iterator[str]:
         """What the command prints."""
         yield self.title
         yield f"  what        {self.element.formula or 'no formula of a single element'}"
@@ -88,7 +91,7 @@ class Explanation:
         yield from (f"  {text}" for text in self.findings)
         yield from self._steps()
 
-    def _stored(self, account):
+    def _stored(self, account: Account) -> str:
         if account.value is None:
             return ""
         off = float(account.value) - self.reference
@@ -96,14 +99,14 @@ class Explanation:
         used = "other bits than must be" if share == inf else f"{share:.3g} of the bound"
         return f"{shown(account.value)}, off by {off:+.3g}, {used}; "
 
-    def _decision(self):
+    def _decision(self) -> Iterator[str]:
         if made := self.element.decision:
             yield f"  decision    {made.what}" + (f", by a margin of {made.margin:.3g}" if made.margin < inf else "")
             for k, (what, value) in enumerate(made.candidates):
                 names = [name for name, own in self.accounts.items() if own.value == F(value)]
                 yield f"   {'>' if k == made.chosen else ' '} {what}: {value:.9g}  {' '.join(names)}".rstrip()
 
-    def _steps(self):
+    def _steps(self) -> Iterator[str]:
         columns = self.columns()
         if not columns:
             return
@@ -123,7 +126,7 @@ class Explanation:
             taken = " | ".join(dict.fromkeys(step.what for step in row if step))
             yield f" {'>' if k == first else ' '}{k + 1:5} {'  '.join(values)}  {taken}"
 
-    def columns(self):
+    def columns(self) -> dict[str, list[Step]]:
         """By engine whose order is known, its steps; of one alone, the exact sums beside them."""
         found = {name: own.trace.steps for name, own in self.accounts.items() if own.trace and own.trace.steps}
         if len(found) == 1:
@@ -131,7 +134,7 @@ class Explanation:
             found["exact"] = [step._replace(value=step.exact) for step in steps]
         return found
 
-    def first_operand(self):
+    def first_operand(self) -> str:
         """The first partial sum that an operand other than 0 enters, in words; "" where there are no operands."""
         if not len(self.element.a):
             return ""
@@ -143,7 +146,7 @@ class Explanation:
         names = ", ".join(self.element.names[k] for k in sorted(used)[:3])
         return f"operands left: {names or f'what is added to the sum, {self.element.plus:.6g}'}"
 
-    def figure(self):
+    def figure(self) -> Any:
         """How far each engine's partial sums are from the exact sums in its order: a matplotlib Figure."""
         from matplotlib import rc_context
         from matplotlib.figure import Figure
@@ -165,18 +168,20 @@ class Explanation:
         return figure
 
 
-def shown(value):
+def shown(value: float | np.floating) -> str:
     """A float32 in decimal, and its bits."""
     return f"{value:.9g} ({int(F(value).view(np.uint32)):08x})"
 
 
-def first_difference(one, other):
+def first_difference(one: Iterable[Step], other: Iterable[Step]) -> int | None:
     """The number of the first step after which two columns hold different bits; None where there is none."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((k for k, (a, b) in pairs if b.value is not None and not bitwise_equal(F(a.value), F(b.value))), None)
 
 
-def explain(net, layer, step, tensor=None, *, at=None, **options):
+def explain(
+    net: str, layer: str, step: str, tensor: str | None = None, *, at: Sequence[int] | None = None, **options: Any
+) -> Explanation:
     """Explain one element.
 
     Parameters
@@ -209,7 +214,9 @@ def explain(net, layer, step, tensor=None, *, at=None, **options):
     return explained(prepare(Options(net, **options)), layer, step, tensor, at)
 
 
-def explained(work, name, step, tensor=None, at=None):
+def explained(
+    work: Workload, name: str, step: str, tensor: str | None = None, at: Sequence[int] | None = None
+) -> Explanation:
     """`explain` for a Workload."""
     layer = _layer(work, name, step)
     with threadpool_limits(work.threads):
@@ -224,7 +231,15 @@ def explained(work, name, step, tensor=None, at=None):
     return explanation(work, subject, found, parts, index, shape, launches)
 
 
-def explanation(work, subject, found, parts, index, shape, launches=()):
+def explanation(
+    work: Workload,
+    subject: Tensor,
+    found: Mapping[str, np.ndarray | Finding],
+    parts: Sequence[Part],
+    index: tuple[int, ...],
+    shape: tuple[int, ...],
+    launches: Sequence[Mapping[str, Any]] = (),
+) -> Explanation:
     """The Explanation of the element at a place of a `steps.Tensor`, of what `run_alone` found."""
     layer = subject.step.layer
     at = place(axes(work.network.graph.layers, layer, subject.name, shape), shape, index)
@@ -237,7 +252,7 @@ def explanation(work, subject, found, parts, index, shape, launches=()):
     return Explanation(title, made, reference, bound, accounts, findings, facts)
 
 
-def _layer(work, name, step):
+def _layer(work: Workload, name: str, step: str) -> LayerSpec:
     """The layer of that name, if it has that pass."""
     known = {layer.name: layer for layer in work.network.layers if layer.type != "data"}
     if name not in known:
@@ -249,7 +264,9 @@ def _layer(work, name, step):
     return known[name]
 
 
-def _reached(work, layer, step, tensor, at):
+def _reached(
+    work: Workload, layer: LayerSpec, step: str, tensor: str | None, at: Sequence[int] | None
+) -> tuple[Tensor, tuple[int, ...]]:
     """The `steps.Tensor` that is asked for, and its shape; the reference alone runs up to it."""
     if at is not None:
         _require_place(work, layer, step, tensor, at)
@@ -258,28 +275,29 @@ def _reached(work, layer, step, tensor, at):
         if (comparison.layer.name, comparison.step) == (layer.name, step):
             names.append(comparison.tensor)
             if tensor in (None, comparison.tensor):
-                return comparison.subject, comparison.shape
+                return comparison.subject, comparison.shape or ()
     hint = (
         meant(tensor, names, f"tensors: {', '.join(names)}") if names else "it does not learn, nor does anything below"
     )
     raise BadInput(f"{layer.name} {step} leaves no tensor {tensor or ''}".rstrip(), hint=hint)
 
 
-def evaluated(work, last="update"):
+def evaluated(work: Workload, last: str = "update") -> Iterator[tuple[Sweep, TensorComparison]]:
     """Yield the sweep, and the TensorComparison that it is at, of the reference alone, up to the end of a pass."""
-    seen, passes = [], PASSES[: 1 + (PASSES.index(last) if last in PASSES else 0)]
+    seen: list[TensorComparison] = []
+    passes = PASSES[: 1 + (PASSES.index(last) if last in PASSES else 0)]
     sweep = Sweep(replace(work, engines=[], passes=passes, explains=False, on_tensor=seen.append))
     for _ in sweep.rows():
         yield from ((sweep, one) for one in seen)
         seen.clear()
 
 
-def _require_place(work, layer, step, tensor, at):
+def _require_place(work: Workload, layer: LayerSpec, step: str, tensor: str | None, at: Sequence[int]) -> None:
     """BadInput before anything runs, where the shape of the tensor is known already and has no such place."""
     shapes = parameter_shapes(layer)
     kind, i = address(tensor or ("acts" if step not in PASSES[1:] else "inputs_grad[0]"))
     if kind in ("acts", "inputs_grad") and (i or 0) < len(layer.inputs):
-        rows = layer.outputs if kind == "acts" else work.network.graph.layers[layer.inputs[i]].outputs
+        rows = layer.outputs if kind == "acts" else work.network.graph.layers[layer.inputs[i or 0]].outputs
         name, shape = tensor or ("acts" if kind == "acts" else "inputs_grad[0]"), (rows, work.batch)
     elif tensor in shapes:
         name, shape = tensor, shapes[tensor]
@@ -289,7 +307,7 @@ def _require_place(work, layer, step, tensor, at):
         _index(at, axes(work.network.graph.layers, layer, name, shape), shape)
 
 
-def _index(at, lie, shape):
+def _index(at: Sequence[int], lie: Mapping[str, int], shape: tuple[int, ...]) -> tuple[int, ...]:
     """The place in a matrix of a place along the axes."""
     if len(at) != len(lie) or not all(0 <= k < length for k, length in zip(at, lie.values(), strict=True)):
         expected = ", ".join(f"{axis} below {length}" for axis, length in lie.items())
@@ -299,9 +317,10 @@ def _index(at, lie, shape):
     return tuple(map(int, np.unravel_index(np.ravel_multi_index(tuple(at), tuple(lie.values())), shape)))
 
 
-def run_alone(work, subject):
+def run_alone(work: Workload, subject: Tensor) -> tuple[dict[str, np.ndarray | Finding], list[Mapping[str, Any]]]:
     """(by engine the tensor or a Finding, all launches) of the step run alone."""
-    search, found, launches = QuirkSearch(replace(work, logs=True)), {}, []
+    search, launches = QuirkSearch(replace(work, logs=True)), []
+    found: dict[str, np.ndarray | Finding] = {}
     for engine in work.engines:
         try:
             session = search.session(engine, subject.step, work.settings.get(engine.name, {}))
@@ -312,7 +331,7 @@ def run_alone(work, subject):
     return found, launches
 
 
-def judge_alone(subject, found, parts):
+def judge_alone(subject: Tensor, found: Mapping[str, np.ndarray | Finding], parts: Iterable[Part]) -> TensorComparison:
     """The TensorComparison of a `steps.Tensor` of some engines with the reference's parts."""
     judged = TensorComparison(subject, dict(found), lambda *_: None)
     for bounded, where in parts:
@@ -320,23 +339,25 @@ def judge_alone(subject, found, parts):
     return judged
 
 
-def _worst(subject, found, parts):
+def _worst(subject: Tensor, found: Mapping[str, np.ndarray | Finding], parts: Sequence[Part]) -> tuple[int, ...]:
     """Where an engine used most of its bound."""
     judged = judge_alone(subject, found, parts)
     worst = max(judged.findings().values(), key=lambda one: one.share, default=Finding("missing")).worst
-    return worst.index if worst else (0,) * len(judged.shape)
+    return worst.index if worst else (0,) * len(judged.shape or ())
 
 
-def _at(parts, index):
+def _at(parts: Sequence[Part], index: tuple[int, ...]) -> tuple[float, float]:
     """(value, allowed error) of the reference at a place."""
     bounded, where = next(
         (b, w) for b, w in parts if w is None or all(s.start <= k < s.stop for s, k in zip(w, index, strict=True))
     )
-    where = index if where is None else tuple(k - s.start for s, k in zip(where, index, strict=True))
-    return float(bounded.value[where]), float(np.broadcast_to(bounded.bound(), bounded.value.shape)[where])
+    at = index if where is None else tuple(k - s.start for s, k in zip(where, index, strict=True))
+    return float(bounded.value[at]), float(np.broadcast_to(bounded.bound(), bounded.value.shape)[at])
 
 
-def _account(work, engine, found, index, made):
+def _account(
+    work: Workload, engine: Engine, found: np.ndarray | Finding, index: tuple[int, ...], made: Element
+) -> Account:
     if isinstance(found, Finding):
         return Account(None, None, f"{found.status}: {found.reason}")
     value, own = F(found[index]), engine.quirks()
@@ -349,7 +370,7 @@ def _account(work, engine, found, index, made):
     return Account(value, trace, note)
 
 
-def _findings(made, accounts, reference, bound):
+def _findings(made: Element, accounts: Mapping[str, Account], reference: float, bound: float) -> Iterator[str]:
     """Sentences: the first partial sum that differs, whether engines decided alike, what a wrong value looks like."""
     traces = [(name, own.trace.steps) for name, own in accounts.items() if own.trace and own.trace.steps]
     found = _compared(*traces[0], *traces[1]) if len(traces) > 1 else ""
@@ -365,7 +386,7 @@ def _findings(made, accounts, reference, bound):
             yield f"{name}: {cause}"
 
 
-def _compared(a, mine, b, yours):
+def _compared(a: str, mine: Sequence[Step], b: str, yours: Sequence[Step]) -> str:
     k = first_difference(mine, yours)
     if k is None:
         return f"the replays of {a} and {b} have the same bits after every step"
@@ -377,7 +398,7 @@ def _compared(a, mine, b, yours):
     return f"first partial sum whose bits differ: step {k + 1}, {mine[k].what}: {each}"
 
 
-def _against_exact(name, steps):
+def _against_exact(name: str, steps: Sequence[Step]) -> str:
     for k, step in enumerate(steps):
         if step.exact is not None and F(step.exact) != step.value:
             what = f"first partial sum that is not the exact one rounded: step {k + 1}, {step.what}"
@@ -385,11 +406,11 @@ def _against_exact(name, steps):
     return f"every partial sum of {name} is the exact one rounded"
 
 
-def _rounded(step):
+def _rounded(step: Step) -> str:
     return shown(step.value) + ("" if step.rounding is None else f", rounded by {step.rounding:+.3g}")
 
 
-def diagnosis(made, stored, reference, bound):
+def diagnosis(made: Element, stored: float, reference: float, bound: float) -> str:
     """What a value outside the bound looks like, in words; "" where nothing simple fits.
 
     Tried in turn: another choice, half precision, a factor on the whole, the addend that stands alone, one product.
@@ -415,7 +436,9 @@ def diagnosis(made, stored, reference, bound):
     return ""
 
 
-def _sources(network, layer, subject, launches):
+def _sources(
+    network: Network, layer: LayerSpec, subject: Tensor, launches: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
     """Where the computation stands: by room, names and lines."""
     step, kind, op = subject.step.pass_name, address(subject.name)[0], subject.step.sweep.ops[layer.name]
     method = {"acts": "forward", "cost": "forward", "inputs_grad": "inputs_grad"}.get(kind, "params_grad")
@@ -426,7 +449,8 @@ def _sources(network, layer, subject, launches):
         row for row in rows if row.step == step and (step == "update" or any(n.endswith(method) for n in row.reference))
     ]
     rows = [row for row in rows if "bias" in row.what] or rows if kind.startswith("biases") else rows
-    called, ran = port_functions(network, layer), {re.match(r"\w+", launch["kernel"])[0] for launch in launches}
+    called = port_functions(network, layer)
+    ran = {name for launch in launches for name in re.findall(r"^\w+", launch["kernel"])}
     rows = [row for row in rows if any(name.split(".")[1] in called for name in row.port)] or rows
     rows = [row for row in rows if ran.intersection(row.kernels)] or rows
     formulas = [name for row in rows for name in row.reference]
@@ -439,14 +463,14 @@ def _sources(network, layer, subject, launches):
     return {what: ", ".join(dict.fromkeys(map(str.strip, names))) for what, names in named.items() if names}
 
 
-def _seen(work, layer, tensor, at):
+def _seen(work: Workload, layer: LayerSpec, tensor: str, at: Mapping[str, int]) -> dict[str, str]:
     """Which part of which picture the element comes from; {} where it is of all images."""
     layers, captions = work.network.graph.layers, work.inputs.captions
     if "image" not in at:
         return {}
     words = f"image {at['image']}" + "".join(f", {name.replace('_', ' ')}" for name in captions[at["image"] :][:1])
-    name = layer.inputs[address(tensor)[1]] if tensor.startswith("inputs_grad") else layer.name
-    spans = [(at[axis], at[axis]) for axis in ("y", "x") if axis in at]
+    name = layer.inputs[address(tensor)[1] or 0] if tensor.startswith("inputs_grad") else layer.name
+    spans: Sequence[tuple[int, int]] = [(at[axis], at[axis]) for axis in ("y", "x") if axis in at]
     while spans and layers[name].type != "data":
         spans, name = _below(layers[name], spans), layers[name].inputs[0]
     side = round((layers[name].outputs / 3) ** 0.5)
@@ -456,7 +480,7 @@ def _seen(work, layer, tensor, at):
     return {"where": words}
 
 
-def _below(layer, spans):
+def _below(layer: LayerSpec, spans: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
     """The rows and columns of a layer's first input behind rows and columns of its output; [] where nobody knows."""
     if layer.type in (*SAME, "cmrnorm"):
         return spans

@@ -4,12 +4,15 @@ import ast
 import operator
 import re
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from . import source
+from .source import Piece
 
 FACTS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 WORK = re.compile(r"\b(?:THREADS|THREAD_ROWS|STAGE_ROWS|STAGE)\s*\(")
@@ -26,7 +29,7 @@ class Axis:
     whole: int
 
     @property
-    def blocks(self):
+    def blocks(self) -> int:
         """How many blocks share the axis."""
         return -(-self.whole // self.size)
 
@@ -41,13 +44,13 @@ class Step:
     place: str
 
 
-def name_and_arguments(kernel):
+def name_and_arguments(kernel: str) -> tuple[str, list[str]]:
     """``f<1, g<2>>`` → ("f", ["1", "g<2>"])."""
     name, _, rest = kernel.partition("<")
     return name, _parts(rest.removesuffix(">")) if rest else []
 
 
-def template(kernel):
+def template(kernel: str) -> list[tuple[str, str, str]]:
     """(name, value, explanation) of the template arguments of a kernel string."""
     name, values = name_and_arguments(kernel)
     heads = (_head(name, overload)[0] for overload in (0, 1))
@@ -55,7 +58,7 @@ def template(kernel):
     return [(key, value, FACTS["arguments"].get(key, "")) for key, value in zip(names, values, strict=True)]
 
 
-def axes(launch):
+def axes(launch: Mapping[str, Any]) -> list[Axis]:
     """What a launch computes, axis by axis; [] of a kernel that nobody has described.
 
     Parameters
@@ -70,15 +73,15 @@ def axes(launch):
     name, _ = name_and_arguments(launch["kernel"])
     values = values_of(launch)
     texts = (re.fullmatch(r"(.+): (.+) of (.+)", text) for text in FACTS["blocks"].get(name, ()))
-    return [Axis(text[1], *(evaluate(size, values) for size in text.group(2, 3))) for text in texts]
+    return [Axis(text[1], *(evaluate(size, values) for size in text.group(2, 3))) for text in texts if text]
 
 
-def strides(kernel):
+def strides(kernel: str) -> bool:
     """Whether blocks go on to further pieces of the result, because there may be more pieces than blocks."""
     return name_and_arguments(kernel)[0] in FACTS["strided"]["kernels"].split()
 
 
-def values_of(launch):
+def values_of(launch: Mapping[str, Any]) -> dict[str, Any]:
     """The whole numbers that a launch gives its kernel, by name: template arguments, parameters, size of the grid."""
     name, _ = name_and_arguments(launch["kernel"])
     arguments = zip(_head(name)[1][1:], launch["args"], strict=True)  # the first is the block itself
@@ -86,13 +89,13 @@ def values_of(launch):
     return values | _numbers(launch["kernel"]) | {"gridX": launch["grid"][0], "gridY": launch["grid"][1]}
 
 
-def _numbers(kernel):
+def _numbers(kernel: str) -> dict[str, int]:
     words = {"true": 1, "false": 0}
     given = {key: words.get(value, value) for key, value, _ in template(kernel)}
     return {key: int(value) for key, value in given.items() if re.fullmatch(r"-?\d+", str(value))}
 
 
-def evaluate(expression, values):
+def evaluate(expression: str, values: Mapping[str, Any]) -> int:
     """A sum, difference, product or quotient of names and whole numbers.
 
     Raises
@@ -101,7 +104,7 @@ def evaluate(expression, values):
         It is something else, or has an unknown name.
     """
 
-    def of(node):
+    def of(node: ast.AST) -> int:
         if isinstance(node, ast.BinOp) and type(node.op) in OPERATIONS:
             return OPERATIONS[type(node.op)](of(node.left), of(node.right))
         if isinstance(node, ast.Constant) and isinstance(node.value, int):
@@ -116,33 +119,33 @@ def evaluate(expression, values):
         raise LookupError(f"no number: {expression}") from error
 
 
-def tiles(kernel):
+def tiles(kernel: str) -> list[tuple[str, list[int], int]]:
     """(name, extents, bytes) of what a block of a kernel has in shared memory, from the source of the kernel."""
     name, _ = name_and_arguments(kernel)
     return _tiles(name, _numbers(kernel))
 
 
-def _tiles(name, values):
+def _tiles(name: str, values: Mapping[str, int]) -> list[tuple[str, list[int], int]]:
     text, _ = _code(name)
-    values, found = dict(values), []
+    known, found = dict(values), []
     for names in re.findall(r"\bconstexpr int ([^;]+);", text):
         for key, expression in (part.split("=") for part in _parts(names)):
-            values |= _known({key.strip(): expression}, values)
+            known |= _known({key.strip(): expression}, known)
     for kind, tile, extents in re.findall(r"\bSHARED ([\w:]+(?:<[^;]*?>)?) (\w+)((?:\[[^;]*?\])*);", text):
         turned = re.match(r"TurnedTile<(.*)>", kind)
-        sizes = [*_parts(turned[1])] if turned else re.findall(r"\[(.*?)\]", extents)
-        sizes = [evaluate(size, values) for size in sizes]
+        texts = _parts(turned[1]) if turned else re.findall(r"\[(.*?)\]", extents)
+        sizes = [evaluate(size, known) for size in texts]
         sizes = [sizes[0], sizes[1] + 1] if turned else sizes
         found.append((tile, sizes, BYTES * prod(sizes)))
     for callee, arguments in re.findall(r"\b(\w+)(?:<([^;{}()]*)>)?\(", text):
         if callee != name and "SHARED" in _code(callee)[0]:
             names = [words.split()[-1] for words in _head(callee)[0]]
             given = dict(zip(names, _parts(arguments), strict=False))
-            found += _tiles(callee, _known(given, values))
+            found += _tiles(callee, _known(given, known))
     return found
 
 
-def _known(expressions, values):
+def _known(expressions: Mapping[str, str], values: Mapping[str, int]) -> dict[str, int]:
     """The numbers among some expressions; flags and types are left out."""
     found = {}
     for key, expression in expressions.items():
@@ -153,7 +156,7 @@ def _known(expressions, values):
     return found
 
 
-def helpers(name):
+def helpers(name: str) -> list[str]:
     """The functions that do a kernel's work, where the kernel itself only calls them, and those that these call."""
     text, _ = _code(name)
     body = text[text.index("{", text.index(f"{name}(")) :] if text else ""
@@ -162,7 +165,7 @@ def helpers(name):
     return list(dict.fromkeys([*own, *(inner for one in own for inner in helpers(one))]))
 
 
-def course(kernel):
+def course(kernel: str) -> list[Step]:
     """The course of a block through a kernel: its loops, phases and barriers, in the order of the source.
 
     Returns
@@ -172,13 +175,13 @@ def course(kernel):
     return list(_merged(_course(name_and_arguments(kernel)[0], 0)))
 
 
-def _course(name, depth):
+def _course(name: str, depth: int) -> Iterator[Step]:
     text, piece = _code(name)
     start = text.index("{", text.index(f"{name}("))
     yield from _block(text, start + 1, source.closing(text, start), depth, piece, name)
 
 
-def _block(text, at, end, depth, piece, own):
+def _block(text: str, at: int, end: int, depth: int, piece: Piece, own: str) -> Iterator[Step]:
     """The steps between two places of a text."""
     token = re.compile(r"\bfor \(|\bSYNC\b|\b(?:\w+\.(?:template )?)?(\w+)(?:<[^;{}()]*>)?(?: \w+)?\(")
     while (match := token.search(text, at, end)) is not None:
@@ -209,7 +212,7 @@ def _block(text, at, end, depth, piece, own):
             at = closed if code or callee == "stage" else match.end()
 
 
-def _merged(steps):
+def _merged(steps: Iterable[Step]) -> Iterator[Step]:
     """Phases without a barrier between them are one."""
     last = None
     for step in steps:
@@ -223,15 +226,15 @@ def _merged(steps):
         yield last
 
 
-def _statement(text, at):
+def _statement(text: str, at: int) -> int:
     """Where the statement ends that begins there: a block, or what ends with a semicolon, after any heads."""
     while (head := re.compile(r"\s*(?:if|for|[A-Z_]{4,})\s*(?:constexpr )?(?=\()").match(text, at)) is not None:
         at = source.closing(text, head.end()) + 1
-    place = re.compile(r"\s*").match(text, at).end()
+    place = len(text) - len(text[at:].lstrip())
     return source.closing(text, place) + 1 if text[place] == "{" else text.index(";", place) + 1
 
 
-def _written(text):
+def _written(text: str) -> str:
     """What a phase writes, in words."""
     names = re.findall(r"(?<![\w.])(\w+)(?:\[[^;=]*?\]|\([^;=()]*\))+\s*[+|]?=(?!=)", text)
     called = [name for name in re.findall(r"\b(\w+)(?:<[^;{}()]*>)?\(", text) if re.search(r"write|sumOver", name)]
@@ -239,17 +242,17 @@ def _written(text):
 
 
 @cache
-def _code(name, overload=0):
-    """(text without remarks, Piece) of a function of the kernels; ("", None) where there is none."""
+def _code(name: str, overload: int = 0) -> tuple[str, Piece]:
+    """(text without remarks, Piece) of a function of the kernels; an empty one where there is none."""
     try:
         piece = source.symbol("kernels", name, overload)
     except LookupError:
-        return "", None
+        return "", Piece("", 1, (), name)
     return re.sub(r"//[^\n]*", lambda match: " " * len(match[0]), piece.text), piece
 
 
 @cache
-def _head(name, overload=0):
+def _head(name: str, overload: int = 0) -> tuple[list[str], list[str]]:
     """(template parameters, parameters) of a function of the kernels, as they are written."""
     text, _ = _code(name, overload)
     opening = text.index("(", text.index(name))
@@ -258,7 +261,7 @@ def _head(name, overload=0):
     return (_parts(given[1]) if given else []), parameters
 
 
-def _parts(text):
+def _parts(text: str) -> list[str]:
     """What commas part that are in no bracket."""
     found, depth = [""], 0
     for character in text:

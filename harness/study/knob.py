@@ -1,10 +1,12 @@
 """Turn the knob: which kernels the rules would have chosen with other numbers of images, filters and channels."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..engines.legacy import planned
 from ..errors import Unsupported
-from ..network.load import plain
+from ..network.load import LayerSpec, Network, plain
 
 COMMON = ("kColVectorOp", "kRowVectorOp", "kDumbAggCols", "kAgg", "kEltwise", "sgemm")
 """How the names of kernels begin that many layers use for small work; they are left out."""
@@ -17,11 +19,11 @@ class Case:
 
     knob: str
     settings: tuple[int, ...]
-    kernels: dict
+    kernels: dict[str, tuple[str, ...]]
     own: bool
 
 
-def cases(network, layer, batch):
+def cases(network: Network, layer: LayerSpec, batch: int) -> list[Case]:
     """What the engine would launch for a layer if one number were another.
 
     Parameters
@@ -37,7 +39,7 @@ def cases(network, layer, batch):
     """
     groups = layer["groups"][0] if layer.get("groups") else 1
     own = {"images": batch}
-    ranges = {"images": BATCHES}
+    ranges: dict[str, Sequence[int]] = {"images": BATCHES}
     if layer.type in ("conv", "local"):
         own |= {"filters": layer["filters"], "channels": layer["channels"][0]}
         ranges |= {"filters": [groups * n for n in FILTERS], "channels": [groups * n for n in CHANNELS]}
@@ -47,8 +49,8 @@ def cases(network, layer, batch):
     return [case for knob, values in ranges.items() for case in _turned(network, layer, knob, values, own)]
 
 
-def _turned(network, layer, knob, values, own):
-    found = {}
+def _turned(network: Network, layer: LayerSpec, knob: str, values: Iterable[int], own: Mapping[str, int]) -> list[Case]:
+    found: dict[str, tuple[dict[str, tuple[str, ...]], list[int]]] = {}
     for value in sorted({*values, own[knob]}):
         kernels = _kernels(network, layer, {**own, knob: value})
         if any(kernels.values()):
@@ -56,12 +58,12 @@ def _turned(network, layer, knob, values, own):
     return [Case(knob, tuple(values), kernels, own[knob] in values) for kernels, values in found.values()]
 
 
-def _kernels(network, layer, numbers):
+def _kernels(network: Network, layer: LayerSpec, numbers: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
     """{pass: kernel strings} with these numbers; nothing where the engine refuses them."""
     graph, changed = network.graph, _changed(plain(layer), numbers)
     wanted = {layer.inputs[i] for i in graph.wanted_inputs(layer)}
     sizes = zip(layer.inputs, changed["numInputs"], strict=True)
-    found = {"forward": {}, "backward": {}}
+    found: dict[str, dict[str, None]] = {"forward": {}, "backward": {}}
     try:
         for launch in planned(changed, {name: (size, name in wanted) for name, size in sizes}, numbers["images"]):
             if not launch["kernel"].startswith(COMMON):
@@ -71,7 +73,7 @@ def _kernels(network, layer, numbers):
     return {step: tuple(kernels) for step, kernels in found.items()}
 
 
-def _changed(layer, numbers):
+def _changed(layer: dict[str, Any], numbers: Mapping[str, int]) -> dict[str, Any]:
     """The dictionary of a layer of other numbers of filters and channels, with all sizes that follow."""
     if "channels" not in numbers:
         return layer

@@ -4,29 +4,33 @@ import re
 import sys
 import textwrap
 from collections import Counter
-from contextlib import contextmanager, nullcontext
-from importlib.util import find_spec
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import concordance, engines, machine
 from ..bench.measure import PASSES, training_step
-from ..bench.work import count
+from ..bench.work import Work, count
+from ..concordance import Operation
+from ..engines.protocol import Session
 from ..errors import BadInput, meant
 from ..network import cost_inputs
-from ..network.load import load
+from ..network.load import LayerSpec, Network, load
 from ..network.solver import trainable
 from ..running.prepare import Options, prepare
 from ..values import parameters
 from ..values.noise import Tape, generator
-from .source import files, read
+from .source import files, folders, read
 
 WORD = r"\b{}\b"
 
 
-def table(net, params=None, batch=32, passes=PASSES):
+def table(net: str, params: str | None = None, batch: int = 32, passes: Sequence[str] = PASSES) -> Iterator[str]:
     """The kernels of every layer and pass of a training step, line by line, as the engine runs them.
 
     Parameters
@@ -59,7 +63,9 @@ def table(net, params=None, batch=32, passes=PASSES):
     yield f"rosetta study {net} LAYER shows one of them: grids, the rules that chose the kernels, and the source."
 
 
-def lines(net, name, params=None, batch=32, passes=PASSES):
+def lines(
+    net: str, name: str, params: str | None = None, batch: int = 32, passes: Sequence[str] = PASSES
+) -> Iterator[str]:
     """The text of the study of one layer, line by line.
 
     Parameters
@@ -96,7 +102,7 @@ def lines(net, name, params=None, batch=32, passes=PASSES):
         yield from (f"  {line}" for line in textwrap.wrap(f"where {names}", 110))
 
 
-def known_layer(network, net, name):
+def known_layer(network: Network, net: str, name: str) -> LayerSpec:
     """The layer of that name; BadInput where there is none that computes."""
     layers = network.graph.layers
     if name not in layers or layers[name].type == "data":
@@ -105,7 +111,14 @@ def known_layer(network, net, name):
     return layers[name]
 
 
-def run_layer(session, network, layer, batch, watch=nullcontext, values=None):
+def run_layer(
+    session: Session,
+    network: Network,
+    layer: LayerSpec,
+    batch: int,
+    watch: Callable[[], AbstractContextManager[None]] = nullcontext,
+    values: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+) -> None:
     """Run one layer alone, forward, backward and update, on random numbers, each inside ``watch()``.
 
     ``values`` are the parameters of the network, as `parameters.make` draws them.
@@ -118,7 +131,7 @@ def run_layer(session, network, layer, batch, watch=nullcontext, values=None):
         session.forward(layer.name, inputs, Tape(0).mask(layer, batch))
     if layer.name not in {other.name for other in graph.backward_order()}:
         return
-    cost = graph.layers.get(graph.fused.get(layer.name))
+    cost = graph.layers.get(graph.fused.get(layer.name, ""))
     grad = None if layer.type.startswith("cost.") else random.standard_normal((layer.outputs, batch), np.float32)
     if cost is not None:  # one step with this layer: it takes the cost's labels, and no gradient
         grad = None
@@ -129,7 +142,9 @@ def run_layer(session, network, layer, batch, watch=nullcontext, values=None):
             session.update(layer.name)
 
 
-def port_functions(network, layer, values=None):
+def port_functions(
+    network: Network, layer: LayerSpec, values: Mapping[str, Mapping[str, np.ndarray]] | None = None
+) -> dict[str, str]:
     """The functions of the port that a layer calls, as they are called: {name: ``port/file:line``}.
 
     The layer runs once, on 16 cases, under a tracer, which notes the functions that the concordance names.
@@ -137,18 +152,18 @@ def port_functions(network, layer, values=None):
     engine = engines.find("port")
     if not engine.probe()[0]:
         return {}
-    (folder,) = find_spec("alexnet_rosetta.port").submodule_search_locations
-    found = {}
+    (folder,) = folders("port")
+    found: dict[str, str] = {}
 
-    def note(frame, event, argument):
+    def note(frame: FrameType, event: str, argument: object) -> None:
         code = frame.f_code
-        if event == "call" and code.co_filename.startswith(folder) and code.co_qualname.isidentifier():
+        if event == "call" and code.co_filename.startswith(str(folder)) and code.co_qualname.isidentifier():
             file = Path(code.co_filename).relative_to(folder)
             if f"{file.stem}.{code.co_name}" in concordance.port_functions():
                 found.setdefault(code.co_name, f"port/{file.as_posix()}:{code.co_firstlineno}")
 
     @contextmanager
-    def watch():
+    def watch() -> Iterator[None]:
         before = sys.getprofile()
         sys.setprofile(note)
         try:
@@ -160,12 +175,14 @@ def port_functions(network, layer, values=None):
     return found
 
 
-def _machine(threads):
+def _machine(threads: int) -> str:
     facts = machine.environment(threads)
     return f"this machine's {facts['processor']}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def _step_lines(layer, step, launches, work, called):
+def _step_lines(
+    layer: LayerSpec, step: str, launches: Sequence[Mapping[str, Any]], work: Work, called: set[str]
+) -> Iterator[str]:
     seconds = sum(launch["seconds"] for launch in launches)
     rate = f", {work.operations / seconds / 1e9:.1f} GFLOP/s" if seconds else ""
     yield ""
@@ -191,7 +208,7 @@ def _step_lines(layer, step, launches, work, called):
         yield from _counterparts(concordance.of_launch(layer.type, step, kernel.partition("(")[0]), called)
 
 
-def _counterparts(operations, called):
+def _counterparts(operations: Sequence[Operation], called: set[str]) -> Iterator[str]:
     """The host functions that launch a kernel, and the functions of the port in its place, of those that it called."""
     shared = [row for row in operations if called.intersection(name.split(".")[1] for name in row.port)]
     host = dict.fromkeys(name for row in shared or operations for name in row.host)
@@ -203,37 +220,37 @@ def _counterparts(operations, called):
         yield f"    port      {', '.join(port)}"
 
 
-def host_place(name):
+def host_place(name: str) -> str:
     """``legacy/host/file:line`` of the definition of a host function or class."""
     definition = rf"^(class|struct) {name}\b.*{{|^\w[^;]*\b{name}\("
     return _find("legacy", "*.cpp", definition) or _find("legacy", "*.h", definition)
 
 
-def known(kernel):
+def known(kernel: str) -> str:
     """How it is known what a kernel did: its label, explained."""
     label = concordance.provenance().get(kernel)
     return f"{label}: {concordance.KNOWN[label]}" if label else "a kernel that the concordance does not name"
 
 
-def kernel_place(name):
+def kernel_place(name: str) -> str:
     """``legacy/kernels/file:line`` of a kernel; of a product of the machine's library, ""."""
     return _find("legacy", "*.cuh", WORD.format(f"KERNEL {name}"))
 
 
-def port_place(name):
+def port_place(name: str) -> str:
     """``port/file:line`` of ``module.function``."""
     module, _, function = name.partition(".")
     return _find("port", f"{module}.py", rf"^def {function}\b")
 
 
-def _resources(architecture, taken):
+def _resources(architecture: str, taken: Any) -> str:
     """Registers of a thread, and its local memory and spills where there are any."""
     local = f" + {taken.local} bytes local" if taken.local else ""
     spills = f" ({taken.spills} spilled)" if taken.spills else ""
     return f"{architecture} {taken.registers} registers{local}{spills}"
 
 
-def _find(room, pattern, expression):
+def _find(room: str, pattern: str, expression: str) -> str:
     """``room/file:line`` of the first line that matches, "" if there is none."""
     for file in files(room, f"**/{pattern}"):
         for number, line in enumerate(read(file), 1):
@@ -242,7 +259,7 @@ def _find(room, pattern, expression):
     return ""
 
 
-def _stand_in(network, layer, i, batch, random):
+def _stand_in(network: Network, layer: LayerSpec, i: int, batch: int, random: np.random.Generator) -> np.ndarray:
     """Numbers in the place of an input: labels and probabilities where a cost wants them, else normals."""
     source = network.graph.layers[layer.inputs[i]]
     kind = cost_inputs.kinds(network.graph).get(source.name)
@@ -254,6 +271,6 @@ def _stand_in(network, layer, i, batch, random):
     return values
 
 
-def dims(extents):
+def dims(extents: Iterable[int]) -> str:
     """Sizes as text: 32x4x1."""
     return "x".join(str(extent) for extent in extents)

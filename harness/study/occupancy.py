@@ -26,7 +26,7 @@ LIMITS = {
 MOST_OF_SM_20 = 63  # registers of a thread
 
 
-def occupancy(architecture, threads, shared, registers):
+def occupancy(architecture: str, threads: int, shared: int, registers: int | None) -> tuple[int, float, str]:
     """(blocks at a time, share of the warps that they fill, what limits them).
 
     Parameters
@@ -50,5 +50,5 @@ def occupancy(architecture, threads, shared, registers):
         fit["shared memory"] = limits.shared // (
             -(-(shared + limits.reserved) // limits.shared_unit) * limits.shared_unit
         )
-    least = min(fit, key=fit.get)
+    least = min(fit, key=fit.__getitem__)
     return fit[least], fit[least] * warps / limits.warps, least

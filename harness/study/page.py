@@ -5,9 +5,11 @@ import re
 import shlex
 import shutil
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from markupsafe import Markup
 
@@ -17,18 +19,21 @@ from ..engines import peaks
 from ..engines.card import Card
 from ..errors import BadInput
 from ..judging.places import described, shapes
-from ..network.load import load, plain
+from ..judging.row import Row
+from ..network.load import LayerSpec, Network, load, plain
 from ..reference.formulas import formula
 from ..reporting import report
 from ..reporting.record import read, reading
 from ..reporting.report import drawing as network_drawing
 from ..reporting.report import images
+from ..running.steps import PASSES
 from ..values import parameters
 from . import columns, drawing, kernels, knob, source
-from .layer import PASSES, host_place, kernel_place, known_layer, port_functions, run_layer
+from .layer import host_place, kernel_place, known_layer, port_functions, run_layer
 from .layer import known as provenance
 from .occupancy import LIMITS, MOST_OF_SM_20, occupancy
 from .release import Release
+from .source import Piece
 
 HERE = Path(__file__).parent
 OURS = re.compile(r"index\.html|layer-\d+-[\w-]*\.html|style\.css|script\.js")
@@ -36,8 +41,18 @@ MARK = '<p class="kicker">AlexNet Rosetta · study</p>'
 COLUMNS = {"release": "release of 2012", "legacy": "legacy engine", "port": "port", "reference": "reference"}
 
 
-def write(out, net, name=None, *, params=None, passes=PASSES, batch=32, record=None, release=None,
-          counted=MappingProxyType({})):  # fmt: skip
+def write(
+    out: Path,
+    net: str,
+    name: str | None = None,
+    *,
+    params: str | None = None,
+    passes: Sequence[str] = PASSES,
+    batch: int = 32,
+    record: Path | None = None,
+    release: Path | None = None,
+    counted: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> Path:
     """Write the site; what was there before stays until it is whole.
 
     Parameters
@@ -88,12 +103,12 @@ def write(out, net, name=None, *, params=None, passes=PASSES, batch=32, record=N
     return folder / "index.html"
 
 
-def rendered(name, **facts):
+def rendered(name: str, **facts: Any) -> bytes:
     """A page of a template of this folder, as bytes."""
     return report.filled(name, HERE, **facts).encode("utf-8", "backslashreplace")
 
 
-def _refuse_foreign(folder):
+def _refuse_foreign(folder: Path) -> None:
     """BadInput unless a folder may be replaced: there is none, or it is empty, or an earlier study and nothing else."""
     if not os.path.lexists(folder):
         return
@@ -107,7 +122,7 @@ def _refuse_foreign(folder):
         raise BadInput(f"{folder} is no study: {why}", hint="--html takes a new folder, or an earlier study")
 
 
-def _place(folder, pages):
+def _place(folder: Path, pages: Mapping[str, bytes]) -> None:
     draft = files.draft_of(folder)
     try:
         draft.mkdir(parents=True)
@@ -127,16 +142,19 @@ def _place(folder, pages):
 class _Record:
     """What a page takes from a record: rows by layer and pass, the first photograph; nothing where there is none."""
 
-    def __init__(self, folder, network):
-        self.rows, self.picture, self.name = {}, "", ""
+    def __init__(self, folder: Path | None, network: Network) -> None:
+        self.rows: dict[tuple[str, str], list[Row]] = {}
+        self.picture, self.name = "", ""
         if folder is None:
             return
+        from PIL import Image
+
         found = read(folder)
         with reading(folder):
             theirs = [(x["name"], x["type"], x["outputs"]) for x in found.about["network"]["layers"]]
             self.name = found.about["network"]["name"]
             pictures = found.arrays.get("pictures", ())[:1]
-            shown = [images.Image.fromarray(picture) for picture in pictures]
+            shown = [Image.fromarray(picture) for picture in pictures]
             self.picture = "".join(images.address(picture, "JPEG", quality=80) for picture in shown)
         ours = [(x.name, x.type, x.outputs) for x in network.layers]
         if theirs != ours:
@@ -155,7 +173,16 @@ class _Record:
 class Study:
     """Runs the layers of a network and gathers what their pages say."""
 
-    def __init__(self, network, net, passes, batch, record, release, counted):
+    def __init__(
+        self,
+        network: Network,
+        net: str,
+        passes: Sequence[str],
+        batch: int,
+        record: _Record,
+        release: Release | None,
+        counted: Mapping[str, Mapping[str, str]],
+    ) -> None:
         self.network, self.net, self.passes, self.batch = network, net, passes, batch
         self.record, self.release, self.counted = record, release, counted
         (engine,) = engines.available(["legacy-cpu"])
@@ -165,14 +192,14 @@ class Study:
         self.shapes = shapes(network.layers)
         self.card = _card()
 
-    def about(self):
+    def about(self) -> dict[str, Any]:
         """What every page says."""
         facts = machine.environment(machine.processors())
         here = f"{facts['processor']}, {facts['threads']} threads"
         own = {name: getattr(self, name) for name in ("net", "network", "batch", "record", "release")}
         return own | {"here": here, "commit": facts["commit"], "quote": shlex.quote}
 
-    def layer(self, layer):
+    def layer(self, layer: LayerSpec) -> dict[str, Any]:
         """What the page of a layer says."""
         run_layer(self.session, self.network, layer, self.batch, values=self.values)
         own = [launch for launch in self.session.launches() if launch["layer"] == layer.name]
@@ -195,16 +222,24 @@ class Study:
             "columns": {key: text for key, text in COLUMNS.items() if key != "release" or self.release},
         }
 
-    def _windows(self, layer):
+    def _windows(self, layer: LayerSpec) -> str:
         keys = {"conv": ("imgSize", "padding", "filterSize", "stride", "modulesX"),
                 "local": ("imgSize", "padding", "filterSize", "stride", "modulesX"),
                 "pool": ("imgSize", "start", "sizeX", "stride", "outputsX")}.get(layer.type)  # fmt: skip
         if not keys:
             return ""
         numbers = (value[0] if isinstance(value, tuple) else value for value in map(layer.__getitem__, keys))
-        return drawing.windows(*numbers, picture=self.record.picture)
+        image, start, size, stride, outputs = numbers
+        return drawing.windows(image, start, size, stride, outputs, self.record.picture)
 
-    def _step(self, layer, step, launches, functions, known):
+    def _step(
+        self,
+        layer: LayerSpec,
+        step: str,
+        launches: Sequence[Mapping[str, Any]],
+        functions: Mapping[str, str],
+        known: Sequence[tuple[str, dict[str, set[str]]]],
+    ) -> dict[str, Any] | None:
         rows = self.record.rows.get((layer.name, step), [])
         if not launches and not rows:
             return None
@@ -231,9 +266,14 @@ class Study:
             "source": [(what, self._cells(cells, theirs, known)) for what, cells, theirs in found],
         }
 
-    def _cells(self, cells, theirs, known):
+    def _cells(
+        self,
+        cells: Mapping[str, Sequence[Piece]],
+        theirs: Sequence[str],
+        known: Sequence[tuple[str, dict[str, set[str]]]],
+    ) -> dict[str, list[tuple[Piece | None, str, str]]]:
         """By column, [(Piece or why there is none, its markup)]."""
-        found = {
+        found: dict[str, list[tuple[Piece | None, str, str]]] = {
             name: [(piece, "", columns.markup(piece, name, known)) for piece in pieces]
             for name, pieces in cells.items()
         }
@@ -244,7 +284,7 @@ class Study:
             ]
         return found
 
-    def _launch(self, layer, step, launch, times):
+    def _launch(self, layer: LayerSpec, step: str, launch: Mapping[str, Any], times: int) -> dict[str, Any]:
         kernel = launch["kernel"]
         name, _ = kernels.name_and_arguments(kernel)
         operations = concordance.of_launch(layer.type, step, name.partition("(")[0])
@@ -274,7 +314,9 @@ class Study:
             "occupancy": list(self._occupancy(launch, threads)),
         }
 
-    def _occupancy(self, launch, threads):
+    def _occupancy(
+        self, launch: Mapping[str, Any], threads: int
+    ) -> Iterator[tuple[str, int | None, str, int, float, str]]:
         """(architecture, registers, remark, blocks at a time, share of the warps, what limits)."""
         taken = launch.get("resources", {})
         old = min((found.registers for found in taken.values()), default=None)
@@ -286,13 +328,13 @@ class Study:
                 yield name, registers, remarks.get(name, ""), *found
 
 
-def _mathml(text):
+def _mathml(text: str) -> Markup:
     from latex2mathml.converter import convert
 
     return Markup(convert(text, display="block"))
 
 
-def _card():
+def _card() -> str:
     """The architecture of this machine's card; "" where there is none."""
     try:
         return "sm_{}{}".format(*Card().facts()["compute_capability"])
@@ -300,10 +342,10 @@ def _card():
         return ""
 
 
-def rule_places(kernel, rule):
+def rule_places(kernel: str, rule: str) -> list[tuple[str, str]]:
     """(place, line) of where host code launches a kernel, and of the words of the rule that chose it."""
     launching = re.compile(rf"INSTANCE\((?:\(|Pooler, )?{kernel}\b|INSTANCE\({kernel}\b")
-    found = {}
+    found: dict[tuple[str, int], str] = {}
     for file in source.files("legacy", "host/*.cpp") + source.files("legacy", "host/*.h"):
         lines = source.read(file)
         starts = [k for k, line in enumerate(lines) if launching.search(line) and not line.lstrip().startswith("//")]

@@ -1,11 +1,13 @@
 """The lines of the release's own host code, from the user's copy: read when a page is made, and kept nowhere else."""
 
 import tomllib
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
 from ..errors import BadInput
 from . import source
+from .source import Piece
 
 KNOWN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
@@ -23,7 +25,7 @@ class Release:
         The folder has none of the files, or one cannot be read.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self._files = {}
         for name, digest in KNOWN["files"].items():
             try:
@@ -39,17 +41,18 @@ class Release:
             raise BadInput(f"there is no release in {folder}", expected=wanted, actual="none of them",
                            hint=f"git clone {KNOWN['address']}")  # fmt: skip
 
-    def pieces(self, names):
+    def pieces(self, names: Iterable[str]) -> list[tuple[Piece | None, str]]:
         """(Piece or None, remark) of functions, ``class::method``: by number in the known version, else by name."""
         return [self._piece(name) for name in names]
 
-    def _piece(self, name):
+    def _piece(self, name: str) -> tuple[Piece | None, str]:
         file, first, last = KNOWN["functions"][name]
         if file not in self._files:
             return None, f"{name}: no file {file}"
         lines, known = self._files[file]
         if not known:
-            span = source.in_cpp(lines, *reversed(name.split("::")))
+            scope, _, own = name.rpartition("::")
+            span = source.in_cpp(lines, own, scope)
             if span is None:
                 return None, f"{name}: not found in this version of {file}"
             first, last = span

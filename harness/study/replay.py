@@ -5,17 +5,19 @@
 float32; a fused multiply-add rounds the exact sum once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ctypes import c_float
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..engines.protocol import Arithmetic
 from ..network.solver import base_rate, normal, schedule, solver_constants, super_eps, updates_directly
 from ..network.tensors import address, gradient, increment, is_parameter, parameter
 from ..reference import scheduled
+from ..running.steps import Sum, Tensor
 
 F = np.float32
 BLAS = "the order of these additions is that of the BLAS library: its value only"
@@ -30,7 +32,7 @@ class Step(NamedTuple):
     """What there is after one step: `term` is the operand it took, `exact` the sum so far without any rounding."""
 
     what: str
-    value: np.float32
+    value: Any  # float32; in a column of exact sums a float, or None
     rounding: float | None = None
     exact: float | None = None
     term: int | None = None
@@ -39,13 +41,21 @@ class Step(NamedTuple):
 class Trace:
     """An element as one engine computes it, step by step; ``fused``: whether a·b + c is rounded once."""
 
-    def __init__(self, fused: bool, order: str = ""):
+    def __init__(self, fused: bool, order: str = "") -> None:
         self.fused, self.order = fused, order
         self.steps: list[Step] = []
         self.value, self._exact = F(0), 0.0
         self.multiplies = False
 
-    def sum(self, what, a, b=None, terms=None, names=None, start=None):
+    def sum(
+        self,
+        what: str,
+        a: Sequence[Any] | np.ndarray,
+        b: np.ndarray | None = None,
+        terms: Sequence[int] | np.ndarray | None = None,
+        names: Sequence[str] | None = None,
+        start: float | np.float32 | None = None,
+    ) -> np.float32:
         """Add a·b (or a) to `start` one after the other; `terms` are the places of the operands in `names`."""
         before, exact = float(start or 0), 0.0 if start is None else self._exact
         self.multiplies |= b is not None
@@ -60,19 +70,21 @@ class Trace:
         self._exact = exact
         return self.value
 
-    def then(self, what, value):
+    def then(self, what: str, value: float | np.float32) -> np.float32:
         """Note a step that is no addition of operands."""
         self.value = F(value)
         self.steps.append(Step(what, self.value))
         return self.value
 
-    def multiply_add(self, a, b, c):
+    def multiply_add(self, a: np.float32, b: np.float32, c: np.float32) -> np.float32:
         """a·b + c, in one rounding or two."""
         self.multiplies = True
         return _fused(a, b, c) if self.fused else F(a) * F(b) + F(c)
 
 
-def running(a, b=None, fused=False, start=0.0):
+def running(
+    a: Sequence[Any] | np.ndarray, b: np.ndarray | None = None, fused: bool = False, start: float | np.float32 = 0.0
+) -> np.ndarray:
     """The partial sums of a·b (of a, where b is None), added to `start`, as float32."""
     a = np.asarray(a, F)
     if b is None or not fused:
@@ -85,7 +97,7 @@ def running(a, b=None, fused=False, start=0.0):
     return np.array(found, F)
 
 
-def _rounded_sum(x, y):
+def _rounded_sum(x: float, y: float) -> float:
     """The float32 next to x + y. Where float64 has already rounded to the middle of two, its own error decides."""
     total = x + y
     found = c_float(total).value
@@ -98,7 +110,7 @@ def _rounded_sum(x, y):
     return found
 
 
-def _fused(a, b, c):
+def _fused(a: np.float32, b: np.float32, c: np.float32) -> np.float32:
     return F(_rounded_sum(float(c), float(a) * float(b)))
 
 
@@ -131,15 +143,17 @@ class Element:
     a: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     b: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     names: list[str] = field(default_factory=list)
-    traces: dict[str, Callable | str] = field(default_factory=dict)
+    traces: Mapping[str, Callable[[Trace], object] | str] = field(default_factory=dict)
     decision: Decision | None = None
     plus: float = 0.0
     factor: float = 1.0
     linear: bool = True
 
-    def traced(self, arithmetic):
+    def traced(self, arithmetic: Arithmetic | None) -> tuple[Trace | None, str]:
         """(Trace or None, why there is none) for an engine's `Arithmetic`."""
-        fill = self.traces.get(arithmetic.order, NO_REPLAY) if arithmetic else UNKNOWN
+        if arithmetic is None:
+            return None, UNKNOWN
+        fill = self.traces.get(arithmetic.order, NO_REPLAY)
         if isinstance(fill, str):
             return None, fill
         trace = Trace(arithmetic.fused)
@@ -147,7 +161,9 @@ class Element:
             fill(trace)
         return trace, ""
 
-    def add(self, trace, what, terms, start=None):
+    def add(
+        self, trace: Trace, what: str, terms: Iterable[int] | np.ndarray, start: float | np.float32 | None = None
+    ) -> np.float32:
         """Let a trace add operands in the order of `terms`."""
         terms = np.asarray(terms, int)
         return trace.sum(what, self.a[terms], self.b[terms], terms, self.names, start)
@@ -159,26 +175,29 @@ class Spot:
     ``i`` is the input that the tensor belongs to, ``alone`` whether one step makes it.
     """
 
-    def __init__(self, tensor, index):
+    def __init__(self, tensor: Tensor, index: tuple[int, ...]) -> None:
         self.name, self.layer, self.work = tensor.name, tensor.step.layer, tensor.step.work
         self.row, self.column = index if len(index) == 2 else (0, *index)
         self.i = address(self.name)[1] or 0
         several = getattr(tensor.step, "steps", [tensor.step])
         self.step, self.alone = several[0], len(several) == 1
+        self.inputs: Any
+        self.grad: Any
+        self.mask: Any
         self.inputs, self.grad, self.mask = (getattr(self.step, key, None) for key in ("inputs", "grad", "mask"))
         self.params = self.work.values.get(self.layer.name, {}) | getattr(self.step, "gradients", {})
 
     @property
-    def value(self):
+    def value(self) -> np.float32:
         """What an element-wise layer takes there: of its input, or of the gradient."""
         return (self.inputs[0] if self.name == "acts" else self.grad)[self.row, self.column]
 
-    def parameter(self, name):
+    def parameter(self, name: str) -> np.ndarray:
         """A parameter as the layer uses it."""
         owner, held = self.work.network.graph.owner(self.layer, name)
         return self.work.values[owner][held]
 
-    def rate(self, use=0):
+    def rate(self, use: int = 0) -> float:
         """The learning rate of the tensor's parameter, from a base rounded to float32."""
         own, network = parameter(self.name), self.work.network
         found, drawn = schedule(self.layer, own), normal(self.work.normals(self.layer), self.layer, own, use)
@@ -186,10 +205,10 @@ class Spot:
         return scheduled(found, float(F(base_rate(self.layer, own))), network.progress) * noise
 
 
-def element(tensor, index):
+def element(tensor: Tensor, index: tuple[int, ...]) -> Element:
     """The `Element` at a place, a tuple of int, of a `steps.Tensor`."""
     spot, kind = Spot(tensor, index), address(tensor.name)[0]
-    if tensor.name == "acts_grad":
+    if isinstance(tensor.step, Sum):
         sent = (f"{name} backward inputs_grad[{i}]" for name, i, _ in tensor.step.parts)
         return Element(f"the sum of what several layers send, each to be explained alone: {', '.join(sent)}")
     if tensor.step.pass_name == "update":
@@ -206,7 +225,7 @@ def element(tensor, index):
 class _Filters:
     """The geometry of one input of a layer of filters, with its images and gradients as (C, y, x, N)."""
 
-    def __init__(self, spot, i):
+    def __init__(self, spot: Spot, i: int) -> None:
         spec = spot.layer
         self.local, self.filters, self.side = spec.type == "local", spec["filters"], spec["modulesX"]
         self.algorithm = spot.work.network.port_algorithm
@@ -218,30 +237,30 @@ class _Filters:
         self.cached = 2 if sparse or self.channels > 3 else self.channels
         self.weights = spot.parameter(f"weights[{i}]").reshape(-1, self.width, self.size**2, self.filters)
         self.x = spot.inputs[i].reshape(self.channels, self.image, self.image, -1)
-        self.v = None if spot.grad is None else spot.grad.reshape(self.filters, self.side, self.side, -1)
+        self.v: Any = None if spot.grad is None else spot.grad.reshape(self.filters, self.side, self.side, -1)
 
-    def channels_of(self, f):
+    def channels_of(self, f: int) -> np.ndarray:
         """The image channels that filter f sees."""
         group = f // (self.filters // self.groups)
         return self.seen[group * self.width : (group + 1) * self.width]
 
-    def weight(self, my, mx, k, q, f):
+    def weight(self, my: int, mx: int, k: int, q: int, f: int) -> tuple[np.float32, str]:
         """(value, name) of a weight."""
         name = f"w[{k}, {q // self.size}, {q % self.size}]"
         return self.weights[my * self.side + mx if self.local else 0, k, q, f], name
 
-    def pixel(self, my, mx, q):
+    def pixel(self, my: int, mx: int, q: int) -> tuple[int, int] | None:
         """(y, x) under a tap; None outside the image."""
         y, x = self.start + my * self.stride + q // self.size, self.start + mx * self.stride + q % self.size
         return (y, x) if 0 <= y < self.image and 0 <= x < self.image else None
 
-    def by_winograd(self):
+    def by_winograd(self) -> bool:
         """Whether the port convolves this by Winograd's algorithm, forward and for the images (port/conv.py)."""
         few = min(self.width, self.filters // self.groups) < 16 or self.side < 6
         fits = self.size == 3 and self.stride == 1 and self.start >= -2
         return fits and (self.algorithm == "winograd" or (self.algorithm == "auto" and not few))
 
-    def order(self):
+    def order(self) -> np.ndarray:
         """Channels and taps, as k·S² + q, in the order of filterActs: four taps of the cached channels."""
         taps, cached = self.size**2, self.cached
         first = ((oc, p) for oc in range(0, self.width, cached) for p in range(0, taps, 4))
@@ -249,8 +268,10 @@ class _Filters:
         return np.array([k for ks in block for k in ks])
 
 
-def _filter_acts(spot):
-    spec, made, inputs, pairs = spot.layer, Element("sum of input × weight over channels and taps, + bias"), [], []
+def _filter_acts(spot: Spot) -> Element:
+    spec, made = spot.layer, Element("sum of input × weight over channels and taps, + bias")
+    inputs: list[tuple[_Filters, int]] = []
+    pairs: list[tuple[np.float32, np.float32]] = []
     f, module = divmod(spot.row, spec["modulesX"] ** 2)
     my, mx = divmod(module, spec["modulesX"])
     for i in range(len(spot.inputs)):
@@ -266,7 +287,7 @@ def _filter_acts(spot):
     bias = spot.params["biases"].reshape(-1)[f if spec.get("sharedBiases", False) else spot.row]
     made.plus = float(bias)
 
-    def one(trace, port, g, first):
+    def one(trace: Trace, port: bool, g: _Filters, first: int) -> np.float32:
         if not port:
             trace.order = f"four taps of {g.cached} channel(s) at a time, then the next taps, then channels"
             return made.add(trace, "", g.order() + first)
@@ -276,7 +297,7 @@ def _filter_acts(spot):
         trace.order = "taps, of each the channels one after the other"
         return made.add(trace, "", first + np.arange(g.width * g.size**2).reshape(g.width, -1).T.ravel())
 
-    def run(trace, port):
+    def run(trace: Trace, port: bool) -> None:
         for i, (g, first) in enumerate(inputs):
             before = trace.value
             found = one(trace, port, g, first)
@@ -286,11 +307,14 @@ def _filter_acts(spot):
     return made
 
 
-def _filter_inputs_grad(spot):
+def _filter_inputs_grad(spot: Spot) -> Element:
     g = _Filters(spot, spot.i)
     made = Element("sum of output gradient × weight over the modules that cover the pixel, and filters")
-    (channel, pixel), pairs, slabs, each = divmod(spot.row, g.image**2), [], [], g.filters // g.groups
-    for use in np.flatnonzero(g.seen == channel):
+    (channel, pixel), each = divmod(spot.row, g.image**2), g.filters // g.groups
+    pairs: list[tuple[np.float32, np.float32]] = []
+    slabs: list[list[int]] = []
+    seen: list[int] = np.flatnonzero(g.seen == channel).tolist()
+    for use in seen:
         slabs.append([])
         for my, mx in np.ndindex(g.side, g.side):
             p, q = (at - g.start - m * g.stride for at, m in zip(divmod(pixel, g.image), (my, mx), strict=True))
@@ -303,7 +327,7 @@ def _filter_inputs_grad(spot):
     made.a, made.b = np.array(pairs, F).reshape(-1, 2).T
     y, x = divmod(pixel, g.image)
 
-    def port_use(trace, use, slab):
+    def port_use(trace: Trace, use: int, slab: Sequence[int]) -> np.float32:
         if g.by_winograd():
             group = slice(use // g.width * each, (use // g.width + 1) * each)
             turned = g.weights[0, use % g.width, ::-1, group].T.reshape(-1, 3, 3)
@@ -311,9 +335,9 @@ def _filter_inputs_grad(spot):
         trace.order = "taps, which is modules backwards, of each the filters"
         return made.add(trace, "", np.array(slab, int).reshape(-1, each)[::-1].ravel())
 
-    def run(trace, port):
+    def run(trace: Trace, port: bool) -> None:
         trace.order = "modules in raster order, of each the filters one after the other"
-        uses = zip(np.flatnonzero(g.seen == channel), slabs, strict=True)
+        uses = zip(seen, slabs, strict=True)
         sums = [port_use(trace, use, slab) if port else made.add(trace, "", slab) for use, slab in uses]
         if len(sums) > 1:
             trace.sum("use of the channel", sums)
@@ -322,7 +346,7 @@ def _filter_inputs_grad(spot):
     return made
 
 
-def _filter_weights_grad(spot):
+def _filter_weights_grad(spot: Spot) -> Element:
     g, f = _Filters(spot, spot.i), spot.column
     (bank, rest), per_slab = (
         divmod(spot.row, g.width * g.size**2),
@@ -330,12 +354,12 @@ def _filter_weights_grad(spot):
     )
     k, q = divmod(rest, g.size**2)
     channel, cases = g.channels_of(f)[k], g.v.shape[-1]
-    modules = [divmod(bank, g.side)] if g.local else list(np.ndindex(g.side, g.side))
+    modules = [divmod(module, g.side) for module in ([bank] if g.local else range(g.side**2))]
     slabs = [
         modules[first : first + (per_slab or len(modules))]
         for first in range(0, len(modules), per_slab or len(modules))
     ]
-    inside = [[(at, module) for module in slab if (at := g.pixel(*module, q))] for slab in slabs]
+    inside = [[(at, module) for module in slab if (at := g.pixel(module[0], module[1], q))] for slab in slabs]
     flat = [pair for slab in inside for pair in slab]
     made = Element("1/images × sum of input × output gradient over modules and images")
     made.a = np.array([g.x[(channel, *at)] for at, _ in flat], F).reshape(-1)
@@ -353,7 +377,7 @@ def _filter_weights_grad(spot):
         old = spot.params[spot.name][spot.row, f]
         made.formula, made.plus = f"momentum × old step + rate × {made.formula}", float(mom) * float(old)
 
-    def legacy(trace):
+    def legacy(trace: Trace) -> None:
         trace.order = "modules in raster order, of each the images" + (
             f"; by {per_slab} modules, then those sums" if per_slab else ""
         )
@@ -367,7 +391,7 @@ def _filter_weights_grad(spot):
         if direct:
             trace.then("+ momentum × old step", trace.multiply_add(mom, old, trace.value))
 
-    def port(trace):
+    def port(trace: Trace) -> None:
         trace.order, parts = "eight parts of pieces of rows, of each piece the pixels and of each the images", []
         number = {module: k * cases for k, (_, module) in enumerate(flat)}
         for part in _parts(g.side, cases):
@@ -390,7 +414,7 @@ def _filter_weights_grad(spot):
     return made
 
 
-def _parts(side, cases):
+def _parts(side: int, cases: int) -> list[list[tuple[int, range, range]]]:
     """Of each part of the port's filter gradient its units: row, pixels and images (`Cut` of port/_conv.h)."""
     images = -(-cases // -(-cases // 128))
     chunks, pixels = -(-cases // images), min(side, 128 // images)
@@ -404,7 +428,7 @@ def _parts(side, cases):
     return [units[part * len(units) // 8 : (part + 1) * len(units) // 8] for part in range(8)]
 
 
-def _apart(g, row, pixels, k, q):
+def _apart(g: _Filters, row: int, pixels: range, k: int, q: int) -> bool | None:
     """Whether the port sums a tap of a unit apart, the last rows of a packed matrix; None where it skips the tap."""
     meets = [any(g.pixel(row, x, tap) for x in pixels) for tap in range(g.size**2)]
     if not meets[q]:
@@ -416,7 +440,7 @@ def _apart(g, row, pixels, k, q):
     return place >= rows // 12 * 12
 
 
-def _winograd(trace, planes, filters, begin, y, x):
+def _winograd(trace: Trace, planes: np.ndarray, filters: np.ndarray, begin: int, y: int, x: int) -> np.float32:
     """An output of Winograd's F(2x2, 3x3): planes (D, side, side), filters (D, 3, 3); window 0 starts at `begin`."""
     trace.order = "Winograd's F(2x2, 3x3): of 16 points of a tile the channels one after the other, then the tile"
     side, top, left = planes.shape[-1], y // 2 * 2 + begin, x // 2 * 2 + begin
@@ -426,16 +450,16 @@ def _winograd(trace, planes, filters, begin, y, x):
         for q in columns:
             tile[:, p, q] = planes[:, top + p, left + q]
 
-    def inputs(d):
+    def inputs(d: Sequence[np.ndarray]) -> list[np.ndarray]:
         return [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]]
 
-    def taps(w):
+    def taps(w: Sequence[np.ndarray]) -> list[np.ndarray]:
         return [w[0], (w[0] + w[1] + w[2]) / 2, (w[0] - w[1] + w[2]) / 2, w[2]]
 
-    def outputs(m):
+    def outputs(m: Sequence[np.ndarray]) -> list[np.ndarray]:
         return [m[0] + m[1] + m[2], m[1] - m[2] - m[3]]
 
-    def twice(change, values):
+    def twice(change: Callable[[Sequence[np.ndarray]], list[np.ndarray]], values: np.ndarray) -> list[list[np.ndarray]]:
         """Along the rows, then along the columns: lists of lists of arrays."""
         by_row = change([values[:, p] for p in range(values.shape[1])])
         return [change([one[:, q] for q in range(one.shape[1])]) for one in by_row]
@@ -446,14 +470,14 @@ def _winograd(trace, planes, filters, begin, y, x):
     return trace.then("the tile's output", found[y % 2][x % 2][0])
 
 
-def _filter_biases_grad(spot):
+def _filter_biases_grad(spot: Spot) -> Element:
     shared = spot.layer.get("sharedBiases", False)
     rows = spot.grad.reshape(spot.layer["filters"], -1) if shared else spot.grad
     made = Element("1/images × sum of output gradients over " + ("modules and images" if shared else "images"))
     made.a, made.b, factor = rows[spot.row], np.ones(rows.shape[1], F), F(1 / spot.grad.shape[1])
     made.names, made.factor = [f"grad[{k}]" for k in range(len(made.a))], float(factor)
 
-    def legacy(trace):
+    def legacy(trace: Trace) -> None:
         _reduce(trace, made, len(rows))
         trace.then("× 1/images", factor * trace.value)
 
@@ -461,7 +485,7 @@ def _filter_biases_grad(spot):
     return made
 
 
-def _reduce(trace, made, height):
+def _reduce(trace: Trace, made: Element, height: int) -> np.float32:
     """The sum of one of `height` stored vectors, as the reductions of 2012 have it (pool-norm 9.4)."""
     width = len(made.a)
     many, halves = height >= 16384, width < 512
@@ -485,7 +509,7 @@ def _reduce(trace, made, height):
     return trace.value
 
 
-def _dense(spot):
+def _dense(spot: Spot) -> Element:
     """A fully connected layer: its operands; in both engines the order is that of BLAS."""
     made, at = Element(traces=dict.fromkeys(("legacy", "port"), BLAS)), spot.column
     if spot.name == "acts":
@@ -510,7 +534,7 @@ def _dense(spot):
 class _Window:
     """The windows of a pooling layer in the map and image of a place."""
 
-    def __init__(self, spot, side):
+    def __init__(self, spot: Spot, side: str) -> None:
         self.spec = spec = spot.layer
         self.kind = "max" if spec.get("doMax") else spec["pool"]
         self.c, at = divmod(spot.row, spec[side] ** 2)
@@ -520,7 +544,7 @@ class _Window:
         if spot.grad is not None:
             self.v = spot.grad.reshape(spec["channels"], spec["outputsX"], spec["outputsX"], -1)[own]
 
-    def pixels(self, oy, ox):
+    def pixels(self, oy: int, ox: int) -> list[tuple[int, int]]:
         """(y, x) of the pixels of a window, rows then columns."""
         spec = self.spec
         spans = [
@@ -529,7 +553,7 @@ class _Window:
         ]
         return [(y, x) for y in spans[0] for x in spans[1]]
 
-    def best(self, values):
+    def best(self, values: Iterable[np.float32]) -> list[np.float32]:
         """The choices after each pixel."""
         found, last = [], F(0) if self.kind == "maxabs" else F(-2e38)
         for value in values:
@@ -539,7 +563,7 @@ class _Window:
         return found or [last]
 
 
-def _pool_acts(spot):
+def _pool_acts(spot: Spot) -> Element:
     w = _Window(spot, "outputsX")
     places = w.pixels(*w.at)
     values = np.array([w.x[at] for at in places], F)
@@ -559,7 +583,7 @@ def _pool_acts(spot):
         what = f"the pixel of largest {'size' if w.kind == 'maxabs' else 'value'} comes through"
         made.decision = Decision(what, list(zip(made.names, values.tolist(), strict=True)), chosen, margin)
 
-    def run(trace):
+    def run(trace: Trace) -> None:
         trace.order = "the pixels of the window, rows then columns"
         if w.kind == "avg":
             trace.then(f"/ {len(values)}", made.add(trace, "", range(len(values))) / F(len(values)))
@@ -570,7 +594,7 @@ def _pool_acts(spot):
     return made
 
 
-def _pool_inputs_grad(spot):
+def _pool_inputs_grad(spot: Spot) -> Element:
     w = _Window(spot, "imgSize")
     covering = [o for o in np.ndindex(*w.v.shape) if w.at in w.pixels(*o)]
     what = "each / its pixels" if w.kind == "avg" else "whose choice it is"
@@ -583,7 +607,7 @@ def _pool_inputs_grad(spot):
     chosen = [w.x[w.at] == w.best(window)[-1] for window in windows]
     made.b = 1 / area if w.kind == "avg" else np.array(chosen, F)
 
-    def run(trace, divides):
+    def run(trace: Trace, divides: bool) -> None:
         trace.order = "windows over the pixel, rows then columns"
         if divides:
             trace.sum("", made.a / area, None, range(len(area)), made.names)
@@ -597,7 +621,7 @@ def _pool_inputs_grad(spot):
 # Functions of fastmath.cuh: float64 by the same series, rounded once
 
 
-def _log2(x):
+def _log2(x: float | np.float32) -> float:
     m, e = np.frexp(np.float64(x))
     m, e = (2 * m, e - 1) if m < np.sqrt(0.5) else (m, e)
     s = (m - 1) / (m + 1)
@@ -607,7 +631,7 @@ def _log2(x):
     return e + s * 2.8853900817779268 * series if 0 < x < np.inf else np.log2(np.float64(x))
 
 
-def _exp2(t):
+def _exp2(t: float) -> np.float32:
     t = min(max(t, -200.0), 200.0)
     r, series = (t - np.rint(t)) * 0.69314718055994531, 0.0
     for part in (362880, 40320, 5040, 720, 120, 24, 6, 2, 1, 1):
@@ -615,11 +639,11 @@ def _exp2(t):
     return F(np.ldexp(series, int(np.rint(t))))
 
 
-def _exp(x):
+def _exp(x: float | np.float32) -> np.float32:
     return _exp2(float(x) * 1.4426950408889634)
 
 
-def _log(x):
+def _log(x: float | np.float32) -> np.float32:
     return F(_log2(x) * 0.69314718055994531)
 
 
@@ -629,28 +653,28 @@ def _log(x):
 class _Norm:
     """One pixel of all maps of a cmrnorm layer, for the engine of one order."""
 
-    def __init__(self, spot, order):
+    def __init__(self, spot: Spot, order: str) -> None:
         spec = self.spec = spot.layer
         self.legacy, pixels = order == "legacy", spec["imgSize"] ** 2
         self.f, pixel = divmod(spot.row, pixels)
         self.x = spot.inputs[0][pixel::pixels, spot.column]
-        self.v = None if spot.grad is None else spot.grad[pixel::pixels, spot.column]
+        self.v: Any = None if spot.grad is None else spot.grad[pixel::pixels, spot.column]
         self.scale, self.power, self.least = (F(spec[key]) for key in ("scale", "pow", "minDiv"))
         self.names = [f"{spec.inputs[0]}, map {c}" for c in range(len(self.x))]
 
-    def maps(self, f, mirrored=False):
+    def maps(self, f: int, mirrored: bool = False) -> np.ndarray:
         """The maps that map f is normalised with, or those that it helps to normalise."""
         size = self.spec["size"]
         first = f // size * size if self.spec["blocked"] else f - (size - size // 2 - 1 if mirrored else size // 2)
         return np.arange(max(0, first), min(len(self.x), first + size))
 
-    def denominator(self, trace, f):
+    def denominator(self, trace: Trace, f: int) -> np.float32:
         """D of map f."""
         maps = self.maps(f)
         squares = trace.sum("", self.x[maps], self.x[maps], maps, self.names)
         return trace.then("minDiv + scale × sum of squares", trace.multiply_add(self.scale, squares, self.least))
 
-    def times_power(self, x, d):
+    def times_power(self, x: np.float32, d: np.float32) -> np.float32:
         """x D^-β."""
         if self.legacy:
             return x * _exp2(float(-self.power) * float(_log2(d)))
@@ -660,12 +684,12 @@ class _Norm:
         return F(x * np.float64(d) ** -power)
 
 
-def _norm_acts(norm, trace):
+def _norm_acts(norm: _Norm, trace: Trace) -> None:
     d = norm.denominator(trace, norm.f)
     trace.then("x D^-pow", norm.times_power(norm.x[norm.f], d))
 
 
-def _norm_inputs_grad(norm, trace):
+def _norm_inputs_grad(norm: _Norm, trace: Trace) -> None:
     aside, parts, maps, x = Trace(trace.fused), [], norm.maps(norm.f, mirrored=True), norm.x[norm.f]
     factor = F(-2) * norm.scale * norm.power if norm.legacy else F(2 * norm.spec["scale"] * norm.spec["pow"])
     for c in maps:
@@ -677,8 +701,8 @@ def _norm_inputs_grad(norm, trace):
     trace.then("+ x × sum", trace.multiply_add(*((x, total) if norm.legacy else (-(factor * x), total)), through))
 
 
-def _cmrnorm(fill, formula, spot):
-    def run(trace, order):
+def _cmrnorm(fill: Callable[[_Norm, Trace], None], formula: str, spot: Spot) -> Element:
+    def run(trace: Trace, order: str) -> None:
         trace.order = "the maps of the window, from the first to the last"
         fill(_Norm(spot, order), trace)
 
@@ -689,11 +713,13 @@ def _cmrnorm(fill, formula, spot):
 # Neurons and dropout
 
 
-def _tanh(x, a, b):
+def _tanh(x: np.float32, a: np.float32, b: np.float32) -> np.float32:
     return a * (F(2) / (1 + _exp(F(-2) * b * x)) - 1)
 
 
-def _noisy(multiply_add, x, noise):
+def _noisy(
+    multiply_add: Callable[[np.float32, np.float32, np.float32], np.float32], x: np.float32, noise: np.float32
+) -> np.float32:
     y = max(x, F(0))
     return max(multiply_add(y, noise, y), F(0))
 
@@ -728,7 +754,7 @@ _NEURONS = {
 # fmt: on
 
 
-def _neuron(spot):
+def _neuron(spot: Spot) -> Element:
     neuron, forward = spot.layer["neuron"], spot.name == "acts"
     kind, params = neuron["type"], neuron["params"]
     if kind not in _NEURONS or not (forward or spot.grad is not None):
@@ -738,7 +764,7 @@ def _neuron(spot):
     output, ports_output, slope, ports_slope = _NEURONS[kind]
     made = Element(f"{kind} of one value" if forward else f"gradient × slope of {kind}", linear=False)
 
-    def run(trace, output, slope):
+    def run(trace: Trace, output: Callable[..., Any], slope: Callable[..., Any]) -> None:
         trace.order = "one value"
         y = trace.then(f"{kind} of {x:.9g}", output(trace, x, a, b, noise))
         if not forward:
@@ -756,7 +782,7 @@ def _neuron(spot):
     return made
 
 
-def _dropout(spot):
+def _dropout(spot: Spot) -> Element:
     kept = None if spot.mask is None else bool(spot.mask[spot.row, spot.column])
     factor = F(spot.layer["keep"]) if kept is None else F(kept)
     made = Element(
@@ -766,7 +792,7 @@ def _dropout(spot):
         candidates = [("kept", float(spot.value)), ("dropped", 0.0)]
         made.decision = Decision("the recorded mask decides", candidates, int(not kept), np.inf)
 
-    def run(trace):
+    def run(trace: Trace) -> None:
         trace.order = "one product"
         trace.then(f"× {factor:g}", spot.value * factor)
 
@@ -777,7 +803,7 @@ def _dropout(spot):
 # Weight updates
 
 
-def _update(spot):
+def _update(spot: Spot) -> Element:
     layer, own = spot.layer, parameter(spot.name)
     constants, i, at = solver_constants(layer, own), address(own)[1], (spot.row, spot.column)
     made = Element("step = momentum × step + rate × gradient - rate × decay × weight; weight + step")
@@ -792,7 +818,7 @@ def _update(spot):
     made.names, made.a = ["step", "gradient", "weight"], np.array([inc, 0 if g is None else g, w], F)
     made.b, made.plus = np.array([mom, eps, decay["port"]], F), float(w) if spot.name == own else 0.0
 
-    def run(trace, order):
+    def run(trace: Trace, order: str) -> None:
         trace.order, step = "momentum, gradient, decay, then the weight", inc
         if g is not None:
             moved = trace.multiply_add(step, mom, g * eps) if order == "legacy" else step * mom + g * eps
@@ -807,7 +833,7 @@ def _update(spot):
 
 _SQUARES = "x (minDiv + scale × sum of squares over neighbouring maps)^-pow"
 _MIRRORED = "g D^-pow - 2 scale pow x × sum of g y / D over the maps that x is in"
-FAMILIES = {
+FAMILIES: dict[tuple[str, str], Callable[[Spot], Element]] = {
     ("hs", "acts"): _dropout,
     ("hs", "inputs"): _dropout,
     ("neuron", "acts"): _neuron,

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -22,12 +23,12 @@ class Piece:
     symbol: str
 
     @property
-    def text(self):
+    def text(self) -> str:
         """The lines as one text."""
         return "\n".join(self.lines)
 
 
-def pieces(spec, place, **names):
+def pieces(spec: str, place: str, **names: str) -> list[Piece]:
     """The pieces that a text of the concordance names, ``NAME from /X/ to /Y/; NAME``: Y itself is not part of it.
 
     Parameters
@@ -51,7 +52,7 @@ def pieces(spec, place, **names):
     return found
 
 
-def _line(piece, expression, begin):
+def _line(piece: Piece, expression: str, begin: int) -> int:
     for k, line in enumerate(piece.lines[begin:], begin):
         if re.search(expression, line):
             return k
@@ -59,7 +60,7 @@ def _line(piece, expression, begin):
 
 
 @cache
-def symbol(place, name, overload=0):
+def symbol(place: str, name: str, overload: int = 0) -> Piece:
     """The whole definition of a function, method or class; LookupError where there is none.
 
     Functions of C++ may have several of a name in a file; `overload` counts them.
@@ -80,45 +81,48 @@ def symbol(place, name, overload=0):
     raise LookupError(f"no definition of {name} in {place}")
 
 
-def _in_file(file, attributes):
+def _in_file(file: str, attributes: Sequence[str]) -> tuple[int, int] | None:
     if file.endswith(".py"):
         return _in_python(ast.parse("\n".join(read(file))), attributes)
     return (in_cython if file.endswith(".pyx") else in_cpp)(read(file), *attributes)
 
 
-def _cut(file, span, name):
+def _cut(file: str, span: tuple[int, int], name: str) -> Piece:
     first, last = span
     return Piece(file, first, tuple(read(file)[first - 1 : last]), name)
 
 
-def path(file):
+def path(file: str) -> Path | None:
     """The path of a file that is named from its room on; None where this installation lacks it."""
     room, _, rest = file.partition("/")
+    return next((folder / rest for folder in folders(room) if (folder / rest).is_file()), None)
+
+
+def folders(room: str) -> list[Path]:
+    """Where the files of a room are; nowhere where this installation lacks it."""
     spec = find_spec(f"alexnet_rosetta.{room}")
-    found = (
-        [Path(folder, rest) for folder in spec.submodule_search_locations if Path(folder, rest).is_file()]
-        if spec
-        else []
-    )
-    return found[0] if found else None
+    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
 
 
-def files(room, pattern):
+def files(room: str, pattern: str) -> list[str]:
     """The files of a room, named from it on."""
-    spec = find_spec(f"alexnet_rosetta.{room}")
-    folders = [Path(folder) for folder in spec.submodule_search_locations] if spec else []
     return [
-        f"{room}/{one.relative_to(folder).as_posix()}" for folder in folders for one in sorted(folder.glob(pattern))
+        f"{room}/{one.relative_to(folder).as_posix()}"
+        for folder in folders(room)
+        for one in sorted(folder.glob(pattern))
     ]
 
 
 @cache
-def read(file):
+def read(file: str) -> tuple[str, ...]:
     """The lines of a file that is named from its room on."""
-    return tuple(path(file).read_text(encoding="utf-8").splitlines())
+    found = path(file)
+    if found is None:
+        raise LookupError(f"this installation lacks {file}")
+    return tuple(found.read_text(encoding="utf-8").splitlines())
 
 
-def in_cpp(lines, name, scope="", skip=0):
+def in_cpp(lines: Sequence[str], name: str, scope: str = "", skip: int = 0) -> tuple[int, int] | None:
     """(first, last) line, from 1, of a function, class or struct in C++ with the template and remarks above; else None.
 
     Parameters
@@ -149,7 +153,7 @@ def in_cpp(lines, name, scope="", skip=0):
     return None
 
 
-def _inside_template(code, k):
+def _inside_template(code: Sequence[str], k: int) -> bool:
     """Whether a line is the end of a list of template parameters that began above."""
     above = code[k - 1] if k else ""
     return (
@@ -157,7 +161,7 @@ def _inside_template(code, k):
     )
 
 
-def _body(text, parenthesis):
+def _body(text: str, parenthesis: int) -> int | None:
     """Where the body of a function begins whose parameters begin there; None of a call or a declaration."""
     after = closing(text, parenthesis) + 1
     match = re.compile(r"(?:\s|const\b|noexcept\b|override\b|:[^;{}]*(?:\{[^{}]*\}[^;{}]*)*?(?=\{))*\{").match(
@@ -166,7 +170,7 @@ def _body(text, parenthesis):
     return match and match.end() - 1
 
 
-def closing(text, opening):
+def closing(text: str, opening: int) -> int:
     """Where the bracket closes that opens there."""
     pair = {"{": "}", "(": ")", "[": "]"}[text[opening]]
     depth = 0
@@ -177,7 +181,7 @@ def closing(text, opening):
     return len(text) - 1
 
 
-def in_cython(lines, name):
+def in_cython(lines: Sequence[str], name: str) -> tuple[int, int] | None:
     """(first, last) line of a function in Cython."""
     for k, line in enumerate(lines):
         if re.match(rf"(?:def|cdef|cpdef)\b[^(]*\b{re.escape(name)}\(", line):
@@ -190,12 +194,14 @@ def in_cython(lines, name):
     return None
 
 
-def _in_python(tree, attributes):
+def _in_python(tree: ast.Module | ast.ClassDef, attributes: Sequence[str]) -> tuple[int, int] | None:
     """(first, last) line of a function, class or method; of one that the class lacks, a base's in that file."""
-    body, name = tree.body, attributes[0]
-    found = next((node for node in body if getattr(node, "name", None) == name), None)
-    if found is None or len(attributes) == 1:
-        return found and (min([found.lineno, *(d.lineno for d in found.decorator_list)]), found.end_lineno)
+    named = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef))
+    found = next((node for node in named if node.name == attributes[0]), None)
+    if found is not None and len(attributes) == 1:
+        return min([found.lineno, *(d.lineno for d in found.decorator_list)]), found.end_lineno or found.lineno
+    if not isinstance(found, ast.ClassDef):
+        return None
     own = _in_python(found, attributes[1:])
     bases = [base.id for base in found.bases if isinstance(base, ast.Name)]
     return own or next(filter(None, (_in_python(tree, [base, *attributes[1:]]) for base in bases)), None)

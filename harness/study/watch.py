@@ -96,7 +96,7 @@ def rows(held: Held, options: Options) -> Iterator[Row]:
             except Exception as error:
                 found[engine.name] = finding_of(error, f"{step.layer.name} {step.pass_name}")
         judged = judge_alone(subject, found, parts)
-        yield Row.of(judged, seconds, axes(work.network.graph.layers, judged.layer, judged.tensor, judged.shape))
+        yield Row.of(judged, seconds, axes(work.network.graph.layers, judged.layer, judged.tensor, judged.shape or ()))
 
 
 def verdict(held: Held, options: Options, show: Callable[[Iterable[Row]], None], say: Callable[[str], None]) -> None:

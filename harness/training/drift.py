@@ -10,9 +10,11 @@ PyCECT's test of climate models. How often that is wrong is measured on further 
 """
 
 import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import comb
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
@@ -23,14 +25,20 @@ from ..data import open_data, views
 from ..data.batches import need
 from ..engines.legacy import EntryPoints, LegacyCpu
 from ..engines.port import Port
+from ..engines.protocol import Engine
 from ..errors import BadInput
-from ..network.load import altered, parameter_shapes
+from ..network.load import LayerSpec, Network, altered, parameter_shapes
 from ..reporting.report import charts, filled
 from ..values.noise import generator
 from .learner import Learner, initial
-from .run import fitting, network_of
+from .run import Settings, fitting, network_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RUNS = 3
+Minibatch = tuple[np.ndarray, np.ndarray]
+Bend = Callable[[Sequence[Minibatch]], list[Minibatch]]
 FLOOR = 2.0**-30
 """The smallest distance that counts."""
 
@@ -52,24 +60,24 @@ class Outcome:
 
     name: str
     outside: int
-    first: tuple | None
+    first: tuple[int, str] | None
     distances: np.ndarray
 
     @property
-    def member(self):
+    def member(self) -> bool:
         """Whether the engine is inside."""
         return self.outside < 2
 
-    def told(self):
+    def told(self) -> dict[str, Any]:
         """The same as JSON has it, without the distances."""
         return {"name": self.name, "member": self.member, "outside": self.outside, "first": self.first}
 
-    def __str__(self):
+    def __str__(self) -> str:
         where = f", first after update {self.first[0]}, in {self.first[1]}" if self.first else ""
         return f"{self.name}: {'inside' if self.member else 'OUTSIDE'} ({self.outside} of {RUNS} runs outside{where})"
 
 
-def passed(outcomes, bent):
+def passed(outcomes: Sequence[Outcome], bent: Sequence[Outcome]) -> bool:
     """Whether all engines are inside, and all faults outside."""
     return all(each.member for each in outcomes) and not any(each.member for each in bent)
 
@@ -95,16 +103,16 @@ class Drift:
     ensemble, held : ndarray, (runs, updates, quantities)
     """
 
-    settings: object
+    settings: Settings
     size: int = 60
     held_out: int = 30
 
-    def __post_init__(self):
-        self.network = network_of(self.settings)
+    def __post_init__(self) -> None:
+        self.network, self.updates = network_of(self.settings), self.settings.updates or 0
         values = sum(
             rows * columns for layer in self.network.layers for rows, columns in parameter_shapes(layer).values()
         )
-        need(32 * values * (self.settings.updates + 2), f"{self.settings.updates} updates of {self.network.name}")
+        need(32 * values * (self.updates + 2), f"{self.updates} updates of {self.network.name}")
         self.batches = self._minibatches()
         self.start = initial(self.network, self.settings.seed)
         with threadpool_limits(2):
@@ -118,12 +126,12 @@ class Drift:
         self.held = np.array(own).reshape(-1, *self.limits.shape)
 
     @property
-    def false_positives(self):
+    def false_positives(self) -> tuple[int, int, int]:
         """(held-out runs outside, triples of them that would be called outside, triples)."""
         count, runs = int((self.held > self.limits).any(axis=(1, 2)).sum()), len(self.held)
         return count, comb(count, 2) * (runs - count) + comb(count, 3), comb(runs, 3)
 
-    def judge(self, name, engine, network=None, bend=None):
+    def judge(self, name: str, engine: Engine, network: Network | None = None, bend: Bend | None = None) -> Outcome:
         """The Outcome of three runs.
 
         Parameters
@@ -145,7 +153,9 @@ class Drift:
             first = int(updates[0]) + 1, self.quantities[int(excess.argmax())]
         return Outcome(name, int(over.any(axis=(1, 2)).sum()), first, found)
 
-    def run(self, engine, threads, moved, network=None, bend=None):
+    def run(
+        self, engine: Engine, threads: int, moved: int, network: Network | None = None, bend: Bend | None = None
+    ) -> np.ndarray:
         """Distances of a run from the centre, (updates, quantities), logarithms; ``moved`` names the moved inputs."""
         random = generator(self.settings.seed, "moved", moved)
         infinite = np.array([np.inf, -np.inf], np.float32)
@@ -158,12 +168,16 @@ class Drift:
             line = [abs(own_cost - cost) / max(abs(cost), 1e-30)]
             for (layer, tensor), array in tensors.items():
                 scale = array if "_inc" in tensor else array - begin[layer][tensor]
-                line.append(np.linalg.norm(own[layer, tensor] - array) / max(np.linalg.norm(scale), 1e-30))
+                line.append(
+                    float(np.linalg.norm(own[layer, tensor] - array)) / max(float(np.linalg.norm(scale)), 1e-30)
+                )
             found.append(line)
-        found = np.array(found)
-        return np.log2(np.clip(np.where(np.isfinite(found), found, 2.0**99), FLOOR, 2.0**99))
+        distances = np.array(found)
+        return np.log2(np.clip(np.where(np.isfinite(distances), distances, 2.0**99), FLOOR, 2.0**99))
 
-    def _states(self, engine, network, batches, threads=1):
+    def _states(
+        self, engine: Engine, network: Network, batches: Sequence[Minibatch], threads: int = 1
+    ) -> Iterator[tuple[float, dict[tuple[str, str], np.ndarray]]]:
         """Yield (cost, {(layer, tensor): float64 copy}) after each update."""
         learner = Learner(network, engine, threads, self.settings.seed, self.start)
         for step, (data, labels) in enumerate(batches):
@@ -172,11 +186,12 @@ class Drift:
                     for name, array in own.items() if name.startswith(("weights", "biases"))}  # fmt: skip
             yield float(sum(values[0] for values in costs.values())), kept
 
-    def _minibatches(self):
+    def _minibatches(self) -> list[Minibatch]:
         """The (data, labels) of each update, as a training sees them."""
-        settings, data, found, epoch = self.settings, open_data(self.settings.data), [], 0
+        settings, data, epoch = self.settings, open_data(self.settings.data), 0
+        found: list[Minibatch] = []
         side = fitting(self.network, data)
-        while len(found) < settings.updates:
+        while len(found) < self.updates:
             epoch += 1
             for number in data.train:
                 random = generator(settings.seed, "views", epoch, number)
@@ -186,23 +201,23 @@ class Drift:
                     raise BadInput(
                         f"{data.source}, batch {number}: fewer cases than a minibatch", hint="a smaller --batch"
                     )
-                for k in range(min(whole, settings.updates - len(found))):
+                for k in range(min(whole, self.updates - len(found))):
                     part = slice(k * settings.batch, (k + 1) * settings.batch)
                     found.append((np.ascontiguousarray(seen.data[:, part]), np.ascontiguousarray(seen.labels[:, part])))
         return found
 
     @staticmethod
-    def _correct():
+    def _correct() -> list[tuple[Engine, int]]:
         """(engine, threads) of the variants that are right by definition."""
         builds = [LegacyCpu(isa) for isa in EntryPoints.modules()]
         return [(engine, threads) for engine in (Port(), *builds) for threads in (1, 2)]
 
     @property
-    def carrier(self):
+    def carrier(self) -> Engine:
         """The engine that faults are planted in."""
         return Port()
 
-    def write(self, folder, outcomes, bent=()):
+    def write(self, folder: str | Path, outcomes: Sequence[Outcome], bent: Sequence[Outcome] = ()) -> None:
         """Write ``drift.json``, the chart of the engines ``drift.svg``, and the page ``drift.html`` into a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -226,12 +241,12 @@ class Drift:
         )  # fmt: skip
         files.write(folder / "drift.html", page.encode("utf-8", "backslashreplace"))
 
-    def chart(self, outcomes=()):
+    def chart(self, outcomes: Sequence[Outcome] = ()) -> str:
         """The envelope, and what was judged, as SVG: of each run the largest distance."""
         colours = dict(zip((each.name for each in outcomes), charts.COLOURS * 9, strict=False))
         updates = np.arange(1, len(self.limits) + 1)
 
-        def draw(figure):
+        def draw(figure: "Figure") -> None:
             axes = figure.subplots(1, 2, sharey=True)
             weights = [k for k, name in enumerate(self.quantities) if "weights[" in name or "weights_inc[" in name]
             for ax, which, title in ((axes[0], [0], "cost"), (axes[1], weights, "weights and momentum: the farthest")):
@@ -249,16 +264,18 @@ class Drift:
         return charts.svg(draw, "drift", (10, 4))
 
 
-def faults(network):
+def faults(network: Network) -> list[tuple[str, Network, Bend | None]]:
     """(name, network, bend) of faults of a solver and of what feeds it, as far as the network has a place for them."""
 
-    def keys(change, only=lambda layer: True):
+    def keys(
+        change: Callable[[LayerSpec], dict[str, Any]], only: Callable[[LayerSpec], bool] = lambda layer: True
+    ) -> Network:
         """The network with changed values of the layers that learn."""
         own = [layer for layer in network.layers if "epsW" in layer.keys and only(layer)]
         return altered(network, {layer.name: change(layer) for layer in own})
 
-    def times(key, factor):
-        def change(layer):
+    def times(key: str, factor: float) -> Callable[[LayerSpec], dict[str, Any]]:
+        def change(layer: LayerSpec) -> dict[str, Any]:
             value = layer[key]
             return {key: tuple(factor * x for x in value) if isinstance(value, tuple | list) else factor * value}
 
@@ -309,11 +326,11 @@ def faults(network):
     return found
 
 
-def _of_each(change):
+def _of_each(change: Callable[[np.ndarray, np.ndarray], Minibatch]) -> Bend:
     return lambda batches: [change(data, labels) for data, labels in batches]
 
 
-def _changed(matrix, case, values):
+def _changed(matrix: np.ndarray, case: int, values: Any) -> np.ndarray:
     matrix = matrix.copy()
     matrix[:, case] = values
     return matrix

@@ -1,21 +1,24 @@
 """A network in one engine that feeds itself: steps of training, and tests."""
 
+from collections.abc import Sequence
 from math import isqrt
 from time import perf_counter
 
 import numpy as np
 
 from ..data.views import over_views
+from ..engines.protocol import Engine
 from ..errors import BadInput
 from ..network import cost_inputs
-from ..network.load import parameter_shapes
+from ..network.load import LayerSpec, Network, parameter_shapes
 from ..network.solver import has_noise
 from ..quirks.settings import open_session
 from ..values import parameters
 from ..values.noise import Tape
+from ..values.parameters import Values
 
 
-def initial(network, seed):
+def initial(network: Network, seed: int) -> Values:
     """Parameters at the start of a training: as `parameters.make` draws them, momentum buffers 0 (config-format 13.1).
 
     Returns
@@ -31,7 +34,7 @@ def initial(network, seed):
     return values
 
 
-def feeds(network):
+def feeds(network: Network) -> tuple[LayerSpec, dict[str, str]]:
     """(data layer of the images, [data layers of the labels]) of a network that learns classes of pictures.
 
     Raises
@@ -50,7 +53,7 @@ def feeds(network):
     return images[0], {name: kind for name, kind in of_costs.items()}
 
 
-def smooth(weights, channels):
+def smooth(weights: np.ndarray, channels: int) -> tuple[float, float]:
     """How much of the energy of filters lies in frequencies of at most one period across the filter, and of noise's.
 
     Parameters
@@ -90,7 +93,7 @@ class Learner:
         Wall seconds of all training steps so far.
     """
 
-    def __init__(self, network, engine, threads, seed, values):
+    def __init__(self, network: Network, engine: Engine, threads: int, seed: int, values: Values) -> None:
         self.name, self.network, self.seed, self.seconds = engine.name, network, seed, 0.0
         self.graph = network.graph
         self.images, self.labels = feeds(network)
@@ -102,7 +105,7 @@ class Learner:
         for layer, tensor, array in self._given:
             self.session.write(layer, tensor, array)
 
-    def feed(self, data, labels):
+    def feed(self, data: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """What the data layers hold: images (values, N), labels (1, N), or a column of probabilities per case."""
         found = {self.images.name: np.ascontiguousarray(data)}
         for name, kind in self.labels.items():
@@ -112,7 +115,7 @@ class Learner:
                 found[name] = (classes == labels).astype(np.float32)
         return found
 
-    def train(self, data, labels, step, progress):
+    def train(self, data: np.ndarray, labels: np.ndarray, step: int, progress: float) -> dict[str, np.ndarray]:
         """One minibatch: forward, backward, and an update where one is due.
 
         Parameters
@@ -141,7 +144,7 @@ class Learner:
         self.seconds += perf_counter() - begin
         return self.numbers()
 
-    def forward(self, data, labels, kind, step=0):
+    def forward(self, data: np.ndarray, labels: np.ndarray, kind: str, step: int = 0) -> None:
         """A forward pass of pass type ``kind``."""
         self.session.set_pass_type(kind)
         self.given, tape = self.feed(data, labels), Tape(self.seed)
@@ -151,12 +154,12 @@ class Learner:
             else:
                 self.session.forward(layer.name, None, tape.mask(layer, data.shape[1], kind, step))
 
-    def backward(self, progress=0.0):
+    def backward(self, progress: float = 0.0) -> None:
         """A backward pass after a forward pass."""
         for layer in self._order:
             self.session.backward(layer.name, None, progress)
 
-    def test(self, views, labels):
+    def test(self, views: Sequence[np.ndarray], labels: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """Test a minibatch, one view or several: cost.logreg averages their probabilities (network-and-solver 7.1).
 
         Parameters
@@ -181,29 +184,29 @@ class Learner:
         return self.numbers(), over_views(found) if found else None
 
     @property
-    def answers(self):
+    def answers(self) -> str | None:
         """The name of the last softmax layer; None if there is none."""
         return next((layer.name for layer in reversed(self.network.layers) if layer.type == "softmax"), None)
 
-    def acts(self, layer):
+    def acts(self, layer: str) -> np.ndarray:
         """The output of a layer in the last forward pass, (outputs, N)."""
         if layer in self.given:
             return self.given[layer]
         return self.session.read(layer, "acts")
 
-    def numbers(self):
+    def numbers(self) -> dict[str, np.ndarray]:
         """The numbers of every cost of the last pass."""
         return {name: np.array(self.session.read(name, "cost"), np.float64) for name in self.costs}
 
-    def smoothness(self):
+    def smoothness(self) -> dict[str, tuple[float, float]]:
         """The `smooth` shares of convolutions that read the pictures, by layer; none of filters of 3 pixels a side."""
         seen = [layer for layer in self.network.layers if layer.type == "conv" and layer.inputs[0] == self.images.name]
         return {layer.name: smooth(self.session.read(layer.name, "weights[0]"), layer["filterChannels"][0])
                 for layer in seen if layer["filterSize"][0] > 3}  # fmt: skip
 
-    def values(self):
+    def values(self) -> Values:
         """All parameters, momentum buffers and connections, by layer and tensor, as copies."""
-        found = {}
+        found: Values = {}
         for layer, tensor, array in self._given:
             fixed = tensor.startswith("filterConns")
             found.setdefault(layer, {})[tensor] = array if fixed else np.array(self.session.read(layer, tensor))

@@ -1,7 +1,9 @@
 """What a training leaves behind as it goes: lines of JSON, one for each data batch and each test."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .. import files
 from ..errors import BadInput
@@ -9,7 +11,7 @@ from ..errors import BadInput
 NAME = "log.jsonl"
 
 
-def read(folder, steps=None):
+def read(folder: str | Path, steps: int | None = None) -> list[dict[str, Any]]:
     """The lines of a log, up to a number of steps; a last line that was not written to its end is left out.
 
     Parameters
@@ -52,11 +54,11 @@ class Log:
     events : list of dict
     """
 
-    def __init__(self, folder, events=()):
+    def __init__(self, folder: str | Path, events: Sequence[dict[str, Any]] = ()) -> None:
         self.path, self.events = Path(folder, NAME), list(events)
         files.write(self.path, "".join(_line(event) for event in self.events).encode())
 
-    def add(self, event):
+    def add(self, event: dict[str, Any]) -> None:
         """Append a line; BadInput if there is no room for it."""
         self.events.append(event)
         try:
@@ -68,5 +70,5 @@ class Log:
             ) from error
 
 
-def _line(event):
+def _line(event: dict[str, Any]) -> str:
     return json.dumps(event) + "\n"

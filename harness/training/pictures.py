@@ -5,12 +5,17 @@ A picture is a uint8 array (rows, columns, 3).
 
 import base64
 import io
+from collections.abc import Sequence
 from math import ceil, isqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..reporting.report import charts
 from ..reporting.report.images import tiles
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROW, ROWS = 16, 24
 """Tiles of a row of pictures in colour, and rows at most."""
@@ -19,7 +24,7 @@ RIGHT, WRONG = "#ffaaaa", "#aaaaff"
 BEST = 5
 
 
-def filters(weights, channels, modules=1, modules_x=0):
+def filters(weights: np.ndarray, channels: int, modules: int = 1, modules_x: int = 0) -> np.ndarray:
     """The filters of a weight matrix, side by side.
 
     Three channels make a picture in colour; else the channels of a filter stand side by side in grey. All share one
@@ -39,14 +44,14 @@ def filters(weights, channels, modules=1, modules_x=0):
     return tiles(scaled(array), row if channels == 3 else ceil(row / channels), ROWS * row)
 
 
-def scaled(array):
+def scaled(array: np.ndarray) -> np.ndarray:
     """The array moved to 0 ... 1 as a whole; not finite or all alike: 0."""
     array = np.nan_to_num(array.astype(np.float64), posinf=0, neginf=0)
     array -= array.min()
     return array / (array.max() or 1)
 
 
-def maps(values, channels, most=64):
+def maps(values: np.ndarray, channels: int, most: int = 64) -> np.ndarray:
     """The maps of a layer's output for one case, (outputs,), or a column of values as a strip.
 
     Values of both signs are grey at 0, lighter above and darker below; others go from black to white.
@@ -60,7 +65,7 @@ def maps(values, channels, most=64):
     return tiles(found.reshape(channels, pixels).T[None], 16, most)
 
 
-def png(picture, least=1):
+def png(picture: np.ndarray, least: int = 1) -> bytes:
     """The bytes of a PNG file; small pictures are enlarged by a whole number until they are ``least`` pixels wide."""
     from PIL import Image
 
@@ -71,24 +76,24 @@ def png(picture, least=1):
     return buffer.getvalue()
 
 
-def address(data, kind="png"):
+def address(data: bytes, kind: str = "png") -> str:
     """Bytes of a picture file as an address for pages."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def as_picture(pixels, shape):
+def as_picture(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A stored picture, (features,), as (rows, columns, 3)."""
     found = np.clip(np.round(pixels), 0, 255).astype(np.uint8).reshape(shape).transpose(1, 2, 0)
     return np.repeat(found, 3, axis=2) if found.shape[2] == 1 else found
 
 
-def best(probabilities, count=BEST):
+def best(probabilities: np.ndarray, count: int = BEST) -> list[tuple[int, float]]:
     """(class, probability) of the most probable classes, the best first."""
     order = np.argsort(-probabilities, kind="stable")[:count]
     return [(int(k), float(probabilities[k])) for k in order]
 
 
-def predictions(cases, names):
+def predictions(cases: Sequence[tuple[np.ndarray, np.ndarray, int]], names: Sequence[str]) -> str:
     """Pictures with their best five answers below, eight at most, as SVG.
 
     Parameters
@@ -99,7 +104,7 @@ def predictions(cases, names):
     """
     short = [name.split(",")[0][:18] for name in names]
 
-    def draw(figure):
+    def draw(figure: "Figure") -> None:
         rows = ceil(len(cases) / 4)
         axes = figure.subplots(2 * rows, 4, squeeze=False, height_ratios=[3, 2] * rows)
         for each in axes.flat:
@@ -119,11 +124,11 @@ def predictions(cases, names):
     return charts.svg(draw, "predictions", (10, 3.4 * ceil(len(cases) / 4)))
 
 
-def confusion(counts, names):
+def confusion(counts: np.ndarray, names: Sequence[str]) -> str:
     """A matrix of how often cases of a class (rows) were answered with a class (columns), as SVG."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
-    def draw(figure):
+    def draw(figure: "Figure") -> None:
         axes, size = figure.subplots(), len(counts)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.set(xlabel="best answer", ylabel="class", xticks=range(size), yticks=range(size))

@@ -7,22 +7,26 @@ networks are tested and stored. Several engines take each minibatch in turn, fro
 
 import json
 import os
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from math import isqrt
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import engines, files, machine
-from ..data import checkpoints, open_data, views
+from ..data import Batch, DataSet, checkpoints, open_data, views
+from ..data.historical import Checkpoint
 from ..errors import BadInput, RosettaError
-from ..network.load import load, texts
+from ..network.load import Network, load, texts
 from ..values import parameters
 from ..values.noise import generator
+from ..values.parameters import Values
 from .learner import Learner, feeds, initial
 from .log import Log, read
 
@@ -42,34 +46,24 @@ class Settings:
 
     Attributes
     ----------
-    net : str
-        A shipped network, or the path of a layer-definition file.
+    net, params, batch, update_every, seed, threads
+        As in `running.prepare.Options`.
     data : str
         What `data.open_data` takes.
-    params : str or None
-        The layer-parameter file; None: the one beside the definition.
     engine : str
         The name of an engine, or ``both``.
     epochs : int
         How often all data batches are seen; not used with ``updates``.
     updates : int or None
         End after that many updates of the weights.
-    batch : int
-        Cases of a minibatch.
     train_range, test_range : str or None
         ``A-B`` or one number: data batches; None: those that the data set means for it.
     test_freq : int or None
         Data batches between tests; None: an epoch.
-    update_every : int
-        Minibatches per update.
     mirror : bool
         Turn pictures left and right in one of two cases.
     colour_noise : float
         Strength of the colour noise of 2012.
-    seed : int
-        Of all that is random.
-    threads : int or None
-        None: all processors.
     keep : int
         Checkpoints of each engine that are kept.
     """
@@ -112,8 +106,8 @@ class State:
     batch: int
     mini: int = 0
     step: int = 0
-    sums: dict = field(default_factory=dict)
-    seconds: dict = field(default_factory=dict)
+    sums: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class Training:
@@ -144,7 +138,7 @@ class Training:
         What does not fit; nothing was written.
     """
 
-    def __init__(self, settings, folder, resume=False):
+    def __init__(self, settings: Settings, folder: str | Path, resume: bool = False) -> None:
         self.settings, self.folder, self.stop, self.on_step = settings, Path(folder), False, lambda: None
         self.engines = BOTH if settings.engine == "both" else (settings.engine,)
         chosen = engines.available(self.engines)
@@ -167,29 +161,29 @@ class Training:
         self._begin(resume)
 
     @property
-    def title(self):
+    def title(self) -> str:
         """Network, data and engines in words."""
         return f"{self.network.name} on {self.settings.data}: {' and '.join(self.engines)}"
 
     @property
-    def steps(self):
+    def steps(self) -> int | None:
         """Minibatches of the whole training; None if nobody said how many."""
         return self.settings.updates and self.settings.updates * self.settings.update_every
 
     @property
-    def batches_done(self):
+    def batches_done(self) -> int:
         """Whole data batches that are behind the state."""
         return len(self.train_range) * (self.state.epoch - 1) + self.train_range.index(self.state.batch)
 
     @property
-    def progress(self):
+    def progress(self) -> float:
         """The share of the training that is done, for the learning rates: constant during a data batch (4)."""
         if self.steps:
             return min(1.0, (self.state.step - self.state.mini) / self.steps)
         return min(1.0, self.batches_done / (self.settings.epochs * len(self.train_range)))
 
     @property
-    def share(self):
+    def share(self) -> float:
         """The share of the minibatches that is done, about: data batches need not be of one size."""
         if self.steps:
             return min(1.0, self.state.step / self.steps)
@@ -198,11 +192,11 @@ class Training:
         part = self.state.mini / per_batch if per_batch else 0
         return min(1.0, (self.batches_done + min(part, 1)) / (self.settings.epochs * len(self.train_range)))
 
-    def finished(self):
+    def finished(self) -> bool:
         """Whether there is nothing left to do."""
         return self.state.step >= self.steps if self.steps else self.state.epoch > self.settings.epochs
 
-    def events(self):
+    def events(self) -> Iterator[dict[str, Any]]:
         """Train; yields what happened: a dict for every data batch, test and set of checkpoints.
 
         Raises
@@ -231,19 +225,19 @@ class Training:
             elif saved != self.state.step:
                 yield from self._test_and_save()
 
-    def _read(self, epoch, number):
+    def _read(self, epoch: int, number: int) -> Batch:
         """A data batch as the networks see it in training."""
         settings, random = self.settings, generator(self.settings.seed, "views", epoch, number)
         return views.for_training(self.data, self.data.read(number), random, self.size, mirror=settings.mirror,
                            colour_noise=settings.colour_noise)  # fmt: skip
 
-    def _after(self):
+    def _after(self) -> tuple[int, int]:
         """(epoch, number) of the data batch after this one."""
         place = self.train_range.index(self.state.batch) + 1
         last = place == len(self.train_range)
         return self.state.epoch + last, self.train_range[0 if last else place]
 
-    def _minibatches(self, batch):
+    def _minibatches(self, batch: Batch) -> None:
         """Run the minibatches of a data batch that are left, until the end of the training or a request to stop."""
         state, size, progress = self.state, self.settings.batch, self.progress
         every = self.settings.update_every
@@ -263,7 +257,7 @@ class Training:
             if (self.stop and state.step % every == 0) or self.finished():
                 return
 
-    def _add(self, learner, numbers, seconds):
+    def _add(self, learner: Learner, numbers: dict[str, np.ndarray], seconds: float) -> None:
         """Add what a minibatch cost to the sums of its data batch."""
         state, sums = self.state, self.state.sums.setdefault(learner.name, {})
         for cost, values in numbers.items():
@@ -273,7 +267,7 @@ class Training:
             sums[cost] = [a + float(b) for a, b in zip(sums.get(cost, [0.0] * len(values)), values, strict=True)]
         state.seconds[learner.name] = state.seconds.get(learner.name, 0.0) + seconds
 
-    def _batch_done(self, cases):
+    def _batch_done(self, cases: int) -> Iterator[dict[str, Any]]:
         """Yield what a whole data batch cost each engine, and go on to the next one."""
         state, progress, after = self.state, self.progress, self._after()
         for learner in self.learners:
@@ -281,7 +275,7 @@ class Training:
             yield self._event("train", learner, state.sums[learner.name], cases, progress=progress, seconds=seconds)
         self.state = State(*after, step=state.step)
 
-    def _event(self, kind, learner, sums, cases, **more):
+    def _event(self, kind: str, learner: Learner, sums: dict[str, Any], cases: int, **more: Any) -> dict[str, Any]:
         """Log what a data batch or a test cost per case; gives the event."""
         epoch, batch = self._last()
         per_case = {cost: [float(value) / cases for value in values] for cost, values in sums.items()}
@@ -290,7 +284,7 @@ class Training:
         self.log.add(event)
         return event
 
-    def _test_and_save(self):
+    def _test_and_save(self) -> Iterator[dict[str, Any]]:
         for learner in self.learners:
             begin = perf_counter()
             sums, cases, _ = measured(learner, self.data, self.test_range, self.settings.batch)
@@ -298,7 +292,7 @@ class Training:
             yield self._event("test", learner, sums, cases, seconds=seconds, smooth=learner.smoothness())
         yield self._save()
 
-    def _last(self):
+    def _last(self) -> tuple[int, int]:
         """(epoch, number) of the data batch that was trained last, perhaps not to its end."""
         state, numbers = self.state, self.train_range
         place = numbers.index(state.batch)
@@ -306,7 +300,7 @@ class Training:
             return state.epoch, state.batch
         return (state.epoch, numbers[place - 1]) if place else (state.epoch - 1, numbers[-1])
 
-    def _begin(self, resume):
+    def _begin(self, resume: bool) -> None:
         """Make the folder, with settings and log."""
         settings, events = self.folder / SETTINGS, read(self.folder, self.state.step) if resume else ()
         try:
@@ -319,7 +313,7 @@ class Training:
         except OSError as error:
             raise BadInput(f"{self.folder} cannot be written: {error.strerror}", hint="--out takes a folder") from error
 
-    def _save(self):
+    def _save(self) -> dict[str, Any]:
         """Store a checkpoint of every engine, then delete the oldest ones; gives the event."""
         name = "{}.{}".format(*self._last())
         for learner in self.learners:
@@ -337,7 +331,7 @@ class Training:
                 old.unlink(missing_ok=True)
         return {"kind": "saved", "name": name, "step": self.state.step}
 
-    def _newest(self):
+    def _newest(self) -> list[Checkpoint] | None:
         """The newest checkpoint of every engine, of those that all engines have: list of Checkpoint.
 
         None if the training was ended before all engines had stored their first one.
@@ -353,11 +347,11 @@ class Training:
         newest = max(common, key=checkpoints.place)
         found = [checkpoints.load(self.folder / name / newest) for name in self.engines]
         for checkpoint in found:
-            if checkpoint.about is None:
+            if not checkpoint.about:
                 raise BadInput(f"{checkpoint.path} is of no training", hint="delete it to take an older one")
         return found
 
-    def _restored(self, stored):
+    def _restored(self, stored: list[Checkpoint]) -> tuple[State, dict[str, Values]]:
         """(state, values by engine) of the checkpoints to go on from."""
         states = [checkpoint.about["state"] for checkpoint in stored]
         try:
@@ -372,7 +366,7 @@ class Training:
         return state, {name: each.values_for(self.network) for name, each in zip(self.engines, stored, strict=True)}
 
 
-def settings_of(folder, **changed):
+def settings_of(folder: str | Path, **changed: Any) -> Settings:
     """The settings of an earlier training, with what is given anew: `changed` without None.
 
     Raises
@@ -389,7 +383,7 @@ def settings_of(folder, **changed):
     return replace(found, **{name: value for name, value in changed.items() if value is not None})
 
 
-def network_of(settings, stored=None):
+def network_of(settings: Settings, stored: list[Checkpoint] | None = None) -> Network:
     """The network of a training: of its files, or as it is in checkpoints; BadInput if it cannot learn."""
     network = stored[0].network() if stored else load(settings.net, settings.params)
     parameters.require_none_from_checkpoint(network)
@@ -398,7 +392,9 @@ def network_of(settings, stored=None):
     return replace(network, update_every=settings.update_every, minibatch=settings.batch)
 
 
-def measured(learner, data, numbers, batch, count=1):
+def measured(
+    learner: Learner, data: DataSet, numbers: Iterable[int], batch: int, count: int = 1
+) -> tuple[dict[str, np.ndarray], int, np.ndarray | None]:
     """Test on data batches.
 
     Parameters
@@ -419,7 +415,8 @@ def measured(learner, data, numbers, batch, count=1):
     confusion : ndarray of int, (classes, classes), or None
         Cases by their class (rows) and by the best answer (columns); None without a softmax.
     """
-    sums, cases, confusion = {}, 0, None
+    sums: dict[str, Any] = {}
+    cases, confusion = 0, None
     for _, _, probabilities, costs, labels in answers(learner, data, numbers, batch, count):
         cases += labels.shape[1]
         for cost, values in costs.items():
@@ -430,7 +427,9 @@ def measured(learner, data, numbers, batch, count=1):
     return sums, cases, confusion
 
 
-def answers(learner, data, numbers, batch, count=1):
+def answers(
+    learner: Learner, data: DataSet, numbers: Iterable[int], batch: int, count: int = 1
+) -> Iterator[tuple[int, int, np.ndarray | None, dict[str, np.ndarray], np.ndarray]]:
     """Yield what a network says of data batches, minibatch by minibatch.
 
     Yields
@@ -455,7 +454,7 @@ def answers(learner, data, numbers, batch, count=1):
             yield number, first, probabilities, costs, part.labels
 
 
-def parsed(text, default, data, option):
+def parsed(text: str | None, default: Iterable[int], data: DataSet, option: str) -> tuple[int, ...]:
     """The numbers of a range ``A-B`` or of one number; ``default`` if there is no text."""
     if text is None:
         return tuple(default)
@@ -471,7 +470,7 @@ def parsed(text, default, data, option):
     return found
 
 
-def fitting(network, data):
+def fitting(network: Network, data: DataSet) -> int:
     """The side of the pictures that a network wants from a data set.
 
     Raises

@@ -1,16 +1,20 @@
 """`rosetta show`: what a network learned, as pictures and one page that opens offline."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from .. import files
+from ..data import DataSet
 from ..errors import BadInput, RosettaError
+from ..network.load import LayerSpec, Network
 from ..reporting.report import charts, filled
 from ..values.noise import generator
 from . import curves, pictures
 from .learner import feeds
+from .trained import Trained
 
 SHOWN = 8
 """Pictures with their answers."""
@@ -37,10 +41,18 @@ class Page:
         What is not shown, and why.
     """
 
-    def __init__(self, trained, test_range=None, case=0, wrong=False):
+    def __init__(self, trained: Trained, test_range: str | None = None, case: int = 0, wrong: bool = False) -> None:
         self.trained, self.test_range, self.case, self.wrong = trained, test_range, case, wrong
-        self.files, self.notes = {}, []
-        self.facts = {"filters": [], "curves": "", "predictions": "", "confusion": "", "layers": [], "error": None}
+        self.files: dict[str, bytes] = {}
+        self.notes: list[str] = []
+        self.facts: dict[str, Any] = {
+            "filters": [],
+            "curves": "",
+            "predictions": "",
+            "confusion": "",
+            "layers": [],
+            "error": None,
+        }
         self._curves()
         self._filters()
         try:
@@ -52,7 +64,7 @@ class Page:
             self._answers()
         self._layers(data)
 
-    def write(self, folder):
+    def write(self, folder: str | Path) -> Path:
         """Write the page ``show.html`` and the pictures into a folder; gives the Path of the page."""
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -63,7 +75,7 @@ class Page:
             raise BadInput(f"{folder} cannot be written: {error.strerror}", hint="--out takes a folder") from error
         return Path(folder, "show.html")
 
-    def html(self):
+    def html(self) -> str:
         """The page."""
         about = self.trained.checkpoint.about
         return filled(
@@ -73,23 +85,23 @@ class Page:
             last=curves.in_figures(about["log"]),
         )  # fmt: skip
 
-    def _svg(self, name, text, label):
+    def _svg(self, name: str, text: str, label: str) -> Markup:
         """Keep an SVG as a file; gives it for the page, with what it shows in words."""
         self.files[f"{name}.svg"] = text.replace("currentColor", "#444").encode()
         return Markup(charts.labelled(text, label))
 
-    def _png(self, name, picture):
+    def _png(self, name: str, picture: np.ndarray) -> str:
         """Keep a picture as a file; gives its address for the page."""
         self.files[f"{name}.png"] = pictures.png(picture, 600)
         return pictures.address(pictures.png(picture))
 
-    def _curves(self):
+    def _curves(self) -> None:
         log = self.trained.checkpoint.about["log"]
         if log:
             text = charts.svg(curves.drawer(log), "curves", curves.SIZE)
             self.facts["curves"] = self._svg("curves", text, f"Cost and error; {curves.in_figures(log)}")
 
-    def _filters(self):
+    def _filters(self) -> None:
         """Filters of every convolution and local layer, and of fully connected layers that read the pictures."""
         checkpoint, images = self.trained.checkpoint, self.trained.learner.images
         shape = checkpoint.about["data"]["shape"]
@@ -110,10 +122,12 @@ class Page:
                 title = f"{layer.name}, input {layer.inputs[i]}: {weights.shape[1]} filters of {channels} channels"
                 self.facts["filters"].append((title, self._png(f"filters-{layer.name}-{i}", picture), channels))
 
-    def _answers(self):
+    def _answers(self) -> None:
         """Pictures with their best five answers, and the confusion matrix of the test batches."""
         trained = self.trained
         _, cases, counts = trained.test(self.test_range)
+        if counts is None:
+            return
         self.facts["error"] = 1 - np.trace(counts) / cases
         names = [*trained.names, *map(str, range(len(trained.names), len(counts)))]
         words = f"{self.facts['error']:.2%} of {cases:,} cases have another best answer than their class"
@@ -132,13 +146,13 @@ class Page:
             words = "; ".join(f"{names[label]}: {names[said.argmax()]}" for _, said, label in found)
             self.facts["predictions"] = self._svg("predictions", pictures.predictions(found, names), words)
 
-    def _first_batch(self):
+    def _first_batch(self) -> int:
         from .run import parsed
 
         data = self.trained.data
         return parsed(self.test_range, data.test, data, "--test-range")[0]
 
-    def _layers(self, data):
+    def _layers(self, data: DataSet) -> None:
         """Outputs and their gradients of one case, layer by layer."""
         trained, batch = self.trained, data.read(self._first_batch())
         learner, network = trained.learner, trained.network
@@ -153,7 +167,7 @@ class Page:
         self.facts["label"] = trained.names[int(label[0, 0])] if trained.names else str(int(label[0, 0]))
         for layer in drawn:
             channels = map_count(network, layer, data.shape[0])
-            line = {
+            line: dict[str, Any] = {
                 "name": layer.name,
                 "type": layer.type,
                 "acts": self._map(layer.name, "acts", acts[layer.name], channels),
@@ -165,13 +179,13 @@ class Page:
                 line["grads"] = None  # nothing below it learns, or its cost goes backward with it
             self.facts["layers"].append(line)
 
-    def _map(self, layer, tensor, values, channels):
+    def _map(self, layer: str, tensor: str, values: np.ndarray, channels: int) -> tuple[str, float, float]:
         """(address, smallest, largest value) of the maps of a layer."""
         address = self._png(f"{tensor}-{layer}", pictures.maps(values, channels))
         return address, float(values.min()), float(values.max())
 
 
-def map_count(network, layer, channels):
+def map_count(network: Network, layer: LayerSpec, channels: int) -> int:
     """How many maps the output of a layer is; as many as it has values where it is no picture."""
     if layer.type == "data":
         return channels

@@ -25,7 +25,7 @@ class Fault(NamedTuple):
 
     kind: str  # a counter's name
     area: str  # parameter of the kernel, or shared array
-    index: int
+    element: int
     block: int
     thread: int
     barrier: str  # the last one that a thread came to: "file:line"

@@ -15,7 +15,7 @@ SYMBOL = re.compile(r"Invoke<&?\(?(?:void )?(?P<kernel>.+?)\((?:Block const&)(?P
 KINDS = {"float*": "P", "float const*": "P", "int*": "P", "int const*": "P", "int": "i", "float": "f", "bool": "?"}
 
 
-def instances():
+def instances() -> dict[str, str]:
     """All instances of the strict build.
 
     Returns
@@ -31,7 +31,7 @@ def instances():
     nm = shutil.which("nm")
     if not nm:
         raise Refused("the symbols of the engine cannot be listed", "nm on PATH", "none", "install binutils")
-    module = isa.load(isa.available()[0]).__file__
+    module = str(isa.load(isa.available()[0]).__file__)
     lines = subprocess.run([nm, "-C", module], capture_output=True, text=True, check=True).stdout.splitlines()
     found = dict(_instance(match) for line in lines if (match := SYMBOL.search(line)))
     if not found:
@@ -39,6 +39,6 @@ def instances():
     return dict(sorted(found.items()))
 
 
-def _instance(match):
+def _instance(match: re.Match[str]) -> tuple[str, str]:
     parameters = [part.strip() for part in match["parameters"].split(",") if part.strip()]
     return match["kernel"].replace("cc2::", "").replace("> >", ">>"), "".join(KINDS[part] for part in parameters)

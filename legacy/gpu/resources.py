@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -32,7 +33,9 @@ class Resources(NamedTuple):
     spills: int
 
 
-def measure(wanted, architecture, compiler="nvcc", workers=None):
+def measure(
+    wanted: Mapping[str, str], architecture: str, compiler: str = "nvcc", workers: int | None = None
+) -> dict[str, Resources]:
     """Compile instances and read what ptxas says of them.
 
     Parameters
@@ -54,7 +57,7 @@ def measure(wanted, architecture, compiler="nvcc", workers=None):
     names = sorted(wanted)
     groups = [names[i : i + GROUP] for i in range(0, len(names), GROUP)]
 
-    def one(group):
+    def one(group: Sequence[str]) -> dict[str, Resources]:
         instances = [(name, wanted[name]) for name in group]
         with tempfile.TemporaryDirectory() as folder:
             cubin, flags = Path(folder, "kernels.cubin"), (*cubins.FLAGS, "-Xptxas=-v")
@@ -66,7 +69,7 @@ def measure(wanted, architecture, compiler="nvcc", workers=None):
         return {name: row for part in pool.map(one, groups) for name, row in part.items()}
 
 
-def parse(printed):
+def parse(printed: str) -> dict[str, Resources]:
     """{symbol: Resources} from the report of ``ptxas -v``."""
     found = {}
     for part in re.split(r"Compiling entry function '", printed)[1:]:
@@ -76,7 +79,7 @@ def parse(printed):
     return found
 
 
-def write(measured, path=TABLE, compiler="nvcc"):
+def write(measured: Mapping[str, Mapping[str, Resources]], path: Path = TABLE, compiler: str = "nvcc") -> None:
     """Write the table: {architecture: {kernel string: Resources}}."""
     heads = [f"{architecture} {field}" for architecture in measured for field in FIELDS]
     first = next(iter(measured.values()))
@@ -90,7 +93,7 @@ def write(measured, path=TABLE, compiler="nvcc"):
 
 
 @cache
-def read(path=TABLE):
+def read(path: Path = TABLE) -> tuple[str, dict[str, dict[str, Resources]]]:
     """The table: compiler and flags, {kernel string: {architecture: Resources}}."""
     with open(path, newline="", encoding="utf-8") as file:
         about = file.readline().removeprefix("# ").strip()
@@ -101,16 +104,16 @@ def read(path=TABLE):
     return about, table
 
 
-def _resources(row, architecture):
+def _resources(row: Mapping[str, str], architecture: str) -> Resources:
     return Resources(shared=int(row["shared"]), **{f: int(row[f"{architecture} {f}"]) for f in FIELDS})
 
 
-def lookup(kernel):
+def lookup(kernel: str) -> dict[str, Resources]:
     """{architecture: Resources} of an instance; empty if the table does not have it (matrix products)."""
     return read()[1].get(kernel, {})
 
 
-def main(missing):
+def main(missing: bool) -> None:
     """Measure every instance, or those that the table lacks, and write the table."""
     wanted, kept = instances.instances(), read()[1] if missing else {}
     new, measured = {name: kinds for name, kinds in wanted.items() if name not in kept}, {}

@@ -246,11 +246,8 @@ def trial(rng):
     """One file."""
     warnings.simplefilter("ignore")
     role, data = draw(rng)
-    try:
+    with runner.noted(lambda: f"{role}, {len(data)} bytes"):
         return check(role, data)
-    except Exception as error:
-        error.add_note(f"{role}, {len(data)} bytes")
-        raise
 
 
 if __name__ == "__main__":

@@ -180,11 +180,8 @@ def trial(rng):
     """One file."""
     warnings.simplefilter("ignore")
     role, files = draw(rng)
-    try:
+    with runner.noted(lambda: f"{role}, { ({name: data[:2000] for name, data in files.items()}) }"):
         return check(role, files)
-    except Exception as error:
-        error.add_note(f"{role}, { ({name: data[:2000] for name, data in files.items()}) }")
-        raise
 
 
 if __name__ == "__main__":

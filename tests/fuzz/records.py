@@ -180,11 +180,8 @@ def check(name, data, charts):
 def trial(rng):
     """One record."""
     name, data, charts = draw(rng)
-    try:
+    with runner.noted(lambda: f"{name}: {data[:3000]!r}" if len(data) < 10**6 else name):
         return check(name, data, charts)
-    except Exception as error:
-        error.add_note(f"{name}: {data[:3000]!r}" if len(data) < 10**6 else name)
-        raise
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count as numbers
 from pathlib import Path
@@ -40,6 +41,16 @@ class Result:
 def sanitized():
     """Whether this process runs under the address sanitizer, which needs address space without a limit."""
     return "libasan" in os.environ.get("LD_PRELOAD", "")
+
+
+@contextmanager
+def noted(tell):
+    """Add to an exception what ``tell()`` says of the case."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(tell())
+        raise
 
 
 def run(trial, *, seed, count=None, seconds=None, first=0, patience=20.0, memory=None, interruptible=False, most=20):

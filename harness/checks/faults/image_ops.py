@@ -190,17 +190,12 @@ def rounded_exponent(layer: CorrectLayer, tensor: str) -> np.ndarray:
     return np.concatenate([116 * y - 66, 500 * (x - y), 200 * (y - z)]).astype(np.float32)
 
 
-def reversed_colours(layer: CorrectLayer, x: np.ndarray) -> np.ndarray:
-    """Blue, green, red."""
-    return np.concatenate(np.split(x, 3)[::-1])
-
-
 COLOURS = (
     miscomputed("yuv-standard", "the matrix of standard, not of high-definition television", PICTURES, "yuv1",
                 forward={"acts": mixed(TELEVISION)}),
     miscomputed("yuv-transposed", "the colour matrix transposed", PICTURES, "yuv1", forward={"acts": mixed(YUV.T)}),
     miscomputed("yuv-colours", "colours in the order blue, green, red", PICTURES, "yuv1",
-                forward={"acts": on_input(reversed_colours)}),
+                forward={"acts": on_input(lambda layer, x: np.concatenate(np.split(x, 3)[::-1]))}),
     misread("lab-centre", "lightness not centred", PICTURES, "lab1", lambda spec: {"center": False}, "forward acts"),
     miscomputed("lab-root", "the power .3333 taken for a cube root, as in 2012", PICTURES, "lab1",
                 forward={"acts": rounded_exponent}),

@@ -48,11 +48,6 @@ def clipped_share(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
     return flat(planes(acts, spec["channels"]) * share[:, :, None])
 
 
-def one_fewer_windows(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
-    """Without the last row and column of windows."""
-    return flat(planes(acts, layer.spec["channels"])[:, :-1, :-1])
-
-
 def without_border(layer: CorrectLayer, x: np.ndarray) -> np.ndarray:
     """Images whose last row and column are never the maximum."""
     images = planes(x, layer.spec["channels"]).copy()
@@ -79,7 +74,8 @@ POOL = (
     miscomputed("pool-clip", "windows clipped one pixel before the right and lower border", IMAGES, "max1",
                 **both(on_input(without_border))),
     miscomputed("pool-floor", "the number of windows rounded down", IMAGES, "max1",
-                forward={"acts": on_result(one_fewer_windows)}, status="shape"),
+                forward={"acts": on_result(lambda layer, x: flat(planes(x, layer.spec["channels"])[:, :-1, :-1]))},
+                status="shape"),
     miscomputed("pool-zero", "the running maximum starts at zero", IMAGES, "max1",
                 forward={"acts": on_result(lambda layer, acts: np.maximum(acts, 0))}),
     miscomputed("pool-ties", "of equal maxima only the first gets the gradient", IMAGES, "max1",

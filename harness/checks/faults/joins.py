@@ -32,11 +32,6 @@ def all_kept(layer: CorrectLayer, tensor: str) -> np.ndarray:
     return layer.compute(tensor, mask=np.ones_like(layer.mask))
 
 
-def other_mask(layer: CorrectLayer, tensor: str) -> np.ndarray:
-    """With the masks of the neighbouring cases."""
-    return layer.compute(tensor, mask=np.roll(layer.mask, 1, axis=1))
-
-
 DROPOUT = (
     miscomputed("dropout-rescaled", "what is kept is divided by keep, as in later frameworks", JOINS, "drop1",
                 forward={"acts": on_result(rescaled)}, backward={GRADIENT: on_result(rescaled)}),
@@ -45,40 +40,26 @@ DROPOUT = (
     misread("dropout-test", "training treated as testing: everything times keep", JOINS, "drop1",
             lambda spec: {"enable": False}, BOTH),
     miscomputed("dropout-other-mask", "another mask in the backward pass", JOINS, "drop1",
-                backward={GRADIENT: other_mask}),
+                backward={GRADIENT: lambda layer, tensor: layer.compute(tensor, mask=np.roll(layer.mask, 1, axis=1))}),
 )  # fmt: skip
 
 
 # Combinations
 
 
-def reversed_inputs(layer: CorrectLayer, tensor: str) -> np.ndarray:
-    """Inputs from the last to the first."""
-    return np.concatenate(layer.inputs[::-1])
-
-
-def from_the_start(layer: CorrectLayer, tensor: str) -> np.ndarray:
-    """The gradient of the second input read from the first row on."""
-    return layer.acts_grad[: len(layer.inputs[1])].copy()
-
-
-def not_if_taken(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
-    """The gradient of the second input where the first is not the maximum."""
-    return grads * (layer.inputs[0] < layer.inputs[1])
-
-
 COMBINE = (
     miscomputed("concat-order", "inputs joined from the last to the first", JOINS, "stack",
-                forward={"acts": reversed_inputs}),
+                forward={"acts": lambda layer, tensor: np.concatenate(layer.inputs[::-1])}),
     miscomputed("concat-gradient", "the gradient of the second input read from the start", JOINS, "stack",
-                backward={"inputs_grad[1]": from_the_start}),
+                backward={"inputs_grad[1]": lambda layer, tensor: layer.acts_grad[: len(layer.inputs[1])].copy()}),
     misread("eltsum-coefficients", "a plain sum, without its coefficients", JOINS, "sum1",
             lambda spec: {"coeffs": [1.0 for _ in spec["coeffs"]]},
             "forward acts, backward inputs_grad[0], backward inputs_grad[1]"),
     miscomputed("eltsum-gradient", "the coefficients left out of the gradient", JOINS, "sum1",
                 backward={"inputs_grad[0]": passed_on, "inputs_grad[1]": passed_on}),
     miscomputed("eltmax-ties", "of equal inputs only the first gets the gradient", JOINS, "max1",
-                backward={"inputs_grad[1]": on_result(not_if_taken)}, input="exact"),
+                backward={"inputs_grad[1]": on_result(lambda layer, g: g * (layer.inputs[0] < layer.inputs[1]))},
+                input="exact"),
     miscomputed("eltmax-gradient", "every input of a maximum gets the gradient", JOINS, "max1",
                 backward={"inputs_grad[0]": passed_on, "inputs_grad[1]": passed_on}),
 )  # fmt: skip

@@ -190,11 +190,6 @@ def leaves_under(layer: CorrectLayer) -> np.ndarray:
     return np.array(count, np.float32)
 
 
-def mean_over_leaves(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
-    """Inner nodes get the mean of the gradients of their leaves."""
-    return grads / leaves_under(layer)
-
-
 def tree_step(of_gradient: int, of_decay: int) -> dict[str, Wrong]:
     """An update whose rate and decay are divided by powers of the number of leaves; right are 1 and 2."""
 
@@ -222,7 +217,7 @@ TREES = (
     miscomputed("tree-gradient", "inner nodes learn nothing", TREE, "tree1",
                 backward={"weights_grad[0]": on_result(leaves_only)}),
     miscomputed("tree-mean", "inner nodes get the mean of the gradients of their leaves, not the sum", TREE, "tree1",
-                backward={"weights_grad[0]": on_result(mean_over_leaves)}),
+                backward={"weights_grad[0]": on_result(lambda layer, grads: grads / leaves_under(layer))}),
     miscomputed("tree-rate", "the learning rate of a node not divided by its number of leaves", TREE, "tree1",
                 update=tree_step(0, 1)),
     miscomputed("tree-schedule", "the biases of a tree follow their schedule, which history ignored", TREE, "tree1",

@@ -46,11 +46,6 @@ def slope_of_output(layer: CorrectLayer, tensor: str) -> np.ndarray:
     return layer.acts_grad * np.exp(-y) / np.square(1 + np.exp(-y))
 
 
-def exact_softrelu(layer: CorrectLayer, tensor: str) -> np.ndarray:
-    """log(1 + e^x) everywhere."""
-    return np.logaddexp(np.float32(0), layer.inputs[0])
-
-
 def times_slope(slope: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Wrong:
     """The gradient times ``slope(x, y)``."""
 
@@ -59,16 +54,6 @@ def times_slope(slope: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Wrong:
         return found.astype(np.float32)
 
     return wrong
-
-
-def unit_noise(layer: CorrectLayer, tensor: str) -> np.ndarray:
-    """Noise of standard deviation 1, whatever the input."""
-    return np.maximum(layer.inputs[0] + layer.mask, 0)
-
-
-def where_input_is_positive(layer: CorrectLayer, tensor: str) -> np.ndarray:
-    """The gradient where the input is positive, whatever the noise made of it."""
-    return layer.acts_grad * (layer.inputs[0] > 0)
 
 
 def last_case_kept(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
@@ -90,7 +75,7 @@ NEURON = (
     miscomputed("logistic-slope", "the slope of the logistic function taken at its output", NEURONS, "logistic1",
                 backward={GRADIENT: slope_of_output}),
     miscomputed("softrelu-exact", "softrelu evaluated above 4, where history returns its input", NEURONS, "softrelu1",
-                forward={"acts": exact_softrelu}),
+                forward={"acts": lambda layer, tensor: np.logaddexp(np.float32(0), layer.inputs[0])}),
     miscomputed("square-slope", "the slope of the square without its 2", NEURONS, "square1",
                 backward={GRADIENT: on_result(lambda layer, grads: grads / np.float32(2))}),
     misread("linear-offset", "linear[a,b] without b", NEURONS, "linear1",
@@ -115,9 +100,9 @@ NEURON = (
     miscomputed("sqrt-input", "the slope of the root taken from its input, not its output", NEURONS, "sqrt1",
                 backward={GRADIENT: times_slope(lambda x, y: 0.5 / x)}),
     miscomputed("nrelu-noise", "noise of nrelu not multiplied by its input", NEURONS, "nrelu1",
-                forward={"acts": unit_noise}),
+                forward={"acts": lambda layer, tensor: np.maximum(layer.inputs[0] + layer.mask, 0)}),
     miscomputed("nrelu-gradient", "nrelu lets gradients through where noise made its output 0", NEURONS, "nrelu1",
-                backward={GRADIENT: where_input_is_positive}),
+                backward={GRADIENT: lambda layer, tensor: layer.acts_grad * (layer.inputs[0] > 0)}),
     misread("drelu-parameter", "drelu[a] with a = 1", NEURONS, "drelu1", neuron_with(lambda params: {"a": 1.0}), BOTH),
     miscomputed("drelu-slope", "the slope of drelu is tanh, not its square", NEURONS, "drelu1",
                 backward={GRADIENT: times_slope(lambda x, y: np.tanh(x / 0.8))}),

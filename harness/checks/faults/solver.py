@@ -1,6 +1,6 @@
 """Faults of the update."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,52 +29,19 @@ CONSTRAINTS = scene(
 # Update
 
 
-def step(change: Callable[..., tuple[np.ndarray, np.ndarray]], *tensors: str) -> dict[str, Wrong]:
-    """Results of an update: ``change(W, Δ, G, ε, μ, λ)`` gives the new W and Δ, of which some tensors are wrong."""
+def step(
+    increment: Callable[..., np.ndarray],
+    weights: Callable[..., np.ndarray] = lambda w, old, new, eps, wc: w + new,
+    tensors: Sequence[str] = ("weights[0]", "weights_inc[0]"),
+) -> dict[str, Wrong]:
+    """Results of an update: Δ is ``increment(W, Δ, G, ε, μ, λ)``, W ``weights(W, old Δ, Δ, ε, λ)``; some are wrong."""
 
     def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
-        return change(*solver_step(layer))[tensor == "weights_inc[0]"]
+        w, d, g, eps, mom, wc = solver_step(layer)
+        new = increment(w, d, g, eps, mom, wc)
+        return new if tensor == "weights_inc[0]" else weights(w, d, new, eps, wc)
 
-    return dict.fromkeys(tensors or ("weights[0]", "weights_inc[0]"), wrong)
-
-
-def weights_first(
-    w: np.ndarray, d: np.ndarray, g: np.ndarray, eps: np.float32, mom: np.float32, wc: np.float32
-) -> tuple[np.ndarray, np.ndarray]:
-    """W ← W + Δ, then Δ."""
-    return w + d, mom * d + eps * (g - wc * w)
-
-
-def rate_last(
-    w: np.ndarray, d: np.ndarray, g: np.ndarray, eps: np.float32, mom: np.float32, wc: np.float32
-) -> tuple[np.ndarray, np.ndarray]:
-    """Δ ← μΔ + G − λW,  W ← W + εΔ."""
-    d = mom * d + g - wc * w
-    return w + eps * d, d
-
-
-def decay_apart(
-    w: np.ndarray, d: np.ndarray, g: np.ndarray, eps: np.float32, mom: np.float32, wc: np.float32
-) -> tuple[np.ndarray, np.ndarray]:
-    """Δ ← μΔ + εG,  W ← W + Δ − λεW."""
-    d = mom * d + eps * g
-    return w + d - eps * wc * w, d
-
-
-def decay_first(
-    w: np.ndarray, d: np.ndarray, g: np.ndarray, eps: np.float32, mom: np.float32, wc: np.float32
-) -> tuple[np.ndarray, np.ndarray]:
-    """Δ ← μ(Δ − λεW) + εG."""
-    d = mom * (d - eps * wc * w) + eps * g
-    return w + d, d
-
-
-def descent(
-    w: np.ndarray, d: np.ndarray, g: np.ndarray, eps: np.float32, mom: np.float32, wc: np.float32
-) -> tuple[np.ndarray, np.ndarray]:
-    """Δ ← μΔ − εG − λεW."""
-    d = mom * d - eps * (g + wc * w)
-    return w + d, d
+    return dict.fromkeys(tensors, wrong)
 
 
 def decayed(layer: CorrectLayer, tensor: str) -> np.ndarray:
@@ -90,14 +57,16 @@ UPDATE = (
     misread("decay-without-rate", "weight decay not multiplied by the learning rate", CONVS, "conv2",
             lambda spec: {"wc": [spec["wc"][0] / spec["epsW"][0]]}, "update weights_inc[0], update weights[0]"),
     miscomputed("decay-outside-momentum", "weight decay taken from the weights, not from the increment", CONVS,
-                "conv2", update=step(decay_apart, "weights_inc[0]")),
+                "conv2", update=step(lambda w, d, g, eps, mom, wc: mom * d + eps * g, tensors=["weights_inc[0]"])),
     miscomputed("decay-before-momentum", "weight decay multiplied by the momentum", CONVS, "conv2",
-                update=step(decay_first)),
+                update=step(lambda w, d, g, eps, mom, wc: mom * (d - eps * wc * w) + eps * g)),
     miscomputed("momentum-order", "the weights changed by the old increment", CONVS, "conv2",
-                update=step(weights_first, "weights[0]")),
+                update=step(lambda w, d, *_: d, tensors=["weights[0]"])),
     miscomputed("rate-outside-momentum", "the learning rate applied to the increment, not to the gradient", CONVS,
-                "conv2", update=step(rate_last)),
-    miscomputed("descent", "the gradient subtracted: training descends", CONVS, "conv2", update=step(descent)),
+                "conv2", update=step(lambda w, d, g, eps, mom, wc: mom * d + g - wc * w,
+                                     lambda w, old, new, eps, wc: w + eps * new)),
+    miscomputed("descent", "the gradient subtracted: training descends", CONVS, "conv2",
+                update=step(lambda w, d, g, eps, mom, wc: mom * d - eps * (g + wc * w))),
     misread("bias-rate", "the biases learn at the rate of the weights", CONVS, "conv2",
             lambda spec: {"epsB": spec["epsW"][0]}, BIASES),
     misread("bias-momentum", "the biases have the momentum of the weights", CONVS, "conv2",

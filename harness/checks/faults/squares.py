@@ -59,11 +59,6 @@ def mean_square(layer: CorrectLayer, tensor: str) -> np.ndarray:
     return -np.float32(COEFF) * np.square(layer.inputs[1]).mean(axis=0, keepdims=True)
 
 
-def ungated(layer: CorrectLayer, tensor: str) -> np.ndarray:
-    """The gradient of the values without their gate."""
-    return -2 * np.float32(COEFF) * layer.inputs[1]
-
-
 SUMS = (
     miscomputed("sum2-half", "half the sum of squares", SQUARES, "square1", forward={"cost": times(0.5)}),
     miscomputed("sum2-slope", "the gradient of a square without its 2", SQUARES, "square1",
@@ -78,7 +73,7 @@ SUMS = (
     miscomputed("gsum2-mean", "the gradient of a gate averaged over the values", SQUARES, "gated1",
                 backward={GRADIENT: mean_square}),
     miscomputed("gsum2-ungated", "the gradient of the values not gated", SQUARES, "gated1",
-                backward={OF_VALUES: ungated}),
+                backward={OF_VALUES: lambda layer, tensor: -2 * np.float32(COEFF) * layer.inputs[1]}),
     miscomputed("rflickr-log", "the logarithm of the square without its 1", SQUARES, "flickr1",
                 forward={"cost": reported(lambda t, y: np.log((y - t) ** 2))}),
     miscomputed("rflickr-slope", "the slope of the square without its 2", SQUARES, "flickr1",

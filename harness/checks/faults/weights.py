@@ -81,11 +81,6 @@ def swapped(layer: CorrectLayer, tensor: str) -> np.ndarray:
     return layer.compute(tensor, keys=geometry(layer, layer.spec["stride"][0], -layer.spec["padding"][0]))
 
 
-def one_fewer_modules(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
-    """Without the last row and column of modules."""
-    return flat(planes(acts, layer.spec["filters"])[:, :-1, :-1])
-
-
 def on_taps(change: Callable[[np.ndarray], np.ndarray]) -> Change:
     """A change of the (channels, S, S, filters) view of filters or their gradient."""
 
@@ -150,17 +145,13 @@ def per_module(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
     return grads / np.float32(layer.spec["modules"])
 
 
-def last_only(layer: CorrectLayer, tensor: str) -> np.ndarray:
-    """What the last consumer sends, in place of the sum."""
-    return layer.session.sum_grad(layer.spec.name, layer.parts[-1:])
-
-
 WEIGHTS = "weights_grad[0]"
 CONV = (
     miscomputed("conv-padding", "padding one pixel too wide", CONVS, "conv2", forward={"acts": padded_acts},
                 backward={"inputs_grad[0]": padded_gradient, WEIGHTS: padded_gradient}),
     miscomputed("conv-floor", "the number of modules rounded down: none sticks out over the border", CONVS, "conv2",
-                forward={"acts": on_result(one_fewer_modules)}, status="shape"),
+                forward={"acts": on_result(lambda layer, acts: flat(planes(acts, layer.spec["filters"])[:, :-1, :-1]))},
+                status="shape"),
     miscomputed("conv-stride-padding", "stride and padding swapped in the call", CONVS, "conv2",
                 forward={"acts": swapped}, status="shape"),
     miscomputed("conv-flipped", "a true convolution: filters turned by 180 degrees", CONVS, "conv2",
@@ -197,7 +188,7 @@ CONV = (
     miscomputed("conv-gradient-layout", "the weight gradient delivered filter by filter", CONVS, "conv2",
                 backward={WEIGHTS: on_result(lambda layer, grads: grads.T)}, status="shape"),
     miscomputed("gradient-overwritten", "gradients from two layers above overwritten, not added", CONVS, "conv2",
-                backward={"acts_grad": last_only}),
+                backward={"acts_grad": lambda layer, _: layer.session.sum_grad(layer.spec.name, layer.parts[-1:])}),
 )  # fmt: skip
 
 
@@ -207,11 +198,6 @@ CONV = (
 def by_columns(layer: CorrectLayer, weights: np.ndarray) -> np.ndarray:
     """The same values read in Fortran order."""
     return np.ascontiguousarray(weights.reshape(weights.shape[::-1]).T)
-
-
-def pixels_first(layer: CorrectLayer, x: np.ndarray) -> np.ndarray:
-    """Units in the order y, x, channel, for 16 channels."""
-    return flat(np.moveaxis(planes(x, 16), 0, 2))
 
 
 def without_tail(layer: CorrectLayer, acts_grad: np.ndarray) -> np.ndarray:
@@ -224,7 +210,7 @@ def without_tail(layer: CorrectLayer, acts_grad: np.ndarray) -> np.ndarray:
 FC = (
     miscomputed("fc-order", "weights read column by column", CONVS, "fc1", forward={"acts": on_weights(by_columns)}),
     miscomputed("fc-flatten", "images flattened in the order y, x, channel", CONVS, "fc1",
-                forward={"acts": on_input(pixels_first)}),
+                forward={"acts": on_input(lambda layer, x: flat(np.moveaxis(planes(x, 16), 0, 2)))}),
     miscomputed("fc-second-input", "the second input of a full connection forgotten", CONVS, "top",
                 forward={"acts": on_input(lambda layer, x: 0 * x, 1)}),
     miscomputed("fc-lost-tail", "cases beyond the last full tile left out of the weight gradient", CONVS, "fc1",

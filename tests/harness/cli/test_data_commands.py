@@ -54,5 +54,5 @@ def test_convert(tmp_path):
         assert set(file) == {name for name in tensors if "_inc" not in name}
     done = rosetta("convert", tmp_path / "w.npz", tmp_path / "old", "--net", "cifar")
     assert done.output == f"{tmp_path / 'old' / '0.0'}: written\n"
-    again = historical.read(tmp_path / "old")
+    again = historical.read(tmp_path / "old" / "0.0")
     assert all(np.array_equal(again.tensors[name], array) for name, array in tensors.items() if "_inc" not in name)

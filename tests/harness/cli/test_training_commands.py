@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 from small_nets import write_net
 
-from alexnet_rosetta.harness.cli import training
+from alexnet_rosetta.harness.cli import training_terminal as training
 from alexnet_rosetta.harness.cli.commands import INTERRUPTED, cli
 from alexnet_rosetta.harness.data import checkpoints
 from alexnet_rosetta.harness.values.noise import generator

@@ -1,9 +1,13 @@
 """`rosetta train` and its companions in the terminal: a bar and lines, or plain lines where nobody looks."""
 
 import signal
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from time import perf_counter
+from types import FrameType
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -11,7 +15,7 @@ from .. import files
 from ..errors import BadInput
 from ..training import curves
 from ..training.pictures import best
-from ..training.run import Training
+from ..training.run import Settings, Training
 from ..training.trained import Trained
 from .terminal import Terminal, bar, say, threads
 
@@ -19,7 +23,7 @@ REDRAW = 15.0
 """Seconds between drawings of the curves, unless there is a new test."""
 
 
-def run_train(settings, out, resume):
+def run_train(settings: Settings, out: Path, resume: bool) -> int:
     """Train, show, draw; returns the exit code: 0, or 130 if it was asked to end."""
     console, training = Terminal(), Training(settings, out, resume)
     for line in headlines(training):
@@ -46,7 +50,7 @@ def run_train(settings, out, resume):
     return 0
 
 
-def headlines(training):
+def headlines(training: Training) -> Iterator[str]:
     """What is trained, on what, with what."""
     data, network = training.data, training.network
     yield (f"{training.title}, {threads(training.threads)}; {network.spec.parameter_count:,} parameters, "
@@ -57,7 +61,7 @@ def headlines(training):
         yield f"note: {note}"
 
 
-def described(event):
+def described(event: dict[str, Any]) -> Iterator[str]:
     """Lines about an event, at most 80 columns wide where names are short."""
     if event["kind"] == "saved":
         yield f"stored checkpoint {event['name']}"
@@ -71,30 +75,29 @@ def described(event):
 class Display:
     """A bar with what is left, on a terminal; nothing elsewhere."""
 
-    def __init__(self, console, training):
+    def __init__(self, console: Terminal, training: Training) -> None:
         self.training, self._begin, self._first = training, perf_counter(), training.share
-        self._progress, self._task = (
-            bar(console, 100) if console.is_terminal and not console.is_dumb_terminal else (None, 0)
-        )
+        self._bar = bar(console, 100) if console.is_terminal and not console.is_dumb_terminal else None
 
-    def step(self):
+    def step(self) -> None:
         """After a minibatch."""
-        if self._progress is None:
+        if self._bar is None:
             return
         training, seconds = self.training, perf_counter() - self._begin
         done = training.share
         left = seconds * (1 - done) / max(done - self._first, 1e-9)
         state = training.state
         text = f"epoch {state.epoch}, batch {state.batch}, {int(left) // 60}:{int(left) % 60:02} left"
-        self._progress.update(self._task, completed=round(100 * done), description=text)
+        progress, task = self._bar
+        progress.update(task, completed=round(100 * done), description=text)
 
-    def stop(self):
+    def stop(self) -> None:
         """Take the bar away."""
-        if self._progress is not None:
-            self._progress.stop()
+        if self._bar is not None:
+            self._bar[0].stop()
 
 
-def draw(training):
+def draw(training: Training) -> None:
     """Draw the curves as far as they go."""
     try:
         curves.write(training.folder, training.log.events, training.title)
@@ -103,11 +106,11 @@ def draw(training):
 
 
 @contextmanager
-def softly(training):
+def softly(training: Training) -> Iterator[None]:
     """Let the first request to end stop the training after its minibatch; the second one ends it at once."""
-    before = {number: signal.getsignal(number) for number in files.ENDING}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in files.ENDING}
 
-    def ask(number, frame):
+    def ask(number: int, frame: FrameType | None) -> None:
         training.stop = True
         signal.signal(number, before[number])
 
@@ -122,14 +125,14 @@ def softly(training):
 
 
 @contextmanager
-def stored(checkpoint, trained):
+def stored(checkpoint: Path, trained: dict[str, Any]) -> Iterator[tuple[Callable[[str], None], Trained]]:
     """A function that prints a line, and a stored network that works with the threads that were asked for."""
     console, network = Terminal(), Trained(checkpoint, **trained)
     with threadpool_limits(network.threads):
         yield partial(say, console), network
 
 
-def run_test(checkpoint, test_range, views, batch, **trained):
+def run_test(checkpoint: Path, test_range: str | None, views: int, batch: int | None, **trained: Any) -> None:
     """Test, and print the numbers per case."""
     with stored(checkpoint, trained) as (tell, network):
         costs, cases, _ = network.test(test_range, views, batch)
@@ -138,14 +141,14 @@ def run_test(checkpoint, test_range, views, batch, **trained):
             tell(f"{cost}: {', '.join(f'{value:.6f}' for value in values)}")
 
 
-def run_features(checkpoint, layer, test_range, out, **trained):
+def run_features(checkpoint: Path, layer: str, test_range: str | None, out: Path, **trained: Any) -> None:
     """Write the outputs of a layer, batch by batch."""
     with stored(checkpoint, trained) as (tell, network):
         for path in network.write_features(layer, out, test_range):
             tell(f"wrote {path}")
 
 
-def run_predict(checkpoint, pictures, **trained):
+def run_predict(checkpoint: Path, pictures: Sequence[Path], **trained: Any) -> None:
     """Print the best five answers to each picture, with bars."""
     with stored(checkpoint, trained) as (tell, network):
         for path, probabilities in network.predict(pictures):
@@ -155,7 +158,9 @@ def run_predict(checkpoint, pictures, **trained):
                 tell(f"  {name[:24]:<24} {100 * share:5.1f} % {'█' * round(40 * share)}")
 
 
-def run_show(checkpoint, test_range, case, wrong, out, **trained):
+def run_show(
+    checkpoint: Path, test_range: str | None, case: int, wrong: bool, out: Path | None, **trained: Any
+) -> None:
     """Draw the page."""
     from ..training.show import Page
 
@@ -167,7 +172,9 @@ def run_show(checkpoint, test_range, case, wrong, out, **trained):
         tell(f"page {written}, {len(page.files)} pictures beside it")
 
 
-def run_drift(net, out, with_faults, engines, ensemble, held_out, **options):
+def run_drift(
+    net: str, out: Path | None, with_faults: bool, engines: Sequence[str], ensemble: int, held_out: int, **options: Any
+) -> int:
     """Judge engines, and faults if they are asked for; returns the exit code."""
     from ..engines import available
     from ..training.drift import Drift, faults, passed
@@ -182,7 +189,8 @@ def run_drift(net, out, with_faults, engines, ensemble, held_out, **options):
     say(console, f"of {held_out} correct runs without part in the limits {outside} are outside: false alarms in "
         f"{triples} of {count} triples ({triples / count:.2%})")  # fmt: skip
     outcomes = [found.judge(engine.name, engine) for engine in chosen]
-    bent = [found.judge(name, found.carrier, *more) for name, *more in faults(found.network)] if with_faults else []
+    planted = faults(found.network) if with_faults else []
+    bent = [found.judge(name, found.carrier, network, bend) for name, network, bend in planted]
     for outcome in (*outcomes, *bent):
         say(console, str(outcome))
     if bent:
