@@ -26,6 +26,7 @@ from ..judging.row import Row
 from ..network.graph import reads_constants
 from ..network.load import parameter_shapes
 from ..network.tensors import increment
+from ..reporting.lines import printable
 from ..running.contributions import OutputGradient, ParameterGradients
 from ..running.exact_workload import ExactWorkload
 from ..running.prepare import Options, prepare
@@ -242,8 +243,9 @@ def _write(search: _Search, named: str, rules: Sequence[str], out: Path, say: Ca
         found, launches = run_alone(work, subject)
         explained = explanation(work, subject, found, parts, worst.index, shape, launches)
         text += filter(None, [*explained.lines(), explained.first_operand()])
+    text = list(map(printable, text))
     script = SCRIPT.format(
-        what=text[0].replace("\\", "/").replace('"', "'"),
+        what=text[0].translate({34: "'", 92: "/"}),
         files=(network.definition.name, network.params and network.params.name, tuple(rules)),
         exact="exact_network" if isinstance(whole, ExactWorkload) else "",
         point={name: getattr(step.work.network, name) for name in POINT},
@@ -277,6 +279,7 @@ From 'rosetta bisect'; about.txt says more. Exit code 1: the fault is there; 0: 
 
 import sys
 from dataclasses import replace
+from math import inf, nan
 from pathlib import Path
 
 import numpy as np
@@ -312,7 +315,8 @@ if (found.shape, str(found.dtype)) != {shape!r} or place is None:
     sys.exit(int((found.shape, str(found.dtype)) != {shape!r}))
 index, reference, bound = place
 value = found[index]
-wrong = not abs(float(value) - reference) <= bound if bound else value != np.float32(reference)
+same = np.array_equal(value, np.float32(reference), equal_nan=True)
+wrong = not (same or (bound and abs(float(value) - reference) <= bound))
 print(f"{{value}} is stored, {{reference}} would be right, allowed +-{{bound:.3g}}:", "wrong" if wrong else "right")
 sys.exit(int(wrong))
 '''
