@@ -31,7 +31,9 @@ class Pair(Comparison):
     @property
     def accuracy(self) -> dict[str, str]:
         """By array, the error of the second over that of the first, in norm and against the reference, with a word."""
-        return {row.tensor: text for row in self.table if (text := accuracy(row))}
+        several = len({row.layer for row in self.table}) > 1
+        found = {(f"{row.layer} " if several else "") + row.tensor: accuracy(row) for row in self.table}
+        return {name: text for name, text in found.items() if text}
 
     def write(self, out: str | Path, title: str = "pair", command: str = "") -> Path:
         """Write a record with report.html, results.csv and record.json, and report.md and junit.xml, into a folder."""

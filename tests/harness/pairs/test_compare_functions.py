@@ -74,6 +74,12 @@ def test_the_accuracy_ratio_has_a_word():
     assert compare_functions(serial, serial, [x], reference=total).accuracy == {"result": "1: as accurate"}
 
 
+def test_pairs_of_one_report_keep_their_accuracies():
+    one, other = (compare_functions(np.exp, np.exp, [X], reference=np.exp, name=name) for name in ("a", "b"))
+    one.table += other.table
+    assert one.accuracy == {"a result": "1: as accurate", "b result": "1: as accurate"}
+
+
 def test_results_by_name_are_never_skipped():
     both = lambda x: {"sum": x.sum(0), "max": x.max(0)}  # noqa: E731
     found = compare_functions(both, lambda x: {"sum": x.sum(0), "min": x.min(0)}, {"x": X}, reference=both)
