@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+AT_A_TIME = 4
+"""Chunks that are evaluated side by side: each takes memory."""
 Part = TypeVar("Part")
 Found = TypeVar("Found")
 
@@ -31,26 +33,18 @@ def submit(call: Callable[..., Found], *arguments: Any) -> Future[Found]:
 
 
 def in_order(call: Callable[[Part], Found], parts: Sequence[Part], threads: int) -> Iterator[Found]:
-    """Yield ``call(part)`` for each part, in order, several evaluated side by side.
+    """Yield ``call(part)`` for each part, in order; up to `AT_A_TIME` of them are there or on the way.
 
-    BLAS runs on one thread meanwhile: so that both cores are busy in what is no product, and no thread waits for the
-    other one of a product.
-
-    Parameters
-    ----------
-    call : callable
-    parts : sequence
-        With one part nothing is different from a plain call.
-    threads : int
-        Results that are there, or on the way, at a time.
+    They share the threads of BLAS meanwhile: so that all cores are busy in what is no product too.
     """
-    if min(threads, len(parts)) < 2:
+    most = min(threads, AT_A_TIME)
+    if min(most, len(parts)) < 2:
         yield from map(call, parts)
         return
     coming: deque[Future[Found]] = deque()
-    with _blas().limit(limits=1, user_api="blas"):
+    with _blas().limit(limits=threads // most, user_api="blas"):
         for part in parts:
-            if len(coming) == threads:
+            if len(coming) == most:
                 yield coming.popleft().result()
             coming.append(submit(call, part))
         while coming:
