@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from html import escape
 from importlib.metadata import version
+from mimetypes import guess_type
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -31,22 +32,6 @@ MANIFEST, METADATA, ARTICLE = "manifest-sha256.txt", "ro-crate-metadata.json", "
 RECORD, DEFINITION, PARAMETERS = "record", "network/definition.cfg", "network/parameters.cfg"
 OF_THE_RECORD = ("record.json", "arrays.npz", "results.csv", "results.parquet")
 LICENCE = "CC-BY-4.0"
-TYPES = {
-    ".json": "application/json",
-    ".npz": "application/zip",
-    ".csv": "text/csv",
-    ".html": "text/html",
-    ".md": "text/markdown",
-    ".parquet": "application/vnd.apache.parquet",
-}
-"""Media types by the end of a name; text for all others."""
-
-
-class Source(NamedTuple):
-    """A file or folder that a run read: where it is, and its name in the package."""
-
-    path: Path
-    name: str
 
 
 def publish(
@@ -86,10 +71,10 @@ def publish(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         (draft / RECORD).mkdir(parents=True)
-        for source in (*sources, *(Source(run / name, f"{RECORD}/{name}") for name in OF_THE_RECORD)):
-            if source.path.exists() or source in sources:
-                (draft / source.name).parent.mkdir(exist_ok=True)
-                (shutil.copytree if source.path.is_dir() else shutil.copyfile)(source.path, draft / source.name)
+        for path, name in sources + [(run / name, f"{RECORD}/{name}") for name in OF_THE_RECORD]:
+            if path.exists() or (path, name) in sources:
+                (draft / name).parent.mkdir(exist_ok=True)
+                (shutil.copytree if path.is_dir() else shutil.copyfile)(path, draft / name)
         report.write(run, draft / RECORD / "report.html")
         facts = _facts(found, title, authors, licence)
         (draft / ARTICLE).write_text(_article(facts), encoding="utf-8")
@@ -122,7 +107,7 @@ def manifest_of(folder: Path) -> bytes:
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 
-def _sources(found: Record, run: Path) -> list[Source]:
+def _sources(found: Record, run: Path) -> list[tuple[Path, str]]:
     """The files that a run read; BadInput unless they are as they were then."""
     about = found.about
     if about["status"] != "complete":
@@ -139,12 +124,12 @@ def _sources(found: Record, run: Path) -> list[Source]:
             raise BadInput(
                 f"the layer file {path} {what}", hint="publish what is as it was, or run the comparison again"
             )
-        sources.append(Source(path, name))
+        sources.append((path, name))
     for key, name in file_options(about["options"]).items():
         path = Path(about["options"][key])
         if not path.exists():
             raise BadInput(f"{path}, which the run read, is not there", hint="publish where the run was made")
-        sources.append(Source(path, name))
+        sources.append((path, name))
     return sources
 
 
@@ -191,16 +176,11 @@ def _crate(draft: Path, facts: dict[str, Any]) -> dict[str, Any]:
     about = facts["about"]
     lines = [line.partition("  ") for line in manifest_of(draft).decode().splitlines()]
     parts = [
-        {
-            "@id": name,
-            "@type": "File",
-            "name": name,
-            "sha256": digest,
-            "contentSize": str((draft / name).stat().st_size),
-            "encodingFormat": TYPES.get(Path(name).suffix, "text/plain"),
-        }
+        {"@id": name, "@type": "File", "name": name, "sha256": digest,
+         "contentSize": str((draft / name).stat().st_size),
+         "encodingFormat": guess_type(name)[0] or "application/octet-stream"}
         for digest, _, name in lines
-    ]
+    ]  # fmt: skip
     people = [{"@id": f"#author-{k}", "@type": "Person", "name": name} for k, name in enumerate(facts["authors"], 1)]
     licence = f"https://spdx.org/licenses/{facts['licence']}"
     names = [part["@id"] for part in parts]
