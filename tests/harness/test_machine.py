@@ -53,7 +53,7 @@ def test_the_commit_of_a_checkout_is_the_one_that_is_checked_out():
 
 
 def test_without_a_checkout_the_commit_is_what_the_build_wrote_down(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "files", lambda package: tmp_path)
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "machine.py"))
     assert machine.commit() is None
     (tmp_path / "commit.txt").write_text("0123abc-dirty\n")
     assert machine.commit() == "0123abc-dirty"
