@@ -82,8 +82,8 @@ def likely(
 
 class _Search:
     def __init__(self, actual: Array, desired: Array, bound: Array, axes: Sequence[str]) -> None:
-        self.actual = np.asarray(actual, np.float64)
-        self.desired = np.asarray(np.asarray(desired).astype(np.asarray(actual).dtype), np.float64)
+        rounded = np.asarray(desired).astype(np.asarray(actual).dtype)
+        self.actual, self.desired = (np.atleast_1d(np.asarray(x, np.float64)) for x in (actual, rounded))
         self.bound = np.broadcast_to(bound, self.desired.shape)
         self.same = self.actual.shape == self.desired.shape
         self.wrong = ~self._near(self.actual, self.desired, self.bound) if self.same else np.array(True)

@@ -193,8 +193,10 @@ def examined(
             told_ = "" if finding.status == "dtype" else f"; {models.cause_of(own, arrays[who], axes, mistakes)}"
             finding = replace(finding, reason=f"{described(finding)}{told_}")
         elif finding.elements:
-            error = np.abs(np.asarray(arrays[who], expected.value.dtype) - expected.value)
-            scale = float(np.linalg.norm(expected.value.ravel())) or 1.0
+            with np.errstate(invalid="ignore"):
+                error = np.abs(np.asarray(arrays[who], expected.value.dtype) - expected.value)
+            error = np.where(np.isfinite(error), error, 0)
+            scale = float(np.linalg.norm(np.nan_to_num(expected.value, posinf=0, neginf=0).ravel())) or 1.0
             row.distances[who] = {"norm": float(np.linalg.norm(error.ravel())) / scale, "largest": float(error.max())}
         row.findings[who] = finding
     if len(arrays) == 2 and len({(x.shape, x.dtype) for x in arrays.values()}) == 1:

@@ -61,6 +61,17 @@ def test_without_a_model_the_bits_must_match():
         assert_equivalent(np.array([np.nan, 1], np.float32), np.ones(2, np.float32))
 
 
+def test_single_numbers_and_infinities():
+    assert_equivalent(np.float32(3), 3.0)
+    assert_equivalent(np.zeros((0, 3)), np.zeros((0, 3)))
+    with pytest.raises(AssertionError, match="cause unknown"):
+        assert_equivalent(np.float32(3), np.float32(4))
+    infinite = np.array([np.inf, 1, np.nan], np.float32)
+    assert_equivalent(infinite, infinite.copy())
+    with pytest.raises(AssertionError, match="nonfinite"):
+        assert_equivalent(-infinite, infinite)
+
+
 def test_the_desired_array_is_judged_too():
     with pytest.raises(AssertionError, match="desired is different"):
         assert_equivalent(A @ B, A @ B + 1, op=np.matmul, inputs=(A, B))
