@@ -62,11 +62,11 @@ def validator():
 def test_the_schema_describes_records_and_refuses_others(zoo, tmp_path, monkeypatch):
     quiet(monkeypatch)
     fed = api.compare("tiny", batch=4, threads=1, mode="propagated", out=tmp_path / "fed").record
-    for folder in (zoo, fed):
-        text = rendered(folder, "json")
-        for data in (text, (folder / "record.json").read_bytes()):
-            validator().validate(json.loads(data, parse_constant=pytest.fail))
+    text = rendered(fed, "json")
+    for data in (text, (zoo / "record.json").read_bytes()):
+        validator().validate(json.loads(data, parse_constant=pytest.fail))
     whole = json.loads(text)
+    assert whole == json.loads((fed / "record.json").read_bytes())
     for change in (
         {"version": 2},
         {"more": 1},
@@ -168,7 +168,7 @@ def test_names_are_escaped_in_every_form():
 
 
 def test_every_form_is_written_to_its_place(zoo, tmp_path):
-    for name in FORMATS.keys() - {"parquet"}:
+    for name in FORMATS.keys() - {"parquet", "html"}:  # pages are rendered by other tests
         assert write(zoo, tmp_path / name, name).stat().st_size > 1000
     lines = list(csv.DictReader((tmp_path / "csv").read_text().splitlines()))
     assert len(lines) == 416

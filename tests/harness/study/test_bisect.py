@@ -35,11 +35,9 @@ class Planted(Mutant):
 FIXED = "\nMUTATION = Mutation(MUTATION.layer)\n"
 CHOSEN = {
     "conv-lost-slab": "port",
-    "fc-second-input": "legacy-cpu",
-    "conv-gradient-layout": "port",
-    "sharing-momentum-twice": "port",
+    "sharing-momentum-twice": "legacy-cpu",
 }
-"""A gradient, an activation, a shape, and a sum over layers that share their weights."""
+"""A gradient, and a sum over layers that share their weights."""
 
 
 def planted(folder, name, engine):
