@@ -1,14 +1,12 @@
 // The instruction set of this module, the best one of this processor, and the compiler.
 #include "build_info.h"
 
+#include "../kernels/fastmath.cuh"
+
 std::string moduleInstructionSet() { return ROSETTA_ISA; }
 
 bool contractsMultiplyAdd() {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMAF)
-    return moduleInstructionSet() != "strict";
-#else
-    return false;
-#endif
+    return fusesProducts;
 }
 
 std::string bestInstructionSet() {

@@ -4,8 +4,9 @@
 // precision and rounded once, so they agree with a correctly rounded function in all but about one result in a hundred;
 // they have no branch and no table, hence loops over them vectorise. Division is plain division.
 //
-// weightedSum is a*x + b*y where a product is fused with the sum: the first. Compilers may fuse either; g++ takes the
-// first, nvcc now this one and now that, and so has to be told. (The strict build fuses nothing.)
+// weightedSum is a*x + b*y where a product is fused with the sum: the first. Compilers may fuse either, and not the same
+// one in a vector of images as in those that are left over, and so have to be told: every sum of two products is written
+// so. (The strict build fuses nothing.)
 #pragma once
 #include <cstring>
 
@@ -66,6 +67,14 @@ DEVICE_FUNCTION float fastExp(const float x) { return exp2FromDouble(x * 1.44269
 DEVICE_FUNCTION float fastLog(const float x) { return static_cast<float>(log2InDouble(x) * 0.69314718055994531); }
 DEVICE_FUNCTION float fastPow(const float x, const float y) { return exp2FromDouble(y * log2InDouble(x)); }
 DEVICE_FUNCTION float fastDivide(const float x, const float y) { return x / y; }
-DEVICE_FUNCTION float weightedSum(const float a, const float x, const float b, const float y) { return a * x + b * y; }
+// Whether this build contracts a*b + c.
+#if !defined(ROSETTA_STRICT) && (defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMAF))
+constexpr bool fusesProducts = true;
+#else
+constexpr bool fusesProducts = false;
+#endif
+DEVICE_FUNCTION float weightedSum(const float a, const float x, const float b, const float y) {
+    return fusesProducts ? __builtin_fmaf(a, x, b * y) : a * x + b * y;
+}
 
 #endif

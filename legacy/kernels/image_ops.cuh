@@ -5,7 +5,6 @@
 //
 // Specification: pool-norm 3.
 #pragma once
-#include "fastmath.cuh"
 #include "maps.cuh"
 
 // One pass of a 1-D blur, along rows (horiz) or columns: one line of one image per thread. mirrored: taps 0 ... 2*radius-1
@@ -26,7 +25,7 @@ KERNEL kGaussianBlur(const Block& block, const float* images, const float* filte
         const auto right = [&](const int r) { return mirrored ? taps[r] : filter[2 * radius - r]; };
         const auto put = [&](const int tx, const int col, const float sum) {
             float& element = target[(start + col * step) * numImages + firstImage + tx];
-            element = scaleTargets == 0 ? scaleOutputs * sum : scaleTargets * element + scaleOutputs * sum;
+            element = scaleTargets == 0 ? scaleOutputs * sum : weightedSum(scaleTargets, element, scaleOutputs, sum);
         };
         PerThread<float, B_X, 2 * radius> acc;
         acc.clear();
@@ -68,7 +67,7 @@ KERNEL kBedOfNails(const Block& block, float* images, float* outputs, const bool
                 UNROLL_ON_GPU for (int i = 0; i < imgsPerThread; ++i)
                     IMAGE_COLUMNS(B_X, i, checkCaseBounds, work.imagesLeft) {
                         const int n = i * B_X + tx;
-                        to[n] = scaleTargets == 0 ? scaleOutputs * from[n] : scaleTargets * to[n] + scaleOutputs * from[n];
+                        to[n] = scaleTargets == 0 ? scaleOutputs * from[n] : weightedSum(scaleTargets, to[n], scaleOutputs, from[n]);
                     }
         }
     }
@@ -137,13 +136,13 @@ KERNEL kRGBToYUV(const Block& block, const float* images, float* target, const i
         const float red = image[0], green = image[imgPixels * imgStride], blue = image[2 * imgPixels * imgStride];
         float *luminance = result, *u = result + imgPixels * numImages, *v = result + 2 * imgPixels * numImages;
         if (bt601) {
-            *luminance = 0.299f * red + 0.587f * green + 0.114f * blue;
-            *u = -0.14713f * red + -0.28886f * green + 0.436f * blue;
-            *v = 0.615f * red + -0.51499f * green + -0.10001f * blue;
+            *luminance = weightedSum(0.299f, red, 0.587f, green) + 0.114f * blue;
+            *u = weightedSum(-0.14713f, red, -0.28886f, green) + 0.436f * blue;
+            *v = weightedSum(0.615f, red, -0.51499f, green) + -0.10001f * blue;
         } else {
-            *luminance = 0.2126f * red + 0.7152f * green + 0.0722f * blue;
-            *u = -0.09991f * red + -0.33609f * green + 0.436f * blue;
-            *v = 0.615f * red + -0.55861f * green + -0.05639f * blue;
+            *luminance = weightedSum(0.2126f, red, 0.7152f, green) + 0.0722f * blue;
+            *u = weightedSum(-0.09991f, red, -0.33609f, green) + 0.436f * blue;
+            *v = weightedSum(0.615f, red, -0.55861f, green) + -0.05639f * blue;
         }
     });
 }
@@ -161,9 +160,9 @@ KERNEL kRGBToLAB(const Block& block, const float* images, float* target, const i
         const float* image = images + pixel * imgStride + n;
         float* result = target + pixel * numImages + n;
         const float red = image[0], green = image[imgPixels * imgStride], blue = image[2 * imgPixels * imgStride];
-        const float x = labRoot(0.49f * red + 0.31f * green + 0.2f * blue, exponent);
-        const float y = labRoot(0.17697f * red + 0.8124f * green + 0.01063f * blue, exponent);
-        const float z = labRoot(0.01f * green + 0.99f * blue, exponent);
+        const float x = labRoot(weightedSum(0.49f, red, 0.31f, green) + 0.2f * blue, exponent);
+        const float y = labRoot(weightedSum(0.17697f, red, 0.8124f, green) + 0.01063f * blue, exponent);
+        const float z = labRoot(weightedSum(0.01f, green, 0.99f, blue), exponent);
         result[0] = 116.0f * y - 16.0f - (center ? 50.0f : 0.0f);
         result[imgPixels * numImages] = 500.0f * (x - y);
         result[2 * imgPixels * numImages] = 200.0f * (y - z);

@@ -3,7 +3,7 @@
 //
 // Specification: pool-norm 0.4, 0.6.
 #pragma once
-#include "block.cuh"
+#include "fastmath.cuh"
 
 DEVICE_FUNCTION int atLeast(const int a, const int b) { return a < b ? b : a; }
 DEVICE_FUNCTION int atMost(const int a, const int b) { return a < b ? a : b; }
@@ -61,6 +61,6 @@ DEVICE_FUNCTION void writeGradients(Gradients& prod, float* target, const int ty
             IMAGE_COLUMNS(B_X, i, checkCaseBounds, imagesLeft) {
                 float& element = target[f * filterStep + i * B_X + tx];
                 const float value = prod(tx, f * imgsPerThread + i);
-                element = add ? scaleTargets * element + scaleOutputs * value : value;
+                element = add ? weightedSum(scaleTargets, element, scaleOutputs, value) : value;
             }
 }

@@ -10,7 +10,6 @@
 //
 // Specification: pool-norm 2.
 #pragma once
-#include "fastmath.cuh"
 #include "maps.cuh"
 
 // Writes D and image * D^-powScale for a thread row's images; sums(tx, k + i) is the window sum of image i.
@@ -33,8 +32,8 @@ DEVICE_FUNCTION void writeNormGradient(Sums& sums, const float* inputs, const fl
     UNROLL_ON_GPU for (int i = 0; i < imgsPerThread; ++i)
         IMAGE_COLUMNS(B_X, i, checkCaseBounds, imagesLeft) {
             const int n = i * B_X + tx;
-            const float value = inputs[n] * sums(tx, i) + outGrads[n] * fastPow(denoms[n], -powScale);
-            target[n] = add ? scaleTargets * target[n] + scaleOutputs * value : value;
+            const float value = weightedSum(inputs[n], sums(tx, i), outGrads[n], fastPow(denoms[n], -powScale));
+            target[n] = add ? weightedSum(scaleTargets, target[n], scaleOutputs, value) : value;
         }
 }
 
@@ -312,9 +311,9 @@ KERNEL kFRNormUndo2(const Block& block, const float* outGrads, const float* inpu
         UNROLL_ON_GPU for (int i = 0; i < imgsPerThread; ++i)
             IMAGE_COLUMNS(B_X, i, checkCaseBounds, work.imagesLeft) {
                 const int n = at + i * B_X + tx;
-                const float value = scale * inputs[n] * sums(tx, i)
-                                    + outGrads[n] * fastPow(minDiv + addScale * denoms(tx, i), -powScale);
-                target[n] = add ? scaleTargets * target[n] + scaleOutputs * value : value;
+                const float value = weightedSum(scale * inputs[n], sums(tx, i), outGrads[n],
+                                                fastPow(minDiv + addScale * denoms(tx, i), -powScale));
+                target[n] = add ? weightedSum(scaleTargets, target[n], scaleOutputs, value) : value;
             }
     }
 }

@@ -33,7 +33,7 @@ KERNEL kTICA_manyfilter(const Block& block, const float* images, float* target, 
     overMapWindows<B_Y, B_X, imgsPerThread, filtersPerThread, checkCaseBounds>(
         block, images, imgSize, numFilters, numImages, sizeX, -(sizeX / 2), Squared{}, [=](const int e, const float sum) {
             const float value = fastDivide(1, static_cast<float>(0.001 + sqrtf(sum)));
-            target[e] = scaleTarget == 0 ? scaleOutput * value : scaleTarget * target[e] + scaleOutput * value;
+            target[e] = scaleTarget == 0 ? scaleOutput * value : weightedSum(scaleTarget, target[e], scaleOutput, value);
         });
 }
 
@@ -46,6 +46,6 @@ KERNEL kTICAGrad_manyfilter(const Block& block, const float* images, const float
         block, ticas, imgSize, numFilters, numImages, sizeX, first, [](const float tica) { return tica; },
         [=](const int e, const float sum) {
             target[e] = scaleTarget == 0 ? scaleOutput * -images[e] * sum
-                                         : scaleTarget * target[e] + scaleOutput * -images[e] * (root ? sqrtf(sum) : sum);
+                                         : weightedSum(scaleTarget, target[e], scaleOutput * -images[e], root ? sqrtf(sum) : sum);
         });
 }

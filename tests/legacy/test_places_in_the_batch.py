@@ -1,0 +1,47 @@
+"""An image has the same bits wherever in the batch it stands: in a vector of images, or left over behind the last one."""
+
+from inspect import signature
+
+import numpy as np
+import pytest
+from toy_calls import CALLS
+
+from alexnet_rosetta.legacy import isa, quirks, use_isa
+
+# Sums over images, one product for all of a vector's images, and what is no matrix of images.
+OTHERS = ("WeightActs", "Half", "normalizeLocalWeights")
+CASES = [case for case in CALLS if not any(name in case[0] for name in OTHERS)]
+PLACES = 32 + 16 + 8 + 5  # of whole vectors of every length, and some left over
+
+
+def repeated(array):
+    """The first image, or case, in every place."""
+    if np.ndim(array) == 2 and PLACES in array.shape:
+        axis = array.shape.index(PLACES)
+        array = array.copy(order="K")
+        array[...] = array.take([0], axis)
+    return array
+
+
+def outputs(call, **more):
+    """What a call gives for an image that is repeated, images last."""
+    given = {name: repeated(value) for name, value in call.keywords.items()}
+    made = call.func(*map(repeated, call.args), **given, **more)
+    return [np.moveaxis(a, a.shape.index(PLACES), -1) for a in (made if isinstance(made, tuple) else [made])
+            if a is not None and PLACES in a.shape]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+@pytest.mark.parametrize("module", isa.available())
+def test_an_image_repeated_has_the_same_bits_in_every_place(case, module):
+    with use_isa(module), quirks(nails_undo_never_adds=False):
+        call = CALLS[case](PLACES)
+        found = outputs(call)
+        names = set(signature(call.func).parameters)
+        if "scaleTargets" in names:
+            scales = dict(zip(sorted(name for name in names if name.startswith("scale")), (0.7, 0.3), strict=False))
+            found += outputs(call, **{name: found[0] for name in names & {"target", "targets"}}, **scales)
+    assert found
+    for array in found:
+        bits = np.ascontiguousarray(array).view(np.int32)
+        assert (bits == bits[:, :1]).all(), np.flatnonzero((bits != bits[:, :1]).any(0))
