@@ -152,6 +152,8 @@ void CpuDevice::run(LaunchRecord& record) {
     const Arg* args = record.args.data();
     [[maybe_unused]] const int team = forked ? 1 : threads;
     [[maybe_unused]] const long chunk = std::max(1L, blocks / (team * 64L));
+    // Blocks that read the same activities, one after another: those of one x, in the gradient of filters.
+    const bool downwards = record.kernel.find("weight_acts") != std::string::npos;
     std::atomic<bool> stop{toStop()};
     long every = 1, left = 1;          // blocks of the calling thread from one look at the clock to the next
     auto looked = asked;
@@ -166,8 +168,10 @@ void CpuDevice::run(LaunchRecord& record) {
             looked = now;
             left = every;
         }
-        const int x = static_cast<int>(b % grid.x), y = static_cast<int>(b / grid.x % grid.y),
-                  z = static_cast<int>(b / (static_cast<long>(grid.x) * grid.y));
+        const long plane = static_cast<long>(grid.x) * grid.y, inPlane = b % plane;
+        const int x = static_cast<int>(downwards ? inPlane / grid.y : inPlane % grid.x);
+        const int y = static_cast<int>(downwards ? inPlane % grid.y : inPlane / grid.x);
+        const int z = static_cast<int>(b / plane);
         record.run(Block{x, y, z, grid.x, grid.y, grid.z}, args);
     }
     if (stop) throw std::runtime_error("interrupted");

@@ -19,7 +19,7 @@
 // What a thread keeps across a barrier is declared PerThread: registers on the
 // GPU, an array with the thread index last on the host.
 //
-// Nothing outside this header knows which machine it is on.
+// Nothing outside this header knows which machine it is on, but host_products.cuh.
 #pragma once
 
 struct Block {

@@ -1,6 +1,6 @@
 // What the three convolution families share: the multiply phase and the write of an output.
 #pragma once
-#include "fastmath.cuh"
+#include "host_products.cuh"
 
 // Rows of a strip of `steps` steps: the largest divisor of `rows` that makes at most 64 products.
 constexpr DEVICE_FUNCTION int stripRows(const int rows, const int columns, const int steps) {

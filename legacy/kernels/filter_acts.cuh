@@ -10,15 +10,17 @@
 #include "conv_common.cuh"
 
 // Writes a block's outputs: scaleTargets * old + scaleOutputs * sum, or scaleOutputs * sum without reading the target.
+// zeroSteps: the sums end with products of zeros, past the filter's last pixel.
 template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, bool scale, bool checkImgBounds, typename Products>
 PHASE writeTile(Products& prod, float* targets, const int filterStride, const int images,
-                const float scaleTargets, const float scaleOutputs) {
+                const bool zeroSteps, const float scaleTargets, const float scaleOutputs) {
     THREADS(B_X, B_Y) {
         UNROLL for (int f = 0; f < filtersPerThread; ++f)
             UNROLL for (int i = 0; i < imgsPerThread; ++i)
                 if (!checkImgBounds || tx + i * B_X < images)
                     writeOutput<scale>(targets + (ty + f * B_Y) * filterStride + tx + i * B_X,
-                                       prod(tid, f * imgsPerThread + i), scaleTargets, scaleOutputs);
+                                       afterZeroSteps(prod(tid, f * imgsPerThread + i), zeroSteps), scaleTargets,
+                                       scaleOutputs);
     }
 }
 
@@ -79,6 +81,34 @@ struct FilterActsBlock {
           left(paddingStart + module % numModulesX * moduleStride) {}
 };
 
+// Adds the products of `channels` channels at all pixels of a module's window to the sums; arguments are at the first of
+// the channels.
+template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, int channels, bool checkImgBounds,
+          typename Products, typename ColorOffset>
+DEVICE_FUNCTION void addWindow(Products& prod, const float* images, const float* filters, const FilterActsBlock& work,
+                               const int numFilters, const int filterSize, const int imgSizeY, const int imgSizeX,
+                               const int imgStride, const int imagesLeft, const ColorOffset colorOffset) {
+    const int filterPixels = filterSize * filterSize;
+    if constexpr (onHost) {
+        addWindowOnHost<B_Y, B_X, imgsPerThread, filtersPerThread, channels, checkImgBounds>(
+            prod, images, filters, work, numFilters, filterSize, imgSizeY, imgSizeX, imgStride, imagesLeft, colorOffset);
+    } else {
+        SHARED float shFilters[B_Y * channels][B_Y * filtersPerThread];
+        SHARED float shImages[B_Y * channels][B_X * imgsPerThread];
+        for (int p = 0; p < filterPixels; p += B_Y) {
+            stageFilters<B_Y, B_X, filtersPerThread, channels>(
+                shFilters, filters + p * numFilters, filterPixels - p, filterPixels * numFilters, numFilters);
+            stageImages<B_Y, B_X, imgsPerThread, channels, checkImgBounds>(
+                shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride, imagesLeft,
+                colorOffset);
+            SYNC
+            multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * channels, B_Y * channels>(
+                prod, ByStep(shFilters), ByStep(shImages), EveryRow{});
+            SYNC
+        }
+    }
+}
+
 // 1, 2 or 3 channels, one group: all channels staged at once.
 template <int B_Y, int B_X, int imgsPerThread, int filtersPerThread, int numColors, bool scale, bool checkImgBounds>
 KERNEL filterActs_YxX_color(const Block& block, const float* images, const float* filters, float* targets,
@@ -86,8 +116,6 @@ KERNEL filterActs_YxX_color(const Block& block, const float* images, const float
                             const int filterSize, const int paddingStart, const int moduleStride,
                             const int numModulesY, const int numModulesX, const int imgStride,
                             const float scaleTargets, const float scaleOutputs, const bool conv) {
-    SHARED float shFilters[B_Y * numColors][B_Y * filtersPerThread];
-    SHARED float shImages[B_Y * numColors][B_X * imgsPerThread];
     PerThread<float, B_X * B_Y, filtersPerThread * imgsPerThread> prod;
 
     const FilterActsBlock work(block, B_Y * filtersPerThread, B_X * imgsPerThread, numFilters, numModulesX,
@@ -99,19 +127,12 @@ KERNEL filterActs_YxX_color(const Block& block, const float* images, const float
     targets += (work.firstFilter * numModules + work.module) * numImages + work.firstImage;
 
     prod.clear();
-    for (int p = 0; p < filterPixels; p += B_Y) {
-        stageFilters<B_Y, B_X, filtersPerThread, numColors>(shFilters, filters + p * numFilters, filterPixels - p,
-                                                            filterPixels * numFilters, numFilters);
-        stageImages<B_Y, B_X, imgsPerThread, numColors, checkImgBounds>(
-            shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
-            numImages - work.firstImage, DenseColors{imgPixels * imgStride});
-        SYNC
-        multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * numColors, B_Y * numColors>(
-            prod, ByStep(shFilters), ByStep(shImages), EveryRow{});
-        SYNC
-    }
+    addWindow<B_Y, B_X, imgsPerThread, filtersPerThread, numColors, checkImgBounds>(
+        prod, images, filters, work, numFilters, filterSize, imgSizeY, imgSizeX, imgStride, numImages - work.firstImage,
+        DenseColors{imgPixels * imgStride});
     writeTile<B_Y, B_X, imgsPerThread, filtersPerThread, scale, checkImgBounds>(
-        prod, targets, numModules * numImages, numImages - work.firstImage, scaleTargets, scaleOutputs);
+        prod, targets, numModules * numImages, numImages - work.firstImage, filterPixels % B_Y != 0, scaleTargets,
+        scaleOutputs);
 }
 
 // More channels, in dense groups (the name's "sparse" means groups): colorCache channels staged at a time.
@@ -122,8 +143,6 @@ KERNEL filterActs_YxX_sparse(const Block& block, const float* images, const floa
                              const int numModulesY, const int numModulesX, const int imgStride,
                              const int numImgColors, const int numGroups,
                              const float scaleTargets, const float scaleOutputs, const bool conv) {
-    SHARED float shFilters[B_Y * colorCache][B_Y * filtersPerThread];
-    SHARED float shImages[B_Y * colorCache][B_X * imgsPerThread];
     PerThread<float, B_X * B_Y, filtersPerThread * imgsPerThread> prod;
 
     const FilterActsBlock work(block, B_Y * filtersPerThread, B_X * imgsPerThread, numFilters, numModulesX,
@@ -136,22 +155,13 @@ KERNEL filterActs_YxX_sparse(const Block& block, const float* images, const floa
     targets += (work.firstFilter * numModules + work.module) * numImages + work.firstImage;
 
     prod.clear();
-    for (int oc = 0; oc < numFilterColors; oc += colorCache) {
-        for (int p = 0; p < filterPixels; p += B_Y) {
-            stageFilters<B_Y, B_X, filtersPerThread, colorCache>(
-                shFilters, filters + (oc * filterPixels + p) * numFilters, filterPixels - p,
-                filterPixels * numFilters, numFilters);
-            stageImages<B_Y, B_X, imgsPerThread, colorCache, checkImgBounds>(
-                shImages, images + oc * imgPixels * imgStride, p, filterSize, work.top, work.left, imgSizeY, imgSizeX,
-                imgStride, numImages - work.firstImage, DenseColors{imgPixels * imgStride});
-            SYNC
-            multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * colorCache, B_Y * colorCache>(
-                prod, ByStep(shFilters), ByStep(shImages), EveryRow{});
-            SYNC
-        }
-    }
+    for (int oc = 0; oc < numFilterColors; oc += colorCache)
+        addWindow<B_Y, B_X, imgsPerThread, filtersPerThread, colorCache, checkImgBounds>(
+            prod, images + oc * imgPixels * imgStride, filters + oc * filterPixels * numFilters, work, numFilters,
+            filterSize, imgSizeY, imgSizeX, imgStride, numImages - work.firstImage, DenseColors{imgPixels * imgStride});
     writeTile<B_Y, B_X, imgsPerThread, filtersPerThread, scale, checkImgBounds>(
-        prod, targets, numModules * numImages, numImages - work.firstImage, scaleTargets, scaleOutputs);
+        prod, targets, numModules * numImages, numImages - work.firstImage, filterPixels % B_Y != 0, scaleTargets,
+        scaleOutputs);
 }
 
 // Connectivity from a table: filter channel k of group g reads image channel colorIndices[g * numFilterColors + k].
@@ -163,8 +173,6 @@ KERNEL filterActs_YxX_sparse_random(const Block& block, const float* images, con
                                     const int numModulesX, const int imgStride, const int numFilterColors,
                                     const int numGroups, const float scaleTargets, const float scaleOutputs,
                                     const bool conv) {
-    SHARED float shFilters[B_Y * colorCache][B_Y * filtersPerThread];
-    SHARED float shImages[B_Y * colorCache][B_X * imgsPerThread];
     SHARED int shColors[colorCache];
     PerThread<float, B_X * B_Y, filtersPerThread * imgsPerThread> prod;
 
@@ -184,19 +192,11 @@ KERNEL filterActs_YxX_sparse_random(const Block& block, const float* images, con
             if (tid < colorCache) shColors[tid] = colorIndices[oc + tid] * imgPixels * imgStride;
         }
         SYNC
-        for (int p = 0; p < filterPixels; p += B_Y) {
-            stageFilters<B_Y, B_X, filtersPerThread, colorCache>(
-                shFilters, filters + (oc * filterPixels + p) * numFilters, filterPixels - p,
-                filterPixels * numFilters, numFilters);
-            stageImages<B_Y, B_X, imgsPerThread, colorCache, checkImgBounds>(
-                shImages, images, p, filterSize, work.top, work.left, imgSizeY, imgSizeX, imgStride,
-                numImages - work.firstImage, TableColors{shColors});
-            SYNC
-            multiplyTile<B_Y, B_X, filtersPerThread, imgsPerThread, B_Y * colorCache, B_Y * colorCache>(
-                prod, ByStep(shFilters), ByStep(shImages), EveryRow{});
-            SYNC
-        }
+        addWindow<B_Y, B_X, imgsPerThread, filtersPerThread, colorCache, checkImgBounds>(
+            prod, images, filters + oc * filterPixels * numFilters, work, numFilters, filterSize, imgSizeY, imgSizeX,
+            imgStride, numImages - work.firstImage, TableColors{shColors});
     }
     writeTile<B_Y, B_X, imgsPerThread, filtersPerThread, scale, checkImgBounds>(
-        prod, targets, numModules * numImages, numImages - work.firstImage, scaleTargets, scaleOutputs);
+        prod, targets, numModules * numImages, numImages - work.firstImage, filterPixels % B_Y != 0, scaleTargets,
+        scaleOutputs);
 }

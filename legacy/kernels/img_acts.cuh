@@ -125,6 +125,31 @@ DEVICE_FUNCTION void regionGradient(const ImgActsShape& s, const float* hidActs,
     }
 }
 
+// One module's products at a pixel of its window, all filters of a group; hidActs and filters are at the first.
+template <int B_Y, int B_X, int imgsPerThread, int colorsPerThread, bool checkCaseBounds, typename Products>
+DEVICE_FUNCTION void addModule(Products& prod, const float* hidActs, const float* filters, const int actStride,
+                               const int colorStride, const int filtersInGroup, const int imagesLeft) {
+    if constexpr (onHost) {
+        addModuleOnHost<B_Y, B_X, imgsPerThread, colorsPerThread, checkCaseBounds>(
+            prod, hidActs, filters, actStride, colorStride, filtersInGroup, imagesLeft);
+    } else {
+        SHARED float shFilters[colorsPerThread * B_Y][16 + 1];
+        SHARED float shHidActs[16][B_X * imgsPerThread];
+        for (int f = 0; f < filtersInGroup; f += 16) {
+            stageHidActs<B_X * B_Y, B_X * imgsPerThread, checkCaseBounds>(
+                shHidActs, hidActs + f * actStride, actStride, imagesLeft);
+            STAGE_ROWS(B_X * B_Y, colorsPerThread * B_Y, 16) {
+                const float* filter = filters + row * colorStride + f;
+                STAGE_COLS(16) shFilters[row][col] = filter[col];
+            }
+            SYNC
+            multiplyTile<B_Y, B_X, colorsPerThread, imgsPerThread, 16, 16>(
+                prod, ByIndex(shFilters), ByStep(shHidActs), EveryRow{});
+            SYNC
+        }
+    }
+}
+
 // The work of a B_X x B_Y block: one pixel, B_Y*colorsPerThread channels, B_X*imgsPerThread images; arguments as above.
 template <int B_Y, int B_X, int imgsPerThread, int colorsPerThread, bool scale, bool checkCaseBounds, bool conv,
           typename ColorOffset>
@@ -132,8 +157,6 @@ DEVICE_FUNCTION void pixelGradient(const ImgActsShape& s, const float* hidActs, 
                                    const int pixel, const int numFilterColors, const int filtersInGroup,
                                    const int imagesLeft, const float scaleTargets, const float scaleOutputs,
                                    const ColorOffset colorOffset) {
-    SHARED float shFilters[colorsPerThread * B_Y][16 + 1];
-    SHARED float shHidActs[16][B_X * imgsPerThread];
     PerThread<float, B_X * B_Y, colorsPerThread * imgsPerThread> prod;
 
     const int y = pixel / s.imgSizeX, x = pixel % s.imgSizeX;
@@ -147,19 +170,9 @@ DEVICE_FUNCTION void pixelGradient(const ImgActsShape& s, const float* hidActs, 
             const int filterSet = conv ? 0 : module * numFilterColors;
             const float* pixelFilters =
                 filters + (filterSet * s.filterPixels() + qy * s.filterSize + qx) * s.numFilters;
-            for (int f = 0; f < filtersInGroup; f += 16) {
-                stageHidActs<B_X * B_Y, B_X * imgsPerThread, checkCaseBounds>(
-                    shHidActs, hidActs + (f * s.numModules() + module) * s.numImages, s.numModules() * s.numImages,
-                    imagesLeft);
-                STAGE_ROWS(B_X * B_Y, colorsPerThread * B_Y, 16) {
-                    const float* filter = pixelFilters + row * s.filterPixels() * s.numFilters + f;
-                    STAGE_COLS(16) shFilters[row][col] = filter[col];
-                }
-                SYNC
-                multiplyTile<B_Y, B_X, colorsPerThread, imgsPerThread, 16, 16>(
-                    prod, ByIndex(shFilters), ByStep(shHidActs), EveryRow{});
-                SYNC
-            }
+            addModule<B_Y, B_X, imgsPerThread, colorsPerThread, checkCaseBounds>(
+                prod, hidActs + module * s.numImages, pixelFilters, s.numModules() * s.numImages,
+                s.filterPixels() * s.numFilters, filtersInGroup, imagesLeft);
         }
     }
     targets += pixel * s.numImages;

@@ -63,29 +63,33 @@ DEVICE_FUNCTION void slabGradient(const WeightActsShape& s, const float* images,
                                   float* targets, const int slab, const int firstPixel, const float scaleTargets,
                                   const float scaleOutputs, const ColorOffset colorOffset) {
     constexpr int threads = B_X * B_Y, pixels = B_Y * pixelsPerThread;
-    SHARED float shImages[colors * pixels][preloadCases];
-    SHARED TurnedTile<B_X * filtersPerThread, preloadCases> shHidActs;
-    SHARED int shPixels[pixels];                       // row of the pixel in the window << 16 | column
     PerThread<float, threads, colors * pixelsPerThread * filtersPerThread> prod;
-
-    THREADS(B_X, B_Y) {
-        if (tid < pixels)
-            shPixels[tid] = (firstPixel + tid) / s.filterSize << 16 | (firstPixel + tid) % s.filterSize;
-    }
-    SYNC
     const int pixelsLeft = s.filterPixels() - firstPixel;
 
     prod.clear();
-    for (int module = slab * s.partialSum; module < (slab + 1) * s.partialSum; ++module) {
-        for (int image = 0; image < s.numImages; image += preloadCases) {
-            stageWindow<threads, pixels, colors, preloadCases, checkCaseBounds>(
-                shImages, shPixels, s, images + image, module, pixelsLeft, s.numImages - image, colorOffset);
-            shHidActs.template stage<threads, checkCaseBounds>(hidActs + module * s.numImages + image,
-                                                               s.numModules() * s.numImages, s.numImages - image);
-            SYNC
-            multiplyTile<B_Y, B_X, colors * pixelsPerThread, filtersPerThread, preloadCases, 8>(
-                prod, ByIndex(shImages), Turned(shHidActs), EveryRow{});
-            SYNC
+    if constexpr (onHost) {
+        addSlabOnHost<B_Y, B_X, pixelsPerThread, filtersPerThread, colors, preloadCases>(
+            prod, s, images, hidActs, slab, firstPixel, colorOffset);
+    } else {
+        SHARED float shImages[colors * pixels][preloadCases];
+        SHARED TurnedTile<B_X * filtersPerThread, preloadCases> shHidActs;
+        SHARED int shPixels[pixels];                       // row of the pixel in the window << 16 | column
+        THREADS(B_X, B_Y) {
+            if (tid < pixels)
+                shPixels[tid] = (firstPixel + tid) / s.filterSize << 16 | (firstPixel + tid) % s.filterSize;
+        }
+        SYNC
+        for (int module = slab * s.partialSum; module < (slab + 1) * s.partialSum; ++module) {
+            for (int image = 0; image < s.numImages; image += preloadCases) {
+                stageWindow<threads, pixels, colors, preloadCases, checkCaseBounds>(
+                    shImages, shPixels, s, images + image, module, pixelsLeft, s.numImages - image, colorOffset);
+                shHidActs.template stage<threads, checkCaseBounds>(hidActs + module * s.numImages + image,
+                                                                   s.numModules() * s.numImages, s.numImages - image);
+                SYNC
+                multiplyTile<B_Y, B_X, colors * pixelsPerThread, filtersPerThread, preloadCases, 8>(
+                    prod, ByIndex(shImages), Turned(shHidActs), EveryRow{});
+                SYNC
+            }
         }
     }
     THREAD_ROWS(B_Y) {
@@ -95,7 +99,9 @@ DEVICE_FUNCTION void slabGradient(const WeightActsShape& s, const float* images,
                     UNROLL for (int f = 0; f < filtersPerThread; ++f)
                         writeOutput<scale>(
                             targets + (c * s.filterPixels() + ty + j * B_Y) * s.numFilters + tx + f * B_X,
-                            prod(tid, (c * pixelsPerThread + j) * filtersPerThread + f), scaleTargets, scaleOutputs);
+                            afterZeroSteps(prod(tid, (c * pixelsPerThread + j) * filtersPerThread + f),
+                                           s.numImages % preloadCases != 0),
+                            scaleTargets, scaleOutputs);
             }
     }
 }

@@ -1,4 +1,4 @@
-"""An image has the same bits wherever in the batch it stands: in a vector of images, or left over behind the last one."""
+"""An image has the same bits wherever in the batch it stands: in a vector of images, or left over behind the last."""
 
 from inspect import signature
 
