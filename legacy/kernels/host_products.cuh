@@ -136,16 +136,18 @@ DEVICE_FUNCTION void addSlabOnHost(Products& prod, const Shape& s, const float* 
                                    const int slab, const int firstPixel, const ColorOffset colorOffset) {
     constexpr int pixels = B_Y * pixelsPerThread, filters = B_X * filtersPerThread, strip = stripOf<B_Y, filters>;
     constexpr bool byColor = colors % strip == 0;              // a strip is a pixel's channels, or a channel's pixels
-    TurnedTile<filters, preloadCases> turned;
+    constexpr int tiles = 4, cases = tiles * preloadCases;     // activities are read in long rows
+    TurnedTile<filters, preloadCases> turned[tiles];
     const float* rows[colors * pixels];
     const int left = s.filterPixels() - firstPixel, pixelsHere = left < pixels ? left : pixels;
     for (int module = slab * s.partialSum; module < (slab + 1) * s.partialSum; ++module) {
         const int top = s.paddingStart + module / s.numModulesX * s.moduleStride;
         const int leftmost = s.paddingStart + module % s.numModulesX * s.moduleStride;
-        for (int image = 0; image < s.numImages; image += preloadCases) {
-            const int imagesLeft = s.numImages - image, steps = imagesLeft < preloadCases ? imagesLeft : preloadCases;
-            turned.template stage<B_X * B_Y, true>(hidActs + module * s.numImages + image,
-                                                   s.numModules() * s.numImages, imagesLeft);
+        for (int image = 0; image < s.numImages; image += cases) {
+            const int imagesLeft = s.numImages - image, steps = imagesLeft < cases ? imagesLeft : cases;
+            for (int n = 0; n < steps; n += preloadCases)
+                turned[n / preloadCases].template stage<B_X * B_Y, true>(hidActs + module * s.numImages + image + n,
+                                                                         s.numModules() * s.numImages, imagesLeft - n);
             for (int pixel = 0, q = firstPixel; pixel < pixels; ++pixel, ++q) {
                 const int y = top + q / s.filterSize, x = leftmost + q % s.filterSize;
                 const bool inside = pixel < pixelsHere && y >= 0 && y < s.imgSizeY && x >= 0 && x < s.imgSizeX;
@@ -156,7 +158,7 @@ DEVICE_FUNCTION void addSlabOnHost(Products& prod, const Shape& s, const float* 
             for (int pixel = 0; pixel < pixelsHere; pixel += byColor ? 1 : strip)
                 for (int c = 0; c < colors; c += byColor ? strip : 1)
                     addStrip<B_Y, B_X, filtersPerThread, strip, byColor ? pixels : 1>(
-                        prod, c * pixels + pixel, steps, ListedRows{rows}, EvenSteps{turned.values[0], filters});
+                        prod, c * pixels + pixel, steps, ListedRows{rows}, EvenSteps{turned[0].values[0], filters});
         }
     }
 }
