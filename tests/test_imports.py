@@ -15,6 +15,7 @@ OUTSIDE = {
     "legacy": ({"numpy", "scipy"}, {"pycuda", "nvmath"}),
     "port": ({"numpy", "scipy", "threadpoolctl"}, set()),
     "harness": ({"numpy", "threadpoolctl", "click"}, {"pandas", "pyarrow", "PIL", "safetensors", "torch", "scipy"}),
+    "harness/data": (set(), {"onnx"}),
     "harness/reporting/report": ({"numpy", "matplotlib", "jinja2", "markupsafe", "PIL"}, set()),
     "harness/training": ({"markupsafe"}, {"PIL", "matplotlib"}),
     "harness/cli/terminal.py": ({"rich"}, set()),

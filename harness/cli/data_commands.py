@@ -62,17 +62,29 @@ def make(source: str, out: Path, form: str, size: int | None) -> None:
 @click.command("convert")
 @click.argument("source", metavar="SOURCE")
 @click.argument("target", metavar="TARGET", type=click.Path(path_type=Path))
-@click.option("--net", help="The network, where SOURCE holds weights alone and TARGET is a folder of 2012.")
+@click.option(
+    "--net",
+    help="The network, where SOURCE holds weights alone and TARGET is a folder of 2012 "
+    "or, as SOURCE may be, of another program.",
+)
+@click.option(
+    "--layout",
+    default="2012",
+    show_default=True,
+    type=click.Choice(["2012", "torch"]),
+    help="What X.safetensors gets: all tensors, or a state_dict.",
+)
 @params_option
-def convert(source: str, target: Path, net: str | None, params: str | None) -> None:
+def convert(source: str, target: Path, net: str | None, params: str | None, layout: str) -> None:
     """Convert a checkpoint: historical (2011, 2012, 2014), of 'rosetta train' (safetensors), or weights in an npz file.
 
-    TARGET X.npz gets weights and biases, for 'rosetta compare --weights'; X.safetensors gets all tensors; any other
-    name is a folder, which gets a checkpoint as the program of 2012 wrote it.
+    TARGET X.npz gets weights and biases, for 'rosetta compare --weights'; X.safetensors gets all tensors; X.pt a
+    state_dict of PyTorch and X.onnx a model, each of which may be SOURCE too; any other name is a folder, which gets a
+    checkpoint as the program of 2012 wrote it.
     """
     from ..data.checkpoints import convert as converted
 
-    say(f"{converted(source, target, net, params)}: written")
+    say(f"{converted(source, target, net, params, layout)}: written")
 
 
 COMMANDS = (data, convert)

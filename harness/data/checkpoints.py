@@ -17,11 +17,11 @@ import numpy as np
 
 from .. import files
 from ..errors import BadInput, RosettaError
-from ..network.load import layer_files, plain
+from ..network.load import Network, layer_files, plain
 from ..network.load import load as load_network
 from ..values.archive import Archive
 from ..values.parameters import Values
-from . import historical
+from . import historical, others
 from .batches import Fields, need
 from .historical import Checkpoint
 
@@ -187,6 +187,20 @@ def as_training(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, about=about)
 
 
+def _of_others(path: Path, network: Network | None) -> Checkpoint | None:
+    """The Checkpoint in a file of another program, in the layout of 2012; None of other files."""
+    if path.suffix not in (".safetensors", *others.SUFFIXES) or not path.is_file():
+        return None
+    tensors = {} if path.suffix != ".safetensors" else load(path).tensors
+    theirs = any(name.endswith(".weight") for name in tensors)
+    if path.suffix == ".safetensors" and not theirs:
+        return None
+    if network is None:
+        raise BadInput(f"{path} does not say of what network it is", hint="--net NET")
+    return Checkpoint(others.from_state_dict(network, tensors, path) if theirs else others.read(path, network),
+                      path=path)  # fmt: skip
+
+
 def as_2012(checkpoint: Checkpoint) -> Checkpoint:
     """A checkpoint of a training with what a historical one says besides."""
     about = checkpoint.about
@@ -206,26 +220,44 @@ def as_2012(checkpoint: Checkpoint) -> Checkpoint:
     )
 
 
-def convert(source: str | Path, target: Path, net: str | None = None, params: str | None = None) -> Path:
-    """Convert between historical checkpoint, safetensors and npz.
+def convert(
+    source: str | Path, target: Path, net: str | None = None, params: str | None = None, layout: str = "2012"
+) -> Path:
+    """Convert between historical checkpoint, safetensors, npz, and with a network state_dict and ONNX.
 
     Parameters
     ----------
     source : path
-        A historical checkpoint, a checkpoint of a training (safetensors), a folder of either, or an npz file.
+        A historical checkpoint, a checkpoint of a training (safetensors), a folder of either, an npz file; or, of
+        other programs, a state_dict (.pt, .pth, or safetensors with NAME.weight) or a model (.onnx).
     target : Path
-        ``X.npz`` gets weights and biases (as ``rosetta compare --weights`` takes them), ``X.safetensors`` all tensors;
-        anything else is a folder of 2012, which gets a checkpoint ``EPOCH.BATCH``.
+        ``X.npz`` gets weights and biases (as ``rosetta compare --weights`` takes them), ``X.safetensors`` all tensors,
+        ``X.pt``, ``X.pth`` a state_dict, ``X.onnx`` a model; anything else is a folder of 2012, which gets a
+        checkpoint ``EPOCH.BATCH``.
     net, params : str, optional
-        The network, where the source does not hold its layers and the target wants them.
+        The network, where the source does not hold its layers and the target wants them, and with files of others.
+    layout : str
+        ``torch``: a safetensors target gets a state_dict; else ``2012``.
 
     Returns
     -------
     Path
         What was written.
     """
-    checkpoint = load(source)
+    network = None if net is None else load_network(net, params)
+    checkpoint = _of_others(Path(source), network) or load(source)
     try:
+        if target.suffix in others.SUFFIXES or layout == "torch":
+            network = network or (checkpoint.network() if checkpoint.about or checkpoint.layers else None)
+            if network is None:
+                raise BadInput(f"{source} does not say of what network it is", hint="--net NET")
+            if target.suffix not in (*others.SUFFIXES, ".safetensors"):
+                raise BadInput(f"{target}: no file for a state_dict", expected=".pt, .pth or .safetensors")
+            if target.suffix == ".safetensors":
+                files.write(target, packed(others.to_state_dict(network, checkpoint.tensors), {"format": "pt"}))
+            else:
+                others.write(target, network, checkpoint.tensors)
+            return target
         if target.suffix == ".npz":
             file = io.BytesIO()
             arrays: dict[str, Any] = {name: x for name, x in checkpoint.tensors.items() if "_inc" not in name}
@@ -238,8 +270,7 @@ def convert(source: str | Path, target: Path, net: str | None = None, params: st
             texts = {name: json.dumps(told) for name, told in header.items()}
             files.write(target, packed(checkpoint.tensors | mean, texts))
             return target
-        if net is not None:
-            network = load_network(net, params)
+        if network is not None:
             checkpoint.layers = [plain(layer) for layer in network.layers]
             checkpoint.values_for(network)
         elif checkpoint.about:

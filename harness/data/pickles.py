@@ -77,6 +77,13 @@ RECONSTRUCT, SCALAR = (
 )
 NDARRAY, DTYPE, ENCODE = Name("numpy", "ndarray"), Name("numpy", "dtype"), Name("_codecs", "encode")
 NAMES = OPTIONS | RECONSTRUCT | SCALAR | {NDARRAY, DTYPE, ENCODE}
+STORAGES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8",
+            "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "|i1", "ByteStorage": "|u1",
+            "BoolStorage": "|b1"}  # fmt: skip
+ORDERED = Name("collections", "OrderedDict")
+TENSOR, PARAMETER = Name("torch._utils", "_rebuild_tensor_v2"), Name("torch._utils", "_rebuild_parameter")
+OF_TORCH = {ORDERED, TENSOR, PARAMETER} | {Name("torch", name) for name in STORAGES}
+"""What a state_dict of PyTorch names besides."""
 CODES = re.compile(r"b1|[iu][1248]|f[248]|[Sa][1-9]\d{0,5}")
 
 
@@ -131,6 +138,34 @@ def _unpacked(path: str | Path) -> bytes:
     return data
 
 
+def load_torch(path: str | Path) -> Any:
+    """What ``torch.save`` put into a file, a zip file of a pickle and of the numbers; tensors are ndarrays.
+
+    Raises
+    ------
+    BadInput
+        No such file, or it holds more than plain values, tensors and ordered dicts of these; names the file.
+    """
+    try:
+        with ZipFile(path) as archive:
+            (told,) = [info for info in archive.infolist() if info.filename.endswith("/data.pkl")]
+            if told.file_size > FLOOR or any(info.compress_type != ZIP_STORED for info in archive.infolist()):
+                raise TooLarge("too large, or compressed", expected=f"a pickle of at most {FLOOR:,} bytes")
+            order = told.filename.removesuffix("data.pkl") + "byteorder"
+            if order in archive.namelist() and archive.read(order) != b"little":
+                raise ValueError("its numbers are not little-endian")
+            return _TorchMachine(archive.read(told), archive, told.filename.removesuffix(".pkl")).run()
+    except RosettaError as error:
+        raise BadInput(
+            f"{path}: {error.what}", expected=error.expected, actual=error.actual, hint=error.hint
+        ) from error
+    except FileNotFoundError as error:
+        raise BadInput(f"there is no file {path}") from error
+    except Exception as error:  # what a damaged file does to zipfile and the stack is not for us to list
+        raise BadInput(f"{path} cannot be read as a state_dict ({type(error).__name__}: {ascii(str(error))[:100]})",
+                       expected="a file of torch.save, since PyTorch 1.6") from error  # fmt: skip
+
+
 def loads(data: bytes) -> Any:
     """The value that the bytes of a pickle stand for; see `load`."""
     machine_ = _Machine(data)
@@ -150,6 +185,8 @@ def _refuse(what: str, hint: str | None = None) -> NoReturn:
 
 class _Machine:
     """The stack machine; the arguments of instructions are read by the standard library."""
+
+    names: frozenset[Name] | set[Name] = NAMES
 
     def __init__(self, data: bytes) -> None:
         self.file = BytesIO(data)
@@ -210,6 +247,10 @@ class _Machine:
         del self.stack[len(self.stack) - count :]
         return found
 
+    def persistent(self) -> None:
+        """What stands outside the pickle: nothing."""
+        _refuse("refers to what stands outside it")
+
     def extend(self, items: Sequence[Any]) -> None:
         """Append to the list on the stack."""
         if type(self.stack[-1]) is not list:
@@ -233,7 +274,7 @@ class _Machine:
     def named(self, module: str, name: str) -> Name:
         """A name, if it is one of those that are known."""
         found = Name(module, name)
-        if found not in NAMES:
+        if found not in self.names:
             called = f"{ascii(module)[1:-1][:60]}.{ascii(name)[1:-1][:60]}"
             _refuse(f"wants {called}, which may be a program",
                     "plain values, numpy arrays and the options of cuda-convnet are read")  # fmt: skip
@@ -336,6 +377,71 @@ class _Machine:
         array.__setstate__(state)
 
 
+class _TorchMachine(_Machine):
+    """The machine for a pickle of ``torch.save``, whose numbers are members of the zip file.
+
+    Parameters
+    ----------
+    data : bytes
+    archive : ZipFile
+    folder : str
+        Of the members, each called by a number.
+    """
+
+    def __init__(self, data: bytes, archive: ZipFile, folder: str) -> None:
+        super().__init__(data)
+        self.archive, self.folder = archive, folder
+        self.storages: dict[str, np.ndarray] = {}
+
+    names = NAMES | OF_TORCH
+
+    def persistent(self) -> None:
+        """A storage, in place of what the file says about it."""
+        kind, of, key, _, count = self.stack.pop()
+        if kind != "storage" or not re.fullmatch(r"\d{1,9}", key):
+            raise ValueError
+        if key not in self.storages:
+            raw = self.archive.read(f"{self.folder}/{key}")
+            self.storages[key] = np.frombuffer(raw, STORAGES[of.name])
+        if self.storages[key].size != count or self.storages[key].dtype != np.dtype(STORAGES[of.name]):
+            raise ValueError("a storage of another size than it says")
+        self.push(self.storages[key])
+
+    def reduce(self) -> None:
+        """Call what a name stands for here: an empty ordered dict, a tensor, a parameter."""
+        of, given = self.stack[-2:]
+        if type(of) is not Name or of not in OF_TORCH:
+            super().reduce()
+            return
+        self.last(2)
+        if of == ORDERED and given == ():
+            self.push({})
+        elif of == PARAMETER and type(given[0]) is np.ndarray:
+            self.push(given[0])
+        elif of == TENSOR:
+            self.push(self.tensor(*given[:4]))
+        else:
+            raise TypeError
+
+    def tensor(self, storage: np.ndarray, offset: int, shape: Any, strides: Any) -> np.ndarray:
+        """A view of a storage, all of which lies inside it."""
+        numbers = (offset, *shape, *strides)
+        if not all(type(number) is int and 0 <= number < 1 << 40 for number in numbers) or len(shape) != len(strides):
+            raise ValueError
+        last = offset + sum((length - 1) * step for length, step in zip(shape, strides, strict=True))
+        if prod(shape) > storage.size or (prod(shape) and last >= storage.size):
+            raise ValueError("a tensor outside its storage")
+        steps = [step * storage.itemsize for step in strides]
+        return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps, writeable=False)
+
+    def build(self) -> None:
+        """The attributes of an ordered dict, such as versions of modules, are dropped."""
+        if type(self.stack[-2]) is dict and type(self.stack[-1]) is dict:
+            self.last(1)
+        else:
+            super().build()
+
+
 def _key(key: Any) -> str | int:
     """A key of a dict: str or int."""
     if type(key) is bytes:
@@ -380,8 +486,9 @@ _INSTRUCTIONS: dict[str, Callable[..., object]] = {
     "\x93": lambda m: m.push(m.named(*m.last(2))),
     "i": _Machine.old_instance,
     "o": _Machine.object,
-    "R": _Machine.reduce,
-    "b": _Machine.build,
+    "R": lambda m: m.reduce(),
+    "b": lambda m: m.build(),
+    "Q": lambda m: m.persistent(),
 }
 
 
