@@ -26,7 +26,7 @@ SUFFIXES = (".pt", ".pth", ".onnx")
 """What files of other programs alone are called; a safetensors file may be one as well."""
 TORCHVISION = [f"features.{i}" for i in (0, 3, 6, 8, 10)] + [f"classifier.{i}" for i in (1, 4, 6)]
 """The layers with parameters of torchvision's AlexNet, and of any net of five convolutions and three fc layers."""
-PASSED = ("pool", "cmrnorm", "rnorm", "cnrm", "neuron", "hs", "softmax")
+PASSED = ("pool", "cmrnorm", "rnorm", "cnorm", "neuron", "hs", "softmax")
 """Types of layers that leave the order of the channels as it is."""
 
 
