@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadInput
-from ..judging.finding import Finding, Worst
+from ..judging.finding import DIFFERS, Finding, Worst
 from ..judging.verdict import judge, refuse
 from ..network import load as networks
 from ..network.net import Net
@@ -114,7 +114,7 @@ def _in_double(finding: Finding, expected: Bounded, actual: Array, other: Any) -
         differing = int(np.count_nonzero((actual != value) & ~(np.isnan(actual) & np.isnan(value))))
     status = "equivalent" if finding.status == "identical" and differing else finding.status
     worst, share, outside = finding.worst, finding.share, finding.outside
-    if exact.any() and status not in ("different", "nonfinite"):
+    if exact.any() and status not in DIFFERS:
         at = int(exact.argmax())
         worst, status = Worst((at,), float(actual[at]), float(value[at]), 0.0), "different"
         share, outside = np.inf, int(exact.sum())

@@ -61,7 +61,7 @@ def _whole(operation: Operation, own: Sequence[str], asked: Set[str]) -> Part:
 
 def _cells(part: Part, own: Sequence[str]) -> dict[str, list[Piece]]:
     kernel = next((name for name in own if name != LIBRARY), "")
-    names = {"kernel": kernel, "body": next(iter(kernels.helpers(kernel)), "") if kernel else ""}
+    names = kernels.parts(kernel) if kernel else dict.fromkeys(kernels.PARTS, "")
     cells = {
         place: source.pieces(getattr(part, place), place, **names) for place in ("host", "kernels", "port", "reference")
     }

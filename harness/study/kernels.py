@@ -127,7 +127,7 @@ def tiles(kernel: str) -> list[tuple[str, list[int], int]]:
 
 def _tiles(name: str, values: Mapping[str, int]) -> list[tuple[str, list[int], int]]:
     text, _ = _code(name)
-    known, found = dict(values), []
+    known, found, working = dict(values), [], helpers(name)
     for names in re.findall(r"\bconstexpr int ([^;]+);", text):
         for key, expression in (part.split("=") for part in _parts(names)):
             known |= _known({key.strip(): expression}, known)
@@ -138,7 +138,7 @@ def _tiles(name: str, values: Mapping[str, int]) -> list[tuple[str, list[int], i
         sizes = [sizes[0], sizes[1] + 1] if turned else sizes
         found.append((tile, sizes, BYTES * prod(sizes)))
     for callee, arguments in re.findall(r"\b(\w+)(?:<([^;{}()]*)>)?\(", text):
-        if callee != name and "SHARED" in _code(callee)[0]:
+        if callee in working:
             names = [words.split()[-1] for words in _head(callee)[0]]
             given = dict(zip(names, _parts(arguments), strict=False))
             found += _tiles(callee, _known(given, known))
@@ -163,6 +163,15 @@ def helpers(name: str) -> list[str]:
     called = dict.fromkeys(re.findall(r"\b(\w+)(?:<[^;{}()]*>)?\(", body))
     own = [one for one in called if one != name and (WORK.search(_code(one)[0]) or "SYNC" in _code(one)[0])]
     return list(dict.fromkeys([*own, *(inner for one in own for inner in helpers(one))]))
+
+
+PARTS = ("kernel", "body", "inner")
+
+
+def parts(kernel: str) -> dict[str, str]:
+    """What the concordance calls the kernel, the function that does its work, and the first that this one calls."""
+    body = next(iter(helpers(kernel)), "")
+    return dict(zip(PARTS, (kernel, body, next(iter(helpers(body)), body) if body else ""), strict=True))
 
 
 def course(kernel: str) -> list[Step]:
@@ -205,7 +214,7 @@ def _block(text: str, at: int, end: int, depth: int, piece: Piece, own: str) -> 
         else:
             callee, closed = match[1], source.closing(text, match.end() - 1)
             code = _code(callee)[0] if callee != own else ""
-            if re.search(r"\bSYNC\b", code):
+            if code and any(re.search(r"\bSYNC\b", _code(one)[0]) for one in (callee, *helpers(callee))):
                 yield from _course(callee, depth)
             elif WORK.search(code) or callee == "stage":
                 yield Step("phase", depth, callee, place)

@@ -49,7 +49,7 @@ def pieces(spec: str, place: str, **names: str) -> list[Piece]:
         first = _line(whole, start, 0) if start else 0
         last = _line(whole, end, first + 1) if end else len(whole.lines)
         found.append(Piece(whole.file, whole.first + first, whole.lines[first:last], whole.symbol))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _line(piece: Piece, expression: str, begin: int) -> int:

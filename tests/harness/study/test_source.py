@@ -57,7 +57,7 @@ def test_the_parts_of_an_operation_are_found(family, part):
     (operation,) = (one for one in family.operations if one.what == part.of)
     assert [part.host or part.kernels, part.port] != ["", ""]
     for kernel in operation.kernels:
-        names = {"kernel": kernel, "body": next(iter(kernels.helpers(kernel)), "")}
+        names = kernels.parts(kernel)
         for place in ("host", "kernels", "port", "reference"):
             found = source.pieces(getattr(part, place), place, **names)
             assert all(executable(piece) for piece in found)
