@@ -35,8 +35,8 @@ $(VENV)/native: $(VENV)/python $(NATIVE)
 compare: $(if $(wildcard $(VENV)/installed),build,$(VENV)/native)
 	$(BIN)/rosetta compare alexnet --input photos --batch 128 --passes forward,backward,update --out $(RUNS)/alexnet
 
-# Two files of tests at a time; more where a machine has the cores and the memory: make test TEST_WORKERS=8.
-TEST_WORKERS ?= 2
+# Three files of tests at a time, since some wait; more where a machine has the cores and the memory: make test TEST_WORKERS=8.
+TEST_WORKERS ?= 3
 test: build
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 

@@ -17,7 +17,7 @@ from alexnet_rosetta.harness.values.archive import Archive
 
 from . import archives, records, runner
 
-SECONDS = os.environ.get("FUZZ_SECONDS", 8)
+SECONDS = os.environ.get("FUZZ_SECONDS", 5)
 
 
 @pytest.mark.slow

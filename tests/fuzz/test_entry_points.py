@@ -11,7 +11,7 @@ import pytest
 
 from . import entry_points, runner
 
-SECONDS = 10
+SECONDS = 8
 
 
 def test_bent_calls():

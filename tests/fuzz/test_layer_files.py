@@ -8,7 +8,7 @@ from alexnet_rosetta.port.config import ConfigError, ini
 
 from . import layer_files, runner, trained_nets
 
-SECONDS = 8
+SECONDS = 5
 
 
 def test_damaged_layer_files():

@@ -14,7 +14,7 @@ from . import pickles, runner
 
 @pytest.mark.slow
 def test_nothing_is_found():
-    status, printed = runner.command("pickles", "--seconds", os.environ.get("FUZZ_SECONDS", 8), "--seed", 0)
+    status, printed = runner.command("pickles", "--seconds", os.environ.get("FUZZ_SECONDS", 5), "--seed", 0)
     assert status == 0, printed
 
 
