@@ -5,9 +5,7 @@
 
 std::string moduleInstructionSet() { return ROSETTA_ISA; }
 
-bool contractsMultiplyAdd() {
-    return fusesProducts;
-}
+bool contractsMultiplyAdd() { return fusesProducts; }
 
 std::string bestInstructionSet() {
 #if defined(__x86_64__)
