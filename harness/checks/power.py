@@ -6,7 +6,7 @@ constant (a learning rate, a power, a coefficient): by how much must it be off? 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..reference import Bounded
 from ..running.prepare import Options, prepare, rows
 from ..running.workload import Workload
 from ..values.inputs import PROBING
+from .watch import watch
 
 POWERS = range(1, 8)
 DRAWN = ("initW", "initB")
@@ -64,27 +65,15 @@ class Power:
         return f"{place}{whole:>10}{ones}{self.zeros:9.1%}"
 
 
-@dataclass
-class _Watched(Workload):
-    """A workload that looks at the bounds of each tensor."""
-
-    parts: list[Bounded] = field(default_factory=list)
-    found: list[Power] = field(default_factory=list)
-
-    def inspect(self, layer: Any, tensor: str, bounded: Bounded) -> None:
-        self.parts.append(bounded)
-
-    def finished(self, comparison: Any) -> None:
-        """Enter the tensor of a finished comparison."""
-        parts, self.parts = self.parts, []
-        value = np.concatenate([part.value.ravel() for part in parts])
-        bounds = [np.broadcast_to(part.bound(), part.value.shape) for part in parts]
-        some = value != 0
-        share = np.concatenate([part.ravel() for part in bounds])[some] / np.abs(value[some], dtype=np.float64)
-        one = tuple(float(np.quantile(share, part)) for part in QUANTILES) if share.size else ()
-        whole = float(share.min()) if share.size else None
-        layer, step, tensor = comparison.layer.name, comparison.step, comparison.tensor
-        self.found.append(Power(layer, step, tensor, whole, one, 1 - float(some.mean()) if some.size else 1.0))
+def _power(comparison: Any, bounded: Bounded) -> Power:
+    """What would be noticed in the tensor of a finished comparison."""
+    value = bounded.value.ravel()
+    some = value != 0
+    share = bounded.bound().ravel()[some] / np.abs(value[some])
+    one = tuple(float(np.quantile(share, part)) for part in QUANTILES) if share.size else ()
+    whole = float(share.min()) if share.size else None
+    layer, step, tensor = comparison.layer.name, comparison.step, comparison.tensor
+    return Power(layer, step, tensor, whole, one, 1 - float(some.mean()) if some.size else 1.0)
 
 
 class _Moved(Engine):
@@ -134,14 +123,11 @@ def check_power(
     options = Options(net, params, engines=("reference",), input=input_, batch=batch, seed=seed, threads=1)
     subject = AsMeant(engines.find(engine))
     work = replace(prepare(options), engines=[subject], explains=False)
-    names = ("network", "inputs", "values", "tape", "passes", "threads")
-    watched = _Watched(**{name: getattr(work, name) for name in names}, engines=[subject])
-    watched.on_tensor = watched.finished
-    for _ in rows(watched, "isolated"):
-        pass
+    found: list[Power] = []
+    watch(work, [subject], lambda comparison, bounded: found.append(_power(comparison, bounded)))
     echo(f"{'':46}{'':>10}{'one element of':>20}")
     echo(f"  {'layer':16}{'pass':10}{'tensor':18}{'all':>10}{'half':>10}{'99 %':>10}{'zero':>9}")
-    for power in watched.found:
+    for power in found:
         echo(power.line())
     echo("")
     echo(f"  {'constant':14}{'layer':16}{'value':>12}{'noticed':>10}  first in")
@@ -150,10 +136,10 @@ def check_power(
         for layer, value, least, place in _noticed(work, subject, key):
             blind += least is None
             echo(f"{'?' if least is None else ' '} {key:14}{layer:16}{value:12.6g}{_told(least):>10}  {place}")
-    wholes = [power.whole for power in watched.found if power.whole]
-    weak = sum(power.weak for power in watched.found)
+    wholes = [power.whole for power in found if power.whole]
+    weak = sum(power.weak for power in found)
     echo(
-        f"{len(watched.found)} tensors: a relative change of all elements is noticed from {np.median(wholes):.0e} on "
+        f"{len(found)} tensors: a relative change of all elements is noticed from {np.median(wholes):.0e} on "
         f"in the median, {max(wholes):.0e} in the worst"
     )
     echo(f"{weak} tensors without power, {blind} constants that nothing notices")

@@ -24,13 +24,13 @@ from ...files import write
 from ...judging.verdict import bitwise_equal
 from ...network import cost_inputs
 from ...reference import Bounded
-from ...running.prepare import rows
 from ...running.workload import Workload
 from ..faults.catalogue import FAULTS
 from ..faults.examine import scene, workload
 from ..faults.fault import Fault
 from ..faults.planted import Mutant
 from ..faults.random_nets import random_net
+from ..watch import Look, watch
 from .published import OURS, RULES, Case
 from .variations import Variation
 
@@ -66,29 +66,6 @@ class Tally:
             float(np.mean(np.array(self.correct) > constant)) if self.correct else 0.0,
             float(np.mean(np.array(self.bugs) <= constant)) if self.bugs else 0.0,
         )
-
-
-@dataclass
-class _Seen(Workload):
-    """A workload that keeps what the reference said of each tensor, and hands both to whoever looks."""
-
-    look: Callable[[Any, Bounded], None] = lambda comparison, bounded: None
-    parts: list[Bounded] = field(default_factory=list)
-
-    def inspect(self, layer: Any, tensor: str, bounded: Bounded) -> None:
-        self.parts.append(bounded)
-
-    def finished(self, comparison: Any) -> None:
-        """Take the tensor of a finished comparison."""
-        parts, self.parts = self.parts, []
-        whole = [
-            np.concatenate([_wide(part, name) for part in parts], axis=-1) for name in ("value", "magnitude", "terms")
-        ]
-        self.look(comparison, Bounded(*whole))
-
-
-def _wide(part: Bounded, name: str) -> np.ndarray:
-    return np.broadcast_to(np.asarray(getattr(part, name), np.float64), part.value.shape)
 
 
 def check_rules(echo: Callable[[str], None], nets: int = 40, seed: int = 0, chart: Path | None = None) -> int:
@@ -203,15 +180,11 @@ def _planted(
             tallies[rule].missed.append(f"{fault.name} in {engine.name}, input × {scale:g}")
 
 
-def _run(work: Workload, subjects: Sequence[Engine], look: Callable[[Any, Bounded], None]) -> bool:
+def _run(work: Workload, subjects: Sequence[Engine], look: Look) -> bool:
     """Run engines on a workload; False where none can."""
-    names = ("network", "inputs", "values", "tape", "passes", "threads")
-    seen = _Seen(**{name: getattr(work, name) for name in names}, engines=list(subjects), look=look)
-    seen.on_tensor = seen.finished
     try:
         with np.errstate(all="ignore"):  # large inputs overflow; what is not finite is left out
-            for _ in rows(seen, "isolated"):
-                pass
+            watch(work, subjects, look)
     except (NothingCompared, Unsupported):
         return False
     return True
