@@ -47,24 +47,52 @@ def bar(console: Console, total: int | None = None) -> tuple[Progress, TaskID]:
     return progress, task
 
 
-class Printer:
-    """Prints rows as they come.
+class Screen:
+    """Prints lines until nobody reads them any more; what is printed then goes nowhere.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+
+    Attributes
+    ----------
+    lost : OSError or None
+        Why nothing more is printed.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.lost: OSError | None = None
+
+    def print(self, text: str, style: str | None = None) -> None:
+        """One line, uncut; control characters as escapes."""
+        try:
+            say(self.console, text, style)
+        except OSError as error:
+            self.lost, self.console.quiet = error, True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be flushed
+
+    def end(self, kept: str) -> None:
+        """Raise what took the screen away: BrokenPipeError, or BadInput with what was ``kept`` as its hint."""
+        if isinstance(self.lost, BrokenPipeError):
+            raise self.lost
+        if self.lost is not None:
+            raise BadInput(f"standard output cannot be written: {self.lost.strerror}", hint=kept)
+
+
+class Printer(Screen):
+    """Prints rows as they come. A run goes on without its screen, for the sake of its record.
 
     Parameters
     ----------
     console : rich.console.Console
     mode : str
         The mode of the run.
-
-    Attributes
-    ----------
-    lost : OSError or None
-        Why nothing more is printed. A run goes on without its screen, for the sake of its record.
     """
 
     def __init__(self, console: Console, mode: str) -> None:
-        self.console, self.mode, self._told = console, mode, lines.Told()
-        self.lost: OSError | None = None
+        super().__init__(console)
+        self.mode, self._told = mode, lines.Told()
         self.progress: Progress | None = None
         self._step: tuple[str, str, str] | None = None
         self._done: set[tuple[str, str, str]] = set()
@@ -106,14 +134,6 @@ class Printer:
         if self.progress is not None:
             self.progress.stop()
 
-    def print(self, text: str, style: str | None = None) -> None:
-        """One line, uncut; control characters as escapes."""
-        try:
-            say(self.console, text, style)
-        except OSError as error:
-            self.lost, self.console.quiet = error, True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be flushed
-
 
 def run_bench(options: Options, repeat: int, full: bool, out: Path | None) -> int:
     """Time, print the tables, store them; a bar on a terminal, which stays silent otherwise, shows how far it is.
@@ -137,10 +157,11 @@ def run_bench(options: Options, repeat: int, full: bool, out: Path | None) -> in
     finally:
         if progress is not None:
             progress.stop()
+    if out is not None:
+        tables.write(out, found)
     for line in tables.lines(found, full):
         say(console, line)
     if out is not None:
-        tables.write(out, found)
         say(console, f"stored in {out}")
     return exit_code(found.broken.values()) if found.broken else 0
 
@@ -177,10 +198,7 @@ def run_compare(options: Options, out: Path, keep: bool) -> Comparison:
     printer.print(found.sentence, "bold" if excuse else lines.SENTENCE_COLOURS[run_code(found.table)])
     if excuse:
         printer.print(excuse)
-    if isinstance(printer.lost, BrokenPipeError):
-        raise printer.lost
-    if printer.lost is not None:
-        raise BadInput(f"standard output cannot be written: {printer.lost.strerror}", hint=f"the record {out} is whole")
+    printer.end(f"the record {out} is whole")
     return found
 
 

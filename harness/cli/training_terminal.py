@@ -17,31 +17,38 @@ from ..training import curves
 from ..training.pictures import best
 from ..training.run import Settings, Training
 from ..training.trained import Trained
-from .terminal import Terminal, bar, say, threads
+from .terminal import Screen, Terminal, bar, say, threads
 
 REDRAW = 15.0
 """Seconds between drawings of the curves, unless there is a new test."""
 
 
 def run_train(settings: Settings, out: Path, resume: bool) -> int:
-    """Train, show, draw; returns the exit code: 0, or 130 if it was asked to end."""
+    """Train, show, draw; returns the exit code: 0, or 130 if it was asked to end.
+
+    A training that nobody reads any more stores a checkpoint and ends.
+    """
     console, training = Terminal(), Training(settings, out, resume)
+    screen = Screen(console)
     for line in headlines(training):
-        say(console, line)
+        screen.print(line)
     if resume:
-        say(console, f"goes on after {training.state.step} minibatches")
+        screen.print(f"goes on after {training.state.step} minibatches")
     display, drawn = Display(console, training), perf_counter()
     training.on_step = display.step
     with softly(training):
         try:
+            training.stop = screen.lost is not None
             for event in training.events():
                 for line in described(event):
-                    say(console, line)
+                    screen.print(line)
+                training.stop = training.stop or screen.lost is not None
                 if event["kind"] == "saved" or perf_counter() - drawn > REDRAW:
                     drawn = perf_counter()
                     draw(training)
         finally:
             display.stop()
+    screen.end(f"'rosetta train --resume {out}' goes on after the last checkpoint")
     if training.stop:
         say(console, f"interrupted after {training.state.step} minibatches; 'rosetta train --resume {out}' goes on")
         return 128 + signal.SIGINT

@@ -18,7 +18,7 @@ from PIL import Image
 from small_nets import write_net
 
 from alexnet_rosetta.harness.cli import training_terminal as training
-from alexnet_rosetta.harness.cli.commands import INTERRUPTED, cli
+from alexnet_rosetta.harness.cli.commands import INTERRUPTED, NOBODY_READS, cli
 from alexnet_rosetta.harness.data import checkpoints
 from alexnet_rosetta.harness.values.noise import generator
 
@@ -97,6 +97,29 @@ def test_a_terminal_of_eighty_columns_gets_a_bar_that_vanishes(words):
     assert seen.rindex("\x1b[?25h") > seen.rindex("\x1b[?25l")  # the cursor is back
     drawn = [re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", seen)]
     assert max(len(line) for line in drawn if "left" in line or "images/s" in line) <= 80
+
+
+def test_a_training_that_nobody_reads_any_more_stores_a_checkpoint(words, tmp_path):
+    """`rosetta train ... | head -4`: the line of the first data batch is the last one that is read."""
+    with subprocess.Popen([*TRAIN, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        for _ in range(3):
+            process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == NOBODY_READS
+    stopped = checkpoints.load(checkpoints.find(tmp_path / "out")).about["state"]["step"]
+    result = rosetta("train", "--resume", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert f"goes on after {stopped} minibatches" in result.output
+
+
+def test_a_training_on_a_full_screen_says_how_to_go_on(words, tmp_path):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([*TRAIN, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 2
+    assert "standard output cannot be written: No space left" in ended.stderr
+    assert f"'rosetta train --resume {tmp_path / 'out'}' goes on" in ended.stderr
+    assert rosetta("train", "--resume", tmp_path / "out").exit_code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
