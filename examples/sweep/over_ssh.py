@@ -30,8 +30,9 @@ def main():
     """Start the cluster, print its address, wait."""
     with open(sys.argv[1], "rb") as file:
         given = tomllib.load(file)
-    with SSHCluster(given["hosts"], connect_options=given.get("ssh", {}), remote_python=given.get("python"),
-                    scheduler_options=given.get("scheduler", {}), worker_options=given.get("worker", {})) as cluster:  # fmt: skip
+    options = {"connect_options": "ssh", "scheduler_options": "scheduler", "worker_options": "worker"}
+    tables = {option: given.get(table, {}) for option, table in options.items()}
+    with SSHCluster(given["hosts"], remote_python=given.get("python"), **tables) as cluster:
         print(cluster.scheduler_address, flush=True)
         sys.stdin.readline()
 
