@@ -81,6 +81,17 @@ def test_the_command_line_takes_every_command_of_a_page(path):
         parsed(command)
 
 
+@pytest.mark.parametrize("path", PAGES_AND_README, ids=lambda path: path.stem)
+def test_the_command_line_has_every_option_that_a_sentence_names(path):
+    """In sentences and tables a command may be short of its arguments."""
+    for command in re.findall(r"`(rosetta [^`\n]+)`", path.read_text(encoding="utf-8")):
+        try:
+            parsed(command.partition("|")[0].rstrip("\\"))
+        except click.UsageError as error:
+            if "Missing" not in error.format_message() and "requires an argument" not in error.format_message():
+                raise
+
+
 def test_commands_of_pages_are_found_and_wrong_ones_refused():
     assert sum(len(commands(path)) for path in PAGES_AND_README) > 40
     with pytest.raises(click.UsageError):
