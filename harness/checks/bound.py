@@ -16,14 +16,14 @@ from .. import engines
 from ..engines.protocol import Engine
 from ..engines.without_defects import AsMeant
 from ..errors import NothingCompared, Unsupported
-from ..network import cost_inputs
 from ..network.tensors import is_parameter
 from ..reference import facts
-from ..running.prepare import Options, prepare, rows
+from ..running.prepare import rows
 from ..running.workload import Workload
 from ..values.noise import generator
 from .faults.catalogue import FAULTS
 from .faults.examine import scene
+from .kit import bare_workload, with_inputs
 
 LARGE = (("tiny", 128), ("cifar", 64))
 """Networks with long sums beside the scenes of the fault catalogue, and their cases."""
@@ -124,11 +124,7 @@ class Attacked(Workload):
 
 def attacked(work: Workload, attack: Attack, seed: int, engine: Engine) -> Attacked:
     """A workload with everything drawn anew."""
-    labels = cost_inputs.kinds(work.network.graph)
-    data = {
-        name: array if name in labels else attack.draw(generator(seed, "attack", name), array.shape)
-        for name, array in work.inputs.data.items()
-    }
+    fed = with_inputs(work, lambda name, array: attack.draw(generator(seed, "attack", name), array.shape))
     drawn: dict[int, np.ndarray] = {}  # what layers share is one array
     for layer, own in work.values.items():
         for name, array in own.items():
@@ -137,7 +133,7 @@ def attacked(work: Workload, attack: Attack, seed: int, engine: Engine) -> Attac
     values = {
         layer: {name: drawn.get(id(array), array) for name, array in own.items()} for layer, own in work.values.items()
     }
-    return Attacked(work.network, [engine], replace(work.inputs, data=data), values, work.tape, work.passes,
+    return Attacked(work.network, [engine], fed.inputs, values, work.tape, work.passes,
                     work.threads, attack=attack, seed=seed)  # fmt: skip
 
 
@@ -216,8 +212,7 @@ def check_bound(echo: Callable[[str], None], trials: int = 10**7, seed: int = 0,
     subjects = [scene(*arguments, seed) for arguments in dict.fromkeys(one.scene_arguments for one in FAULTS)
                 if arguments[1] == "random"]  # fmt: skip
     for net, batch in nets:
-        options = Options(net, engines=("reference",), input="random", batch=batch, seed=seed, threads=1)
-        subjects.append(replace(prepare(options), engines=[], explains=False))
+        subjects.append(bare_workload(net, input="random", batch=batch, seed=seed))
     search, random = Search(subjects, seed), generator(seed, "search")
     for attack in ATTACKS:
         for subject in range(len(subjects)):

@@ -14,12 +14,14 @@ import numpy as np
 from .. import engines
 from ..engines.protocol import Engine, Session
 from ..engines.without_defects import AsMeant
+from ..engines.wrapped import WrappedEngine
 from ..judging.row import Row
 from ..network.load import Network, altered
 from ..reference import Bounded
-from ..running.prepare import Options, prepare, rows
+from ..running.prepare import rows
 from ..running.workload import Workload
 from ..values.inputs import PROBING
+from .kit import bare_workload
 from .watch import watch
 
 POWERS = range(1, 8)
@@ -76,15 +78,12 @@ def _power(comparison: Any, bounded: Bounded) -> Power:
     return Power(layer, step, tensor, whole, one, 1 - float(some.mean()) if some.size else 1.0)
 
 
-class _Moved(Engine):
+class _Moved(WrappedEngine):
     """An engine with constants of its layers moved."""
 
     def __init__(self, engine: Engine, changes: Mapping[str, Mapping[str, Any]]) -> None:
-        self.engine, self.changes, self.name = engine, changes, engine.name
-
-    def probe(self) -> tuple[bool, str]:
-        """As the engine."""
-        return self.engine.probe()
+        super().__init__(engine)
+        self.changes = changes
 
     def open(self, network: Network, threads: int) -> Session:
         """A session on the changed network."""
@@ -120,9 +119,8 @@ def check_power(
     int
         0; 3 if some tensor has no power.
     """
-    options = Options(net, params, engines=("reference",), input=input_, batch=batch, seed=seed, threads=1)
     subject = AsMeant(engines.find(engine))
-    work = replace(prepare(options), engines=[subject], explains=False)
+    work = bare_workload(net, params=params, input=input_, batch=batch, seed=seed)
     found: list[Power] = []
     watch(work, [subject], lambda comparison, bounded: found.append(_power(comparison, bounded)))
     echo(f"{'':46}{'':>10}{'one element of':>20}")

@@ -5,27 +5,12 @@ from collections.abc import Mapping
 from ..network.load import Network
 from ..quirks import LEDGER
 from ..quirks.settings import open_session, switches
-from .protocol import Arithmetic, Engine, Session
+from .protocol import Session
+from .wrapped import WrappedEngine
 
 
-class AsMeant(Engine):
-    """An engine that computes what was meant: historical defects are off, conventions as they are.
-
-    Parameters
-    ----------
-    engine : Engine
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine, self.name = engine, engine.name
-
-    def probe(self) -> tuple[bool, str]:
-        """As the engine."""
-        return self.engine.probe()
-
-    def arithmetic(self) -> Arithmetic | None:
-        """As of the engine."""
-        return self.engine.arithmetic()
+class AsMeant(WrappedEngine):
+    """An engine that computes what was meant: historical defects are off, conventions as they are."""
 
     def quirks(self) -> Mapping[str, bool]:
         """The switches of the engine, where they stand here."""

@@ -2,8 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import Unsupported, told
@@ -153,11 +154,15 @@ def exit_code(findings: Iterable[Finding], allow: Sequence[str] = ()) -> int:
     allow : sequence of str
         Statuses of `UNDECIDED` that may be among them; where nothing agrees the code is 3 all the same.
     """
-    findings = list(findings)
-    if any(finding.fails for finding in findings):
+    return code_of((finding.status for finding in findings), allow)
+
+
+def code_of(statuses: Iterable[str], allow: Sequence[str] = (), agree: Sequence[str] = AGREES) -> int:
+    """The same for statuses, where those in ``agree`` do."""
+    found = set(statuses)
+    if not found.isdisjoint(FAILS):
         return 1
-    passed = all(finding.agrees or finding.status in allow for finding in findings)
-    return 0 if passed and any(finding.agrees for finding in findings) else 3
+    return 0 if not found.isdisjoint(agree) and found <= {*agree, *allow} else 3
 
 
 def summarise(rows: Iterable[tuple[str, Finding]]) -> str:
@@ -174,7 +179,7 @@ def summarise(rows: Iterable[tuple[str, Finding]]) -> str:
     if counts["not compared"] == len(rows):
         return "Nothing was compared."
     sentence = f"{len(agree)} of {len(rows)} tensors agree{_bit_for_bit(len(agree), counts)}"
-    sentence += _tally(counts, (*reversed(FAILS), "inconclusive", "not compared"))
+    sentence += tally(counts, (*reversed(FAILS), "inconclusive", "not compared"))
     return f"{sentence}{_closest_call(agree)}{_first_failure(rows)}."
 
 
@@ -185,8 +190,9 @@ def _bit_for_bit(agree: int, counts: Counter[str]) -> str:
     return ", all bit for bit" if identical == agree else f", {identical} of them bit for bit"
 
 
-def _tally(counts: Counter[str], statuses: Iterable[str]) -> str:
-    return "".join(f", {counts[status]} {status}" for status in statuses if counts[status])
+def tally(counts: Counter[str], statuses: Iterable[str], words: Mapping[str, str] = MappingProxyType({})) -> str:
+    """``, 3 different, 1 failed``: how many have each status, if any; ``words`` for those that are called otherwise."""
+    return "".join(f", {counts[status]} {words.get(status, status)}" for status in statuses if counts[status])
 
 
 def _closest_call(agree: Sequence[tuple[str, Finding]]) -> str:

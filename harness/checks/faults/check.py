@@ -17,6 +17,7 @@ from ...judging.finding import Finding, exit_code, summarise
 from ...judging.row import decisive
 from ...running.prepare import rows
 from ...running.steps import PASSES
+from ..kit import LEFT_OUT, RIGHT, WRONG
 from .catalogue import FAULTS
 from .examine import FaultResult, examine, judged, scene, workload, write
 from .fault import Fault
@@ -112,11 +113,11 @@ def _tell(outcome: FaultResult, echo: Callable[[str], None]) -> None:
     there = [found[place] for place in fault.places if place in found]
     cells = [outcome.engine, fault.name, spelled(fault.places)]
     if outcome.reason:
-        echo("-" + COLUMNS.format(*cells, "not run", "", outcome.reason))
+        echo(LEFT_OUT + COLUMNS.format(*cells, "not run", "", outcome.reason))
         return
     statuses, reasons = ({getattr(one, name) for one in there} - {""} for name in ("status", "reason"))
     cells += [f"{len(there)} of {len(fault.places)}", ", ".join(sorted(statuses))]
-    echo(("✓" if outcome.ok else "✗") + COLUMNS.format(*cells, ", ".join(reasons) or _times(outcome.share)))
+    echo((RIGHT if outcome.ok else WRONG) + COLUMNS.format(*cells, ", ".join(reasons) or _times(outcome.share)))
     if not outcome.ok:
         echo(f"    {fault.story}; should be {fault.status}")
         for place in sorted(outcome.elsewhere):
@@ -163,7 +164,8 @@ def _without_faults(faults: Sequence[Fault], able: list[Engine], seed: int, echo
                 continue  # the faults themselves say so
             for place, finding in results.items():
                 if not finding.agrees and finding.status != "unsupported":
-                    echo(f"✗ {engine.name} without a fault: {' '.join(place)} is {finding.status} {finding.reason}")
+                    where = f"{engine.name} without a fault: {' '.join(place)}"
+                    echo(f"{WRONG} {where} is {finding.status} {finding.reason}")
                     code = 1
     return code
 
@@ -199,5 +201,5 @@ def _random_net(seed: int, able: list[Engine], out: Path, echo: Callable[[str], 
         options = [f"--{name.replace('_', '-')} {value}" for name, value in net.options.items() if name != "quantise"]
         options += ["--quantise"] if net.options["quantise"] else []
         again = f"rosetta compare {path} --input random --seed {seed} {' '.join(options)}"
-        echo(f"✗ net {seed}: {len(failed)} tensors fail, first {failed[0]}; again: {again}")
+        echo(f"{WRONG} net {seed}: {len(failed)} tensors fail, first {failed[0]}; again: {again}")
     return [(f"net {seed} {name}", finding) for name, finding in found]

@@ -9,8 +9,9 @@ from typing import Any
 from ...engines.protocol import Engine
 from ...errors import NothingCompared, Unsupported
 from ...judging.finding import Finding
-from ...running.prepare import Options, prepare, rows
+from ...running.prepare import rows
 from ...running.workload import Workload
+from ..kit import bare_workload
 from .fault import Fault
 from .planted import Mutant
 
@@ -95,10 +96,7 @@ def workload(text: str, **options: Any) -> Workload:
         See `prepare.Options`.
     """
     with TemporaryDirectory() as folder:
-        path = write(text, Path(folder), "scene")
-        return replace(
-            prepare(Options(str(path), engines=("reference",), threads=1, **options)), engines=[], explains=False
-        )
+        return bare_workload(str(write(text, Path(folder), "scene")), **options)
 
 
 def write(text: str, folder: Path, name: str) -> Path:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ...engines.protocol import Arithmetic, Engine, Session
+from ...engines.protocol import Engine, Session
+from ...engines.wrapped import WrappedEngine, WrappedSession
 from ...network.load import LayerSpec, Network, altered, parameter_shapes
 from ...network.tensors import increment
 
@@ -42,7 +43,7 @@ class Mutation:
     written: Mapping[str, Callable[[LayerSpec, np.ndarray], np.ndarray]] = field(default_factory=dict)
 
 
-class Mutant(Engine):
+class Mutant(WrappedEngine):
     """An engine with a fault, registered nowhere, for isolated mode.
 
     Parameters
@@ -53,22 +54,10 @@ class Mutant(Engine):
     """
 
     def __init__(self, engine: Engine, mutation: Mutation) -> None:
-        self.engine, self.mutation = engine, mutation
-        self.name = f"{engine.name}+fault"
+        super().__init__(engine, f"{engine.name}+fault")
+        self.mutation = mutation
 
-    def probe(self) -> tuple[bool, str]:
-        """As the correct engine."""
-        return self.engine.probe()
-
-    def arithmetic(self) -> Arithmetic | None:
-        """As of the correct engine."""
-        return self.engine.arithmetic()
-
-    def quirks(self) -> Mapping[str, bool]:
-        """As of the correct engine."""
-        return self.engine.quirks()
-
-    def open(self, network: Network, threads: int) -> Session:
+    def open(self, network: Network, threads: int) -> Any:
         """A session of the engine, with the fault in it."""
         mutation = self.mutation
         if mutation.keys:
@@ -151,11 +140,12 @@ class CorrectLayer:
         return aside.read(name, tensor).copy()
 
 
-class MutantSession(Session):
+class MutantSession(WrappedSession):
     """A session that delivers some wrong results of one layer, and is correct otherwise."""
 
     def __init__(self, session: Session, layer: CorrectLayer, mutation: Mutation) -> None:
-        self._session, self._layer = session, layer
+        super().__init__(session)
+        self._layer = layer
         self._results, self._written = mutation.results, mutation.written
         self._delivered: dict[tuple[str, str], np.ndarray] = {}
 
@@ -204,18 +194,6 @@ class MutantSession(Session):
         if layer == self._layer.spec.name:
             self._compute("update")
         self._session.update(layer, progress)
-
-    def seconds(self, layer: str, step: str) -> float:
-        """As of the correct session."""
-        return self._session.seconds(layer, step)
-
-    def release(self, layer: str) -> None:
-        """Free what the layer holds."""
-        self._session.release(layer)
-
-    def set_quirk(self, name: str, on: bool) -> None:
-        """Turn a switch of the correct session."""
-        self._session.set_quirk(name, on)
 
     def _compute(self, step: str) -> None:
         """What the layer will deliver in place of the results of its correct step, which comes after it."""

@@ -8,9 +8,10 @@ from ...errors import BadInput, meant
 from ...network.load import Network, load
 from ...reference import facts
 from ...running.prepare import check_memory
+from ..kit import exit_code
 from . import historical, legacy
 from .difference import Check
-from .row import HEADER, Row, exit_code, sentence
+from .row import HEADER, Row, sentence
 from .subjects import Formulas, Port, Subject
 from .units import Unit, learning_network, units
 
@@ -68,7 +69,7 @@ def check_grads(
             found.append(row)
             echo(row.line())
     echo(sentence(found))
-    return exit_code(found, allow)
+    return exit_code((row.status for row in found), allow)
 
 
 def rows(network: Network, engines: Sequence[str], batch: int, seed: int, elements: int) -> Iterator[Row]:

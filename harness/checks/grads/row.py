@@ -4,26 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...judging.finding import UNDECIDED
+from ...judging.finding import tally
+from ..kit import WORDS, mark
 
-MARKS = {
-    "agrees": "✓",
-    "by design": "≈",
-    "explained": "*",
-    "no gradient": "-",
-    "inconclusive": "?",
-    "unsupported": "-",
-    "different": "✗",
-}
-WORDS = {
-    "agrees": "agrees",
-    "by design": "approximate by design",
-    "explained": "explained",
-    "no gradient": "no gradient",
-    "inconclusive": "inconclusive",
-    "unsupported": "not checked",
-    "different": "different",
-}
 COLUMNS = "{} {:10} {:16} {:24} {:10} {:>8} {:>8} {:>8}  {}"
 HEADER = COLUMNS.format(" ", "engine", "layer", "type", "tensor", "error", "allowed", "step", "verdict")
 
@@ -36,7 +19,7 @@ class Row:
     ----------
     engine, layer, type, tensor : str
     status : str
-        A key of `MARKS`.
+        A key of `kit.MARKS`, or ``different``.
     error, allowed : float or None
         How far the gradient is from the difference, and how far it may be, in parts of the slope.
     step : float or None
@@ -61,8 +44,8 @@ class Row:
     def line(self) -> str:
         """The row as it is printed."""
         numbers = ["" if x is None else f"{x:.1e}" for x in (self.error, self.allowed, self.step)]
-        verdict = WORDS[self.status] + (f": {self.note}" if self.note else "")
-        return COLUMNS.format(MARKS[self.status], self.engine, self.layer, self.type, self.tensor, *numbers, verdict)
+        verdict = WORDS.get(self.status, self.status) + (f": {self.note}" if self.note else "")
+        return COLUMNS.format(mark(self.status), self.engine, self.layer, self.type, self.tensor, *numbers, verdict)
 
 
 def sentence(rows: Sequence[Row]) -> str:
@@ -70,18 +53,10 @@ def sentence(rows: Sequence[Row]) -> str:
     counts = Counter(row.status for row in rows)
     checked = len(rows) - counts["no gradient"]
     others = ("different", "by design", "explained", "inconclusive", "unsupported")
-    more = "".join(f", {counts[status]} {WORDS[status]}" for status in others if counts[status])
+    more = tally(counts, others, WORDS)
     agree = [row for row in rows if row.status == "agrees" and row.allowed]
     used, closest = max(((row.used(), row) for row in agree), key=lambda pair: pair[0], default=(0.0, None))
     if closest:
         name = f"{closest.engine} {closest.layer} {closest.tensor}"
         more += f"; the closest call, {name}, used {used:.2g} of what is allowed"
     return f"{counts['agrees']} of {checked} gradients agree with differences{more}."
-
-
-def exit_code(rows: Sequence[Row], allow: Sequence[str] = ()) -> int:
-    """1 if a gradient is wrong, 3 if one was not decided (but for statuses in ``allow``) or none agrees, else 0."""
-    statuses = {row.status for row in rows}
-    if "different" in statuses:
-        return 1
-    return 3 if (statuses - set(allow)) & set(UNDECIDED) or "agrees" not in statuses else 0

@@ -1,11 +1,13 @@
 """What became of a pair of layer files, and the table and sentence about all of them."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...judging.finding import exit_code, summarise
+from ...judging.finding import exit_code, summarise, tally
 from ...judging.row import Row, attributed, decisive
 from ...running.steps import PASSES
+from ..kit import mark
 
 # How a pair can end, from best to worst, and the exit code that it stands for.
 CODES = {
@@ -19,7 +21,6 @@ CODES = {
     "interrupted": 130,
 }
 BAD = ("different", "refused", "too large", "not compared", "interrupted")
-MARKS = {"agrees": "✓", "loaded": "✓", "explained": "*", "not compared": "-"}
 _PASSES = dict.fromkeys(PASSES, 9)
 COLUMNS = {"": 1, "pair": 0, "layers": 6, "derived values": 14, **_PASSES, "closest": 8, "s": 6, "GiB": 5}
 
@@ -84,7 +85,7 @@ def table(outcomes: Sequence[PairResult]) -> Iterator[str]:
     for one in outcomes:
         share = one.share()
         cells = {
-            "": MARKS.get(one.status, "✗"),
+            "": mark(one.status),
             "pair": one.name,
             "layers": str(one.layers or ""),
             "derived values": one.recorded,
@@ -105,13 +106,12 @@ def _line(widths: Mapping[str, int], cells: Mapping[str, str]) -> str:
 
 def sentence(outcomes: Sequence[PairResult], load_only: bool = False) -> str:
     """The plain words at the end."""
-    counts = {status: sum(one.status == status for one in outcomes) for status in CODES}
+    counts = Counter(one.status for one in outcomes)
     good, what = (counts["loaded"], "loaded") if load_only else (counts["agrees"], "agree")
     what += f", {counts['explained']} but for what quirks explain" if counts["explained"] else ""
-    bad = "".join(f", {counts[status]} {status}" for status in BAD if counts[status])
     found = [(f"{one.name} {name}", finding) for one in outcomes for name, finding in decisive(one.rows)]
     more = [summarise(found) if found else "", attributed(row for one in outcomes for row in one.rows)]
-    return " ".join(filter(None, [f"{good} of {len(outcomes)} pairs {what}{bad}.", *more]))
+    return " ".join(filter(None, [f"{good} of {len(outcomes)} pairs {what}{tally(counts, BAD)}.", *more]))
 
 
 def worst_code(outcomes: Sequence[PairResult]) -> int:

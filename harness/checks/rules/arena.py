@@ -8,7 +8,8 @@ which the fault has to show.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from ...engines.without_defects import AsMeant
 from ...errors import BadInput, NothingCompared, Unsupported
 from ...files import write
 from ...judging.verdict import bitwise_equal
-from ...network import cost_inputs
 from ...reference import Bounded
 from ...running.workload import Workload
 from ..faults.catalogue import FAULTS
@@ -30,6 +30,7 @@ from ..faults.examine import scene, workload
 from ..faults.fault import Fault
 from ..faults.planted import Mutant
 from ..faults.random_nets import random_net
+from ..kit import with_inputs
 from ..watch import Look, watch
 from .published import OURS, RULES, Case
 from .variations import Variation
@@ -115,12 +116,12 @@ def _workloads(nets: int, seed: int) -> Iterator[Workload]:
 
 def _scaled(work: Workload, kind: str) -> Iterator[tuple[Workload, float]]:
     """A workload at several scales of what is no label; exact input has one."""
-    labels = cost_inputs.kinds(work.network.graph)
     for scale in SCALES if kind == "random" else (1.0,):
-        data = {
-            name: array if name in labels else (array * np.float32(scale)) for name, array in work.inputs.data.items()
-        }
-        yield replace(work, inputs=replace(work.inputs, data=data)), scale
+        yield with_inputs(work, partial(_times, np.float32(scale))), scale
+
+
+def _times(factor: np.float32, name: str, array: np.ndarray) -> np.ndarray:
+    return array * factor
 
 
 def variations() -> list[Engine]:

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engines.protocol import Engine, Session
+from ...engines.wrapped import WrappedEngine, WrappedSession
 from ...network.load import Network
 
 Array = NDArray[Any]
 
 
-class Variation(Engine):
+class Variation(WrappedEngine):
     """An engine that runs on so many threads, with the images of each batch turned round if asked for.
 
     Parameters
@@ -26,35 +27,26 @@ class Variation(Engine):
     """
 
     def __init__(self, engine: Engine, name: str, threads: int = 1, turned: bool = False) -> None:
-        self.engine, self.name, self.threads, self.turned = engine, name, threads, turned
+        super().__init__(engine, name)
+        self.threads, self.turned = threads, turned
 
-    def probe(self) -> tuple[bool, str]:
-        """As the engine."""
-        return self.engine.probe()
-
-    def quirks(self) -> dict[str, bool]:
-        """As of the engine."""
-        return dict(self.engine.quirks())
-
-    def open(self, network: Network, threads: int) -> Session:
+    def open(self, network: Network, threads: int) -> Any:
         """A session of the engine."""
         session = self.engine.open(network, self.threads)
         return _Turned(session) if self.turned else session
 
 
-class _Turned(Session):
+class _Turned(WrappedSession):
     """Hands everything on, images last to first, and back."""
 
     def __init__(self, session: Session) -> None:
-        self._session, self._cases = session, 0
+        super().__init__(session)
+        self._cases = 0
 
     def _turn(self, array: Array | None) -> Any:
         """Matrices with a column for each case; all else has no images."""
         turns = array is not None and array.ndim == 2 and array.shape[1] == self._cases
         return np.ascontiguousarray(array[:, ::-1]) if array is not None and turns else array
-
-    def write(self, layer: str, tensor: str, array: Array) -> None:
-        self._session.write(layer, tensor, array)
 
     def read(self, layer: str, tensor: str) -> Array:
         array = self._session.read(layer, tensor)
@@ -71,15 +63,3 @@ class _Turned(Session):
 
     def sum_grad(self, layer: str, parts: Sequence[tuple[str, int, Array]]) -> Array:
         return self._turn(self._session.sum_grad(layer, [(*where, self._turn(part)) for *where, part in parts]))
-
-    def update(self, layer: str, progress: float = 0.0) -> None:
-        self._session.update(layer, progress)
-
-    def seconds(self, layer: str, step: str) -> float:
-        return self._session.seconds(layer, step)
-
-    def release(self, layer: str) -> None:
-        self._session.release(layer)
-
-    def set_quirk(self, name: str, on: bool) -> None:
-        self._session.set_quirk(name, on)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from alexnet_rosetta.harness.checks import power
+from alexnet_rosetta.harness.checks import kit, power
 from alexnet_rosetta.harness.cli import commands as cli
 from alexnet_rosetta.harness.judging.verdict import judge
 from alexnet_rosetta.harness.network.load import load
@@ -59,7 +59,7 @@ def test_constants(printed):
 def test_a_constant_whose_least_change_is_noticed(printed):
     """One tenth of the change that the map names is not noticed up or down."""
     least = float(constant(printed, "pow", "rnorm1")[2])
-    work = power.prepare(power.Options("tiny", engines=("reference",), input="probing", batch=4, threads=1))
+    work = kit.bare_workload("tiny", input="probing", batch=4)
     port = power.AsMeant(power.engines.find("port"))
     assert all(power._failing(work, port, "pow", ["rnorm1"], 1 + sign * least) for sign in (1, -1))
     assert not all(power._failing(work, port, "pow", ["rnorm1"], 1 + sign * least / 10) for sign in (1, -1))
