@@ -24,28 +24,17 @@ layer. This page is written by `python -m alexnet_rosetta.harness.concordance` f
 
 @dataclass(frozen=True)
 class Operation:
-    """One computation.
+    """One computation."""
 
-    Attributes
-    ----------
-    what : str
-        In words.
-    step : str
-        The pass of a layer that runs it: forward, backward or update; "" where no layer type does.
-    kernels, host, port, reference : tuple of str
-        Names: of kernels, of host functions or classes, ``module.function`` of the port, ``module.function`` or
-        ``module.class.method`` of the reference.
-    release : tuple of str
-        ``class::method`` of the release's own host code.
-    """
-
-    what: str
-    step: str
+    what: str  # in words
+    step: str  # the pass of a layer that runs it: forward, backward or update; "" where no layer type does
+    # kernels, host, port, reference: names: of kernels, of host functions or classes, ``module.function`` of the port,
+    # ``module.function`` or ``module.class.method`` of the reference
     kernels: tuple[str, ...]
     host: tuple[str, ...]
     port: tuple[str, ...]
     reference: tuple[str, ...]
-    release: tuple[str, ...]
+    release: tuple[str, ...]  # ``class::method`` of the release's own host code
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ def write(path: str | Path, data: bytes) -> None:
     ----------
     path : path
         A link is followed. What is no plain file, such as a pipe, is written to as it is.
-    data : bytes
 
     Raises
     ------

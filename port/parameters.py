@@ -12,35 +12,23 @@ from .checks import Array
 
 @dataclass(eq=False)
 class Parameter:
-    """A weight matrix or a bias.
+    """A weight matrix or a bias."""
 
-    Attributes
-    ----------
-    values, inc : ndarray
-        W and Δ.
-    base, mom : float
-        Base rate and momentum of the owner; a base rate of 0 freezes the array for all layers that share it.
-    direct : bool
-        True on the direct route: Δ collects the gradients times the rate. False: `grad` collects the gradients.
-    grad : ndarray or None
-        G: the gradients of all passes and of all sharing layers since the last update, divided by the cases per update.
-    contributions : int
-        How many gradients have been collected since the last update.
-    mean, square : ndarray or None
-        Running averages of G and G², of layers with ``superEps``.
-    before : ndarray or None
-        Δ before the first gradient since the last update, kept where later gradients replace the first one.
-    """
-
+    # values, inc: w and Δ
     values: Array
     inc: Array
+    # base, mom: base rate and momentum of the owner; a base rate of 0 freezes the array for all layers that share it
     base: float
     mom: float
+    # true on the direct route: Δ collects the gradients times the rate. False: `grad` collects the gradients.
     direct: bool = False
+    # G: the gradients of all passes and of all sharing layers since the last update, divided by the cases per update
     grad: Array | None = None
-    contributions: int = 0
+    contributions: int = 0  # how many gradients have been collected since the last update
+    # mean, square: running averages of G and G², of layers with ``superEps``
     mean: Array | None = None
     square: Array | None = None
+    # δ before the first gradient since the last update, kept where later gradients replace the first one
     before: Array | None = None
 
     def collect(self, grads: Array) -> None:

@@ -32,32 +32,15 @@ ENGINES = ("legacy-cpu", "port")
 
 @dataclass(frozen=True)
 class Attack:
-    """A family of numbers.
-
-    Attributes
-    ----------
-    name : str
-    scale : float
-        Binary logarithm of the typical magnitude.
-    spread : float
-        Standard deviation of that logarithm: 0 for magnitudes that are alike.
-    negative : float
-        Share of negative numbers; above 1, signs alternate from row to row.
-    zeros : float
-        Share of zeros.
-    bits : float
-        Bits of a mantissa; 23 for all of them.
-    equal : float
-        Share of numbers that are the same one.
-    """
+    """A family of numbers."""
 
     name: str
-    scale: float = 0.0
-    spread: float = 0.5
-    negative: float = 0.5
-    zeros: float = 0.0
-    bits: float = 23.0
-    equal: float = 0.0
+    scale: float = 0.0  # binary logarithm of the typical magnitude
+    spread: float = 0.5  # standard deviation of that logarithm: 0 for magnitudes that are alike
+    negative: float = 0.5  # share of negative numbers; above 1, signs alternate from row to row
+    zeros: float = 0.0  # share of zeros
+    bits: float = 23.0  # bits of a mantissa; 23 for all of them
+    equal: float = 0.0  # share of numbers that are the same one
 
     @property
     def conspires(self) -> bool:
@@ -150,21 +133,12 @@ class Found:
 
 @dataclass
 class Search:
-    """The state of a search.
-
-    Attributes
-    ----------
-    subjects : list of Workload
-    seed : int
-    trials : int
-        Elements judged.
-    worst : dict of (str, str, bool) to Found
-        By layer type, pass, and whether the attack conspires.
-    """
+    """The state of a search."""
 
     subjects: list[Workload]
     seed: int
-    trials: int = 0
+    trials: int = 0  # elements judged
+    # by layer type, pass, and whether the attack conspires
     worst: dict[tuple[str, str, bool], Found] = field(default_factory=dict)
 
     def try_out(self, subject: int, attack: Attack, seed: int) -> None:

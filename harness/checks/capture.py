@@ -33,7 +33,6 @@ def check_capture(echo: Callable[[str], Any], name: str, net: str, batch: int, s
         Prints a line.
     name, net : str
         Engine and network.
-    batch, seed : int
     """
     work = prepare(Options(net, engines=(name,), input="random", batch=batch, seed=seed, threads=1))
     (engine,) = available([name])

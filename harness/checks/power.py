@@ -34,25 +34,14 @@ QUANTILES = (0.5, 0.99)
 
 @dataclass(frozen=True)
 class Power:
-    """What would be noticed in one tensor.
-
-    Attributes
-    ----------
-    layer, step, tensor : str
-    whole : float or None
-        The smallest relative change of all elements that leaves the bound; None where all are zero.
-    one : tuple of float
-        So for one element, of half and of 99 in 100 of those that are not zero.
-    zeros : float
-        Share of zeros.
-    """
+    """What would be noticed in one tensor."""
 
     layer: str
     step: str
     tensor: str
-    whole: float | None
-    one: tuple[float, ...]
-    zeros: float
+    whole: float | None  # the smallest relative change of all elements that leaves the bound; None where all are zero
+    one: tuple[float, ...]  # so for one element, of half and of 99 in 100 of those that are not zero
+    zeros: float  # share of zeros
 
     @property
     def weak(self) -> bool:
@@ -109,8 +98,6 @@ def check_power(
         As `load.load`.
     input_ : str
         As `inputs.make`.
-    batch : int
-    seed : int
     engine : str
         Whose constants are moved.
 

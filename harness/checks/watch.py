@@ -43,8 +43,6 @@ def watch(work: Workload, engines: Sequence[Engine], look: Look) -> None:
 
     Parameters
     ----------
-    work : Workload
-    engines : sequence of Engine
     look : callable
         Called with each tensor.
     """

@@ -50,10 +50,6 @@ def bar(console: Console, total: int | None = None) -> tuple[Progress, TaskID]:
 class Screen:
     """Prints lines until nobody reads them any more; what is printed then goes nowhere.
 
-    Parameters
-    ----------
-    console : rich.console.Console
-
     Attributes
     ----------
     lost : OSError or None
@@ -85,7 +81,6 @@ class Printer(Screen):
 
     Parameters
     ----------
-    console : rich.console.Console
     mode : str
         The mode of the run.
     """

@@ -30,21 +30,11 @@ KEPT = 1 << 28
 
 @dataclass
 class Batch:
-    """The cases of one batch.
+    """The cases of one batch."""
 
-    Attributes
-    ----------
-    pixels : ndarray of uint8 or float32, (features, cases)
-        As stored; rows are channel, y, x.
-    labels : ndarray of float32, (1, cases)
-        Class indices.
-    unreadable : tuple of int
-        Cases whose picture cannot be decoded; the mean picture stands in their place.
-    """
-
-    pixels: np.ndarray
-    labels: np.ndarray
-    unreadable: tuple[int, ...] = ()
+    pixels: np.ndarray  # ndarray of uint8 or float32, (features, cases). As stored; rows are channel, y, x.
+    labels: np.ndarray  # ndarray of float32, (1, cases). Class indices.
+    unreadable: tuple[int, ...] = ()  # cases whose picture cannot be decoded; the mean picture stands in their place
 
     @property
     def data(self) -> np.ndarray:
@@ -54,40 +44,21 @@ class Batch:
 
 @dataclass
 class DataSet:
-    """Batches that are read when they are wanted; the latest are kept as long as they are small.
+    """Batches that are read when they are wanted; the latest are kept as long as they are small."""
 
-    Attributes
-    ----------
-    source : str
-        The folder, or the name of what comes with the package.
-    kind : str
-        What the files are, in words.
-    shape : tuple of int
-        (channels, rows, columns) of a case; (features, 1, 1) where a case is no picture.
-    label_names : tuple of str
-        A name for each class; empty where the source does not say how many there are.
-    train, test : tuple of int
-        Numbers of the batches to learn from, and of the others.
-    load : callable
-        From a number to (pixels, labels) or (pixels, labels, unreadable).
-    stored_mean : ndarray, optional
-        The mean that the source brings along; by default that of the batches to learn from.
-    colours : tuple, optional
-        (stdevs (3,), vectors (3, 3) in columns) of the colours: the principal components of 2012.
-    notes : tuple of str
-        What was found and is not used.
-    """
-
-    source: str
-    kind: str
-    shape: tuple[int, int, int]
-    label_names: tuple[str, ...]
+    source: str  # the folder, or the name of what comes with the package
+    kind: str  # what the files are, in words
+    shape: tuple[int, int, int]  # (channels, rows, columns) of a case; (features, 1, 1) where a case is no picture
+    label_names: tuple[str, ...]  # a name for each class; empty where the source does not say how many there are
+    # train, test: numbers of the batches to learn from, and of the others
     train: tuple[int, ...]
     test: tuple[int, ...]
-    load: Callable[[int], tuple[Any, ...]]
+    load: Callable[[int], tuple[Any, ...]]  # from a number to (pixels, labels) or (pixels, labels, unreadable)
+    # the mean that the source brings along; by default that of the batches to learn from
     stored_mean: np.ndarray | None = None
+    # (stdevs (3,), vectors (3, 3) in columns) of the colours: the principal components of 2012
     colours: tuple[np.ndarray, np.ndarray] | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was found and is not used
     _kept: dict[int, Batch] = field(default_factory=dict, repr=False)
 
     @property
@@ -119,10 +90,6 @@ class DataSet:
 
     def read(self, number: int) -> Batch:
         """One batch.
-
-        Parameters
-        ----------
-        number : int
 
         Raises
         ------
@@ -200,10 +167,6 @@ def need(size: int, what: str) -> None:
 
 def historical(folder: Path) -> DataSet:
     """The DataSet in a folder of ``batches.meta`` and ``data_batch_N``, files or folders, of any generation.
-
-    Parameters
-    ----------
-    folder : Path
 
     Raises
     ------
@@ -386,7 +349,6 @@ def decoded(
 
     Parameters
     ----------
-    sources : list
     decode : callable
         From a source to uint8 (rows, columns, 3); ValueError where that cannot be.
     shape : tuple of int

@@ -33,38 +33,25 @@ LETTERS = {"minibatch_size": "mini", "num_epochs": "epochs", "testing_freq": "te
 
 @dataclass
 class Checkpoint:
-    """A stored network, of a training here or of a historical program.
+    """A stored network, of a training here or of a historical program."""
 
-    Attributes
-    ----------
-    tensors : dict of str to ndarray
-        ``conv1.weights[0]``, ``conv1.biases``, ``conv1.weights_inc[0]``, ``conv1.biases_inc``,
-        ``conv1.filterConns[0]``; what a layer takes from another one stands under that one's name alone.
-    epoch, batch : int
-        Of the batch that was learnt last; epochs count from 1.
-    layers : list of dict
-        Of a historical one the layers in the keys of the release, without arrays, inputs first.
-    options : dict
-        Values by name, likewise.
-    train_outputs, test_outputs : list of [dict of str to list of float, int]
-        For each batch that was learnt, or each test: what every cost was per case, and the number of cases; likewise.
-    path : Path
-    mean : ndarray, (features,), or None
-        What is subtracted from a picture.
-    about : dict
-        What a training says of itself: ``engine``, ``state``, ``settings``, ``network`` (the texts of its files),
-        ``data``, ``log``.
-    """
-
+    # ``conv1.weights[0]``, ``conv1.biases``, ``conv1.weights_inc[0]``, ``conv1.biases_inc``, ``conv1.filterConns[0]``;
+    # what a layer takes from another one stands under that one's name alone
     tensors: dict[str, np.ndarray]
+    # epoch, batch: of the batch that was learnt last; epochs count from 1
     epoch: int = 0
     batch: int = 0
+    # of a historical one the layers in the keys of the release, without arrays, inputs first
     layers: list[dict[str, Any]] = field(default_factory=list)
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)  # values by name, likewise
+    # train_outputs, test_outputs: for each batch that was learnt, or each test: what every cost was per case, and the
+    # number of cases; likewise
     train_outputs: list[Any] = field(default_factory=list)
     test_outputs: list[Any] = field(default_factory=list)
     path: Path = Path()
-    mean: np.ndarray | None = None
+    mean: np.ndarray | None = None  # ndarray, (features,), or None. What is subtracted from a picture.
+    # what a training says of itself: ``engine``, ``state``, ``settings``, ``network`` (the texts of its files),
+    # ``data``, ``log``
     about: dict[str, Any] = field(default_factory=dict)
 
     def network(self) -> Network:
@@ -109,10 +96,6 @@ class Checkpoint:
 
 def read(path: str | Path) -> Checkpoint:
     """Read a checkpoint of 2011, 2012 or 2014.
-
-    Parameters
-    ----------
-    path : path
 
     Raises
     ------

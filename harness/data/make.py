@@ -30,8 +30,6 @@ def make(data_set: DataSet, folder: Path, form: str = "columns") -> Iterator[int
 
     Parameters
     ----------
-    data_set : DataSet
-    folder : Path
     form : str
         Of `FORMS`.
 

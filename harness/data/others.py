@@ -32,25 +32,13 @@ PASSED = ("pool", "cmrnorm", "rnorm", "cnorm", "neuron", "hs", "softmax")
 
 @dataclass
 class Stage:
-    """Layers with weights side by side.
+    """Layers with weights side by side."""
 
-    Attributes
-    ----------
-    name : str
-        What the layer is called elsewhere.
-    layers : list of LayerSpec
-    pixels : int
-        Of a filter; 1 of fc layers.
-    rows : int
-        Inputs of the whole stage times ``pixels``.
-    blocks : list of (layer, tensor, own columns, outputs of the stage, rows of the stage, scale)
-        Where a part of a matrix of 2012, (inputs, outputs), stands in the stage's matrix (outputs, rows).
-    """
-
-    name: str
+    name: str  # what the layer is called elsewhere
     layers: list[LayerSpec]
-    pixels: int = 1
-    rows: int = 0
+    pixels: int = 1  # of a filter; 1 of fc layers
+    rows: int = 0  # inputs of the whole stage times ``pixels``
+    # where a part of a matrix of 2012, (inputs, outputs), stands in the stage's matrix (outputs, rows)
     blocks: list[tuple[str, str, slice, slice, slice, float]] = field(default_factory=list)
 
     @property

@@ -382,8 +382,6 @@ class _TorchMachine(_Machine):
 
     Parameters
     ----------
-    data : bytes
-    archive : ZipFile
     folder : str
         Of the members, each called by a number.
     """
@@ -499,10 +497,6 @@ def dumps(value: Any) -> bytes:
     ----------
     value : see `load`
         Arrays, dicts and instances that are shared stay shared.
-
-    Returns
-    -------
-    bytes
     """
     out = bytearray(b"\x80\x02")
     _put(value, out, {})

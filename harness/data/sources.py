@@ -46,10 +46,6 @@ def open_data(source: str | Path, size: int | None = None) -> DataSet:
     size : int, optional
         Pixels of a side, for the photographs (32) and for folders of pictures (256).
 
-    Returns
-    -------
-    DataSet
-
     Raises
     ------
     BadInput

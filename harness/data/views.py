@@ -35,8 +35,6 @@ def for_training(
 
     Parameters
     ----------
-    data_set : DataSet
-    batch : Batch
     random : numpy Generator
         Draws y, x and mirror of all crops, then the colour noise.
     inner : int, optional

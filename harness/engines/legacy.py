@@ -168,7 +168,6 @@ def count(
 
     Parameters
     ----------
-    network : Network
     run : function of a session
         Runs the steps; called twice, the first time on a device that computes nothing.
     blocks : int, optional
@@ -288,7 +287,6 @@ def planned(layer: dict[str, Any], inputs: Mapping[str, tuple[int, bool]], batch
         A layer as `network.load.plain` gives it.
     inputs : dict of str to (int, bool)
         The layers that it reads: their outputs, and whether they want a gradient.
-    batch : int
 
     Returns
     -------

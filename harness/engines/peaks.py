@@ -17,20 +17,11 @@ DAYS = (5, 6)  # "five to six days on two NVIDIA GTX 580 3GB GPUs"
 
 @dataclass(frozen=True)
 class Peak:
-    """The most that a machine can do.
-
-    Attributes
-    ----------
-    name : str
-    flops : float
-        Single-precision operations per second.
-    bandwidth : float
-        Bytes per second to and from its memory.
-    """
+    """The most that a machine can do."""
 
     name: str
-    flops: float
-    bandwidth: float
+    flops: float  # single-precision operations per second
+    bandwidth: float  # bytes per second to and from its memory
 
     def __str__(self) -> str:
         return f"{self.name} ({self.flops / 1e12:.2f} TFLOP/s, {self.bandwidth / 1e9:.0f} GB/s)"
@@ -48,10 +39,6 @@ def of_card(card: Mapping[str, Any]) -> Peak:
     card : dict
         ``name``, ``compute_capability`` (two integers), ``multiprocessors``, ``clock_khz``, ``memory_clock_khz``,
         ``bus_bits``: attributes of the driver.
-
-    Returns
-    -------
-    Peak
     """
     cores = card["multiprocessors"] * CORES.get(tuple(card["compute_capability"]), 128)
     flops = 2.0 * cores * card["clock_khz"] * 1e3

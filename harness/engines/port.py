@@ -90,7 +90,6 @@ class PortLayers:
 
         Parameters
         ----------
-        name : str
         inputs : list of ndarray of float64
         params : dict, optional
             ``weights``, a list, and ``biases``.
@@ -122,12 +121,7 @@ class PortLayers:
 
 
 class PortSession(Session):
-    """A session of the port.
-
-    Parameters
-    ----------
-    network : port.network.Network
-    """
+    """A session of the port."""
 
     def __init__(self, network: Any) -> None:
         self.network = network

@@ -108,8 +108,6 @@ class TorchSession(Session):
 
     Parameters
     ----------
-    network : load.Network
-    memory_format : torch.memory_format
     device : str
         ``cpu`` or ``cuda``; on a card the seconds are those between two events of its stream, and copies from the
         host are counted apart.

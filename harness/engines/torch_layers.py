@@ -13,14 +13,7 @@ from ..network.tensors import gradient, increment, parameter
 
 
 class Layer:
-    """A layer without parameters; subclasses give ``compute(inputs, mask)``.
-
-    Parameters
-    ----------
-    spec : port.config.LayerSpec
-    memory_format : torch.memory_format
-    device : str
-    """
+    """A layer without parameters; subclasses give ``compute(inputs, mask)``."""
 
     def __init__(self, spec: LayerSpec, memory_format: Any, device: str = "cpu") -> None:
         self.spec, self.memory_format, self.device = spec, memory_format, device
@@ -107,13 +100,7 @@ class Layer:
 
 
 class Absent(Layer):
-    """A layer that this engine does not have: whatever it is asked for is refused, but to take parameters.
-
-    Parameters
-    ----------
-    spec : port.config.LayerSpec
-    reason : str
-    """
+    """A layer that this engine does not have: whatever it is asked for is refused, but to take parameters."""
 
     device = "cpu"
 
@@ -357,9 +344,6 @@ def layer_of(spec: LayerSpec, memory_format: Any, device: str, shares: bool) -> 
 
     Parameters
     ----------
-    spec : port.config.LayerSpec
-    memory_format : torch.memory_format
-    device : str
     shares : bool
         Whether it has a matrix in common with another layer.
     """

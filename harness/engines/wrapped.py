@@ -12,7 +12,6 @@ class WrappedEngine(Engine):
 
     Parameters
     ----------
-    engine : Engine
     name : str, optional
         By default the engine's.
     """

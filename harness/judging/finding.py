@@ -45,62 +45,34 @@ class Worst:
 
 @dataclass(frozen=True)
 class Finding:
-    """The verdict on one tensor of one engine against the reference.
+    """The verdict on one tensor of one engine against the reference."""
 
-    Attributes
-    ----------
-    status : str
-        One of `SEVERITY`.
-    elements : int
-        How many were compared.
-    share : float
-        Largest |x - r| / bound; inf where bits had to match and did not.
-    worst : Worst or None
-        Where that was; None where no element used any of its bound.
-    ulps : int
-        Largest distance to the reference rounded to float32, in units in the last place, among elements of the same
-        sign whose bound does not exceed their value.
-    differing : int
-        Elements whose bits differ from the reference rounded to float32.
-    outside : int
-        Elements outside the bound, those of `nonfinite` among them.
-    nonfinite : int
-        Elements that are NaN or infinite where the reference is not, or the other way round.
-    signs : int
-        Elements that have another sign (-, 0 or +) than the reference, though their bound does not exceed their value.
-    loose : float
-        Share of elements whose bound exceeds their value.
-    bound_norm, reference_norm : float
-        Euclidean norms of the bounds and of the reference.
-    notices : float or None
-        The smallest relative change of all elements at once that leaves the bound somewhere: the least bound / |r|; 0
-        where bits must match. None where the reference is zero throughout: whatever an engine multiplies shows nothing.
-    low, high, mean : float or None
-        Of the engine's own values: smallest, largest and mean; None where nothing was compared.
-    histogram : tuple of int
-        Elements per power of two of |x - r| / bound.
-    reason : str
-        Why there was no comparison.
-    """
-
-    status: str
-    elements: int = 0
-    share: float = 0.0
-    worst: Worst | None = None
+    status: str  # one of `SEVERITY`
+    elements: int = 0  # how many were compared
+    share: float = 0.0  # largest |x - r| / bound; inf where bits had to match and did not
+    worst: Worst | None = None  # where that was; None where no element used any of its bound
+    # largest distance to the reference rounded to float32, in units in the last place, among elements of the same sign
+    # whose bound does not exceed their value
     ulps: int = 0
-    differing: int = 0
-    outside: int = 0
-    nonfinite: int = 0
+    differing: int = 0  # elements whose bits differ from the reference rounded to float32
+    outside: int = 0  # elements outside the bound, those of `nonfinite` among them
+    nonfinite: int = 0  # elements that are NaN or infinite where the reference is not, or the other way round
+    # elements that have another sign (-, 0 or +) than the reference, though their bound does not exceed their value
     signs: int = 0
-    loose: float = 0.0
+    loose: float = 0.0  # share of elements whose bound exceeds their value
+    # bound_norm, reference_norm: euclidean norms of the bounds and of the reference
     bound_norm: float = 0.0
     reference_norm: float = 0.0
+    # the smallest relative change of all elements at once that leaves the bound somewhere: the least bound / |r|; 0
+    # where bits must match. None where the reference is zero throughout: whatever an engine multiplies shows nothing.
     notices: float | None = None
+    # low, high, mean: of the engine's own values: smallest, largest and mean; None where nothing was compared
     low: float | None = None
     high: float | None = None
     mean: float | None = None
+    # elements per power of two of |x - r| / bound
     histogram: tuple[int, ...] = field(default=(0,) * HISTOGRAM_BINS, repr=False)
-    reason: str = ""
+    reason: str = ""  # why there was no comparison
 
     @property
     def agrees(self) -> bool:
@@ -150,7 +122,6 @@ def exit_code(findings: Iterable[Finding], allow: Sequence[str] = ()) -> int:
 
     Parameters
     ----------
-    findings : iterable of Finding
     allow : sequence of str
         Statuses of `UNDECIDED` that may be among them; where nothing agrees the code is 3 all the same.
     """

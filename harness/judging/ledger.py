@@ -10,28 +10,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Entry:
-    """What a layer decided in a pass, and what it made that its own operands do not give.
-
-    Attributes
-    ----------
-    layer, step : str
-    what : str
-        ``signs``, ``winners``, ``answers``; "" where nothing is decided.
-    count : int
-    differ : dict of str to int
-        By engine, decisions that are not the reference's.
-    margin : float
-        The largest margin of those, as a share of what the operands may be off: above 1 nothing explains it.
-    unexplained : dict of str to list of str
-        By engine, tensors outside the bound of the formula from the engine's own operands, and decisions beyond theirs.
-    """
+    """What a layer decided in a pass, and what it made that its own operands do not give."""
 
     layer: str
     step: str
-    what: str = ""
+    what: str = ""  # ``signs``, ``winners``, ``answers``; "" where nothing is decided
     count: int = 0
-    differ: dict[str, int] = field(default_factory=dict)
+    differ: dict[str, int] = field(default_factory=dict)  # by engine, decisions that are not the reference's
+    # the largest margin of those, as a share of what the operands may be off: above 1 nothing explains it
     margin: float = 0.0
+    # by engine, tensors outside the bound of the formula from the engine's own operands, and decisions beyond theirs
     unexplained: dict[str, list[str]] = field(default_factory=dict)
 
 

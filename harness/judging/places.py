@@ -61,8 +61,6 @@ def axes(layers: Mapping[str, LayerSpec], layer: LayerSpec, tensor: str, shape: 
     ----------
     layers : dict of str to LayerSpec
         By name, in definition order.
-    layer : LayerSpec
-    tensor : str
     shape : tuple of int
         Of the tensor as engines hand it out.
 

@@ -16,63 +16,37 @@ SHORTEST = 1e-3
 
 @dataclass
 class Row:
-    """One tensor.
+    """One tensor."""
 
-    Attributes
-    ----------
-    layer, type, step, tensor : str
-        ``step`` is the pass: forward, backward or update.
-    shape : tuple of int
-    axes : dict of str to int
-        The axes along which its elements lie: see `places.axes`; empty in records made before there were any.
-    exact : bool
-        Whether the exact tier asks for the same bits.
-    findings : dict of str to Finding
-        By engine.
-    bitwise : dict of str to int
-        For each pair of engines, ``a = b``: how many elements differ in their bits.
-    seconds : dict of str to float
-        By engine, wall seconds of the whole step of the layer; empty where the row has no step of its own.
-    mode : str
-        ``isolated`` or ``propagated``.
-    distances : dict of str to dict
-        In propagated mode, by engine: relative error ``norm`` and ``largest`` error.
-    origin : dict of str to str
-        By engine: ``local``, ``unexplained`` or ``inherited`` for a difference in propagated mode; in isolated mode
-        ``inherited`` for that of a sum over consumers one of which sends a wrong gradient.
-    quirk : dict of str to tuple of str
-        By engine, the quirks that explain its difference.
-    resembles : dict of str to tuple of str
-        By engine, the quirk that an unexplained difference looks like: see `running.explain`.
-    own : dict of str to float
-        In propagated mode, by engine, the share of the bound of the formula from the engine's own operands.
-    decisions : dict of str to dict
-        In propagated mode, by engine, what `running.decisions.decided` says.
-    sent_by : tuple of str
-        In propagated mode, of ``acts_grad``, the layers that send it.
-    command : str
-        The shell command that makes this row again; "" where nobody knows one.
-    """
-
+    # layer, type, step, tensor: ``step`` is the pass: forward, backward or update
     layer: str
     type: str
     step: str
     tensor: str
     shape: tuple[int, ...]
-    findings: dict[str, Finding]
+    findings: dict[str, Finding]  # by engine
+    # for each pair of engines, ``a = b``: how many elements differ in their bits
     bitwise: dict[str, int] = field(default_factory=dict)
+    # by engine, wall seconds of the whole step of the layer; empty where the row has no step of its own
     seconds: dict[str, float] = field(default_factory=dict)
-    mode: str = "isolated"
+    mode: str = "isolated"  # ``isolated`` or ``propagated``
+    # in propagated mode, by engine: relative error ``norm`` and ``largest`` error
     distances: dict[str, dict[str, float]] = field(default_factory=dict)
+    # by engine: ``local``, ``unexplained`` or ``inherited`` for a difference in propagated mode; in isolated mode
+    # ``inherited`` for that of a sum over consumers one of which sends a wrong gradient
     origin: dict[str, str] = field(default_factory=dict)
-    quirk: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    quirk: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by engine, the quirks that explain its difference
+    # by engine, the quirk that an unexplained difference looks like: see `running.explain`
     resembles: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    # the axes along which its elements lie: see `places.axes`; empty in records made before there were any
     axes: dict[str, int] = field(default_factory=dict)
-    exact: bool = False
+    exact: bool = False  # whether the exact tier asks for the same bits
+    # in propagated mode, by engine, the share of the bound of the formula from the engine's own operands
     own: dict[str, float] = field(default_factory=dict)
+    # in propagated mode, by engine, what `running.decisions.decided` says
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    sent_by: tuple[str, ...] = ()
-    command: str = ""
+    sent_by: tuple[str, ...] = ()  # in propagated mode, of ``acts_grad``, the layers that send it
+    command: str = ""  # the shell command that makes this row again; "" where nobody knows one
 
     def to_dict(self) -> dict[str, Any]:
         """A plain dictionary, as it stands in a record."""
@@ -227,7 +201,6 @@ def run_code(rows: Sequence[Row], allow: Sequence[str] = (), fail_on: Sequence[s
 
     Parameters
     ----------
-    rows : sequence of Row
     allow : sequence of str
         Statuses of `finding.UNDECIDED` that do not count; where nothing agrees the code is 3 all the same.
     fail_on : sequence of str

@@ -14,20 +14,12 @@ CHAPTERS = range(1, len(MAKERS) + 1)
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter for one student.
-
-    Attributes
-    ----------
-    number, seed : int
-    variant : Variant
-    texts : dict
-        As in the chapter's file: title, minutes, question, answer, steps, hints, mistakes, after.
-    """
+    """A chapter for one student."""
 
     number: int
     seed: int
     variant: Variant
-    texts: dict[str, Any]
+    texts: dict[str, Any]  # as in the chapter's file: title, minutes, question, answer, steps, hints, mistakes, after
 
     def filled(self, text: str) -> str:
         """A text with the values of the variant in its gaps."""

@@ -35,8 +35,6 @@ def answer(number: int, text: str, folder: str | Path) -> tuple[bool, list[str]]
 
     Parameters
     ----------
-    number : int
-    text : str
     folder : path
         As `start` left it.
 

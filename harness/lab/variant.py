@@ -32,29 +32,16 @@ LETTERS = "abcde"
 
 @dataclass(frozen=True)
 class Variant:
-    """One variant of a chapter.
+    """One variant of a chapter."""
 
-    Attributes
-    ----------
-    net : str
-        The network, both layer files in one text.
-    values : dict of str to object
-        What fills the gaps in the chapter's texts.
-    answer : tuple of int or str
-    parts : dict of str to tuple of str or None
-        Of each part of the answer: its name, and what may be said; None where that is a number.
-    mistakes : dict of str to tuple
-        By key of a hint, the answer that this mistake gives.
-    faults : dict of str to Fault
-        By name of an engine, what is wrong with it.
-    """
-
-    net: str
-    values: dict[str, Any]
+    net: str  # the network, both layer files in one text
+    values: dict[str, Any]  # what fills the gaps in the chapter's texts
     answer: tuple[int | str, ...]
+    # of each part of the answer: its name, and what may be said; None where that is a number
     parts: dict[str, tuple[str, ...] | None]
+    # by key of a hint, the answer that this mistake gives
     mistakes: dict[str, tuple[int | str, ...]] = field(default_factory=dict)
-    faults: dict[str, Fault] = field(default_factory=dict)
+    faults: dict[str, Fault] = field(default_factory=dict)  # by name of an engine, what is wrong with it
 
 
 def pick(options: Iterable[T], seed: int) -> T:

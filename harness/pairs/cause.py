@@ -23,19 +23,12 @@ LONGEST = 4096
 
 @dataclass(frozen=True)
 class Cause:
-    """A mistake that explains a whole array.
+    """A mistake that explains a whole array."""
 
-    Attributes
-    ----------
-    kind : str
-        ``transposed``, ``mirrored``, ``shifted``, ``scaled``, ``missing``, ``swapped``, ``permuted``, ``epsilon``,
-        ``float16``; "" where nothing of that does.
-    text : str
-        The same with axes and numbers.
-    """
-
+    # ``transposed``, ``mirrored``, ``shifted``, ``scaled``, ``missing``, ``swapped``, ``permuted``, ``epsilon``,
+    # ``float16``; "" where nothing of that does
     kind: str = ""
-    text: str = "cause unknown"
+    text: str = "cause unknown"  # the same with axes and numbers
 
     def __str__(self) -> str:
         return f"likely cause: {self.text}" if self.kind else self.text

@@ -70,7 +70,6 @@ def judged(expected: Expected, actual: Any, dtype: Any = None) -> Finding:
 
     Parameters
     ----------
-    expected : Expected
     actual : array_like
     dtype : dtype, optional
         What the array should be of; by default of whatever it is.
@@ -152,7 +151,6 @@ def derived(formula: Function, arguments: Sequence[Any], value: Array) -> Expect
     ----------
     formula : callable
         Of the arguments, in 64 bits or more; gives one array.
-    arguments : sequence
     value : ndarray
         What it gives.
     """

@@ -47,7 +47,6 @@ def publish(
         A folder that does not exist yet; it appears whole or not at all.
     title : str
         By default made from engines and network.
-    authors : tuple of str
     licence : str
         An SPDX identifier, for the package.
 

@@ -84,7 +84,6 @@ def verify(
 
     Parameters
     ----------
-    pack : path
     echo : callable
         Takes the lines that it prints.
     seal : str

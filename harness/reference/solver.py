@@ -166,7 +166,6 @@ def limit_contrast(param: Bounded, low: float, high: float) -> Bounded:
     ----------
     param : Bounded
         The updated matrix; one filter per column.
-    low, high : float
     """
     w = param.value
     contrast = w - w.mean(0)

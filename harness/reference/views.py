@@ -31,8 +31,6 @@ def averaged(
     ----------
     views : dict of str to list of ndarray
         Takes the probabilities of each view, by layer.
-    layer : LayerSpec
-    inputs : list of ndarray
     kind : str
         The pass.
     """

@@ -35,8 +35,6 @@ class Lines:
 
     Parameters
     ----------
-    layers : sequence of LayerSpec
-    engines : sequence of str
     mode : str
         Of the run: ``propagated`` adds a column for the distance from the reference.
     width : int or None

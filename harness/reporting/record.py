@@ -47,17 +47,9 @@ _OURS = re.compile(
 
 @dataclass
 class Record:
-    """A record that was read back.
+    """A record that was read back."""
 
-    Attributes
-    ----------
-    about : dict
-        All of record.json but the rows.
-    rows : list of Row
-    arrays : dict of str to ndarray
-    """
-
-    about: dict[str, Any]
+    about: dict[str, Any]  # all of record.json but the rows
     rows: list[Row]
     arrays: dict[str, np.ndarray]
 
@@ -142,8 +134,6 @@ class Writer:
         ----------
         about : dict
             Plain values.
-        rows : list of Row
-        arrays : dict of str to ndarray
 
         Raises
         ------

@@ -20,7 +20,6 @@ def rows(
 
     Parameters
     ----------
-    layer_type, step : str
     launched : sequence of str
         Names of kernels.
     called : set of str
@@ -86,7 +85,6 @@ def markup(piece: Piece, column: str, known: Sequence[tuple[str, dict[str, set[s
 
     Parameters
     ----------
-    piece : source.Piece
     column : str
         legacy, port, reference or release.
     known : list

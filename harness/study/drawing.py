@@ -108,7 +108,6 @@ def roofline(peak: Peak, points: Sequence[tuple[str, float, float | None]]) -> M
 
     Parameters
     ----------
-    peak : peaks.Peak
     points : list of (str, float, float or None)
         Name, operations for each byte, operations per second that were measured.
     """

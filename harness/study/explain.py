@@ -47,28 +47,16 @@ class Account(NamedTuple):
 
 @dataclass(repr=False)
 class Explanation:
-    """One element explained.
-
-    Attributes
-    ----------
-    title : str
-    element : replay.Element
-    reference, bound : float
-        The formula's value, and by how much an engine may be off.
-    accounts : dict of str to Account
-        By engine.
-    findings : list of str
-        What was found, in sentences.
-    facts : dict of str to str
-        Where the element comes from, and where the computation stands in both engines and the reference.
-    """
+    """One element explained."""
 
     title: str
     element: Element
+    # reference, bound: the formula's value, and by how much an engine may be off
     reference: float
     bound: float
-    accounts: dict[str, Account]
-    findings: list[str]
+    accounts: dict[str, Account]  # by engine
+    findings: list[str]  # what was found, in sentences
+    # where the element comes from, and where the computation stands in both engines and the reference
     facts: dict[str, str]
 
     def __repr__(self) -> str:

@@ -65,10 +65,6 @@ def axes(launch: Mapping[str, Any]) -> list[Axis]:
     ----------
     launch : dict
         A launch record.
-
-    Returns
-    -------
-    list of Axis
     """
     name, _ = name_and_arguments(launch["kernel"])
     values = values_of(launch)
@@ -175,12 +171,7 @@ def parts(kernel: str) -> dict[str, str]:
 
 
 def course(kernel: str) -> list[Step]:
-    """The course of a block through a kernel: its loops, phases and barriers, in the order of the source.
-
-    Returns
-    -------
-    list of Step
-    """
+    """The course of a block through a kernel: its loops, phases and barriers, in the order of the source."""
     return list(_merged(_course(name_and_arguments(kernel)[0], 0)))
 
 

@@ -26,12 +26,6 @@ class Case:
 def cases(network: Network, layer: LayerSpec, batch: int) -> list[Case]:
     """What the engine would launch for a layer if one number were another.
 
-    Parameters
-    ----------
-    network : Network
-    layer : LayerSpec
-    batch : int
-
     Returns
     -------
     list of Case

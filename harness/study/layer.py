@@ -37,8 +37,6 @@ def table(net: str, params: str | None = None, batch: int = 32, passes: Sequence
     ----------
     net : str
         As for `load.load`.
-    params : str, optional
-    batch : int
     passes : sequence of str
         Those that are shown.
     """
@@ -74,8 +72,6 @@ def lines(
         As for `load.load`.
     name : str
         A layer of it.
-    params : str, optional
-    batch : int
     passes : sequence of str
         Those that are shown.
     """

@@ -63,9 +63,6 @@ def write(
         As for `load.load`.
     name : str, optional
         One layer; by default all of them.
-    params : str, optional
-    passes : sequence of str
-    batch : int
     record : path, optional
         A record of the same network, for values and photographs.
     release : path, optional

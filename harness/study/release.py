@@ -15,10 +15,6 @@ KNOWN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="ut
 class Release:
     """A user's copy of the release.
 
-    Parameters
-    ----------
-    folder : path
-
     Raises
     ------
     BadInput

@@ -125,24 +125,14 @@ class Decision(NamedTuple):
 
 @dataclass
 class Element:
-    """What an element is made of.
-
-    Attributes
-    ----------
-    formula : str
-    a, b : ndarray of float32
-        Operands. Where `linear`, the element is ``plus + factor * sum(a * b)``.
-    names : list of str
-        Where each pair of operands is.
-    traces : dict of str to callable or str
-        By order (``legacy``, ``port``): fills a Trace; or says why there is none.
-    decision : Decision or None
-    """
+    """What an element is made of."""
 
     formula: str = ""
+    # a, b: ndarray of float32. Operands. Where `linear`, the element is ``plus + factor * sum(a * b)``.
     a: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     b: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    names: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # where each pair of operands is
+    # by order (``legacy``, ``port``): fills a Trace; or says why there is none
     traces: Mapping[str, Callable[[Trace], object] | str] = field(default_factory=dict)
     decision: Decision | None = None
     plus: float = 0.0

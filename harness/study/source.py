@@ -127,8 +127,6 @@ def in_cpp(lines: Sequence[str], name: str, scope: str = "", skip: int = 0) -> t
 
     Parameters
     ----------
-    lines : sequence of str
-    name : str
     scope : str, optional
         The class of a member that is defined outside of it.
     skip : int

@@ -31,30 +31,16 @@ MOST = 100_000
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a sweep: a comparison, or a piece of a check.
+    """One part of a sweep: a comparison, or a piece of a check."""
 
-    Attributes
-    ----------
-    check : str
-        One of `CHECKS`.
-    network : str
-        What people call it: a shipped network, a file or pair of files, a random net, some of the faults.
-    options : dict of str to object
-        Fields of `Options` but ``net`` and ``params``; and ``instructions``, where one set is asked for.
-    texts : tuple of str or None
-        The two layer files of a network that is not shipped: a part goes to machines without them.
-    data : DataSet or None
-        What is known of the data set behind the files.
-    names : tuple of str
-        Of a check: the faults, or the pair in ``folder``.
-    """
-
-    check: str
-    network: str
+    check: str  # one of `CHECKS`
+    network: str  # what people call it: a shipped network, a file or pair of files, a random net, some of the faults
+    # fields of `Options` but ``net`` and ``params``; and ``instructions``, where one set is asked for
     options: dict[str, Any]
+    # the two layer files of a network that is not shipped: a part goes to machines without them
     texts: tuple[str | None, ...] = ()
-    data: Any = None
-    names: tuple[str, ...] = ()
+    data: Any = None  # what is known of the data set behind the files
+    names: tuple[str, ...] = ()  # of a check: the faults, or the pair in ``folder``
     folder: str = field(default="", compare=False)
 
     @cached_property

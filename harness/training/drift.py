@@ -45,23 +45,12 @@ FLOOR = 2.0**-30
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is said of an engine, or of a fault.
-
-    Attributes
-    ----------
-    name : str
-    outside : int
-        How many of its `RUNS` runs are outside.
-    first : tuple of (int, str) or None
-        The first update after which one of them was, from 1, and in what.
-    distances : ndarray, (runs, updates, quantities)
-        Logarithms to the base 2.
-    """
+    """What is said of an engine, or of a fault."""
 
     name: str
-    outside: int
-    first: tuple[int, str] | None
-    distances: np.ndarray
+    outside: int  # how many of its `RUNS` runs are outside
+    first: tuple[int, str] | None  # the first update after which one of them was, from 1, and in what
+    distances: np.ndarray  # ndarray, (runs, updates, quantities). Logarithms to the base 2.
 
     @property
     def member(self) -> bool:

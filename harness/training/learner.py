@@ -59,7 +59,6 @@ def smooth(weights: np.ndarray, channels: int) -> tuple[float, float]:
     Parameters
     ----------
     weights : ndarray, (channels · side · side, filters)
-    channels : int
 
     Returns
     -------
@@ -79,8 +78,6 @@ class Learner:
     ----------
     network : Network
         With ``minibatch`` and ``update_every`` set.
-    engine : Engine
-    threads : int
     seed : int
         Of what is random in the layers.
     values : dict of str to dict of str to ndarray

@@ -16,13 +16,8 @@ def read(folder: str | Path, steps: int | None = None) -> list[dict[str, Any]]:
 
     Parameters
     ----------
-    folder : path
     steps : int, optional
         Steps of training that count; by default all.
-
-    Returns
-    -------
-    list of dict
     """
     path = Path(folder, NAME)
     try:
@@ -45,7 +40,6 @@ class Log:
 
     Parameters
     ----------
-    folder : path
     events : list of dict
         What is in it already; the file is written anew with these lines.
 

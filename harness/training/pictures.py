@@ -98,7 +98,6 @@ def predictions(cases: Sequence[tuple[np.ndarray, np.ndarray, int]], names: Sequ
 
     Parameters
     ----------
-    cases : list of (picture, probabilities, label)
     names : sequence of str
         Names of the classes; of a name with commas the first part is shown.
     """

@@ -42,72 +42,41 @@ class Diverged(RosettaError):
 
 @dataclass(frozen=True)
 class Settings:
-    """What a training is asked for; the fields are the options of ``rosetta train``.
+    """What a training is asked for; the fields are the options of ``rosetta train``."""
 
-    Attributes
-    ----------
-    net, params, batch, update_every, seed, threads
-        As in `running.prepare.Options`.
-    data : str
-        What `data.open_data` takes.
-    engine : str
-        The name of an engine, or ``both``.
-    epochs : int
-        How often all data batches are seen; not used with ``updates``.
-    updates : int or None
-        End after that many updates of the weights.
-    train_range, test_range : str or None
-        ``A-B`` or one number: data batches; None: those that the data set means for it.
-    test_freq : int or None
-        Data batches between tests; None: an epoch.
-    mirror : bool
-        Turn pictures left and right in one of two cases.
-    colour_noise : float
-        Strength of the colour noise of 2012.
-    keep : int
-        Checkpoints of each engine that are kept.
-    """
-
+    # net, params, batch, update_every, seed, threads: as in `running.prepare.Options`
     net: str
-    data: str = "photos"
+    data: str = "photos"  # what `data.open_data` takes
     params: str | None = None
-    engine: str = "port"
-    epochs: int = 10
-    updates: int | None = None
+    engine: str = "port"  # the name of an engine, or ``both``
+    epochs: int = 10  # how often all data batches are seen; not used with ``updates``
+    updates: int | None = None  # end after that many updates of the weights
     batch: int = 128
+    # train_range, test_range: ``A-B`` or one number: data batches; None: those that the data set means for it
     train_range: str | None = None
     test_range: str | None = None
-    test_freq: int | None = None
+    test_freq: int | None = None  # data batches between tests; None: an epoch
     update_every: int = 1
-    mirror: bool = False
-    colour_noise: float = 0.0
+    mirror: bool = False  # turn pictures left and right in one of two cases
+    colour_noise: float = 0.0  # strength of the colour noise of 2012
     seed: int = 0
     threads: int | None = None
-    keep: int = 3
+    keep: int = 3  # checkpoints of each engine that are kept
 
 
 @dataclass
 class State:
-    """Where a training is: so many minibatches into a data batch.
+    """Where a training is: so many minibatches into a data batch."""
 
-    Attributes
-    ----------
-    epoch, batch : int
-        Epoch, from 1, and number of the data batch.
-    mini, step : int
-        Minibatches of this data batch, and of the whole training, that are done.
-    sums : dict of str to dict of str to list
-        By engine and cost: the numbers of this data batch so far, sums over the cases.
-    seconds : dict of str to float
-        By engine, for them.
-    """
-
+    # epoch, batch: epoch, from 1, and number of the data batch
     epoch: int
     batch: int
+    # mini, step: minibatches of this data batch, and of the whole training, that are done
     mini: int = 0
     step: int = 0
+    # by engine and cost: the numbers of this data batch so far, sums over the cases
     sums: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)  # by engine, for them
 
 
 class Training:
@@ -115,7 +84,6 @@ class Training:
 
     Parameters
     ----------
-    settings : Settings
     folder : path
         Takes settings, log and checkpoints; an earlier training there is renamed by its date.
     resume : bool
@@ -399,9 +367,6 @@ def measured(
 
     Parameters
     ----------
-    learner : Learner
-    data : DataSet
-    numbers : sequence of int
     batch : int
         Cases of a minibatch.
     count : int

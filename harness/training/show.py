@@ -25,7 +25,6 @@ class Page:
 
     Parameters
     ----------
-    trained : Trained
     test_range : str, optional
         Data batches to test on.
     case : int

@@ -28,7 +28,6 @@ class Trained:
         What `data.open_data` takes; by default what it was trained with.
     engine : str, optional
         By default the engine that trained it; the port for a historical checkpoint.
-    threads : int, optional
 
     Attributes
     ----------
@@ -129,11 +128,6 @@ class Trained:
         self, layer: str, test_range: str | None = None, batch: int | None = None
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yield (number, outputs, labels) of data batches, in feature mode: without training's noise (7.4).
-
-        Parameters
-        ----------
-        layer : str
-        test_range : str, optional
 
         Yields
         ------

@@ -34,7 +34,6 @@ class Archive:
 
     Parameters
     ----------
-    path : path
     hint : str
         What the file should have been, for errors.
 
@@ -74,13 +73,8 @@ class Archive:
 
         Parameters
         ----------
-        names : iterable of str
         largest : int
             Bytes that all of them may have.
-
-        Returns
-        -------
-        dict of str to ndarray
         """
         names = list(names)
         total = sum(self.headers[name].nbytes for name in names)

@@ -23,27 +23,14 @@ KINDS = ("photos", "random", "exact", PROBING)
 
 @dataclass
 class Inputs:
-    """The minibatch.
+    """The minibatch."""
 
-    Attributes
-    ----------
-    data : dict of str to ndarray of float32
-        Values of each data layer, (values per case, N).
-    kind : str
-        ``photos``, ``random``, ``exact``, ``probing`` or the name of a file.
-    pictures : ndarray of uint8 or None
-        (N, S, S, 3), what the network looks at, where that is a photograph.
-    captions : list of str
-        A name for each picture.
-    note : str
-        What was done to the photographs for the sake of the network; else "".
-    """
-
-    data: dict[str, np.ndarray]
-    kind: str
+    data: dict[str, np.ndarray]  # dict of str to ndarray of float32. Values of each data layer, (values per case, N).
+    kind: str  # ``photos``, ``random``, ``exact``, ``probing`` or the name of a file
+    # ndarray of uint8 or None. (N, S, S, 3), what the network looks at, where that is a photograph.
     pictures: np.ndarray | None = None
-    captions: list[str] = field(default_factory=list)
-    note: str = ""
+    captions: list[str] = field(default_factory=list)  # a name for each picture
+    note: str = ""  # what was done to the photographs for the sake of the network; else ""
 
     @property
     def batch(self) -> int:
@@ -60,13 +47,11 @@ def make(network: Network, kind: str, batch: int, seed: int) -> Inputs:
 
     Parameters
     ----------
-    network : Network
     kind : str
         ``photos``, ``random`` (normal numbers), ``exact`` (the exact tier), ``probing`` (`_probing`), or an npz file
         with one array per data layer.
     batch : int
         Number of cases; for a file, the file's own number.
-    seed : int
     """
     if kind not in KINDS:
         return _from_file(network, Path(kind))
@@ -169,14 +154,8 @@ def load(archive: Archive, shapes: Mapping[str, tuple[int, ...]], axes: str) -> 
 
     Parameters
     ----------
-    archive : archive.Archive
-    shapes : dict of str to tuple of int
     axes : str
         What rows and columns are, for the hint about another shape.
-
-    Returns
-    -------
-    dict of str to ndarray
     """
     for name, shape in shapes.items():
         _check_header(archive.path, name, archive.headers[name], shape, axes)

@@ -21,10 +21,6 @@ def generator(seed: int, *key: str | int) -> np.random.Generator:
 class Tape:
     """Everything random in a run, drawn once and replayed into every engine, the reference included.
 
-    Parameters
-    ----------
-    seed : int
-
     Attributes
     ----------
     masks : dict of (str, str, int) to ndarray

@@ -30,8 +30,6 @@ def make(network: Network, seed: int, weights_file: str | Path | None = None) ->
 
     Parameters
     ----------
-    network : Network
-    seed : int
     weights_file : path, optional
         npz file with all weights and biases, named ``layer.weights[0]`` and ``layer.biases``, and with the connections
         of sparse inputs, ``layer.filterConns[0]``, integers; nothing for matrices that a layer takes from another one.

@@ -49,7 +49,6 @@ def crops(size: int, batch: int, classes: int, seed: int) -> tuple[np.ndarray, n
         Number of crops N; crop n shows photograph n modulo their number.
     classes : int
         Number of classes; only that many photographs are used.
-    seed : int
 
     Returns
     -------

@@ -33,42 +33,26 @@ class Fault(NamedTuple):
 
 @dataclass
 class Launched:
-    """What the counted blocks of a launch did.
-
-    Attributes
-    ----------
-    kernel : str
-    grid, block : (int, int, int)
-    blocks : int
-        How many were counted.
-    counts : dict of str to int
-        ``reads``, ``writes``, ``sharedReads``, ``sharedWrites``: accesses of threads to global and shared
-        memory. ``readRequests``, ``writeRequests``, ``sharedRequests``: instructions of warps. ``bytesToRead``,
-        ``bytesToWrite``: the different words of every instruction. ``reads13`` ... ``writes35``: memory
-        transactions. Compute capability 1.3 has segments of 32, 64 or 128 bytes per half-warp (``bytesRead13``,
-        ``bytesWritten13`` in all); 2.0 reads lines of 128 bytes and writes sectors of 32; 3.5 reads and writes
-        sectors. ``conflicts13``, ``conflicts20``: passes that shared memory needs beyond one per half-warp (16
-        banks) or warp (32 banks). ``wordsRead``, ``wordsWritten``: different words of the launch.
-        ``mostReads``, ``mostWrites``: of one thread. ``divergent``: branches, and ends of loops, on which a
-        warp's threads disagree. ``barriers``: of blocks. ``unwritten``: reads of shared words that nobody
-        wrote. ``races``: words that a thread writes and another touches between two barriers; ``meetings``: so
-        for blocks. ``outside``: accesses to no memory of the launch. ``threadsRun``: threads.
-    faults : list of Fault
-        The first of a kind.
-    agrees : bool
-        Whether the counted blocks wrote the bits that the engine writes.
-    trace : str
-        What the first counted block did, phase by phase (counted.h: ``record``), if it was asked for.
-    """
+    """What the counted blocks of a launch did."""
 
     kernel: str
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
-    blocks: int
+    blocks: int  # how many were counted
+    # ``reads``, ``writes``, ``sharedReads``, ``sharedWrites``: accesses of threads to global and shared memory.
+    # ``readRequests``, ``writeRequests``, ``sharedRequests``: instructions of warps. ``bytesToRead``, ``bytesToWrite``:
+    # the different words of every instruction. ``reads13`` ... ``writes35``: memory transactions. Compute capability
+    # 1.3 has segments of 32, 64 or 128 bytes per half-warp (``bytesRead13``, ``bytesWritten13`` in all); 2.0 reads
+    # lines of 128 bytes and writes sectors of 32; 3.5 reads and writes sectors. ``conflicts13``, ``conflicts20``:
+    # passes that shared memory needs beyond one per half-warp (16 banks) or warp (32 banks). ``wordsRead``,
+    # ``wordsWritten``: different words of the launch. ``mostReads``, ``mostWrites``: of one thread. ``divergent``:
+    # branches, and ends of loops, on which a warp's threads disagree. ``barriers``: of blocks. ``unwritten``: reads of
+    # shared words that nobody wrote. ``races``: words that a thread writes and another touches between two barriers;
+    # ``meetings``: so for blocks. ``outside``: accesses to no memory of the launch. ``threadsRun``: threads.
     counts: dict[str, int]
-    faults: list[Fault]
-    agrees: bool
-    trace: str
+    faults: list[Fault]  # the first of a kind
+    agrees: bool  # whether the counted blocks wrote the bits that the engine writes
+    trace: str  # what the first counted block did, phase by phase (counted.h: ``record``), if it was asked for
 
     def moved(self) -> dict[str, tuple[int, int]]:
         """Bytes that transactions read and write: {"13": (read, written), "20": ..., "35": ...}."""

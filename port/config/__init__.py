@@ -38,37 +38,22 @@ OBSOLETE = {
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One checked layer.
+    """One checked layer."""
 
-    Attributes
-    ----------
-    name, type : str
-        As in the file; a detached neuron layer is called ``<source>_neuron``.
-    inputs : tuple of str
-        Names of the layers below.
-    outputs : int
-        Output units per case; 0 for costs.
-    keys : Mapping
-        Every value of the layer under its historical name, whether the file gives the value or the reader derives it:
-        ``spec["modulesX"]``. As in the release, ``padding`` is negated, ``filters`` counts the filters of all groups,
-        ``scale`` of a norm layer is divided by the size of the window.
-    lines : Mapping of str to int
-        Line number of every option that the files give, by lower-case name.
-    file, line
-        Definition file and line of the section.
-    tree : Tree or None
-        The class tree of a treefc layer.
-    """
-
+    # name, type: as in the file; a detached neuron layer is called ``<source>_neuron``
     name: str
     type: str
-    inputs: tuple[str, ...]
-    outputs: int
+    inputs: tuple[str, ...]  # names of the layers below
+    outputs: int  # output units per case; 0 for costs
+    # every value of the layer under its historical name, whether the file gives the value or the reader derives it:
+    # ``spec["modulesX"]``. As in the release, ``padding`` is negated, ``filters`` counts the filters of all groups,
+    # ``scale`` of a norm layer is divided by the size of the window.
     keys: Mapping[str, Any]
-    lines: Mapping[str, int]
+    lines: Mapping[str, int]  # line number of every option that the files give, by lower-case name
+    # file, line: definition file and line of the section
     file: str
     line: int
-    tree: Tree | None = None
+    tree: Tree | None = None  # the class tree of a treefc layer
 
     def __getitem__(self, key: str) -> Any:
         return self.keys[key]
@@ -91,23 +76,13 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A checked network: its layers in an order in which inputs come first.
+    """A checked network: its layers in an order in which inputs come first."""
 
-    Attributes
-    ----------
-    layers : tuple of LayerSpec
-        In definition order; a detached neuron layer stands right after its source.
-    has_params : bool
-        The values of a parameter file are there: from a file, or as `FORWARD_DEFAULTS` for forward passes.
-    warnings : tuple of str
-        One line for each place that the reader accepted although it looks odd.
-    tolerances : tuple of Tolerance
-        The places that the reader accepted and the parser of 2012 did not (`keys.TOLERANCES`).
-    """
-
-    layers: tuple[LayerSpec, ...]
+    layers: tuple[LayerSpec, ...]  # in definition order; a detached neuron layer stands right after its source
+    # the values of a parameter file are there: from a file, or as `FORWARD_DEFAULTS` for forward passes
     has_params: bool
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  # one line for each place that the reader accepted although it looks odd
+    # the places that the reader accepted and the parser of 2012 did not (`keys.TOLERANCES`)
     tolerances: tuple[Tolerance, ...] = ()
 
     def __iter__(self) -> Iterator[LayerSpec]:

@@ -16,31 +16,16 @@ NEAR = 0.85
 
 @dataclass(frozen=True)
 class Key:
-    """One row of the tables in the config-format specification.
+    """One row of the tables in the config-format specification."""
 
-    Attributes
-    ----------
-    name : str
-        The option.
-    read : callable
-        Turns text into the value; raises a ValueError that names the expected form.
-    default : object
-        Value when the option is absent; REQUIRED if there is none.
-    each : bool
-        The value is a list with one entry per input; a single entry stands for all of them.
-    low, high : number, optional
-        Inclusive range.
-    one_of : tuple, optional
-        The values allowed.
-    """
-
-    name: str
-    read: Callable[[str], Any]
-    default: Any = REQUIRED
-    each: bool = False
+    name: str  # the option
+    read: Callable[[str], Any]  # turns text into the value; raises a ValueError that names the expected form
+    default: Any = REQUIRED  # value when the option is absent; REQUIRED if there is none
+    each: bool = False  # the value is a list with one entry per input; a single entry stands for all of them
+    # low, high: inclusive range
     low: float | None = None
     high: float | None = None
-    one_of: tuple[Any, ...] = ()
+    one_of: tuple[Any, ...] = ()  # the values allowed
 
 
 def integer(name: str, default: Any = REQUIRED, **row: Any) -> Key:

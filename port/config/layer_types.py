@@ -20,38 +20,21 @@ def nothing(draft: Draft) -> None:
 
 @dataclass(frozen=True)
 class LayerType:
-    """One row.
+    """One row."""
 
-    Attributes
-    ----------
-    derive : callable
-        Sets ``outputs`` and the other derived values of a draft.
-    keys, params : tuple of Key
-        Options in the definition file and in the parameter file.
-    finish : callable
-        Derives values from the parameters.
-    inputs : tuple of int or None
-        Fewest and most inputs.
-    needs_params : bool
-        The parameter file must have a section for the layer.
-    uses : tuple of bool
-        usesActs, usesInputs, forceOwnActs: whether the gradient needs the outputs, the inputs, outputs of its own.
-    weights, gradient : bool
-        Whether the layer has weights; whether a gradient can pass through the layer.
-    also : tuple of str
-        Options that ``derive`` or ``finish`` look up themselves.
-    """
-
-    derive: Callable[[Draft], None]
+    derive: Callable[[Draft], None]  # sets ``outputs`` and the other derived values of a draft
+    # keys, params: options in the definition file and in the parameter file
     keys: tuple[Key, ...] = ()
     params: tuple[Key, ...] = ()
-    finish: Callable[[Draft], None] = nothing
-    inputs: tuple[int, int | None] = (1, 1)
-    needs_params: bool = False
+    finish: Callable[[Draft], None] = nothing  # derives values from the parameters
+    inputs: tuple[int, int | None] = (1, 1)  # fewest and most inputs
+    needs_params: bool = False  # the parameter file must have a section for the layer
+    # usesActs, usesInputs, forceOwnActs: whether the gradient needs the outputs, the inputs, outputs of its own
     uses: tuple[bool, bool, bool] = (True, True, True)
+    # weights, gradient: whether the layer has weights; whether a gradient can pass through the layer
     weights: bool = False
     gradient: bool = True
-    also: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()  # options that ``derive`` or ``finish`` look up themselves
 
 
 NEURON = text("neuron", read=grammar.read_neuron)

@@ -21,23 +21,13 @@ CASES = {"random": 6, "exact": 8}
 
 @dataclass(frozen=True)
 class FaultResult:
-    """What came of one fault in one engine.
-
-    Attributes
-    ----------
-    fault : Fault
-    engine : str
-        The engine that the fault was put into.
-    found : dict of (str, str, str) to Finding
-        Layer, pass and tensor of the rows that failed.
-    reason : str
-        Why it was not run; empty where it was.
-    """
+    """What came of one fault in one engine."""
 
     fault: Fault
-    engine: str
+    engine: str  # the engine that the fault was put into
+    # layer, pass and tensor of the rows that failed
     found: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
-    reason: str = ""
+    reason: str = ""  # why it was not run; empty where it was
 
     @property
     def elsewhere(self) -> set[tuple[str, str, str]]:
@@ -62,7 +52,6 @@ def examine(fault: Fault, engine: Engine, seed: int) -> FaultResult:
 
     Parameters
     ----------
-    fault : Fault
     engine : Engine
         The correct engine.
     seed : int
@@ -91,7 +80,6 @@ def workload(text: str, **options: Any) -> Workload:
 
     Parameters
     ----------
-    text : str
     **options
         See `prepare.Options`.
     """

@@ -23,37 +23,17 @@ Given = Callable[[LayerSpec, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that a person porting the engine gets wrong, and where a comparison has to report it.
-
-    Attributes
-    ----------
-    name : str
-    story : str
-        What went wrong, in one line.
-    scene : str
-        The network it is run on: a layer-definition and a layer-parameter file in one text.
-    mutation : Mutation
-    places : frozenset of (str, str, str)
-        The layer, pass and tensor of every row that must fail.
-    status : str
-        The verdict there.
-    input : str
-        ``random``, or ``exact`` for values with many ties and zeros.
-    progress : float
-        The share of the training that is done.
-    update_every : int
-        Backward passes per update.
-    """
+    """Something that a person porting the engine gets wrong, and where a comparison has to report it."""
 
     name: str
-    story: str
-    scene: str
+    story: str  # what went wrong, in one line
+    scene: str  # the network it is run on: a layer-definition and a layer-parameter file in one text
     mutation: Mutation
-    places: frozenset[tuple[str, ...]]
-    status: str = "different"
-    input: str = "random"
-    progress: float = 0.0
-    update_every: int = 1
+    places: frozenset[tuple[str, ...]]  # the layer, pass and tensor of every row that must fail
+    status: str = "different"  # the verdict there
+    input: str = "random"  # ``random``, or ``exact`` for values with many ties and zeros
+    progress: float = 0.0  # the share of the training that is done
+    update_every: int = 1  # backward passes per update
 
     @property
     def scene_arguments(self) -> tuple[str, str, float, int]:

@@ -24,32 +24,17 @@ MOST_CHANNELS = 64
 
 @dataclass(eq=False)
 class Tensor:
-    """What a layer puts out: images of ``channels`` maps and side ``size``, or units, which have the size 1.
-
-    Attributes
-    ----------
-    image : bool
-    positive : bool
-        All values are above 0.
-    learned : bool
-        There are weights below: layers without a gradient cannot stand above.
-    squared : bool
-        There is a square below: another one would lead to numbers that float32 cannot hold.
-    read : bool
-        Some layer reads it.
-    device : int
-        Where the layer stands.
-    """
+    """What a layer puts out: images of ``channels`` maps and side ``size``, or units, which have the size 1."""
 
     name: str
     channels: int
     size: int = 1
     image: bool = True
-    positive: bool = False
-    learned: bool = True
-    squared: bool = False
-    read: bool = False
-    device: int = 0
+    positive: bool = False  # all values are above 0
+    learned: bool = True  # there are weights below: layers without a gradient cannot stand above
+    squared: bool = False  # there is a square below: another one would lead to numbers that float32 cannot hold
+    read: bool = False  # some layer reads it
+    device: int = 0  # where the layer stands
 
     @property
     def units(self) -> int:
@@ -64,10 +49,6 @@ class Tensor:
 
 class Builder:
     """A network that grows.
-
-    Parameters
-    ----------
-    random : numpy.random.Generator
 
     Attributes
     ----------

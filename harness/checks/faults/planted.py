@@ -22,24 +22,15 @@ ASIDE = ("filterConns", "schedule_normals")
 
 @dataclass(frozen=True)
 class Mutation:
-    """What is wrong with an engine.
+    """What is wrong with an engine."""
 
-    Attributes
-    ----------
-    layer : str
-        Where it is wrong.
-    keys : callable or None
-        ``keys(spec)`` is a dict of the layer's values that the engine gets wrong.
-    results : Mapping of str to Mapping of str to callable
-        By pass and tensor (``acts_grad`` being the sum over several consumers), ``wrong(layer, tensor)`` computes what
-        is delivered in place of the right result, from a `CorrectLayer`.
-    written : Mapping of str to callable
-        By tensor, ``changed(spec, array)``, what the layer is given in place of an array that is written to it.
-    """
-
-    layer: str
+    layer: str  # where it is wrong
+    # ``keys(spec)`` is a dict of the layer's values that the engine gets wrong
     keys: Callable[[LayerSpec], dict[str, Any]] | None = None
+    # by pass and tensor (``acts_grad`` being the sum over several consumers), ``wrong(layer, tensor)`` computes what is
+    # delivered in place of the right result, from a `CorrectLayer`
     results: Mapping[str, Mapping[str, "Callable[[CorrectLayer, str], np.ndarray]"]] = field(default_factory=dict)
+    # by tensor, ``changed(spec, array)``, what the layer is given in place of an array that is written to it
     written: Mapping[str, Callable[[LayerSpec, np.ndarray], np.ndarray]] = field(default_factory=dict)
 
 
@@ -50,7 +41,6 @@ class Mutant(WrappedEngine):
     ----------
     engine : Engine
         The correct one.
-    mutation : Mutation
     """
 
     def __init__(self, engine: Engine, mutation: Mutation) -> None:
@@ -114,7 +104,6 @@ class CorrectLayer:
 
         Parameters
         ----------
-        tensor : str
         keys : dict
             Values that the layer has there in place of its own.
         inputs, mask, weights, acts_grad

@@ -25,17 +25,11 @@ MANY_CASES = 0.05
 
 @dataclass(frozen=True)
 class RandomNet:
-    """A network: its layer-definition and layer-parameter file in one text, and how it is run.
-
-    Attributes
-    ----------
-    text : str
-    options : dict
-        Number of cases (``batch``), ``progress`` of the training, passes per update (``update_every``), and whether
-        what crosses between devices is rounded (``quantise``).
-    """
+    """A network: its layer-definition and layer-parameter file in one text, and how it is run."""
 
     text: str
+    # number of cases (``batch``), ``progress`` of the training, passes per update (``update_every``), and whether what
+    # crosses between devices is rounded (``quantise``)
     options: dict[str, Any]
 
 

@@ -22,7 +22,6 @@ def check_golden(folder: str | Path, echo: Callable[[str], None]) -> int:
 
     Parameters
     ----------
-    folder : path
     echo : callable
         Takes the lines of the report.
 

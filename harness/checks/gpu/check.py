@@ -46,7 +46,6 @@ def check_gpu(
         Seconds after which no more is begun; a part that was not finished then is ``incomplete``.
     device : str
         ``gpu``; with ``cpu`` the check itself can be tried without one.
-    settings : Settings, optional
 
     Returns
     -------

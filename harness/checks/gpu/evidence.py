@@ -23,7 +23,6 @@ class Evidence:
 
     Parameters
     ----------
-    path : path
     facts : dict
         ``device``, ``card`` and ``build``, which all runs must share, and anything else about this run.
 

@@ -16,30 +16,16 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """How much each part does.
+    """How much each part does."""
 
-    Attributes
-    ----------
-    golden : Path
-        Folder of the recorded cases.
-    batches : dict of str to int
-        Cases of the comparisons, by network; the bench takes AlexNet's.
-    exact : dict of str to int
-        Networks of the exact tier, and their cases (powers of two).
-    steps : int
-        Training steps that are repeated.
-    repeat : int
-        Timed steps of the bench.
-    bench : str
-        The network that is timed.
-    """
-
-    golden: Path = Path("tests/golden")
+    golden: Path = Path("tests/golden")  # folder of the recorded cases
+    # cases of the comparisons, by network; the bench takes AlexNet's
     batches: dict[str, int] = field(default_factory=lambda: {"alexnet": 128, "cifar": 128, "zoo": 32})
+    # networks of the exact tier, and their cases (powers of two)
     exact: dict[str, int] = field(default_factory=lambda: {"tiny": 32, "cifar": 128, "alexnet": 32})
-    steps: int = 1000
-    repeat: int = 10
-    bench: str = "alexnet"
+    steps: int = 1000  # training steps that are repeated
+    repeat: int = 10  # timed steps of the bench
+    bench: str = "alexnet"  # the network that is timed
 
     def __post_init__(self) -> None:
         if self.steps < 2:
@@ -48,25 +34,13 @@ class Settings:
 
 @dataclass
 class Job:
-    """A running part.
-
-    Attributes
-    ----------
-    target : target.Target
-    settings : Settings
-    numbers : dict
-        What is found, for the evidence file.
-    problems : list of str
-        What is wrong; none means that the part passed.
-    deadline : float
-        When to stop, by `perf_counter`.
-    """
+    """A running part."""
 
     target: target.Target
     settings: Settings
-    deadline: float = float("inf")
-    numbers: dict[str, Any] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    deadline: float = float("inf")  # when to stop, by `perf_counter`
+    numbers: dict[str, Any] = field(default_factory=dict)  # what is found, for the evidence file
+    problems: list[str] = field(default_factory=list)  # what is wrong; none means that the part passed
 
     def check_time(self) -> None:
         """Stop here if the time is up."""

@@ -37,24 +37,12 @@ ROUNDOFF = 2.0**-53
 
 @dataclass(frozen=True)
 class Slope:
-    """What was found along one direction.
+    """What was found along one direction."""
 
-    Attributes
-    ----------
-    error : float
-        |e|, divided by the size that a slope has along a random direction, ‖g∘v‖.
-    allowed : float
-        The gate, divided likewise.
-    step : float
-        h/2.
-    reason : str
-        Why nothing could be said.
-    """
-
-    error: float = inf
-    allowed: float = inf
-    step: float = 0.0
-    reason: str = ""
+    error: float = inf  # |e|, divided by the size that a slope has along a random direction, ‖g∘v‖
+    allowed: float = inf  # the gate, divided likewise
+    step: float = 0.0  # h/2
+    reason: str = ""  # why nothing could be said
 
     @property
     def status(self) -> str:
@@ -69,9 +57,6 @@ class Check:
 
     Parameters
     ----------
-    subject : Formulas or Port
-    unit : Unit
-    seed : int
     stand_in : callable, optional
         ``stand_in(inputs)`` gives the Bounded outputs that the gradients are of, if not those of the subject.
     """

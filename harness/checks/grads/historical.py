@@ -57,12 +57,10 @@ class Checker:
     ----------
     network : Network
         All learning rates positive.
-    session : engines.legacy.LegacySession
     values : dict of str to dict of str to ndarray
         Weights, biases and connections, by layer and tensor.
     data : dict of str to ndarray
         The minibatch.
-    seed : int
     """
 
     def __init__(

@@ -26,7 +26,6 @@ class Historical:
     ----------
     network : Network
         All learning rates positive; of `historical.historical_network`.
-    seed : int
     elements : int
         How many elements of each tensor are moved; 0: all.
     """

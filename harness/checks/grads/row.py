@@ -13,28 +13,17 @@ HEADER = COLUMNS.format(" ", "engine", "layer", "type", "tensor", "error", "allo
 
 @dataclass(frozen=True)
 class Row:
-    """The verdict on the gradient of one tensor.
-
-    Attributes
-    ----------
-    engine, layer, type, tensor : str
-    status : str
-        A key of `kit.MARKS`, or ``different``.
-    error, allowed : float or None
-        How far the gradient is from the difference, and how far it may be, in parts of the slope.
-    step : float or None
-        Of the difference, in parts of the tensor's size (of the historical check: absolute).
-    note : str
-    """
+    """The verdict on the gradient of one tensor."""
 
     engine: str
     layer: str
     type: str
     tensor: str
-    status: str
+    status: str  # a key of `kit.MARKS`, or ``different``
+    # error, allowed: how far the gradient is from the difference, and how far it may be, in parts of the slope
     error: float | None = None
     allowed: float | None = None
-    step: float | None = None
+    step: float | None = None  # of the difference, in parts of the tensor's size (of the historical check: absolute)
     note: str = ""
 
     def used(self) -> float:

@@ -29,29 +29,15 @@ BIAS = 0.1
 
 @dataclass(frozen=True)
 class Unit:
-    """A layer at a point.
-
-    Attributes
-    ----------
-    layer : LayerSpec
-    cost : LayerSpec or None
-        The cost it is fused with.
-    labels : ndarray or None
-        What that cost compares with.
-    values : dict of str to ndarray
-        float64: ``inputs[i]``, ``weights[i]``, ``biases``; matrices that are shared are the same array.
-    connections : dict of str to ndarray
-        ``filterConns[i]``, integers.
-    mask : ndarray or None
-        What is random in the layer.
-    """
+    """A layer at a point."""
 
     layer: LayerSpec
-    cost: LayerSpec | None
-    labels: np.ndarray | None
+    cost: LayerSpec | None  # the cost it is fused with
+    labels: np.ndarray | None  # what that cost compares with
+    # float64: ``inputs[i]``, ``weights[i]``, ``biases``; matrices that are shared are the same array
     values: dict[str, np.ndarray]
-    connections: dict[str, np.ndarray]
-    mask: np.ndarray | None
+    connections: dict[str, np.ndarray]  # ``filterConns[i]``, integers
+    mask: np.ndarray | None  # what is random in the layer
 
     @property
     def inputs(self) -> list[np.ndarray]:
@@ -119,10 +105,8 @@ def units(network: Network, batch: int, seed: int) -> Iterator[Unit]:
 
     Parameters
     ----------
-    network : Network
     batch : int
         Number of cases.
-    seed : int
     """
     graph, own, tape = network.graph, values(network, seed), Tape(seed)
     acts = {name: array.astype(np.float64) for name, array in inputs.make(network, "random", batch, seed).data.items()}

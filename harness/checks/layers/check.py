@@ -38,7 +38,6 @@ def check_layers(
 
     Parameters
     ----------
-    folder : path
     echo : callable
         Takes the lines that it prints.
     options : prepare.Options

@@ -11,7 +11,6 @@ def complaints(network: Network, layers: Mapping[str, Mapping[str, Any]]) -> Ite
 
     Parameters
     ----------
-    network : Network
     layers : dict of str to dict
         The recorded values by layer and key.
 

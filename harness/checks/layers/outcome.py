@@ -27,30 +27,15 @@ COLUMNS = {"": 1, "pair": 0, "layers": 6, "derived values": 14, **_PASSES, "clos
 
 @dataclass
 class PairResult:
-    """What became of a pair.
+    """What became of a pair."""
 
-    Attributes
-    ----------
-    name : str
-        Of the pair.
-    status : str
-        A key of `CODES`.
-    layers : int
-    recorded : str
-        How many derived values are as recorded.
-    rows : list of row.Row
-    seconds : float
-    memory : int or None
-        Bytes that the process had at most.
-    """
-
-    name: str
-    status: str = "loaded"
+    name: str  # of the pair
+    status: str = "loaded"  # a key of `CODES`
     layers: int = 0
-    recorded: str = ""
+    recorded: str = ""  # how many derived values are as recorded
     rows: list[Row] = field(default_factory=list)
     seconds: float = 0.0
-    memory: int | None = None
+    memory: int | None = None  # bytes that the process had at most
 
     def at_least(self, status: str) -> None:
         """Take a status if it is worse than the one so far."""

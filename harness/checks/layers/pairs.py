@@ -25,25 +25,15 @@ _HEAD = 64 * 2**10
 
 @dataclass(frozen=True)
 class Pair:
-    """A definition file and what belongs to it.
+    """A definition file and what belongs to it."""
 
-    Attributes
-    ----------
-    name : str
-        ``definition + parameters``, the first relative to the folder; the definition where there are no parameters.
-    definition, params : Path
-        ``params`` may be None.
-    data : DataSet or None
-        What the record says about the data set.
-    layers : dict or None
-        The record's derived values, by layer and key.
-    """
-
+    # ``definition + parameters``, the first relative to the folder; the definition where there are no parameters
     name: str
+    # definition, params: ``params`` may be None
     definition: Path
     params: Path | None
-    data: DataSet | None = None
-    layers: Mapping[str, Mapping[str, Any]] | None = None
+    data: DataSet | None = None  # what the record says about the data set
+    layers: Mapping[str, Mapping[str, Any]] | None = None  # the record's derived values, by layer and key
 
 
 def find(folder: str | Path, only: Sequence[str] = ()) -> tuple[list[Pair], list[Path]]:

@@ -44,22 +44,13 @@ PARTNER = {"legacy-cpu": "port", "port": "legacy-cpu"}
 
 @dataclass
 class Tally:
-    """What one rule said.
+    """What one rule said."""
 
-    Attributes
-    ----------
-    correct, bugs : list of float
-        Scores of correct tensors, and of bugs (of the tensor that each shows most clearly in).
-    alarms : Counter
-        By layer type, correct tensors that were refused.
-    missed : list of str
-        Bugs that were accepted.
-    """
-
+    # correct, bugs: scores of correct tensors, and of bugs (of the tensor that each shows most clearly in)
     correct: list[float] = field(default_factory=list)
     bugs: list[float] = field(default_factory=list)
-    alarms: Counter[str] = field(default_factory=Counter)
-    missed: list[str] = field(default_factory=list)
+    alarms: Counter[str] = field(default_factory=Counter)  # by layer type, correct tensors that were refused
+    missed: list[str] = field(default_factory=list)  # bugs that were accepted
 
     def rates(self, constant: float = 1.0) -> tuple[float, float]:
         """Shares of false alarms and of misses, were the constant of the rule so many times as large."""

@@ -17,25 +17,14 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Case:
-    """One tensor of one engine.
+    """One tensor of one engine."""
 
-    Attributes
-    ----------
-    x : ndarray
-        The engine's, float64 (each the value of a float32; of a float64 for costs).
-    r : ndarray
-        The reference, float64.
-    magnitude, terms : ndarray
-        M and n of every element (docs/verdict.md).
-    peer : ndarray
-        The same tensor of an engine that is known to be correct, for rules that ask for one.
-    """
-
-    x: Array
-    r: Array
+    x: Array  # the engine's, float64 (each the value of a float32; of a float64 for costs)
+    r: Array  # the reference, float64
+    # magnitude, terms: M and n of every element (docs/verdict.md)
     magnitude: Array
     terms: Array
-    peer: Array
+    peer: Array  # the same tensor of an engine that is known to be correct, for rules that ask for one
 
     @cached_property
     def error(self) -> Array:

@@ -20,8 +20,6 @@ class Variation(WrappedEngine):
     ----------
     engine : Engine
         A correct one.
-    name : str
-    threads : int
     turned : bool
         Whether images run from the last to the first: sums over images are added in the other order.
     """

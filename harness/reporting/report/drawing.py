@@ -13,21 +13,12 @@ BEGIN_A_BOX = ("data", "conv", "fc", "local", "treefc", "concat", "eltsum", "elt
 
 @dataclass
 class Box:
-    """A layer and the chain of layers without weights behind it.
+    """A layer and the chain of layers without weights behind it."""
 
-    Attributes
-    ----------
-    layers : list of dict
-        As they stand in a record: name, type, inputs, shape, gpu.
-    column : int
-        Length of the longest way from the data.
-    left, top, width, height : float
-        Place in the drawing.
-    """
-
-    layers: list[Mapping[str, Any]]
-    column: int
+    layers: list[Mapping[str, Any]]  # as they stand in a record: name, type, inputs, shape, gpu
+    column: int  # length of the longest way from the data
     lines: list[str] = field(default_factory=list)
+    # left, top, width, height: place in the drawing
     left: float = 0.0
     top: float = 0.0
     width: float = 0.0
@@ -43,10 +34,6 @@ def network(layers: Sequence[Mapping[str, Any]], addresses: Mapping[str, str] = 
         In an order in which inputs come first.
     addresses : dict of str to str
         Pages that the lines of layers lead to, by the layers' names.
-
-    Returns
-    -------
-    Markup
     """
     boxes, home = _boxes(layers)
     columns = [[box for box in boxes if box.column == k] for k in range(1 + max(box.column for box in boxes))]

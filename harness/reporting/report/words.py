@@ -49,7 +49,6 @@ def repetition(options: Mapping[str, Any], row: Row) -> str:
 
     Parameters
     ----------
-    options : dict
     row : Row
         One that no step leaves, about parameters or seconds that are wrong, takes the whole run.
     """
@@ -80,8 +79,6 @@ def explanation(options: Mapping[str, Any], row: Row, place: Mapping[str, int]) 
 
     Parameters
     ----------
-    options : dict
-    row : Row
     place : dict of str to int
         Along the axes; {} for the element that used most of its bound.
     """
