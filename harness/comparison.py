@@ -51,6 +51,8 @@ class Comparison:
         Statuses of tensors that were not compared, or not decided, with which the exit code is 0 all the same.
     fail_on : tuple of str
         Verdicts that alone make the exit code other than 0; empty: all do.
+    level : str
+        The release whose quirks the engines had, as in the options; else "".
     note : str
         What is missing in the record, and why; else "".
     earlier : Path or None
@@ -66,6 +68,7 @@ class Comparison:
     status: str = "complete"
     allow: tuple[str, ...] = ()
     fail_on: tuple[str, ...] = ()
+    level: str = ""
     note: str = ""
     earlier: Path | None = None
     parts: dict[str, float] = field(default_factory=dict)
@@ -83,7 +86,7 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The one plain sentence that a run ends in."""
-        return sentence(self.table)
+        return sentence(self.table, self.level)
 
     @property
     def exit_code(self) -> int:
@@ -153,8 +156,8 @@ def compare(
         Store whole tensors in the record.
     **options
         The fields of :class:`~alexnet_rosetta.harness.Options`:
-        ``params, weights, input, batch, seed, mode, passes, threads, quirks, rules,
-        progress, update_every, quantise, allow, fail_on, layers, repeat, pass_type, port_algorithm``.
+        ``params, weights, input, batch, seed, mode, passes, threads, quirks, level,
+        rules, progress, update_every, quantise, allow, fail_on, layers, repeat, pass_type, port_algorithm``.
 
     Returns
     -------
@@ -195,7 +198,7 @@ def execute(
     """
     times = Times()
     writer = Writer(out) if out is not None else None
-    comparison = Comparison([], allow=options.allow, fail_on=options.fail_on)
+    comparison = Comparison([], allow=options.allow, fail_on=options.fail_on, level=options.level)
     arrays: Arrays = {}
     costs: dict[str, list[float]] = {}
     failure: BaseException | None = None

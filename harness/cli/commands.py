@@ -19,6 +19,7 @@ from ..engines import DEFAULT
 from ..errors import RosettaError, Unsupported, one_line
 from ..machine import keep_freed_memory
 from ..network.load import load
+from ..quirks.quirk import YEARS
 from ..reporting.report import FORMATS, rendered, write
 from ..running.prepare import MODES, Options
 from ..running.steps import PASSES
@@ -328,13 +329,15 @@ def check_capture(ctx: click.Context, /, engine: str, net: str, batch: int, seed
 
 @check.command("golden")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--level", type=click.Choice([*map(str, YEARS)]),
+              help="The quirks of one release for all files; by default each has those of its own.")  # fmt: skip
 @click.pass_context
-def check_golden(ctx: click.Context, /, folder: Path) -> None:
+def check_golden(ctx: click.Context, /, folder: Path, level: str | None) -> None:
     """Hold the engine of 2012 against the recorded outputs in DIR; calls that were refused must be refused again.
 
     Exit code 0: all is as recorded; 1: something is not.
     """
-    ctx.exit(_check("golden").check_golden(folder, say))
+    ctx.exit(_check("golden").check_golden(folder, say, level=int(level) if level else None))
 
 
 @check.command("rules")

@@ -74,6 +74,8 @@ _RUN = (
                  help="Backward passes per update; all see the same cases."),
     click.option("--quirk", "quirks", multiple=True, metavar="[ENGINE:]NAME=on|off",
                  help="Turn a quirk's switch, in one engine or all; may be repeated. See 'rosetta list quirks'."),
+    click.option("--level", default="", metavar="[ENGINE:]YEAR",
+                 help="All quirks as the release of 2011, 2012 or 2014 had them; --quirk comes on top."),
     click.option("--quantise", is_flag=True,
                  help="Round what goes between devices to half precision where the layer file says so."),
     click.option("--port-algorithm", default="direct", show_default=True, type=click.Choice(PORT_ALGORITHMS),

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import EngineUnavailable, Unsupported, one_line
 from ..network.load import Network, plain
+from ..quirks import levels
 from .card import card_peak
 from .peaks import Peak
 from .protocol import Arithmetic, Engine, Session
@@ -259,11 +260,13 @@ class EntryPoints:
         return isa.available()
 
     def call(self, entry: str, arguments: Mapping[str, Any]) -> EntryResult:
-        """Call an entry point by name."""
-        from alexnet_rosetta.legacy import Refused, cudaconv, launch_log, use_isa
+        """Call an entry point by name, with the quirks of the release that the argument ``generation`` names."""
+        from alexnet_rosetta.legacy import Refused, cudaconv, launch_log, quirk_defaults, quirks, use_isa
 
+        then = levels.positions(arguments["generation"])
+        own = {name.replace("-", "_"): then[name] for name in quirk_defaults() if name in then}
         try:
-            with use_isa(self.isa), launch_log() as log:
+            with use_isa(self.isa), quirks(**own), launch_log() as log:
                 outputs = getattr(cudaconv, entry)(**arguments, device=self.device)
         except Refused as error:
             return EntryResult(refusal=one_line(error))

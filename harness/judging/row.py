@@ -284,11 +284,13 @@ def looks_like(quirk: str) -> str:
     return f"vanishes if {quirk} is turned, but {quirk} stands as the reference does: a fault that looks like {quirk}"
 
 
-def sentence(rows: Sequence[Row]) -> str:
-    """The one plain sentence that a run ends in."""
+def sentence(rows: Sequence[Row], level: str = "") -> str:
+    """The one plain sentence that a run ends in; ``level`` is that of the options."""
     isolated, feeding = ([row for row in rows if row.mode == mode] for mode in ("isolated", "propagated"))
     own = own_feed(feeding), ledger.explained(feeding)
-    parts = summarise(decisive(isolated)), left_out(isolated), same_bits(isolated), attributed(isolated), *own
+    where, _, year = level.rpartition(":")
+    said = f"Quirks of {where or 'all engines'} as in {year}." if level else ""
+    parts = summarise(decisive(isolated)), left_out(isolated), same_bits(isolated), attributed(isolated), *own, said
     return " ".join(filter(None, parts))
 
 

@@ -1,15 +1,16 @@
 """Conventions in which frameworks differ: on is what the engine of 2012 does, off what others do."""
 
+from typing import Any
+
 from .quirk import Quirk
 
 
-def _values(name: str, title: str, text: str, source: str, *layers: str, needs_isolation: bool = False) -> Quirk:
-    more = {"legacy": True, "port": True, "values": True, "needs_isolation": needs_isolation}
-    return Quirk(name, "convention", title, text, source, layers, **more)
+def _both(name: str, title: str, text: str, source: str, *layers: str, **more: Any) -> Quirk:
+    return Quirk(name, "convention", title, text, source, layers, legacy=True, port=True, **more)
 
 
-def _both(name: str, title: str, text: str, source: str, *layers: str) -> Quirk:
-    return Quirk(name, "convention", title, text, source, layers, legacy=True, port=True)
+def _values(name: str, title: str, text: str, source: str, *layers: str, **more: Any) -> Quirk:
+    return _both(name, title, text, source, *layers, values=True, **more)
 
 
 _WEIGHTED = ("fc", "conv", "local", "treefc")
@@ -23,9 +24,10 @@ CONVENTIONS = (
         "padding give 55, with 3 rows of zeros at the far edge. Frameworks round down; to get 55 from 224 they pad 2 "
         "pixels all around, which shifts every filter position. Off: the smallest padding with which rounding down "
         "gives the same number of positions. Layers whose positions fit exactly do not change.",
-        "config-format 6 (conv), network-and-solver 15",
+        "config-format 6 (conv), 16.3; network-and-solver 15; recorded-kernels Q2",
         "conv",
         "local",
+        releases="on on on",
     ),
     _values(
         "lrn-alpha-over-size",
@@ -34,6 +36,7 @@ CONVENTIONS = (
         "The paper's formula, and some frameworks, have no division. Off: the file's value as it is.",
         "network-and-solver 6.7, 6.8, 15; pool-norm 2.1",
         *_NORMS,
+        releases="on on on",
     ),
     _values(
         "lrn-k-from-file",
@@ -42,6 +45,8 @@ CONVENTIONS = (
         "constant 1, which is also what several frameworks take unless told. Off: 1.",
         "network-and-solver 6.8; pool-norm 2.1, 12.4",
         "cmrnorm",
+        releases="off on on",
+        optional=2012,
     ),
     _values(
         "norm-before-relu",
@@ -53,6 +58,7 @@ CONVENTIONS = (
         "network-and-solver 15",
         *_NORMS,
         needs_isolation=True,
+        releases="? on ?",
     ),
     _values(
         "pool-ceil",
@@ -63,13 +69,15 @@ CONVENTIONS = (
         "config-format 6 (pool); pool-norm 1.1",
         "pool",
         needs_isolation=True,
+        releases="on on on",
+        optional=2011,
     ),
     _values(
         "gradient-ascent",
         "gradients are those of minus the cost",
         "Training ascends: there is no minus sign in the update, it is in the seeds of the cost layers. Frameworks "
         "compute gradients of the cost and subtract. Off: the seeds have the other sign.",
-        "network-and-solver 3, 16",
+        "network-and-solver 3, 16; pool-norm 0.3",
         "softmax",
         "cost.logreg",
         "cost.crossent",
@@ -80,14 +88,17 @@ CONVENTIONS = (
         "cost.rflickr",
         "cost.tica",
         "neuron",
+        releases="on on on",
     ),
     _values(
         "bias-rate",
         "biases have a learning rate of their own",
         "epsB, in the 2012 networks twice epsW. Frameworks give biases the rate of the weights unless told. Off: the "
         "rate of the first weight matrix.",
-        "network-and-solver 8.2, 8.7",
+        "network-and-solver 8.2, 8.7; config-format 7.1, 16.3",
         *_WEIGHTED,
+        releases="? on on",
+        optional=2012,
     ),
     _values(
         "wball-times-size",
@@ -98,14 +109,16 @@ CONVENTIONS = (
         "fc",
         "conv",
         "local",
+        releases="- on off",
     ),
     _values(
         "wcnorm-over-count",
         "the contrast of a filter is divided by its number of weights",
         "a = root of the sum of (w - mean)², over F, not over the root of F: the deviation over the root of F. "
         "The limits wcNormMin and wcNormMax are tuned to that. Off: the standard deviation.",
-        "network-and-solver 8.5, 16",
+        "network-and-solver 8.5, 16; config-format 16.2; pool-norm 4.2",
         "conv",
+        releases="- on on",
     ),
     _both(
         "max-ties-full",
@@ -116,6 +129,7 @@ CONVENTIONS = (
         "network-and-solver 6.6, 6.13, 16; pool-norm 1.2, 7.6",
         "pool",
         "eltmax",
+        releases="on on on",
     ),
     _both(
         "avg-pool-clipped-area",
@@ -123,21 +137,26 @@ CONVENTIONS = (
         "Windows that stick out have fewer. Frameworks that count padding divide by sizeX² everywhere: off.",
         "network-and-solver 6.6; pool-norm 1.1",
         "pool",
+        releases="on on on",
     ),
     _both(
         "dropout-scales-in-test",
         "dropout does not rescale in training, but scales by keep otherwise",
         "Frameworks divide by keep in training and do nothing in tests (inverted dropout, also the G14 layer dropout): "
         "off.",
-        "network-and-solver 6.14",
+        "network-and-solver 6.14; pool-norm 10.2",
         "hs",
+        releases="- on on",
+        optional=2014,
     ),
     _both(
         "dropout-disabled-scales",
         "a dropout layer with enable=false still scales by keep",
         "Also in training. Off: a disabled layer copies.",
-        "network-and-solver 6.14, 16",
+        "network-and-solver 6.14, 16; pool-norm 10.2",
         "hs",
+        releases="- on on",
+        optional=2014,
     ),
     _both(
         "decay-in-momentum",
@@ -146,6 +165,7 @@ CONVENTIONS = (
         "eps grad and W = (1 - eps wc) W + inc.",
         "network-and-solver 8.2, 16",
         *_WEIGHTED[:3],
+        releases="? on ?",
     ),
     _both(
         "rate-in-momentum",
@@ -154,14 +174,16 @@ CONVENTIONS = (
         "W = W + eps inc: the same while the rate is constant, but for what the buffer holds. Off: that.",
         "network-and-solver 8.2",
         *_WEIGHTED[:3],
+        releases="? on ?",
     ),
     _both(
         "softrelu-cut",
         "softrelu is the identity above 4",
         "log(1 + e^x) up to 4, x above: a jump of 0.018, and slope 1. Off: log(1 + e^x) everywhere, in a form that "
         "cannot overflow.",
-        "network-and-solver 6.5, 16; pool-norm 8",
+        "network-and-solver 6.5, 16; pool-norm 8; recorded-kernels Q30",
         "neuron",
+        releases="on on on",
     ),
     _both(
         "abs-slope-at-zero",
@@ -169,6 +191,7 @@ CONVENTIONS = (
         "Frameworks take 0: off. The slopes of relu and brelu at their kinks are 0 everywhere.",
         "network-and-solver 6.5; pool-norm 8",
         "neuron",
+        releases="on on on",
     ),
     _both(
         "yuv-coefficients",
@@ -177,13 +200,15 @@ CONVENTIONS = (
         "Y = .299 R + .587 G + .114 B: off.",
         "network-and-solver 6.15; pool-norm 3.5",
         "rgb2yuv",
+        releases="on (on) on",
     ),
     _both(
         "nrelu-noise-is-activation",
         "the noise of nrelu has the activation as its standard deviation",
         "The stated intent is a variance equal to the activation, as in the literature on noisy rectifiers; the noise "
         "is there in tests too. Off: the standard deviation is the root of the activation.",
-        "network-and-solver 6.5; pool-norm 8",
+        "network-and-solver 6.5; pool-norm 8, 12.4",
         "neuron",
+        releases="- on -",
     ),
 )

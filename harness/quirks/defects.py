@@ -3,12 +3,12 @@
 from .quirk import Quirk
 
 
-def _both(name: str, title: str, text: str, source: str, *layers: str, legacy: bool = True) -> Quirk:
-    return Quirk(name, "defect", title, text, source, layers, legacy=legacy, port=False)
+def _both(name: str, title: str, text: str, source: str, *layers: str, releases: str, legacy: bool = True) -> Quirk:
+    return Quirk(name, "defect", title, text, source, layers, releases, legacy=legacy, port=False)
 
 
-def _entry_points(name: str, title: str, text: str, source: str) -> Quirk:
-    return Quirk(name, "defect", title, text, source, legacy=True)
+def _entry_points(name: str, title: str, text: str, source: str, releases: str) -> Quirk:
+    return Quirk(name, "defect", title, text, source, (), releases, legacy=True)
 
 
 DEFECTS = (
@@ -22,6 +22,7 @@ DEFECTS = (
         "pool-norm 2.4, H1; recorded-kernels Q10",
         "rnorm",
         "cnorm",
+        releases="on (on) on",
     ),
     _both(
         "local-norm-block-offset",
@@ -32,6 +33,7 @@ DEFECTS = (
         "are right. Off: every filter is bounded once.",
         "pool-norm 4.1, H2",
         "local",
+        releases="on (on) on",
     ),
     _both(
         "crossent2-sign",
@@ -40,22 +42,25 @@ DEFECTS = (
         "coeff (t/y + (1-t)/(1-y)). Off: coeff (t/y - (1-t)/(1-y)), the derivative.",
         "network-and-solver 7.3; pool-norm H10",
         "cost.crossent2",
+        releases="- on off",
     ),
     _both(
         "tica-accumulate-root",
         "the gradient of cost.tica takes a root where it is added",
         "With scaleTarget 0 the gradient is -x times the window's sum of reciprocals; where it is added to an earlier "
         "contribution, -x times the root of that sum. Off: no root.",
-        "network-and-solver 7.7; pool-norm 5, H9",
+        "network-and-solver 7.7; pool-norm 5, 12.4, H9",
         "cost.tica",
+        releases="on (on) -",
     ),
     _both(
         "tica-window-not-mirrored",
         "the gradient of cost.tica sums over the wrong window for even sizes",
         "The gradient of a pixel sums over its own window, not over the windows that hold the pixel. The two differ "
         "for even sizeX only. Off: the mirrored window.",
-        "network-and-solver 7.7; pool-norm 5, H9",
+        "network-and-solver 7.7; pool-norm 5, 12.4, H9",
         "cost.tica",
+        releases="on (on) -",
     ),
     _both(
         "cnorm-ignores-means",
@@ -65,25 +70,28 @@ DEFECTS = (
         "derivative of the forward pass.",
         "network-and-solver 6.9; pool-norm 2.3, 2.4",
         "cnorm",
+        releases="on on on",
     ),
     _both(
         "super-eps-mean-not-squared",
         "superEps subtracts the mean gradient under the root, not its square",
         "With superEps the step is divided by the root of Q - A + superEps, A and Q being running means of G and G². "
         "The comment says squared. The root can become NaN. Off: Q - A² + superEps, a running variance.",
-        "network-and-solver 8.6, 16",
+        "network-and-solver 8.6, 16; config-format 16.2, 16.3",
         "fc",
         "conv",
         "local",
+        releases="- on -",
     ),
     _both(
         "conv-oversample-overwrites",
         "the input gradient of a sparse convolution with overSample > 1 replaces earlier contributions",
         "The samples are summed over by an operation that overwrites. Where the input has other consumers that went "
         "first, their contributions are lost. Off: they are added to.",
-        "network-and-solver 6.3, 16",
+        "network-and-solver 6.3, 16; config-format 15",
         "conv",
         "local",
+        releases="? on -",
     ),
     _both(
         "href-overwrites",
@@ -92,6 +100,7 @@ DEFECTS = (
         "input has another consumer that went first. Off: added.",
         "network-and-solver 6.15; pool-norm 3.7, H16",
         "href",
+        releases="- on on",
     ),
     _both(
         "one-row-vectors",
@@ -99,9 +108,10 @@ DEFECTS = (
         "Vectors are broadcast over matrices by their shape, columns first, so that a row vector over a single row is "
         "taken for a column. With filters of one weight (one channel, 1 x 1) wball scales all of them like the "
         "first, and cost.gsum2 over a single value gates all cases like the first. Off: every column has its own.",
-        "pool-norm 9.3",
+        "pool-norm 9.3, H14",
         "conv",
         "cost.gsum2",
+        releases="on (on) off",
     ),
     _both(
         "resize-clamp",
@@ -112,6 +122,7 @@ DEFECTS = (
         "network-and-solver 6.15; pool-norm 3.3",
         "resize",
         "rscale",
+        releases="on (on) on",
     ),
     _both(
         "lab-exponent",
@@ -119,6 +130,7 @@ DEFECTS = (
         "In the part above 0.0088564517; it does not quite meet the linear part below. Off: 1/3.",
         "network-and-solver 6.15; pool-norm 3.6",
         "rgb2lab",
+        releases="on (on) on",
     ),
     _both(
         "msm-log-shortcuts",
@@ -127,6 +139,7 @@ DEFECTS = (
         "e^-d where d, their distance, is more than 5: off by up to 2e-5. Off: exact to rounding.",
         "network-and-solver 13; pool-norm 7.9",
         "cost.msm",
+        releases="- on -",
     ),
     _both(
         "softrelu-gradient-at-output",
@@ -136,6 +149,7 @@ DEFECTS = (
         "pool-norm 8, H3; recorded-kernels Q30",
         "neuron",
         legacy=False,
+        releases="on off off",
     ),
     _both(
         "shared-fc-overwrites",
@@ -146,6 +160,7 @@ DEFECTS = (
         "fc",
         "local",
         legacy=False,
+        releases="on off ?",
     ),
     _entry_points(
         "sparse-short-overloads",
@@ -154,6 +169,7 @@ DEFECTS = (
         "(partialSum, scaleTargets, scaleOutput) = (0, 1, 0) and (1, 1, 0), which adds nothing. Off: 0, 0, 1 and 1, 0, "
         "1, the gradient.",
         "conv-kernels 2.7, 2.8, 7.8; recorded-kernels Q7",
+        releases="on on ?",
     ),
     _entry_points(
         "cmpool-undo-truncation",
@@ -162,6 +178,7 @@ DEFECTS = (
         "towards zero: with stride > 1 the maps with 0 < startF + poolSize - f < stride get nothing from output 0. "
         "Off: rounded down.",
         "pool-norm 1.5, H6; recorded-kernels Q26",
+        releases="- - on",
     ),
     _entry_points(
         "nails-start-ignored",
@@ -170,6 +187,7 @@ DEFECTS = (
         "row or map and beyond the buffer, and the gradient writes there. Calls that would do so are refused. No "
         "layer file leads there: the parser centres the samples. Off: ceil((imgSize - startX)/stride) outputs.",
         "pool-norm 3.2; recorded-kernels Q20",
+        releases="on (on) on",
     ),
     _entry_points(
         "nails-undo-never-adds",
@@ -177,6 +195,7 @@ DEFECTS = (
         "With scaleTargets other than 0 it compares the image with the number of outputs, and always fails. Off: "
         "target = scaleTargets target + scaleOutput gradient.",
         "pool-norm 3.2, H7; recorded-kernels Q20",
+        releases="on (on) on",
     ),
     _entry_points(
         "blur-last-tap",
@@ -184,6 +203,7 @@ DEFECTS = (
         "Pixels right of the first ones are weighted by the mirrored filter, and tap 0 stands in for the last tap: "
         "only symmetric filters give a blur. Layers make symmetric ones. Off: a correlation with all taps.",
         "pool-norm 3.1; recorded-kernels Q19",
+        releases="on (on) on",
     ),
     _entry_points(
         "undo-pair-test",
@@ -191,6 +211,7 @@ DEFECTS = (
         "They overwrite only for scaleTargets 0 with scaleOutput 1. With another scaleOutput they compute 0 target + "
         "scaleOutput gradient: NaN where the target is not finite. Off: a target scaled by 0 is not read.",
         "pool-norm 0.3; recorded-kernels Q9",
+        releases="on (on) on",
     ),
     _entry_points(
         "undo-2014-ignores-scale",
@@ -198,5 +219,6 @@ DEFECTS = (
         "The cross-map max-pooling gradient and the same-map norm gradient with windows under 6 apply scaleOutput "
         "only where they add to the target. Off: always.",
         "pool-norm 0.3, H18; recorded-kernels Q26",
+        releases="off (off) on",
     ),
 )

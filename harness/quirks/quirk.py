@@ -2,6 +2,18 @@
 
 from dataclasses import dataclass
 
+YEARS = (2011, 2012, 2014)
+"""The programs that the specification describes: its tags G11, G12 and G14."""
+SAYS = {
+    "on": "on",
+    "off": "off",
+    "(on)": "on as in 2011, whose source is there",
+    "(off)": "off as in 2011, whose source is there",
+    "-": "no such thing",
+    "?": "not said",
+}
+"""What the specification says of a quirk in a release, and that in words."""
+
 
 @dataclass(frozen=True)
 class Quirk:
@@ -22,6 +34,10 @@ class Quirk:
         Sections of the specification.
     layers : tuple of str
         Layer types that it touches; empty where only entry points of the 2012 engine reach it.
+    releases : str
+        Where the programs of 2011, 2012 and 2014 have the switch, three words of `SAYS`.
+    optional : int or None
+        The year since which a layer file of that time can choose; None: the specification knows of no such choice.
     legacy, port : bool or None
         The default of the switch in that engine; None where the engine has none.
     values : bool
@@ -36,6 +52,8 @@ class Quirk:
     text: str
     source: str
     layers: tuple[str, ...] = ()
+    releases: str = "? ? ?"
+    optional: int | None = None
     legacy: bool | None = None
     port: bool | None = None
     values: bool = False
@@ -45,3 +63,29 @@ class Quirk:
     def meant(self) -> bool:
         """The position of the switch that the reference computes: defects off, conventions on."""
         return self.kind == "convention"
+
+    def said(self, year: int) -> str:
+        """What the specification says of a release, a word of `SAYS`."""
+        return self.releases.split()[YEARS.index(year)]
+
+    def position(self, year: int) -> bool | None:
+        """Where the switch stands in a release; None where the release has no such thing, or nothing is said."""
+        return {"on": True, "off": False}.get(self.said(year).strip("()"))
+
+    @property
+    def appeared(self) -> str:
+        """The first release that has it; "not said" where an earlier one is silent."""
+        return self._first([self.said(year).strip("()") for year in YEARS], "on")
+
+    @property
+    def mended(self) -> str:
+        """The first release after that which has it no more; "never" where the last one has it, or "not said"."""
+        words = [self.said(year).strip("()") for year in YEARS]
+        since = words.index("on")
+        return self._first([*["on"] * since, *words[since:]], "off", "-")
+
+    def _first(self, words: list[str], *wanted: str) -> str:
+        for year, word in zip(YEARS, words, strict=True):
+            if word in wanted or word == "?":
+                return "not said" if word == "?" else f"{year}{' (with all of it)' if word == '-' else ''}"
+        return "never"

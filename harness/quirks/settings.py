@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from ..errors import BadInput, Unsupported, meant
 from ..network.load import Network
-from . import LEDGER, find
+from . import LEDGER, find, levels
 from .values import rearranged, rewritten
 
 
@@ -40,7 +40,7 @@ def quirk_of(text: str) -> str:
     return text.rpartition(":")[2].partition("=")[0]
 
 
-def parse(texts: Iterable[str], engines: Sequence[Switched]) -> dict[str, dict[str, bool]]:
+def parse(texts: Iterable[str], engines: Sequence[Switched], level: str = "") -> dict[str, dict[str, bool]]:
     """Positions by engine.
 
     Parameters
@@ -48,6 +48,8 @@ def parse(texts: Iterable[str], engines: Sequence[Switched]) -> dict[str, dict[s
     texts : sequence of str
         ``name=on`` or ``name=off`` for all engines, ``engine:name=off`` for one.
     engines : sequence of Engine
+    level : str
+        ``[ENGINE:]YEAR``: the switches of a release, as far as an engine has them; what ``texts`` say comes on top.
 
     Returns
     -------
@@ -57,11 +59,17 @@ def parse(texts: Iterable[str], engines: Sequence[Switched]) -> dict[str, dict[s
     Raises
     ------
     BadInput
-        Not of that form, no such quirk, no such engine.
+        Not of that form, no such quirk, no such engine, no such level.
     Unsupported
         An engine that has no such switch.
     """
     settings: dict[str, dict[str, bool]] = {engine.name: {} for engine in engines}
+    if level:
+        of, year = levels.read(level, settings)
+        for engine in engines:
+            if of in ("", engine.name):
+                own, then = switches(engine), levels.positions(year)
+                settings[engine.name] = {name: on for name, on in then.items() if own.get(name, on) != on}
     for text in texts:
         where, _, rest = text.rpartition(":")
         name, position = quirk_of(text), rest.partition("=")[2]

@@ -272,7 +272,7 @@ def _rows_alone(folder: Path) -> dict[str, Any]:
     return {
         **about,
         "status": "interrupted",
-        "sentence": sentence(rows),
+        "sentence": sentence(rows, about.get("options", {}).get("level", "")),
         "seconds": noted[-1]["elapsed"] if noted else 0.0,
         "totals": total_seconds(rows),
         "costs": {},

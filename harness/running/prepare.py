@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from math import prod
 from numbers import Integral, Real
 from os import PathLike
@@ -14,7 +15,7 @@ from ..errors import BadInput, TooLarge, meant
 from ..judging.finding import FAIL_ON, UNDECIDED
 from ..judging.row import Row
 from ..network.load import RULES, Network, load, noted, parameter_shapes
-from ..quirks import find
+from ..quirks import LEDGER, find, levels
 from ..quirks.settings import parse, quirk_of
 from ..quirks.values import touched
 from ..reference.chunks import CHUNK_BYTES, image_bytes
@@ -64,6 +65,8 @@ class Options:
         Threads of the engines; None: all processors.
     quirks : tuple of str
         Switches, ``[ENGINE:]NAME=on`` or ``off``.
+    level : str
+        ``[ENGINE:]YEAR``: all switches as the release of 2011, 2012 or 2014 had them; `quirks` come on top.
     rules : tuple of str
         How layer files may be read besides: ``strict-2012``, ``salvage``, ``sched``.
     progress : float
@@ -102,6 +105,7 @@ class Options:
     passes: tuple[str, ...] = PASSES
     threads: int | None = None
     quirks: tuple[str, ...] = ()
+    level: str = ""
     rules: tuple[str, ...] = ()
     progress: float = 0.0
     update_every: int = 1
@@ -216,7 +220,7 @@ def workload(network: Network, options: Options) -> Workload:
     if options.input == "exact":
         check_batch(options.batch)
     threads = machine.threads(options.threads)
-    settings = parse(options.quirks, chosen)
+    settings = parse(options.quirks, chosen, options.level)
     check_mode(settings, options.mode)
     check_memory(network, inputs.cases(network, options.input, options.batch), len(chosen), options.mode)
     minibatch = inputs.make(network, options.input, options.batch, options.seed)
@@ -235,6 +239,9 @@ def workload(network: Network, options: Options) -> Workload:
     for text in options.quirks:
         if not touched(network, quirk_of(text)):
             network = noted(network, f"--quirk {text} touches no layer of {network.name}")
+    unset = levels.left(options.level, filter(partial(touched, network), LEDGER)) if options.level else ()
+    if unset:
+        network = noted(network, f"--level {options.level} leaves where they stand: {', '.join(unset)}")
     if options.port_algorithm != "direct":
         network = noted(network, f"the port's algorithm of convolution: {options.port_algorithm}")
     if minibatch.note:

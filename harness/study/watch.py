@@ -46,7 +46,9 @@ class Held(NamedTuple):
 def hold(options: Options, layer: str) -> Held:
     """Evaluate the reference up to a layer."""
     before = digest(options)
-    work = prepare(replace(options, engines=("reference",), quirks=(), layers=(layer,), passes=("forward", "backward")))
+    work = prepare(
+        replace(options, engines=("reference",), quirks=(), level="", layers=(layer,), passes=("forward", "backward"))
+    )
     own = [one.subject for _, one in evaluated(work, "backward") if one.tensor != "acts_grad"]  # others send that
     tensors = [(subject, list(subject.step.bounded(subject.name))) for subject in own]
     if not tensors or digest(options) != before:
@@ -82,7 +84,7 @@ def watched(options: Options) -> list[Path]:
 def rows(held: Held, options: Options) -> Iterator[Row]:
     """Run the layer in every engine and judge it."""
     chosen = engines.available(options.engines)
-    work = replace(held.work, engines=chosen, settings=parse(options.quirks, chosen))
+    work = replace(held.work, engines=chosen, settings=parse(options.quirks, chosen, options.level))
     sessions: dict[Any, Any] = {}
     for subject, parts in held.tensors:
         step, found, seconds = subject.step, {}, {}

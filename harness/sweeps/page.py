@@ -16,7 +16,7 @@ WORST, LISTED = 25, 2000
 """Tensors that are shown, and parts in the last table."""
 TONES = {"agrees": "good", "explained": "good", "different": "bad", "failed": "bad"}
 """Classes of the style sheet; ``open`` for all other statuses."""
-TELLING = ("check", "instructions", "engines", "input", "batch", "seed", "of_mode", "quirks", "threads")
+TELLING = ("check", "instructions", "engines", "input", "batch", "seed", "of_mode", "quirks", "level", "threads")
 SERIES = ["engine", "network", "instructions", "threads"]
 
 

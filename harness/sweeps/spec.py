@@ -19,7 +19,14 @@ from ..network.load import shipped
 from ..running.prepare import Options
 from ..values.inputs import KINDS
 
-GRID = {"inputs": "input", "seeds": "seed", "batches": "batch", "modes": "mode", "instructions": "instructions"}
+GRID = {
+    "inputs": "input",
+    "seeds": "seed",
+    "batches": "batch",
+    "modes": "mode",
+    "levels": "level",
+    "instructions": "instructions",
+}
 GRID |= {name: name for name in ("engines", "quirks", "threads", "passes", "allow", "rules")}
 """What a grid may list besides networks, and the option that each value is for."""
 LISTED = ("engines", "quirks", "passes", "allow", "rules")
@@ -61,7 +68,7 @@ class Part:
     def columns(self) -> dict[str, Any]:
         """What the part is, as columns of a table."""
         own, found = self.run_options(), {"part": self.key, "check": self.check, "network": self.network}
-        for name in ("engines", "input", "batch", "seed", "mode", "quirks", "threads"):
+        for name in ("engines", "input", "batch", "seed", "mode", "quirks", "level", "threads"):
             value = getattr(own, name)
             found[f"of_{name}" if name == "mode" else name] = ",".join(value) if isinstance(value, tuple) else value
         return found | {"instructions": self.options.get("instructions", "")}

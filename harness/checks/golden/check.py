@@ -17,20 +17,22 @@ U = 2.0**-24
 PRIMITIVES = ("unary::", "binary::", "ternary::", "agg::")
 
 
-def check_golden(folder: str | Path, echo: Callable[[str], None]) -> int:
-    """Check a folder of recorded files on every instruction set of this build.
+def check_golden(folder: str | Path, echo: Callable[[str], None], level: int | None = None) -> int:
+    """Check a folder of recorded files on every instruction set of this build, each under the level that it is of.
 
     Parameters
     ----------
     echo : callable
         Takes the lines of the report.
+    level : int, optional
+        Another level, for all of them: files of other releases then fail where the releases differ.
 
     Returns
     -------
     int
         Exit code: 0, or 1 if a case is not as recorded.
     """
-    found = {path.stem: files.read(path) for path in files.paths(Path(folder))}
+    found = {path.stem: files.read(path, level) for path in files.paths(Path(folder))}
     modules = EntryPoints.modules()
     totals: Counter[str] = Counter()
     echo(f"{len(found)} files, instruction sets {', '.join(modules)}")
@@ -38,7 +40,9 @@ def check_golden(folder: str | Path, echo: Callable[[str], None]) -> int:
         for module in modules:
             counts, problems = check_cases(cases, EntryPoints(module))
             totals += counts
-            echo(f"{'!' if problems else '='} {name:36} {module:8} {describe(counts)}")
+            echo(
+                f"{'!' if problems else '='} {name:36} {cases[0].level if cases else '-'} {module:8} {describe(counts)}"
+            )
             for problem in problems:
                 echo(f"    {problem}")
     if not totals:
@@ -85,6 +89,8 @@ def judge(case: Case, outcome: EntryResult, check: Callable[[str, np.ndarray], t
     if case.entry != "neuron" and launched != case.launches():
         return "not as recorded", f"launches {launched}, recorded {case.launches()}"
     names = list(case.about["outputs"])
+    if len(names) != len(outcome.outputs):
+        return "not as recorded", f"{len(outcome.outputs)} outputs, recorded {len(names)}"
     verdicts = [check(name, actual) for name, actual in zip(names, outcome.outputs, strict=True)]
     return max(verdicts, key=lambda verdict: ("bit for bit", "within the bound", "not as recorded").index(verdict[0]))
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
+from ...quirks import levels
 from ...values.archive import Archive
 
 LARGEST = 2**30
 """Bytes of the arrays of one file."""
-GENERATIONS = {"alexnet": 2012, "cc2": 2014}
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,15 @@ class Case:
         ``in_<argument>`` and ``out_<argument>``.
     fused : dict of str to ndarray
         Outputs under contraction, where they differ.
-    generation : int
+    level : int
+        The year of the release that it is of.
     """
 
     number: int
     about: dict[str, Any]
     arrays: dict[str, np.ndarray]
     fused: dict[str, np.ndarray]
-    generation: int
+    level: int
 
     @property
     def entry(self) -> str:
@@ -58,7 +59,7 @@ class Case:
         _, _, option = self.about["entry"].partition(":")
         words = {} if not option else {"pooler": option} if "Pool" in self.entry else {"overload": option}
         given = {name: self._operand(name, d) for name, d in self.about["inputs"].items() if not d.get("unset")}
-        return {**given, **self.about["scalars"], **words, "generation": self.generation}
+        return {**given, **self.about["scalars"], **words, "generation": self.level}
 
     def _operand(self, name: str, about: Mapping[str, Any]) -> np.ndarray:
         array = self.arrays.get(f"in_{name}")
@@ -77,8 +78,8 @@ class Case:
         return [(r["kernel"], tuple(r["grid"]), tuple(r["block"])) for r in self.about["launches"]]
 
 
-def read(path: Path) -> list[Case]:
-    """The cases of a file; BadInput if it is none."""
+def read(path: Path, level: int | None = None) -> list[Case]:
+    """The cases of a file, under its own level or another one; BadInput if it is none."""
     arrays = _load(path)
     fused_path = path.parent / "fma" / path.name
     fused = _load(fused_path) if fused_path.exists() else {}
@@ -86,8 +87,8 @@ def read(path: Path) -> list[Case]:
         cases = json.loads(str(arrays["meta"]))["cases"]
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path}: not a file of recorded cases", hint="see tests/golden/PROVENANCE.md") from error
-    generation = GENERATIONS.get(path.stem.rpartition("_")[2], 2011)
-    return [Case(k, about, _of_case(arrays, k), _of_case(fused, k), generation) for k, about in enumerate(cases)]
+    level = level or levels.of_file(path.stem)
+    return [Case(k, about, _of_case(arrays, k), _of_case(fused, k), level) for k, about in enumerate(cases)]
 
 
 def paths(folder: str | Path) -> list[Path]:

@@ -85,6 +85,7 @@ def _told(write: Callable[..., bytes], *more: str) -> Callable[[Record], bytes]:
         about = record.about
         names, seen = list(about["engines"]), about["environment"]
         facts = {name: str(reason) for name, reason in about["engines"].items()}
+        facts |= {"level": about["options"]["level"]} if about["options"].get("level") else {}
         facts["command"] = words.command(about["options"])
         facts["machine"] = f"{seen['processor']}, {seen['threads']} threads, {seen['system']}"
         facts["program"] = f"{seen['packages'].get('alexnet-rosetta', '')} {seen.get('commit') or ''}".strip()
