@@ -383,6 +383,8 @@ def check_power(ctx: click.Context, /, net: str, **options: Any) -> None:
 
 
 @check.command("mutants")
+@click.option("--of", default="port", show_default=True, type=click.Choice(["port", "legacy", "judge"]),
+              help="The port's Python; kernels, host code and Cython; the judge and what people read.")  # fmt: skip
 @click.option("--only", metavar="FILE", multiple=True, help="A file, as port/conv.py; may be repeated. By default all.")
 @click.option("--sample", default=0, show_default=True, type=click.IntRange(0), help="So many, drawn from all; 0: all.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the draw.")
@@ -390,9 +392,10 @@ def check_power(ctx: click.Context, /, net: str, **options: Any) -> None:
               help="Folder of the list; a run that was ended goes on there.")  # fmt: skip
 @click.pass_context
 def check_mutants(ctx: click.Context, /, **options: Any) -> None:
-    """Change the port's Python in thousands of small ways, and see which comparison, or test, notices each.
+    """Change the code in thousands of small ways, and see which comparison, or test, notices each.
 
-    Exit code 0: all but those listed as equivalent were noticed, in a layer that had run the change; 1: not so.
+    Exit code 0: all but those listed as equivalent were noticed, in a layer that had run the change; 1: not so; 3: of
+    some nothing is known.
     """
     ctx.exit(_check("mutants").check_mutants(say, **options))
 

@@ -1,32 +1,39 @@
-"""`rosetta check mutants`: automatic mutants of the port, and who notices each."""
+"""`rosetta check mutants`: automatic mutants of the port, the engine of 2012 and the judge, and who notices each."""
 
 import json
-import os
 import random
 import re
-import subprocess
-import sys
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from ...errors import BadInput, meant
 from ...files import write
-from .ladder import Outcome, climb, rungs
+from . import tokens
+from .compiled import Workshop
+from .ladder import UNDECIDED, Outcome, Rung, climb, golden, install, rungs
 from .mutate import Mutant, mutants, mutated
 
 ROOT = Path(__file__).parents[3]
-TESTING = 400
-"""Seconds of the unit tests for one mutant."""
+ROOMS = {
+    "port": ("port/**/*.py",),
+    "legacy": ("legacy/kernels/*.cuh", "legacy/host/*.cpp", "legacy/host/*.h", "port/*.h", "port/*.pyx"),
+    "judge": ("harness/judging/*.py", "harness/judging/_judge.h", "harness/pairs/*.py", "harness/reporting/**/*.py",
+              *(f"harness/running/{name}.py" for name in ("propagated", "steps", "sweep", "tensor_comparison"))),
+}  # fmt: skip
+"""By what is changed: its files. Of the judge: the verdict, what is compared with what, and what people read of it."""
+DRAWN = ("charts.py", "drawing.py", "images.py")
+"""Files in which a changed number moves a line on a page; they are left as they are."""
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 
 
 def files(of: str = "port") -> list[Path]:
-    """The files of a room that can be mutated."""
-    return sorted(path for path in (ROOT / of).rglob("*.py") if path.name != "py.typed")
+    """The files of `ROOMS` that can be mutated."""
+    return sorted(path for one in ROOMS[of] for path in ROOT.glob(one) if path.name not in DRAWN)
 
 
 def equivalent() -> dict[str, str]:
@@ -36,7 +43,7 @@ def equivalent() -> dict[str, str]:
 
 def check_mutants(
     echo: Callable[[str], None], only: tuple[str, ...] = (), sample: int = 0, seed: int = 0,
-    out: Path = Path("runs", "mutants"),
+    out: Path = Path("runs", "mutants"), of: str = "port",
 ) -> int:  # fmt: skip
     """Run the check; a run that was ended goes on where the list in `out` ends.
 
@@ -52,63 +59,111 @@ def check_mutants(
         Of the draw.
     out : Path
         A folder: mutants.jsonl has a line for each mutant.
+    of : str
+        One of `ROOMS`.
 
     Returns
     -------
     int
-        0 if each mutant that is not listed as equivalent was noticed, in a layer that ran the changed statement.
+        0 if each mutant that is not listed as equivalent was noticed, in a layer that ran the changed statement; 3 if
+        of some nothing is known.
     """
-    chosen = _chosen(only)
+    chosen = _chosen(only, of)
     if sample:
-        chosen = sorted(random.Random(seed).sample(chosen, min(sample, len(chosen))), key=lambda one: one.name)
+        chosen = random.Random(seed).sample(chosen, min(sample, len(chosen)))  # so is whatever was done when it ends
     out.mkdir(parents=True, exist_ok=True)
     log = out / "mutants.jsonl"
     done = _read(log)
-    apart = any(one.file.startswith("port/config") for one in chosen)
-    shared, own = list(rungs(shared=True)), list(rungs(shared=False)) if apart else []
-    began = time.monotonic()
-    for count, one in enumerate(chosen, 1):
-        key = f"{one.name} #{one.number}"
-        if key not in done:
-            path = ROOT / one.file
-            ladder = own if one.file.startswith("port/config") else shared
-            outcome = climb(one.file, path, mutated(path, one.number), ladder)
-            if not outcome.how:
-                outcome = _tested(one)
-            done[key] = {**asdict(one), **asdict(outcome)}
+    left = [one for one in chosen if _key(one) not in done]
+    began, climber = time.monotonic(), Climber(of, out, left)
+    for count, one in enumerate(left, 1):
+        done[_key(one)] = {**asdict(one), **climber.climbed(one)}
+        if done[_key(one)]["how"] != UNDECIDED:  # which the next run tries again
             with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": key, **done[key]}) + "\n")
+                file.write(json.dumps({"key": _key(one), **done[_key(one)]}) + "\n")
         if count % 100 == 0:
-            echo(f"{count} of {len(chosen)}, {time.monotonic() - began:.0f} s")
-    return _tell([done[f"{one.name} #{one.number}"] for one in chosen], out, echo)
+            echo(f"{count} of {len(left)}, {time.monotonic() - began:.0f} s")
+    return _tell([done[_key(one)] for one in chosen], out, echo)
 
 
-def _tested(one: Mutant) -> Outcome:
-    """Whether the unit tests notice a mutant: those of the port that name its module or its function."""
-    words = {Path(one.file).stem, *one.function.split("."), *one.file.split("/")[1:-1]} - {"__init__"}
-    texts = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests" / "port").rglob("test_*.py"))}
-    near = [str(path) for path, text in texts.items() if any(re.search(rf"\b{word}\b", text) for word in words)]
-    if not near:
-        return Outcome()
-    options = ["-x", "-q", "-p", f"{__package__}.plugin", "-p", "no:cacheprovider", "-m", "not slow"]
-    command = [sys.executable, "-m", "pytest", *options, *near]
-    environment = {**os.environ, "ROSETTA_MUTANT": f"{one.file} {one.number}"}
-    try:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TESTING)
-    except subprocess.TimeoutExpired:
-        return Outcome("tests", "nothing came")
-    if done.returncode == 0:
-        return Outcome()
-    told = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR", "E  "))]
-    return Outcome("tests", "different", True, told[-1][:300] if told else done.stdout[-300:])
+class Climber:
+    """Has mutants climb, each by the way of its file; workloads and objects are made once for all that are `chosen`."""
+
+    def __init__(self, of: str, out: Path, chosen: Sequence[Mutant]) -> None:
+        self.sound: dict[str, bool] = {}
+        self.unfit: list[str] = []
+        self.workshop = Workshop(ROOT, out / "build") if any(_is_compiled(one) for one in chosen) else None
+        apart = any(one.file.startswith("port/config") for one in chosen)
+        self.ladder = list(rungs(shared=True)) if of != "judge" else []
+        self.own = list(rungs(shared=False)) if apart else []
+
+    def climbed(self, one: Mutant) -> dict[str, object]:
+        """What became of a mutant; of a kernel or host code also ``golden``: whether the recorded cases notice."""
+        room, path = "legacy" if one.file.startswith("legacy") else one.file.split("/")[0], ROOT / one.file
+        name, tests = one.file.removesuffix(".py").removesuffix("/__init__").replace("/", "."), near(one)
+        if self.workshop is None or not _is_compiled(one):
+            change = partial(install, room, name, path, mutated(path, one.number))
+            return asdict(self._noticed(change, self.own if "config" in name else self.ladder, tests, room))
+        how, name, library = self.workshop.mutant(one.file, tokens.mutated(path, one.number))
+        if library is None:
+            return asdict(Outcome("compiler", how))
+        change, recorded = partial(install, room, name, library), Outcome()
+        if room == "legacy":
+            recorded = climb(change, [("golden", golden)])
+        found = self._noticed(change, self.ladder, [] if recorded.how else tests, room)
+        return {**asdict(found if found.how else recorded), "golden": bool(recorded.how)}
+
+    def _noticed(self, change: Callable[[], None], ladder: Sequence[Rung], tests: list[str], room: str) -> Outcome:
+        """Climb; a test that fails without any change is left out from then on."""
+        engine = "legacy-cpu" if room == "legacy" else "port"
+        while True:
+            found = climb(change, ladder, [*tests, *self.unfit] if tests else [], engine)
+            test = found.detail.partition("\n")[0]
+            if found.rung != "tests" or not test:
+                return found
+            if test not in self.sound:
+                nothing = partial(install, room, "nothing", Path())
+                self.sound[test] = not climb(nothing, [], [test]).how
+            if self.sound[test]:
+                return found
+            self.unfit.append(f"--deselect={test}")
 
 
-def _chosen(only: tuple[str, ...]) -> list[Mutant]:
-    known = {path.relative_to(ROOT).as_posix(): path for path in files()}
+def near(one: Mutant) -> list[str]:
+    """The files of tests that may know a mutant, those named after its file first, then those of its folder."""
+    room, *folders, name = one.file.split("/")
+    stem = Path(name).stem
+    words = {stem.strip("_"), *one.function.split("."), *(folders if room == "port" else ())} - {"__init__", ""}
+    home = ROOT / "tests" / ("/".join((room, *folders[:1])) if room == "harness" else room)
+    ranked = []
+    for path in sorted(home.parent.rglob("test_*.py") if room == "harness" else home.rglob("test_*.py")):
+        text = path.read_text(encoding="utf-8")
+        is_home = path.is_relative_to(home)
+        named = rf"({'|'.join(map(re.escape, words))})" if is_home or room != "harness" else rf"{folders[0]}\.{stem}"
+        if re.search(rf"\b{named}\b", text):
+            ranked.append((stem not in path.stem, not is_home, str(path)))
+    return [path for *_, path in sorted(ranked)]
+
+
+def _is_compiled(one: Mutant) -> bool:
+    return not one.file.endswith(".py")
+
+
+def _key(one: Mutant) -> str:
+    return f"{one.name} #{one.number}"
+
+
+def _mutants(path: Path) -> list[Mutant]:
+    return (mutants if path.suffix == ".py" else tokens.mutants)(path, ROOT)
+
+
+def _chosen(only: tuple[str, ...], of: str) -> list[Mutant]:
+    known = {path.relative_to(ROOT).as_posix(): path for path in files(of)}
     for name in only:
         if name not in known:
-            raise BadInput(f"{name!r} is no file with mutants", hint=meant(name, known, "files such as port/conv.py"))
-    return [one for name in (only or known) for one in mutants(known[name], ROOT)]
+            hint = meant(name, known, f"files such as {next(iter(known))}")
+            raise BadInput(f"{name!r} is no file with mutants of {of}", hint=hint)
+    return [one for name in (only or known) for one in _mutants(known[name])]
 
 
 def _read(log: Path) -> dict[str, dict[str, object]]:
@@ -125,22 +180,33 @@ def _read(log: Path) -> dict[str, dict[str, object]]:
 
 def _tell(found: list[dict[str, object]], out: Path, echo: Callable[[str], None]) -> int:
     listed = equivalent()
+    dropped = Counter(str(one["how"]) for one in found if one["rung"] == "compiler")
+    found = [one for one in found if one["rung"] != "compiler"]
+    open_ = [one for one in found if one["how"] == UNDECIDED]
     survived = [one for one in found if not one["how"]]
     same = [one for one in survived if _name(one) in listed]
     left = [one for one in survived if _name(one) not in listed]
     wrong = [one for one in found if not one["right"]]
     by = Counter(str(one["rung"]).split(" 9")[0] or "nobody" for one in found)
     how = Counter(str(one["how"]) or "survived" for one in found)
+    if dropped:
+        echo(f"{dropped['no program']} do not compile, {dropped['same']} come to the same bytes of object code")
     echo(f"{len(found)} mutants: " + ", ".join(f"{count} {name}" for name, count in how.most_common()))
     echo("first noticed by: " + ", ".join(f"{count} {name}" for name, count in by.most_common()))
-    killed = len(found) - len(survived)
+    killed = len(found) - len(survived) - len(open_)
     echo(f"{killed} of {killed + len(left)} that compute something else were noticed, {len(same)} are equivalent")
+    if any("golden" in one for one in found):
+        asked = [one for one in found if one.get("golden") is not None and _name(one) not in listed]
+        saw = [one for one in asked if one["golden"]]
+        alone = sum(one["rung"] == "golden" for one in saw)
+        echo(f"the recorded cases notice {len(saw)} of {len(asked)}, {alone} of them alone")
+        write(out / "golden.txt", "".join(f"{_name(one)}\n" for one in asked if not one["golden"]).encode())
     echo(f"{len(wrong)} showed in a layer that had not run the changed statement")
-    for one in (*left, *wrong):
-        what = "misplaced" if one["how"] else "survived"
+    for one in (*left, *wrong, *open_):
+        what = "survived" if not one["how"] else UNDECIDED if one in open_ else "misplaced"
         echo(f"{what} {one['file']}:{one['line']} {_name(one).partition(': ')[2]}")
     write(out / "survivors.txt", "".join(f"{_name(one)}\n" for one in left).encode())
-    return int(bool(left or wrong))
+    return 1 if left or wrong else 3 if open_ else 0
 
 
 def _name(one: dict[str, object]) -> str:

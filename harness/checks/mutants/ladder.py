@@ -1,5 +1,6 @@
 """The ladder that a mutant climbs until a rung notices it: comparisons, the broadest first, in a child process."""
 
+import ast
 import builtins
 import importlib.util
 import os
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ... import engines
+from ...engines.legacy import EntryPoints
 from ...engines.protocol import Engine, Session
 from ...engines.without_defects import AsMeant
 from ...network.load import Network
@@ -27,12 +29,20 @@ from ...running.steps import PASSES
 from ...running.workload import Workload
 from ..faults.examine import workload
 from ..faults.random_nets import random_net
+from ..golden import files as recorded
+from ..golden.check import check_cases
 from .mutate import MARK
 
 OURS = __name__.split(".")[0]
-PATIENCE = 120
-"""Seconds of a child, after which a mutant counts as noticed: nothing came."""
+PATIENCE, TESTING = 120, 600
+"""Seconds of a processor that a child may take on the ladder and for tests; who takes more is noticed: nothing came."""
+WALL = 3600
+"""Seconds by the clock, after which nothing is known of a mutant: the machine may be busy with other work."""
+UNDECIDED = "undecided"
 MEMORY = 6 << 30
+GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
+NEAR = "not slow and not gpu and not gpu_tools and not nvcc and not nvcc_all and not browser and not historical"
+"""The tests that are run."""
 NETS = range(900, 912)
 """Seeds of the random networks."""
 
@@ -46,7 +56,7 @@ class Outcome:
     rung : str
         The one that noticed; "" where none did.
     how : str
-        ``different``, ``crash`` or ``nothing came``.
+        ``different``, ``crash`` or ``nothing came``; ``undecided`` where the clock ran out; "" where none noticed.
     right : bool
         Whether every row that failed is of a layer that had run the changed statement.
     detail : str
@@ -60,15 +70,17 @@ class Outcome:
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Gives one module another text."""
+    """Gives one module another text, or takes an extension module from another place."""
 
-    def __init__(self, name: str, path: Path, text: str) -> None:
+    def __init__(self, name: str, path: Path, text: str | None) -> None:
         self._name, self._path, self._text = name, path, text
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """The spec of that module alone."""
         if name != self._name:
             return None
+        if self._text is None:
+            return importlib.util.spec_from_file_location(name, self._path)
         package = [str(self._path.parent)] if self._path.name == "__init__.py" else None
         return importlib.util.spec_from_file_location(name, self._path, loader=self, submodule_search_locations=package)
 
@@ -78,15 +90,25 @@ class _Finder(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the other text."""
-        exec(compile(self._text, str(self._path), "exec"), module.__dict__)
+        exec(compile(self._text or "", str(self._path), "exec"), module.__dict__)
 
 
-def install(file: str, path: Path, text: str) -> None:
-    """Let this process import a file of the port with another text; what was imported is forgotten."""
-    room = file.split("/")[0]
-    name = ".".join([OURS, *file.removesuffix(".py").removesuffix("/__init__").split("/")])
+def install(room: str, name: str, path: Path, text: str | None = None) -> None:
+    """Let this process import a module with another text, or another library; what it had imported is forgotten.
+
+    Parameters
+    ----------
+    room : str
+        All its modules are forgotten, but for other extension modules.
+    name : str
+        Of the module, from the package on: ``port.pool``.
+    path : Path
+        The file of the module; without `text` the library to load.
+    text : str, optional
+    """
+    name = f"{OURS}.{name}"
     for loaded in [one for one in sys.modules if one == f"{OURS}.{room}" or one.startswith(f"{OURS}.{room}.")]:
-        if not getattr(sys.modules[loaded], "__file__", "").endswith(".so"):
+        if loaded == name or not (getattr(sys.modules[loaded], "__file__", "") or "").endswith(".so"):
             del sys.modules[loaded]
     sys.meta_path.insert(0, _Finder(name, path, text))
 
@@ -159,47 +181,117 @@ def _random(seed: int) -> Workload:
     return workload(net.text, input="random", seed=seed, **net.options)
 
 
-def climb(file: str, path: Path, text: str, ladder: Sequence[Rung]) -> Outcome:
-    """Climb in a child process; the outcome."""
+class Noticed(Exception):
+    """What a rung raises that has no rows; says what differs."""
+
+
+def golden(engine: Engine) -> Iterator[Any]:
+    """The rung of the recorded cases, on the build that never fuses a·b + c."""
+    for path in recorded.paths(GOLDEN):
+        _, problems = check_cases(recorded.read(path), EntryPoints("strict"))
+        if problems:
+            raise Noticed(f"{path.stem}: {problems[0]}")
+    yield from ()
+
+
+def climb(
+    change: Callable[[], None], ladder: Sequence[Rung], tests: Sequence[str] = (), engine: str = "port"
+) -> Outcome:
+    """Climb in a child process.
+
+    Parameters
+    ----------
+    change : callable
+        Makes the change, in the child.
+    ladder : sequence of (str, callable)
+    tests : sequence of str
+        Options and files of pytest for who comes to the top; none: no tests.
+    engine : str
+        The one that climbs.
+
+    Returns
+    -------
+    Outcome
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         os.close(reading)
         try:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-            signal.alarm(PATIENCE)
-            outcome = _climb(file, path, text, ladder)
+            limit_processor(PATIENCE)
+            signal.alarm(WALL)
+            os.environ["ROSETTA_ISA"] = "strict"  # the build of the engine whose mutants are compiled
+            outcome = _climb(change, ladder, engine)
+            if tests and not outcome.how:
+                limit_processor(PATIENCE + TESTING)
+                outcome = _tested(tests)
             os.write(writing, repr((outcome.rung, outcome.how, outcome.right, outcome.detail[:300])).encode())
         finally:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as told:
         said = told.read().decode()
-    os.waitpid(child, 0)
-    if not said:
-        return Outcome("", "nothing came")
-    import ast
-
-    return Outcome(*ast.literal_eval(said))
+    _, status = os.waitpid(child, 0)
+    return Outcome(*ast.literal_eval(said)) if said else ended(os.waitstatus_to_exitcode(status))
 
 
-def _climb(file: str, path: Path, text: str, ladder: Sequence[Rung]) -> Outcome:
+def _tested(tests: Sequence[str]) -> Outcome:
+    """Run tests in this process until one fails; the detail begins with its name, and a line of its own."""
+    import pytest
+
+    class First:
+        told = ""
+
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            self.note(report)
+
+        def pytest_collectreport(self, report: Any) -> None:
+            self.note(report)
+
+        def note(self, report: Any) -> None:
+            if report.failed and not self.told:
+                self.told = f"{report.nodeid}\n{str(report.longrepr)[-200:]}"
+
+    first = First()
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", NEAR, *tests], plugins=[first])
+    return Outcome() if code in (0, 5) else Outcome("tests", "different", True, first.told or f"\npytest says {code}")
+
+
+def limit_processor(seconds: int) -> None:
+    """Have this process end after so many seconds of a processor, by the signal that `ended` knows."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def ended(code: int) -> Outcome:
+    """What became of a mutant whose process ended without a word, by its exit code, negative for a signal."""
+    how = {-signal.SIGXCPU: "nothing came", -signal.SIGKILL: "nothing came", -signal.SIGALRM: UNDECIDED}
+    return Outcome("", how.get(code, "crash"), True, f"the process ended with {code}")
+
+
+def _climb(change: Callable[[], None], ladder: Sequence[Rung], engine: str) -> Outcome:
     now: dict[str, Any] = {"place": None}
     ran: set[Any] = set()
     setattr(builtins, MARK, lambda: ran.add(now["place"]))
-    install(file, path, text)
-    name = ladder[0][0]
+    name = "import"
     try:
+        change()
         for name, give in ladder:
             failed = []
             with np.errstate(all="ignore"):
-                for row in give(_Watched(AsMeant(engines.find("port")), now)):
+                for row in give(_Watched(AsMeant(engines.find(engine)), now)):
                     failed += [(row, found) for found in row.counted().values() if found.fails]
             if failed:
                 right = all(_ran_before(row, ran) for row, _ in failed)
                 row, found = failed[0]
                 how = "crash" if found.status == "failed" else "different"
                 return Outcome(name, how, right, f"{row.layer} {row.step} {row.tensor} {found.reason}")
+    except Noticed as told:
+        return Outcome(name, "different", True, str(told))
     except Exception:
         return Outcome(name, "crash", True, traceback.format_exc(limit=-1)[-300:])
     return Outcome()

@@ -1,11 +1,16 @@
-"""`rosetta check mutants`: what the rules change, and that a mutant is noticed where it runs."""
+"""`rosetta check mutants`: what the rules change, and that a mutant is noticed where it runs; a sample of each kind."""
 
 import ast
+import os
+import signal
+import time
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
 
-from alexnet_rosetta.harness.checks.mutants import check, mutate
+from alexnet_rosetta.harness.checks.mutants import check, ladder, mutate, tokens
+from alexnet_rosetta.harness.checks.mutants.compiled import Workshop
 from alexnet_rosetta.harness.cli import commands as cli
 
 SOURCE = '''
@@ -68,38 +73,67 @@ def chosen(file, before, after):
     return next(one for one in mutate.mutants(path, check.ROOT) if (one.before, one.after) == (before, after))
 
 
-def climbed(one, ladder):
-    path = check.ROOT / one.file
-    return check.climb(one.file, path, mutate.mutated(path, one.number), ladder)
+def change(file, text):
+    return partial(
+        check.install, file.split("/")[0], file.removesuffix(".py").replace("/", "."), check.ROOT / file, text
+    )
 
 
 @pytest.fixture(scope="module")
-def ladder():
-    """The first rung."""
+def first_rung():
     return [next(check.rungs(shared=True))]
 
 
-def test_a_mutant_is_noticed_where_it_runs(ladder):
-    outcome = climbed(chosen("port/neurons.py", "t * t", "t / t"), ladder)
+def test_a_mutant_is_noticed_where_it_runs(first_rung):
+    one = chosen("port/neurons.py", "t * t", "t / t")
+    outcome = check.climb(change(one.file, mutate.mutated(check.ROOT / one.file, one.number)), first_rung)
     assert (outcome.rung, outcome.how, outcome.right) == ("zoo", "different", True)
     assert "_neuron backward" in outcome.detail
 
 
-def test_a_mutant_that_crashes_is_noticed(ladder):
-    outcome = climbed(chosen("port/costs.py", "2", "3"), ladder)
+def test_a_mutant_that_crashes_is_noticed(first_rung):
+    one = chosen("port/costs.py", "2", "3")
+    outcome = check.climb(change(one.file, mutate.mutated(check.ROOT / one.file, one.number)), first_rung)
     assert (outcome.rung, outcome.how) == ("zoo", "crash")
 
 
-def test_what_changes_nothing_survives(ladder):
+def test_what_changes_nothing_survives(first_rung):
     path = check.ROOT / "port" / "costs.py"
-    assert check.climb("port/costs.py", path, path.read_text(), ladder) == check.Outcome()
+    assert check.climb(change("port/costs.py", path.read_text()), first_rung) == check.Outcome()
 
 
-def test_a_run_goes_on_where_it_ended(monkeypatch, tmp_path):
+def test_a_mutant_that_does_not_end_is_noticed_by_what_it_computed(monkeypatch, first_rung):
+    monkeypatch.setattr(ladder, "PATIENCE", 1)
+    outcome = check.climb(partial(exec, "while True: pass"), first_rung)
+    assert outcome.how == "nothing came"
+
+
+def test_of_a_mutant_that_waits_nothing_is_known(monkeypatch, first_rung):
+    """A busy machine is no notice: the limit by the clock decides nothing."""
+    monkeypatch.setattr(ladder, "WALL", 1)
+    outcome = check.climb(partial(time.sleep, 60), first_rung)
+    assert outcome.how == check.UNDECIDED
+
+
+def test_a_child_that_dies_is_a_crash(first_rung):
+    assert check.climb(lambda: os._exit(3), first_rung).how == "crash"
+    assert ladder.ended(-signal.SIGSEGV).how == "crash"
+
+
+@pytest.fixture
+def unclimbed(monkeypatch):
+    """No rungs, no tests: every mutant comes to the outcome that is given."""
+
+    def give(outcome):
+        monkeypatch.setattr(check, "rungs", lambda shared: iter([]))
+        monkeypatch.setattr(check, "climb", lambda *_: outcome)
+
+    return give
+
+
+def test_a_run_goes_on_where_it_ended(monkeypatch, unclimbed, tmp_path):
     """What stands in the list is not run again; survivors are listed, those with a reason are not."""
-    monkeypatch.setattr(check, "rungs", lambda shared: iter([]))
-    monkeypatch.setattr(check, "climb", lambda *_: check.Outcome())
-    monkeypatch.setattr(check, "_tested", lambda one: check.Outcome())
+    unclimbed(check.Outcome())
     words = ["check", "mutants", "--only", "port/threads.py", "--out", str(tmp_path)]
     result = CliRunner().invoke(cli.cli, words)
     assert result.exit_code == 1
@@ -113,8 +147,99 @@ def test_a_run_goes_on_where_it_ended(monkeypatch, tmp_path):
     assert f"{len(names)} are equivalent" in result.output
 
 
+def test_what_is_not_known_is_run_again(unclimbed, tmp_path):
+    unclimbed(check.Outcome("", check.UNDECIDED))
+    words = ["check", "mutants", "--only", "port/threads.py", "--sample", "3", "--out", str(tmp_path)]
+    result = CliRunner().invoke(cli.cli, words)
+    assert result.exit_code == 3
+    assert result.output.count("undecided port/threads.py") == 3
+    unclimbed(check.Outcome("zoo", "different"))
+    result = CliRunner().invoke(cli.cli, words)
+    assert result.exit_code == 0
+    assert "3 of 3 that compute something else were noticed" in result.output
+
+
+def test_a_test_that_fails_anyway_notices_nothing(monkeypatch, unclimbed, tmp_path):
+    """A test only counts if it passes without the change; otherwise it is left out, and the others are asked."""
+    unclimbed(None)
+    asked = []
+
+    def climb(change, rungs, tests=(), engine="port"):
+        asked.append(list(tests))
+        fails = "test_a.py" in tests[0] and not any("--deselect" in one for one in tests)
+        return check.Outcome("tests", "different", True, "test_a.py::test_it\n") if fails else check.Outcome()
+
+    monkeypatch.setattr(check, "climb", climb)
+    climber = check.Climber("judge", tmp_path, [])
+    assert climber._noticed(None, [], ["test_a.py"], "harness") == check.Outcome()
+    assert asked == [["test_a.py"], ["test_a.py::test_it"], ["test_a.py", "--deselect=test_a.py::test_it"]]
+
+
+def test_a_fault_in_the_judge_is_noticed_by_a_test_of_the_judge(tmp_path):
+    climber = check.Climber("judge", tmp_path, [])
+    found = climber.climbed(chosen("harness/judging/verdict.py", "verdict.add(reference, actual)", "nothing"))
+    assert (found["rung"], found["how"]) == ("tests", "different")
+    assert found["detail"].startswith("tests/harness/judging/test_verdict.py::")
+
+
+CODE = """
+// A comment: 1 + 2
+float half(const float* x, int n) {
+    const int top = atLeast(0, n - 1);
+    if (n < 3 && x[top] == 0.5f) fail(text("never 4 ", n + 1), -n);
+    x[0] += 2 * x[top];
+    return x[0];
+}
+"""
+
+
+def test_the_changes_of_compiled_code(tmp_path):
+    path = tmp_path / "half.cuh"
+    path.write_text(CODE)
+    found = {(one.before, one.after) for one in tokens.mutants(path, tmp_path)}
+    line = 'if (n < 3 && x[top] == 0.5f) fail(text("never 4 ", n + 1), -n);'
+    for old, new in (("n < 3", "n <= 3"), ("3 &&", "4 &&"), ("3 &&", "2 &&"), ("&&", "||"), ("==", "!="),
+                     ("0.5f", "0.5005f"), (", -n", ", n"), ("[top]", "[left]")):  # fmt: skip
+        assert (line, line.replace(old, new)) in found
+    for old, new in (("atLeast", "atMost"), ("n - 1", "n + 1")):
+        assert any(old in before and new in after for before, after in found)
+    assert {("x[0] += 2 * x[top];", "x[0] -= 2 * x[top];"), ("x[0] += 2 * x[top];", ";")} <= found
+    said = ("// A comment: 1 + 2", 'text("never 4 ", n + 1)')
+    assert not any(part in before and part not in after != ";" for before, after in found for part in said)
+    assert {one.function for one in tokens.mutants(path, tmp_path)} == {"half"}
+    for one in tokens.mutants(path, tmp_path):
+        assert tokens.mutated(path, one.number).count("\n") == CODE.count("\n")
+        assert one.after in tokens.mutated(path, one.number)
+
+
+def test_a_compiled_mutant_climbs(tmp_path, first_rung):
+    """One file is compiled beside what the user runs; the same object code and what does not compile count apart."""
+    workshop, file = Workshop(check.ROOT, tmp_path), "port/_gemm.pyx"
+    text = (check.ROOT / file).read_text()
+    assert workshop.mutant(file, text) == ("same", "", None)
+    assert workshop.mutant(file, text.replace("<real>beta,", "<real>beto,"))[0] == "no program"
+    changed = text.replace("<real>beta,", "<real>alpha,")
+    assert changed != text
+    how, module, library = workshop.mutant(file, changed)
+    assert (how, module) == ("", "port._gemm")
+    assert (tmp_path / "tree" / file).read_text() == text
+    outcome = check.climb(partial(check.install, "port", module, library), first_rung)
+    assert (outcome.rung, outcome.how) == ("zoo", "different")
+
+
+def test_the_recorded_cases_are_a_rung():
+    assert check.climb(lambda: None, [("golden", check.golden)]) == check.Outcome()
+
+    def wrong():
+        ladder.check_cases = lambda *_: (None, ["case 0: not as recorded"])
+
+    outcome = check.climb(wrong, [("golden", check.golden)])
+    assert (outcome.rung, outcome.how) == ("golden", "different")
+    assert "case 0" in outcome.detail
+
+
 def test_equivalents_are_mutants_and_have_reasons():
-    known = {one.name for path in check.files() for one in mutate.mutants(path, check.ROOT)}
+    known = {one.name for of in check.ROOMS for path in check.files(of) for one in check._mutants(path)}
     for name, reason in check.equivalent().items():
         assert name in known
         assert len(reason) > 10
