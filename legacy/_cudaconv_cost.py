@@ -2,6 +2,8 @@
 
 Gradients are those of the objective, which training maximises. Probabilities are (classes, cases) row-major for costs
 and their plain gradients, (cases, classes) column-major - the same memory - for the gradients through softmax.
+Gradients return the array written to `target`, which has the shape of the probabilities or acts and is needed if `add`;
+costs return the numbers of every case, (1, numCases).
 """
 
 import numpy as np
@@ -35,15 +37,12 @@ def computeLogregCost(
 ) -> tuple[Matrix, ...]:  # fmt: skip
     """Log-probability of the label, and the credit for a right answer, shared among tied maxima (pool-norm 7.2).
 
+    The log of an exact zero is -inf.
+
     Parameters
     ----------
     labels : (1, numCases) float32, class indices
     probs : (numOut, numCases) float32
-
-    Returns
-    -------
-    labelLogProbs, correctProbs : ndarray of shape (1, numCases)
-        The log of an exact zero is -inf.
     """
     return invoke_all("computeLogregCost", locals(), "labels probs", "labelLogProbs correctProbs")
 
@@ -61,10 +60,6 @@ def computeMultiSoftmaxCost(
     probs : (numOut, numCases) float32
     energies : like `probs`, optional
         What classes are ranked by if `useEnergies`.
-
-    Returns
-    -------
-    labelLogProbs, correctProbs, top5Probs : ndarray of shape (1, numCases)
     """
     energies = probs if energies is None and not useEnergies else energies
     given = locals()
@@ -77,14 +72,11 @@ def computeCrossEntCost(
 ) -> tuple[Matrix, ...]:  # fmt: skip
     """Cross-entropy with a distribution over classes; the log of 0 or less counts as -50 (pool-norm 7.5).
 
+    correctProbs: 1 / (classes at the maximum) if one of them has a positive label, else 0.
+
     Parameters
     ----------
     labels, probs : (numOut, numCases) float32
-
-    Returns
-    -------
-    labelLogProbs, correctProbs : ndarray of shape (1, numCases)
-        The second: 1 / (classes at the maximum) if one of them has a positive label, else 0.
     """
     return invoke_all("computeCrossEntCost", locals(), "labels probs", "labelLogProbs correctProbs")
 
@@ -99,11 +91,6 @@ def computeLogregGrad(
     ----------
     labels : (1, numCases) float32, class indices
     probs : (numOut, numCases) float32
-    target : like `probs`; needed if `add`
-
-    Returns
-    -------
-    ndarray, shaped like `probs`
     """
     return invoke("computeLogregGrad", locals(), "labels probs", "target")
 
@@ -117,11 +104,6 @@ def computeCrossEntGrad(
     Parameters
     ----------
     labels, probs : (numOut, numCases) float32
-    target : like `probs`; needed if `add`
-
-    Returns
-    -------
-    ndarray, shaped like `probs`
     """
     return invoke("computeCrossEntGrad", locals(), "labels probs", "target")
 
@@ -135,11 +117,6 @@ def computeSoftmaxGrad(
     Parameters
     ----------
     acts, actsGrad : (numCases, numOut) float32, column-major
-    target : like `acts`; needed if `add`
-
-    Returns
-    -------
-    ndarray, shaped like `acts`
     """
     return invoke("computeSoftmaxGrad", locals(), "acts actsGrad", "target", columns="acts actsGrad target")
 
@@ -154,11 +131,6 @@ def computeLogregSoftmaxGrad(
     ----------
     labels : (1, numCases) float32, class indices
     probs : (numCases, numOut) float32, column-major
-    target : like `probs`; needed if `add`
-
-    Returns
-    -------
-    ndarray, shaped like `probs`
     """
     return invoke("computeLogregSoftmaxGrad", locals(), "labels probs", "target", columns="probs target")
 
@@ -167,21 +139,14 @@ def computeCrossEntSoftmaxGrad(
     labels: Matrix, probs: Matrix, target: Matrix | None = None,
     *, add: bool = False, coeff: float = 1.0, generation: int = 2012, device: str | Device = "cpu",
 ) -> Matrix:  # fmt: skip
-    """Gradient of the cross-entropy with respect to the inputs of the softmax.
+    """Gradient of the cross-entropy with respect to the inputs of the softmax (pool-norm 7.4).
+
+    The form of 2012, right for labels that do not sum to 1.
 
     Parameters
     ----------
     labels : (numOut, numCases) float32
     probs : (numCases, numOut) float32, column-major
-    target : like `probs`; needed if `add`
-
-    Returns
-    -------
-    ndarray, shaped like `probs`
-
-    Notes
-    -----
-    Specification: pool-norm 7.4 (the form of 2012, right for labels that do not sum to 1).
     """
     return invoke("computeCrossEntSoftmaxGrad", locals(), "labels probs", "target", columns="probs target")
 
@@ -200,11 +165,6 @@ def computeEltwiseMaxGrad(
     Parameters
     ----------
     actGrad, input, output : float32 matrices of one shape and storage order
-    target : the same; needed if `add`
-
-    Returns
-    -------
-    ndarray, shaped like `actGrad`
     """
     given, matrices = locals(), "actGrad input output"
     return invoke(
@@ -217,25 +177,17 @@ def neuron(
     *, type: str | int, a: float = 1.0, b: float = 1.0, add: bool = False, generation: int = 2012,
     device: str | Device = "cpu",
 ) -> tuple[Matrix, ...]:  # fmt: skip
-    """A neuron, forward and backward.
+    """A neuron, forward and backward: f(inputs), and actsGrad * f' (plus the old target if `add`) (pool-norm 8).
+
+    softrelu of generation 2011 takes its derivative at the output, as it did.
 
     Parameters
     ----------
     inputs, actsGrad : float32 matrices of one shape and storage order
-    target : the same; needed if `add`
     type : str or int
         Name or code: `NEURONS`.
     a, b : float
         Parameters of brelu, tanh, linear, drelu and log.
-
-    Returns
-    -------
-    outputs, target : ndarray, shaped like `inputs`
-        f(inputs), and actsGrad * f' (plus the old target if `add`).
-
-    Notes
-    -----
-    Specification: pool-norm 8. softrelu of generation 2011 takes its derivative at the output, as it did.
     """
     if isinstance(type, int) and not 0 <= type < len(NEURONS):
         raise Refused("neuron: unknown code", f"0 to {len(NEURONS) - 1}", type)

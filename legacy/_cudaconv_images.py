@@ -1,4 +1,8 @@
-"""Image, weight-norm and half-precision entry points of `alexnet_rosetta.legacy.cudaconv`."""
+"""Image, weight-norm and half-precision entry points of `alexnet_rosetta.legacy.cudaconv`.
+
+Every function returns the array written to its target, which is needed where its old values are scaled by a number that
+is not 0.
+"""
 
 from ._call import Matrix, invoke
 from .device import Device
@@ -20,13 +24,9 @@ def convGaussianBlur(
     images : (numChannels * imgSize**2, numImages) float32; rows may be strided
     filter : (1, 2 * radius + 1) float32, radius 1 to 4
         Symmetric: the last tap is never read.
-    target : like `images`; needed where `scaleTargets` is not 0
+    target : like `images`
     horiz : bool
         Along rows; else along columns.
-
-    Returns
-    -------
-    ndarray, shaped like `images`
     """
     return invoke("convGaussianBlur", locals(), "images filter", "target")
 
@@ -41,13 +41,9 @@ def convBedOfNails(
     Parameters
     ----------
     images : (numChannels * imgSize**2, numImages) float32
-    target : (numChannels * ceil(imgSize / strideX)**2, numImages); needed where `scaleTargets` is not 0
+    target : (numChannels * ceil(imgSize / strideX)**2, numImages)
     startX, strideX : int
         First pixel and step on both axes; all samples must be inside the image.
-
-    Returns
-    -------
-    ndarray, shaped like `target`
     """
     return invoke("convBedOfNails", locals(), "images", "target")
 
@@ -64,10 +60,7 @@ def convBedOfNailsUndo(
     actsGrad : (numChannels * ceil(imgSize / strideX)**2, numImages) float32
     scaleTargets : float
         0: the original refused everything else.
-
-    Returns
-    -------
-    ndarray of shape (numChannels * imgSize**2, numImages)
+    target : (numChannels * imgSize**2, numImages), optional
     """
     return invoke("convBedOfNailsUndo", locals(), "actsGrad", "target")
 
@@ -78,19 +71,14 @@ def convResizeBilinear(
 ) -> Matrix:  # fmt: skip
     """Resize about the centre; target pixel t reads position t * scale + (imgSize - tgtSize * scale) / 2.
 
+    Specification: pool-norm 3.3.
+
     Parameters
     ----------
     images : (channels * imgSize**2, numImages) float32; rows may be strided
     scale : float
         More than 1 shrinks. Positions stop at imgSize - 1.01.
-
-    Returns
-    -------
-    ndarray of shape (channels * tgtSize**2, numImages)
-
-    Notes
-    -----
-    Specification: pool-norm 3.3.
+    target : (channels * tgtSize**2, numImages), optional
     """
     return invoke("convResizeBilinear", locals(), "images", "target")
 
@@ -104,10 +92,7 @@ def convCrop(
     Parameters
     ----------
     imgs : (channels * imgSize**2, numImages) float32; rows may be strided
-
-    Returns
-    -------
-    ndarray of shape (channels * tgtSize**2, numImages)
+    target : (channels * tgtSize**2, numImages), optional
     """
     return invoke("convCrop", locals(), "imgs", "target")
 
@@ -121,10 +106,7 @@ def convRGBToYUV(
     Parameters
     ----------
     images : (3 * imgSize**2, numImages) float32; rows may be strided
-
-    Returns
-    -------
-    ndarray, shaped like `images`
+    target : like `images`, optional
     """
     return invoke("convRGBToYUV", locals(), "images", "target")
 
@@ -140,10 +122,7 @@ def convRGBToLAB(
     images : (3 * imgSize**2, numImages) float32 in [0, 1]; rows may be strided
     center : bool
         Subtract 50 from L.
-
-    Returns
-    -------
-    ndarray, shaped like `images`
+    target : like `images`, optional
     """
     return invoke("convRGBToLAB", locals(), "images", "target")
 
@@ -157,10 +136,7 @@ def convReflectHorizontal(
     Parameters
     ----------
     images : (channels * imgSize**2, numImages) float32, 1 to 3 channels
-
-    Returns
-    -------
-    ndarray, shaped like `images`
+    targets : like `images`, optional
     """
     return invoke("convReflectHorizontal", locals(), "images", "targets")
 
@@ -175,13 +151,9 @@ def convTICA(
     Parameters
     ----------
     images : (numFilters * imgSize**2, numImages) float32; numFilters a multiple of 16
-    target : like `images`; needed where `scaleTarget` is not 0
+    target : like `images`
     sizeX : int
         Side of the window, 1 to 5; it starts sizeX // 2 before the pixel.
-
-    Returns
-    -------
-    ndarray, shaped like `images`
     """
     return invoke("convTICA", locals(), "images", "target")
 
@@ -198,11 +170,7 @@ def convTICAGrad(
     Parameters
     ----------
     images, ticas : (numFilters * imgSize**2, numImages) float32
-    target : like `images`; needed where `scaleTarget` is not 0
-
-    Returns
-    -------
-    ndarray, shaped like `images`
+    target : like `images`
     """
     return invoke("convTICAGrad", locals(), "images ticas", "target")
 
@@ -211,19 +179,11 @@ def normalizeLocalWeights(
     weights: Matrix,
     *, numModules: int, norm: float, generation: int = 2012, device: str | Device = "cpu",
 ) -> Matrix:  # fmt: skip
-    """Shrink every filter of every module whose norm is greater than `norm` to it.
+    """Shrink every filter of every module whose norm is greater than `norm` to it (pool-norm 4.1; H2 is repaired).
 
     Parameters
     ----------
     weights : (numModules * weightsPerFilter, numFilters) float32, numFilters a multiple of 16
-
-    Returns
-    -------
-    ndarray, shaped like `weights`
-
-    Notes
-    -----
-    Specification: pool-norm 4.1; H2 is repaired.
     """
     return invoke("normalizeLocalWeights", locals(), "", "weights")
 
@@ -232,21 +192,15 @@ def convQuantizeHalf(
     src: Matrix, tgt: Matrix | None = None,
     *, generation: int = 2012, device: str | Device = "cpu",
 ) -> Matrix:  # fmt: skip
-    """Round to IEEE half precision, to nearest even; beyond 65504 infinite.
+    """Round to IEEE half precision, to nearest even; beyond 65504 infinite (pool-norm 6).
+
+    Two numbers stand in the place of one, row by row, the first in the lower half; the bits of `src` as float16. The
+    kernel of 2012 is lost: packing and rounding are this project's.
 
     Parameters
     ----------
     src : (rows, cols) float32
     tgt : (1, ceil(rows * cols / 2)), optional
-
-    Returns
-    -------
-    (1, ceil(rows * cols / 2)) ndarray of float32
-        Two numbers in the place of one, row by row, the first in the lower half; the bits of `src` as float16.
-
-    Notes
-    -----
-    The kernel of 2012 is lost: packing and rounding are this project's. Specification: pool-norm 6.
     """
     given = locals()
     given["target"] = given.pop("tgt")
@@ -263,12 +217,8 @@ def convDequantizeHalf(
     Parameters
     ----------
     quantized : (1, ceil(numElements / 2)) float32
-    tgt : numElements values; needed where `scaleTarget` is not 0
-        The result is scaleTarget * tgt + scaleOutput * numbers; with scaleTarget 0 it is not read.
-
-    Returns
-    -------
-    ndarray of float32, shaped like `tgt`, else (1, numElements)
+    tgt : numElements values, by default (1, numElements)
+        The result is scaleTarget * tgt + scaleOutput * numbers; with scaleTarget 0 `tgt` is not read.
     """
     given = locals()
     given["target"] = given.pop("tgt")

@@ -1,4 +1,8 @@
-"""Normalisation entry points of `alexnet_rosetta.legacy.cudaconv`."""
+"""Normalisation entry points of `alexnet_rosetta.legacy.cudaconv`.
+
+Forward functions return (denoms, target), backward functions (target, acts), all shaped like the first argument; in
+generation 2014 functions across maps return target alone. ``scaleTargets`` and ``scaleOutput`` are those of pooling.
+"""
 
 from typing import Any
 
@@ -23,6 +27,8 @@ def convResponseNorm(
 ) -> tuple[Matrix, ...]:  # fmt: skip
     """Response normalisation within each map: images * D**-powScale, D = minDiv + addScale * window sum of squares.
 
+    Specification: pool-norm 2.2.
+
     Parameters
     ----------
     images : (numFilters * imgSize**2, numImages) float32; numFilters at most 8 or a multiple of 16
@@ -32,14 +38,6 @@ def convResponseNorm(
         scale / sizeX**2 of the configuration language.
     minDiv : float
         1 before generation 2014.
-
-    Returns
-    -------
-    denoms, target : ndarray, shaped like `images`
-
-    Notes
-    -----
-    Specification: pool-norm 2.2.
     """
     return invoke_all("convResponseNorm", locals(), "images", "denoms target")
 
@@ -55,10 +53,6 @@ def convContrastNorm(
     ----------
     images, meanDiffs : (numFilters * imgSize**2, numImages) float32
         `meanDiffs` are the images less their local means. The images themselves are normalised.
-
-    Returns
-    -------
-    denoms, target : ndarray, shaped like `images`
     """
     return invoke_all("convContrastNorm", locals(), "images meanDiffs", "denoms target")
 
@@ -71,18 +65,13 @@ def convResponseNormUndo(
     """Backward pass of `convResponseNorm` (pool-norm 2.4).
 
     With windows of 6 or more the original passed its accumulate flag inverted: (0, 1) computes
-    0 * target + gradient, everything else stores the bare gradient. Kept.
+    0 * target + gradient, everything else stores the bare gradient. Kept. acts comes back as
+    -2 * addScale * powScale * outGrads * acts / denoms, which the original left in it.
 
     Parameters
     ----------
     outGrads, denoms, inputs, acts : (numFilters * imgSize**2, numImages) float32; numFilters a multiple of 16
     target : like `outGrads`, optional
-        As in `convLocalMaxUndo`.
-
-    Returns
-    -------
-    target, acts : ndarray, shaped like `outGrads`
-        acts comes back as -2 * addScale * powScale * outGrads * acts / denoms, which the original left in it.
     """
     return invoke_all("convResponseNormUndo", locals(), "outGrads denoms inputs", "target acts")
 
@@ -95,15 +84,6 @@ def convContrastNormUndo(
     """Backward pass of `convContrastNorm`: `convResponseNormUndo` with `meanDiffs` for the inputs (pool-norm 2.4).
 
     Approximate, as it was: the derivative of the local mean is left out.
-
-    Parameters
-    ----------
-    outGrads, denoms, meanDiffs, acts, target
-        As in `convResponseNormUndo`.
-
-    Returns
-    -------
-    target, acts : ndarray, shaped like `outGrads`
     """
     return invoke_all("convContrastNormUndo", locals(), "outGrads denoms meanDiffs", "target acts")
 
@@ -115,6 +95,8 @@ def convResponseNormCrossMap(
 ) -> Matrix | tuple[Matrix, ...]:  # fmt: skip
     """Response normalisation across maps: images * D**-powScale, D = minDiv + addScale * squares over sizeF maps.
 
+    Specification: pool-norm 2.5.
+
     Parameters
     ----------
     images : (numFilters * imgSize**2, numImages) float32; numFilters a multiple of 16
@@ -124,15 +106,6 @@ def convResponseNormCrossMap(
         scale / sizeF of the configuration language.
     minDiv : float
         1 in generation 2011.
-
-    Returns
-    -------
-    denoms, target : ndarray, shaped like `images`
-        In generation 2014 target alone.
-
-    Notes
-    -----
-    Specification: pool-norm 2.5.
     """
     return _of_generation("convResponseNormCrossMap", locals(), "images", "denoms target")
 
@@ -142,17 +115,7 @@ def convContrastNormCrossMap(
     *, numFilters: int, sizeF: int, addScale: float, powScale: float, minDiv: float = 1.0, blocked: bool = False,
     generation: int = 2012, device: str | Device = "cpu",
 ) -> Matrix | tuple[Matrix, ...]:  # fmt: skip
-    """`convResponseNormCrossMap` with the squares taken of `meanDiffs` (pool-norm 2.5).
-
-    Parameters
-    ----------
-    images, meanDiffs : (numFilters * imgSize**2, numImages) float32
-
-    Returns
-    -------
-    denoms, target : ndarray, shaped like `images`
-        In generation 2014 target alone.
-    """
+    """`convResponseNormCrossMap` with the squares taken of `meanDiffs`, shaped like `images` (pool-norm 2.5)."""
     return _of_generation("convContrastNormCrossMap", locals(), "images meanDiffs", "denoms target")
 
 
@@ -164,17 +127,13 @@ def convResponseNormCrossMapUndo(
 ) -> Matrix | tuple[Matrix, ...]:  # fmt: skip
     """Backward pass of `convResponseNormCrossMap` (pool-norm 2.6).
 
+    acts comes back as from `convResponseNormUndo`; generation 2014 leaves acts alone.
+
     Parameters
     ----------
     outGrads, denoms, inputs, acts : (numFilters * imgSize**2, numImages) float32
         Generation 2014 takes no `denoms` (pass by name): it recomputes them, which is what `minDiv` is for.
     target : like `outGrads`, optional
-        As in `convLocalMaxUndo`.
-
-    Returns
-    -------
-    target, acts : ndarray, shaped like `outGrads`
-        acts as in `convResponseNormUndo`. Generation 2014 leaves acts alone and returns target alone.
     """
     given, last = locals(), "acts" if generation == 2014 else "denoms"
     return _of_generation("convResponseNormCrossMapUndo", given, f"outGrads inputs {last}", "target acts")

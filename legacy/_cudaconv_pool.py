@@ -1,4 +1,8 @@
-"""Pooling entry points of `alexnet_rosetta.legacy.cudaconv`."""
+"""Pooling entry points of `alexnet_rosetta.legacy.cudaconv`.
+
+Every function returns the array written to `target`. With ``scaleTargets`` and ``scaleOutput`` that is
+scaleTargets * target + scaleOutput * gradient; only (0, 1) does not read `target`.
+"""
 
 from ._call import Matrix, invoke
 from .device import Device
@@ -23,15 +27,11 @@ def convLocalPool(
     Parameters
     ----------
     images : (numFilters * imgSize**2, numImages) float32
-    target : ignored but for its shape, which must fit or be free to change
+    target : (numFilters * outputsX**2, numImages), ignored but for its shape, which must fit or be free to change
     subsX, startX, strideX, outputsX : int
         Side of a window, start of the first (may be negative), step, outputs per side. Windows are clipped.
     pooler : {"Max", "MaxAbs", "Avg", "Sum"}
         Averages divide by the clipped window; "Sum" belongs to generation 2014.
-
-    Returns
-    -------
-    ndarray of shape (numFilters * outputsX**2, numImages)
     """
     return invoke("convLocalPool", locals(), "images", "target", words="pooler")
 
@@ -41,7 +41,10 @@ def convLocalRandomPool(
     *, numFilters: int, subsX: int, startX: int, strideX: int, outputsX: int, generation: int = 2012,
     device: str | Device = "cpu",
 ) -> Matrix:  # fmt: skip
-    """Take a random pixel of each window, in proportion to its value where that is positive.
+    """Take a random pixel of each window, in proportion to its value where that is positive (pool-norm 1.4).
+
+    The kernel of 2012 is lost, with it the law and the source of its random numbers: both are this project's. Its
+    gradient is `convLocalMaxUndo`.
 
     Parameters
     ----------
@@ -49,17 +52,9 @@ def convLocalRandomPool(
     uniforms : (numFilters * outputsX**2, numImages) float32
         In [0, 1). With the pixels in scan order, the choice is the last positive one that starts, at the sum of the
         positive pixels before it, at or below uniform * (sum of all); where none is positive, all are equally likely.
+    target : like `uniforms`, optional
     subsX, startX, strideX, outputsX : int
         As in `convLocalPool`.
-
-    Returns
-    -------
-    ndarray, shaped like `uniforms`
-
-    Notes
-    -----
-    The kernel of 2012 is lost, with it the law and the source of its random numbers: both are this project's. Its
-    gradient is `convLocalMaxUndo`. Specification: pool-norm 1.4.
     """
     return invoke("convLocalRandomPool", locals(), "images uniforms", "target")
 
@@ -69,22 +64,13 @@ def convLocalMaxUndo(
     *, subsX: int, startX: int, strideX: int, outputsX: int, scaleTargets: float = 0.0, scaleOutput: float = 1.0,
     generation: int = 2012, device: str | Device = "cpu",
 ) -> Matrix:  # fmt: skip
-    """Backward pass of max pooling: every pixel equal to a window's maximum gets that window's gradient.
+    """Backward pass of max pooling: every pixel equal to a window's maximum gets the window's gradient (pool-norm 1.2).
 
     Parameters
     ----------
     images : (numFilters * imgSize**2, numImages) float32, numFilters a multiple of 16
     maxGrads, maxActs : (numFilters * outputsX**2, numImages) float32
     target : like `images`, optional
-        The result is scaleTargets * target + scaleOutput * gradient; only (0, 1) does not read it.
-
-    Returns
-    -------
-    ndarray, shaped like `images`
-
-    Notes
-    -----
-    Specification: pool-norm 1.2.
     """
     return invoke("convLocalMaxUndo", locals(), "images maxGrads maxActs", "target")
 
@@ -100,11 +86,6 @@ def convLocalAvgUndo(
     ----------
     avgGrads : (numFilters * outputsX**2, numImages) float32, numFilters a multiple of 16
     target : (numFilters * imgSize**2, numImages) float32, optional
-        As in `convLocalMaxUndo`.
-
-    Returns
-    -------
-    ndarray of shape (numFilters * imgSize**2, numImages)
     """
     return invoke("convLocalAvgUndo", locals(), "avgGrads", "target")
 
@@ -114,19 +95,14 @@ def convPoolCrossMap(
     *, startF: int, poolSize: int, numOutputs: int, stride: int, imgSize: int, pooler: str = "Max",
     generation: int = 2014, device: str | Device = "cpu",
 ) -> Matrix:  # fmt: skip
-    """Max pooling across maps: output o takes maps startF + o * stride ... + poolSize, clipped.
+    """Max pooling across maps: output o takes maps startF + o * stride ... + poolSize, clipped (pool-norm 1.5).
+
+    Generation 2014 only.
 
     Parameters
     ----------
     images : (numFilters * imgSize**2, numImages) float32
-
-    Returns
-    -------
-    ndarray of shape (numOutputs * imgSize**2, numImages)
-
-    Notes
-    -----
-    Specification: pool-norm 1.5 (generation 2014 only).
+    target : (numOutputs * imgSize**2, numImages) float32, optional
     """
     return invoke("convPoolCrossMap", locals(), "images", "target", words="pooler")
 
@@ -146,9 +122,5 @@ def convCrossMapMaxPoolUndo(
     images : (numFilters * imgSize**2, numImages) float32
     maxGrads, maxActs : (numOutputs * imgSize**2, numImages) float32
     target : like `images`, optional
-
-    Returns
-    -------
-    ndarray, shaped like `images`
     """
     return invoke("convCrossMapMaxPoolUndo", locals(), "images maxGrads maxActs", "target")

@@ -20,6 +20,16 @@ void requireContiguous(const char* entry, const char* argument, const Matrix& ma
             text("stride ", matrix.leadingDim()), text("stride ", matrix.stride()), "pass a copy instead of a view");
 }
 
+void requirePlain(const char* entry, const char* argument, const Matrix& matrix) {
+    requireRowMajor(entry, argument, matrix);
+    requireContiguous(entry, argument, matrix);
+}
+
+void requirePlain(const char* entry, const char* argument, const Matrix& matrix, const Matrix& model) {
+    requirePlain(entry, argument, matrix);
+    requireSameShape(entry, argument, matrix, model);
+}
+
 void requireSameShape(const char* entry, const char* argument, const Matrix& matrix, const Matrix& model) {
     requireShape(entry, argument, matrix, model.rows(), model.cols());
 }
@@ -62,6 +72,12 @@ void resizeTarget(const char* entry, Matrix& target, const Matrix& like, int row
     requireRowMajor(entry, "target", target);
     target.resize(rows, cols);
     requireContiguous(entry, "target", target);
+}
+
+void prepareTarget(const char* entry, Matrix& target, const Matrix& like, int rows, float scaleTargets) {
+    if (scaleTargets == 0) return resizeTarget(entry, target, like, rows, like.cols());
+    requirePlain(entry, "target", target);
+    requireShape(entry, "target", target, rows, like.cols());
 }
 
 bool addsToTarget(Device& device, Matrix& target, float scaleTargets, float scaleOutput) {

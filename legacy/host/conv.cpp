@@ -3,9 +3,9 @@
 
 #include <cmath>
 
-void ConvGeometry::requirePositive(const char* name, int value) const {
-    require(value > 0, text(entry, ": ", name, " must be positive"), ">= 1", text(value));
-}
+#include "checks.h"
+
+void ConvGeometry::requirePositive(const char* name, int value) const { ::requirePositive(entry.c_str(), name, value); }
 
 void ConvGeometry::requireSizes() const {
     requirePositive("numImgColors", numImgColors);
@@ -60,14 +60,11 @@ void ConvGeometry::requireCommon() const {
 }
 
 void ConvGeometry::requireShape(const char* argument, const Matrix& matrix, int rows, int cols) const {
-    require(matrix.rows() == rows && matrix.cols() == cols, text(entry, ": ", argument, " has the wrong shape"),
-            text("(", rows, ", ", cols, ")"), matrix.shape(),
-            matrix.rows() == cols && matrix.cols() == rows ? "this looks transposed" : "");
+    ::requireShape(entry.c_str(), argument, matrix, rows, cols);
 }
 
 void ConvGeometry::requirePlain(const char* argument, const Matrix& matrix, bool strideAllowed) const {
-    require(!matrix.isTrans(), text(entry, ": ", argument, " has the wrong order"), "row-major (C order)",
-            "column-major", "pass numpy.ascontiguousarray(...)");
+    requireRowMajor(entry.c_str(), argument, matrix);
     require(strideAllowed || matrix.isContiguous(), text(entry, ": ", argument, " must be contiguous"),
             text("row stride ", matrix.cols()), text("row stride ", matrix.stride()),
             "only images of the forward pass and of the weight gradient may be strided");

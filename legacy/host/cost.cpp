@@ -11,8 +11,7 @@
 namespace {
 
 void requireLabels(const char* entry, const Matrix& labels, int numCases) {
-    requireRowMajor(entry, "labels", labels);
-    requireContiguous(entry, "labels", labels);
+    requirePlain(entry, "labels", labels);
     require(labels.size() == numCases, text(entry, ": labels have the wrong shape"),
             text("one label per case, ", numCases), labels.shape());
 }
@@ -27,8 +26,7 @@ void requireClasses(const char* entry, const Matrix& labels, int numOut) {
 }
 
 void requireProbs(const char* entry, const char* argument, const Matrix& probs) {
-    requireRowMajor(entry, argument, probs);
-    requireContiguous(entry, argument, probs);
+    requirePlain(entry, argument, probs);
     require(!probs.empty(), text(entry, ": ", argument, " is empty"), "(classes, cases)", probs.shape());
 }
 
@@ -204,41 +202,17 @@ void computeEltwiseMaxGrad(Device& device, const Matrix& actGrad, const Matrix& 
 
 namespace {
 
-using CostFunction = void (*)(Device&, const Matrix&, const Matrix&, Matrix&, Matrix&);
-using GradientFunction = void (*)(Device&, const Matrix&, const Matrix&, Matrix&, bool, float);
-
-EntryFunction cost(CostFunction function) {
-    return [=](Device& device, Arguments& a) {
-        function(device, a.matrix("labels"), a.matrix("probs"), a.matrix("labelLogProbs"), a.matrix("correctProbs"));
-    };
-}
-
-EntryFunction gradient(GradientFunction function) {
-    return [=](Device& device, Arguments& a) {
-        function(device, a.matrix("labels"), a.matrix("probs"), a.matrix("target"), a.flag("add"), a.real("coeff"));
-    };
-}
-
 const Entry entries[] = {
-    {"computeLogregCost", cost(computeLogregCost)},
-    {"computeCrossEntCost", cost(computeCrossEntCost)},
-    {"computeMultiSoftmaxCost",
-     [](Device& device, Arguments& a) {
-         computeMultiSoftmaxCost(device, a.matrix("labels"), a.matrix("probs"), a.matrix("energies"),
-                                 a.matrix("labelLogProbs"), a.matrix("correctProbs"), a.matrix("top5Probs"),
-                                 a.integer("setSize"), a.flag("useEnergies"));
-     }},
-    {"computeLogregGrad", gradient(computeLogregGrad)},
-    {"computeCrossEntGrad", gradient(computeCrossEntGrad)},
-    {"computeLogregSoftmaxGrad", gradient(computeLogregSoftmaxGrad)},
-    {"computeCrossEntSoftmaxGrad", gradient(computeCrossEntSoftmaxGrad)},
-    {"computeSoftmaxGrad",
-     [](Device& device, Arguments& a) {
-         computeSoftmaxGrad(device, a.matrix("acts"), a.matrix("actsGrad"), a.matrix("target"), a.flag("add"));
-     }},
-    {"computeEltwiseMaxGrad", [](Device& device, Arguments& a) {
-         computeEltwiseMaxGrad(device, a.matrix("actGrad"), a.matrix("input"), a.matrix("output"), a.matrix("target"),
-                               a.flag("add"));
-     }}};
+    {"computeLogregCost", calls(computeLogregCost, "labels", "probs", "labelLogProbs", "correctProbs")},
+    {"computeCrossEntCost", calls(computeCrossEntCost, "labels", "probs", "labelLogProbs", "correctProbs")},
+    {"computeMultiSoftmaxCost", calls(computeMultiSoftmaxCost, "labels", "probs", "energies", "labelLogProbs",
+                                      "correctProbs", "top5Probs", "setSize", "useEnergies")},
+    {"computeLogregGrad", calls(computeLogregGrad, "labels", "probs", "target", "add", "coeff")},
+    {"computeCrossEntGrad", calls(computeCrossEntGrad, "labels", "probs", "target", "add", "coeff")},
+    {"computeLogregSoftmaxGrad", calls(computeLogregSoftmaxGrad, "labels", "probs", "target", "add", "coeff")},
+    {"computeCrossEntSoftmaxGrad", calls(computeCrossEntSoftmaxGrad, "labels", "probs", "target", "add", "coeff")},
+    {"computeSoftmaxGrad", calls(computeSoftmaxGrad, "acts", "actsGrad", "target", "add")},
+    {"computeEltwiseMaxGrad", calls(computeEltwiseMaxGrad, "actGrad", "input", "output", "target", "add")},
+};
 
 }  // namespace

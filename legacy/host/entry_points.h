@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <type_traits>
 
 #include "matrix.h"
 #include "sizes.h"
@@ -34,6 +35,26 @@ private:
 };
 
 using EntryFunction = std::function<void(Device&, Arguments&)>;
+
+// The argument of a name, as a function takes it.
+template <typename Parameter>
+decltype(auto) argument(Arguments& a, const std::string& name) {
+    if constexpr (std::is_same_v<Parameter, int>) return name == "generation" ? a.generation : a.integer(name);
+    else if constexpr (std::is_same_v<Parameter, float>) return a.real(name);
+    else if constexpr (std::is_same_v<Parameter, bool>) return a.flag(name);
+    else return static_cast<Parameter>(a.matrix(name));
+}
+
+// The entry point that calls a function with the arguments of these names.
+template <typename... Parameters, typename... Names>
+EntryFunction calls(void (*function)(Device&, Parameters...), Names... names) {
+    return [=](Device& device, Arguments& a) { function(device, argument<Parameters>(a, names)...); };
+}
+template <typename... Parameters, typename... Names>
+EntryFunction calls(void (*function)(Parameters...), Names... names) {
+    return [=](Device&, Arguments& a) { function(argument<Parameters>(a, names)...); };
+}
+
 std::map<std::string, EntryFunction>& entryPoints();
 
 // A file-scope Entry registers one entry point.

@@ -28,14 +28,6 @@ int rgbPixels(const char* entry, const Matrix& images) {
     return images.rows() / 3;
 }
 
-// A target that is added to must have its shape; one that is not, gets it.
-void prepareTarget(const char* entry, Matrix& target, const Matrix& images, int rows, float scaleTargets) {
-    if (scaleTargets == 0) return resizeTarget(entry, target, images, rows, images.cols());
-    requireRowMajor(entry, "target", target);
-    requireContiguous(entry, "target", target);
-    requireShape(entry, "target", target, rows, images.cols());
-}
-
 struct Nails {
     Device& device;
     const char* entry;
@@ -108,8 +100,7 @@ void convBedOfNailsUndo(Device& device, const Matrix& actsGrad, Matrix& target, 
                         int startX, int strideX, float scaleTargets, float scaleOutput) {
     const Nails nails{device, "convBedOfNailsUndo", numChannels, imgSize, startX, strideX, actsGrad.cols()};
     nails.requireSamples();
-    requireRowMajor(nails.entry, "actsGrad", actsGrad);
-    requireContiguous(nails.entry, "actsGrad", actsGrad);
+    requirePlain(nails.entry, "actsGrad", actsGrad);
     requireShape(nails.entry, "actsGrad", actsGrad, nails.rowsOf(nails.outputsX()), nails.numImages);
     require(scaleTargets == 0 || imgSize == 1 || !device.quirks.on(Quirk::NailsUndoNeverAdds),
             text(nails.entry, ": scaleTargets"), "0", text(scaleTargets),
@@ -205,39 +196,16 @@ namespace {
 
 const Entry entries[] = {
     {"convGaussianBlur",
-     [](Device& device, Arguments& a) {
-         convGaussianBlur(device, a.matrix("images"), a.matrix("filter"), a.matrix("target"), a.flag("horiz"),
-                          a.integer("numChannels"), a.real("scaleTargets"), a.real("scaleOutputs"));
-     }},
-    {"convBedOfNails",
-     [](Device& device, Arguments& a) {
-         convBedOfNails(device, a.matrix("images"), a.matrix("target"), a.integer("numChannels"), a.integer("imgSize"),
-                        a.integer("startX"), a.integer("strideX"), a.real("scaleTargets"), a.real("scaleOutput"));
-     }},
-    {"convBedOfNailsUndo",
-     [](Device& device, Arguments& a) {
-         convBedOfNailsUndo(device, a.matrix("actsGrad"), a.matrix("target"), a.integer("numChannels"),
-                            a.integer("imgSize"), a.integer("startX"), a.integer("strideX"), a.real("scaleTargets"),
-                            a.real("scaleOutput"));
-     }},
-    {"convResizeBilinear",
-     [](Device& device, Arguments& a) {
-         convResizeBilinear(device, a.matrix("images"), a.matrix("target"), a.integer("imgSize"), a.integer("tgtSize"),
-                            a.real("scale"));
-     }},
-    {"convCrop",
-     [](Device& device, Arguments& a) {
-         convCrop(device, a.matrix("imgs"), a.matrix("target"), a.integer("imgSize"), a.integer("tgtSize"),
-                  a.integer("startY"), a.integer("startX"));
-     }},
-    {"convRGBToYUV",
-     [](Device& device, Arguments& a) { convRGBToYUV(device, a.matrix("images"), a.matrix("target")); }},
-    {"convRGBToLAB",
-     [](Device& device, Arguments& a) {
-         convRGBToLAB(device, a.matrix("images"), a.matrix("target"), a.flag("center"));
-     }},
-    {"convReflectHorizontal", [](Device& device, Arguments& a) {
-         convReflectHorizontal(device, a.matrix("images"), a.matrix("targets"), a.integer("imgSize"));
-     }}};
+     calls(convGaussianBlur, "images", "filter", "target", "horiz", "numChannels", "scaleTargets", "scaleOutputs")},
+    {"convBedOfNails", calls(convBedOfNails, "images", "target", "numChannels", "imgSize", "startX", "strideX",
+                             "scaleTargets", "scaleOutput")},
+    {"convBedOfNailsUndo", calls(convBedOfNailsUndo, "actsGrad", "target", "numChannels", "imgSize", "startX",
+                                 "strideX", "scaleTargets", "scaleOutput")},
+    {"convResizeBilinear", calls(convResizeBilinear, "images", "target", "imgSize", "tgtSize", "scale")},
+    {"convCrop", calls(convCrop, "imgs", "target", "imgSize", "tgtSize", "startY", "startX")},
+    {"convRGBToYUV", calls(convRGBToYUV, "images", "target")},
+    {"convRGBToLAB", calls(convRGBToLAB, "images", "target", "center")},
+    {"convReflectHorizontal", calls(convReflectHorizontal, "images", "targets", "imgSize")},
+};
 
 }  // namespace

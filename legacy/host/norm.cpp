@@ -11,12 +11,6 @@
 
 namespace {
 
-void requirePlain(const char* entry, const char* argument, const Matrix& matrix, const Matrix& images) {
-    requireRowMajor(entry, argument, matrix);
-    requireContiguous(entry, argument, matrix);
-    requireSameShape(entry, argument, matrix, images);
-}
-
 // Images per block and whether the last block has fewer.
 struct Cases {
     Cases(int numImages, int perBlock) : blocks(divUp(numImages, perBlock)), check(numImages % perBlock != 0) {}

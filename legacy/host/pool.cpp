@@ -45,8 +45,7 @@ struct PoolGeometry {
 
 int mapsOf(const char* entry, const Matrix& gradients, int outputsX) {
     requirePositive(entry, "outputsX", outputsX);
-    requireRowMajor(entry, "gradients", gradients);
-    requireContiguous(entry, "gradients", gradients);
+    requirePlain(entry, "gradients", gradients);
     return gradients.rows() / product(entry, {outputsX, outputsX});
 }
 
@@ -137,8 +136,7 @@ void convLocalRandomPool(Device& device, const Matrix& images, const Matrix& uni
     const int imgSize = imageSide(entry, "images", images, numFilters);
     const PoolGeometry g{entry, numFilters, images.cols(), imgSize, subsX, startX, strideX, outputsX};
     g.requireWindows();
-    requireRowMajor(entry, "uniforms", uniforms);
-    requireContiguous(entry, "uniforms", uniforms);
+    requirePlain(entry, "uniforms", uniforms);
     requireShape(entry, "uniforms", uniforms, g.rowsOfOutputs(), g.numImages);
     resizeTarget(entry, target, images, g.rowsOfOutputs(), g.numImages);
     overWindows<2, 8>(g, [&](auto ipt, auto fpt, auto check, Dim3 grid, const std::string& rule) {
@@ -158,9 +156,7 @@ void convLocalMaxUndo(Device& device, const Matrix& images, const Matrix& maxGra
     g.requireWindows();
     g.requireUndo(maxGrads);
     requireShape(entry, "maxGrads", maxGrads, maxGrads.rows(), images.cols());
-    requireRowMajor(entry, "maxActs", maxActs);
-    requireContiguous(entry, "maxActs", maxActs);
-    requireSameShape(entry, "maxActs", maxActs, maxGrads);
+    requirePlain(entry, "maxActs", maxActs, maxGrads);
     resizeTarget(entry, target, images, images.rows(), images.cols());
     const ImageClass imageClass(g.numImages);
     const bool adds = addsToTarget(device, target, scaleTargets, scaleOutput);
@@ -253,9 +249,7 @@ void convCrossMapMaxPoolUndo(Device& device, const Matrix& images, const Matrix&
     requireNear(entry, "startF", startF);
     requireNear(entry, "poolSize", poolSize);
     requireShape(entry, "maxGrads", maxGrads, maxGrads.rows(), images.cols());
-    requireRowMajor(entry, "maxActs", maxActs);
-    requireContiguous(entry, "maxActs", maxActs);
-    requireSameShape(entry, "maxActs", maxActs, maxGrads);
+    requirePlain(entry, "maxActs", maxActs, maxGrads);
     resizeTarget(entry, target, images, images.rows(), images.cols());
     const ImageClass imageClass(images.cols());
     const auto launch = [&](auto add, auto ipt, auto check) {
@@ -287,34 +281,20 @@ const Entry entries[] = {
          convLocalPool(device, a.matrix("images"), a.matrix("target"), a.integer("numFilters"), a.integer("subsX"),
                        a.integer("startX"), a.integer("strideX"), a.integer("outputsX"), poolerOf(a), a.generation);
      }},
-    {"convLocalRandomPool",
-     [](Device& device, Arguments& a) {
-         convLocalRandomPool(device, a.matrix("images"), a.matrix("uniforms"), a.matrix("target"),
-                             a.integer("numFilters"), a.integer("subsX"), a.integer("startX"), a.integer("strideX"),
-                             a.integer("outputsX"));
-     }},
-    {"convLocalMaxUndo",
-     [](Device& device, Arguments& a) {
-         convLocalMaxUndo(device, a.matrix("images"), a.matrix("maxGrads"), a.matrix("maxActs"), a.matrix("target"),
-                          a.integer("subsX"), a.integer("startX"), a.integer("strideX"), a.integer("outputsX"),
-                          a.real("scaleTargets"), a.real("scaleOutput"));
-     }},
-    {"convLocalAvgUndo",
-     [](Device& device, Arguments& a) {
-         convLocalAvgUndo(device, a.matrix("avgGrads"), a.matrix("target"), a.integer("subsX"), a.integer("startX"),
-                          a.integer("strideX"), a.integer("outputsX"), a.integer("imgSize"), a.flag("sum"),
-                          a.real("scaleTargets"), a.real("scaleOutput"), a.generation);
-     }},
+    {"convLocalRandomPool", calls(convLocalRandomPool, "images", "uniforms", "target", "numFilters", "subsX", "startX",
+                                  "strideX", "outputsX")},
+    {"convLocalMaxUndo", calls(convLocalMaxUndo, "images", "maxGrads", "maxActs", "target", "subsX", "startX",
+                               "strideX", "outputsX", "scaleTargets", "scaleOutput")},
+    {"convLocalAvgUndo", calls(convLocalAvgUndo, "avgGrads", "target", "subsX", "startX", "strideX", "outputsX",
+                               "imgSize", "sum", "scaleTargets", "scaleOutput", "generation")},
     {"convPoolCrossMap",
      [](Device& device, Arguments& a) {
          require(poolerOf(a) == Pool::Max, "convPoolCrossMap: pooler", "Max", a.word("pooler"));
          convPoolCrossMap(device, a.matrix("images"), a.matrix("target"), a.integer("startF"), a.integer("poolSize"),
                           a.integer("numOutputs"), a.integer("stride"), a.integer("imgSize"));
      }},
-    {"convCrossMapMaxPoolUndo", [](Device& device, Arguments& a) {
-         convCrossMapMaxPoolUndo(device, a.matrix("images"), a.matrix("maxGrads"), a.matrix("maxActs"),
-                                 a.matrix("target"), a.integer("imgSize"), a.integer("startF"), a.integer("poolSize"),
-                                 a.integer("stride"), a.real("scaleTargets"), a.real("scaleOutputs"));
-     }}};
+    {"convCrossMapMaxPoolUndo", calls(convCrossMapMaxPoolUndo, "images", "maxGrads", "maxActs", "target", "imgSize",
+                                      "startF", "poolSize", "stride", "scaleTargets", "scaleOutputs")},
+};
 
 }  // namespace

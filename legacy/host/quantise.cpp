@@ -36,11 +36,9 @@ void convDequantizeHalf(Device& device, const Matrix& quantized, Matrix& target,
 namespace {
 
 const Entry entries[] = {
-    {"convQuantizeHalf",
-     [](Device& device, Arguments& a) { convQuantizeHalf(device, a.matrix("src"), a.matrix("target")); }},
-    {"convDequantizeHalf", [](Device& device, Arguments& a) {
-         convDequantizeHalf(device, a.matrix("quantized"), a.matrix("target"), a.integer("numElements"),
-                            a.real("scaleTarget"), a.real("scaleOutput"));
-     }}};
+    {"convQuantizeHalf", calls(convQuantizeHalf, "src", "target")},
+    {"convDequantizeHalf",
+     calls(convDequantizeHalf, "quantized", "target", "numElements", "scaleTarget", "scaleOutput")},
+};
 
 }  // namespace

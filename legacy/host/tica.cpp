@@ -13,12 +13,7 @@ int prepare(const char* entry, const Matrix& images, Matrix& target, int numFilt
     const int imgSize = imageSide(entry, "images", images, numFilters);
     require(numFilters % 16 == 0, text(entry, ": number of maps"), "a multiple of 16", text(numFilters));
     require(sizeX > 0 && sizeX < 6, text(entry, ": sizeX"), "1 to 5", text(sizeX));
-    if (scaleTarget == 0) resizeTarget(entry, target, images, images.rows(), images.cols());
-    else {
-        requireRowMajor(entry, "target", target);
-        requireContiguous(entry, "target", target);
-        requireSameShape(entry, "target", target, images);
-    }
+    prepareTarget(entry, target, images, images.rows(), scaleTarget);
     return imgSize;
 }
 
@@ -44,9 +39,7 @@ void convTICA(Device& device, const Matrix& images, Matrix& target, int numFilte
 void convTICAGrad(Device& device, const Matrix& images, const Matrix& ticas, Matrix& target, int numFilters, int sizeX,
                   float scaleTarget, float scaleOutput) {
     const int imgSize = prepare("convTICAGrad", images, target, numFilters, sizeX, scaleTarget);
-    requireRowMajor("convTICAGrad", "ticas", ticas);
-    requireContiguous("convTICAGrad", "ticas", ticas);
-    requireSameShape("convTICAGrad", "ticas", ticas, images);
+    requirePlain("convTICAGrad", "ticas", ticas, images);
     const int first = device.quirks.on(Quirk::TicaWindowNotMirrored) ? -(sizeX / 2) : sizeX / 2 - sizeX + 1;
     const auto launch = [&](auto check) {
         device.launch(INSTANCE(kTICAGrad_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4},
@@ -60,8 +53,7 @@ void convTICAGrad(Device& device, const Matrix& images, const Matrix& ticas, Mat
 void normalizeLocalWeights(Device& device, Matrix& weights, int numModules, float norm) {
     const char* entry = "normalizeLocalWeights";
     const int numFilters = weights.cols();
-    requireRowMajor(entry, "weights", weights);
-    requireContiguous(entry, "weights", weights);
+    requirePlain(entry, "weights", weights);
     requireMultiple(entry, "number of filters", numFilters, 16);
     requirePositive(entry, "numModules", numModules);
     require(weights.rows() > 0 && weights.rows() % numModules == 0, text(entry, ": weights have the wrong shape"),
@@ -84,18 +76,10 @@ void normalizeLocalWeights(Device& device, Matrix& weights, int numModules, floa
 namespace {
 
 const Entry entries[] = {
-    {"convTICA",
-     [](Device& device, Arguments& a) {
-         convTICA(device, a.matrix("images"), a.matrix("target"), a.integer("numFilters"), a.integer("sizeX"),
-                  a.real("scaleTarget"), a.real("scaleOutput"));
-     }},
+    {"convTICA", calls(convTICA, "images", "target", "numFilters", "sizeX", "scaleTarget", "scaleOutput")},
     {"convTICAGrad",
-     [](Device& device, Arguments& a) {
-         convTICAGrad(device, a.matrix("images"), a.matrix("ticas"), a.matrix("target"), a.integer("numFilters"),
-                      a.integer("sizeX"), a.real("scaleTarget"), a.real("scaleOutput"));
-     }},
-    {"normalizeLocalWeights", [](Device& device, Arguments& a) {
-         normalizeLocalWeights(device, a.matrix("weights"), a.integer("numModules"), a.real("norm"));
-     }}};
+     calls(convTICAGrad, "images", "ticas", "target", "numFilters", "sizeX", "scaleTarget", "scaleOutput")},
+    {"normalizeLocalWeights", calls(normalizeLocalWeights, "weights", "numModules", "norm")},
+};
 
 }  // namespace
