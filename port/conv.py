@@ -154,23 +154,10 @@ def conv_backward_filters(
     grads = square("conv_backward_filters: grads", grads, like=images)
     g = conv_geometry("conv_backward_filters", images.shape, len(grads), filter_size, padding, stride, groups, modules)
     check_modules("conv_backward_filters: grads", grads, g)
-    out = buffers.empty((g["K"] * g["S"] ** 2, g["F"]), images.dtype)
-    winograd, threads = by_winograd(g, algorithm) and algorithm == "winograd", _threads(g)
-    part, scratch = _conv.room_for_filters(g, winograd, images.itemsize)
-    parts = buffers.empty((FILTER_GRADIENT_PARTS, part), images.dtype)
-    room = buffers.empty((threads, scratch), images.dtype)
-    _conv.filter_gradient(g, winograd, images.reshape(-1), grads.reshape(-1), out.reshape(-1), parts, room, threads)
+    winograd = by_winograd(g, algorithm) and algorithm == "winograd"
+    out = _filter_gradient(g, winograd, images, grads)
     if winograd and not np.isfinite(out).all():  # differences of infinite values are NaN that no gradient depends on
-        return conv_backward_filters(
-            images,
-            grads,
-            filter_size=filter_size,
-            padding=padding,
-            stride=stride,
-            groups=groups,
-            modules=modules,
-            algorithm="direct",
-        )
+        return _filter_gradient(g, False, images, grads)
     return out
 
 
@@ -207,6 +194,15 @@ def _convolve(g: dict[str, int], back: bool, algorithm: str, images: Array, *arg
     panels, scratch = _conv.room(g, back, winograd)
     room = buffers.empty((panels,), images.dtype), buffers.empty((threads, scratch), images.dtype)
     _conv.convolve(g, back, winograd, images, *arguments, *room, threads)
+
+
+def _filter_gradient(g: dict[str, int], winograd: bool, images: Array, grads: Array) -> Array:
+    out, threads = buffers.empty((g["K"] * g["S"] ** 2, g["F"]), images.dtype), _threads(g)
+    part, scratch = _conv.room_for_filters(g, winograd, images.itemsize)
+    parts = buffers.empty((FILTER_GRADIENT_PARTS, part), images.dtype)
+    room = buffers.empty((threads, scratch), images.dtype)
+    _conv.filter_gradient(g, winograd, images.reshape(-1), grads.reshape(-1), out.reshape(-1), parts, room, threads)
+    return out
 
 
 def _output(out: Array | None, accumulate: bool, g: dict[str, int], like: Array) -> Array:

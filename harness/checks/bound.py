@@ -167,16 +167,7 @@ def _shares(work: Attacked) -> Iterator[tuple[tuple[str, str], float, int, str]]
 def check_bound(echo: Callable[[str], None], trials: int = 10**7, seed: int = 0, nets: Sequence[Any] = LARGE) -> int:
     """Run the search.
 
-    Parameters
-    ----------
-    echo : callable
-        Takes the lines that it prints.
-    trials : int
-        Elements to judge, at least.
-    seed : int
-        Of all values.
-    nets : sequence of (str, int)
-        Networks and their cases beside the scenes.
+    The parameters are the options of ``rosetta check bound``, and networks with their cases beside the scenes.
 
     Returns
     -------

@@ -90,16 +90,7 @@ def check_power(
 ) -> int:
     """Write the power map of a network.
 
-    Parameters
-    ----------
-    echo : callable
-        Takes the lines that it prints.
-    net, params : str
-        As `load.load`.
-    input_ : str
-        As `inputs.make`.
-    engine : str
-        Whose constants are moved.
+    The parameters are those of ``rosetta check power``.
 
     Returns
     -------

@@ -7,10 +7,19 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..errors import Unsupported
-from ..network.load import Network
+from ..network.load import LayerSpec, Network
 from ..network.solver import schedule
 from ..network.tensors import address
 from .protocol import Arithmetic, Engine, Session
+
+
+def by_winograd(layer: LayerSpec, i: int, algorithm: str) -> bool:
+    """Whether the port convolves input ``i`` of a layer by Winograd's algorithm, forward and for the images."""
+    from alexnet_rosetta.port.conv import by_winograd
+
+    own = {"K": layer["filterChannels"][i], "S": layer["filterSize"][i], "F": layer["filters"], "M": layer["modulesX"]}
+    padding, stride, groups = (layer[key][i] for key in ("padding", "stride", "groups"))
+    return by_winograd({**own, "padding": -padding, "stride": stride, "groups": groups}, algorithm)
 
 
 class Port(Engine):

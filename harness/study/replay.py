@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..engines.port import by_winograd
 from ..engines.protocol import Arithmetic
 from ..network.solver import base_rate, normal, schedule, solver_constants, super_eps, updates_directly
 from ..network.tensors import address, gradient, increment, is_parameter, parameter
@@ -218,7 +219,7 @@ class _Filters:
     def __init__(self, spot: Spot, i: int) -> None:
         spec = spot.layer
         self.local, self.filters, self.side = spec.type == "local", spec["filters"], spec["modulesX"]
-        self.algorithm = spot.work.network.port_algorithm
+        self.winograd = not self.local and by_winograd(spec, i, spot.work.network.port_algorithm)
         self.channels, self.width, self.groups = (spec[key][i] for key in ("channels", "filterChannels", "groups"))
         self.size, self.image = spec["filterSize"][i], spec["imgSize"][i]
         self.start, self.stride = spec["padding"][i], spec["stride"][i]
@@ -243,12 +244,6 @@ class _Filters:
         """(y, x) under a tap; None outside the image."""
         y, x = self.start + my * self.stride + q // self.size, self.start + mx * self.stride + q % self.size
         return (y, x) if 0 <= y < self.image and 0 <= x < self.image else None
-
-    def by_winograd(self) -> bool:
-        """Whether the port convolves this by Winograd's algorithm, forward and for the images (port/conv.py)."""
-        few = min(self.width, self.filters // self.groups) < 16 or self.side < 6
-        fits = self.size == 3 and self.stride == 1 and self.start >= -2
-        return fits and (self.algorithm == "winograd" or (self.algorithm == "auto" and not few))
 
     def order(self) -> np.ndarray:
         """Channels and taps, as k·S² + q, in the order of filterActs: four taps of the cached channels."""
@@ -281,7 +276,7 @@ def _filter_acts(spot: Spot) -> Element:
         if not port:
             trace.order = f"four taps of {g.cached} channel(s) at a time, then the next taps, then channels"
             return made.add(trace, "", g.order() + first)
-        if g.by_winograd():
+        if g.winograd:
             planes, weights = g.x[g.channels_of(f), ..., spot.column], g.weights[0, :, :, f]
             return _winograd(trace, planes, weights.reshape(-1, 3, 3), g.start, my, mx)
         trace.order = "taps, of each the channels one after the other"
@@ -318,7 +313,7 @@ def _filter_inputs_grad(spot: Spot) -> Element:
     y, x = divmod(pixel, g.image)
 
     def port_use(trace: Trace, use: int, slab: Sequence[int]) -> np.float32:
-        if g.by_winograd():
+        if g.winograd:
             group = slice(use // g.width * each, (use // g.width + 1) * each)
             turned = g.weights[0, use % g.width, ::-1, group].T.reshape(-1, 3, 3)
             return _winograd(trace, g.v[group, ..., spot.column], turned, -g.start - 2, y, x)
@@ -399,7 +394,7 @@ def _filter_weights_grad(spot: Spot) -> Element:
             parts.append(total)
         trace.then("× 1/images", factor * trace.sum("part", parts))
 
-    winograd = g.algorithm == "winograd" and g.by_winograd()
+    winograd = g.winograd and spot.work.network.port_algorithm == "winograd"
     made.traces = {"legacy": legacy, "port": BLAS if g.local else WINOGRAD if winograd else port}
     return made
 

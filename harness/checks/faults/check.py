@@ -38,20 +38,8 @@ def check_faults(
 ) -> int:
     """Run the check.
 
-    Parameters
-    ----------
-    echo : callable
-        Takes the lines that it prints.
-    only : sequence of str
-        Names of faults; by default all.
-    nets : int
-        Number of random networks; the first has the given seed, the next ones those that follow.
-    seed : int
-        Of all values.
-    allow : sequence of str
-        Statuses (``unsupported``, ``unavailable``) of what may be left out.
-    out : Path
-        Where the layer files of a random network go if something in it differs.
+    The parameters are the options of ``rosetta check faults``; ``out`` is where the layer files of a random network go
+    if something in it differs, and ``echo`` prints a line.
 
     Returns
     -------

@@ -34,18 +34,8 @@ def check_gpu(
 ) -> int:
     """Check the engine of 2012 on a device.
 
-    Parameters
-    ----------
-    out : path
-        The evidence file; parts that are in it and are not run again stay.
-    echo : callable
-        Takes the lines of the report.
-    only : sequence of str
-        Names of parts.
-    time_limit : float, optional
-        Seconds after which no more is begun; a part that was not finished then is ``incomplete``.
-    device : str
-        ``gpu``; with ``cpu`` the check itself can be tried without one.
+    The parameters are the options of ``rosetta check gpu``. Parts that are in the evidence file and are not run again
+    stay; with the device ``cpu`` the check itself can be tried without a card.
 
     Returns
     -------

@@ -32,22 +32,7 @@ def check_grads(
 ) -> int:
     """Check the gradients of a network.
 
-    Parameters
-    ----------
-    echo : callable
-        Takes the lines that it prints.
-    net, params : str
-        As `load.load`.
-    engines : sequence of str
-        Of `ENGINES`.
-    batch : int
-        Number of cases of the checks in float64.
-    seed : int
-        Of all values.
-    elements : int
-        How many elements of each tensor the historical check moves; 0: all.
-    allow : sequence of str
-        ``unsupported``, ``inconclusive``: what is so does not make the code 3.
+    The parameters are those of ``rosetta check grads``.
 
     Returns
     -------

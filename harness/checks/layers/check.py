@@ -36,18 +36,7 @@ def check_layers(
 ) -> int:
     """Check every pair of a folder.
 
-    Parameters
-    ----------
-    echo : callable
-        Takes the lines that it prints.
-    options : prepare.Options
-        Engines, batch, seed, threads; the network is that of each pair.
-    only : sequence of str
-        Parts of the names of pairs; by default all.
-    load_only : bool
-        Load and compare derived values; build and run nothing.
-    out : path, optional
-        Folder for a record of every pair.
+    The parameters are those of ``rosetta check layers``: the options say with what each pair is run.
 
     Returns
     -------

@@ -63,16 +63,7 @@ class Tally:
 def check_rules(echo: Callable[[str], None], nets: int = 40, seed: int = 0, chart: Path | None = None) -> int:
     """Run the check.
 
-    Parameters
-    ----------
-    echo : callable
-        Takes the lines that it prints.
-    nets : int
-        Number of random networks beside the scenes of the faults.
-    seed : int
-        Of all values.
-    chart : Path, optional
-        Where false alarms are drawn over misses: .svg, .png or .pdf.
+    The parameters are the options of ``rosetta check rules``.
 
     Returns
     -------
