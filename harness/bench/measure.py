@@ -54,40 +54,22 @@ def interval(samples: Sequence[float]) -> tuple[float, float] | None:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a bench measured.
-
-    Attributes
-    ----------
-    options : Options
-    network : load.Network
-    repeat : int
-        Timed steps of each engine.
-    timings : dict of (str, str, str) to Timing
-        By (layer, pass, engine), in the order of execution.
-    copies : dict of str to Timing
-        By engine that has them: seconds of all copies between host and card in a step, not part of ``timings``.
-    peaks : dict of str to peaks.Peak
-        By engine whose machine says what it can do at most.
-    note : str
-        Why the times say little, if they do (`machine.Watch.note`).
-    broken : dict of str to Finding
-        By engine that could not run a step to its end, why; it is not among the engines of ``options``.
-    ratios : dict of (str, str) to tuple of float
-        Of two engines, by (layer, pass), and ``total`` for all layers: the `interval` of the first engine's seconds
-        over the second's in the same turn; empty where there were too few turns.
-    samples : dict of (str, str, str) to list of float
-        Each timed second of those, without what the calling thread waited for a processor (`machine.waited`).
-    """
+    """What a bench measured."""
 
     options: Options
     network: Network
-    repeat: int
-    timings: dict[tuple[str, str, str], Timing]
+    repeat: int  # timed steps of each engine
+    timings: dict[tuple[str, str, str], Timing]  # by (layer, pass, engine), in the order of execution
+    # by engine that has them: seconds of all copies between host and card in a step, not part of ``timings``
     copies: dict[str, Timing]
-    peaks: dict[str, Peak]
-    note: str = ""
+    peaks: dict[str, Peak]  # by engine whose machine says what it can do at most
+    note: str = ""  # why the times say little, if they do (`machine.Watch.note`)
+    # by engine that could not run a step to its end, why; it is not among the engines of ``options``
     broken: dict[str, Finding] = field(default_factory=dict)
+    # of two engines, by (layer, pass), and ``total`` for all layers: the `interval` of the first engine's seconds over
+    # the second's in the same turn; empty where there were too few turns
     ratios: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    # each timed second of those, without what the calling thread waited for a processor (`machine.waited`)
     samples: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
 
     def total(self, engine: str, step: str = "all") -> Timing:
@@ -114,17 +96,12 @@ def measure(
 
     Parameters
     ----------
-    options : Options
     repeat : int
         Timed steps for each engine, after one that is not.
     work : Workload, optional
         That of the options, where there is one already.
     done : callable
         Called after every layer and pass with how many there will be, and what it was.
-
-    Returns
-    -------
-    Measurement
 
     Raises
     ------

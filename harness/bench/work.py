@@ -37,15 +37,8 @@ def count(graph: Graph, layer: LayerSpec, step: str, batch: int) -> Work:
 
     Parameters
     ----------
-    graph : graph.Graph
-    layer : LayerSpec
     step : str
         ``forward``, ``backward`` (inputs that want a gradient, and the parameters that learn) or ``update``.
-    batch : int
-
-    Returns
-    -------
-    Work
     """
     if step == "update":
         sizes = parameter_size(layer)

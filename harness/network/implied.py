@@ -14,19 +14,12 @@ DEPTH = 8
 
 @dataclass(frozen=True)
 class DataSet:
-    """What the historical data provider told the parser.
+    """What the historical data provider told the parser."""
 
-    Attributes
-    ----------
-    dims : dict of int to int
-        Values per case by data index; the rest is the parser's default.
-    classes : int or None
-    tree : tuple or None
-        Class tree for treefc layers: the children of every node, leaves first, and the root.
-    """
-
+    # values per case by data index; the rest is the parser's default
     dims: dict[int, int] = field(default_factory=dict)
     classes: int | None = None
+    # class tree for treefc layers: the children of every node, leaves first, and the root
     tree: tuple[tuple[tuple[int, ...], ...], int] | None = None
 
 

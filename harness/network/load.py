@@ -23,37 +23,17 @@ SHIPPED = Path(__file__).parent / "shipped"
 
 @dataclass(frozen=True)
 class Network:
-    """A network as the harness and the engines see it.
-
-    Attributes
-    ----------
-    name : str
-    definition : Path
-        The layer-definition file.
-    params : Path or None
-        The layer-parameter file.
-    spec : port.config.NetworkSpec
-        Layer specifications that carry their geometry.
-    progress : float
-        The share of the training that is done, for the learning rates.
-    update_every : int
-        Backward passes per update; gradients are divided by the cases of all of them.
-    minibatch : int or None
-        Cases per pass; None where that is not known yet.
-    quantise : bool
-        Whether what goes between devices is rounded where the layers say so (`quantise`).
-    port_algorithm : str
-        Which algorithm of convolution the port takes: ``auto``, ``direct`` or ``winograd``.
-    """
+    """A network as the harness and the engines see it."""
 
     name: str
-    definition: Path
-    params: Path | None
-    spec: Any
-    progress: float = 0.0
-    update_every: int = 1
-    minibatch: int | None = None
-    quantise: bool = False
+    definition: Path  # the layer-definition file
+    params: Path | None  # the layer-parameter file
+    spec: Any  # layer specifications that carry their geometry
+    progress: float = 0.0  # the share of the training that is done, for the learning rates
+    update_every: int = 1  # backward passes per update; gradients are divided by the cases of all of them
+    minibatch: int | None = None  # cases per pass; None where that is not known yet
+    quantise: bool = False  # whether what goes between devices is rounded where the layers say so (`quantise`)
+    # which algorithm of convolution the port takes: ``auto``, ``direct`` or ``winograd``
     port_algorithm: str = "direct"
 
     @property
@@ -102,7 +82,6 @@ def plain(layer: LayerSpec, values: Mapping[str, np.ndarray] | None = None) -> d
 
     Parameters
     ----------
-    layer : LayerSpec
     values : dict of str to ndarray, optional
         The layer's tensors; ``filterConns[i]`` are the connections of input i.
     """
@@ -119,7 +98,6 @@ def altered(network: Network, keys: Mapping[str, Mapping[str, Any]]) -> Network:
 
     Parameters
     ----------
-    network : Network
     keys : dict of str to dict
         By layer, the values that replace its own.
     """

@@ -104,8 +104,6 @@ def new_values(
     ----------
     op : Op
         The layer's formulas.
-    layer : LayerSpec
-    tensor : str
     values : dict of str to ndarray
         The tensor, its momentum buffer and, but on the direct route, its gradient, by name.
     progress : float

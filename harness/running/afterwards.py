@@ -22,12 +22,7 @@ from .workload import Workload
 
 
 class Afterwards:
-    """Remembers what was judged in a sweep, and when its steps began.
-
-    Parameters
-    ----------
-    work : workload.Workload
-    """
+    """Remembers what was judged in a sweep, and when its steps began."""
 
     def __init__(self, work: Workload) -> None:
         self.work = work
@@ -45,13 +40,7 @@ class Afterwards:
             self._judged[comparison.layer.name, comparison.tensor] = comparison.step, bits
 
     def changed(self, sessions: Mapping[str, Session], step: str) -> Iterator[Row]:
-        """Yield a row for each tensor that was judged in a pass and has other bits now.
-
-        Parameters
-        ----------
-        sessions : dict of str to Session
-        step : str
-        """
+        """Yield a row for each tensor that was judged in a pass and has other bits now."""
         for (layer, tensor), (judged_in, bits) in self._judged.items():
             if judged_in == step:
                 again = {name: (bits[name], found) for name, found in _read(sessions, layer, tensor) if name in bits}

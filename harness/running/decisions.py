@@ -28,7 +28,6 @@ def decided(layer: LayerSpec, op: Any, ours: Arrays, theirs: Arrays, allowed: Ar
 
     Parameters
     ----------
-    layer : LayerSpec
     op : Layer
         Its formulas.
     ours, theirs : list of ndarray

@@ -30,12 +30,7 @@ from .workload import Workload
 
 
 class QuirkSearch:
-    """Turns switches of the engines of a run.
-
-    Parameters
-    ----------
-    work : workload.Workload
-    """
+    """Turns switches of the engines of a run."""
 
     def __init__(self, work: Workload) -> None:
         self.work = work

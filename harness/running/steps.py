@@ -50,20 +50,11 @@ class Operands(Protocol):
 
 
 class Tensor(NamedTuple):
-    """A tensor that a step leaves.
-
-    Attributes
-    ----------
-    step : Step
-    name : str
-        What sessions call the tensor: ``acts``, ``inputs_grad[0]``.
-    shape : tuple of int or None
-        None: the shape that the reference's tensor has.
-    """
+    """A tensor that a step leaves."""
 
     step: "Step"
-    name: str
-    shape: tuple[int, ...] | None
+    name: str  # what sessions call the tensor: ``acts``, ``inputs_grad[0]``
+    shape: tuple[int, ...] | None  # none: the shape that the reference's tensor has
 
 
 class Step:
@@ -73,7 +64,6 @@ class Step:
     ----------
     sweep : sweep.Sweep
         Its values are read, its engines are not: ``work``, ``graph``, ``ops``, the reference's tensors.
-    layer : LayerSpec
     pass_name : str
         What rows call the pass.
 
@@ -246,12 +236,8 @@ class Collected(Step):
 
     Parameters
     ----------
-    sweep : Sweep
     layer : LayerSpec
         The layer that holds the tensor.
-    steps : list of Backward
-    tensor : str
-    shape : tuple of int
     rows : callable
         ``rows(slice)``, the Bounded of some rows.
     """

@@ -24,54 +24,26 @@ from .times import Times
 
 @dataclass
 class Workload:
-    """The values of a run: what every sweep over the network shares.
-
-    Attributes
-    ----------
-    network : Network
-    engines : list of Engine
-    inputs : Inputs
-    values : dict of str to dict of str to ndarray
-        Parameters and momentum buffers, see `parameters.make`.
-    tape : Tape
-    passes : tuple of str
-    threads : int
-    on_tensor : callable
-        Called with each finished `TensorComparison`, for those who want the tensors themselves.
-    settings : dict of str to dict of str to bool
-        By engine, switches of quirks that are not where the engine has them.
-    explains : bool
-        Whether differences are traced to quirks.
-    logs : bool
-        Whether sessions that can record their launches do so.
-    sessions : dict of str to Session
-        By engine, those that were opened last.
-    pass_type : str
-        One of `views.PASS_TYPES`: what the forward pass is.
-    kind : str
-        The pass of an engine that runs now.
-    times : times.Times
-        Where the time of the run goes.
-    layers : frozenset of str
-        Layers whose rows are wanted; empty: all.
-    """
+    """The values of a run: what every sweep over the network shares."""
 
     network: Network
     engines: list[Engine]
     inputs: Inputs
-    values: parameters.Values
+    values: parameters.Values  # parameters and momentum buffers, see `parameters.make`
     tape: Tape
     passes: tuple[str, ...]
     threads: int
+    # called with each finished `TensorComparison`, for those who want the tensors themselves
     on_tensor: Callable[[Any], None] = lambda comparison: None
+    # by engine, switches of quirks that are not where the engine has them
     settings: dict[str, dict[str, bool]] = field(default_factory=dict)
-    explains: bool = False
-    logs: bool = False
-    sessions: dict[str, Any] = field(default_factory=dict)
-    pass_type: str = "train"
-    kind: str = "train"
-    times: Times = field(default_factory=Times)
-    layers: frozenset[str] = frozenset()
+    explains: bool = False  # whether differences are traced to quirks
+    logs: bool = False  # whether sessions that can record their launches do so
+    sessions: dict[str, Any] = field(default_factory=dict)  # by engine, those that were opened last
+    pass_type: str = "train"  # one of `views.PASS_TYPES`: what the forward pass is
+    kind: str = "train"  # the pass of an engine that runs now
+    times: Times = field(default_factory=Times)  # where the time of the run goes
+    layers: frozenset[str] = frozenset()  # layers whose rows are wanted; empty: all
 
     @property
     def batch(self) -> int:
