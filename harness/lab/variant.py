@@ -231,7 +231,7 @@ def table(seed: int) -> Variant:
     letter, layer, operand = pick(product(LETTERS, ("conv1", "conv2", "conv3"), OPERANDS), seed)
     wrong = [nudged(number) for number in range(len(LETTERS))]
     wrong[LETTERS.index(letter)] = OPERANDS[operand]
-    faults = {name: miscomputed(name, "", TABLE, layer, forward={"acts": how})
+    faults = {name: miscomputed(name, "", TABLE, layer, acts=how)
               for name, how in zip(LETTERS, wrong, strict=True)}  # fmt: skip
     return Variant(
         TABLE,

@@ -6,6 +6,7 @@ what goes into the layer or to what comes out.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -79,9 +80,11 @@ def miscomputed(
     scene: str,
     layer: str,
     *,
-    forward: Mapping[str, Wrong] | None = None,
-    backward: Mapping[str, Wrong] | None = None,
-    update: Mapping[str, Wrong] | None = None,
+    acts: Wrong | None = None,
+    cost: Wrong | None = None,
+    grad: Wrong | None = None,
+    backward: Mapping[str, Wrong] = MappingProxyType({}),
+    update: Mapping[str, Wrong] = MappingProxyType({}),
     **rest: Any,
 ) -> Fault:
     """A Fault of a layer some of whose results are wrong.
@@ -90,11 +93,16 @@ def miscomputed(
     ----------
     name, story, scene, layer, **rest
         See `Fault`.
-    forward, backward, update : dict of str to callable
-        By tensor, ``wrong(layer, tensor)``, the wrong result of that pass.
+    acts, cost, grad : callable
+        ``wrong(layer, tensor)``, what is delivered in place of the outputs, of the cost, of the gradient of input 0.
+    backward, update : dict of str to callable
+        The same for other tensors of these passes.
     """
-    steps = {"forward": forward, "backward": backward, "update": update}
-    results = {step: wrong for step, wrong in steps.items() if wrong}
+    forward = {"acts": acts, "cost": cost}
+    steps: dict[str, Mapping[str, Wrong | None]]
+    steps = {"forward": forward, "backward": {GRADIENT: grad, **backward}, "update": update}
+    found = {step: {tensor: wrong for tensor, wrong in own.items() if wrong} for step, own in steps.items()}
+    results = {step: own for step, own in found.items() if own}
     places = frozenset((layer, step, tensor) for step, wrong in results.items() for tensor in wrong)
     return Fault(name, story, scene, Mutation(layer, results=results), places, **rest)
 
@@ -179,9 +187,9 @@ def window_turned(turn: Callable[[np.ndarray], np.ndarray]) -> Wrong:
     return wrong
 
 
-def both(wrong: Wrong, tensor: str = "inputs_grad[0]") -> dict[str, dict[str, Wrong]]:
+def both(wrong: Wrong) -> dict[str, Any]:
     """Wrong in the same way forward and backward."""
-    return {"forward": {"acts": wrong}, "backward": {tensor: wrong}}
+    return {"acts": wrong, "grad": wrong}
 
 
 # Shapes

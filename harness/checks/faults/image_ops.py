@@ -7,7 +7,6 @@ import numpy as np
 from ...network.net import Net
 from .fault import (
     BOTH,
-    GRADIENT,
     Change,
     Wrong,
     both,
@@ -89,30 +88,28 @@ def unnormalised(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
 
 
 NAILS = (
-    miscomputed("nailbed-start", "the first nail in the corner, not centred", PICTURES, "nails1",
-                forward={"acts": in_corner}, backward={GRADIENT: to_corner}),
+    miscomputed("nailbed-start", "the first nail in the corner, not centred", PICTURES, "nails1", acts=in_corner,
+                grad=to_corner),
     miscomputed("nailbed-gradient", "the gradient of a nail given to all pixels of its cell", PICTURES, "nails1",
-                backward={GRADIENT: on_result(spread)}),
+                grad=on_result(spread)),
     miscomputed("nailbed-axes", "rows and columns of the nails swapped", PICTURES, "nails1",
-                forward={"acts": on_result(seen(lambda images: images.swapaxes(1, 2)))}),
+                acts=on_result(seen(lambda images: images.swapaxes(1, 2)))),
 )  # fmt: skip
 BLUR = (
     misread("blur-size", "a filter two pixels shorter", PICTURES, "blur1",
             lambda spec: {"filterSize": spec["filterSize"] - 2}, BOTH),
     misread("blur-variance", "the standard deviation taken for a variance", PICTURES, "blur1",
             lambda spec: {"stdev": spec["stdev"] ** 0.5}, BOTH),
-    miscomputed("blur-border", "border pixels repeated outside the image", PICTURES, "blur1",
-                forward={"acts": continued}),
+    miscomputed("blur-border", "border pixels repeated outside the image", PICTURES, "blur1", acts=continued),
     miscomputed("blur-sum", "the filter not divided by its sum", PICTURES, "blur1", **both(on_result(unnormalised))),
-    miscomputed("blur-gradient", "the gradient handed down without blurring it", PICTURES, "blur1",
-                backward={GRADIENT: passed_on}),
+    miscomputed("blur-gradient", "the gradient handed down without blurring it", PICTURES, "blur1", grad=passed_on),
 )  # fmt: skip
 HREF = (
-    miscomputed("href-gradient", "the gradient not mirrored", PICTURES, "href1", backward={GRADIENT: passed_on}),
+    miscomputed("href-gradient", "the gradient not mirrored", PICTURES, "href1", grad=passed_on),
     miscomputed("href-axis", "upside down, not left to right", PICTURES, "href1",
                 **both(on_result(seen(lambda images: images[:, ::-1, ::-1])))),
     miscomputed("href-channels", "the channels reversed too", PICTURES, "href1",
-                forward={"acts": on_result(seen(lambda images: images[::-1]))}),
+                acts=on_result(seen(lambda images: images[::-1]))),
 )  # fmt: skip
 
 
@@ -154,14 +151,14 @@ RESIZE = (
     misread("resize-scale", "the scale measured between the corner pixels", PICTURES, "resize1",
             lambda spec: {"scale": (spec["imgSize"] - 1) / (spec["tgtSize"] - 1)}, "forward acts"),
     miscomputed("resize-nearest", "the pixel nearest to the corner taken, not interpolated", PICTURES, "resize1",
-                forward={"acts": nearest}),
+                acts=nearest),
     miscomputed("resize-axes", "target rows and columns swapped", PICTURES, "resize1",
-                forward={"acts": on_result(seen(lambda images: images.swapaxes(1, 2)))}),
-    miscomputed("rscale-crop", "the crop always in the middle", PICTURES, "rscale1", forward={"acts": drawn(centred)}),
+                acts=on_result(seen(lambda images: images.swapaxes(1, 2)))),
+    miscomputed("rscale-crop", "the crop always in the middle", PICTURES, "rscale1", acts=drawn(centred)),
     miscomputed("rscale-size", "all sizes drawn with the same probability", PICTURES, "rscale1",
-                forward={"acts": drawn(equally_likely)}),
+                acts=drawn(equally_likely)),
     miscomputed("rscale-order", "the draws for row and column swapped", PICTURES, "rscale1",
-                forward={"acts": drawn(lambda u: u[[0, 1, 3, 2]])}),
+                acts=drawn(lambda u: u[[0, 1, 3, 2]])),
 )  # fmt: skip
 
 
@@ -192,14 +189,14 @@ def rounded_exponent(layer: CorrectLayer, tensor: str) -> np.ndarray:
 
 COLOURS = (
     miscomputed("yuv-standard", "the matrix of standard, not of high-definition television", PICTURES, "yuv1",
-                forward={"acts": mixed(TELEVISION)}),
-    miscomputed("yuv-transposed", "the colour matrix transposed", PICTURES, "yuv1", forward={"acts": mixed(YUV.T)}),
+                acts=mixed(TELEVISION)),
+    miscomputed("yuv-transposed", "the colour matrix transposed", PICTURES, "yuv1", acts=mixed(YUV.T)),
     miscomputed("yuv-colours", "colours in the order blue, green, red", PICTURES, "yuv1",
-                forward={"acts": on_input(lambda layer, x: np.concatenate(np.split(x, 3)[::-1]))}),
+                acts=on_input(lambda layer, x: np.concatenate(np.split(x, 3)[::-1]))),
     misread("lab-centre", "lightness not centred", PICTURES, "lab1", lambda spec: {"center": False}, "forward acts"),
     miscomputed("lab-root", "the power .3333 taken for a cube root, as in 2012", PICTURES, "lab1",
-                forward={"acts": rounded_exponent}),
-    miscomputed("lab-half", "colours of half precision", PICTURES, "lab1", forward={"acts": on_input(to_half)}),
+                acts=rounded_exponent),
+    miscomputed("lab-half", "colours of half precision", PICTURES, "lab1", acts=on_input(to_half)),
 )  # fmt: skip
 
 FAULTS = (*NAILS, *BLUR, *HREF, *RESIZE, *COLOURS)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...network.net import Net
-from .fault import BOTH, GRADIENT, miscomputed, misread, on_result, passed_on, scene
+from .fault import BOTH, miscomputed, misread, on_result, passed_on, scene
 from .planted import CorrectLayer
 
 # Inputs of unequal lengths side by side, unequal coefficients, a keep that is no power of two.
@@ -34,13 +34,12 @@ def all_kept(layer: CorrectLayer, tensor: str) -> np.ndarray:
 
 DROPOUT = (
     miscomputed("dropout-rescaled", "what is kept is divided by keep, as in later frameworks", JOINS, "drop1",
-                forward={"acts": on_result(rescaled)}, backward={GRADIENT: on_result(rescaled)}),
-    miscomputed("dropout-no-mask", "the mask ignored", JOINS, "drop1", forward={"acts": all_kept},
-                backward={GRADIENT: all_kept}),
+                acts=on_result(rescaled), grad=on_result(rescaled)),
+    miscomputed("dropout-no-mask", "the mask ignored", JOINS, "drop1", acts=all_kept, grad=all_kept),
     misread("dropout-test", "training treated as testing: everything times keep", JOINS, "drop1",
             lambda spec: {"enable": False}, BOTH),
     miscomputed("dropout-other-mask", "another mask in the backward pass", JOINS, "drop1",
-                backward={GRADIENT: lambda layer, tensor: layer.compute(tensor, mask=np.roll(layer.mask, 1, axis=1))}),
+                grad=lambda layer, tensor: layer.compute(tensor, mask=np.roll(layer.mask, 1, axis=1))),
 )  # fmt: skip
 
 
@@ -49,19 +48,19 @@ DROPOUT = (
 
 COMBINE = (
     miscomputed("concat-order", "inputs joined from the last to the first", JOINS, "stack",
-                forward={"acts": lambda layer, tensor: np.concatenate(layer.inputs[::-1])}),
+                acts=lambda layer, tensor: np.concatenate(layer.inputs[::-1])),
     miscomputed("concat-gradient", "the gradient of the second input read from the start", JOINS, "stack",
                 backward={"inputs_grad[1]": lambda layer, tensor: layer.acts_grad[: len(layer.inputs[1])].copy()}),
     misread("eltsum-coefficients", "a plain sum, without its coefficients", JOINS, "sum1",
             lambda spec: {"coeffs": [1.0 for _ in spec["coeffs"]]},
             "forward acts, backward inputs_grad[0], backward inputs_grad[1]"),
-    miscomputed("eltsum-gradient", "the coefficients left out of the gradient", JOINS, "sum1",
-                backward={"inputs_grad[0]": passed_on, "inputs_grad[1]": passed_on}),
+    miscomputed("eltsum-gradient", "the coefficients left out of the gradient", JOINS, "sum1", grad=passed_on,
+                backward={"inputs_grad[1]": passed_on}),
     miscomputed("eltmax-ties", "of equal inputs only the first gets the gradient", JOINS, "max1",
                 backward={"inputs_grad[1]": on_result(lambda layer, g: g * (layer.inputs[0] < layer.inputs[1]))},
                 input="exact"),
-    miscomputed("eltmax-gradient", "every input of a maximum gets the gradient", JOINS, "max1",
-                backward={"inputs_grad[0]": passed_on, "inputs_grad[1]": passed_on}),
+    miscomputed("eltmax-gradient", "every input of a maximum gets the gradient", JOINS, "max1", grad=passed_on,
+                backward={"inputs_grad[1]": passed_on}),
 )  # fmt: skip
 
 

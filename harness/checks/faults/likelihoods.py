@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...network.net import Net
-from .fault import COEFF, GRADIENT, Wrong, cases, miscomputed, misread, on_result, scene
+from .fault import COEFF, Wrong, cases, miscomputed, misread, on_result, scene
 from .planted import CorrectLayer
 
 # Logits far apart, so that some probabilities are tiny; a second softmax that has two readers and is not fused.
@@ -94,19 +94,17 @@ def only_diagonal(layer: CorrectLayer, tensor: str) -> np.ndarray:
 
 
 COST = (
-    miscomputed("softmax-axis", "softmax over the cases", COSTS, "sharp", forward={"acts": across_cases}),
-    miscomputed("softmax-overflow", "softmax without subtracting the maximum", HIGH, "high_probs",
-                forward={"acts": unshifted}, status="nonfinite"),
-    miscomputed("softmax-tiny", "gradients of improbable classes become 0", COSTS, "sharp",
-                backward={GRADIENT: on_result(flushed)}),
-    miscomputed("softmax-label", "the gradient takes labels to start at 1", COSTS, "sharp",
-                backward={GRADIENT: on_result(next_label)}),
+    miscomputed("softmax-axis", "softmax over the cases", COSTS, "sharp", acts=across_cases),
+    miscomputed("softmax-overflow", "softmax without subtracting the maximum", HIGH, "high_probs", acts=unshifted,
+                status="nonfinite"),
+    miscomputed("softmax-tiny", "gradients of improbable classes become 0", COSTS, "sharp", grad=on_result(flushed)),
+    miscomputed("softmax-label", "the gradient takes labels to start at 1", COSTS, "sharp", grad=on_result(next_label)),
     miscomputed("softmax-sign", "the gradient of the cost, not of minus the cost", COSTS, "sharp",
-                backward={GRADIENT: on_result(lambda layer, grads: -grads)}),
+                grad=on_result(lambda layer, grads: -grads)),
     miscomputed("softmax-diagonal", "only the diagonal of the derivative of softmax", COSTS, "open",
-                backward={GRADIENT: only_diagonal}),
+                grad=only_diagonal),
     miscomputed("cost-mean", "the cost divided by the number of cases", COSTS, "sharp_cost",
-                forward={"cost": on_result(lambda layer, cost: cost / cases(layer))}),
+                cost=on_result(lambda layer, cost: cost / cases(layer))),
     misread("cost-topk", "one guess more than topk", COSTS, "sharp_cost", lambda spec: {"topk": spec["topk"] + 1},
             "forward cost"),
     misread("cost-coefficient", "the weight of the cost left out of the gradient", COSTS, "sharp_cost",
@@ -170,21 +168,20 @@ def slope_once_more(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
 OF_P = "inputs_grad[1]"
 CROSSENT = (
     miscomputed("crossent-zero", "the logarithm of 0 that of the smallest number, where history took -50", TARGETS,
-                "far_cost", forward={"cost": entry(0, unclamped)}),
+                "far_cost", cost=entry(0, unclamped)),
     miscomputed("crossent-errors", "a class counted as wrong unless it has the largest target", TARGETS, "near_cost",
-                forward={"cost": entry(1, unlike_best_target)}),
+                cost=entry(1, unlike_best_target)),
     miscomputed("crossent-hard", "the gradient for the most probable class, not for the distribution", TARGETS,
-                "far_probs", backward={GRADIENT: hardened}),
+                "far_probs", grad=hardened),
     miscomputed("crossent-sign", "the gradient of the cost, not of minus the cost", TARGETS, "near_cost",
                 backward={OF_P: on_result(lambda layer, grads: -grads)}),
     misread("crossent-coefficient", "the weight of a cross entropy left out of the gradient", TARGETS, "far_cost",
             lambda spec: {"coeff": 1.0}, "far_probs backward inputs_grad[0]"),
-    miscomputed("crossent2-no", "targets of 0 cost nothing", TARGETS, "open_cost",
-                forward={"cost": entry(0, only_yes)}),
+    miscomputed("crossent2-no", "targets of 0 cost nothing", TARGETS, "open_cost", cost=entry(0, only_yes)),
     miscomputed("crossent2-sign", "the gradient of targets of 0 with the wrong sign", TARGETS, "open_cost",
                 backward={OF_P: both_positive}),
     miscomputed("crossent2-slope", "the slope of the logistic function in its gradient once more", TARGETS, "marked",
-                backward={GRADIENT: on_result(slope_once_more)}),
+                grad=on_result(slope_once_more)),
 )  # fmt: skip
 
 
@@ -219,7 +216,7 @@ MSM = (
     misread("msm-size", "sets of one class fewer", TARGETS, "sets", lambda spec: {"setSize": spec["setSize"] - 1},
             "forward cost, backward inputs_grad[1]"),
     miscomputed("msm-independent", "the classes of a set drawn one by one", TARGETS, "sets",
-                forward={"cost": entry(0, independent)}),
+                cost=entry(0, independent)),
     miscomputed("msm-conditional", "the gradient of a single draw, not given that the label is in the set", TARGETS,
                 "sets", backward={OF_P: conditional_left_out}),
     misread("msm-coefficient", "the weight of the cost left out of the gradient", TARGETS, "sets",
@@ -238,7 +235,7 @@ def first_best(layer: CorrectLayer) -> float:
 
 RANKS = (
     miscomputed("cost-ties", "of equal probabilities the first is the best, without sharing the credit", TIES,
-                "tied_cost", forward={"cost": entry(1, first_best)}),
+                "tied_cost", cost=entry(1, first_best)),
 )  # fmt: skip
 
 FAULTS = (*COST, *CROSSENT, *MSM, *RANKS)

@@ -92,13 +92,13 @@ def tied(layer: CorrectLayer, increments: np.ndarray) -> np.ndarray:
 
 LOCAL = (
     miscomputed("local-shared", "the filters of the first module used at all of them", MATRICES, "local1",
-                forward={"acts": on_weights(one_bank)}, backward={GRADIENT: on_weights(one_bank)}),
+                acts=on_weights(one_bank), grad=on_weights(one_bank)),
     miscomputed("local-module-order", "modules counted column by column", MATRICES, "local1",
-                forward={"acts": on_weights(by_columns)}, backward={GRADIENT: on_weights(by_columns)}),
+                acts=on_weights(by_columns), grad=on_weights(by_columns)),
     miscomputed("local-filter-order", "each bank of filters stored filter by filter", MATRICES, "local1",
-                forward={"acts": on_weights(filters_first)}),
+                acts=on_weights(filters_first)),
     miscomputed("local-bias-layout", "the biases read as (modules, filters)", MATRICES, "local1",
-                forward={"acts": on_result(bias_of_module)}, input="exact"),
+                acts=on_result(bias_of_module), input="exact"),
     miscomputed("local-tied", "the gradients of all modules averaged", MATRICES, "local1",
                 backward={INCREMENT: on_result(tied)}),
     miscomputed("local-bias-sum", "the bias gradient not divided by the batch size", MATRICES, "local1",
@@ -135,7 +135,7 @@ SPARSE = (
     misgiven("sparse-group", "groups counted from 1 in the table of connections", MATRICES, "sparse1",
              {"filterConns[0]": of_next_group}, ALL_OF_SPARSE),
     miscomputed("sparse-overwritten", "the gradient of a channel that two groups see overwritten by the second",
-                MATRICES, "sparse1", backward={GRADIENT: on_result(last_group_only)}),
+                MATRICES, "sparse1", grad=on_result(last_group_only)),
 )  # fmt: skip
 
 
@@ -211,9 +211,8 @@ def declined(layer: CorrectLayer, tensor: str) -> np.ndarray:
 
 TREES = (
     miscomputed("tree-path", "classes have the offsets of their leaves alone", TREE, "tree1",
-                forward={"acts": on_weights(leaves_only)}, backward={GRADIENT: on_weights(leaves_only)}),
-    miscomputed("tree-root", "the offset of the root left out", TREE, "tree1",
-                forward={"acts": on_weights(without_root)}),
+                acts=on_weights(leaves_only), grad=on_weights(leaves_only)),
+    miscomputed("tree-root", "the offset of the root left out", TREE, "tree1", acts=on_weights(without_root)),
     miscomputed("tree-gradient", "inner nodes learn nothing", TREE, "tree1",
                 backward={"weights_grad[0]": on_result(leaves_only)}),
     miscomputed("tree-mean", "inner nodes get the mean of the gradients of their leaves, not the sum", TREE, "tree1",

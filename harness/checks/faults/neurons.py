@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...network.net import Net
-from .fault import BOTH, GRADIENT, Keys, Wrong, miscomputed, misread, on_input, on_result, passed_on, scene, to_half
+from .fault import BOTH, Keys, Wrong, miscomputed, misread, on_input, on_result, passed_on, scene, to_half
 from .planted import CorrectLayer
 
 # Every neuron beside the others on the same values, some of them beyond 4 (softrelu).
@@ -63,53 +63,53 @@ def last_case_kept(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
 
 
 NEURON = (
-    miscomputed("relu-zero", "the slope of relu at 0 is 1", NEURONS, "relu1",
-                backward={GRADIENT: on_result(slope_one_at_zero)}, input="exact"),
-    miscomputed("relu-gradient", "relu lets all gradients through", NEURONS, "relu1", backward={GRADIENT: passed_on}),
+    miscomputed("relu-zero", "the slope of relu at 0 is 1", NEURONS, "relu1", grad=on_result(slope_one_at_zero),
+                input="exact"),
+    miscomputed("relu-gradient", "relu lets all gradients through", NEURONS, "relu1", grad=passed_on),
     miscomputed("tiny-gradient", "the smallest of all gradients becomes 0", NEURONS, "relu1",
-                backward={GRADIENT: on_result(smallest_lost)}),
+                grad=on_result(smallest_lost)),
     miscomputed("abs-zero", "the slope of the absolute value at 0 is +1, not -1", NEURONS, "abs1",
-                backward={GRADIENT: on_result(slope_one_at_zero)}, input="exact"),
+                grad=on_result(slope_one_at_zero), input="exact"),
     misread("tanh-parameters", "the parameters of tanh[a,b] swapped", NEURONS, "tanh1",
             neuron_with(lambda params: {"a": params["b"], "b": params["a"]}), BOTH),
     miscomputed("logistic-slope", "the slope of the logistic function taken at its output", NEURONS, "logistic1",
-                backward={GRADIENT: slope_of_output}),
+                grad=slope_of_output),
     miscomputed("softrelu-exact", "softrelu evaluated above 4, where history returns its input", NEURONS, "softrelu1",
-                forward={"acts": lambda layer, tensor: np.logaddexp(np.float32(0), layer.inputs[0])}),
+                acts=lambda layer, tensor: np.logaddexp(np.float32(0), layer.inputs[0])),
     miscomputed("square-slope", "the slope of the square without its 2", NEURONS, "square1",
-                backward={GRADIENT: on_result(lambda layer, grads: grads / np.float32(2))}),
+                grad=on_result(lambda layer, grads: grads / np.float32(2))),
     misread("linear-offset", "linear[a,b] without b", NEURONS, "linear1",
             neuron_with(lambda params: {**params, "b": 0.0}), "forward acts"),
     misread("linear-slope", "linear[a,b] with the slope b", NEURONS, "linear1",
             neuron_with(lambda params: {**params, "a": params["b"]}), BOTH),
     misread("brelu-bound", "brelu[a] bounded at 1", NEURONS, "brelu1", neuron_with(lambda params: {"a": 1.0}), BOTH),
     miscomputed("brelu-gradient", "brelu lets gradients through above its bound", NEURONS, "brelu1",
-                backward={GRADIENT: times_slope(lambda x, y: x > 0)}),
+                grad=times_slope(lambda x, y: x > 0)),
     miscomputed("abs-gradient", "the absolute value lets all gradients through unchanged", NEURONS, "abs1",
-                backward={GRADIENT: passed_on}),
+                grad=passed_on),
     miscomputed("tanh-slope", "the slope of tanh[a,b] without its b", NEURONS, "tanh1",
-                backward={GRADIENT: on_result(lambda layer, grads: grads / np.float32(0.5))}),
+                grad=on_result(lambda layer, grads: grads / np.float32(0.5))),
     miscomputed("logistic-half", "the logistic function of inputs in half precision", NEURONS, "logistic1",
-                forward={"acts": on_input(to_half)}),
+                acts=on_input(to_half)),
     miscomputed("softrelu-slope", "softrelu has the slope of relu", NEURONS, "softrelu1",
-                backward={GRADIENT: times_slope(lambda x, y: x > 0)}),
+                grad=times_slope(lambda x, y: x > 0)),
     miscomputed("square-sign", "the square keeps the sign of its input", NEURONS, "square1",
-                forward={"acts": lambda layer, tensor: layer.inputs[0] * np.abs(layer.inputs[0])}),
+                acts=lambda layer, tensor: layer.inputs[0] * np.abs(layer.inputs[0])),
     miscomputed("sqrt-slope", "the slope of the root without its 1/2", NEURONS, "sqrt1",
-                backward={GRADIENT: on_result(lambda layer, grads: grads * 2)}),
+                grad=on_result(lambda layer, grads: grads * 2)),
     miscomputed("sqrt-input", "the slope of the root taken from its input, not its output", NEURONS, "sqrt1",
-                backward={GRADIENT: times_slope(lambda x, y: 0.5 / x)}),
+                grad=times_slope(lambda x, y: 0.5 / x)),
     miscomputed("nrelu-noise", "noise of nrelu not multiplied by its input", NEURONS, "nrelu1",
-                forward={"acts": lambda layer, tensor: np.maximum(layer.inputs[0] + layer.mask, 0)}),
+                acts=lambda layer, tensor: np.maximum(layer.inputs[0] + layer.mask, 0)),
     miscomputed("nrelu-gradient", "nrelu lets gradients through where noise made its output 0", NEURONS, "nrelu1",
-                backward={GRADIENT: lambda layer, tensor: layer.acts_grad * (layer.inputs[0] > 0)}),
+                grad=lambda layer, tensor: layer.acts_grad * (layer.inputs[0] > 0)),
     misread("drelu-parameter", "drelu[a] with a = 1", NEURONS, "drelu1", neuron_with(lambda params: {"a": 1.0}), BOTH),
     miscomputed("drelu-slope", "the slope of drelu is tanh, not its square", NEURONS, "drelu1",
-                backward={GRADIENT: times_slope(lambda x, y: np.tanh(x / 0.8))}),
+                grad=times_slope(lambda x, y: np.tanh(x / 0.8))),
     miscomputed("ident-stale", "the last case of an ident neuron left as the buffer had it", NEURONS, "ident1",
-                forward={"acts": on_result(last_case_kept)}),
+                acts=on_result(last_case_kept)),
     miscomputed("ident-half", "the gradient of an ident neuron in half precision", NEURONS, "ident1",
-                backward={GRADIENT: lambda layer, tensor: to_half(layer, layer.acts_grad)}),
+                grad=lambda layer, tensor: to_half(layer, layer.acts_grad)),
 )  # fmt: skip
 
 

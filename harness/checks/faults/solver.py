@@ -56,8 +56,8 @@ BIASES = "update biases_inc, update biases"
 UPDATE = (
     misread("decay-without-rate", "weight decay not multiplied by the learning rate", CONVS, "conv2",
             lambda spec: {"wc": [spec["wc"][0] / spec["epsW"][0]]}, "update weights_inc[0], update weights[0]"),
-    miscomputed("decay-outside-momentum", "weight decay taken from the weights, not from the increment", CONVS,
-                "conv2", update=step(lambda w, d, g, eps, mom, wc: mom * d + eps * g, tensors=["weights_inc[0]"])),
+    miscomputed("decay-outside-momentum", "weight decay taken from the weights, not from the increment", CONVS, "conv2",
+                update=step(lambda w, d, g, eps, mom, wc: mom * d + eps * g, tensors=["weights_inc[0]"])),
     miscomputed("decay-before-momentum", "weight decay multiplied by the momentum", CONVS, "conv2",
                 update=step(lambda w, d, g, eps, mom, wc: mom * (d - eps * wc * w) + eps * g)),
     miscomputed("momentum-order", "the weights changed by the old increment", CONVS, "conv2",

@@ -7,7 +7,6 @@ import numpy as np
 from ...network.net import Net
 from .fault import (
     COEFF,
-    GRADIENT,
     Wrong,
     box,
     cases,
@@ -60,22 +59,19 @@ def mean_square(layer: CorrectLayer, tensor: str) -> np.ndarray:
 
 
 SUMS = (
-    miscomputed("sum2-half", "half the sum of squares", SQUARES, "square1", forward={"cost": times(0.5)}),
-    miscomputed("sum2-slope", "the gradient of a square without its 2", SQUARES, "square1",
-                backward={GRADIENT: times(0.5)}),
+    miscomputed("sum2-half", "half the sum of squares", SQUARES, "square1", cost=times(0.5)),
+    miscomputed("sum2-slope", "the gradient of a square without its 2", SQUARES, "square1", grad=times(0.5)),
     miscomputed("sum2-mean", "the sum of squares divided by the number of cases", SQUARES, "square1",
-                forward={"cost": on_result(lambda layer, cost: cost / cases(layer))},
-                backward={GRADIENT: on_result(lambda layer, grads: grads / cases(layer))}),
-    miscomputed("sum2-sign", "the gradient of the cost, not of minus the cost", SQUARES, "square1",
-                backward={GRADIENT: times(-1)}),
+                cost=on_result(lambda layer, cost: cost / cases(layer)),
+                grad=on_result(lambda layer, grads: grads / cases(layer))),
+    miscomputed("sum2-sign", "the gradient of the cost, not of minus the cost", SQUARES, "square1", grad=times(-1)),
     miscomputed("gsum2-gate", "the values gated before they are squared", SQUARES, "gated1",
-                forward={"cost": reported(lambda gate, x: (gate * x) ** 2)}),
-    miscomputed("gsum2-mean", "the gradient of a gate averaged over the values", SQUARES, "gated1",
-                backward={GRADIENT: mean_square}),
+                cost=reported(lambda gate, x: (gate * x) ** 2)),
+    miscomputed("gsum2-mean", "the gradient of a gate averaged over the values", SQUARES, "gated1", grad=mean_square),
     miscomputed("gsum2-ungated", "the gradient of the values not gated", SQUARES, "gated1",
                 backward={OF_VALUES: lambda layer, tensor: -2 * np.float32(COEFF) * layer.inputs[1]}),
     miscomputed("rflickr-log", "the logarithm of the square without its 1", SQUARES, "flickr1",
-                forward={"cost": reported(lambda t, y: np.log((y - t) ** 2))}),
+                cost=reported(lambda t, y: np.log((y - t) ** 2))),
     miscomputed("rflickr-slope", "the slope of the square without its 2", SQUARES, "flickr1",
                 backward={OF_VALUES: times(0.5)}),
     miscomputed("rflickr-sign", "values taken from targets, not targets from values", SQUARES, "flickr1",
@@ -106,13 +102,13 @@ TICA = (
     misread("tica-window", "the window one pixel too short", SQUARES, "energy1",
             lambda spec: {"sizeX": spec["sizeX"] - 1}, BOTH),
     miscomputed("tica-objective", "the roots of the energies reported, not their reciprocals", SQUARES, "energy1",
-                forward={"cost": on_energies(np.sqrt)}),
+                cost=on_energies(np.sqrt)),
     miscomputed("tica-offset", "the reciprocals without their offset of 0.001", SQUARES, "energy1",
-                forward={"cost": on_energies(lambda energy: energy**-0.5)}),
+                cost=on_energies(lambda energy: energy**-0.5)),
     miscomputed("tica-gradient", "the gradient from the energy around each pixel alone", SQUARES, "energy1",
-                backward={GRADIENT: own_energy}),
+                grad=own_energy),
     miscomputed("tica-mirror", "the mirror image of an even window forgotten in the gradient", SQUARES, "energy1",
-                backward={GRADIENT: window_turned(lambda images: images[:, ::-1, ::-1])}),
+                grad=window_turned(lambda images: images[:, ::-1, ::-1])),
 )  # fmt: skip
 
 FAULTS = (*SUMS, *TICA)

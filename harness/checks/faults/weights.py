@@ -8,7 +8,7 @@ import numpy as np
 from ...network.net import Net
 from .fault import (
     Change,
-    Wrong,
+    both,
     cases,
     flat,
     miscomputed,
@@ -92,13 +92,10 @@ def on_taps(change: Callable[[np.ndarray], np.ndarray]) -> Change:
     return changed
 
 
-def seen_as(change: Callable[[np.ndarray], np.ndarray]) -> dict[str, dict[str, Wrong]]:
+def seen_as(change: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
     """Filters seen in another order in all three directions; ``change`` is its own reverse."""
     filters = on_taps(change)
-    return {
-        "forward": {"acts": on_weights(filters)},
-        "backward": {"inputs_grad[0]": on_weights(filters), "weights_grad[0]": on_result(filters)},
-    }
+    return {**both(on_weights(filters)), "backward": {WEIGHTS: on_result(filters)}}
 
 
 def interleaved(layer: CorrectLayer, x: np.ndarray) -> np.ndarray:
@@ -147,34 +144,34 @@ def per_module(layer: CorrectLayer, grads: np.ndarray) -> np.ndarray:
 
 WEIGHTS = "weights_grad[0]"
 CONV = (
-    miscomputed("conv-padding", "padding one pixel too wide", CONVS, "conv2", forward={"acts": padded_acts},
-                backward={"inputs_grad[0]": padded_gradient, WEIGHTS: padded_gradient}),
+    miscomputed("conv-padding", "padding one pixel too wide", CONVS, "conv2", acts=padded_acts, grad=padded_gradient,
+                backward={WEIGHTS: padded_gradient}),
     miscomputed("conv-floor", "the number of modules rounded down: none sticks out over the border", CONVS, "conv2",
-                forward={"acts": on_result(lambda layer, acts: flat(planes(acts, layer.spec["filters"])[:, :-1, :-1]))},
+                acts=on_result(lambda layer, acts: flat(planes(acts, layer.spec["filters"])[:, :-1, :-1])),
                 status="shape"),
-    miscomputed("conv-stride-padding", "stride and padding swapped in the call", CONVS, "conv2",
-                forward={"acts": swapped}, status="shape"),
+    miscomputed("conv-stride-padding", "stride and padding swapped in the call", CONVS, "conv2", acts=swapped,
+                status="shape"),
     miscomputed("conv-flipped", "a true convolution: filters turned by 180 degrees", CONVS, "conv2",
                 **seen_as(lambda taps: taps[:, ::-1, ::-1])),
     miscomputed("conv-transposed", "x and y of the filter taps swapped", CONVS, "conv2",
                 **seen_as(lambda taps: taps.swapaxes(1, 2))),
     miscomputed("conv-colours", "colours in the order blue, green, red", CONVS, "conv1",
-                forward={"acts": on_weights(on_taps(lambda taps: taps[::-1]))},
+                acts=on_weights(on_taps(lambda taps: taps[::-1])),
                 backward={WEIGHTS: on_result(on_taps(lambda taps: taps[::-1]))}),
     miscomputed("conv-groups", "channels dealt out to the groups in turn, not in blocks", CONVS, "conv2",
-                forward={"acts": on_input(interleaved)}),
+                acts=on_input(interleaved)),
     miscomputed("conv-groups-backward", "the image gradients of the two groups swapped", CONVS, "conv2",
-                backward={"inputs_grad[0]": on_result(lambda layer, grads: np.roll(grads, len(grads) // 2, axis=0))}),
+                grad=on_result(lambda layer, grads: np.roll(grads, len(grads) // 2, axis=0))),
     miscomputed("conv-second-input", "the second input of a convolution forgotten", CONVS, "conv3",
-                forward={"acts": on_input(lambda layer, x: 0 * x, 1)}),
+                acts=on_input(lambda layer, x: 0 * x, 1)),
     miscomputed("conv-bias-twice", "the bias added once for each input", CONVS, "conv3",
-                forward={"acts": on_result(bias_per_input)}),
+                acts=on_result(bias_per_input)),
     miscomputed("conv-bias-layout", "biases per module read as (modules, filters)", CONVS, "side",
-                forward={"acts": on_result(biases_by_module)}, input="exact"),
+                acts=on_result(biases_by_module), input="exact"),
     miscomputed("conv-one-value", "one value of 153,600 wrong in its tenth bit", WIDE, "conv1",
-                forward={"acts": on_result(one_value_off)}),
+                acts=on_result(one_value_off)),
     miscomputed("conv-dtype", "the output left in float64", CONVS, "conv2",
-                forward={"acts": on_result(lambda layer, acts: acts.astype(np.float64))}, status="dtype"),
+                acts=on_result(lambda layer, acts: acts.astype(np.float64)), status="dtype"),
     miscomputed("conv-lost-image", "the last image left out of the weight gradient", CONVS, "conv2",
                 backward={WEIGHTS: on_grad(without_last_case)}),
     miscomputed("conv-lost-slab", "the last slab of partialSum modules not added up", CONVS, "conv2",
@@ -208,11 +205,11 @@ def without_tail(layer: CorrectLayer, acts_grad: np.ndarray) -> np.ndarray:
 
 
 FC = (
-    miscomputed("fc-order", "weights read column by column", CONVS, "fc1", forward={"acts": on_weights(by_columns)}),
+    miscomputed("fc-order", "weights read column by column", CONVS, "fc1", acts=on_weights(by_columns)),
     miscomputed("fc-flatten", "images flattened in the order y, x, channel", CONVS, "fc1",
-                forward={"acts": on_input(lambda layer, x: flat(np.moveaxis(planes(x, 16), 0, 2)))}),
+                acts=on_input(lambda layer, x: flat(np.moveaxis(planes(x, 16), 0, 2)))),
     miscomputed("fc-second-input", "the second input of a full connection forgotten", CONVS, "top",
-                forward={"acts": on_input(lambda layer, x: 0 * x, 1)}),
+                acts=on_input(lambda layer, x: 0 * x, 1)),
     miscomputed("fc-lost-tail", "cases beyond the last full tile left out of the weight gradient", CONVS, "fc1",
                 backward={"weights_inc[0]": on_grad(without_tail)}),
     misread("fc-momentum", "the old increment overwritten, not multiplied by the momentum", CONVS, "fc1",

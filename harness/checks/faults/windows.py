@@ -7,7 +7,6 @@ import numpy as np
 from ...network.net import Net
 from .fault import (
     BOTH,
-    GRADIENT,
     Wrong,
     both,
     box,
@@ -91,16 +90,15 @@ NORM = (
     miscomputed("rnorm-side", "an even window with its surplus on the wrong side", WINDOWS, "rnorm1",
                 **both(pixels_turned)),
     miscomputed("rnorm-direct", "the gradient forgets that the denominators depend on the input", WINDOWS, "rnorm1",
-                backward={GRADIENT: only_direct}),
+                grad=only_direct),
     miscomputed("cnorm-clip", "means over the whole window where it is clipped", WINDOWS, "cnorm1",
-                forward={"acts": whole_window_means}),
-    miscomputed("cnorm-mean", "the denominators without means", WINDOWS, "cnorm1", forward={"acts": no_means}),
-    miscomputed("cnorm-centred", "the mean subtracted from the output too", WINDOWS, "cnorm1",
-                forward={"acts": on_result(centred)}),
+                acts=whole_window_means),
+    miscomputed("cnorm-mean", "the denominators without means", WINDOWS, "cnorm1", acts=no_means),
+    miscomputed("cnorm-centred", "the mean subtracted from the output too", WINDOWS, "cnorm1", acts=on_result(centred)),
     miscomputed("cnorm-direct", "the gradient forgets that the denominators depend on the input", WINDOWS, "cnorm1",
-                backward={GRADIENT: only_direct}),
+                grad=only_direct),
     miscomputed("cnorm-constant", "the gradient forgets that the means depend on the input, as in 2012", WINDOWS,
-                "cnorm1", backward={GRADIENT: constant_means}),
+                "cnorm1", grad=constant_means),
     misread("cnorm-alpha", "alpha divided by the pixels of the window twice", WINDOWS, "cnorm1",
             lambda spec: {"scale": spec["scale"] / spec["size"] ** 2}, BOTH),
 )  # fmt: skip
@@ -137,18 +135,16 @@ def largest(layer: CorrectLayer, tensor: str) -> np.ndarray:
 
 POOL = (
     miscomputed("maxabs-sign", "the largest absolute value without its sign", WINDOWS, "maxabs1",
-                forward={"acts": on_result(lambda layer, acts: np.abs(acts))}),
+                acts=on_result(lambda layer, acts: np.abs(acts))),
     misread("maxabs-max", "the maximum where the largest absolute value was asked for", WINDOWS, "maxabs1",
             lambda spec: {"pool": "max"}, BOTH),
-    miscomputed("maxabs-half", "gradients of half precision", WINDOWS, "maxabs1",
-                backward={GRADIENT: on_grad(to_half)}),
+    miscomputed("maxabs-half", "gradients of half precision", WINDOWS, "maxabs1", grad=on_grad(to_half)),
     miscomputed("rand-max", "the maximum where a random pixel was asked for", WINDOWS, "rand1", **both(largest)),
     miscomputed("rand-uniform", "all pixels equally likely, whatever their value", WINDOWS, "rand1",
-                forward={"acts": drawn(lambda pixels: pixels == pixels)}),
-    miscomputed("rand-absolute", "negative pixels as likely as positive ones", WINDOWS, "rand1",
-                forward={"acts": drawn(np.abs)}),
+                acts=drawn(lambda pixels: pixels == pixels)),
+    miscomputed("rand-absolute", "negative pixels as likely as positive ones", WINDOWS, "rand1", acts=drawn(np.abs)),
     miscomputed("rand-gradient", "the gradient given to the maximum, not to the pixel that was drawn", WINDOWS, "rand1",
-                backward={GRADIENT: largest}),
+                grad=largest),
 )  # fmt: skip
 
 FAULTS = (*NORM, *POOL)

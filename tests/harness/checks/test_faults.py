@@ -137,7 +137,7 @@ def test_what_a_wrong_result_does_to_the_engine_is_undone(port):
     """A layer computed on the side leaves weights, increments and forward state as they were."""
     fault = miscomputed(
         "harmless", "", FAULTS["fc-order"].scene, "fc1",
-        forward={"acts": on_result(lambda layer, acts: acts)},
+        acts=on_result(lambda layer, acts: acts),
         backward={name: on_result(lambda layer, x: x) for name in ("inputs_grad[0]", "weights_inc[0]", "biases_grad")},
     )  # fmt: skip
     work = examine.scene(*fault.scene_arguments, 0)
