@@ -24,15 +24,8 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def write(path: str | Path, data: bytes) -> None:
     """Write a file beside its place and rename it; what was there before stays until then.
 
-    Parameters
-    ----------
-    path : path
-        A link is followed. What is no plain file, such as a pipe, is written to as it is.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written; the earlier one is as it was.
+    ``path``: a link is followed. What is no plain file, such as a pipe, is written to as it is.
+    Raises OSError: the file cannot be written; the earlier one is as it was.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
@@ -91,10 +84,7 @@ def place(draft: Path, folder: Path) -> Path | None:
     There is no moment without a folder of that name, where the system can exchange two names in one step (Linux, on
     most file systems); elsewhere the earlier one is ``.NAME.PID.old`` for a moment.
 
-    Returns
-    -------
-    Path or None
-        Where the earlier folder is now.
+    Returns: where the earlier folder is now.
     """
     try:
         os.rename(draft, folder)  # also over an empty folder

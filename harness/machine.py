@@ -30,10 +30,7 @@ def processors() -> int:
 def threads(given: int | None = None) -> int:
     """Threads of a run: the number given, else that of ROSETTA_THREADS, else all processors.
 
-    Raises
-    ------
-    BadInput
-        That is no number from 1 to `MOST_THREADS`.
+    Raises BadInput: that is no number from 1 to `MOST_THREADS`.
     """
     name, number = ("--threads", given) if given is not None else ("ROSETTA_THREADS", os.environ.get("ROSETTA_THREADS"))
     if not number:
@@ -136,10 +133,7 @@ def waited() -> float:
 class Watch:
     """How much of the processors other programs take, from its making on.
 
-    Parameters
-    ----------
-    threads : int
-        Of the run that is being watched.
+    ``threads``: of the run that is being watched.
     """
 
     def __init__(self, threads: int) -> None:

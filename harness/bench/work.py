@@ -35,10 +35,7 @@ class Work:
 def count(graph: Graph, layer: LayerSpec, step: str, batch: int) -> Work:
     """The work of one pass over one layer.
 
-    Parameters
-    ----------
-    step : str
-        ``forward``, ``backward`` (inputs that want a gradient, and the parameters that learn) or ``update``.
+    ``step``: ``forward``, ``backward`` (inputs that want a gradient, and the parameters that learn) or ``update``.
     """
     if step == "update":
         sizes = parameter_size(layer)

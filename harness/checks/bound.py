@@ -169,10 +169,7 @@ def check_bound(echo: Callable[[str], None], trials: int = 10**7, seed: int = 0,
 
     The parameters are the options of ``rosetta check bound``, and networks with their cases beside the scenes.
 
-    Returns
-    -------
-    int
-        0 if no correct engine left the bound but where terms are equal, else 1.
+    Returns 0 if no correct engine left the bound but where terms are equal, else 1.
     """
     subjects = [scene(*arguments, seed) for arguments in dict.fromkeys(one.scene_arguments for one in FAULTS)
                 if arguments[1] == "random"]  # fmt: skip

@@ -92,10 +92,7 @@ def check_power(
 
     The parameters are those of ``rosetta check power``.
 
-    Returns
-    -------
-    int
-        0; 3 if some tensor has no power.
+    Returns 0; 3 if some tensor has no power.
     """
     subject = AsMeant(engines.find(engine))
     work = bare_workload(net, params=params, input=input_, batch=batch, seed=seed)

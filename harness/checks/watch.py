@@ -41,10 +41,7 @@ def _wide(part: Bounded, name: str) -> np.ndarray:
 def watch(work: Workload, engines: Sequence[Engine], look: Look) -> None:
     """Run engines on the values of a workload, in isolated mode.
 
-    Parameters
-    ----------
-    look : callable
-        Called with each tensor.
+    ``look``: called with each tensor.
     """
     names = ("network", "inputs", "values", "tape", "passes", "threads")
     watched = _Watched(**{name: getattr(work, name) for name in names}, engines=list(engines), look=look)

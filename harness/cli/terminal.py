@@ -79,10 +79,7 @@ class Screen:
 class Printer(Screen):
     """Prints rows as they come. A run goes on without its screen, for the sake of its record.
 
-    Parameters
-    ----------
-    mode : str
-        The mode of the run.
+    ``mode``: the mode of the run.
     """
 
     def __init__(self, console: Console, mode: str) -> None:

@@ -91,10 +91,8 @@ class DataSet:
     def read(self, number: int) -> Batch:
         """One batch.
 
-        Raises
-        ------
-        BadInput
-            There is no such batch, or what is stored under that number does not fit; names source and batch.
+        Raises BadInput: there is no such batch, or what is stored under that number does not fit; names source and
+        batch.
         """
         if number not in self.batches:
             raise BadInput(
@@ -168,10 +166,7 @@ def need(size: int, what: str) -> None:
 def historical(folder: Path) -> DataSet:
     """The DataSet in a folder of ``batches.meta`` and ``data_batch_N``, files or folders, of any generation.
 
-    Raises
-    ------
-    BadInput
-        Names the file and its field.
+    Raises BadInput: names the file and its field.
     """
     meta_file = folder / "batches.meta"
     meta = pickles.load(meta_file)

@@ -51,10 +51,7 @@ def place(name: str) -> tuple[int, int]:
 def find(path: str | Path) -> Path:
     """The newest checkpoint in a folder, or else in the only folder in it that has some; a file is one itself.
 
-    Raises
-    ------
-    BadInput
-        There is none, or several engines have some.
+    Raises BadInput: there is none, or several engines have some.
     """
     path = Path(path)
     if path.is_file():
@@ -70,10 +67,7 @@ def find(path: str | Path) -> Path:
 def save(path: Path, values: Values, mean: np.ndarray, about: dict[str, Any]) -> None:
     """Write a checkpoint of a training in one step.
 
-    Raises
-    ------
-    BadInput
-        It cannot be written; what was there is as it was.
+    Raises BadInput: it cannot be written; what was there is as it was.
     """
     tensors = {f"{layer}.{tensor}": array for layer, own in values.items() for tensor, array in own.items()}
     try:
@@ -94,10 +88,7 @@ def packed(tensors: Mapping[str, np.ndarray], header: dict[str, str]) -> bytes:
 def load(path: str | Path) -> Checkpoint:
     """The Checkpoint in a file of any kind; of a folder, the newest.
 
-    Raises
-    ------
-    BadInput
-        It cannot be read; names file and field.
+    Raises BadInput: it cannot be read; names file and field.
     """
     path = find(path)
     if path.suffix == ".npz":
@@ -159,10 +150,7 @@ def as_training(checkpoint: Checkpoint) -> Checkpoint:
     Its tests lie as far apart as its option ``testing_freq`` says. What it does not say is None: the shape of its
     pictures, the names of its classes, perhaps where they are.
 
-    Raises
-    ------
-    BadInput
-        It does not say of what network it is.
+    Raises BadInput: it does not say of what network it is.
     """
     path, options, log = checkpoint.path, Fields(checkpoint.options, checkpoint.path), []
     if checkpoint.about:

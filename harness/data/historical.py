@@ -71,10 +71,7 @@ class Checkpoint:
     def values_for(self, network: Network) -> Values:
         """The tensors by layer and tensor, as `parameters.make` gives them.
 
-        Raises
-        ------
-        BadInput
-            They are those of another network.
+        Raises BadInput: they are those of another network.
         """
         wanted = {f"{layer}.{tensor}": (layer, tensor, array)
                   for layer, tensor, array in parameters.owned(network, parameters.make(network, 0))}  # fmt: skip
@@ -97,10 +94,7 @@ class Checkpoint:
 def read(path: str | Path) -> Checkpoint:
     """Read a checkpoint of 2011, 2012 or 2014.
 
-    Raises
-    ------
-    BadInput
-        It is none, or cannot be read; names file and field.
+    Raises BadInput: it is none, or cannot be read; names file and field.
     """
     path = Path(path)
     top = pickles.load(path)
@@ -221,10 +215,7 @@ def _per_case(kind: str | None, sums: Sequence[float], cases: int) -> list[float
 def to_bytes(checkpoint: Checkpoint) -> bytes:
     """A checkpoint as the program of 2012 wrote it.
 
-    Raises
-    ------
-    KeyError, IndexError, TypeError
-        A tensor or a field of a layer is missing, or of another kind.
+    Raises KeyError, IndexError, TypeError: a tensor or a field of a layer is missing, or of another kind.
     """
     layers = {}
     for told in checkpoint.layers:

@@ -69,10 +69,7 @@ class Stage:
     def from_others(self, name: str, weights: np.ndarray, biases: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         """(``layer.tensor``, matrix of 2012) of weights and biases of a layer elsewhere.
 
-        Raises
-        ------
-        BadInput
-            Another shape, or weights where the network has no connection.
+        Raises BadInput: another shape, or weights where the network has no connection.
         """
         side = round(self.pixels**0.5)
         inner = self.rows // self.pixels
@@ -119,10 +116,7 @@ def _common(names: list[str]) -> str:
 def stages(network: Network) -> list[Stage]:
     """The stages of a network from the data on.
 
-    Raises
-    ------
-    BadInput
-        It has layers with parameters that other programs do not have as such, or that skip a stage.
+    Raises BadInput: it has layers with parameters that other programs do not have as such, or that skip a stage.
     """
     graph = network.graph
     depth: dict[str, int] = {}

@@ -90,16 +90,9 @@ CODES = re.compile(r"b1|[iu][1248]|f[248]|[Sa][1-9]\d{0,5}")
 def load(path: str | Path) -> Any:
     """The value in a pickle file, which may be compressed by gzip, or be the member ``data`` of a zip file.
 
-    Returns
-    -------
-    value
-        Of None, bool, int, float, str, bytes, list, tuple, dict with keys str or int, ndarray of numbers or bytes,
-        `Name`, `Instance`. A list or dict may hold itself; what is shared in the file is shared.
-
-    Raises
-    ------
-    BadInput
-        No such file, or no such pickle; names the file.
+    Returns: of None, bool, int, float, str, bytes, list, tuple, dict with keys str or int, ndarray of numbers or bytes,
+    `Name`, `Instance`. A list or dict may hold itself; what is shared in the file is shared.
+    Raises BadInput: no such file, or no such pickle; names the file.
     """
     try:
         return loads(_unpacked(path))
@@ -141,10 +134,8 @@ def _unpacked(path: str | Path) -> bytes:
 def load_torch(path: str | Path) -> Any:
     """What ``torch.save`` put into a file, a zip file of a pickle and of the numbers; tensors are ndarrays.
 
-    Raises
-    ------
-    BadInput
-        No such file, or it holds more than plain values, tensors and ordered dicts of these; names the file.
+    Raises BadInput: no such file, or it holds more than plain values, tensors and ordered dicts of these; names the
+    file.
     """
     try:
         with ZipFile(path) as archive:
@@ -380,10 +371,7 @@ class _Machine:
 class _TorchMachine(_Machine):
     """The machine for a pickle of ``torch.save``, whose numbers are members of the zip file.
 
-    Parameters
-    ----------
-    folder : str
-        Of the members, each called by a number.
+    ``folder``: of the members, each called by a number.
     """
 
     def __init__(self, data: bytes, archive: ZipFile, folder: str) -> None:
@@ -493,10 +481,7 @@ _INSTRUCTIONS: dict[str, Callable[..., object]] = {
 def dumps(value: Any) -> bytes:
     """A value as a pickle of protocol 2 with byte strings, as Python 2 wrote it.
 
-    Parameters
-    ----------
-    value : see `load`
-        Arrays, dicts and instances that are shared stay shared.
+    ``value``: see `load`; arrays, dicts and instances that are shared stay shared.
     """
     out = bytearray(b"\x80\x02")
     _put(value, out, {})

@@ -76,10 +76,7 @@ def for_test(
 ) -> Batch:
     """A batch as a network sees the cases in a test: the centre, or several views.
 
-    Returns
-    -------
-    Batch
-        Column view·cases + case is that view of that case; labels likewise.
+    Returns: column view·cases + case is that view of that case; labels likewise.
     """
     if views not in VIEWS:
         raise BadInput("no such number of views", expected="1, 9 or 10", actual=views)
@@ -100,10 +97,7 @@ def over_views(probabilities: Sequence[np.ndarray]) -> np.ndarray:
 
     The views are added in their order; the sum is scaled by 1/count (pool-norm 7.8), as the engine does.
 
-    Parameters
-    ----------
-    probabilities : list of ndarray of float32, (classes, cases)
-        Of each view.
+    ``probabilities``: list of ndarray of float32, (classes, cases); of each view.
     """
     return sum(probabilities[1:], probabilities[0]) * (1 / np.float32(len(probabilities)))
 

@@ -34,15 +34,8 @@ class Card:
     def prepare(self, launches: Iterable[Mapping[str, Any]]) -> int:
         """Compile kernels that were not compiled before.
 
-        Parameters
-        ----------
-        launches : iterable of dict
-            Launch records.
-
-        Returns
-        -------
-        int
-            How many were compiled.
+        ``launches``: launch records.
+        Returns: how many were compiled.
         """
         from alexnet_rosetta.legacy import gpu
         from alexnet_rosetta.legacy.gpu import cuda_source

@@ -18,10 +18,7 @@ from .protocol import Arithmetic, Engine, Session
 class LegacyCpu(Engine):
     """The engine ``legacy-cpu``.
 
-    Parameters
-    ----------
-    isa : str, optional
-        The build for an instruction set, of `EntryPoints.modules`; by default the best.
+    ``isa``: the build for an instruction set, of `EntryPoints.modules`; by default the best.
     """
 
     name = "legacy-cpu"

@@ -92,10 +92,7 @@ def test_layers_agree():
 def write(folder: str) -> Path:
     """Write pyproject.toml, the engine and its test into a new or empty folder, whose name the engine gets.
 
-    Raises
-    ------
-    BadInput
-        The name is taken or no name, a file exists or cannot be written; nothing is left half-written.
+    Raises BadInput: the name is taken or no name, a file exists or cannot be written; nothing is left half-written.
     """
     name = Path(folder).name.lower().replace("-", "_")
     if not name.isidentifier() or not name.isascii() or name in registered():

@@ -34,11 +34,8 @@ GTX_580 = Peak("GTX 580", 1.58e12, 192e9)
 def of_card(card: Mapping[str, Any]) -> Peak:
     """The peak of a graphics card.
 
-    Parameters
-    ----------
-    card : dict
-        ``name``, ``compute_capability`` (two integers), ``multiprocessors``, ``clock_khz``, ``memory_clock_khz``,
-        ``bus_bits``: attributes of the driver.
+    ``card``: ``name``, ``compute_capability`` (two integers), ``multiprocessors``, ``clock_khz``, ``memory_clock_khz``,
+    ``bus_bits``: attributes of the driver.
     """
     cores = card["multiprocessors"] * CORES.get(tuple(card["compute_capability"]), 128)
     flops = 2.0 * cores * card["clock_khz"] * 1e3

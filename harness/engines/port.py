@@ -25,10 +25,7 @@ def by_winograd(layer: LayerSpec, i: int, algorithm: str) -> bool:
 class Port(Engine):
     """The engine ``port``.
 
-    Parameters
-    ----------
-    dtype : numpy dtype
-        float32; float64 where something is to be measured against it.
+    ``dtype``: float32; float64 where something is to be measured against it.
     """
 
     name = "port"
@@ -76,10 +73,7 @@ class Port(Engine):
 class PortLayers:
     """The port's layers in float64, one at a time, for checks of gradients.
 
-    Parameters
-    ----------
-    network : Network
-        All learning rates positive.
+    ``network``: all learning rates positive.
     """
 
     def __init__(self, network: Network) -> None:

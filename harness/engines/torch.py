@@ -106,11 +106,8 @@ class CardClock:
 class TorchSession(Session):
     """One network in PyTorch, a layer at a time.
 
-    Parameters
-    ----------
-    device : str
-        ``cpu`` or ``cuda``; on a card the seconds are those between two events of its stream, and copies from the
-        host are counted apart.
+    ``device``: ``cpu`` or ``cuda``; on a card the seconds are those between two events of its stream, and copies from
+    the host are counted apart.
     """
 
     def __init__(self, network: Network, memory_format: Any, device: str = "cpu") -> None:

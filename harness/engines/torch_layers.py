@@ -342,10 +342,7 @@ LAYERS: dict[str, type[Layer]] = {
 def layer_of(spec: LayerSpec, memory_format: Any, device: str, shares: bool) -> Layer:
     """The layer of a specification, or one that refuses all and says why.
 
-    Parameters
-    ----------
-    shares : bool
-        Whether it has a matrix in common with another layer.
+    ``shares``: whether it has a matrix in common with another layer.
     """
     try:
         if lacking := _lacking(spec, shares):

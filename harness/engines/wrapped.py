@@ -10,10 +10,7 @@ from .protocol import Arithmetic, Engine, Session
 class WrappedEngine(Engine):
     """An engine that opens the sessions of another one.
 
-    Parameters
-    ----------
-    name : str, optional
-        By default the engine's.
+    ``name``: by default the engine's.
     """
 
     def __init__(self, engine: Engine, name: str = "") -> None:

@@ -97,10 +97,7 @@ class Finding:
 def finding_of(error: Exception, where: str) -> Finding:
     """The Finding on a tensor where an engine raised an error; what an engine does not do is no failure.
 
-    Raises
-    ------
-    MemoryError
-        That is what it raised.
+    Raises MemoryError: that is what it raised.
     """
     if isinstance(error, MemoryError):
         raise error
@@ -120,10 +117,7 @@ def exit_code(findings: Iterable[Finding], allow: Sequence[str] = ()) -> int:
 
     Bad input, code 2, is an exception (`errors.RosettaError`) and never gets here.
 
-    Parameters
-    ----------
-    allow : sequence of str
-        Statuses of `UNDECIDED` that may be among them; where nothing agrees the code is 3 all the same.
+    ``allow``: statuses of `UNDECIDED` that may be among them; where nothing agrees the code is 3 all the same.
     """
     return code_of((finding.status for finding in findings), allow)
 
@@ -139,10 +133,7 @@ def code_of(statuses: Iterable[str], allow: Sequence[str] = (), agree: Sequence[
 def summarise(rows: Iterable[tuple[str, Finding]]) -> str:
     """The one sentence a run ends in.
 
-    Parameters
-    ----------
-    rows : iterable of (str, Finding)
-        A name for each tensor ("port conv1a acts"), and what was found.
+    ``rows``: a name for each tensor ("port conv1a acts"), and what was found.
     """
     rows = list(rows)
     counts = Counter("not compared" if finding.status in NOT_COMPARED else finding.status for _, finding in rows)

@@ -24,10 +24,7 @@ class {title}(Hidden):
 def start(number: int, seed: int, out: str | Path) -> Chapter:
     """Write the folder of a chapter; the Chapter.
 
-    Raises
-    ------
-    BadInput
-        There is no such chapter, or something is in the folder.
+    Raises BadInput: there is no such chapter, or something is in the folder.
     """
     chapter, out = load(number, seed), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -33,15 +33,8 @@ def _part(word: str, asked: tuple[str, tuple[str, ...] | None]) -> int | str:
 def answer(number: int, text: str, folder: str | Path) -> tuple[bool, list[str]]:
     """Grade an answer and write it down.
 
-    Parameters
-    ----------
-    folder : path
-        As `start` left it.
-
-    Returns
-    -------
-    (bool, list of str)
-        Whether all is right, and what there is to say.
+    ``folder``: as `start` left it.
+    Returns: whether all is right, and what there is to say.
     """
     seed, earlier = state(folder, number)
     chapter = load(number, seed)

@@ -35,10 +35,7 @@ def implied_by(sections: Mapping[str, Mapping[str, str]]) -> DataSet:
     Label matrices that a cost compares unit by unit get as many rows as the layer below that cost has outputs; a
     treefc layer without a tree gets a flat one over `CLASSES`.
 
-    Parameters
-    ----------
-    sections : dict of str to dict of str to str
-        The options of every layer as they are written, `port.config.read_sections`.
+    ``sections``: the options of every layer as they are written, `port.config.read_sections`.
     """
     dims = {}
     for section in sections.values():

@@ -80,10 +80,7 @@ def sparse_inputs(layer: LayerSpec) -> list[int]:
 def plain(layer: LayerSpec, values: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
     """A layer as a plain dict, with what no layer file of 2012 holds: its class tree and its sparse connections.
 
-    Parameters
-    ----------
-    values : dict of str to ndarray, optional
-        The layer's tensors; ``filterConns[i]`` are the connections of input i.
+    ``values``: the layer's tensors; ``filterConns[i]`` are the connections of input i.
     """
     found = layer.to_dict()
     if getattr(layer, "tree", None) is not None:
@@ -96,10 +93,7 @@ def plain(layer: LayerSpec, values: Mapping[str, np.ndarray] | None = None) -> d
 def altered(network: Network, keys: Mapping[str, Mapping[str, Any]]) -> Network:
     """The network with other values for some layers.
 
-    Parameters
-    ----------
-    keys : dict of str to dict
-        By layer, the values that replace its own.
+    ``keys``: by layer, the values that replace its own.
     """
     layers = tuple(
         replace(layer, keys=MappingProxyType({**layer.keys, **keys[layer.name]})) if keys.get(layer.name) else layer

@@ -34,10 +34,7 @@ def collected(
 ) -> Bounded:
     """The gradient of a layer's output from those that its consumers send: dict of (consumer, input index) to Bounded.
 
-    Returns
-    -------
-    Bounded
-        The sum of what is sent on the layer's own device, and of what each other device sends after it has crossed.
+    Returns the sum of what is sent on the layer's own device, and of what each other device sends after it has crossed.
     """
     sums: dict[int | None, list[Bounded]] = {}
     for (consumer, _), part in parts.items():

@@ -162,10 +162,7 @@ def accumulate(inc: np.ndarray, grad_sum: Bounded, *, eps: float, mom: float, ca
 def limit_contrast(param: Bounded, low: float, high: float) -> Bounded:
     """The constraint `wcNormMin`, `wcNormMax` after an update; filters without any contrast stay as they are.
 
-    Parameters
-    ----------
-    param : Bounded
-        The updated matrix; one filter per column.
+    ``param``: the updated matrix; one filter per column.
     """
     w = param.value
     contrast = w - w.mean(0)

@@ -130,15 +130,8 @@ class Writer:
     def finish(self, about: dict[str, Any], rows: Sequence[Row], arrays: Mapping[str, Any]) -> Path:
         """Write everything and put the folder in its place; nothing interrupts that.
 
-        Parameters
-        ----------
-        about : dict
-            Plain values.
-
-        Raises
-        ------
-        BadInput
-            It cannot be written; the rows that were noted remain in the draft.
+        ``about``: plain values.
+        Raises BadInput: it cannot be written; the rows that were noted remain in the draft.
         """
         try:
             with files.uninterrupted():
@@ -173,15 +166,8 @@ class Writer:
 def recover(folder: str | Path) -> str:
     """Bring in place what a killed run left, where there is no record of that name, and say what was found.
 
-    Returns
-    -------
-    str
-        A sentence, where there is something to say, else "".
-
-    Raises
-    ------
-    RecordError
-        There is no record, but a run that is writing one, or one that ended before it noted anything.
+    Returns a sentence, where there is something to say, else "".
+    Raises RecordError: there is no record, but a run that is writing one, or one that ended before it noted anything.
     """
     folder = Path(folder).absolute()
     interrupted = f"the run that wrote {folder} was ended early: this is what it finished"
@@ -204,10 +190,7 @@ def recover(folder: str | Path) -> str:
 def read(folder: str | Path) -> Record:
     """Read a record; of a run that was killed, what was finished, as ``interrupted``.
 
-    Raises
-    ------
-    RecordError
-        There is none, or it is damaged or of another version.
+    Raises RecordError: there is none, or it is damaged or of another version.
     """
     folder = Path(folder)
     if not (folder / "record.json").is_file() and not _is_unfinished(folder):

@@ -82,16 +82,9 @@ class Workload:
     def open_sessions(self, broken: dict[str, Finding] | None = None) -> dict[str, Any]:
         """A session per engine, parameters written.
 
-        Parameters
-        ----------
-        broken : dict of str to Finding, optional
-            Takes what is to be said of the tensors of an engine that cannot be opened; its session is None. Without, or
-            where none can be opened, that is an error.
-
-        Raises
-        ------
-        errors.NothingCompared
-            No engine could be opened.
+        ``broken``: takes what is to be said of the tensors of an engine that cannot be opened; its session is None.
+        Without, or where none can be opened, that is an error.
+        Raises errors.NothingCompared: no engine could be opened.
         """
         sessions: dict[str, Any] = {}
         for name, written in [(engine.name, self._open(engine)) for engine in self.engines]:

@@ -41,10 +41,7 @@ LARGEST = 64 * 2**10
 def bisect(rows: Sequence[Row], options: Options, out: Path, say: Callable[[str], None]) -> Path:
     """Find the fault of a run, whose rows stand in order, and write its folder, which must not exist.
 
-    Raises
-    ------
-    BadInput
-        Nothing fails in a step of its own, or it does not fail any more, or `out` exists.
+    Raises BadInput: nothing fails in a step of its own, or it does not fail any more, or `out` exists.
     """
     isolated = [row for row in rows if row.mode == "isolated" and row.shape]
     failed = [(row, name) for row in isolated for name, one in row.counted().items() if one.fails]

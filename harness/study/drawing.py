@@ -106,10 +106,7 @@ def block(axes: Sequence[Axis], threads: int) -> Markup:
 def roofline(peak: Peak, points: Sequence[tuple[str, float, float | None]]) -> Markup:
     """The roofline of a card, and points under it.
 
-    Parameters
-    ----------
-    points : list of (str, float, float or None)
-        Name, operations for each byte, operations per second that were measured.
+    ``points``: name, operations for each byte, operations per second that were measured.
     """
     width, height, left, bottom = 460, 210, 46, 176
 

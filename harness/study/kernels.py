@@ -61,10 +61,7 @@ def template(kernel: str) -> list[tuple[str, str, str]]:
 def axes(launch: Mapping[str, Any]) -> list[Axis]:
     """What a launch computes, axis by axis; [] of a kernel that nobody has described.
 
-    Parameters
-    ----------
-    launch : dict
-        A launch record.
+    ``launch``: a launch record.
     """
     name, _ = name_and_arguments(launch["kernel"])
     values = values_of(launch)
@@ -94,10 +91,7 @@ def _numbers(kernel: str) -> dict[str, int]:
 def evaluate(expression: str, values: Mapping[str, Any]) -> int:
     """A sum, difference, product or quotient of names and whole numbers.
 
-    Raises
-    ------
-    LookupError
-        It is something else, or has an unknown name.
+    Raises LookupError: it is something else, or has an unknown name.
     """
 
     def of(node: ast.AST) -> int:

@@ -26,10 +26,7 @@ class Case:
 def cases(network: Network, layer: LayerSpec, batch: int) -> list[Case]:
     """What the engine would launch for a layer if one number were another.
 
-    Returns
-    -------
-    list of Case
-        Knob by knob, in the order of the first setting; [] where no rule looks at a number.
+    Returns: knob by knob, in the order of the first setting; [] where no rule looks at a number.
     """
     groups = layer["groups"][0] if layer.get("groups") else 1
     own = {"images": batch}

@@ -15,10 +15,7 @@ KNOWN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="ut
 class Release:
     """A user's copy of the release.
 
-    Raises
-    ------
-    BadInput
-        The folder has none of the files, or one cannot be read.
+    Raises BadInput: the folder has none of the files, or one cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:

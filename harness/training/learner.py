@@ -21,10 +21,7 @@ from ..values.parameters import Values
 def initial(network: Network, seed: int) -> Values:
     """Parameters at the start of a training: as `parameters.make` draws them, momentum buffers 0 (config-format 13.1).
 
-    Returns
-    -------
-    dict of str to dict of str to ndarray
-        By layer and tensor.
+    Returns: by layer and tensor.
     """
     values = parameters.make(network, seed)
     for tensors in values.values():
@@ -37,10 +34,7 @@ def initial(network: Network, seed: int) -> Values:
 def feeds(network: Network) -> tuple[LayerSpec, dict[str, str]]:
     """(data layer of the images, [data layers of the labels]) of a network that learns classes of pictures.
 
-    Raises
-    ------
-    BadInput
-        A data layer holds neither.
+    Raises BadInput: a data layer holds neither.
     """
     of_costs = cost_inputs.kinds(network.graph)
     images = [layer for layer in network.layers if layer.type == "data" and layer.name not in of_costs]
@@ -56,14 +50,8 @@ def feeds(network: Network) -> tuple[LayerSpec, dict[str, str]]:
 def smooth(weights: np.ndarray, channels: int) -> tuple[float, float]:
     """How much of the energy of filters lies in frequencies of at most one period across the filter, and of noise's.
 
-    Parameters
-    ----------
-    weights : ndarray, (channels · side · side, filters)
-
-    Returns
-    -------
-    float, float
-        Shares from 0 to 1.
+    ``weights``: ndarray, (channels · side · side, filters).
+    Returns: shares from 0 to 1.
     """
     side = isqrt(len(weights) // channels)
     energy = np.abs(np.fft.fft2(weights.reshape(channels, side, side, -1), axes=(1, 2))) ** 2

@@ -14,10 +14,7 @@ NAME = "log.jsonl"
 def read(folder: str | Path, steps: int | None = None) -> list[dict[str, Any]]:
     """The lines of a log, up to a number of steps; a last line that was not written to its end is left out.
 
-    Parameters
-    ----------
-    steps : int, optional
-        Steps of training that count; by default all.
+    ``steps``: steps of training that count; by default all.
     """
     path = Path(folder, NAME)
     try:

@@ -96,10 +96,7 @@ def best(probabilities: np.ndarray, count: int = BEST) -> list[tuple[int, float]
 def predictions(cases: Sequence[tuple[np.ndarray, np.ndarray, int]], names: Sequence[str]) -> str:
     """Pictures with their best five answers below, eight at most, as SVG.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Names of the classes; of a name with commas the first part is shown.
+    ``names``: names of the classes; of a name with commas the first part is shown.
     """
     short = [name.split(",")[0][:18] for name in names]
 

@@ -337,10 +337,7 @@ class Training:
 def settings_of(folder: str | Path, **changed: Any) -> Settings:
     """The settings of an earlier training, with what is given anew: `changed` without None.
 
-    Raises
-    ------
-    BadInput
-        There is none, or it cannot be read.
+    Raises BadInput: there is none, or it cannot be read.
     """
     path = Path(folder, SETTINGS)
     try:
@@ -438,10 +435,7 @@ def parsed(text: str | None, default: Iterable[int], data: DataSet, option: str)
 def fitting(network: Network, data: DataSet) -> int:
     """The side of the pictures that a network wants from a data set.
 
-    Raises
-    ------
-    BadInput
-        The network wants other channels, larger pictures, or has too few classes.
+    Raises BadInput: the network wants other channels, larger pictures, or has too few classes.
     """
     layer, _ = feeds(network)
     channels, stored, _ = data.shape

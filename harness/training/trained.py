@@ -181,10 +181,7 @@ class Trained:
 def picture(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """A picture file as it would stand in a data set: the centre, scaled; uint8 (channels, side, side).
 
-    Raises
-    ------
-    BadInput
-        It is no picture that can be read.
+    Raises BadInput: it is no picture that can be read.
     """
     from PIL import Image, ImageOps
 

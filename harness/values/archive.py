@@ -71,10 +71,7 @@ class Archive:
     def load(self, names: Iterable[str], largest: int) -> dict[str, np.ndarray]:
         """Read some arrays.
 
-        Parameters
-        ----------
-        largest : int
-            Bytes that all of them may have.
+        ``largest``: bytes that all of them may have.
         """
         names = list(names)
         total = sum(self.headers[name].nbytes for name in names)

@@ -22,10 +22,7 @@ BEGINNINGS = (
 def recognised(path: Path) -> tuple[str, str] | None:
     """(what it is, what to do) of a file that is no npz file; None where nothing is known about it.
 
-    Parameters
-    ----------
-    path : path
-        A file, or a folder.
+    ``path``: a file, or a folder.
     """
     if path.is_dir():
         return "a folder", f"store what is in it as arrays: {NAMED}"

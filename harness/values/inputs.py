@@ -152,10 +152,7 @@ def _from_file(network: Network, path: Path) -> Inputs:
 def load(archive: Archive, shapes: Mapping[str, tuple[int, ...]], axes: str) -> dict[str, np.ndarray]:
     """Arrays of an Archive, if they are what the engines take: float32, of those shapes, C-contiguous, finite.
 
-    Parameters
-    ----------
-    axes : str
-        What rows and columns are, for the hint about another shape.
+    ``axes``: what rows and columns are, for the hint about another shape.
     """
     for name, shape in shapes.items():
         _check_header(archive.path, name, archive.headers[name], shape, axes)

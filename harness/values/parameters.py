@@ -28,17 +28,12 @@ def make(network: Network, seed: int, weights_file: str | Path | None = None) ->
     normals too, as they would be after some training, so that paths matter. Sparse connections are permutations of the
     channels, one after the other (section 12).
 
-    Parameters
-    ----------
-    weights_file : path, optional
-        npz file with all weights and biases, named ``layer.weights[0]`` and ``layer.biases``, and with the connections
-        of sparse inputs, ``layer.filterConns[0]``, integers; nothing for matrices that a layer takes from another one.
-
-    Returns
-    -------
-    dict of str to dict of str to ndarray of float32
-        By layer and tensor: ``weights[i]``, ``biases``, ``weights_inc[i]``, ``biases_inc``, and integers
-        ``filterConns[i]``. Layers that share a matrix hold the same array; its momentum buffer is the owner's.
+    ``weights_file``: npz file with all weights and biases, named ``layer.weights[0]`` and ``layer.biases``, and with
+    the connections of sparse inputs, ``layer.filterConns[0]``, integers; nothing for matrices that a layer takes from
+    another one.
+    Returns dict of str to dict of str to ndarray of float32: by layer and tensor: ``weights[i]``, ``biases``,
+    ``weights_inc[i]``, ``biases_inc``, and integers ``filterConns[i]``. Layers that share a matrix hold the same array;
+    its momentum buffer is the owner's.
     """
     weighted = [layer for layer in network.layers if parameter_shapes(layer)]
     with ThreadPoolExecutor() as pool:

@@ -78,10 +78,7 @@ def scene(text: str, input: str, progress: float, update_every: int, seed: int) 
 def workload(text: str, **options: Any) -> Workload:
     """A Workload, without engines, over a network given as text: both layer files in one.
 
-    Parameters
-    ----------
-    **options
-        See `prepare.Options`.
+    ``**options``: see `prepare.Options`.
     """
     with TemporaryDirectory() as folder:
         return bare_workload(str(write(text, Path(folder), "scene")), **options)

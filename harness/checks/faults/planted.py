@@ -37,10 +37,7 @@ class Mutation:
 class Mutant(WrappedEngine):
     """An engine with a fault, registered nowhere, for isolated mode.
 
-    Parameters
-    ----------
-    engine : Engine
-        The correct one.
+    ``engine``: the correct one.
     """
 
     def __init__(self, engine: Engine, mutation: Mutation) -> None:

@@ -37,15 +37,8 @@ def check_gpu(
     The parameters are the options of ``rosetta check gpu``. Parts that are in the evidence file and are not run again
     stay; with the device ``cpu`` the check itself can be tried without a card.
 
-    Returns
-    -------
-    int
-        Exit code: 0, or 1 if a part did not pass or was not finished.
-
-    Raises
-    ------
-    errors.NothingCompared
-        There is no device; the text says what is missing.
+    Returns the exit code: 0, or 1 if a part did not pass or was not finished.
+    Raises errors.NothingCompared: there is no device; the text says what is missing.
     """
     unknown = [name for name in only if name not in PARTS]
     if unknown or not only:

@@ -21,15 +21,8 @@ SUBJECT = ("device", "card", "build")  # what all parts of a file have in common
 class Evidence:
     """An evidence file.
 
-    Parameters
-    ----------
-    facts : dict
-        ``device``, ``card`` and ``build``, which all runs must share, and anything else about this run.
-
-    Raises
-    ------
-    BadInput
-        The file is there and is none, or is about another card or build, or cannot be written.
+    ``facts``: ``device``, ``card`` and ``build``, which all runs must share, and anything else about this run.
+    Raises BadInput: the file is there and is none, or is about another card or build, or cannot be written.
     """
 
     def __init__(self, path: str | Path, facts: dict[str, Any]) -> None:

@@ -16,10 +16,7 @@ WITNESSES = ("legacy-cpu", "port")
 class Target:
     """A device of the engine of 2012.
 
-    Parameters
-    ----------
-    device : str
-        ``gpu``; with ``cpu`` every part can be tried without one.
+    ``device``: ``gpu``; with ``cpu`` every part can be tried without one.
     """
 
     device: str = "gpu"

@@ -34,11 +34,8 @@ def check_grads(
 
     The parameters are those of ``rosetta check grads``.
 
-    Returns
-    -------
-    int
-        0: all gradients agree, are approximate by design or explained by a quirk; 1: one is wrong; 3: one was not
-        decided.
+    Returns 0: all gradients agree, are approximate by design or explained by a quirk; 1: one is wrong; 3: one was not
+    decided.
     """
     unknown = [name for name in engines if name not in ENGINES]
     if unknown or not engines:

@@ -55,10 +55,7 @@ class Slope:
 class Check:
     """The gradients of one unit, as a subject computes them.
 
-    Parameters
-    ----------
-    stand_in : callable, optional
-        ``stand_in(inputs)`` gives the Bounded outputs that the gradients are of, if not those of the subject.
+    ``stand_in``: ``stand_in(inputs)`` gives the Bounded outputs that the gradients are of, if not those of the subject.
     """
 
     def __init__(

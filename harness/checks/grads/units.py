@@ -103,10 +103,7 @@ def values(network: Network, seed: int) -> dict[str, dict[str, np.ndarray]]:
 def units(network: Network, batch: int, seed: int) -> Iterator[Unit]:
     """Yield the Unit of every layer that has inputs, in topological order; a fused cost belongs to its partner.
 
-    Parameters
-    ----------
-    batch : int
-        Number of cases.
+    ``batch``: number of cases.
     """
     graph, own, tape = network.graph, values(network, seed), Tape(seed)
     acts = {name: array.astype(np.float64) for name, array in inputs.make(network, "random", batch, seed).data.items()}

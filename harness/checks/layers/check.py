@@ -38,11 +38,8 @@ def check_layers(
 
     The parameters are those of ``rosetta check layers``: the options say with what each pair is run.
 
-    Returns
-    -------
-    int
-        0: all pairs agree; 1: a value or tensor differs; 2: a file was refused or is too large for this machine;
-        3: something could not be compared, or nothing was.
+    Returns 0: all pairs agree; 1: a value or tensor differs; 2: a file was refused or is too large for this machine; 3:
+    something could not be compared, or nothing was.
     """
     found, alone = pairs.find(folder, only)
     echo(f"{len(found)} pairs of layer files in {folder}")

@@ -77,10 +77,7 @@ def find(folder: str | Path, only: Sequence[str] = ()) -> tuple[list[Pair], list
 def recorded(folder: str | Path) -> list[Pair]:
     """The pairs of the record in a folder, with their data set and derived values; none without a record.
 
-    Raises
-    ------
-    BadInput
-        The record cannot be read, or names a file that is not in the folder.
+    Raises BadInput: the record cannot be read, or names a file that is not in the folder.
     """
     path = Path(folder) / RECORD
     if not path.is_file():

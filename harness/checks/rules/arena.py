@@ -65,10 +65,7 @@ def check_rules(echo: Callable[[str], None], nets: int = 40, seed: int = 0, char
 
     The parameters are the options of ``rosetta check rules``.
 
-    Returns
-    -------
-    int
-        0 if our rule refused no correct tensor and missed at most one bug in a hundred, else 1.
+    Returns 0 if our rule refused no correct tensor and missed at most one bug in a hundred, else 1.
     """
     if nets < 0:
         raise BadInput("the number of random networks is negative", expected="0 or more", actual=nets)

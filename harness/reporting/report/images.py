@@ -20,10 +20,7 @@ def thumbnails(pictures: Iterable[np.ndarray]) -> list[str]:
 def filter_grid(filters: np.ndarray) -> str:
     """A PNG of first-layer filters, each stretched over the whole range of colours.
 
-    Parameters
-    ----------
-    filters : ndarray, (3·S·S, F)
-        Rows are channel, y, x.
+    ``filters``: ndarray, (3·S·S, F); rows are channel, y, x.
     """
     low, high = filters.min(0), filters.max(0)
     stretched = (filters - low) / np.where(high > low, high - low, 1)

@@ -47,10 +47,7 @@ INPUTS = {
 def repetition(options: Mapping[str, Any], row: Row) -> str:
     """The ``rosetta compare`` that makes a row again, of a run with these options.
 
-    Parameters
-    ----------
-    row : Row
-        One that no step leaves, about parameters or seconds that are wrong, takes the whole run.
+    ``row``: one that no step leaves, about parameters or seconds that are wrong, takes the whole run.
     """
     if not row.shape:
         return command(options)
@@ -77,10 +74,7 @@ def command(options: Mapping[str, Any]) -> str:
 def explanation(options: Mapping[str, Any], row: Row, place: Mapping[str, int]) -> str:
     """The ``rosetta explain`` of an element of a row, of a run with these options; "" where there is none.
 
-    Parameters
-    ----------
-    place : dict of str to int
-        Along the axes; {} for the element that used most of its bound.
+    ``place``: along the axes; {} for the element that used most of its bound.
     """
     if "net" not in options or (
         row.tensor == "acts_grad" and len(row.sent_by) == 1
