@@ -21,6 +21,12 @@
 #else
 #define LANES _Pragma("GCC ivdep")
 #endif
+#define UNROLL _Pragma("GCC unroll 24")
+#if defined(__GNUC__)
+#define FETCH(address) __builtin_prefetch(address)
+#else
+#define FETCH(address) (void)0
+#endif
 
 namespace rosetta {
 
@@ -30,9 +36,9 @@ struct Conv {
 
 constexpr int UNIT = 128;     // most columns of a unit
 constexpr int TILES = 64;     // most columns of a unit of Winograd's, forward
-constexpr int ROWS = 12;      // rows of a panel; the last panel may have half of them
-constexpr int DEPTH = 192;    // most rows of a strip that are packed at a time: they stay in the first cache
-constexpr int RUN = 384;      // most rows of a matrix of the filter gradient that are packed at a time
+constexpr int ROWS = 12;      // most rows of a panel
+constexpr int DEPTH = 256;    // most rows of a strip that are summed at a time: they stay in the first cache
+constexpr int ROOM = 65536;   // most sums of a unit that reads blocks: they stay in the second cache
 constexpr int POINTS = 16;    // products of a tile of Winograd's
 
 template <class T>
@@ -42,37 +48,51 @@ struct Lanes {
 };
 
 INLINE Index round_up(Index n, Index to) { return (n + to - 1) / to * to; }
-INLINE Index padded_rows(Index rows) { return round_up(rows, ROWS / 2); }
 
 // --- the micro-kernel ------------------------------------------------------------------------------------------------
 
-// panel_*: c[r, v] += sum over d of a[d * D + r * R] * b[d, v] for `rows` rows and `vecs` vectors, d ascending; b and c
-// are strips. Defined for each instruction set: g++ cuts vectors into those of the function they stand in before it
-// inlines. MOST_ROWS by MOST_VECS sums fit the registers.
+// Rows of b, and of a from as many D on, that come one after the other in a sum.
+struct Piece { Index a, b, depth; };
+
+// panel_*: c[r, v] += sum over the pieces, and d of each, of a[(a + d) * D + r * R] * b[b + d, v] for `rows` rows and
+// `vecs` vectors, one after the other; b and c are strips. What comes next is fetched meanwhile. Defined for each
+// instruction set: g++ cuts vectors into those of the function they stand in before it inlines. MOST_ROWS by MOST_VECS
+// sums fit the registers.
 #define MICRO_KERNEL(SET, TARGET, MOST_ROWS, MOST_VECS)                                                               \
     template <class T, int rows, int vecs, int D, int R>                                                              \
-    TARGET INLINE void tile_##SET(Index depth, const T* a, const T* b, T* c) {                                        \
+    TARGET INLINE void tile_##SET(const Piece* piece, int pieces, const T* from, const T* strips, T* c) {             \
         using Vec = typename Lanes<T>::Vec;                                                                           \
         constexpr int vector = Lanes<T>::vector, strip = Lanes<T>::strip;                                             \
+        const T* after = from + piece->a * D + rows * R;                                                              \
         Vec sums[rows][vecs];                                                                                         \
-        for (int r = 0; r < rows; ++r)                                                                                \
-            for (int v = 0; v < vecs; ++v) sums[r][v] = *(const Vec*)(c + r * strip + v * vector);                    \
-        for (Index d = 0; d < depth; ++d, a += D, b += strip) {                                                       \
-            Vec columns[vecs];                                                                                        \
-            for (int v = 0; v < vecs; ++v) columns[v] = *(const Vec*)(b + v * vector);                                \
-            for (int r = 0; r < rows; ++r)                                                                            \
-                for (int v = 0; v < vecs; ++v) sums[r][v] += a[r * R] * columns[v];                                   \
+        UNROLL for (int r = 0; r < rows; ++r)                                                                         \
+            UNROLL for (int v = 0; v < vecs; ++v) sums[r][v] = *(const Vec*)(c + r * strip + v * vector);             \
+        for (; pieces > 0; --pieces, ++piece) {                                                                       \
+            const T *a = from + piece->a * D, *b = strips + piece->b * strip;                                         \
+            const T* soon = D > 1 ? a + 24 * D : pieces > 1 ? from + piece[1].a : after;                              \
+            for (Index d = piece->depth; d > 0; --d, a += D, b += strip, soon += D > 1 ? D : vector) {                \
+                FETCH(soon);                                                                                          \
+                if (D > 1) FETCH(b + 8 * strip);                                                                      \
+                if (D > 1 && vecs > 1) FETCH(b + 8 * strip + vector);                                                 \
+                Vec columns[vecs];                                                                                    \
+                UNROLL for (int v = 0; v < vecs; ++v) columns[v] = *(const Vec*)(b + v * vector);                     \
+                UNROLL for (int r = 0; r < rows; ++r)                                                                 \
+                    UNROLL for (int v = 0; v < vecs; ++v) sums[r][v] += a[r * R] * columns[v];                        \
+            }                                                                                                         \
         }                                                                                                             \
-        for (int r = 0; r < rows; ++r)                                                                                \
-            for (int v = 0; v < vecs; ++v) *(Vec*)(c + r * strip + v * vector) = sums[r][v];                          \
+        UNROLL for (int r = 0; r < rows; ++r)                                                                         \
+            UNROLL for (int v = 0; v < vecs; ++v) *(Vec*)(c + r * strip + v * vector) = sums[r][v];                   \
     }                                                                                                                 \
     template <class T, int rows, int D, int R>                                                                        \
-    TARGET void panel_##SET(int vecs, Index depth, const T* a, const T* b, T* c) {                                    \
-        constexpr int piece = rows < MOST_ROWS ? rows : MOST_ROWS, step = Lanes<T>::strip, vector = Lanes<T>::vector; \
-        for (int r = 0; r < rows; r += piece, a += piece * R, c += piece * step)                                      \
-            if (MOST_VECS == 2 && vecs == 2) tile_##SET<T, piece, 2, D, R>(depth, a, b, c);                           \
-            else                                                                                                      \
-                for (int v = 0; v < vecs * vector; v += vector) tile_##SET<T, piece, 1, D, R>(depth, a, b + v, c + v); \
+    TARGET void panel_##SET(int vecs, const Piece* piece, int pieces, const T* a, const T* b, T* c) {                 \
+        constexpr int some = rows < MOST_ROWS ? rows : MOST_ROWS, rest = rows % some, strip = Lanes<T>::strip;        \
+        if (MOST_VECS == 2 && rest == 0 && vecs == 2) return tile_##SET<T, rows, 2, D, R>(piece, pieces, a, b, c);    \
+        for (int v = 0; v < vecs; ++v, b += strip / 2, c += strip / 2) {                                              \
+            for (int r = 0; r + some <= rows; r += some)                                                              \
+                tile_##SET<T, some, 1, D, R>(piece, pieces, a + r * R, b, c + r * strip);                             \
+            constexpr int left = rest ? rest : 1, r = rows - rest;                                                    \
+            if (rest) tile_##SET<T, left, 1, D, R>(piece, pieces, a + r * R, b, c + r * strip);                       \
+        }                                                                                                             \
     }
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -90,34 +110,32 @@ MICRO_KERNEL(any, , 6, 1)
 #endif
 
 template <class T, int rows, int D, int R>
-inline void panel(int vecs, Index depth, const T* a, const T* b, T* c) {
+inline void panel(int vecs, const Piece* piece, int pieces, const T* a, const T* b, T* c) {
 #if defined(__x86_64__) && defined(__GNUC__)
     static const int set = instruction_set();
-    if (set == 4) return panel_v4<T, rows, D, R>(vecs, depth, a, b, c);
-    if (set == 3) return panel_v3<T, rows, D, R>(vecs, depth, a, b, c);
+    if (set == 4) return panel_v4<T, rows, D, R>(vecs, piece, pieces, a, b, c);
+    if (set == 3) return panel_v3<T, rows, D, R>(vecs, piece, pieces, a, b, c);
 #endif
-    panel_any<T, rows, D, R>(vecs, depth, a, b, c);
+    panel_any<T, rows, D, R>(vecs, piece, pieces, a, b, c);
 }
 
-// c[rows, strip] += A[rows, start : start + depth] b, A in panels of [whole][ROWS], the last of them [whole][half].
-template <class T>
-INLINE void by_panels(Index rows, int vecs, const T* a, Index whole, Index start, Index depth, const T* b, T* c) {
-    for (Index r = 0; r < rows; r += ROWS, a += whole * ROWS, c += ROWS * Lanes<T>::strip)
-        if (rows - r > ROWS / 2) panel<T, ROWS, ROWS, 1>(vecs, depth, a + start * ROWS, b, c);
-        else panel<T, ROWS / 2, ROWS / 2, 1>(vecs, depth, a + start * (ROWS / 2), b, c);
+// The first row of a panel: `rows` rows are cut into as few panels as ROWS allows, of about the same number of rows.
+INLINE int panels_of(int rows) { return (rows + ROWS - 1) / ROWS; }
+INLINE Index panel_first(Index rows, int index) { return rows * index / panels_of(int(rows)); }
+
+template <class T, int R, int rows = ROWS>
+INLINE void panel_of(int width, int vecs, const Piece* piece, int pieces, const T* a, const T* b, T* c) {
+    if (width == rows) panel<T, rows, R ? 1 : rows, R ? R : 1>(vecs, piece, pieces, a, b, c);
+    else if constexpr (rows > 1) panel_of<T, R, rows - 1>(width, vecs, piece, pieces, a, b, c);
 }
 
-// c[rows, strip] += a b, a[rows][UNIT]; a may be read, but c is not written, past its last row.
-template <class T>
-INLINE void by_rows(Index rows, int vecs, Index depth, const T* a, const T* b, T* c) {
-    constexpr int strip = Lanes<T>::strip;
-    Index r = 0;
-    for (; rows - r >= ROWS; r += ROWS) panel<T, ROWS, 1, UNIT>(vecs, depth, a + r * UNIT, b, c + r * strip);
-    for (; r < rows; r += ROWS / 2) {
-        T sums[ROWS / 2 * strip] = {};
-        panel<T, ROWS / 2, 1, UNIT>(vecs, depth, a + r * UNIT, b, sums);
-        const Index left = std::min(rows - r, Index(ROWS / 2)) * strip;
-        for (Index i = 0; i < left; ++i) c[r * strip + i] += sums[i];
+// c[rows, strip] += A b, A packed in panels of [whole][rows of the panel], or, if R is not 0, A[rows][R].
+template <class T, int R>
+INLINE void by_panels(int rows, int vecs, const Piece* piece, int pieces, const T* a, Index whole, const T* b, T* c) {
+    for (int i = 0; i < panels_of(rows); ++i) {
+        const Index first = panel_first(rows, i);
+        panel_of<T, R>(int(panel_first(rows, i + 1) - first), vecs, piece, pieces, a + first * (R ? R : whole), b,
+                       c + first * Lanes<T>::strip);
     }
 }
 
@@ -168,11 +186,12 @@ struct Cut {
     }
 };
 
-// Strips of so many columns, and the vectors in one of them.
+// Strips of so many columns, and the vectors in one of them; strips of sums that a unit may have.
 template <class T>
 INLINE int strips_of(Index columns) { return int((columns + Lanes<T>::strip - 1) / Lanes<T>::strip); }
 template <class T>
 INLINE int vectors_of(Index columns, int s) { return columns - s * Lanes<T>::strip > Lanes<T>::vector ? 2 : 1; }
+INLINE int most_tiles(int rows, int strip) { return std::max(1, ROOM / (rows * strip)); }
 
 // A few values, or zeros.
 template <class T>
@@ -190,18 +209,19 @@ INLINE int source(const Conv& g, bool back, int at, int tap) {
     return t >= 0 && t % g.stride == 0 && t / g.stride < g.M ? t / g.stride : -1;
 }
 
-// The next rows (tap, channel) of a unit's patch matrix that no gap divides, at most `most`, packed.
+// The next rows (tap, channel) of a unit's patch matrix that no gap divides, at most DEPTH, packed.
 struct Run {
     Index start = 0;
     int rows = 0, tap = 0, channel = 0;
     Index place[UNIT];                        // by pixel: the pixel that the tap reads, or -1
 
-    // False at the end. Row r of the run becomes to[segment's strip][r], strips of [depth][width].
+    // False at the end. Row r of the run becomes to[strip][r].
     template <class T>
-    INLINE bool next(const Conv& g, bool back, const Unit& u, const T* planes, int most, T* to, int width, Index depth) {
+    INLINE bool next(const Conv& g, bool back, const Unit& u, const T* planes, T* to) {
+        constexpr int strip = Lanes<T>::strip;
         const int channels = back ? g.F / g.groups : g.K;
         const Index plane = Index(back ? g.M : g.I) * (back ? g.M : g.I) * g.N;
-        for (rows = 0; tap < g.S * g.S && rows < most;) {
+        for (rows = 0; tap < g.S * g.S && rows < DEPTH;) {
             if (channel == 0 && !find(g, back, u)) {
                 ++tap;
                 if (rows) return true;
@@ -209,11 +229,11 @@ struct Run {
             }
             if (!rows) start = Index(tap) * channels + channel;
             const T* from = planes + channel * plane;
-            for (; channel < channels && rows < most; ++channel, ++rows, from += plane)
+            for (; channel < channels && rows < DEPTH; ++channel, ++rows, from += plane)
                 for (int i = 0; i < u.segments; ++i) {
                     const auto& s = u.segment[i];
                     const Index pixel = place[s.pixel];
-                    copy(to + (s.at / width * depth + rows) * width + s.at % width,
+                    copy(to + (s.at / strip * DEPTH + rows) * strip + s.at % strip,
                          pixel < 0 ? nullptr : from + pixel * g.N + s.n, s.length);
                 }
             if (channel == channels) channel = 0, ++tap;
@@ -256,82 +276,190 @@ struct Target {
 template <class T>
 MULTIVERSION void direct_panel(const Conv& g, bool back, int group, int index, const T* filters, T* panels) {
     const int Fg = g.F / g.groups, taps = g.S * g.S, depth = back ? Fg : g.K, rows = back ? g.K : Fg;
-    const int first = index * ROWS, width = rows - first > ROWS / 2 ? ROWS : ROWS / 2;
-    T* to = panels + (group * padded_rows(rows) + first) * taps * depth;
+    const int first = int(panel_first(rows, index)), width = int(panel_first(rows, index + 1)) - first;
+    T* to = panels + (Index(group) * rows + first) * taps * depth;
     for (int tap = 0; tap < taps; ++tap)
         for (int d = 0; d < depth; ++d, to += width)
             for (int r = 0; r < width; ++r) {
                 const Index k = back ? first + r : d, f = back ? d : first + r;
-                to[r] = first + r < rows ? filters[(k * taps + tap) * g.F + group * Fg + f] : T(0);
+                to[r] = filters[(k * taps + tap) * g.F + group * Fg + f];
             }
 }
 
-// One unit of all groups. scratch: UNIT * (DEPTH + padded_rows(filters or channels of a group)).
+// One unit of all groups. scratch: UNIT * (DEPTH + filters or channels of a group).
 template <class T>
 MULTIVERSION void direct_unit(const Conv& g, bool back, int index, const T* in, const T* panels,
                               const Target<T>& target, T* scratch) {
     constexpr int strip = Lanes<T>::strip;
     const int depth = back ? g.F / g.groups : g.K, rows = back ? g.K : g.F / g.groups;
-    const Index side = back ? g.I : g.M, from = back ? g.M : g.I, padded = padded_rows(rows), whole = g.S * g.S * depth;
+    const Index side = back ? g.I : g.M, from = back ? g.M : g.I, whole = g.S * g.S * depth;
     Unit u;
     Cut(int(side), g.N, UNIT).unit<T>(index, u);
     const int strips = strips_of<T>(u.columns());
     T* sums = scratch + UNIT * DEPTH;
     for (int group = 0; group < g.groups; ++group) {
-        std::memset(sums, 0, strips * padded * strip * sizeof(T));
+        std::memset(sums, 0, strips * rows * strip * sizeof(T));
         Run run;
-        while (run.next(g, back, u, in + group * depth * from * from * g.N, DEPTH, scratch, strip, DEPTH))
+        while (run.next(g, back, u, in + group * depth * from * from * g.N, scratch)) {
+            const Piece piece = {run.start, 0, run.rows};
             for (int s = 0; s < strips; ++s)
-                by_panels(rows, vectors_of<T>(u.columns(), s), panels + group * padded * whole, whole, run.start,
-                          run.rows, scratch + s * DEPTH * strip, sums + s * padded * strip);
+                by_panels<T, 0>(rows, vectors_of<T>(u.columns(), s), &piece, 1, panels + group * rows * whole, whole,
+                                scratch + s * DEPTH * strip, sums + s * rows * strip);
+        }
         for (int r = 0; r < rows; ++r)
             for (int i = 0; i < u.segments; ++i) {
                 const auto& s = u.segment[i];
                 target.write(group * rows + r, u.row * side + u.first + s.pixel, side * side, g.N, s.n,
-                             sums + (s.at / strip * padded + r) * strip + s.at % strip, s.length);
+                             sums + (s.at / strip * rows + r) * strip + s.at % strip, s.length);
             }
     }
 }
 
-// to[strip of filters][column][filter] = a piece of `count` planes: those of a unit's segments at the pixels `place`.
+// Blocks: planes once more, as [group][strip of images][y][x][plane][lane], so that what neighbouring pixels of an image
+// have in all planes lies together. Lanes past the last image are 0.
+INLINE bool by_blocks(int N, int vector) { return 4 * N >= 3 * round_up(N, vector); }
+
 template <class T>
-INLINE void turn(const Unit& u, const T* planes, Index plane, int count, int N, const Index* place, T* to, Index depth) {
-    constexpr int strip = Lanes<T>::strip, block = 16;
-    for (int first = 0; first < count; first += block)
-        for (int i = 0; i < u.segments; ++i) {
-            const auto& s = u.segment[i];
-            T* RESTRICT into = to + (first / strip * depth + s.at) * strip + first % strip;
-            const T* RESTRICT from = planes + first * plane + place[s.pixel] * N + s.n;
-            const bool inside = place[s.pixel] >= 0;
-            const int planes_here = std::min(count - first, block);
-            for (int f = 0; f < planes_here; ++f)
-                for (int n = 0; n < s.length; ++n) into[n * strip + f] = inside ? from[f * plane + n] : T(0);
+INLINE Index block(int strips, int group, int s, Index side, int planes) {
+    return (Index(group) * strips + s) * side * side * planes * Lanes<T>::strip;
+}
+
+template <class T>
+MULTIVERSION void block_row(int groups, int planes, int side, int N, int y, const T* in, T* blocks) {
+    constexpr int strip = Lanes<T>::strip;
+    const int strips = strips_of<T>(N);
+    for (int group = 0; group < groups; ++group)
+        for (int x = 0; x < side; ++x)
+            for (int k = 0; k < planes; ++k) {
+                const T* from = in + ((Index(group * planes + k) * side + y) * side + x) * N;
+                for (int s = 0; s < strips; ++s, from += strip) {
+                    T* to = blocks + block<T>(strips, group, s, side, planes) +
+                            ((Index(y) * side + x) * planes + k) * strip;
+                    const int left = std::min(strip, N - s * strip);
+                    copy(to, from, left);
+                    copy(to + left, static_cast<const T*>(nullptr), strip - left);
+                }
+            }
+}
+
+// One unit of all groups, read from blocks. scratch: most_tiles(filters or channels
+// of a group, strip) strips of those.
+template <class T>
+MULTIVERSION void block_unit(const Conv& g, bool back, int index, const T* blocks, const T* panels,
+                             const Target<T>& target, T* scratch) {
+    constexpr int strip = Lanes<T>::strip;
+    const int depth = back ? g.F / g.groups : g.K, rows = back ? g.K : g.F / g.groups, taps = g.S * g.S;
+    const int side = back ? g.I : g.M, from = back ? g.M : g.I, all = strips_of<T>(g.N);
+    const Index tile = Index(rows) * strip;
+    const Cut cut(side, all, most_tiles(rows, strip));
+    const int chunk = index / cut.pieces % cut.chunks, s0 = chunk * cut.images, strips = std::min(cut.images, all - s0);
+    const int row = index / cut.pieces / cut.chunks, x0 = index % cut.pieces * cut.pixels;
+    const int pixels = std::min(cut.pixels, side - x0);
+    const int several = std::max(1, DEPTH / depth), turns = (taps + several - 1) / several;
+    for (int group = 0; group < g.groups; ++group) {
+        std::memset(scratch, 0, pixels * strips * tile * sizeof(T));
+        const T* filters = panels + Index(group) * rows * taps * depth;
+        for (int turn = 0; turn < turns; ++turn)
+            for (int k = 0; k < depth; k += DEPTH)
+                for (int j = 0; j < pixels; ++j) {
+                    Piece some[DEPTH];
+                    int pieces = 0;
+                    for (int tap = turn * taps / turns; tap < (turn + 1) * taps / turns; ++tap) {
+                        const int y = source(g, back, row, tap / g.S), x = source(g, back, x0 + j, tap % g.S);
+                        if (y >= 0 && x >= 0)
+                            some[pieces++] = {Index(tap) * depth + k, (Index(y) * from + x) * depth + k,
+                                              std::min(DEPTH, depth - k)};
+                    }
+                    for (int s = 0; s < strips; ++s)
+                        by_panels<T, 0>(rows, vectors_of<T>(g.N, s0 + s), some, pieces, filters, Index(taps) * depth,
+                                        blocks + block<T>(all, group, s0 + s, from, depth),
+                                        scratch + (j * strips + s) * tile);
+                }
+        for (int r = 0; r < rows; ++r)
+            for (int j = 0; j < pixels; ++j)
+                for (int s = 0; s < strips; ++s)
+                    target.write(group * rows + r, Index(row) * side + x0 + j, Index(side) * side, g.N,
+                                 (s0 + s) * strip, scratch + (j * strips + s) * tile + r * strip,
+                                 std::min(strip, g.N - (s0 + s) * strip));
+    }
+}
+
+// 16 rows of 16 values: interleaving each of the first 8 with the one 8 further on, four times, turns them.
+template <class T>
+INLINE void interleave(const T* RESTRICT from, T* RESTRICT to) {
+    for (int r = 0; r < 8; ++r)
+        LANES for (int i = 0; i < 16; ++i) {
+            to[32 * r + 2 * i] = from[16 * r + i];
+            to[32 * r + 2 * i + 1] = from[16 * (r + 8) + i];
         }
 }
 
-// Part `part` of `parts` of the filter gradient: out[group][strip of filters][(tap, channel)][filter] = sum over the
-// part's units. scratch: UNIT * (RUN + ROWS + filters of a group in whole strips).
+// to[strip of filters][column][filter] = a piece of `count` planes: those of a unit's segments at the pixels `place`.
 template <class T>
-MULTIVERSION void direct_filters(const Conv& g, int part, int parts, const T* images, const T* grads, T* out,
+INLINE void turn(const Unit& u, const T* planes, Index plane, int count, int N, const Index* place, T* to,
+                 Index depth) {
+    constexpr int strip = Lanes<T>::strip;
+    alignas(64) T one[256] = {}, other[256];
+    for (int first = 0; first < count; first += 16)
+        for (int i = 0; i < u.segments; ++i)
+            for (int n = 0; n < u.segment[i].length; n += 16) {
+                const auto& s = u.segment[i];
+                const T* from = planes + first * plane + place[s.pixel] * N + s.n + n;
+                const int length = std::min(16, s.length - n);
+                for (int f = 0; f < 16; ++f)
+                    copy(one + f * 16, first + f < count && place[s.pixel] >= 0 ? from + f * plane : nullptr, length);
+                interleave(one, other);
+                interleave(other, one);
+                interleave(one, other);
+                interleave(other, one);
+                T* into = to + (first / strip * depth + s.at + n) * strip + first % strip;
+                for (int f = 0; f < length; ++f, into += strip) std::copy_n(one + f * 16, 16, into);
+            }
+}
+
+// Part `part` of `parts` of the filter gradient: out[group][strip of filters][(tap, channel)][filter] = sum over the
+// part's units; images are blocks. scratch: UNIT * filters of a group in whole strips.
+template <class T>
+MULTIVERSION void direct_filters(const Conv& g, int part, int parts, const T* blocks, const T* grads, T* out,
                                  T* scratch) {
     constexpr int strip = Lanes<T>::strip;
-    const int Fg = g.F / g.groups, strips = strips_of<T>(Fg);
-    const Index rows = Index(g.K) * g.S * g.S, plane = Index(g.I) * g.I * g.N, grads_plane = Index(g.M) * g.M * g.N;
+    const int Fg = g.F / g.groups, strips = strips_of<T>(Fg), all = strips_of<T>(g.N);
+    const Index rows = Index(g.K) * g.S * g.S, grads_plane = Index(g.M) * g.M * g.N;
     const Cut cut(g.M, g.N, UNIT);
-    T* turned = scratch + UNIT * (RUN + ROWS);
     std::memset(out, 0, g.groups * strips * rows * strip * sizeof(T));
     for (int index = Index(part) * cut.units() / parts; index < Index(part + 1) * cut.units() / parts; ++index) {
         Unit u;
         Index place[UNIT];
         cut.unit<T>(index, u);
         for (int j = 0; j < u.count; ++j) place[j] = u.row * g.M + u.first + j;
+        const int n = u.segment[0].n;
         for (int group = 0; group < g.groups; ++group) {
-            turn(u, grads + group * Fg * grads_plane, grads_plane, Fg, g.N, place, turned, UNIT);
-            Run run;
-            while (run.next(g, false, u, images + group * g.K * plane, RUN, scratch, UNIT, 0))
-                for (int s = 0; s < strips; ++s)
-                    by_rows(run.rows, vectors_of<T>(Fg, s), u.columns(), scratch, turned + s * UNIT * strip,
-                            out + ((group * strips + s) * rows + run.start) * strip);
+            turn(u, grads + group * Fg * grads_plane, grads_plane, Fg, g.N, place, scratch, UNIT);
+            for (int p = 0; p < g.S; ++p) {
+                const int y = source(g, false, u.row, p);
+                for (int q = 0, end; y >= 0 && q < g.S; q = end) {       // taps that the same pixels meet
+                    bool meets[UNIT], same = true;
+                    for (int j = 0; j < u.count; ++j) meets[j] = source(g, false, u.first + j, q) >= 0;
+                    for (end = q + 1; end < g.S; ++end) {
+                        for (int j = 0; j < u.count; ++j)
+                            same &= meets[j] == (source(g, false, u.first + j, end) >= 0);
+                        if (!same) break;
+                    }
+                    Piece some[UNIT];
+                    int pieces = 0;
+                    for (int j = 0; j < u.count; ++j)
+                        for (int i = n, next; meets[j] && i < n + u.images; i = next) {
+                            next = std::min(round_up(i + 1, strip), Index(n + u.images));
+                            const Index pixel = (Index(y) * g.I + source(g, false, u.first + j, q)) * g.K;
+                            some[pieces++] = {block<T>(all, group, i / strip, g.I, g.K) + pixel * strip + i % strip,
+                                              j * u.images + i - n, next - i};
+                        }
+                    for (int s = 0; s < strips && pieces; ++s)
+                        by_panels<T, strip>((end - q) * g.K, vectors_of<T>(Fg, s), some, pieces, blocks, 0,
+                                            scratch + s * UNIT * strip,
+                                            out + ((group * strips + s) * rows + (p * g.S + q) * g.K) * strip);
+                }
+            }
         }
     }
 }
@@ -411,15 +539,15 @@ INLINE void transform_unit(const Unit& u, const T* planes, int side, int begin, 
 template <class T>
 MULTIVERSION void winograd_panel(const Conv& g, bool back, int group, int index, const T* filters, T* panels) {
     const int Fg = g.F / g.groups, depth = back ? Fg : g.K, rows = back ? g.K : Fg;
-    const int first = index * ROWS, width = rows - first > ROWS / 2 ? ROWS : ROWS / 2;
-    const Index point = padded_rows(rows) * depth;
+    const int first = int(panel_first(rows, index)), width = int(panel_first(rows, index + 1)) - first;
+    const Index point = Index(rows) * depth;
     T* to = panels + group * POINTS * point + Index(first) * depth;
     for (int d = 0; d < depth; ++d, to += width)
         for (int r = 0; r < width; ++r) {
             T w[3][3], t[4][3];
             for (int tap = 0; tap < 9; ++tap) {
                 const Index k = back ? first + r : d, f = back ? d : first + r;
-                const T value = first + r < rows ? filters[(k * 9 + tap) * g.F + group * Fg + f] : T(0);
+                const T value = filters[(k * 9 + tap) * g.F + group * Fg + f];
                 w[back ? 2 - tap / 3 : tap / 3][back ? 2 - tap % 3 : tap % 3] = value;
             }
             for (int x = 0; x < 3; ++x) {
@@ -462,28 +590,29 @@ INLINE void plain_unit(const Conv& g, bool back, int group, const Unit& u, const
         }
 }
 
-// One unit of tiles, all groups. scratch: POINTS * TILES * (depth + padded_rows(rows)).
+// One unit of tiles, all groups. scratch: POINTS * TILES * (depth + rows).
 template <class T>
 MULTIVERSION void winograd_unit(const Conv& g, bool back, int index, const T* in, const T* filters, const T* panels,
                                 const Target<T>& target, T* scratch) {
     constexpr int strip = Lanes<T>::strip;
     const int depth = back ? g.F / g.groups : g.K, rows = back ? g.K : g.F / g.groups;
-    const Index side = back ? g.I : g.M, from = back ? g.M : g.I, padded = padded_rows(rows);
+    const Index side = back ? g.I : g.M, from = back ? g.M : g.I;
     Unit u;
     Cut(int(side + 1) / 2, g.N, TILES).unit<T>(index, u);
     const int strips = strips_of<T>(u.columns());
-    const Index inputs = Index(strips) * depth * strip, outputs = strips * padded * strip;
+    const Index inputs = Index(strips) * depth * strip, outputs = Index(strips) * rows * strip;
     T* sums = scratch + POINTS * TILES * Index(depth);
     for (int group = 0; group < g.groups; ++group) {
         const T* planes = in + group * depth * from * from * g.N;
         transform_unit(u, planes, int(from), back ? g.padding - 2 : -g.padding, depth, g.N, scratch, inputs,
                        Index(depth) * strip, strip);
         std::memset(sums, 0, POINTS * outputs * sizeof(T));
+        const Piece piece = {0, 0, depth};
         for (int i = 0; i < POINTS; ++i)
             for (int s = 0; s < strips; ++s)
-                by_panels(rows, vectors_of<T>(u.columns(), s), panels + (group * POINTS + i) * padded * depth,
-                          Index(depth), 0, Index(depth), scratch + i * inputs + s * depth * strip,
-                          sums + i * outputs + s * padded * strip);
+                by_panels<T, 0>(rows, vectors_of<T>(u.columns(), s), &piece, 1,
+                                panels + (Index(group) * POINTS + i) * rows * depth, depth,
+                                scratch + i * inputs + s * depth * strip, sums + i * outputs + s * rows * strip);
         int infinite = 0;
         for (Index i = 0; i < POINTS * outputs; ++i) infinite |= sums[i] - sums[i] != 0;
         if (infinite) {
@@ -493,7 +622,7 @@ MULTIVERSION void winograd_unit(const Conv& g, bool back, int index, const T* in
         for (int r = 0; r < rows; ++r)
             for (int s = 0; s < strips; ++s) {
                 alignas(64) T y[4][strip];
-                const T* RESTRICT m = sums + (s * padded + r) * strip;
+                const T* RESTRICT m = sums + (s * rows + r) * strip;
                 LANES for (int i = 0; i < strip; ++i) {
                     T t[2][4];
                     for (int x = 0; x < 4; ++x) {
@@ -554,11 +683,12 @@ MULTIVERSION void winograd_filters(const Conv& g, int part, int parts, const T* 
                             points[(4 * y + 3) * turned + at + i] = -t[y][1];
                         }
                     }
+            const Piece piece = {0, 0, u.columns()};
             for (int i = 0; i < POINTS; ++i)
                 for (int s = 0; s < strips; ++s)
-                    by_rows(Index(g.K), vectors_of<T>(Fg, s), Index(u.columns()), scratch + i * inputs,
-                            points + i * turned + s * UNIT * strip,
-                            out + (group * POINTS + i) * products + s * Index(g.K) * strip);
+                    by_panels<T, UNIT>(g.K, vectors_of<T>(Fg, s), &piece, 1, scratch + i * inputs, 0,
+                                       points + i * turned + s * UNIT * strip,
+                                       out + (group * POINTS + i) * products + s * Index(g.K) * strip);
         }
     }
 }

@@ -191,17 +191,17 @@ def by_winograd(g: dict[str, int], algorithm: str) -> bool:
 def _convolve(g: dict[str, int], back: bool, algorithm: str, images: Array, *arguments: Any) -> None:
     """Convolve, or its adjoint; the arguments are checked and flat."""
     winograd, threads = by_winograd(g, algorithm), _threads(g)
-    panels, scratch = _conv.room(g, back, winograd)
-    room = buffers.empty((panels,), images.dtype), buffers.empty((threads, scratch), images.dtype)
+    panels, blocks, scratch = _conv.room(g, back, winograd, images.itemsize)
+    room = [buffers.empty(shape, images.dtype) for shape in ((panels,), (blocks,), (threads, scratch))]
     _conv.convolve(g, back, winograd, images, *arguments, *room, threads)
 
 
 def _filter_gradient(g: dict[str, int], winograd: bool, images: Array, grads: Array) -> Array:
     out, threads = buffers.empty((g["K"] * g["S"] ** 2, g["F"]), images.dtype), _threads(g)
-    part, scratch = _conv.room_for_filters(g, winograd, images.itemsize)
-    parts = buffers.empty((FILTER_GRADIENT_PARTS, part), images.dtype)
-    room = buffers.empty((threads, scratch), images.dtype)
-    _conv.filter_gradient(g, winograd, images.reshape(-1), grads.reshape(-1), out.reshape(-1), parts, room, threads)
+    part, blocks, scratch = _conv.room_for_filters(g, winograd, images.itemsize)
+    shapes = (FILTER_GRADIENT_PARTS, part), (blocks,), (threads, scratch)
+    room = [buffers.empty(shape, images.dtype) for shape in shapes]
+    _conv.filter_gradient(g, winograd, images.reshape(-1), grads.reshape(-1), out.reshape(-1), *room, threads)
     return out
 
 

@@ -383,14 +383,7 @@ def _filter_weights_grad(spot: Spot) -> Element:
             total = F(0)
             for row, pixels, images in part:
                 placed = [number[row, x] for x in pixels if (row, x) in number]
-                apart = _apart(g, row, pixels, k, q)
-                if apart is None:
-                    continue
-                terms = [at + n for at in placed for n in images]
-                if apart:
-                    total = trace.then("+ what there was", total + made.add(trace, "", terms))
-                else:
-                    total = made.add(trace, "", terms, start=total)
+                total = made.add(trace, "", [at + n for at in placed for n in images], start=total)
             parts.append(total)
         trace.then("× 1/images", factor * trace.sum("part", parts))
 
@@ -411,18 +404,6 @@ def _parts(side: int, cases: int) -> list[list[tuple[int, range, range]]]:
         for x in range(0, side, pixels)
     ]
     return [units[part * len(units) // 8 : (part + 1) * len(units) // 8] for part in range(8)]
-
-
-def _apart(g: _Filters, row: int, pixels: range, k: int, q: int) -> bool | None:
-    """Whether the port sums a tap of a unit apart, the last rows of a packed matrix; None where it skips the tap."""
-    meets = [any(g.pixel(row, x, tap) for x in pixels) for tap in range(g.size**2)]
-    if not meets[q]:
-        return None
-    first = next((tap + 1 for tap in range(q, -1, -1) if not meets[tap]), 0)
-    end = next((tap for tap in range(q, len(meets)) if not meets[tap]), len(meets))
-    block, place = divmod((q - first) * g.width + k, 384)
-    rows = min(384, (end - first) * g.width - block * 384)
-    return place >= rows // 12 * 12
 
 
 def _winograd(trace: Trace, planes: np.ndarray, filters: np.ndarray, begin: int, y: int, x: int) -> np.float32:

@@ -25,9 +25,8 @@ def geometries(draw):
     size = 3 if winograd else draw(st.integers(1, min(6, img_size + 2 * padding)))
     channels, filters = (draw(st.integers(16, 19) if winograd else st.integers(1, most)) for most in (4, 5))
     stride = 1 if winograd else draw(st.integers(1, 5))
-    return geometry(
-        groups * channels, img_size, groups * filters, size, padding, stride, groups, draw(st.integers(1, 5))
-    )
+    images = draw(st.sampled_from((1, 2, 3, 5, 12, 35)))
+    return geometry(groups * channels, img_size, groups * filters, size, padding, stride, groups, images)
 
 
 def modules(g):
@@ -94,6 +93,8 @@ def backward(g, o):
 @example(g=geometry(200, 3, 7, 2, 0, 1), seed=3)  # more channels than are packed at a time
 @example(g=geometry(2, 4, 3, 2, 1, 1, 1, 300), seed=4)  # more images than a unit has columns
 @example(g=geometry(16, 6, 16, 3, 1, 1, 1, 70), seed=5)
+@example(g=geometry(300, 3, 7, 2, 0, 1, 1, 12), seed=6)  # more channels than are summed at a time
+@example(g=geometry(2, 2, 2100, 1, 0, 1, 1, 70), seed=7)  # more filters than a unit has room for
 def test_all_passes_match_the_formula(dtype, g, seed):
     o = operands(g, dtype, seed)
     biases = np.random.default_rng(seed).standard_normal((g["filters"], 1)).astype(dtype)
@@ -143,6 +144,18 @@ def test_biases_and_accumulation(g):
 def test_bits_do_not_depend_on_the_number_of_threads(g, monkeypatch):
     o = operands(g, np.float32)
     assert_same_bits_on_any_number_of_threads(lambda: (forward(g, o), *backward(g, o)), monkeypatch)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "g", [geometry(10, 7, 14, 3, 1, 2, 2, 70), geometry(3, 12, 13, 5, 2, 1, 1, 70)], ids=["step", "five"]
+)
+def test_a_sum_does_not_depend_on_how_many_images_there_are(g, dtype):
+    """A few images are packed pixel by pixel, many are read from blocks: the same sums in the same order."""
+    o = operands(g, dtype)
+    few = {**o, "images": o["images"][..., 64:67].copy(), "grads": o["grads"][..., 64:67].copy()}
+    assert np.array_equal(forward(g, o)[..., 64:67], forward(g, few))
+    assert np.array_equal(backward(g, o)[0][..., 64:67], backward(g, few)[0])
 
 
 def run(g, o, algorithm):
