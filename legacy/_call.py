@@ -198,15 +198,8 @@ def timed(launches: list[Launch], device: Device | None) -> None:
 def quirks(**positions: bool) -> Iterator[None]:
     """Turn switches for the entry points called inside the block, by this thread.
 
-    Parameters
-    ----------
-    **positions : bool
-        By the name of the quirk, with underscores: ``quirks(blur_last_tap=False)``.
-
-    Raises
-    ------
-    Refused
-        There is no such quirk.
+    ``**positions``: by the name of the quirk, with underscores: ``quirks(blur_last_tap=False)``.
+    Raises Refused: there is no such quirk.
     """
     found = {name.replace("_", "-"): bool(on) for name, on in positions.items()}
     for name in found:

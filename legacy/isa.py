@@ -26,16 +26,9 @@ ORDER = ("strict", "baseline", "v3", "v4")
 def load(name: str | None = None) -> ModuleType:
     """Import the extension module for an instruction set.
 
-    Parameters
-    ----------
-    name : str, optional
-        One of the keys of `NAMES`; default is the environment variable ``ROSETTA_ISA``,
-        and without it the best that this processor runs and that was built.
-
-    Raises
-    ------
-    Refused
-        If the name is unknown, was not built, or cannot run on this processor.
+    ``name``: one of the keys of `NAMES`; default is the environment variable ``ROSETTA_ISA``, and without it the best
+    that this processor runs and that was built.
+    Raises Refused: if the name is unknown, was not built, or cannot run on this processor.
     """
     wanted = name or os.environ.get("ROSETTA_ISA") or ""
     if wanted and wanted not in NAMES:

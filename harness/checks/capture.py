@@ -27,12 +27,8 @@ Tensors = dict[Name, np.ndarray[Any, Any]]
 def check_capture(echo: Callable[[str], Any], name: str, net: str, batch: int, seed: int) -> int:
     """Run the check on an engine; prints what is found, gives 0, 1 if something is, or 3 if a step cannot be run.
 
-    Parameters
-    ----------
-    echo : callable
-        Prints a line.
-    name, net : str
-        Engine and network.
+    ``echo``: prints a line.
+    ``name``, ``net``: engine and network.
     """
     work = prepare(Options(net, engines=(name,), input="random", batch=batch, seed=seed, threads=1))
     (engine,) = available([name])

@@ -281,22 +281,11 @@ def kernel_sources() -> str:
 def planned(layer: dict[str, Any], inputs: Mapping[str, tuple[int, bool]], batch: int) -> list[dict[str, Any]]:
     """What the engine would launch for a layer alone, forward and backward; nothing runs.
 
-    Parameters
-    ----------
-    layer : dict
-        A layer as `network.load.plain` gives it.
-    inputs : dict of str to (int, bool)
-        The layers that it reads: their outputs, and whether they want a gradient.
-
-    Returns
-    -------
-    list of dict
-        Launch records as of `LegacySession.launches`, without resources and seconds; empty where the engine refuses.
-
-    Raises
-    ------
-    Unsupported
-        The engine does not take such a layer.
+    ``layer``: a layer as `network.load.plain` gives it.
+    ``inputs``: the layers that it reads: their outputs, and whether they want a gradient.
+    Returns: launch records as of `LegacySession.launches`, without resources and seconds; empty where the engine
+    refuses.
+    Raises Unsupported: the engine does not take such a layer.
     """
     from alexnet_rosetta.legacy.gpu import recording
 

@@ -57,17 +57,9 @@ def _side(layer: LayerSpec, inputs: Sequence[tuple[int, ...]]) -> int:
 def axes(layers: Mapping[str, LayerSpec], layer: LayerSpec, tensor: str, shape: Sequence[int]) -> dict[str, int]:
     """The names and lengths of the axes along which the elements of a tensor lie, the last running fastest.
 
-    Parameters
-    ----------
-    layers : dict of str to LayerSpec
-        By name, in definition order.
-    shape : tuple of int
-        Of the tensor as engines hand it out.
-
-    Returns
-    -------
-    dict of str to int
-        Their product is the number of elements.
+    ``layers``: by name, in definition order.
+    ``shape``: of the tensor as engines hand it out.
+    Returns: their product is the number of elements.
     """
     kind, i = address(tensor)
     if i is not None and kind.startswith("weights"):

@@ -199,12 +199,8 @@ def decisive(rows: Iterable[Row]) -> list[tuple[str, Finding]]:
 def run_code(rows: Sequence[Row], allow: Sequence[str] = (), fail_on: Sequence[str] = ()) -> int:
     """The exit code of a run. 0: all is as it should be; 1: something fails; 3: something was not decided.
 
-    Parameters
-    ----------
-    allow : sequence of str
-        Statuses of `finding.UNDECIDED` that do not count; where nothing agrees the code is 3 all the same.
-    fail_on : sequence of str
-        Of `finding.FAIL_ON`: nothing else counts; by default everything does.
+    ``allow``: statuses of `finding.UNDECIDED` that do not count; where nothing agrees the code is 3 all the same.
+    ``fail_on``: of `finding.FAIL_ON`: nothing else counts; by default everything does.
     """
     found = [row.findings[name] for row in rows for name in row.findings if row.weighs(name, allow, fail_on)]
     if any(one.fails for one in found):
@@ -357,17 +353,10 @@ def ratio_name(engines: Sequence[str]) -> str:
 def ratio(seconds: Mapping[str, float], noise: float = 0.0) -> float | None:
     """Seconds of the first engine over those of the second.
 
-    Parameters
-    ----------
-    seconds : dict of str to float
-        By engine.
-    noise : float
-        Seconds by which repeated measurements spread.
-
-    Returns
-    -------
-    float or None
-        None unless there are two engines, where a time is below `SHORTEST`, or the two differ by less than the noise.
+    ``seconds``: by engine.
+    ``noise``: seconds by which repeated measurements spread.
+    Returns None unless there are two engines, where a time is below `SHORTEST`, or the two differ by less than the
+    noise.
     """
     if len(seconds) != 2 or min(seconds.values()) < SHORTEST:
         return None

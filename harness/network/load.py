@@ -205,18 +205,10 @@ def layer_files(layers: list[dict[str, Any]], path: Path) -> tuple[str, str]:
 
     The files are to be read as any others, with all checks, rather than to believe what a file derives.
 
-    Parameters
-    ----------
-    layers : list of dict
-        In the keys of the release, inputs first (data-checkpoints-tools 1.7): ``padding`` is negated, ``filters``
-        counts those of all groups, ``scale`` of a norm layer is divided by the size of the window.
-    path : Path
-        Where they come from.
-
-    Returns
-    -------
-    str, str
-        The definition, the parameters.
+    ``layers``: in the keys of the release, inputs first (data-checkpoints-tools 1.7): ``padding`` is negated,
+    ``filters`` counts those of all groups, ``scale`` of a norm layer is divided by the size of the window.
+    ``path``: where they come from.
+    Returns the definition, the parameters.
     """
     files: tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]] = {}, {}
     for layer in layers:

@@ -36,12 +36,8 @@ EPSILONS = ("eps", "epsilon", "k", "mindiv")
 class Expected(Bounded):
     """A reference value with its error model, for results of a certain precision.
 
-    Parameters
-    ----------
-    roundoff, smallest : float
-        Of `PRECISIONS`.
-    basis : str
-        ``given``, ``derived`` or ``estimated``: where n and M come from.
+    ``roundoff``, ``smallest``: of `PRECISIONS`.
+    ``basis``: ``given``, ``derived`` or ``estimated``: where n and M come from.
     """
 
     roundoff: float = ROUNDOFF
@@ -68,11 +64,8 @@ class Expected(Bounded):
 def judged(expected: Expected, actual: Any, dtype: Any = None) -> Finding:
     """The finding on an array of any shape and precision; complex ones by real and imaginary part.
 
-    Parameters
-    ----------
-    actual : array_like
-    dtype : dtype, optional
-        What the array should be of; by default of whatever it is.
+    ``actual``: array_like.
+    ``dtype``: what the array should be of; by default of whatever it is.
     """
     given = np.asarray(actual)
     shape = np.shape(expected.value)
@@ -147,12 +140,8 @@ def wide(x: Any) -> Any:
 def derived(formula: Function, arguments: Sequence[Any], value: Array) -> Expected:
     """n and M of a function of arrays: derived where it only adds up products of its arguments, else estimated.
 
-    Parameters
-    ----------
-    formula : callable
-        Of the arguments, in 64 bits or more; gives one array.
-    value : ndarray
-        What it gives.
+    ``formula``: of the arguments, in 64 bits or more; gives one array.
+    ``value``: what it gives.
     """
     where = [i for i, x in enumerate(arguments) if isinstance(x, np.ndarray) and x.dtype.kind in "fc" and x.size]
     if not where:
@@ -218,13 +207,10 @@ def _dependence(
 def layer_formula(spec: Mapping[str, Any], inputs: Mapping[str, Any]) -> Bounded:
     """One tensor of a layer by the reference's formulas, from keys as in a layer file.
 
-    Parameters
-    ----------
-    spec : dict
-        ``type`` and the other keys of the layer; ``tensor`` is ``acts`` (by default), ``inputs_grad[i]``,
-        ``weights[i]`` or ``biases``: then gradients, summed over the cases.
-    inputs : dict of str to ndarray
-        ``inputs``, a list of matrices (values, cases); ``weights``, a list; ``biases``; for gradients ``acts_grad``.
+    ``spec``: ``type`` and the other keys of the layer; ``tensor`` is ``acts`` (by default), ``inputs_grad[i]``,
+    ``weights[i]`` or ``biases``: then gradients, summed over the cases.
+    ``inputs``: ``inputs``, a list of matrices (values, cases); ``weights``, a list; ``biases``; for gradients
+    ``acts_grad``.
     """
     keys = {name: value for name, value in spec.items() if name not in ("type", "tensor")}
     if "weights" in inputs:

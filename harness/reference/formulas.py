@@ -13,12 +13,8 @@ UPDATE = r"\Delta \leftarrow \mu\Delta + \varepsilon G - \lambda\varepsilon W, \
 def formula(spec: Mapping[str, Any], step: str) -> str:
     """The formula of a layer in one pass, LaTeX; "" where none is printed.
 
-    Parameters
-    ----------
-    spec : dict
-        As `reference.op` takes it.
-    step : str
-        ``forward``, ``backward`` or ``update``.
+    ``spec``: as `reference.op` takes it.
+    ``step``: ``forward``, ``backward`` or ``update``.
     """
     if step == "update":
         return UPDATE

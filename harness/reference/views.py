@@ -27,12 +27,8 @@ def averaged(
 ) -> list[np.ndarray]:
     """What a cost is of: over several views of its cases, the average of their probabilities (network-and-solver 7.1).
 
-    Parameters
-    ----------
-    views : dict of str to list of ndarray
-        Takes the probabilities of each view, by layer.
-    kind : str
-        The pass.
+    ``views``: dict of str to list of ndarray; takes the probabilities of each view, by layer.
+    ``kind``: the pass.
     """
     if layer.type != "cost.logreg" or kind not in VIEWS:
         return inputs

@@ -33,12 +33,8 @@ COLUMNS = {
 class Lines:
     """Formats rows for one network and set of engines.
 
-    Parameters
-    ----------
-    mode : str
-        Of the run: ``propagated`` adds a column for the distance from the reference.
-    width : int or None
-        Columns of the terminal: the less telling columns are left out where it is narrow. None: all are shown.
+    ``mode``: of the run: ``propagated`` adds a column for the distance from the reference.
+    ``width``: columns of the terminal: the less telling columns are left out where it is narrow. None: all are shown.
     """
 
     def __init__(

@@ -234,12 +234,8 @@ class Backward(Step):
 class Collected(Step):
     """A tensor that backward steps of several layers make together: nothing more runs.
 
-    Parameters
-    ----------
-    layer : LayerSpec
-        The layer that holds the tensor.
-    rows : callable
-        ``rows(slice)``, the Bounded of some rows.
+    ``layer``: the layer that holds the tensor.
+    ``rows``: ``rows(slice)``, the Bounded of some rows.
     """
 
     def __init__(
@@ -272,12 +268,8 @@ class Collected(Step):
 class Sum(Collected):
     """The sum of what the consumers of a layer send to its output, ``acts_grad``.
 
-    Parameters
-    ----------
-    sweep, layer, found
-        See `Collected`.
-    parts : list of (str, int, Backward)
-        The consumers, the index of their input, and their steps.
+    ``sweep``, ``layer``, ``found``: see `Collected`.
+    ``parts``: the consumers, the index of their input, and their steps.
     """
 
     def __init__(

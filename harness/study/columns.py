@@ -18,17 +18,9 @@ def rows(
 ) -> list[tuple[str, dict[str, list[Piece]], tuple[str, ...]]]:
     """The rows of one pass of a layer: what each does, and the pieces of source in each room.
 
-    Parameters
-    ----------
-    launched : sequence of str
-        Names of kernels.
-    called : set of str
-        Names of the port's functions.
-
-    Returns
-    -------
-    list of (str, dict of str to list of Piece, tuple of str)
-        What; pieces by column (legacy, port, reference); functions of the release.
+    ``launched``: names of kernels.
+    ``called``: names of the port's functions.
+    Returns: what; pieces by column (legacy, port, reference); functions of the release.
     """
     found = []
     for family in concordance.families():
@@ -83,12 +75,8 @@ def quantities(layer_types: Sequence[str]) -> list[tuple[str, dict[str, set[str]
 def markup(piece: Piece, column: str, known: Sequence[tuple[str, dict[str, set[str]]]]) -> Markup:
     """The lines of a piece as HTML: numbers, code, quantities in their colours, remarks dimmed.
 
-    Parameters
-    ----------
-    column : str
-        legacy, port, reference or release.
-    known : list
-        As `quantities` gives them.
+    ``column``: legacy, port, reference or release.
+    ``known``: as `quantities` gives them.
     """
     side = "legacy" if column in ("legacy", "release") else "other"
     classes = {name: f"q{k}" for k, (_, names) in enumerate(known) for name in names[side]}

@@ -30,12 +30,8 @@ def lines(
 ) -> Iterator[str]:
     """The text, line by line.
 
-    Parameters
-    ----------
-    net, name, params, batch, passes
-        As for `layer.lines`.
-    blocks : int, optional
-        Blocks of a launch that are counted, spread over its grid; all by default.
+    ``net``, ``name``, ``params``, ``batch``, ``passes``: as for `layer.lines`.
+    ``blocks``: blocks of a launch that are counted, spread over its grid; all by default.
     """
     layer, counted = _counted(net, name, params, batch, passes, blocks)
     yield f"{name}: {layer.type}, {batch} cases; threads run one by one on the CPU, each access to memory counted"

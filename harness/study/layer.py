@@ -33,12 +33,8 @@ WORD = r"\b{}\b"
 def table(net: str, params: str | None = None, batch: int = 32, passes: Sequence[str] = PASSES) -> Iterator[str]:
     """The kernels of every layer and pass of a training step, line by line, as the engine runs them.
 
-    Parameters
-    ----------
-    net : str
-        As for `load.load`.
-    passes : sequence of str
-        Those that are shown.
+    ``net``: as for `load.load`.
+    ``passes``: those that are shown.
     """
     work = prepare(Options(net, params=params, engines=("legacy-cpu",), input="random", batch=batch))
     (session,) = work.open_sessions().values()

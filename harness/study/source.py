@@ -31,17 +31,9 @@ class Piece:
 def pieces(spec: str, place: str, **names: str) -> list[Piece]:
     """The pieces that a text of the concordance names, ``NAME from /X/ to /Y/; NAME``: Y itself is not part of it.
 
-    Parameters
-    ----------
-    spec : str
-        With ``{kernel}`` and the like in the place of `names`.
-    place : str
-        ``host`` or ``kernels`` of the legacy room, ``port`` or ``reference``.
-
-    Raises
-    ------
-    LookupError
-        There is no such symbol, or no line that an expression finds.
+    ``spec``: with ``{kernel}`` and the like in the place of `names`.
+    ``place``: ``host`` or ``kernels`` of the legacy room, ``port`` or ``reference``.
+    Raises LookupError: there is no such symbol, or no line that an expression finds.
     """
     found = []
     for name, start, end in PART.findall(spec.format(**names)):
@@ -125,12 +117,8 @@ def read(file: str) -> tuple[str, ...]:
 def in_cpp(lines: Sequence[str], name: str, scope: str = "", skip: int = 0) -> tuple[int, int] | None:
     """(first, last) line, from 1, of a function, class or struct in C++ with the template and remarks above; else None.
 
-    Parameters
-    ----------
-    scope : str, optional
-        The class of a member that is defined outside of it.
-    skip : int
-        How many definitions of that name come first.
+    ``scope``: the class of a member that is defined outside of it.
+    ``skip``: how many definitions of that name come first.
     """
     code = [re.sub(r"//.*", "", line) for line in lines]
     text = "\n".join(code)

@@ -53,12 +53,8 @@ def assert_exact(bounded: Bounded, what: str = "", unit: float = UNIT) -> None:
 def must_be_identical(spec: Mapping[str, Any], tensor: str) -> bool:
     """Whether the exact tier requires `identical` for a tensor of a layer: not for steps divided by a root (superEps).
 
-    Parameters
-    ----------
-    spec : dict
-        The layer.
-    tensor : str
-        "acts", "inputs_grad[0]", "weights_inc[1]", ...
+    ``spec``: the layer.
+    ``tensor``: "acts", "inputs_grad[0]", "weights_inc[1]", ...
     """
     name = address(tensor)[0]
     rounds = name == "weights_inc" and spec.get("superEps", 0) > 0

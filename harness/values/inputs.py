@@ -45,13 +45,9 @@ class Inputs:
 def make(network: Network, kind: str, batch: int, seed: int) -> Inputs:
     """The minibatch of a run.
 
-    Parameters
-    ----------
-    kind : str
-        ``photos``, ``random`` (normal numbers), ``exact`` (the exact tier), ``probing`` (`_probing`), or an npz file
-        with one array per data layer.
-    batch : int
-        Number of cases; for a file, the file's own number.
+    ``kind``: ``photos``, ``random`` (normal numbers), ``exact`` (the exact tier), ``probing`` (`_probing`), or an npz
+    file with one array per data layer.
+    ``batch``: number of cases; for a file, the file's own number.
     """
     if kind not in KINDS:
         return _from_file(network, Path(kind))

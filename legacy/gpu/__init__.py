@@ -42,10 +42,7 @@ def probe() -> tuple[bool, str]:
 def missing() -> list[str]:
     """All that the engine lacks to run on a GPU here.
 
-    Returns
-    -------
-    list of str
-        A line for each thing, driver, compiler, PyCUDA and nvmath, with how to get it; empty if nothing is missing.
+    Returns a line for each thing, driver, compiler, PyCUDA and nvmath, with how to get it; empty if nothing is missing.
     """
     found = []
     for check in (_card, _compiler, _pycuda, _nvmath):
@@ -64,15 +61,8 @@ def debugging() -> bool:
 def open_device(debug: bool | None = None) -> GpuDevice:
     """A device for one network or call, on the first GPU.
 
-    Parameters
-    ----------
-    debug : bool, optional
-        Check every launch; default `debugging`.
-
-    Raises
-    ------
-    Refused
-        There is no GPU, or something that it needs is missing.
+    ``debug``: check every launch; default `debugging`.
+    Raises Refused: there is no GPU, or something that it needs is missing.
     """
     available, reason = probe()
     if not available:

@@ -18,21 +18,10 @@ ATTRIBUTES = {
 def facts(index: int = 0) -> dict[str, Any]:
     """What a card is and can do.
 
-    Parameters
-    ----------
-    index : int
-        Its number among those that CUDA_VISIBLE_DEVICES shows.
-
-    Returns
-    -------
-    dict
-        ``name``, ``compute_capability`` (two integers), ``memory_bytes``, ``cuda`` (the driver's version of CUDA),
-        ``driver`` (its own version, None where nvidia-smi is absent), and the keys of `ATTRIBUTES`; clocks in kHz.
-
-    Raises
-    ------
-    ImportError, pycuda.driver.Error
-        No PyCUDA, no driver or no card; `gpu.probe` says so in words.
+    ``index``: its number among those that CUDA_VISIBLE_DEVICES shows.
+    Returns: ``name``, ``compute_capability`` (two integers), ``memory_bytes``, ``cuda`` (the driver's version of CUDA),
+    ``driver`` (its own version, None where nvidia-smi is absent), and the keys of `ATTRIBUTES`; clocks in kHz.
+    Raises ImportError, pycuda.driver.Error: no PyCUDA, no driver or no card; `gpu.probe` says so in words.
     """
     import pycuda.driver as cuda
 

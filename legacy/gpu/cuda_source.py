@@ -49,12 +49,8 @@ def symbol(kernel: str, kinds: str) -> str:
 def wrapper(kernel: str, kinds: str) -> str:
     """One ``extern "C" __global__`` function around a kernel instance.
 
-    Parameters
-    ----------
-    kernel : str
-        The instance, as in a launch record: ``kLocalPool<MaxPooler, 4, 32, 4, false>``.
-    kinds : str
-        A letter of `TYPES` for each argument.
+    ``kernel``: the instance, as in a launch record: ``kLocalPool<MaxPooler, 4, 32, 4, false>``.
+    ``kinds``: a letter of `TYPES` for each argument.
     """
     names = [f"a{i}" for i in range(len(kinds))]
     parameters = "".join(f"const {TYPES[letter]} {name}, " for letter, name in zip(kinds, names, strict=True))
@@ -68,10 +64,7 @@ def wrapper(kernel: str, kinds: str) -> str:
 def source(instances: Iterable[tuple[str, str]]) -> str:
     """A CUDA file over all kernel files, with a wrapper for each instance.
 
-    Parameters
-    ----------
-    instances : iterable of (str, str)
-        Kernel string and argument kinds.
+    ``instances``: kernel string and argument kinds.
     """
     includes = [f'#include "{path.name}"' for path in sorted(KERNELS.glob("*.cuh"))]
     return "\n".join([*includes, PREAMBLE, *(wrapper(*instance) for instance in instances)])

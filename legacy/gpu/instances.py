@@ -18,15 +18,8 @@ KINDS = {"float*": "P", "float const*": "P", "int*": "P", "int const*": "P", "in
 def instances() -> dict[str, str]:
     """All instances of the strict build.
 
-    Returns
-    -------
-    dict of str to str
-        Kernel string, as in launch records, to argument kinds (letters as in `cuda_source.TYPES`).
-
-    Raises
-    ------
-    Refused
-        nm (binutils) is not there, or the module has no symbols.
+    Returns: kernel string, as in launch records, to argument kinds (letters as in `cuda_source.TYPES`).
+    Raises Refused: nm (binutils) is not there, or the module has no symbols.
     """
     nm = shutil.which("nm")
     if not nm:

@@ -50,12 +50,8 @@ class FaultResult:
 def examine(fault: Fault, engine: Engine, seed: int) -> FaultResult:
     """The FaultResult of a fault put into an engine.
 
-    Parameters
-    ----------
-    engine : Engine
-        The correct engine.
-    seed : int
-        Of all values.
+    ``engine``: the correct engine.
+    ``seed``: of all values.
     """
     work = scene(*fault.scene_arguments, seed)
     try:

@@ -236,12 +236,8 @@ def scene(net: Net, last: str) -> str:
 
     Rates, momenta, decay and initial values are large and unequal, so that no term vanishes beside another.
 
-    Parameters
-    ----------
-    net : Net
-        The layers between; a network of one's own, which gets the ends above.
-    last : str
-        The layers that go into the ten outputs below the softmax, parted by commas.
+    ``net``: the layers between; a network of one's own, which gets the ends above.
+    ``last``: the layers that go into the ten outputs below the softmax, parted by commas.
     """
     net.add("top", "fc", last, outputs=10).softmax_cost("top")
     return sections(_COMMON | net.layers)

@@ -145,12 +145,8 @@ class Builder:
     def learning(self, fan_in: Sequence[int], limits: Sequence[str] = ("wball",)) -> dict[str, Any]:
         """Keys of a layer with weights, with one entry per input for those that have one.
 
-        Parameters
-        ----------
-        fan_in : list of int
-            Weights per filter of every input.
-        limits : tuple of str
-            Constraints that the layer may have; they bind for about half of the filters.
+        ``fan_in``: weights per filter of every input.
+        ``limits``: constraints that the layer may have; they bind for about half of the filters.
         """
         count = len(fan_in)
         initial = [round(self.random.uniform(0.5, 1.5) * rows**-0.5, 4) for rows in fan_in]

@@ -99,12 +99,8 @@ class CorrectLayer:
     ) -> np.ndarray:
         """A tensor that the layer computes forward or backward: a session aside, so that nothing is left behind.
 
-        Parameters
-        ----------
-        keys : dict
-            Values that the layer has there in place of its own.
-        inputs, mask, weights, acts_grad
-            Operands in place of the layer's own; an empty mask is none.
+        ``keys``: values that the layer has there in place of its own.
+        ``inputs``, ``mask``, ``weights``, ``acts_grad``: operands in place of the layer's own; an empty mask is none.
         """
         name, inputs = self.spec.name, inputs or self.inputs
         engine, network, threads = self._origin

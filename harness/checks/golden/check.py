@@ -20,17 +20,9 @@ PRIMITIVES = ("unary::", "binary::", "ternary::", "agg::")
 def check_golden(folder: str | Path, echo: Callable[[str], None], level: int | None = None) -> int:
     """Check a folder of recorded files on every instruction set of this build, each under the level that it is of.
 
-    Parameters
-    ----------
-    echo : callable
-        Takes the lines of the report.
-    level : int, optional
-        Another level, for all of them: files of other releases then fail where the releases differ.
-
-    Returns
-    -------
-    int
-        Exit code: 0, or 1 if a case is not as recorded.
+    ``echo``: takes the lines of the report.
+    ``level``: another level, for all of them: files of other releases then fail where the releases differ.
+    Returns the exit code: 0, or 1 if a case is not as recorded.
     """
     found = {path.stem: files.read(path, level) for path in files.paths(Path(folder))}
     modules = EntryPoints.modules()

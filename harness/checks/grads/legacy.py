@@ -22,12 +22,8 @@ REDRAWS = 2
 class Historical:
     """The historical check of a network.
 
-    Parameters
-    ----------
-    network : Network
-        All learning rates positive; of `historical.historical_network`.
-    elements : int
-        How many elements of each tensor are moved; 0: all.
+    ``network``: all learning rates positive; of `historical.historical_network`.
+    ``elements``: how many elements of each tensor are moved; 0: all.
     """
 
     def __init__(self, network: Network, seed: int, elements: int) -> None:

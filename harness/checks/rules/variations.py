@@ -16,12 +16,8 @@ Array = NDArray[Any]
 class Variation(WrappedEngine):
     """An engine that runs on so many threads, with the images of each batch turned round if asked for.
 
-    Parameters
-    ----------
-    engine : Engine
-        A correct one.
-    turned : bool
-        Whether images run from the last to the first: sums over images are added in the other order.
+    ``engine``: a correct one.
+    ``turned``: whether images run from the last to the first: sums over images are added in the other order.
     """
 
     def __init__(self, engine: Engine, name: str, threads: int = 1, turned: bool = False) -> None:

@@ -28,12 +28,8 @@ class Box:
 def network(layers: Sequence[Mapping[str, Any]], addresses: Mapping[str, str] = MappingProxyType({})) -> Markup:
     """The SVG of a network, its names escaped.
 
-    Parameters
-    ----------
-    layers : list of dict
-        In an order in which inputs come first.
-    addresses : dict of str to str
-        Pages that the lines of layers lead to, by the layers' names.
+    ``layers``: in an order in which inputs come first.
+    ``addresses``: pages that the lines of layers lead to, by the layers' names.
     """
     boxes, home = _boxes(layers)
     columns = [[box for box in boxes if box.column == k] for k in range(1 + max(box.column for box in boxes))]
