@@ -1,6 +1,7 @@
 """What can go wrong in a comparison, said in one line: what, expected, actual, hint."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import SequenceMatcher
 from pathlib import Path
 from traceback import extract_tb
@@ -87,6 +88,15 @@ def told(error: BaseException) -> str:
     text = f"{type(error).__name__}: {one_line(error)}".rstrip(": ")
     frames = extract_tb(error.__traceback__)
     return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
+
+
+@contextmanager
+def writing(place: object, hint: str | None = None) -> Iterator[None]:
+    """BadInput, with a hint, where a place cannot be written in the block."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"{place} cannot be written: {error.strerror or error}", hint=hint) from error
 
 
 class NothingCompared(RosettaError):

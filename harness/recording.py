@@ -9,7 +9,7 @@ from zipfile import ZIP_STORED, ZipFile
 import numpy as np
 from numpy.lib import format as npy
 
-from .errors import BadInput
+from .errors import BadInput, writing
 from .files import draft_of
 
 
@@ -30,10 +30,8 @@ class Recorder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._draft = draft_of(self.path)
-        try:
+        with writing(self.path):
             self._file = ZipFile(self._draft, "w", ZIP_STORED)
-        except OSError as error:
-            raise BadInput(f"{self.path} cannot be written: {error.strerror or error}") from error
 
     def __call__(self, name: str, array: Any) -> None:
         """Write an array of plain numbers as it is now; BadInput for another one, and for a name that was used."""

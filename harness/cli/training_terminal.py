@@ -12,7 +12,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from .. import files
-from ..errors import BadInput
+from ..errors import writing
 from ..training import curves
 from ..training.pictures import best
 from ..training.run import Settings, Training
@@ -106,10 +106,8 @@ class Display:
 
 def draw(training: Training) -> None:
     """Draw the curves as far as they go."""
-    try:
+    with writing(f"{training.folder}: the curves"):
         curves.write(training.folder, training.log.events, training.title)
-    except OSError as error:
-        raise BadInput(f"{training.folder}: the curves cannot be written: {error.strerror}") from error
 
 
 @contextmanager
@@ -203,9 +201,7 @@ def run_drift(
     if bent:
         say(console, f"{sum(not each.member for each in bent)} of {len(bent)} faults are outside")
     if out is not None:
-        try:
+        with writing(out, "--out takes a folder"):
             found.write(out, outcomes, bent)
-        except OSError as error:
-            raise BadInput(f"{out} cannot be written: {error.strerror}", hint="--out takes a folder") from error
         say(console, f"drift.html, drift.svg and drift.json are in {out}")
     return 0 if passed(outcomes, bent) else 1

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import files
-from ..errors import BadInput, RosettaError
+from ..errors import BadInput, RosettaError, writing
 from ..network.load import Network, layer_files, plain
 from ..network.load import load as load_network
 from ..values.archive import Archive
@@ -70,12 +70,9 @@ def save(path: Path, values: Values, mean: np.ndarray, about: dict[str, Any]) ->
     Raises BadInput: it cannot be written; what was there is as it was.
     """
     tensors = {f"{layer}.{tensor}": array for layer, own in values.items() for tensor, array in own.items()}
-    try:
+    with writing(f"{path}: the checkpoint", "make room; --resume goes on from the last one, which is whole"):
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, packed({**tensors, MEAN: mean}, {ABOUT: json.dumps(about)}))
-    except OSError as error:
-        raise BadInput(f"{path}: the checkpoint cannot be written: {error.strerror}",
-                       hint="make room; --resume goes on from the last one, which is whole") from error  # fmt: skip
 
 
 def packed(tensors: Mapping[str, np.ndarray], header: dict[str, str]) -> bytes:

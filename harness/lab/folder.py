@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..errors import BadInput
+from ..errors import BadInput, writing
 from .chapter import Chapter, load
 
 STATE = "lab.json"
@@ -34,12 +34,10 @@ def start(number: int, seed: int, out: str | Path) -> Chapter:
         texts[f"{name}.py"] = ENGINE.format(title=name.title(), name=name, number=number, seed=seed)
     texts |= {"notebook.ipynb": notebook(chapter), "sheet.html": sheet(chapter)}
     texts[STATE] = json.dumps({"chapter": number, "seed": seed, "answers": []})
-    try:
+    with writing(out, "another folder with --out"):
         out.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             files.write(out / name, text.encode())
-    except OSError as error:
-        raise BadInput(f"{out} cannot be written: {error.strerror}", hint="another folder with --out") from error
     return chapter
 
 

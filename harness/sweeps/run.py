@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files, machine
-from ..errors import BadInput, EngineUnavailable, one_line
+from ..errors import BadInput, EngineUnavailable, one_line, writing
 from ..judging.finding import Finding
 from ..judging.row import Row
 from . import part as parts
@@ -128,7 +128,7 @@ def keep(out: Path, result: Result) -> Result:
     one, record = result.part, out / "records" / result.part.key
     definition = out / one.home
     named = zip((definition, definition.with_name(f"{definition.stem}-params.cfg")), one.texts, strict=False)
-    try:
+    with writing(out, f"later, --resume {out}"):
         for path, text in named:
             path.parent.mkdir(parents=True, exist_ok=True)
             files.write(path, (text or "").encode("latin-1"))
@@ -141,8 +141,6 @@ def keep(out: Path, result: Result) -> Result:
             os.rename(draft, record)
         (out / "results").mkdir(parents=True, exist_ok=True)
         files.write(out / "results" / f"{one.key}.parquet", _row_group(result))
-    except OSError as error:
-        raise BadInput(f"{out} cannot be written: {error.strerror}", hint=f"later, --resume {out}") from error
     return result
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..errors import BadInput
+from ..errors import BadInput, writing
 
 NAME = "log.jsonl"
 
@@ -52,13 +52,8 @@ class Log:
     def add(self, event: dict[str, Any]) -> None:
         """Append a line; BadInput if there is no room for it."""
         self.events.append(event)
-        try:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(_line(event))
-        except OSError as error:
-            raise BadInput(
-                f"{self.path} cannot be written: {error.strerror}", hint="make room; --resume goes on"
-            ) from error
+        with writing(self.path, "make room; --resume goes on"), open(self.path, "a", encoding="utf-8") as file:
+            file.write(_line(event))
 
 
 def _line(event: dict[str, Any]) -> str:

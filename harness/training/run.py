@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from .. import engines, files, machine
 from ..data import Batch, DataSet, checkpoints, open_data, views
 from ..data.historical import Checkpoint
-from ..errors import BadInput, RosettaError
+from ..errors import BadInput, RosettaError, writing
 from ..network.load import Network, load, texts
 from ..values import parameters
 from ..values.noise import generator
@@ -271,15 +271,13 @@ class Training:
     def _begin(self, resume: bool) -> None:
         """Make the folder, with settings and log."""
         settings, events = self.folder / SETTINGS, read(self.folder, self.state.step) if resume else ()
-        try:
+        with writing(self.folder, "--out takes a folder"):
             if not resume and settings.exists():
                 when = datetime.fromtimestamp(settings.stat().st_mtime)
                 os.rename(self.folder, self.folder.with_name(f"{self.folder.name}.{when:%Y%m%d-%H%M%S}"))
             self.folder.mkdir(parents=True, exist_ok=True)
             files.write(settings, json.dumps(asdict(self.settings), indent=1).encode())
             self.log = Log(self.folder, events)
-        except OSError as error:
-            raise BadInput(f"{self.folder} cannot be written: {error.strerror}", hint="--out takes a folder") from error
 
     def _save(self) -> dict[str, Any]:
         """Store a checkpoint of every engine, then delete the oldest ones; gives the event."""

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from .. import files
 from ..data import DataSet
-from ..errors import BadInput, RosettaError
+from ..errors import BadInput, RosettaError, writing
 from ..network.load import LayerSpec, Network
 from ..reporting.report import charts, filled
 from ..values.noise import generator
@@ -65,13 +65,11 @@ class Page:
 
     def write(self, folder: str | Path) -> Path:
         """Write the page ``show.html`` and the pictures into a folder; gives the Path of the page."""
-        try:
+        with writing(folder, "--out takes a folder"):
             Path(folder).mkdir(parents=True, exist_ok=True)
             for name, data in self.files.items():
                 files.write(Path(folder, name), data)
             files.write(Path(folder, "show.html"), self.html().encode("utf-8", "backslashreplace"))
-        except OSError as error:
-            raise BadInput(f"{folder} cannot be written: {error.strerror}", hint="--out takes a folder") from error
         return Path(folder, "show.html")
 
     def html(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import engines, files, machine
 from ..data import Batch, DataSet, checkpoints, open_data, pickles, views
-from ..errors import BadInput, meant
+from ..errors import BadInput, meant, writing
 from ..reporting.lines import printable
 from . import run
 from .learner import Learner
@@ -159,7 +159,7 @@ class Trained:
         self._require(layer)
         if folder.is_dir() and any(folder.iterdir()):
             raise BadInput(f"{folder} is not empty", hint="--out takes a new or empty folder")
-        try:
+        with writing(folder, "make room, or another --out"):
             folder.mkdir(parents=True, exist_ok=True)
             for number, outputs, labels in self.features(layer, test_range):
                 arrays: dict[str, Any] = {"data": outputs, "labels": labels}
@@ -171,10 +171,6 @@ class Trained:
                     yield folder / name
             meta = {"source_model": str(self.checkpoint.path), "num_vis": outputs.shape[1]}
             files.write(folder / "batches.meta", pickles.dumps(meta))
-        except OSError as error:
-            raise BadInput(
-                f"{folder} cannot be written: {error.strerror}", hint="make room, or another --out"
-            ) from error
         yield folder / "batches.meta"
 
 

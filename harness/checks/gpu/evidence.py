@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import files
-from ...errors import BadInput
+from ...errors import BadInput, writing
 from ...reporting.formats import plain
 
 FORMAT = "alexnet-rosetta gpu evidence"
@@ -42,10 +42,8 @@ class Evidence:
         self.parts[name] = part
         whole = {"format": FORMAT, "version": VERSION, **self.facts, "updated": now(), "parts": self.parts}
         text = json.dumps(plain(whole), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-        try:
+        with writing(self.path, "choose another --out"):
             files.write(self.path, text.encode())
-        except OSError as error:
-            raise BadInput(f"{self.path} cannot be written: {error.strerror}", hint="choose another --out") from error
 
 
 def read(path: str | Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import files
-from ...errors import BadInput
+from ...errors import BadInput, writing
 from ...judging.row import Row
 from .. import formats
 from ..record import Record, read, reading
@@ -43,10 +43,8 @@ def write(folder: str | Path, out: str | Path | None = None, kind: str = "html",
     """
     data = rendered(folder, kind, fail_on)
     path = Path(out) if out is not None else Path(folder) / FORMATS[kind][0]
-    try:
+    with writing(path, "choose another file with --out"):
         files.write(path, data)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}", hint="choose another file with --out") from error
     return path
 
 
