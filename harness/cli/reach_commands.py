@@ -97,7 +97,7 @@ def judge(
 def sweep(ctx: click.Context, /, spec: Path, out: Path | None, resume: Path | None, **cluster: Any) -> None:
     """Run all comparisons and pieces of checks that SPEC.toml lists, on the processors here or on a cluster.
 
-    Exit code 0: all agree; 1: one differs or failed; 2: one was refused; 3: one was not compared.
+    Exit code 0: all agree; 1: one differs or failed; 2: one was refused or too large; 3: one was not compared.
     """
     from ..sweeps.spec import read
     from .terminal import run_sweep

@@ -202,11 +202,13 @@ def run_sweep(title: str, todo: list[Part], out: Path, resume: bool, **cluster: 
     from ..sweeps import page, run
 
     run.check_folder(out, resume)
-    left = [one for one in todo if one.key not in run.finished(out)]
+    before = run.table(out, todo)
+    if len(before):
+        before = before[~before["status"].isin(run.AGAIN)]
+    left = [one for one in todo if one.key not in set(before["part"] if len(before) else ())]
     console, progress, interrupted = Terminal(), None, False
     failed: dict[str, str] = {}
     say(console, f"{title}: {len(todo)} parts, {len(todo) - len(left)} of them finished before; folder {out}")
-    before = run.table(out, todo)
     counts = Counter(before.drop_duplicates("part")["status"] if len(before) else ())
 
     def tell(result: Result) -> None:

@@ -23,7 +23,16 @@ from . import part as parts
 from .part import Result
 from .spec import Part
 
-CODES = {"failed": 1, "different": 1, "refused": 2, "unavailable": 3, "not compared": 3, "explained": 0, "agrees": 0}
+CODES = {
+    "failed": 1,
+    "different": 1,
+    "refused": 2,
+    "too large": 2,
+    "unavailable": 3,
+    "not compared": 3,
+    "explained": 0,
+    "agrees": 0,
+}
 """Statuses from worst to best, and the exit codes that they stand for."""
 WORKER, GIB = 2**28, 2**30
 """Bytes of a worker that does nothing; of a GiB."""
@@ -109,7 +118,7 @@ def run(todo: list[Part], out: Path, client: Any, slots: int, limit: int, tell: 
     for one in waiting:
         threads, memory = needs[one.key]
         most = f"{slots} threads and {limit / GIB:.1f} GiB"
-        tell(keep(out, Result(one, "refused", f"takes {threads} threads and {memory / GIB:.1f} GiB of {most}")))
+        tell(keep(out, Result(one, "too large", f"takes {threads} threads and {memory / GIB:.1f} GiB of {most}")))
 
 
 def _result(future: Any, one: Part, out: Path) -> Result:
@@ -171,6 +180,10 @@ def check_folder(out: Path, resume: bool) -> None:
         raise BadInput(f"{out} is no folder of a sweep", hint="--out begins a new one")
     if not resume and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise BadInput(f"{out} exists", hint=f"--resume {out} goes on with what is there, --out takes a new folder")
+
+
+AGAIN = ("too large", "unavailable")
+"""What the machines decide, and not the part: such a part is tried again when a sweep goes on, perhaps on others."""
 
 
 def finished(out: Path) -> set[str]:

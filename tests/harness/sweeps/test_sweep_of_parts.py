@@ -110,12 +110,16 @@ def test_what_is_finished_is_not_repeated_and_the_page_shows_all(swept):
     assert all(one.key in html for one in own)
 
 
-def test_more_than_the_cluster_has_is_refused(swept, tmp_path):
+def test_more_than_the_cluster_has_is_too_large_until_there_is_more(swept, tmp_path):
     own = parts(tmp_path, COMPARE + "networks = 'random:1'\nthreads = 3")
     told = []
     with run.cluster(None, 1, None) as (client, _, _):
         run.run(own, tmp_path / "out", client, 2, 2**30, told.append)
-    assert (told[0].status, told[0].sentence) == ("refused", "takes 3 threads and 0.1 GiB of 2 threads and 1.0 GiB")
+    assert (told[0].status, told[0].sentence) == ("too large", "takes 3 threads and 0.1 GiB of 2 threads and 1.0 GiB")
+    words = ["sweep", tmp_path / "sweep.toml", "--resume", tmp_path / "out", "--workers", 3]
+    found = CliRunner().invoke(cli, list(map(str, words)))
+    assert found.exit_code == 0, found.output
+    assert found.output.splitlines()[-1] == "1 of 1 parts agree."
 
 
 def test_what_comes_from_files_is_no_markup(swept):
@@ -160,5 +164,5 @@ def test_counts_give_a_sentence_and_an_exit_code():
     some = Counter({"agrees": 1, "failed": 1, "unavailable": 2})
     assert run.sentence(some, 5) == "1 of 5 parts agree, 1 failed, 2 unavailable, 1 not run."
     others = [status for status in run.CODES if status != "agrees"]
-    assert [run.exit_code(Counter(["agrees", status]), 2) for status in others] == [1, 1, 2, 3, 3, 0]
+    assert [run.exit_code(Counter(["agrees", status]), 2) for status in others] == [1, 1, 2, 2, 3, 3, 0]
     assert [run.exit_code(Counter(["agrees"]), total) for total in (1, 2)] == [0, 3]
