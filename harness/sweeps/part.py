@@ -1,5 +1,7 @@
 """One part of a sweep, wherever it runs: from what was asked for to rows, files and one word."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ from .spec import Part
 
 STATUSES = {0: "agrees", 1: "different", 2: "refused", 3: "not compared"}
 """By exit code. Besides: ``explained`` by quirks, ``unavailable`` engine or instruction set, ``failed``."""
+MAIN = __name__.rpartition(".sweeps")[0]
 SMALL = 2**30
 """Bytes that the pieces of checks on small networks take at most."""
 Outcome = tuple[str, str, list[Row]]
@@ -67,7 +70,7 @@ def run(part: Part) -> Result:
 
 def memory(part: Part) -> int:
     """Bytes that a part may take at most, roughly; a network that cannot be read takes next to nothing."""
-    if part.check in ("faults", "grads"):
+    if part.check in ("faults", "grads", "mutants"):
         return SMALL
     own = part.run_options()
     with TemporaryDirectory() as folder:
@@ -121,6 +124,18 @@ def _faults(part: Part, record: Path) -> Outcome:
     return _checked(record, lambda echo: check_faults(echo, part.names, 0, own.seed, own.allow))
 
 
+def _mutants(part: Part, record: Path) -> Outcome:
+    def check(echo: Callable[[str], None]) -> int:
+        words = [word for name in part.names for word in ("--only", name)]
+        command = [sys.executable, "-m", MAIN, "check", "mutants", *words, "--out", str(record)]
+        done = subprocess.run(command, capture_output=True, text=True)  # a process of its own: mutants are forked
+        for line in (done.stdout + done.stderr).splitlines():
+            echo(line)
+        return done.returncode
+
+    return _checked(record, check)
+
+
 def _grads(part: Part, record: Path) -> Outcome:
     network, own = _network(part, record.with_name("network")), part.run_options()
     net, params = str(network.definition), str(network.params) if network.params else None
@@ -128,5 +143,5 @@ def _grads(part: Part, record: Path) -> Outcome:
     return _checked(record, lambda echo: check_grads(echo, net, params, *more, allow=own.allow))
 
 
-RUN = {"compare": _compare, "layers": _layers, "faults": _faults, "grads": _grads}
+RUN = {"compare": _compare, "layers": _layers, "faults": _faults, "mutants": _mutants, "grads": _grads}
 """By check: what runs a part and writes its record."""

@@ -14,6 +14,7 @@ from typing import Any
 from ..checks.faults.catalogue import FAULTS
 from ..checks.faults.random_nets import random_net
 from ..checks.layers import pairs
+from ..checks.mutants.check import ROOT, files
 from ..errors import BadInput, meant
 from ..network.load import shipped
 from ..running.prepare import Options
@@ -32,6 +33,7 @@ GRID |= {name: name for name in ("engines", "quirks", "threads", "passes", "allo
 LISTED = ("engines", "quirks", "passes", "allow", "rules")
 """Options that hold several values: those of one part stand in one text, with commas between them."""
 CHECKS = {"compare": ("networks",), "layers": ("folder", "only"), "faults": ("parts",), "grads": ("networks",)}
+CHECKS["mutants"] = ("parts",)
 """What can be split into parts, and what each takes besides a grid."""
 MOST = 100_000
 
@@ -136,12 +138,14 @@ def _value(name: str, value: Any) -> Any:
 
 def _subjects(check: str, grid: Any, base: Path) -> Iterator[dict[str, Any]]:
     """What a part is about: its network with the layer files, its pair of a folder, its faults."""
-    if check == "faults":
+    if check in ("faults", "mutants"):
         names, count = [fault.name for fault in FAULTS], grid.get("parts", 1)
+        if check == "mutants":
+            names = [path.relative_to(ROOT).as_posix() for path in files()]
         if type(count) is not int or count < 1:
-            raise BadInput("check faults: parts is no whole number from 1", actual=repr(count)[:60])
+            raise BadInput(f"check {check}: parts is no whole number from 1", actual=repr(count)[:60])
         count = min(count, len(names))
-        yield from ({"network": f"faults {k + 1} of {count}", "names": tuple(names[k::count])} for k in range(count))
+        yield from ({"network": f"{check} {k + 1} of {count}", "names": tuple(names[k::count])} for k in range(count))
     elif check == "layers":
         folder = base / str(grid.get("folder", "."))
         for pair in pairs.find(folder, _several(grid.get("only", [])))[0]:

@@ -53,3 +53,15 @@ def test_cleared_memory_and_small_arrays_are_the_system_s():
     assert small.shape == (3, 4)
     del small
     assert not buffers._idle
+
+
+def test_the_smallest_array_whose_memory_is_kept():
+    array = buffers.empty((buffers.SMALLEST,), np.uint8)
+    place = address(array)
+    assert place % buffers.LINE == 0
+    del array
+    assert address(buffers.empty((buffers.SMALLEST,), np.uint8)) == place
+    buffers.clear()
+    smaller = buffers.empty((buffers.SMALLEST - 1,), np.uint8)
+    del smaller
+    assert not buffers._idle

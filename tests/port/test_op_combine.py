@@ -48,6 +48,20 @@ def test_dropout_scales_at_test_time_only():
         assert same_bits(function(x, 0.7), x * np.float32(0.7))
 
 
+@pytest.mark.parametrize("join", [combine.eltsum_forward, combine.eltmax_forward, combine.concat_forward])
+def test_one_input_is_enough_and_others_must_match_the_first(join):
+    x, y = draw(2)
+    assert same_bits(join([x]), x)
+    for others in ([y.astype(np.float64)], [y.astype(np.float64), y]):
+        with pytest.raises(ValueError, match=r"inputs\[1\] has the wrong dtype"):
+            join([x, *others])
+
+
+def test_of_two_zeros_the_first_is_the_maximum():
+    zeros = np.float32([0.0, -0.0])
+    assert same_bits(combine.eltmax_forward([zeros, -zeros]), zeros)
+
+
 def test_bad_arguments_are_refused():
     a, b = draw(2)
     for call in (

@@ -220,6 +220,26 @@ def test_auto_is_winograd_where_it_pays():
         run(geometry(1, 3, 1, 3, 0, 1), operands(geometry(1, 3, 1, 3, 0, 1), np.float32), "fft")
 
 
+def test_gradients_of_filters_are_direct_unless_winograd_is_asked_for_and_fits():
+    rng, sizes = np.random.default_rng(0), {"padding": 1, "stride": 1}
+    images, grads = (rng.standard_normal((16, 13, 13, 3), dtype=np.float32) for _ in range(2))
+    g = conv.conv_geometry("test", images.shape, 16, 3, 1, 1, 1, None)
+    assert conv.by_winograd(g, "winograd") > conv.by_winograd(g | {"S": 5, "padding": 2}, "winograd")
+
+    def gradient(algorithm, size=3):
+        more = sizes | {"filter_size": size, "padding": size // 2, "algorithm": algorithm}
+        return conv.conv_backward_filters(images, grads, **more)
+
+    assert not same_bits(gradient("winograd"), gradient("direct"))
+    assert same_bits(gradient("winograd", 5), gradient("direct", 5))
+    many, more = np.repeat(images, 8, 0), np.repeat(grads, 8, 0)
+    assert conv.by_winograd(conv.conv_geometry("test", many.shape, 128, 3, 1, 1, 1, None), "auto")
+    auto, direct = (
+        conv.conv_backward_filters(many, more, filter_size=3, algorithm=name, **sizes) for name in ("auto", "direct")
+    )
+    assert same_bits(auto, direct)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -23,6 +23,17 @@ def test_the_setting():
         threads.set_threads(0)
 
 
+@pytest.mark.parametrize(("words", "count"), [("", 3), ("2", 2), ("2,1", 2), ("0", 3), ("many", 3)])
+def test_by_default_the_environment_decides_and_then_the_processors_of_this_process(monkeypatch, words, count):
+    threads._default_threads.cache_clear()
+    monkeypatch.setenv("OMP_NUM_THREADS", words)
+    monkeypatch.setattr(
+        threads.os, "sched_getaffinity", lambda process: {4, 5, 6} if process == 0 else {}, raising=False
+    )
+    assert threads.get_threads() == (count if threads.has_openmp() else 1)
+    threads._default_threads.cache_clear()
+
+
 def test_blas_gets_its_threads_back():
     def counts():
         return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]

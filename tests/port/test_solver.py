@@ -76,6 +76,13 @@ def test_direct_route_and_gradient_route_agree():
     np.testing.assert_array_equal(inc, other_inc)
 
 
+@pytest.mark.parametrize("step", [1.0, 2.0, 0.5])
+def test_a_step_is_a_factor_of_the_increment(step):
+    values, inc = np.full((3, 4), 8.0), np.full((3, 4), 0.25)
+    solver.update(values, inc, step=step)
+    assert (np.unique(values).tolist(), np.unique(inc).tolist()) == ([8 + step * 0.25], [0.25])
+
+
 def test_operands_must_match():
     values = np.zeros((4, 6))
     for inc in (np.zeros((6, 4)), np.zeros((4, 6), np.float32), np.zeros((4, 6), order="F"), np.zeros((4, 12))[:, ::2]):

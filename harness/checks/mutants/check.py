@@ -37,8 +37,8 @@ def files(of: str = "port") -> list[Path]:
 
 
 def equivalent() -> dict[str, str]:
-    """By name of a mutant, why it computes the same."""
-    return {name: reason for name, reason in tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).items()}
+    """By name of a mutant, or what the names of several begin with, why it computes the same."""
+    return tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))
 
 
 def check_mutants(
@@ -47,26 +47,9 @@ def check_mutants(
 ) -> int:  # fmt: skip
     """Run the check; a run that was ended goes on where the list in `out` ends.
 
-    Parameters
-    ----------
-    echo : callable
-        Takes the lines that it prints.
-    only : sequence of str
-        Files, as ``port/conv.py``; by default all.
-    sample : int
-        How many mutants, drawn from all; 0: every one.
-    seed : int
-        Of the draw.
-    out : Path
-        A folder: mutants.jsonl has a line for each mutant.
-    of : str
-        One of `ROOMS`.
-
-    Returns
-    -------
-    int
-        0 if each mutant that is not listed as equivalent was noticed, in a layer that ran the changed statement; 3 if
-        of some nothing is known.
+    Of the files of a room (`ROOMS`), or `only` some, all mutants or a `sample`; mutants.jsonl has a line for each. The
+    exit code is 0 if each that is not listed as equivalent was noticed, in a layer that ran the changed statement; 3 if
+    of some nothing is known; else 1.
     """
     chosen = _chosen(only, of)
     if sample:
@@ -130,18 +113,23 @@ class Climber:
 
 
 def near(one: Mutant) -> list[str]:
-    """The files of tests that may know a mutant, those named after its file first, then those of its folder."""
+    """The files of tests that may know a mutant, in the order in which they are asked.
+
+    Of the port and the engine: those that name the file or the function. Of the judge: all of the folder's tests, those
+    that name either first, then others that import the file.
+    """
     room, *folders, name = one.file.split("/")
     stem = Path(name).stem
-    words = {stem.strip("_"), *one.function.split("."), *(folders if room == "port" else ())} - {"__init__", ""}
+    words = {stem.strip("_"), *one.function.split("."), *(folders if room == "port" else ())}
+    words -= {"", "init", *(word for word in words if word.startswith("__"))}
+    named = re.compile(rf"\b({'|'.join(map(re.escape, words))})\b" if words else "")
     home = ROOT / "tests" / ("/".join((room, *folders[:1])) if room == "harness" else room)
     ranked = []
-    for path in sorted(home.parent.rglob("test_*.py") if room == "harness" else home.rglob("test_*.py")):
+    for path in (home.parent if room == "harness" else home).rglob("test_*.py"):
         text = path.read_text(encoding="utf-8")
-        is_home = path.is_relative_to(home)
-        named = rf"({'|'.join(map(re.escape, words))})" if is_home or room != "harness" else rf"{folders[0]}\.{stem}"
-        if re.search(rf"\b{named}\b", text):
-            ranked.append((stem not in path.stem, not is_home, str(path)))
+        is_home, is_named = path.is_relative_to(home), bool(named.search(text))
+        if (is_named and is_home) or (room == "harness" and (is_home or f"{folders[0]}.{stem}" in text)):
+            ranked.append((stem not in path.stem, not is_home, not is_named, str(path)))
     return [path for *_, path in sorted(ranked)]
 
 
@@ -184,8 +172,8 @@ def _tell(found: list[dict[str, object]], out: Path, echo: Callable[[str], None]
     found = [one for one in found if one["rung"] != "compiler"]
     open_ = [one for one in found if one["how"] == UNDECIDED]
     survived = [one for one in found if not one["how"]]
-    same = [one for one in survived if _name(one) in listed]
-    left = [one for one in survived if _name(one) not in listed]
+    same = [one for one in survived if _name(one).startswith(tuple(listed))]
+    left = [one for one in survived if one not in same]
     wrong = [one for one in found if not one["right"]]
     by = Counter(str(one["rung"]).split(" 9")[0] or "nobody" for one in found)
     how = Counter(str(one["how"]) or "survived" for one in found)
@@ -194,9 +182,8 @@ def _tell(found: list[dict[str, object]], out: Path, echo: Callable[[str], None]
     echo(f"{len(found)} mutants: " + ", ".join(f"{count} {name}" for name, count in how.most_common()))
     echo("first noticed by: " + ", ".join(f"{count} {name}" for name, count in by.most_common()))
     killed = len(found) - len(survived) - len(open_)
-    echo(f"{killed} of {killed + len(left)} that compute something else were noticed, {len(same)} are equivalent")
     if any("golden" in one for one in found):
-        asked = [one for one in found if one.get("golden") is not None and _name(one) not in listed]
+        asked = [one for one in found if one.get("golden") is not None and one not in same]
         saw = [one for one in asked if one["golden"]]
         alone = sum(one["rung"] == "golden" for one in saw)
         echo(f"the recorded cases notice {len(saw)} of {len(asked)}, {alone} of them alone")
@@ -205,6 +192,7 @@ def _tell(found: list[dict[str, object]], out: Path, echo: Callable[[str], None]
     for one in (*left, *wrong, *open_):
         what = "survived" if not one["how"] else UNDECIDED if one in open_ else "misplaced"
         echo(f"{what} {one['file']}:{one['line']} {_name(one).partition(': ')[2]}")
+    echo(f"{killed} of {killed + len(left)} that compute something else were noticed, {len(same)} are equivalent")
     write(out / "survivors.txt", "".join(f"{_name(one)}\n" for one in left).encode())
     return 1 if left or wrong else 3 if open_ else 0
 

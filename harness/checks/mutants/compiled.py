@@ -19,15 +19,7 @@ MODULES = {"_legacy_strict": "legacy", "_conv": "port", "_gemm": "port", "_loops
 
 
 class Workshop:
-    """Sources and objects in a folder of their own: what the user runs is never built here.
-
-    Parameters
-    ----------
-    root : Path
-        Where the sources are.
-    folder : Path
-        Kept for the next run if the sources are the same.
-    """
+    """Sources and objects in a folder of their own, kept for the next run if the sources are the same."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.tree, self.build, self.objects = folder / "tree", folder / "build", folder / "objects"
@@ -77,16 +69,9 @@ class Workshop:
         return code
 
     def mutant(self, file: str, text: str) -> tuple[str, str, Path | None]:
-        """Build a changed text of a file.
+        """Build a changed text of a file: (how, module, library).
 
-        Returns
-        -------
-        how : str
-            ``no program`` if it does not compile, ``same`` if every object has the same bytes, else "".
-        module : str
-            The module that changed, with its package.
-        path : Path or None
-            The library.
+        How is ``no program`` if the text does not compile, ``same`` if every object has the same bytes, else "".
         """
         source, new = self.tree / file, self.objects.with_name("mutant")
         is_cython, package = file.endswith(".pyx"), str(Path(file).parent).replace("/", ".")

@@ -49,24 +49,12 @@ NETS = range(900, 912)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant.
+    """What became of a mutant."""
 
-    Attributes
-    ----------
-    rung : str
-        The one that noticed; "" where none did.
-    how : str
-        ``different``, ``crash`` or ``nothing came``; ``undecided`` where the clock ran out; "" where none noticed.
-    right : bool
-        Whether every row that failed is of a layer that had run the changed statement.
-    detail : str
-        The first row or the error.
-    """
-
-    rung: str = ""
-    how: str = ""
-    right: bool = True
-    detail: str = ""
+    rung: str = ""  # the one that noticed; "" where none did
+    how: str = ""  # ``different``, ``crash``, ``nothing came``; ``undecided`` if the clock ran out; "" if none did
+    right: bool = True  # whether every row that failed is of a layer that had run the changed statement
+    detail: str = ""  # the first row or the error
 
 
 class _Finder(MetaPathFinder, Loader):
@@ -94,17 +82,9 @@ class _Finder(MetaPathFinder, Loader):
 
 
 def install(room: str, name: str, path: Path, text: str | None = None) -> None:
-    """Let this process import a module with another text, or another library; what it had imported is forgotten.
+    """Let this process import a module (``port.pool``) with another text, or the library at the path if there is none.
 
-    Parameters
-    ----------
-    room : str
-        All its modules are forgotten, but for other extension modules.
-    name : str
-        Of the module, from the package on: ``port.pool``.
-    path : Path
-        The file of the module; without `text` the library to load.
-    text : str, optional
+    What the process had imported of the room is forgotten, but for other extension modules.
     """
     name = f"{OURS}.{name}"
     for loaded in [one for one in sys.modules if one == f"{OURS}.{room}" or one.startswith(f"{OURS}.{room}.")]:
@@ -197,22 +177,7 @@ def golden(engine: Engine) -> Iterator[Any]:
 def climb(
     change: Callable[[], None], ladder: Sequence[Rung], tests: Sequence[str] = (), engine: str = "port"
 ) -> Outcome:
-    """Climb in a child process.
-
-    Parameters
-    ----------
-    change : callable
-        Makes the change, in the child.
-    ladder : sequence of (str, callable)
-    tests : sequence of str
-        Options and files of pytest for who comes to the top; none: no tests.
-    engine : str
-        The one that climbs.
-
-    Returns
-    -------
-    Outcome
-    """
+    """An engine climbs in a child process, where the change is made; `tests` (words for pytest) are the last rung."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:

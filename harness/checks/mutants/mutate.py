@@ -20,30 +20,22 @@ COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult,
 }  # fmt: skip
 
+SAYING = {"require": 1, "check": 1, "advise": 1, "threads_for": 0}
+"""Calls of which only so many arguments are changed: the others are words for people, or only change the time."""
+EITHER_WAY = ("array_equal", "shares_memory", "may_share_memory")
+"""Calls that say the same with their arguments swapped."""
+
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one file.
+    """One change of one file."""
 
-    Attributes
-    ----------
-    file : str
-        From the root of the package.
-    line : int
-    function : str
-        With its class; "" at the level of the module.
-    before, after : str
-        The expression or statement, as Python writes it.
-    number : int
-        Of the mutants of the file, in order.
-    """
-
-    file: str
+    file: str  # from the root of the package
     line: int
-    function: str
-    before: str
+    function: str  # with its class; "" at the level of the module
+    before: str  # the expression or statement, as Python writes it; of other languages the line
     after: str
-    number: int
+    number: int  # of the mutants of the file, in order
 
     @property
     def name(self) -> str:
@@ -94,7 +86,10 @@ def _walk(tree: ast.Module) -> Iterator[tuple[Any, str, list[ast.AST]]]:
         for name, field in ast.iter_fields(node):
             if name in ("annotation", "returns", "decorator_list", "bases", "type_params"):
                 continue
-            for child in field if isinstance(field, list) else [field]:
+            told = SAYING.get(_called(node)) if name in ("args", "keywords") else None
+            for child in field[: told if name == "args" else 0] if told is not None else _several(field):
+                if isinstance(child, ast.keyword) and child.arg == "strict":
+                    continue  # of zip: an assertion
                 if isinstance(child, ast.AST) and not isinstance(child, (ast.JoinedStr, ast.Raise, ast.Assert)):
                     yield from inside(child, function, [*parents, node])
 
@@ -134,7 +129,10 @@ def _of(node: Any, parents: list[ast.AST]) -> Iterator[tuple[Callable[[], None],
             value * 1.001, 0.0 if value else 1.0):  # fmt: skip
             yield setting("value", new), ast.Constant(new)
     elif (
-        isinstance(node, ast.Call) and len(node.args) > 1 and not any(isinstance(x, ast.Starred) for x in node.args[:2])
+        isinstance(node, ast.Call)
+        and len(node.args) > 1
+        and _called(node) not in (*SAYING, *EITHER_WAY)
+        and not any(isinstance(x, ast.Starred) for x in node.args[:2])
     ):
         args = [node.args[1], node.args[0], *node.args[2:]]
         yield setting("args", args), ast.Call(node.func, args, node.keywords)
@@ -158,6 +156,16 @@ def _of(node: Any, parents: list[ast.AST]) -> Iterator[tuple[Callable[[], None],
     ):
         turned = ast.Tuple(node.value.elts[::-1], ast.Load())
         yield setting("value", turned), turned
+
+
+def _called(node: ast.AST) -> str:
+    """The last name of what a call calls."""
+    called = node.func if isinstance(node, ast.Call) else None
+    return called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
+
+
+def _several(field: Any) -> list[Any]:
+    return field if isinstance(field, list) else [field]
 
 
 def _documents(node: ast.stmt) -> bool:

@@ -24,6 +24,10 @@ def step(x, rate: float = 0.5):
         x += rate * 2
     total = max(x, -rate)
     note(total)
+    require(x > 7, rate + 1, 8)
+    zip(x, rate, strict=True)
+    if array_equal(x, rate):
+        return
     raise ValueError(x + 1)
 '''
 
@@ -49,9 +53,18 @@ def test_the_changes(source):
         ("-rate", "rate"),
         ("max(x, -rate)", "max(-rate, x)"),
         ("note(total)", "nothing"),
+        ("x > 7", "x >= 7"),
+        ("require(x > 7, rate + 1, 8)", "nothing"),
     ):
         assert change in found
     assert not any("LIMIT = " in before or before == "x + 1" or "word" in before for before, _ in found)
+    for change in (
+        ("rate + 1", "rate - 1"),
+        ("8", "9"),
+        ("True", "False"),
+        ("array_equal(x, rate)", "array_equal(rate, x)"),
+    ):
+        assert change not in found
 
 
 def test_each_mutant_is_one_change_with_a_mark_in_front(source):
@@ -134,6 +147,7 @@ def unclimbed(monkeypatch):
 def test_a_run_goes_on_where_it_ended(monkeypatch, unclimbed, tmp_path):
     """What stands in the list is not run again; survivors are listed, those with a reason are not."""
     unclimbed(check.Outcome())
+    monkeypatch.setattr(check, "equivalent", dict)
     words = ["check", "mutants", "--only", "port/threads.py", "--out", str(tmp_path)]
     result = CliRunner().invoke(cli.cli, words)
     assert result.exit_code == 1
@@ -241,7 +255,7 @@ def test_the_recorded_cases_are_a_rung():
 def test_equivalents_are_mutants_and_have_reasons():
     known = {one.name for of in check.ROOMS for path in check.files(of) for one in check._mutants(path)}
     for name, reason in check.equivalent().items():
-        assert name in known
+        assert any(one.startswith(name) for one in known), name
         assert len(reason) > 10
 
 

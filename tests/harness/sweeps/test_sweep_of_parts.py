@@ -4,6 +4,8 @@ import json
 import os
 import signal
 from collections import Counter
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -39,6 +41,20 @@ def test_a_part_says_what_became_of_it(tmp_path, text, status, sentence):
     found = part.run(parts(tmp_path, text)[0])
     assert (found.status, sentence in found.sentence) == (status, True), found.sentence
     assert {"record.json", "output.txt"} & found.files.keys() or status in ("refused", "unavailable")
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, "agrees"), (1, "different"), (3, "not compared")])
+def test_mutants_run_in_a_process_of_their_own(tmp_path, monkeypatch, code, status):
+    def ran(command, **_):
+        assert command[2:5] == ["alexnet_rosetta.harness", "check", "mutants"]
+        named = [after for word, after in pairwise(command) if word == "--only"]
+        return SimpleNamespace(stdout="\n".join(named), stderr="\n7 of 8 were noticed", returncode=code)
+
+    monkeypatch.setattr(part.subprocess, "run", ran)
+    one = parts(tmp_path, "[check.mutants]\nparts = 5")[2]
+    found = part.run(one)
+    assert (found.status, found.sentence) == (status, "7 of 8 were noticed")
+    assert found.files["output.txt"].decode().split()[: len(one.names)] == list(one.names)
 
 
 def test_a_record_names_the_layer_file_in_the_folder_of_the_sweep(tmp_path):

@@ -57,6 +57,11 @@ def test_checks_are_split(tmp_path):
     names = [name for part in faults for name in part.names]
     assert (len(faults), len(names)) == (7, len(set(names)))
     assert sorted(names) == sorted(fault.name for fault in spec.FAULTS)
+    mutants = parts(tmp_path, "[check.mutants]\nparts = 5")
+    assert [part.network for part in mutants] == [f"mutants {k} of 5" for k in range(1, 6)]
+    assert sorted(name for part in mutants for name in part.names) == [
+        path.relative_to(spec.ROOT).as_posix() for path in spec.files()
+    ]
     assert [part.network for part in found if part.check == "grads"] == ["tiny", "zoo"]
     assert {part.names for part in found if part.check == "layers"} >= {("tiny.cfg + tiny-params.cfg",)}
 
@@ -73,7 +78,8 @@ def test_checks_are_split(tmp_path):
         ("[compare]\nnetworks = ['tiny']\nmodes = 'x'", "there is no mode 'x'"),
         ("[compare]\nnetworks = ['tiny']\nseeds = '0-999999'", "asks for 100,001 parts"),
         ("compare = 3", "there is no 3"),
-        ("[check.mutants]", "there is no 'mutants'"),
+        ("[check.power]", "there is no 'power'"),
+        ("[check.mutants]\nparts = 0", "check mutants: parts is no whole number"),
         ("[check]\nlayers = 1", "there is no 1"),
         ("[check.faults]\nparts = 'x'", "parts is no whole number"),
         ("[check.layers]\nfolder = 'none'", "is no folder"),
