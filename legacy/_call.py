@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from . import isa
 from .device import Device
@@ -73,6 +74,17 @@ def checked_threads(asker: str, threads: object) -> int:
             "no result of a kernel depends on it; more threads than processors gain nothing",
         )
     return int(threads)
+
+
+def single_threaded_blas() -> Any:
+    """Context in which BLAS runs on one thread: the engine cuts a product into pieces for its own threads."""
+    return _blas().limit(limits=1, user_api="blas")
+
+
+@cache
+def _blas() -> Any:
+    _module()  # loads SciPy's BLAS
+    return ThreadpoolController()
 
 
 @contextmanager
@@ -155,19 +167,20 @@ def call_all(
     if implementation is not None:
         implementation.forget_launches()
         implementation.logging = bool(logs)
-    outputs, launches = _module().call(
-        entry,
-        given,
-        wanted,
-        numbers,
-        dict(tables),
-        told,
-        int(generation),
-        default_threads(),
-        implementation,
-        turned(),
-        MOST_LAUNCHES if logs else 0,
-    )
+    with single_threaded_blas() if entry == "NVMatrix::addProduct" else nullcontext():
+        outputs, launches = _module().call(
+            entry,
+            given,
+            wanted,
+            numbers,
+            dict(tables),
+            told,
+            int(generation),
+            default_threads(),
+            implementation,
+            turned(),
+            MOST_LAUNCHES if logs else 0,
+        )
     timed(launches, implementation)
     for log in logs:
         log.extend(launches)

@@ -21,6 +21,7 @@ __all__ = ["Network"]
 P = ParamSpec("P")
 T = TypeVar("T")
 PASS_TYPES = ("train", "test", "gc", "features", "first_view", "middle_view", "last_view")
+MULTIPLYING = ("fc", "treefc")  # layers that call BLAS
 
 
 def _one_at_a_time(method: Callable[P, T]) -> Callable[P, T]:
@@ -50,7 +51,7 @@ class Network:
     device : str
         ``"cpu"`` or ``"gpu"`` (see `legacy.gpu`).
     threads : int, optional
-        Threads of the kernels, up to 1024; the BLAS has its own. No result of a kernel depends on it.
+        Threads of kernels and matrix products, up to 1024. No result depends on their number.
     update_every : int
         Backward passes per update of the weights (``wupdate_freq``).
     minibatch : int, optional
@@ -215,7 +216,8 @@ class Network:
             )
             for name, i, grad in parts
         ]
-        total: Matrix = self._core.sum_grad(self._known(layer), checked)
+        with _call.single_threaded_blas() if self._device is None else nullcontext():
+            total: Matrix = self._core.sum_grad(self._known(layer), checked)
         return total
 
     @_one_at_a_time
@@ -351,9 +353,13 @@ class Network:
 
     def _step(self, step: str, layer: str, *args: object) -> Any:
         """Run a step of a layer; on a GPU it is timed there."""
-        run = getattr(self._core, step)
-        with nullcontext() if self._device is None else self._device.step(self._known(layer), step):
-            return run(self._known(layer), *args)
+        run, layer = getattr(self._core, step), self._known(layer)
+        if self._device is not None:
+            around = self._device.step(layer, step)
+        else:
+            around = _call.single_threaded_blas() if self._types[layer] in MULTIPLYING else nullcontext()
+        with around:
+            return run(layer, *args)
 
     def _known(self, layer: object) -> str:
         if not isinstance(layer, str) or layer not in self._types:

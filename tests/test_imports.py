@@ -12,7 +12,7 @@ OURS = "alexnet_rosetta"
 
 # Outside the standard library: what a room may import when it is imported, and what only inside functions.
 OUTSIDE = {
-    "legacy": ({"numpy", "scipy"}, {"pycuda", "nvmath"}),
+    "legacy": ({"numpy", "scipy", "threadpoolctl"}, {"pycuda", "nvmath"}),
     "port": ({"numpy", "scipy", "threadpoolctl"}, set()),
     "harness": ({"numpy", "threadpoolctl", "click"}, {"pandas", "pyarrow", "PIL", "safetensors", "torch", "scipy"}),
     "harness/data": (set(), {"onnx"}),

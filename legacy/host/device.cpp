@@ -60,6 +60,9 @@ void Device::keepProduct(char transA, char transB, int m, int n, int k, double s
 
 namespace {
 
+bool forked = false;
+[[maybe_unused]] const int watched = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+
 // Fresh memory, large blocks on huge pages where the system has them.
 float* freshBlock(std::size_t bytes) {
     constexpr std::size_t hugePage = std::size_t{1} << 21;
@@ -108,26 +111,35 @@ void CpuDevice::copyWithin(float* to, const float* from, std::size_t elements) {
     if (elements) std::memcpy(to, from, elements * sizeof(float));
 }
 
+// Columns of C are multiplied side by side. How many at a time depends on the sizes alone, so that results do not depend
+// on the number of threads. BLAS itself runs on one thread meanwhile (_call.py): two teams would wait for each other.
 void CpuDevice::gemm(char transA, char transB, int m, int n, int k, float alpha, const float* a, int lda,
                      const float* b, int ldb, float beta, float* c, int ldc) {
     if (toStop()) throw std::runtime_error("interrupted");
     const auto start = std::chrono::steady_clock::now();
-    sgemm(&transA, &transB, &m, &n, &k, &alpha, const_cast<float*>(a), &lda, const_cast<float*>(b), &ldb, &beta, c,
-          &ldc);
+    const bool isLong = 1.0 * m * n * k >= 1 << 22;    // 20 us and more
+    const int width = isLong ? std::clamp((n / 4 + 31) / 32 * 32, 64, 256) : std::max(n, 1);
+    const long step = transB == 'n' ? ldb : 1;
+#pragma omp parallel for schedule(dynamic) num_threads(team()) if (n > width)
+    for (int first = 0; first < n; first += width) {
+        int columns = std::min(width, n - first);
+        sgemm(&transA, &transB, &m, &columns, &k, &alpha, const_cast<float*>(a), &lda,
+              const_cast<float*>(b) + first * step, &ldb, &beta, c + static_cast<long>(first) * ldc, &ldc);
+    }
     keepProduct(transA, transB, m, n, k,
                 std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
-// Whether a launch takes longer than waking threads. With fewer blocks only convolutions do; others were measured to
-// take 22 us and less.
+// Whether a launch takes longer than waking threads. With fewer than 32 blocks only convolutions do; others were measured
+// to take 22 us and less. Where a thread has one value, or the sum of a short row, 2^17 threads take about 20 us.
 static bool worthwhile(const LaunchRecord& record, long blocks) {
-    return blocks >= 32 || (blocks > 1 && record.kernel.find("cts_") != std::string::npos);
+    const auto is = [&](const char* part) { return record.kernel.find(part) != std::string::npos; };
+    if (is("cts_")) return blocks > 1;
+    const bool isLight = is("kEltwise") || is("VectorOp") || is("kAggRows<");
+    return blocks >= 32 && (!isLight || blocks * record.block.x * record.block.y >= 1 << 17);
 }
 
 namespace {
-
-bool forked = false;
-[[maybe_unused]] const int watched = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 
 bool isCaller() {
 #ifdef _OPENMP
@@ -138,6 +150,8 @@ bool isCaller() {
 }
 
 }  // namespace
+
+int CpuDevice::team() const { return forked ? 1 : threads; }
 
 bool CpuDevice::toStop() {
     const auto now = std::chrono::steady_clock::now();
@@ -150,14 +164,13 @@ void CpuDevice::run(LaunchRecord& record) {
     const Dim3 grid = record.grid;
     const long blocks = static_cast<long>(grid.x) * grid.y * grid.z;
     const Arg* args = record.args.data();
-    [[maybe_unused]] const int team = forked ? 1 : threads;
-    [[maybe_unused]] const long chunk = std::max(1L, blocks / (team * 64L));
+    [[maybe_unused]] const long chunk = std::max(1L, blocks / (team() * 64L));
     // Blocks that read the same activities, one after another: those of one x, in the gradient of filters.
     const bool downwards = record.kernel.find("weight_acts") != std::string::npos;
     std::atomic<bool> stop{toStop()};
     long every = 1, left = 1;          // blocks of the calling thread from one look at the clock to the next
     auto looked = asked;
-#pragma omp parallel for schedule(dynamic, chunk) num_threads(team) if (worthwhile(record, blocks))
+#pragma omp parallel for schedule(dynamic, chunk) num_threads(team()) if (worthwhile(record, blocks))
     for (long b = 0; b < blocks; ++b) {
         if (stop.load(std::memory_order_relaxed)) continue;
         if (isCaller() && --left == 0) {

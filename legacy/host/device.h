@@ -83,6 +83,7 @@ private:
     Sgemm sgemm;
     Interrupted interrupted;
     int threads;
+    int team() const;
     std::chrono::steady_clock::time_point asked{};
     bool toStop();
 

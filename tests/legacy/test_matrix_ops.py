@@ -219,9 +219,10 @@ def test_dot_product_has_the_order_of_2011(size):
 
 @pytest.mark.parametrize("order_a", ORDERS)
 @pytest.mark.parametrize("order_b", ORDERS)
-def test_product_of_small_integers_is_exact(order_a, order_b):
+@pytest.mark.parametrize(("m", "k", "n"), [(13, 21, 6), (90, 200, 301), (9, 450, 1101)])
+def test_product_of_small_integers_is_exact(order_a, order_b, m, k, n):
     rng = np.random.default_rng(19)
-    a, b, c = (rng.integers(-8, 9, s).astype(np.float32) for s in [(13, 21), (21, 6), (13, 6)])
+    a, b, c = (rng.integers(-8, 9, s).astype(np.float32) for s in [(m, k), (k, n), (m, n)])
     operands = [given(order_a, "a", a), given(order_b, "b", b)]
     fresh = primitive("addProduct", operands, [_call.col("target", None)], scaleThis=0, scaleAB=1)
     assert np.array_equal(fresh, a @ b)
