@@ -1,5 +1,6 @@
 """Whole networks: the graph, updates, pass types, single layers, refusals."""
 
+import gc
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from toy_networks import CHAIN, CHAIN_PARAMS, NETS, RATES, batch, build, one_thread, shipped  # noqa: F401
 
-from alexnet_rosetta.port import ConfigError, Graph, Network, load_network
+from alexnet_rosetta.port import ConfigError, Graph, Network, buffers, load_network
 from alexnet_rosetta.port.weight_layers import Weighted
 
 EPSILON = np.finfo(np.float64).eps
@@ -192,6 +193,16 @@ def test_release_keeps_the_parameters():
         layer.release()
         assert layer.acts is None
     assert np.any(network.layers["fc1"].weights[0])
+
+
+def test_memory_goes_back_to_the_system_with_the_network():
+    network = build()
+    array = buffers.empty((buffers.SMALLEST,), np.uint8)
+    del array
+    assert buffers._idle
+    del network
+    gc.collect()
+    assert not buffers._idle
 
 
 def test_initial_values():

@@ -57,6 +57,14 @@ def test_every_status_either_agrees_fails_or_decides_nothing():
     assert kinds == {(True, False), (False, True), (False, False)}
 
 
+def test_of_what_was_not_compared_every_count_is_zero():
+    found = Finding("missing").to_dict()
+    assert found.pop("histogram") == (0,) * finding.HISTOGRAM_BINS
+    assert {name for name, value in found.items() if value is None} == {"worst", "notices", "low", "high", "mean"}
+    assert (found.pop("status"), found.pop("reason")) == ("missing", "")
+    assert {value for value in found.values() if value is not None} == {0}
+
+
 def test_lists_of_statuses_stand_where_the_statuses_are():
     def is_list(node):
         values = [getattr(element, "value", None) for element in getattr(node, "elts", ())]

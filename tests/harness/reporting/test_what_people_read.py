@@ -15,8 +15,8 @@ import pytest
 from alexnet_rosetta.harness.comparison import Comparison
 from alexnet_rosetta.harness.judging.finding import HISTOGRAM_BINS, LOWEST_EXPONENT, Finding, Worst
 from alexnet_rosetta.harness.judging.row import Row
+from alexnet_rosetta.harness.reporting import formats, record
 from alexnet_rosetta.harness.reporting import lines as display
-from alexnet_rosetta.harness.reporting import record
 from alexnet_rosetta.harness.reporting.report import charts, page
 
 
@@ -399,3 +399,20 @@ def test_the_other_charts():
         "b update": [6.0, 0.0],
     }
     assert np.allclose([bar.patches[0].get_x() for bar in bars], [0, 1, 3, 0, 4, 9])
+
+
+def test_a_failure_has_its_reason_or_the_quirks_that_explain_it():
+    cells = [formats._failure(row, engine) for row, engine in zip(ROWS, ("a", "b", "a", "a", "a", "b"), strict=True)]
+    assert [(mark, verdict) for mark, *_, verdict, _, _ in cells] == [
+        ("=", "identical"),
+        ("!", "different"),
+        ("-", "unsupported: no such layer here"),
+        (display.EXPLAINED, "different: ties with ceil"),
+        ("!", "different"),
+        ("!", "nonfinite"),
+    ]
+    assert [(step, engine) for _, _, step, _, engine, *_ in cells] == [
+        ("forward", "a"), ("backward", "b"), ("backward", "a"), ("update", "a"),
+        ("forward (own feed)", "a"), ("forward (own feed)", "b"),
+    ]  # fmt: skip
+    assert formats._failure(ROWS[1], "a")[5] == "different: lrn"

@@ -51,6 +51,23 @@ def test_every_tensor_of_every_pass_has_a_row(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("wanted", "runs"),
+    [
+        (("conv1",), {"conv1"}),
+        (("fc1",), {"fc1", "drop1", "fc2"}),  # whose gradient two layers send
+        (("drop1",), {"drop1"}),
+        (("probs",), {"probs", "logprob"}),  # which run together
+        ((), {"data", "labels", "conv1", "conv1_neuron", "pool1", "fc1", "drop1", "fc2", "probs", "logprob"}),
+    ],
+)
+def test_only_the_layers_asked_for_run_and_what_they_need(tmp_path, wanted, runs):
+    work = workload(tmp_path, layers=wanted)
+    assert Sweep(work)._runs == runs
+    told = {row.layer for row in Sweep(work).rows()}
+    assert told == (set(wanted) or runs - {"data", "labels"})
+
+
+@pytest.mark.parametrize(
     ("session", "where", "status"),
     [
         (BentFilter, {("conv1", "forward", "acts")}, "different"),

@@ -1,0 +1,83 @@
+"""n and M where nobody gives them: what the estimate finds, at any scale."""
+
+import numpy as np
+import pytest
+
+from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.pairs import arrays, dumps, expected
+from alexnet_rosetta.harness.values.archive import Archive
+
+RANDOM = np.random.default_rng(5)
+A, B = RANDOM.standard_normal((6, 40)), RANDOM.standard_normal((40, 5))
+
+
+def dependence(function, *arguments):
+    value = np.asarray(function(*arguments))
+    random = np.random.default_rng(0)
+    return expected._dependence(function, arguments, range(len(arguments)), value, random)
+
+
+def test_the_number_of_operands_that_a_sum_is_found_to_have():
+    """The draws are always the same ones, and so is the estimate: a power of two, and one."""
+    found = [float(dependence(np.sum, np.random.default_rng(5).standard_normal(n))) for n in (1, 2, 8, 64, 1024)]
+    assert found == [2, 3, 3, 65, 257]
+    assert dependence(np.sum, np.zeros(64)) == 65  # zeros are moved as well
+
+
+def test_the_largest_argument_is_the_one_that_is_moved():
+    assert dependence(lambda x, y: x + y[0], A[0], B[0, :1]).max() == dependence(np.copy, A[0]).max()
+    assert dependence(np.matmul, A, B).shape == (6, 5)
+    assert (dependence(np.matmul, A, B) >= 9).all()
+    assert np.median(dependence(np.exp, A)) == 2
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_what_adds_up_products_is_derived_at_every_scale(scale):
+    def basis(function, *arguments):
+        return expected.derived(function, arguments, np.asarray(function(*arguments))).basis
+
+    assert basis(np.matmul, A * scale, B * scale) == "derived"
+    assert basis(lambda x: x[1:] + x[:-1], A * scale) == "derived"
+    assert basis(np.square, A * scale) == basis(lambda x: x[1:] - x[:-1], A * scale) == "estimated"
+
+
+def test_the_magnitude_is_that_of_the_absolute_values():
+    found = expected.derived(np.matmul, [A, B], A @ B)
+    np.testing.assert_allclose(found.magnitude, np.abs(A) @ np.abs(B), rtol=1e-12)
+    steep = expected.derived(lambda x: x**3, [A], A**3)
+    assert (steep.magnitude > 2.9 * np.abs(A) ** 3).all()  # x moved by a share moves x³ by three times that
+    assert (steep.magnitude < 3.1 * np.abs(A) ** 3).all()
+    flat = expected.derived(lambda x: np.sqrt(np.abs(x)), [A], np.sqrt(np.abs(A)))
+    np.testing.assert_array_equal(flat.magnitude, np.sqrt(np.abs(A)))  # never less than the value
+
+
+@pytest.mark.parametrize("number", [1e-12, 3e-7, 1.02e-5, 9.8e-6, 0.5, 99.0])
+def test_the_number_that_fits_is_found_on_either_side_of_a_grid_point(number):
+    x = np.array([1e-11, 1e-6, 1e-5, 1e-2, 3.0, 50.0])
+    found = expected._fitted(lambda eps: np.log(x + eps), np.log(x + number))
+    assert found == pytest.approx(number, rel=1e-4)
+
+
+@pytest.mark.parametrize(("free", "fits"), [(8 * 400, True), (8 * 400 - 1, False)])
+def test_an_array_may_take_an_eighth_of_the_memory(tmp_path, monkeypatch, free, fits):
+    np.savez(tmp_path / "dump.npz", x=np.zeros(100, np.float32))
+    monkeypatch.setattr(dumps, "available_memory", lambda: free)
+    archive = Archive(tmp_path / "dump.npz", "a dump")
+    if fits:
+        assert dumps._load(archive, "x").shape == (100,)
+    else:
+        with pytest.raises(BadInput, match="too large"):
+            dumps._load(archive, "x")
+
+
+def test_the_text_says_that_a_bound_is_estimated_only_where_one_is():
+    for op, inputs, wrong, said in (
+        (np.exp, [A], np.exp(A) + 1, True),
+        (np.matmul, [A, B], A @ B + 1, False),
+        (None, [], A + 1, False),
+    ):
+        desired = op(*inputs) if op else A
+        with pytest.raises(AssertionError) as told:
+            arrays.assert_equivalent(wrong, desired, op=op, inputs=inputs)
+        assert str(told.value).startswith("actual is different")
+        assert ("(the bound is estimated)" in str(told.value)) is said
