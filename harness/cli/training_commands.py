@@ -147,4 +147,24 @@ def drift(ctx: click.Context, /, net: str, out: Path | None, faults: bool, **opt
     ctx.exit(run_drift(net, out, faults, **options))
 
 
-COMMANDS = (train, test, features, predict, show, drift)
+@click.command()
+@click.option("--engine", default="port", show_default=True, metavar="NAME", help="That runs the networks.")
+@click.option("--batch", default=6, show_default=True, type=click.IntRange(1), help="Photographs.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of weights and photographs.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the engine; by default all processors.")
+@click.option("--checkpoint", metavar="FILE", help="Trained weights of alexnet: any that 'rosetta convert' reads.")
+@click.option("--table", is_flag=True, help="Only what differs, read from the layer files; run nothing.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for family.html, .md, effects.csv.")
+@click.pass_context
+def family(ctx: click.Context, /, table: bool, out: Path | None, **options: Any) -> None:
+    """Show how the AlexNets of 2012 to 2014 differ, and what each difference does to the same photographs.
+
+    Weights are those of alexnet as drawn, before any training, unless a checkpoint is given. Exit code 0; 1: a control,
+    whose outputs have to stay as they are, changes them.
+    """
+    from .training_terminal import run_family
+
+    ctx.exit(run_family(table, out, **options))
+
+
+COMMANDS = (train, test, features, predict, show, drift, family)

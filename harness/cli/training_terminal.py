@@ -1,17 +1,18 @@
 """`rosetta train` and its companions in the terminal: a bar and lines, or plain lines where nobody looks."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from time import perf_counter
 from types import FrameType
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from .. import files
+from .. import files, machine
 from ..errors import writing
 from ..training import curves
 from ..training.pictures import best
@@ -205,3 +206,34 @@ def run_drift(
             found.write(out, outcomes, bent)
         say(console, f"drift.html, drift.svg and drift.json are in {out}")
     return 0 if passed(outcomes, bent) else 1
+
+
+def run_family(table: bool, out: Path | None, **options: Any) -> int:
+    """Print what differs among the AlexNets, and what that changes; returns the exit code."""
+    from ..training import family
+
+    console, members = Terminal(), family.TOLD["members"]
+    rows, same = family.differences()
+
+    def show(lines: Iterable[str]) -> None:
+        for line in lines:
+            say(console, line)
+
+    show(family.lines([["", *members], *rows], [19, *[16] * len(members)]))
+    show(wrap(f"The same in all: {'; '.join(map(' '.join, same.items()))}.", 100))
+    if table:
+        return 0
+    options["threads"] = machine.threads(options["threads"])
+    widths, found, told = [34, *[12] * len(family.SHOWN), 6], [], family.about(**options)
+    show(["", *wrap(told, 100), "", *family.lines([["", *family.SHOWN, "top 5"]], widths)])
+    for effect in family.effects(**options):
+        found.append(effect)
+        show(family.lines([family.cells(effect)], widths))
+    changes = family.controls(found)
+    wrong = [what for what, change in changes.items() if not change <= family.ROUNDING]
+    said = f"Controls that change: {', '.join(wrong)}" if wrong else "The controls change by rounding alone"
+    say(console, f"{said}, {max(changes.values()):.1e} of the values at most.")
+    if out is not None:
+        with writing(out, "--out takes a folder"):
+            say(console, f"page {family.write(out, found, told)}, family.md and effects.csv beside it")
+    return 1 if wrong else 0

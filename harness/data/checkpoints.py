@@ -186,6 +186,11 @@ def _of_others(path: Path, network: Network | None) -> Checkpoint | None:
                       path=path)  # fmt: skip
 
 
+def of_network(path: str | Path, network: Network | None) -> Checkpoint:
+    """The Checkpoint in a file of any kind, also of another program where the network is known."""
+    return _of_others(Path(path), network) or load(path)
+
+
 def as_2012(checkpoint: Checkpoint) -> Checkpoint:
     """A checkpoint of a training with what a historical one says besides."""
     about = checkpoint.about
@@ -230,7 +235,7 @@ def convert(
         What was written.
     """
     network = None if net is None else load_network(net, params)
-    checkpoint = _of_others(Path(source), network) or load(source)
+    checkpoint = of_network(source, network)
     try:
         if target.suffix in others.SUFFIXES or layout == "torch":
             network = network or (checkpoint.network() if checkpoint.about or checkpoint.layers else None)

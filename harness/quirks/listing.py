@@ -72,16 +72,6 @@ def page() -> Iterator[str]:
                 f"{reach(quirk)[0].upper()}{reach(quirk)[1:]}. Defaults: {positions(quirk)}. "
                 f"Source: {linked(quirk.source)}.",
             )
-    yield from (
-        "",
-        *LEVELS.strip().splitlines(),
-        "",
-        "| quirk | 2011 | 2012 | 2014 | appeared | mended | optional since |",
-    )
-    yield "|---|---|---|---|---|---|---|"
-    for quirk in ordered((*DEFECTS, *CONVENTIONS)):
-        cells = (*quirk.releases.split(), quirk.appeared, quirk.mended, str(quirk.optional or "not said"))
-        yield f"| [{quirk.name}](#{quirk.name}) | {' | '.join(cells)} |"
 
 
 def history(quirk: Quirk) -> str:
@@ -132,38 +122,11 @@ others. What vanishes only when a switch is turned away from the reference looks
 
 A switch that touches no layer of the network changes nothing, and the run says so.
 
-`--level 2012` sets every switch as the release of 2012 had it, [in all engines or in one](#levels).
+`--level 2012` sets every switch as the release of 2012 had it: see [levels](levels.md).
 
 In Python: `legacy.Network(layers, quirks={"href-overwrites": False})`, `with legacy.quirks(blur_last_tap=False):`
 around calls of `legacy.cudaconv`, and `port.Network(spec, quirks={"href-overwrites": True})`.
 
 Quirks stand in the order of the layers that they touch, from convolutions to costs; sources are sections of
 [the specification](specification/index.md). This page is written by `rosetta list quirks --markdown`.
-"""
-
-LEVELS = """
-## Levels
-
-The specification describes [three programs](specification/index.md): cuda-convnet of 2011 (G11), the AlexNet release
-of 2012 (G12), and cuda-convnet2 of 2014 (G14). `--level` of `rosetta compare` sets all switches that an engine has as
-one of these programs had them:
-
-```sh
-rosetta compare zoo --level 2012              # both engines with the quirks of 2012, so that the port has them too
-rosetta compare zoo --level legacy-cpu:2014   # in one engine
-rosetta compare cifar --level 2011 --quirk port:lrn-k-from-file=on   # --quirk comes on top
-rosetta check golden tests/golden             # recorded outputs, each file under its own level
-rosetta check golden tests/golden --level 2014   # all under one: files of other releases fail where releases differ
-```
-
-What differs from the reference is then reported, and explained by its quirk, as with `--quirk`. The record and the
-closing sentence name the level. In a network a level sets quirks and nothing else: the kernels stay those of 2012, and
-no layer type is refused. In recorded cases it also chooses the kernels of that release.
-
-The table is taken from the specification and from nothing else. *(on)* and *(off)*: the release of 2012 lacks the
-source of that part, and the specification takes it as in 2011. *-*: that program has no such thing. *?*: the
-specification does not say. A level leaves the switches of the last two where they stand, and a run says which of them
-touch its network. *mended* is the first release in which a defect is gone, or a convention given up; *with all of it*,
-because the layer or the key is gone too. *optional since*: the release since which a layer file can choose, by a key or
-another type of layer.
 """

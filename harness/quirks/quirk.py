@@ -75,17 +75,13 @@ class Quirk:
     @property
     def appeared(self) -> str:
         """The first release that has it; "not said" where an earlier one is silent."""
-        return self._first([self.said(year).strip("()") for year in YEARS], "on")
+        first = next(year for year in YEARS if self.position(year) or self.said(year) == "?")
+        return str(first) if self.position(first) else "not said"
 
     @property
     def mended(self) -> str:
-        """The first release after that which has it no more; "never" where the last one has it, or "not said"."""
-        words = [self.said(year).strip("()") for year in YEARS]
-        since = words.index("on")
-        return self._first([*["on"] * since, *words[since:]], "off", "-")
-
-    def _first(self, words: list[str], *wanted: str) -> str:
-        for year, word in zip(YEARS, words, strict=True):
-            if word in wanted or word == "?":
-                return "not said" if word == "?" else f"{year}{' (with all of it)' if word == '-' else ''}"
-        return "never"
+        """The first release that has it no more; "never", or "not said" where that release is silent."""
+        after = max(year for year in YEARS if self.position(year)) + 1
+        gone = next((year for year in YEARS if year >= after), 0)
+        words = {"?": "not said", "-": f"{gone} (with all of it)"}
+        return words.get(self.said(gone), str(gone)) if gone else "never"

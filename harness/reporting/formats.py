@@ -48,7 +48,11 @@ def plain(value: Any) -> Any:
 
 def as_csv(rows: Sequence[Row]) -> bytes:
     """A line for each tensor and engine, without cells that a spreadsheet takes for a formula."""
-    flat = [line for row in rows for line in row.flat()]
+    return lines_as_csv([line for row in rows for line in row.flat()])
+
+
+def lines_as_csv(flat: Sequence[Mapping[str, Any]]) -> bytes:
+    """Dictionaries with the same keys as CSV, without cells that a spreadsheet takes for a formula."""
     file = io.StringIO(newline="")
     table = csv.DictWriter(file, fieldnames=list(flat[0]) if flat else ["layer"])
     table.writeheader()
@@ -89,7 +93,7 @@ def markdown(
     parts = [f"### {sign} {_text(title)}", _text(sentence(rows)), _text(excused(rows, allow, fail_on))]
     if against:
         named = ("", "layer", "pass", "tensor", "engine", "verdict", "bound used", "worst at")
-        parts.append(_table(named, [_failure(row, engine) for row, engine in against[:MOST_FAILURES]]))
+        parts.append(as_table(named, [_failure(row, engine) for row, engine in against[:MOST_FAILURES]]))
         parts.append(f"and {len(against) - MOST_FAILURES} more." if len(against) > MOST_FAILURES else "")
         commands = list(dict.fromkeys(row.command for row, _ in against[:MOST_FAILURES] if row.command))
         parts.append(_folded("Again, row by row", _code("\n".join(map(lines.printable, commands)))) * bool(commands))
@@ -97,7 +101,7 @@ def markdown(
     steps, left = by_step(rows), LONGEST - sum(map(len, parts))
     engines = list(dict.fromkeys(name for row in rows for name in row.seconds))
     heads = ("", "layer", "pass", "verdict", "bound used", "tensors", *(f"{name}, s" for name in engines))
-    table = _table(heads, [_step(group, engines) for group in steps.values()])
+    table = as_table(heads, [_step(group, engines) for group in steps.values()])
     shown = table[: max(0, left - 300)].rpartition("\n")[0] if len(table) + 300 > left else table
     missing = table.count("\n") - shown.count("\n")
     more = f"\n\n{missing} more did not fit here." if missing else ""
@@ -136,7 +140,8 @@ def _step(group: Sequence[Row], engines: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+def as_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; what is in the cells is escaped."""
     rows = [heads, ["---"] * len(heads), *([_text(cell) for cell in line] for line in cells)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -20,15 +20,8 @@ from ..network.load import shipped
 from ..running.prepare import Options
 from ..values.inputs import KINDS
 
-GRID = {
-    "inputs": "input",
-    "seeds": "seed",
-    "batches": "batch",
-    "modes": "mode",
-    "levels": "level",
-    "instructions": "instructions",
-}
-GRID |= {name: name for name in ("engines", "quirks", "threads", "passes", "allow", "rules")}
+GRID = {"inputs": "input", "seeds": "seed", "batches": "batch", "modes": "mode", "instructions": "instructions"}
+GRID |= {"levels": "level"} | {name: name for name in ("engines", "quirks", "threads", "passes", "allow", "rules")}
 """What a grid may list besides networks, and the option that each value is for."""
 LISTED = ("engines", "quirks", "passes", "allow", "rules")
 """Options that hold several values: those of one part stand in one text, with commas between them."""

@@ -162,7 +162,11 @@ def test_report_can_be_written_again(rosetta, tmp_path):
     [
         (
             ("alexnett",),
-            ("alexnett", "did you mean alexnet?", "shipped networks: alexnet, cifar, fashion, photos, tiny"),
+            (
+                "alexnett",
+                "did you mean alexnet?",
+                "shipped networks: alexnet, caffe, cifar, convnet2, fashion, photos, release, tiny",
+            ),
         ),
         (("tiny", "--engines", "referense"), ("did you mean reference?",)),
         (("tiny", "--quirk", "max-tie-full=off"), ("did you mean max-ties-full?",)),

@@ -1,5 +1,6 @@
 """Weights of other programs: there and back bit for bit, onnxruntime and torch inside the bound, no file is run."""
 
+import re
 import struct
 from zipfile import ZipFile
 
@@ -11,7 +12,7 @@ from alexnet_rosetta.harness.data import others
 from alexnet_rosetta.harness.data.checkpoints import convert, packed
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.judging.verdict import judge
-from alexnet_rosetta.harness.network.load import load, parameter_shapes
+from alexnet_rosetta.harness.network.load import from_texts, load, parameter_shapes, texts
 from alexnet_rosetta.harness.network.net import Net
 from alexnet_rosetta.harness.values import parameters
 
@@ -105,11 +106,27 @@ def test_two_towers_are_a_layer_with_two_groups_elsewhere(tmp_path):
 def test_the_shipped_nets_have_the_shapes_of_theirs():
     """Widths and groups in facts of Caffe's and torchvision's nets."""
     shapes = {name: [(stage.outputs, stage.rows // stage.groups // stage.pixels) for stage in others.stages(load(name))]
-              for name in ("alexnet", "torchvision")}  # fmt: skip
+              for name in ("alexnet", "torchvision", "release", "caffe", "convnet2")}  # fmt: skip
+    assert shapes["release"] == shapes["caffe"] == shapes["alexnet"]
+    assert shapes["convnet2"] == shapes["torchvision"]
     assert shapes["alexnet"] == [(96, 3), (256, 48), (384, 256), (384, 192), (256, 192), (4096, 9216), (4096, 4096),
                                  (1000, 4096)]  # fmt: skip
     assert shapes["torchvision"] == [(64, 3), (192, 64), (384, 192), (256, 384), (256, 256), (4096, 9216), (4096, 4096),
                                      (1000, 4096)]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["release", "caffe", "convnet2"])
+def test_weights_of_the_family_go_there_and_back(name):
+    """Also where the second tower lists its own inputs first, as in the release."""
+    given = texts(load(name))
+    given["definition"] = re.sub(
+        "outputs=(2048|4096)", lambda found: f"outputs={int(found[1]) // 64}", given["definition"]
+    )
+    network = from_texts(**given, path=load(name).definition)
+    given = {name: (np.arange(ones.size) % (8191 - k)).astype(np.float32).reshape(ones.shape)
+             for k, (name, ones) in enumerate(_ones(network).items())}  # fmt: skip
+    back = others.from_state_dict(network, others.to_state_dict(network, given), network.definition)
+    assert all(np.array_equal(back[name], array) for name, array in given.items())
 
 
 def test_a_grouped_state_dict_runs_in_a_wider_net(tmp_path):

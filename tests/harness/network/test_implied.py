@@ -128,6 +128,15 @@ def test_convolutions_of_alexnet_are_those_of_benchdnn(name):
     assert last - ours == {"conv1": 3}.get(name, padding), "zeros at the right border"
 
 
+@pytest.mark.parametrize("name", BENCHDNN)
+def test_convolutions_of_caffe_are_those_of_benchdnn(name):
+    """In one tower with groups, on 227 pixels: there is nothing to round."""
+    layer = networks.load("caffe").graph.layers[name]
+    found = [layer[key][0] for key in ("groups", "channels", "imgSize")] + [layer["filters"], layer["modulesX"]]
+    found += [layer[key][0] for key in ("filterSize", "stride")]
+    assert (*found, -layer["padding"][0]) == BENCHDNN[name]
+
+
 @pytest.mark.parametrize("name", BENCHDNN_POOLS)
 def test_pools_of_alexnet_are_those_of_benchdnn(name):
     channels, side, outputs = BENCHDNN_POOLS[name]

@@ -38,7 +38,9 @@ def test_parameter_shapes(tmp_path):
 
 
 def test_a_missing_network_names_the_shipped_ones():
-    with pytest.raises(BadInput, match=r"no network 'alexnett'.*hint.*alexnet, cifar, fashion, photos, tiny"):
+    with pytest.raises(
+        BadInput, match=r"no network 'alexnett'.*hint.*alexnet, caffe, cifar, convnet2, fashion, photos, release, tiny"
+    ):
         networks.load("alexnett")
 
 
