@@ -8,6 +8,7 @@ import ctypes
 import fcntl
 import os
 import re
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -111,6 +112,18 @@ def exchange(one: Path, other: Path) -> bool:
     except (OSError, AttributeError):
         return False
     return rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to be filled in the block, which then stands at its place, where there is none; else nothing is left."""
+    draft = draft_of(folder)
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        os.rename(draft, folder)  # also over an empty folder
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Writes batches as the programs of 2011, 2012 and 2014 read them (data-checkpoints-tools 2)."""
 
 import io
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import files
-from ..errors import BadInput
+from ..errors import BadInput, writing
 from . import pickles
 from .batches import Batch, DataSet
 
@@ -50,12 +49,11 @@ def make(data_set: DataSet, folder: Path, form: str = "columns") -> Iterator[int
     for old in files.drafts(folder):
         if not files.alive(old):
             shutil.rmtree(old, ignore_errors=True)
-    draft, several = files.draft_of(folder), len(data_set.test) > 1
+    several = len(data_set.test) > 1
     first = -(-(max(data_set.train) + 1) // 1000) * 1000
     numbers = {number: first + k if several else number for k, number in enumerate(data_set.test)}
     largest = 0
-    try:
-        draft.mkdir(parents=True)
+    with writing(folder, "make room, or another --out"), files.new_folder(folder) as draft:
         for number in data_set.batches:
             batch, name = data_set.read(number), f"data_batch_{numbers.get(number, number)}"
             if batch.unreadable:
@@ -65,11 +63,6 @@ def make(data_set: DataSet, folder: Path, form: str = "columns") -> Iterator[int
             largest = max(largest, batch.labels.shape[1])
             yield numbers.get(number, number)
         (draft / "batches.meta").write_bytes(pickles.dumps(_meta(data_set, largest)))
-        os.replace(draft, folder)
-    except OSError as error:
-        raise BadInput(f"{folder} cannot be written: {error.strerror}", hint="make room, or another --out") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _meta(data_set: DataSet, cases: int) -> dict[str, Any]:

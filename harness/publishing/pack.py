@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import files
-from ..errors import BadInput, one_line
+from ..errors import BadInput, one_line, writing
 from ..judging.row import decisive
 from ..reporting import report
 from ..reporting.record import Record, read
@@ -66,10 +66,8 @@ def publish(
     sources = _sources(found, run)
     if os.path.lexists(out):
         raise BadInput(f"{out} exists", hint="--out takes a new folder")
-    draft = files.draft_of(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        (draft / RECORD).mkdir(parents=True)
+    with writing(out, "choose another --out"), files.new_folder(out) as draft:
+        (draft / RECORD).mkdir()
         for path, name in sources + [(run / name, f"{RECORD}/{name}") for name in OF_THE_RECORD]:
             if path.exists() or (path, name) in sources:
                 (draft / name).parent.mkdir(exist_ok=True)
@@ -80,11 +78,6 @@ def publish(
         (draft / METADATA).write_text(json.dumps(_crate(draft, facts), indent=1, ensure_ascii=False), encoding="utf-8")
         manifest = manifest_of(draft)
         (draft / MANIFEST).write_bytes(manifest)
-        os.rename(draft, out)
-    except OSError as error:
-        raise BadInput(f"{out} cannot be written: {error.strerror or error}", hint="choose another --out") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return sha256(manifest).hexdigest()
 
 
