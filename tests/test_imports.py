@@ -39,7 +39,7 @@ FLOORS = (
     ("bench", "reporting"),
     ("comparison", "study", "training"),
     ("checks", "pairs", "publishing"),
-    ("lab", "sweeps"),
+    ("lab", "pack", "sweeps"),
     ("cli",),
     ("__main__",),
 )

@@ -1,4 +1,4 @@
-"""The commands of `rosetta` for many comparisons, for two dumps, and for others: sweep, judge, publish, verify."""
+"""Commands for many comparisons, for two dumps, and for others: sweep, judge, pack, publish, verify."""
 
 import shlex
 from pathlib import Path
@@ -108,4 +108,46 @@ def sweep(ctx: click.Context, /, spec: Path, out: Path | None, resume: Path | No
     ctx.exit(run_sweep(title, parts, resume or out or Path("runs", spec.stem), resume is not None, **cluster))
 
 
-COMMANDS = (publish, verify, judge, sweep)
+@click.group()
+def pack() -> None:
+    """Conformance packs: cases with what is right, for programs that have nothing of this project."""
+
+
+@pack.command()
+@click.option("--out", metavar="DIR|FILE.zip", required=True, type=click.Path(path_type=Path), help="A new one.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
+def make(out: Path, seed: int) -> None:
+    """Write a pack: every layer type, all passes, exact and real numbers; the protocol; a judge in one file."""
+    from ..pack.make import make as write
+
+    count, size = write(out, seed)
+    say(f"pack {out}: {count} cases, {size / 1e6:.1f} MB; what an engine does with it: README.md in it")
+
+
+@pack.command("judge")
+@click.argument("folder", metavar="PACK", type=click.Path(path_type=Path))
+@click.option("--engine", metavar="COMMAND", required=True, help="Gets two more arguments, CASES and RESULTS.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for score.json and junit.xml.")
+@click.option("--patience", default=60.0, show_default=True, type=click.FloatRange(0, min_open=True),
+              help="Seconds without a new result.")  # fmt: skip
+@click.option("--allow", multiple=True, type=click.Choice(("unsupported", "inconclusive")), help="As in 'compare'.")
+@click.pass_context
+def judge_pack(
+    ctx: click.Context, /, folder: Path, engine: str, out: Path | None, patience: float, allow: tuple[str, ...]
+) -> None:
+    """Run COMMAND on a PACK: the score for each kind of layer and pass, and the level. Exit codes as of 'compare'."""
+    from ..pack.judge import main
+
+    try:
+        words = [
+            *(["--out", str(out)] if out else []),
+            *(f"--allow={name}" for name in allow),
+            "--",
+            *shlex.split(engine),
+        ]
+    except ValueError as error:
+        raise BadInput(f"--engine {engine!r} is no command ({error})") from error
+    ctx.exit(main([str(folder), f"--patience={patience}", *words]))
+
+
+COMMANDS = (publish, verify, judge, pack, sweep)
