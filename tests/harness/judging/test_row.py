@@ -109,3 +109,40 @@ def test_what_was_not_compared_is_named_with_its_engine():
     many = [replace(three(), layer=f"fc{i}") for i in range(8)]
     assert left_out(many) == "Not compared: 8 of c (fc0, fc1, fc2, fc3, fc4, fc5 and 2 more)."
     assert Lines([], ["a", "b", "c"]).row(three(), False).split()[4:7] == ["acts", "unsupported:", "c"]
+
+
+def test_what_weighs_in_the_exit_code():
+    wrong = row("x", {}, "different", 3.0)
+    assert [wrong.weighs(engine) for engine in ("a", "b", "c")] == [True, False, False]
+    for fail_on, weighs in (
+        (("different",), True),
+        (("nonfinite",), False),
+        (("unexplained",), True),
+        (("none",), False),
+    ):
+        assert wrong.weighs("a", fail_on=fail_on) is weighs
+        assert wrong.weighs("b", fail_on=fail_on) is False
+    explained = replace(wrong, quirk={"a": ("lrn",)})
+    assert explained.weighs("a")
+    assert not explained.weighs("a", fail_on=("unexplained",))
+    assert explained.weighs("a", fail_on=("unexplained", "different"))
+    assert not replace(wrong, origin={"a": "inherited"}).weighs("a")
+    undecided = row("x", {}, "inconclusive")
+    for allow, weighs in (((), True), (("inconclusive",), False), (("unsupported",), True)):
+        assert undecided.weighs("a", allow) is weighs
+    assert not undecided.weighs("a", fail_on=("unexplained",))
+    assert undecided.weighs("a", fail_on=("inconclusive",))
+
+
+def test_what_nothing_explains():
+    one = row("x", {}, own={"a": 1.5, "b": 1.0})
+    assert one.unexplained() == ["a"]
+    beyond = {"a": {"beyond": 0}, "b": {"beyond": 2}}
+    assert replace(one, decisions=beyond).unexplained() == ["a", "b"]
+    assert replace(one, decisions=beyond, quirk={"a": ("lrn",)}).unexplained() == ["b"]
+    two = replace(one, findings={name: Finding("different", 4, 2.0) for name in ("a", "b")})
+    assert not two.explained()
+    assert not replace(two, quirk={"a": ("lrn",)}).explained()
+    assert replace(two, quirk={"a": ("lrn",), "b": ("lrn",)}).explained()
+    assert replace(two, quirk={"a": ("lrn",)}, origin={"b": "inherited"}).explained()
+    assert not row("x", {}).explained()

@@ -74,6 +74,16 @@ def test_the_accuracy_ratio_has_a_word():
     assert compare_functions(serial, serial, [x], reference=total).accuracy == {"result": "1: as accurate"}
 
 
+def test_values_that_are_infinite_on_both_sides_are_no_error():
+    x = np.float32([1, np.inf, np.nan, 2])
+    (row,) = compare_functions(np.copy, np.copy, [x], reference=np.copy, model=(0, 0)).table
+    assert {who: found.status for who, found in row.findings.items()} == {"legacy": "identical", "port": "identical"}
+    assert row.distances == {who: {"norm": 0.0, "largest": 0.0} for who in row.findings}
+    x = np.float32([3, 4, np.inf, -np.inf, np.nan])
+    (row,) = compare_functions(np.copy, lambda x: x + 2.0**-10, [x], reference=np.copy, model=(1, 1e6)).table
+    assert row.distances["port"] == {"norm": pytest.approx(2**0.5 / 1024 / 5, rel=1e-6), "largest": 2.0**-10}
+
+
 def test_pairs_of_one_report_keep_their_accuracies():
     one, other = (compare_functions(np.exp, np.exp, [X], reference=np.exp, name=name) for name in ("a", "b"))
     one.table += other.table

@@ -80,6 +80,22 @@ def test_what_no_model_speaks_of_is_never_green(tmp_path):
     assert judge_dumps(dump(tmp_path / "straight.npz", x=A, y=A), order).exit_code == 3
 
 
+def test_terms_and_magnitudes_that_are_given_make_the_bound(tmp_path):
+    x, size = np.float32([[1, 2], [3, 4]]), np.float32([[10, 20], [40, 80]])
+    one = dump(tmp_path / "one.npz", x=x, size=size)
+    other = dump(tmp_path / "two.npz", x=x + np.float32([[0, 0], [0, 1]]), size=size)
+    (tmp_path / "model.toml").write_text('[x]\nterms = 4\nmagnitude = "size"\naxes = ["row", "column"]\n')
+    row = next(row for row in judge_dumps(one, other, model=tmp_path / "model.toml").table if row.tensor == "x")
+    assert (row.type, list(row.findings)) == ("given", ["two"])
+    worst = row.findings["two"].worst
+    assert (worst.index, worst.actual, worst.reference) == ((1, 1), 5, 4)
+    assert worst.bound == pytest.approx(8 * 2 * 2.0**-24 * 80, rel=1e-6)
+    assert row.where(worst) == "row 1, column 1"
+    exact = dump(tmp_path / "right.npz", x=x + np.float64([[0, 0], [0, 1]]))
+    row = next(r for r in judge_dumps(one, other, exact, tmp_path / "model.toml").table if r.tensor == "x")
+    assert {who: found.status for who, found in row.findings.items()} == {"one": "different", "two": "identical"}
+
+
 def test_other_names_are_paired_by_a_file_alone(tmp_path):
     one, other = dump(tmp_path / "one.npz", x=A, y=B), dump(tmp_path / "two.npz", features=A, y=B)
     assert judge_dumps(one, other).exit_code == 1

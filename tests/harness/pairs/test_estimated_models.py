@@ -81,3 +81,25 @@ def test_the_text_says_that_a_bound_is_estimated_only_where_one_is():
             arrays.assert_equivalent(wrong, desired, op=op, inputs=inputs)
         assert str(told.value).startswith("actual is different")
         assert ("(the bound is estimated)" in str(told.value)) is said
+
+
+def test_images_are_matrices_of_a_column_for_each_case():
+    images = RANDOM.standard_normal((3, 4, 4, 5)).astype(np.float32)
+    spec = {"type": "pool", "pool": "max", "channels": 3, "sizeX": 2, "stride": 2}
+    found = expected.layer_formula(spec, {"inputs": [images]})
+    np.testing.assert_array_equal(found.value, images.reshape(3, 2, 2, 2, 2, 5).max((2, 4)).reshape(12, 5))
+    flat = expected.layer_formula(spec, {"inputs": [images.reshape(48, 5)]})
+    np.testing.assert_array_equal(found.value, flat.value)
+    grad = RANDOM.standard_normal((12, 5)).astype(np.float32)
+    back = expected.layer_formula(spec | {"tensor": "inputs_grad[0]"}, {"inputs": [images], "acts_grad": grad})
+    np.testing.assert_allclose(back.value.sum(0), grad.sum(0), rtol=1e-5)
+
+
+def test_what_is_no_number_or_is_empty_has_no_cause():
+    for right, wrong in ((np.zeros(9), np.array(["a"] * 9)), (np.zeros((0, 9)), np.zeros((0, 8)))):
+        assert expected.cause_of(expected.Expected(right), wrong).kind == ""
+    y = RANDOM.standard_normal((3, 20))
+    found = expected.cause_of(expected.Expected(y, np.abs(y), 1), y[:, ::-1].astype(np.float32), ("row", "column"))
+    assert found.text == "mirrored along column"
+    found = expected.cause_of(expected.Expected(y + 1j * y**2, np.abs(y) + 1, 1), (y + 1j * y**2)[::-1], ("row",))
+    assert found.text == "mirrored along row"

@@ -416,3 +416,41 @@ def test_a_failure_has_its_reason_or_the_quirks_that_explain_it():
         ("forward (own feed)", "a"), ("forward (own feed)", "b"),
     ]  # fmt: skip
     assert formats._failure(ROWS[1], "a")[5] == "different: lrn"
+
+
+def widths(names, **options):
+    layers = [SimpleNamespace(name=name, type=kind) for name, kind in (("low", "fc"), ("top_neuron", "neuron"))]
+    return display.Lines(layers, names, **options).columns
+
+
+def test_columns_are_as_wide_as_what_stands_in_them_and_go_where_there_is_no_room():
+    found = widths(("port", "legacy-cpu"))
+    own = {" ": 1, "layer": 10, "type": 6, "pass": 8, "tensor": 14, "verdict": 12, "bound used": 10, "worst at": 13,
+           "ULP": 6, "bitwise": 9, "port s": 8, "legacy-cpu s": 12}  # fmt: skip
+    (ratio,) = found.keys() - own.keys()
+    assert found == own | {ratio: max(6, len(ratio))}
+    assert widths(("port", "legacy-cpu"), mode="propagated") == found | {"distance": 8}
+    three = widths(("port", "torch", "b"))
+    assert three["verdict"] == len("unsupported: torch")
+    assert widths(("port",)).keys() == own.keys() - {"legacy-cpu s"}
+    total = sum(found.values()) + len(found)
+    assert widths(("port", "legacy-cpu"), width=total) == found
+    assert found.keys() - widths(("port", "legacy-cpu"), width=total - 1) == {"type"}
+    assert found.keys() - widths(("port", "legacy-cpu"), width=total - 8) == {"type", "worst at"}
+    assert found.keys() - widths(("port", "legacy-cpu"), width=1) == {"type", "worst at", "bitwise", "ULP", ratio}
+    short = display.Lines([SimpleNamespace(name="a", type="fc")], ("port",)).columns
+    assert (short["layer"], short["type"]) == (5, 4)
+
+
+def test_each_chart_has_its_title_and_says_what_it_shows():
+    isolated, propagated = ROWS[:4], ROWS[4:]
+    told = page.chart_list(isolated, propagated, ("a", "b"))
+    assert [(title, text) for title, text, *_ in told] == [
+        ("Errors", page.SHARE_TEXT),
+        ("Distribution", page.HISTOGRAM_TEXT),
+        ("Drift", page.DEPTH_TEXT),
+        ("Time", page.TIME_TEXT),
+    ]
+    assert all(f"{title}. {figures}" in svg for title, _, figures, svg in told)
+    assert [title for title, *_ in page.chart_list([], propagated, ("a", "b"))] == ["Drift"]
+    assert page.chart_list([], [], ("a",)) == []
