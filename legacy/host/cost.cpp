@@ -116,11 +116,8 @@ void computeLogregGrad(Device& device, const Matrix& labels, const Matrix& probs
     requireProbs(entry, "probs", probs);
     requireLabels(entry, labels, probs.cols());
     prepareTarget(entry, target, probs, add);
-    const auto launch = [&](auto add) {
-        launchGradient(device, INSTANCE(kLogregCostGrad, add), probs.cols(), probs.rows(),
-                       with(probs.data(), labels.data(), target.data(), probs.cols(), probs.rows(), coeff));
-    };
-    dispatch(launch, flag(add));
+    launchGradient(device, FLAG_INSTANCE(kLogregCostGrad, add), probs.cols(), probs.rows(),
+                   with(probs.data(), labels.data(), target.data(), probs.cols(), probs.rows(), coeff));
 }
 
 void computeCrossEntGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add,
@@ -130,11 +127,8 @@ void computeCrossEntGrad(Device& device, const Matrix& labels, const Matrix& pro
     requireProbs(entry, "labels", labels);
     requireSameShape(entry, "labels", labels, probs);
     prepareTarget(entry, target, probs, add);
-    const auto launch = [&](auto add) {
-        launchGradient(device, INSTANCE(kCrossEntGrad, add), probs.cols(), probs.rows(),
-                       with(probs.data(), labels.data(), target.data(), probs.cols(), probs.rows(), coeff));
-    };
-    dispatch(launch, flag(add));
+    launchGradient(device, FLAG_INSTANCE(kCrossEntGrad, add), probs.cols(), probs.rows(),
+                   with(probs.data(), labels.data(), target.data(), probs.cols(), probs.rows(), coeff));
 }
 
 void computeSoftmaxGrad(Device& device, const Matrix& acts, const Matrix& actsGrad, Matrix& target, bool add) {
@@ -145,11 +139,8 @@ void computeSoftmaxGrad(Device& device, const Matrix& acts, const Matrix& actsGr
     requireContiguous(entry, "actsGrad", actsGrad);
     requireSameShape(entry, "actsGrad", actsGrad, acts);
     prepareTarget(entry, target, acts, add);
-    const auto launch = [&](auto add) {
-        launchGradient(device, INSTANCE(kSoftmaxGrad, add), acts.rows(), acts.cols(),
-                       with(actsGrad.data(), acts.data(), target.data(), acts.rows(), acts.cols()));
-    };
-    dispatch(launch, flag(add));
+    launchGradient(device, FLAG_INSTANCE(kSoftmaxGrad, add), acts.rows(), acts.cols(),
+                   with(actsGrad.data(), acts.data(), target.data(), acts.rows(), acts.cols()));
 }
 
 void computeLogregSoftmaxGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add,
@@ -159,11 +150,8 @@ void computeLogregSoftmaxGrad(Device& device, const Matrix& labels, const Matrix
     requireContiguous(entry, "probs", probs);
     requireLabels(entry, labels, probs.rows());
     prepareTarget(entry, target, probs, add);
-    const auto launch = [&](auto add) {
-        launchGradient(device, INSTANCE(kLogregSoftmaxGrad, add), probs.rows(), probs.cols(),
-                       with(probs.data(), labels.data(), target.data(), probs.rows(), probs.cols(), coeff));
-    };
-    dispatch(launch, flag(add));
+    launchGradient(device, FLAG_INSTANCE(kLogregSoftmaxGrad, add), probs.rows(), probs.cols(),
+                   with(probs.data(), labels.data(), target.data(), probs.rows(), probs.cols(), coeff));
 }
 
 void computeCrossEntSoftmaxGrad(Device& device, const Matrix& labels, const Matrix& probs, Matrix& target, bool add,
@@ -174,11 +162,8 @@ void computeCrossEntSoftmaxGrad(Device& device, const Matrix& labels, const Matr
     requireProbs(entry, "labels", labels);
     requireShape(entry, "labels", labels, probs.cols(), probs.rows());
     prepareTarget(entry, target, probs, add);
-    const auto launch = [&](auto add) {
-        launchGradient(device, INSTANCE(kCrossEntSoftmaxGrad, add), probs.rows(), probs.cols(),
-                       with(probs.data(), labels.data(), target.data(), probs.rows(), probs.cols(), coeff));
-    };
-    dispatch(launch, flag(add));
+    launchGradient(device, FLAG_INSTANCE(kCrossEntSoftmaxGrad, add), probs.rows(), probs.cols(),
+                   with(probs.data(), labels.data(), target.data(), probs.rows(), probs.cols(), coeff));
 }
 
 void computeEltwiseMaxGrad(Device& device, const Matrix& actGrad, const Matrix& input, const Matrix& output,
@@ -193,11 +178,8 @@ void computeEltwiseMaxGrad(Device& device, const Matrix& actGrad, const Matrix& 
     }
     prepareTarget(entry, target, actGrad, add);
     const int elements = static_cast<int>(actGrad.size());
-    const auto launch = [&](auto add) {
-        device.launch(INSTANCE(kEltwiseMaxGrad, 128, add), divUp(elements, 128), 128, 0, "one element per thread",
-                      with(actGrad.data(), input.data(), output.data(), target.data(), elements));
-    };
-    dispatch(launch, flag(add));
+    device.launch(FLAG_INSTANCE(kEltwiseMaxGrad, add, 128), divUp(elements, 128), 128, 0, "one element per thread",
+                  with(actGrad.data(), input.data(), output.data(), target.data(), elements));
 }
 
 namespace {

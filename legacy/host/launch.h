@@ -113,10 +113,13 @@ std::string typeNames() {
 
 // One macro builds name and pointer together, so that they cannot disagree.
 //   INSTANCE(kFCNorm, 4, 32, 4, check, blocked)       kFCNorm<4, 32, 4, false, false>
+//   FLAG_INSTANCE(kTICAGrad, check, 4, 2)             kTICAGrad<4, 2, true> or kTICAGrad<4, 2, false>, as check is
 //   TYPED_INSTANCE(kLocalPool, MaxPooler, 4, 32, …)   first template argument is a type
 //   TYPES_INSTANCE(kAggRows, (agg::Sum, binary::Second), 64)      type arguments in brackets, then values if any
 //   PLAIN_INSTANCE(kLogregCost)                       not a template
 #define INSTANCE(kernel, ...) Invoke<&kernel<__VA_ARGS__>>::named(instanceName(#kernel, "", __VA_ARGS__))
+#define FLAG_INSTANCE(kernel, flag, ...) \
+    ((flag) ? INSTANCE(kernel, __VA_ARGS__ __VA_OPT__(, ) true) : INSTANCE(kernel, __VA_ARGS__ __VA_OPT__(, ) false))
 #define TYPED_INSTANCE(kernel, Type, ...) \
     Invoke<&kernel<Type, __VA_ARGS__>>::named(instanceName(#kernel, Type::kernelName(), __VA_ARGS__))
 #define WITHOUT_BRACKETS(...) __VA_ARGS__

@@ -62,12 +62,8 @@ void convContrastNorm(Device& device, const Matrix& images, const Matrix& meanDi
 
     if (large) {
         const int patches = divUp(imgSize, 4);
-        return dispatch(
-            [&](auto check) {
-                go(INSTANCE(kCNorm2, 8, 8, 4, check), {patches * cases.blocks, patches * numFilters / 4}, {8, 16},
-                   4 * 4 * 64, "window of 6 or more, maps mod 4 == 0: 4x4 pixels per block", numFilters);
-            },
-            flag(cases.check));
+        return go(FLAG_INSTANCE(kCNorm2, cases.check, 8, 8, 4), {patches * cases.blocks, patches * numFilters / 4},
+                  {8, 16}, 4 * 4 * 64, "window of 6 or more, maps mod 4 == 0: 4x4 pixels per block", numFilters);
     }
     if (few)
         return dispatch(
@@ -78,12 +74,8 @@ void convContrastNorm(Device& device, const Matrix& images, const Matrix& meanDi
             flag(cases.check), oneOf<1, 2, 3, 4, 5, 6, 7, 8>(numFilters));
     const Dim3 grid = generation == 2014 ? Dim3(cases.blocks, numFilters / 8, imgSize * imgSize)
                                          : Dim3(cases.blocks * imgSize, numFilters / 8 * imgSize);
-    dispatch(
-        [&](auto check) {
-            go(INSTANCE(kCNorm_manyfilter, 4, 32, 4, 2, check), grid, {32, 4}, 0,
-               "more than 8 maps: 4 images, 2 maps per thread", numFilters);
-        },
-        flag(cases.check));
+    go(FLAG_INSTANCE(kCNorm_manyfilter, cases.check, 4, 32, 4, 2), grid, {32, 4}, 0,
+       "more than 8 maps: 4 images, 2 maps per thread", numFilters);
 }
 
 void convResponseNormUndo(Device& device, const Matrix& outGrads, const Matrix& denoms, const Matrix& inputs,

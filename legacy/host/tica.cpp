@@ -28,12 +28,10 @@ constexpr const char* rule = "4 images, 2 maps per thread";
 void convTICA(Device& device, const Matrix& images, Matrix& target, int numFilters, int sizeX, float scaleTarget,
               float scaleOutput) {
     const int imgSize = prepare("convTICA", images, target, numFilters, sizeX, scaleTarget);
-    const auto launch = [&](auto check) {
-        device.launch(
-            INSTANCE(kTICA_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4}, 0, rule,
-            with(images.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, scaleTarget, scaleOutput));
-    };
-    dispatch(launch, flag(images.cols() % 128 != 0));
+    device.launch(
+        FLAG_INSTANCE(kTICA_manyfilter, images.cols() % 128 != 0, 4, 32, 4, 2), blocks(images, numFilters, imgSize),
+        {32, 4}, 0, rule,
+        with(images.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, scaleTarget, scaleOutput));
 }
 
 void convTICAGrad(Device& device, const Matrix& images, const Matrix& ticas, Matrix& target, int numFilters, int sizeX,
@@ -41,13 +39,10 @@ void convTICAGrad(Device& device, const Matrix& images, const Matrix& ticas, Mat
     const int imgSize = prepare("convTICAGrad", images, target, numFilters, sizeX, scaleTarget);
     requirePlain("convTICAGrad", "ticas", ticas, images);
     const int first = device.quirks.on(Quirk::TicaWindowNotMirrored) ? -(sizeX / 2) : sizeX / 2 - sizeX + 1;
-    const auto launch = [&](auto check) {
-        device.launch(INSTANCE(kTICAGrad_manyfilter, 4, 32, 4, 2, check), blocks(images, numFilters, imgSize), {32, 4},
-                      0, rule,
-                      with(images.data(), ticas.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, first,
-                           device.quirks.on(Quirk::TicaAccumulateRoot), scaleTarget, scaleOutput));
-    };
-    dispatch(launch, flag(images.cols() % 128 != 0));
+    device.launch(FLAG_INSTANCE(kTICAGrad_manyfilter, images.cols() % 128 != 0, 4, 32, 4, 2),
+                  blocks(images, numFilters, imgSize), {32, 4}, 0, rule,
+                  with(images.data(), ticas.data(), target.data(), imgSize, numFilters, images.cols(), sizeX, first,
+                       device.quirks.on(Quirk::TicaAccumulateRoot), scaleTarget, scaleOutput));
 }
 
 void normalizeLocalWeights(Device& device, Matrix& weights, int numModules, float norm) {
