@@ -60,15 +60,9 @@ class EngineUnavailable(RosettaError, RuntimeError):
 
 
 class Unsupported(RosettaError, NotImplementedError):
-    """Something that an engine, or the reference, does not do.
+    """Something that an engine, or the reference, does not do."""
 
-    Attributes
-    ----------
-    status : str
-        What a comparison calls the tensors that are not there for that reason.
-    """
-
-    status = "unsupported"
+    status = "unsupported"  # what a comparison calls the tensors that are not there for that reason
 
 
 def meant(name: object, known: Iterable[str], otherwise: str) -> str:

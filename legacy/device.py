@@ -13,14 +13,9 @@ class Device(Protocol):
     Addresses are integers; only the device knows what they point to. Sizes are numbers of 32-bit words. An exception
     passes through the C++ code to whoever called the engine. A device may also have a method ``prepare(instances)``,
     which gets the kernel instances that a network is about to launch.
-
-    Attributes
-    ----------
-    logging : bool
-        Whether the device keeps the seconds of launches.
     """
 
-    logging: bool
+    logging: bool  # whether the device keeps the seconds of launches
 
     def allocate(self, elements: int) -> int:
         """Address of zeros."""

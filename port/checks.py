@@ -16,17 +16,11 @@ INT_MAX = 2**31 - 1
 
 
 class OperandError(ValueError):
-    """An operation cannot work with an array or a number.
-
-    Attributes
-    ----------
-    hint : str
-        How to mend the call.
-    """
+    """An operation cannot work with an array or a number."""
 
     def __init__(self, what: str, expected: object, actual: object, hint: str) -> None:
         super().__init__(f"{what}\n  expected: {expected}\n  actual:   {actual}\n  hint:     {hint}")
-        self.hint = hint
+        self.hint = hint  # how to mend the call
 
 
 def floats(what: str, array: ArrayLike, ndim: int | None = None, like: Array | None = None) -> Array:

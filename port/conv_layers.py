@@ -38,10 +38,8 @@ class Filtered(Weighted):
     def connect(self, i: int, connections: ArrayLike) -> None:
         """Set the channels that the groups of input i see.
 
-        Raises
-        ------
-        checks.OperandError
-            A ValueError: the input is not sparse, or the list is not made of permutations of its channels.
+        Raises checks.OperandError (a ValueError): the input is not sparse, or the list is not made of permutations of
+        its channels.
         """
         if not self.spec["randSparse"][i]:
             raise ValueError(f"{self.spec.name}: input {i} has no sparse connections; hint: randSparse=1")
@@ -70,15 +68,9 @@ class Filtered(Weighted):
 
 
 class Conv(Filtered):
-    """Convolution; several inputs add up.
+    """Convolution; several inputs add up."""
 
-    Attributes
-    ----------
-    algorithm : str
-        ``auto``, ``direct`` or ``winograd``, see conv.py.
-    """
-
-    algorithm = "direct"
+    algorithm = "direct"  # ``auto``, ``direct`` or ``winograd``, see conv.py
 
     def _seen_grad(self, grads, weights, **more):
         return conv.conv_backward_images(grads, weights, algorithm=self.algorithm, **more)

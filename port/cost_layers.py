@@ -8,13 +8,7 @@ from .layer import VIEWS, Layer, images, matrix
 
 
 class Softmax(Layer):
-    """Probabilities of classes.
-
-    Attributes
-    ----------
-    fused_cost : LogReg or CrossEntropy or None
-        The cost that is the only consumer. `backward` without a gradient then passes cost and softmax in one step.
-    """
+    """Probabilities of classes; `backward` without a gradient passes the fused cost and the softmax in one step."""
 
     def _forward(self, noise):
         return costs.softmax_forward(self.inputs[0])
@@ -26,15 +20,10 @@ class Softmax(Layer):
 
 
 class LogReg(Layer):
-    """cost.logreg: −Σ log p of the labels, wrong first guesses, wrong first ``topk`` guesses.
+    """cost.logreg: −Σ log p of the labels, wrong first guesses, wrong first ``topk`` guesses."""
 
-    Attributes
-    ----------
-    mean_probs : ndarray or None
-        After the last of several views: the probabilities averaged over the views. The cost is that of the averages;
-        passes over the other views report no cost.
-    """
-
+    # ndarray: after the last of several views: the probabilities averaged over the views. The cost is that of the
+    # averages; passes over the other views report no cost.
     mean_probs = None
     _views = 0
 
@@ -68,15 +57,9 @@ class LogReg(Layer):
 
 
 class MultiSoftmax(Layer):
-    """cost.msm: −Σ log P(label in the set), wrong first guesses, wrong first ``setSize`` guesses.
+    """cost.msm: −Σ log P(label in the set), wrong first guesses, wrong first ``setSize`` guesses."""
 
-    Attributes
-    ----------
-    marginals : ndarray or None
-        P(class in the set) of the last forward pass, float64.
-    """
-
-    marginals = None
+    marginals = None  # ndarray: P(class in the set) of the last forward pass, float64
 
     def _forward(self, noise):
         self.cost, self.marginals = msm.msm_cost(*self.inputs, self.spec["setSize"], add=self._add_logs())
@@ -163,15 +146,9 @@ class GatedSum2(Layer):
 
 
 class Tica(Layer):
-    """cost.tica: reports Σ 1/(0.001+√E); the gradient is that of another objective, as in the release.
+    """cost.tica: reports Σ 1/(0.001+√E); the gradient is that of another objective, as in the release."""
 
-    Attributes
-    ----------
-    reciprocals : ndarray or None
-        1/(0.001+√E) of the last forward pass.
-    """
-
-    reciprocals = None
+    reciprocals = None  # ndarray: 1/(0.001+√E) of the last forward pass
 
     def _forward(self, noise):
         x = images(self.inputs[0], self.spec["imgSize"])

@@ -66,15 +66,9 @@ class Resize(_Images):
 
 
 class RandomScale(_Images):
-    """rscale: a random scale and crop in training; the centre in other passes; views come at the right size.
+    """rscale: a random scale and crop in training; the centre in other passes; views come at the right size."""
 
-    Attributes
-    ----------
-    drawn : dict or None
-        The choices of the last training pass, arguments of `image_ops.rscale`.
-    """
-
-    drawn = None
+    drawn = None  # dict: the choices of the last training pass, arguments of `image_ops.rscale`
 
     def _check_inputs(self):
         """Accept, in passes over views, images that have the size of the output already."""

@@ -133,12 +133,8 @@ class Layer:
     def update(self, progress: float = 0.0, normal: Normal | None = None) -> None:
         """Make one step of each parameter with a base rate above 0.
 
-        Parameters
-        ----------
-        progress : float
-            Share of the training that is done, 0 to 1.
-        normal : callable, optional
-            Draws the normals of noisy schedules; by default from the layer's generator.
+        ``progress``: share of the training that is done, 0 to 1.
+        ``normal``: draws the normals of noisy schedules; by default from the layer's generator.
         """
         begin = perf_counter()
         self._update(progress, normal or self.rng.standard_normal)

@@ -14,17 +14,11 @@ from .weight_layers import Fc, TreeFc
 
 
 class Data(Layer):
-    """A matrix of the batch.
-
-    Attributes
-    ----------
-    rows : set of int
-        The numbers of values per image that the layer accepts.
-    """
+    """A matrix of the batch."""
 
     def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
         super().__init__(spec, dtype, rng)
-        self.rows = {spec.outputs}
+        self.rows = {spec.outputs}  # set of int: the numbers of values per image that the layer accepts
 
     def feed(self, values: Array) -> Array:
         """Take the batch's matrix, (outputs, N), as the output."""
@@ -35,14 +29,7 @@ class Data(Layer):
 
 
 class Neuron(Layer):
-    """An elementwise function.
-
-    Attributes
-    ----------
-    fused_cost : CrossEntropy2 or None
-        The cost.crossent2 that is the only consumer of a logistic neuron. `backward` without a gradient then passes
-        cost and neuron in one step.
-    """
+    """An elementwise function; `backward` without a gradient passes the fused cost and the neuron in one step."""
 
     def _kind(self):
         """The kind of neuron, in the variant that the switches ask for."""
@@ -66,14 +53,9 @@ class Neuron(Layer):
 
 
 class Pool(Layer):
-    """Maximum, maximum of the absolute values, average, or random element of windows.
+    """Maximum, maximum of the absolute values, average, or random element of windows."""
 
-    Attributes
-    ----------
-    chosen : ndarray or None
-        Random pooling: for each output of the last forward pass the position of its pixel in the clipped window.
-    """
-
+    # ndarray: random pooling: for each output of the last forward pass the position of its pixel in the clipped window
     chosen = None
 
     def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
@@ -112,15 +94,9 @@ class Pool(Layer):
 
 
 class _Norm(Layer):
-    """Base of the normalisation layers.
+    """Base of the normalisation layers."""
 
-    Attributes
-    ----------
-    denoms : ndarray or None
-        The denominators of the last forward pass.
-    """
-
-    denoms = None
+    denoms = None  # ndarray: the denominators of the last forward pass
 
     def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
         super().__init__(spec, dtype, rng)
@@ -167,15 +143,9 @@ class ResponseNorm(_Norm):
 
 
 class ContrastNorm(ResponseNorm):
-    """Contrast normalisation over windows of pixels.
+    """Contrast normalisation over windows of pixels."""
 
-    Attributes
-    ----------
-    diffs : ndarray or None
-        Differences from the local means, of the last forward pass.
-    """
-
-    diffs = None
+    diffs = None  # ndarray: differences from the local means, of the last forward pass
 
     def _forward(self, noise):
         acts, self.denoms, self.diffs = norm.cnorm_forward(*self._images(self.inputs[0]), **self.constants)
@@ -193,15 +163,9 @@ class ContrastNorm(ResponseNorm):
 
 
 class Dropout(Layer):
-    """hs: a random mask in training, the factor ``keep`` in all other passes and where ``enable`` is false.
+    """hs: a random mask in training, the factor ``keep`` in all other passes and where ``enable`` is false."""
 
-    Attributes
-    ----------
-    mask : ndarray or None
-        The mask of the last forward pass, 0 or 1 (or 1/keep); None after a pass without a mask.
-    """
-
-    mask = None
+    mask = None  # ndarray: the mask of the last forward pass, 0 or 1 (or 1/keep); None after a pass without a mask
 
     def _forward(self, noise):
         x, keep = self.inputs[0], self.spec["keep"]

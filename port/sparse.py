@@ -30,10 +30,7 @@ def draw_connections(rng: np.random.Generator, channels: int, over_sample: int) 
 def check_connections(connections: ArrayLike, channels: int, over_sample: int) -> Array:
     """The table as an array.
 
-    Raises
-    ------
-    OperandError
-        A ValueError: the table does not consist of `over_sample` permutations of 0 ... channels-1.
+    Raises OperandError (a ValueError): the table does not consist of `over_sample` permutations of 0 ... channels-1.
     """
     table = np.asarray(connections)
     right = table.shape == (over_sample * channels,) and np.issubdtype(table.dtype, np.integer)

@@ -37,10 +37,7 @@ def get_threads() -> int:
 def set_threads(threads: int | None) -> None:
     """Set the number of threads; None means the default. Without OpenMP the number is always one.
 
-    Raises
-    ------
-    ValueError
-        If threads is less than 1.
+    Raises ValueError: if threads is less than 1.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"set_threads: expected at least 1 thread, actual: {threads}; hint: None means all processors")

@@ -48,17 +48,11 @@ def bar(console: Console, total: int | None = None) -> tuple[Progress, TaskID]:
 
 
 class Screen:
-    """Prints lines until nobody reads them any more; what is printed then goes nowhere.
-
-    Attributes
-    ----------
-    lost : OSError or None
-        Why nothing more is printed.
-    """
+    """Prints lines until nobody reads them any more; what is printed then goes nowhere."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.lost: OSError | None = None
+        self.lost: OSError | None = None  # why nothing more is printed
 
     def print(self, text: str, style: str | None = None) -> None:
         """One line, uncut; control characters as escapes."""

@@ -37,36 +37,20 @@ class LayerSpec(Protocol):
 
 
 class Layer:
-    """The facts of a layer type that has nothing particular, and the base of all formulas.
+    """The facts of a layer type that has nothing particular, and the base of all formulas."""
 
-    Attributes
-    ----------
-    labels : str or None
-        What the first input of a cost is, if a data layer holds it: a key of `network.cost_inputs.KINDS`.
-    labels_per_class : bool
-        Whether that input has a row for each output of the second.
-    fuses_with : tuple of str
-        Types of cost that go backward in one step with the layer if they are its only consumer.
-    fused_labels : str or None
-        What `inputs_grad` of the layer below calls that input, where both go backward in one step.
-    exact : tuple of str
-        Tensors whose bits the exact tier asks for: multiples of eighths that float32 adds without rounding.
-    gradient_check : tuple of float or None
-        Steps of the historical gradient check, for weights and for biases.
-    approximates : str or None
-        What the gradient is of, in words, if not of the outputs; then `stand_in` has the formula.
-    backward_reads : tuple of str
-        What the backward pass reads beside the gradient of the output: ``inputs``, ``acts``. Of neurons the keys
-        ``usesInputs`` and ``usesActs`` of the layer say so.
-    """
-
+    # What the first input of a cost is, if a data layer holds it (a key of `network.cost_inputs.KINDS`), whether it has
+    # a row for each output of the second, and what `inputs_grad` of the layer below calls it, where both go backward in
+    # one step.
     labels: str | None = None
     labels_per_class = False
     fused_labels: str | None = None
-    fuses_with: tuple[str, ...] = ()
-    exact: tuple[str, ...] = ()
-    gradient_check: tuple[float, float] | None = None
-    approximates: str | None = None
+    fuses_with: tuple[str, ...] = ()  # types of cost that go backward in one step with it, as its only consumer
+    exact: tuple[str, ...] = ()  # tensors whose bits the exact tier asks for: eighths that float32 adds unrounded
+    gradient_check: tuple[float, float] | None = None  # steps of the historical check, for weights and for biases
+    approximates: str | None = None  # what the gradient is of, in words, if not of the outputs; see `stand_in`
+    # What the backward pass reads beside the gradient of the output: ``inputs``, ``acts``. Of neurons the keys
+    # ``usesInputs`` and ``usesActs`` of the layer say so.
     backward_reads: tuple[str, ...] = ()
 
     def __init__(self, spec: Mapping[str, Any]) -> None:

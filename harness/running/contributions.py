@@ -15,17 +15,12 @@ from .steps import Backward, ByRows, Collected, Operands, Sum
 
 
 class OutputGradient:
-    """What the consumers of a layer send down.
-
-    Attributes
-    ----------
-    alone : bool
-        There is one consumer, and what it sends arrives as it is.
-    """
+    """What the consumers of a layer send down."""
 
     def __init__(self, sweep: Operands, layer: LayerSpec) -> None:
         self.sweep, self.layer = sweep, layer
         self.expected = sweep.graph.contributions(layer.name)
+        # there is one consumer, and what it sends arrives as it is
         self.alone = len(self.expected) == 1 and sweep.graph.sends_from(layer.name, self.expected[0][0]) is None
         self._parts: dict[tuple[str, int], Any] = {}
         self._steps: dict[str, Backward] = {}

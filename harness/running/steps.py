@@ -66,16 +66,11 @@ class Step:
         Its values are read, its engines are not: ``work``, ``graph``, ``ops``, the reference's tensors.
     pass_name : str
         What rows call the pass.
-
-    Attributes
-    ----------
-    layers : tuple of LayerSpec
-        The layers that run.
     """
 
     def __init__(self, sweep: Operands, layer: LayerSpec, pass_name: str) -> None:
         self.sweep, self.work, self.layer, self.pass_name = sweep, sweep.work, layer, pass_name
-        self.layers: tuple[LayerSpec, ...] = (layer,)
+        self.layers: tuple[LayerSpec, ...] = (layer,)  # the layers that run
 
     def run(self, session: Session) -> None:
         """Run the step in a session that has run the steps before."""

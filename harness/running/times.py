@@ -11,15 +11,10 @@ REST = "rest"
 
 
 class Times:
-    """Wall seconds by part, which add up to the time since the making.
-
-    Attributes
-    ----------
-    seconds : dict of str to float
-        Of the parts that have ended so far; what belongs to no part is the ``rest``.
-    """
+    """Wall seconds by part, which add up to the time since the making."""
 
     def __init__(self) -> None:
+        # of the parts that have ended so far; what belongs to no part is the ``rest``
         self.seconds: dict[str, float] = {}
         self._part, self._since = REST, perf_counter()
 

@@ -31,7 +31,7 @@ from ..running.sweep import Sweep
 from ..running.tensor_comparison import TensorComparison
 from ..running.workload import Workload
 from .layer import host_place, kernel_place, port_functions, port_place
-from .replay import Element, F, Step, Trace, element
+from .replay import Element, F, Trace, TraceStep, element
 
 FEW, NEAR = 24, 3
 """So many steps are all shown; of more, those near the ends and near the first difference."""
@@ -114,7 +114,7 @@ class Explanation:
             taken = " | ".join(dict.fromkeys(step.what for step in row if step))
             yield f" {'>' if k == first else ' '}{k + 1:5} {'  '.join(values)}  {taken}"
 
-    def columns(self) -> dict[str, list[Step]]:
+    def columns(self) -> dict[str, list[TraceStep]]:
         """By engine whose order is known, its steps; of one alone, the exact sums beside them."""
         found = {name: own.trace.steps for name, own in self.accounts.items() if own.trace and own.trace.steps}
         if len(found) == 1:
@@ -161,7 +161,7 @@ def shown(value: float | np.floating) -> str:
     return f"{value:.9g} ({int(F(value).view(np.uint32)):08x})"
 
 
-def first_difference(one: Iterable[Step], other: Iterable[Step]) -> int | None:
+def first_difference(one: Iterable[TraceStep], other: Iterable[TraceStep]) -> int | None:
     """The number of the first step after which two columns hold different bits; None where there is none."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((k for k, (a, b) in pairs if b.value is not None and not bitwise_equal(F(a.value), F(b.value))), None)
@@ -374,7 +374,7 @@ def _findings(made: Element, accounts: Mapping[str, Account], reference: float, 
             yield f"{name}: {cause}"
 
 
-def _compared(a: str, mine: Sequence[Step], b: str, yours: Sequence[Step]) -> str:
+def _compared(a: str, mine: Sequence[TraceStep], b: str, yours: Sequence[TraceStep]) -> str:
     k = first_difference(mine, yours)
     if k is None:
         return f"the replays of {a} and {b} have the same bits after every step"
@@ -386,7 +386,7 @@ def _compared(a: str, mine: Sequence[Step], b: str, yours: Sequence[Step]) -> st
     return f"first partial sum whose bits differ: step {k + 1}, {mine[k].what}: {each}"
 
 
-def _against_exact(name: str, steps: Sequence[Step]) -> str:
+def _against_exact(name: str, steps: Sequence[TraceStep]) -> str:
     for k, step in enumerate(steps):
         if step.exact is not None and F(step.exact) != step.value:
             what = f"first partial sum that is not the exact one rounded: step {k + 1}, {step.what}"
@@ -394,7 +394,7 @@ def _against_exact(name: str, steps: Sequence[Step]) -> str:
     return f"every partial sum of {name} is the exact one rounded"
 
 
-def _rounded(step: Step) -> str:
+def _rounded(step: TraceStep) -> str:
     return shown(step.value) + ("" if step.rounding is None else f", rounded by {step.rounding:+.3g}")
 
 

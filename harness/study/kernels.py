@@ -35,7 +35,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Step:
+class CourseStep:
     """A line of the course of a kernel: ``kind`` is loop, phase or barrier, ``depth`` the loops around it."""
 
     kind: str
@@ -164,54 +164,54 @@ def parts(kernel: str) -> dict[str, str]:
     return dict(zip(PARTS, (kernel, body, next(iter(helpers(body)), body) if body else ""), strict=True))
 
 
-def course(kernel: str) -> list[Step]:
+def course(kernel: str) -> list[CourseStep]:
     """The course of a block through a kernel: its loops, phases and barriers, in the order of the source."""
     return list(_merged(_course(name_and_arguments(kernel)[0], 0)))
 
 
-def _course(name: str, depth: int) -> Iterator[Step]:
+def _course(name: str, depth: int) -> Iterator[CourseStep]:
     text, piece = _code(name)
     start = text.index("{", text.index(f"{name}("))
     yield from _block(text, start + 1, source.closing(text, start), depth, piece, name)
 
 
-def _block(text: str, at: int, end: int, depth: int, piece: Piece, own: str) -> Iterator[Step]:
+def _block(text: str, at: int, end: int, depth: int, piece: Piece, own: str) -> Iterator[CourseStep]:
     """The steps between two places of a text."""
     token = re.compile(r"\bfor \(|\bSYNC\b|\b(?:\w+\.(?:template )?)?(\w+)(?:<[^;{}()]*>)?(?: \w+)?\(")
     while (match := token.search(text, at, end)) is not None:
         place = f"{piece.file}:{piece.first + text.count(chr(10), 0, match.start())}"
         if match[0] == "SYNC":
-            yield Step("barrier", depth, "", place)
+            yield CourseStep("barrier", depth, "", place)
             at = match.end()
         elif match[0] == "for (":
             head = source.closing(text, match.end() - 1)
             last = _statement(text, head + 1)
             inner = list(_block(text, head + 1, last, depth + 1, piece, own))
             if any(step.kind == "barrier" for step in inner):
-                yield Step("loop", depth, " ".join(text[match.start() : head + 1].split()), place)
+                yield CourseStep("loop", depth, " ".join(text[match.start() : head + 1].split()), place)
                 yield from inner
             elif inner:
-                yield Step("phase", depth, ", ".join(dict.fromkeys(step.text for step in inner)), place)
+                yield CourseStep("phase", depth, ", ".join(dict.fromkeys(step.text for step in inner)), place)
             at = last
         elif WORK.match(match[0]):
             at = _statement(text, source.closing(text, match.end() - 1) + 1)
-            yield Step("phase", depth, _written(text[match.start() : at]), place)
+            yield CourseStep("phase", depth, _written(text[match.start() : at]), place)
         else:
             callee, closed = match[1], source.closing(text, match.end() - 1)
             code = _code(callee)[0] if callee != own else ""
             if code and any(re.search(r"\bSYNC\b", _code(one)[0]) for one in (callee, *helpers(callee))):
                 yield from _course(callee, depth)
             elif WORK.search(code) or callee == "stage":
-                yield Step("phase", depth, callee, place)
+                yield CourseStep("phase", depth, callee, place)
             at = closed if code or callee == "stage" else match.end()
 
 
-def _merged(steps: Iterable[Step]) -> Iterator[Step]:
+def _merged(steps: Iterable[CourseStep]) -> Iterator[CourseStep]:
     """Phases without a barrier between them are one."""
     last = None
     for step in steps:
         if last and last.kind == step.kind == "phase" and last.depth == step.depth:
-            last = Step("phase", last.depth, f"{last.text}, {step.text}", last.place)
+            last = CourseStep("phase", last.depth, f"{last.text}, {step.text}", last.place)
             continue
         if last:
             yield last

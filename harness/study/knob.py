@@ -14,7 +14,7 @@ BATCHES, FILTERS, CHANNELS = (32, 64, 100, 128), (16, 32, 48, 64, 96, 128), (1, 
 
 
 @dataclass(frozen=True)
-class Case:
+class Turn:
     """Settings of a knob that lead to the same kernels: by pass; ``own`` where the layer's own is among them."""
 
     knob: str
@@ -23,7 +23,7 @@ class Case:
     own: bool
 
 
-def cases(network: Network, layer: LayerSpec, batch: int) -> list[Case]:
+def cases(network: Network, layer: LayerSpec, batch: int) -> list[Turn]:
     """What the engine would launch for a layer if one number were another.
 
     Returns: knob by knob, in the order of the first setting; [] where no rule looks at a number.
@@ -40,13 +40,13 @@ def cases(network: Network, layer: LayerSpec, batch: int) -> list[Case]:
     return [case for knob, values in ranges.items() for case in _turned(network, layer, knob, values, own)]
 
 
-def _turned(network: Network, layer: LayerSpec, knob: str, values: Iterable[int], own: Mapping[str, int]) -> list[Case]:
+def _turned(network: Network, layer: LayerSpec, knob: str, values: Iterable[int], own: Mapping[str, int]) -> list[Turn]:
     found: dict[str, tuple[dict[str, tuple[str, ...]], list[int]]] = {}
     for value in sorted({*values, own[knob]}):
         kernels = _kernels(network, layer, {**own, knob: value})
         if any(kernels.values()):
             found.setdefault(str(kernels), (kernels, []))[1].append(value)
-    return [Case(knob, tuple(values), kernels, own[knob] in values) for kernels, values in found.values()]
+    return [Turn(knob, tuple(values), kernels, own[knob] in values) for kernels, values in found.values()]
 
 
 def _kernels(network: Network, layer: LayerSpec, numbers: Mapping[str, int]) -> dict[str, tuple[str, ...]]:

@@ -29,7 +29,7 @@ NO_REPLAY = "this computation has no replay: its value only"
 WHOLE = "the update is scaled by the whole filter: its value only"
 
 
-class Step(NamedTuple):
+class TraceStep(NamedTuple):
     """What there is after one step: `term` is the operand it took, `exact` the sum so far without any rounding."""
 
     what: str
@@ -44,7 +44,7 @@ class Trace:
 
     def __init__(self, fused: bool, order: str = "") -> None:
         self.fused, self.order = fused, order
-        self.steps: list[Step] = []
+        self.steps: list[TraceStep] = []
         self.value, self._exact = F(0), 0.0
         self.multiplies = False
 
@@ -66,7 +66,7 @@ class Trace:
             exact += float(wide[k])
             term = None if terms is None else int(terms[k])
             label = f"{what} {k}" if names is None or term is None else names[term]
-            self.steps.append(Step(label, value, float(value) - (before + float(wide[k])), exact, term))
+            self.steps.append(TraceStep(label, value, float(value) - (before + float(wide[k])), exact, term))
             self.value, before = value, float(value)
         self._exact = exact
         return self.value
@@ -74,7 +74,7 @@ class Trace:
     def then(self, what: str, value: float | np.float32) -> np.float32:
         """Note a step that is no addition of operands."""
         self.value = F(value)
-        self.steps.append(Step(what, self.value))
+        self.steps.append(TraceStep(what, self.value))
         return self.value
 
     def multiply_add(self, a: np.float32, b: np.float32, c: np.float32) -> np.float32:

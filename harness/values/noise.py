@@ -19,16 +19,11 @@ def generator(seed: int, *key: str | int) -> np.random.Generator:
 
 
 class Tape:
-    """Everything random in a run, drawn once and replayed into every engine, the reference included.
-
-    Attributes
-    ----------
-    masks : dict of (str, str, int) to ndarray
-        What was drawn so far, keyed by (layer, pass type, occurrence).
-    """
+    """Everything random in a run, drawn once and replayed into every engine, the reference included."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        # what was drawn so far, keyed by (layer, pass type, occurrence)
         self.masks: dict[tuple[str, str, int], np.ndarray] = {}
 
     def mask(self, layer: LayerSpec, batch: int, pass_type: str = "train", occurrence: int = 0) -> np.ndarray | None:

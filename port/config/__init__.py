@@ -181,10 +181,7 @@ def read_sections(definition: str | Path, salvage: bool = False) -> dict[str, di
 
     `salvage` means the same as in `load_network`.
 
-    Raises
-    ------
-    ConfigError
-        The file cannot be read, or is no layer file.
+    Raises ConfigError: the file cannot be read, or is no layer file.
     """
     sections, _ = read_ini(*read_source(definition), salvage)
     return {name: {key: option.text for key, option in section.options.items()} for name, section in sections.items()}

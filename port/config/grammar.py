@@ -101,10 +101,7 @@ def read_device(text: str) -> int:
 def read_neuron(text: str) -> dict[str, Any]:
     """Parse a neuron (section 8).
 
-    Returns
-    -------
-    dict
-        ``type``, ``params`` (argument values by name), ``usesActs``, ``usesInputs``.
+    Returns: ``type``, ``params`` (argument values by name), ``usesActs``, ``usesInputs``.
     """
     match = _CALL.fullmatch(text)
     if match is None or match[1] not in NEURONS:
@@ -128,10 +125,7 @@ def _signature(name: str) -> str:
 def read_schedule(text: str) -> dict[str, Any]:
     """Parse a learning-rate schedule, in the released form (9.1) or the positional one of older files (9.2).
 
-    Returns
-    -------
-    dict
-        ``type`` and ``params`` (tgtFactor, noiseStdev and, for dexp and jdexp, numSteps).
+    Returns: ``type`` and ``params`` (tgtFactor, noiseStdev and, for dexp and jdexp, numSteps).
     """
     match = _CALL.fullmatch(text)
     name = match[1].lower() if match else ""

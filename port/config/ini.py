@@ -233,10 +233,7 @@ def read_ini(text: str, file: str = "<text>", salvage: bool = False) -> tuple[di
 def read_source(source: str | Path) -> tuple[str, str]:
     """Contents and name of a layer file given as a path, or as its text (a str with a line end in it).
 
-    Raises
-    ------
-    ConfigError
-        The file does not exist, cannot be read, or is larger than any layer file (4 MiB).
+    Raises ConfigError: the file does not exist, cannot be read, or is larger than any layer file (4 MiB).
     """
     if isinstance(source, str) and "\n" in source:
         text, file = source, "<text>"

@@ -11,7 +11,7 @@ from ...running.prepare import check_memory
 from ..kit import exit_code
 from . import historical, legacy
 from .difference import Check
-from .row import HEADER, Row, sentence
+from .row import HEADER, GradientRow, sentence
 from .subjects import Formulas, Port, Subject
 from .units import Unit, learning_network, units
 
@@ -47,15 +47,17 @@ def check_grads(
     echo(HEADER)
     found = []
     with threadpool_limits(1):
-        for row in rows(network, engines, batch, seed, elements):
+        for row in gradient_rows(network, engines, batch, seed, elements):
             found.append(row)
             echo(row.line())
     echo(sentence(found))
     return exit_code((row.status for row in found), allow)
 
 
-def rows(network: Network, engines: Sequence[str], batch: int, seed: int, elements: int) -> Iterator[Row]:
-    """Yield the Row of every tensor of every layer, for each engine."""
+def gradient_rows(
+    network: Network, engines: Sequence[str], batch: int, seed: int, elements: int
+) -> Iterator[GradientRow]:
+    """Yield the row of every tensor of every layer, for each engine."""
     subjects = [SUBJECTS[name](network) for name in engines if name in SUBJECTS]
     if subjects:
         for unit in units(network, batch, seed):
@@ -65,11 +67,11 @@ def rows(network: Network, engines: Sequence[str], batch: int, seed: int, elemen
         yield from legacy.Historical(historical.historical_network(network), seed, elements).rows()
 
 
-def _in_float64(subject: Subject, unit: Unit, seed: int) -> Iterator[Row]:
+def _in_float64(subject: Subject, unit: Unit, seed: int) -> Iterator[GradientRow]:
     layer = unit.layer
     kind = layer.type if unit.cost is None else f"{layer.type} + {unit.cost.type}"
     if not hasattr(facts(layer), "inputs_grad"):
-        yield Row(subject.name, layer.name, kind, "", "no gradient", note=NO_GRADIENT)
+        yield GradientRow(subject.name, layer.name, kind, "", "no gradient", note=NO_GRADIENT)
         return
     approximates = facts(layer).approximates
     check = Check(subject, unit, seed, unit.stand_in() if approximates else None)
@@ -78,4 +80,4 @@ def _in_float64(subject: Subject, unit: Unit, seed: int) -> Iterator[Row]:
         status, note = slope.status, slope.reason
         if approximates and status == "agrees":
             status, note = "by design", approximates
-        yield Row(subject.name, layer.name, kind, tensor, status, slope.error, slope.allowed, slope.step, note)
+        yield GradientRow(subject.name, layer.name, kind, tensor, status, slope.error, slope.allowed, slope.step, note)

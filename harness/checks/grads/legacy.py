@@ -12,7 +12,7 @@ from ...quirks.settings import open_session, switches
 from ...reference import facts
 from ...values import inputs
 from .historical import CASES, THRESHOLD, Checker, Ratio, first_step, weighted
-from .row import Row
+from .row import GradientRow
 from .units import values
 
 ENGINE = "legacy-cpu"
@@ -38,8 +38,8 @@ class Historical:
             for layer, tensors in values(network, seed).items()
         }
 
-    def rows(self) -> Iterator[Row]:
-        """Yield the Row of every weight matrix and bias; one Row with the reason if the engine cannot run."""
+    def rows(self) -> Iterator[GradientRow]:
+        """Yield the row of every weight matrix and bias; one row with the reason if the engine cannot run."""
         able, reason = self.engine.probe()
         try:
             if not able:
@@ -48,9 +48,9 @@ class Historical:
             for layer, tensor in weighted(self.network):
                 yield self._row(checker, layer, tensor)
         except Unsupported as error:
-            yield Row(ENGINE, "", "", "", "unsupported", note=str(error))
+            yield GradientRow(ENGINE, "", "", "", "unsupported", note=str(error))
 
-    def _row(self, checker: Checker, layer: LayerSpec, tensor: str) -> Row:
+    def _row(self, checker: Checker, layer: LayerSpec, tensor: str) -> GradientRow:
         ratio = checker.ratio(layer, tensor, self.elements)
         elsewhere = self._elsewhere(layer, tensor) if ratio.status != "agrees" else None
         ratio = elsewhere or ratio
@@ -65,7 +65,7 @@ class Historical:
             status, note = "by design", f"lies below {', '.join(approximate)}"
         elif status == "different":
             status, note = self._explanation(layer, tensor, above)
-        return Row(ENGINE, layer.name, layer.type, tensor, status, ratio.error, THRESHOLD, ratio.step, note)
+        return GradientRow(ENGINE, layer.name, layer.type, tensor, status, ratio.error, THRESHOLD, ratio.step, note)
 
     def _elsewhere(self, layer: LayerSpec, tensor: str) -> Ratio | None:
         """The Ratio with other values and another minibatch, if there the gradient agrees: a wrong one never does."""

@@ -12,7 +12,7 @@ HEADER = COLUMNS.format(" ", "engine", "layer", "type", "tensor", "error", "allo
 
 
 @dataclass(frozen=True)
-class Row:
+class GradientRow:
     """The verdict on the gradient of one tensor."""
 
     engine: str
@@ -37,7 +37,7 @@ class Row:
         return COLUMNS.format(mark(self.status), self.engine, self.layer, self.type, self.tensor, *numbers, verdict)
 
 
-def sentence(rows: Sequence[Row]) -> str:
+def sentence(rows: Sequence[GradientRow]) -> str:
     """The plain words at the end."""
     counts = Counter(row.status for row in rows)
     checked = len(rows) - counts["no gradient"]

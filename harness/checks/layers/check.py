@@ -20,7 +20,7 @@ from ...reporting import lines
 from ...running.prepare import Options, workload
 from . import derived, pairs
 from .outcome import PairResult, sentence, table, worst_code
-from .pairs import Pair
+from .pairs import DefinitionPair
 
 SHOWN = 5
 INITIALISERS = ("initWFunc", "initBFunc", "initCFunc")
@@ -59,7 +59,7 @@ def check_layers(
 
 
 def _check(
-    pair: Pair, echo: Callable[[str], None], options: Options, load_only: bool, out: Path | str | None
+    pair: DefinitionPair, echo: Callable[[str], None], options: Options, load_only: bool, out: Path | str | None
 ) -> PairResult:
     """The PairResult of a pair."""
     begin, outcome = perf_counter(), PairResult(pair.name)
@@ -76,7 +76,9 @@ def _check(
     return outcome
 
 
-def _load(pair: Pair, outcome: PairResult, echo: Callable[[str], None], rules: Sequence[str]) -> Network | None:
+def _load(
+    pair: DefinitionPair, outcome: PairResult, echo: Callable[[str], None], rules: Sequence[str]
+) -> Network | None:
     """The Network of a pair; None if a file was refused, and the reason printed."""
     try:
         network = load(str(pair.definition), str(pair.params) if pair.params else None, pair.data, rules)
@@ -114,7 +116,7 @@ def _accepted(spec: Any) -> Iterator[str]:
         yield f"weights of {len(drawn)} layers are drawn: their initialiser reads an earlier checkpoint"
 
 
-def _compare_derived(pair: Pair, network: Network, outcome: PairResult, echo: Callable[[str], None]) -> None:
+def _compare_derived(pair: DefinitionPair, network: Network, outcome: PairResult, echo: Callable[[str], None]) -> None:
     if pair.layers is None:
         outcome.recorded = "no record"
         return

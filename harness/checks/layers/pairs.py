@@ -24,7 +24,7 @@ _HEAD = 64 * 2**10
 
 
 @dataclass(frozen=True)
-class Pair:
+class DefinitionPair:
     """A definition file and what belongs to it."""
 
     # ``definition + parameters``, the first relative to the folder; the definition where there are no parameters
@@ -36,7 +36,7 @@ class Pair:
     layers: Mapping[str, Mapping[str, Any]] | None = None  # the record's derived values, by layer and key
 
 
-def find(folder: str | Path, only: Sequence[str] = ()) -> tuple[list[Pair], list[Path]]:
+def find(folder: str | Path, only: Sequence[str] = ()) -> tuple[list[DefinitionPair], list[Path]]:
     """The pairs of a folder.
 
     Parameters
@@ -48,7 +48,7 @@ def find(folder: str | Path, only: Sequence[str] = ()) -> tuple[list[Pair], list
 
     Returns
     -------
-    pairs : list of Pair
+    pairs : list of DefinitionPair
         In the order of their names.
     alone : list of Path
         Parameter files that no definition was found for.
@@ -74,7 +74,7 @@ def find(folder: str | Path, only: Sequence[str] = ()) -> tuple[list[Pair], list
     return chosen, [] if only else alone
 
 
-def recorded(folder: str | Path) -> list[Pair]:
+def recorded(folder: str | Path) -> list[DefinitionPair]:
     """The pairs of the record in a folder, with their data set and derived values; none without a record.
 
     Raises BadInput: the record cannot be read, or names a file that is not in the folder.
@@ -92,7 +92,7 @@ def recorded(folder: str | Path) -> list[Pair]:
         raise BadInput(f"{path} cannot be used ({type(error).__name__}: {error})", hint=hint) from error
 
 
-def _recorded(folder: Path, name: str, facts: Mapping[str, Any]) -> Pair:
+def _recorded(folder: Path, name: str, facts: Mapping[str, Any]) -> DefinitionPair:
     files = [folder / part for part in name.split(" + ")]
     inside = all(path.resolve().is_relative_to(folder.resolve()) and path.is_file() for path in files)
     if len(files) != 2 or not inside:
@@ -104,10 +104,10 @@ def _recorded(folder: Path, name: str, facts: Mapping[str, Any]) -> Pair:
     )
     definition, params = files
     short = params.name if params.parent == definition.parent else params.relative_to(folder)
-    return Pair(f"{definition.relative_to(folder)} + {short}", definition, params, data, layers)
+    return DefinitionPair(f"{definition.relative_to(folder)} + {short}", definition, params, data, layers)
 
 
-def _by_name(folder: Path, files: Sequence[Path], known: set[Path]) -> tuple[list[Pair], list[Path]]:
+def _by_name(folder: Path, files: Sequence[Path], known: set[Path]) -> tuple[list[DefinitionPair], list[Path]]:
     """Pairs of the other files, and what is left over; definitions that are ``known`` already may serve again."""
     definitions = {path for path in files if not _is_params(path)} | known
     pairs, alone, served = [], [], set(known)
@@ -118,9 +118,9 @@ def _by_name(folder: Path, files: Sequence[Path], known: set[Path]) -> tuple[lis
                 alone.append(path)
             else:
                 served.add(own)
-                pairs.append(Pair(f"{own.relative_to(folder)} + {path.name}", own, path))
+                pairs.append(DefinitionPair(f"{own.relative_to(folder)} + {path.name}", own, path))
     rest = sorted(definitions - served)
-    return pairs + [Pair(str(path.relative_to(folder)), path, None) for path in rest], alone
+    return pairs + [DefinitionPair(str(path.relative_to(folder)), path, None) for path in rest], alone
 
 
 def _is_params(path: Path) -> bool:
@@ -148,6 +148,6 @@ def _definition_of(params: Path, definitions: Iterable[Path]) -> Path | None:
     return keys.get(named[1]) if named else None
 
 
-def _some(pairs: Sequence[Pair]) -> str:
+def _some(pairs: Sequence[DefinitionPair]) -> str:
     names = [pair.name for pair in pairs]
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -32,7 +32,7 @@ from ..faults.planted import Mutant
 from ..faults.random_nets import random_net
 from ..kit import with_inputs
 from ..watch import Look, watch
-from .published import OURS, RULES, Case
+from .published import OURS, RULES, EngineTensor
 from .variations import Variation
 
 SCALES = (0.01, 1.0, 100.0)
@@ -170,12 +170,12 @@ def _run(work: Workload, subjects: Sequence[Engine], look: Look) -> bool:
     return True
 
 
-def _case(found: np.ndarray, bounded: Bounded, peer: np.ndarray) -> Case:
+def _case(found: np.ndarray, bounded: Bounded, peer: np.ndarray) -> EngineTensor:
     parts = (found, bounded.value, bounded.magnitude, bounded.terms, peer)
-    return Case(*(np.asarray(part, np.float64) for part in parts))
+    return EngineTensor(*(np.asarray(part, np.float64) for part in parts))
 
 
-def _scores(case: Case) -> Iterator[tuple[str, float]]:
+def _scores(case: EngineTensor) -> Iterator[tuple[str, float]]:
     if not case.r.size:
         return
     with np.errstate(all="ignore"):

@@ -16,7 +16,7 @@ ROUNDED = REFERENCE.astype(np.float32).astype(np.float64)
 
 
 def case(x, r=ROUNDED, terms=4.0):
-    return published.Case(x, r, np.abs(r), np.full(r.shape, terms), ROUNDED)
+    return published.EngineTensor(x, r, np.abs(r), np.full(r.shape, terms), ROUNDED)
 
 
 def test_every_rule_accepts_what_is_right_and_refuses_what_is_not():
@@ -57,7 +57,7 @@ def test_our_rule_is_the_one_that_judges():
         x = (REFERENCE * (1 + share * 16 * 2**-24)).astype(np.float32)
         found = judge(reference, x)
         score = published.RULES[published.OURS][1](
-            published.Case(x.astype(np.float64), REFERENCE, np.abs(REFERENCE), np.full(400, 4.0), ROUNDED)
+            published.EngineTensor(x.astype(np.float64), REFERENCE, np.abs(REFERENCE), np.full(400, 4.0), ROUNDED)
         )
         assert score == pytest.approx(found.share, rel=1e-6)
         assert (score <= 1) == found.agrees

@@ -30,13 +30,13 @@ def unit_of(name, layer):
 
 @pytest.mark.parametrize("name", ["tiny", "cifar"])
 def test_all_gradients_agree(name):
-    found = list(check.rows(network(name), IN_FLOAT64, 4, 0, 1))
+    found = list(check.gradient_rows(network(name), IN_FLOAT64, 4, 0, 1))
     assert {one.status for one in found} == {"agrees"}
     assert all(one.allowed < 1e-7 for one in found)  # the gates would notice an error of that size
 
 
 def test_every_layer_of_the_zoo():
-    found = list(check.rows(network("zoo"), IN_FLOAT64, 4, 0, 1))
+    found = list(check.gradient_rows(network("zoo"), IN_FLOAT64, 4, 0, 1))
     by_design = {one.layer for one in found if one.status == "by design"}
     without = {one.type for one in found if one.status == "no gradient"}
     assert {one.status for one in found} == {"agrees", "by design", "no gradient"}
@@ -177,7 +177,7 @@ def test_an_engine_that_cannot_run_is_a_row(monkeypatch):
         raise Unsupported("no such layer")
 
     monkeypatch.setattr(legacy, "open_session", refuse)
-    (found,) = check.rows(network("tiny"), (legacy.ENGINE,), 4, 0, 1)
+    (found,) = check.gradient_rows(network("tiny"), (legacy.ENGINE,), 4, 0, 1)
     assert (found.status, found.note) == ("unsupported", "no such layer")
     assert kit.exit_code([found.status]) == 3
 
