@@ -14,7 +14,7 @@ from typing import Any
 from .. import files, machine
 from ..engines import peaks
 from ..engines.peaks import Peak
-from ..errors import BadInput
+from ..errors import BadInput, writing
 from ..judging.row import ratio, ratio_name
 from .measure import PASSES, Measurement, Timing, refusals
 from .work import Work, count
@@ -121,10 +121,8 @@ def check_file(path: Path) -> None:
 
 def write(path: Path, found: Measurement) -> None:
     """Store a `bench.Measurement` as the file's name says: JSON with all about the run, CSV with a line a timing."""
-    try:
+    with writing(path, "choose another file with --out"):
         files.write(path, WRITERS[path.suffix](found).encode())
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}", hint="choose another file with --out") from error
 
 
 def _json(found: Measurement) -> str:

@@ -226,8 +226,6 @@ class TorchSession(Session):
 
 def matrix(tensor: Any) -> np.ndarray:
     """A native tensor (images first) as a historical matrix (outputs, N); a cost as it is."""
-    import numpy as np
-
     return np.ascontiguousarray(tensor.detach().reshape(tensor.shape[0], -1).cpu().numpy().T)
 
 

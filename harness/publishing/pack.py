@@ -10,7 +10,7 @@ import re
 import shutil
 from collections import Counter
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from html import escape
 from importlib.metadata import version
 from mimetypes import guess_type
@@ -92,10 +92,8 @@ def manifest_of(folder: Path) -> bytes:
             raise BadInput(f"{path} is neither a file nor a folder", hint="a package holds nothing else")
         if path.is_file() and path != folder / MANIFEST:
             with open(path, "rb") as file:
-                digest = sha256()
-                while block := file.read(2**20):
-                    digest.update(block)
-            lines.append(f"{digest.hexdigest()}  {path.relative_to(folder).as_posix()}\n")
+                digest = file_digest(file, "sha256").hexdigest()
+            lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 

@@ -123,25 +123,17 @@ class Options:
             raise BadInput(f"a batch of {self.batch} has no cases", hint="--batch takes a number from 1")
         if self.seed < 0:
             raise BadInput(f"there is no seed {self.seed}", hint="--seed takes a number from 0")
-        if self.mode not in MODES:
-            raise BadInput(f"there is no mode {self.mode!r}", hint=f"modes: {', '.join(MODES)}")
-        if self.port_algorithm not in PORT_ALGORITHMS:
-            hint = f"--port-algorithm takes {', '.join(PORT_ALGORITHMS)}"
-            raise BadInput(f"there is no algorithm {self.port_algorithm!r}", hint=hint)
-        unknown = [name for name in self.passes if name not in PASSES]
-        if unknown or not self.passes:
-            raise BadInput(f"there is no pass {', '.join(unknown)!r}", hint=f"passes: {', '.join(PASSES)}")
-        wrong = [rule for rule in self.rules if rule not in RULES]
-        if wrong:
-            raise BadInput(f"there is no reading rule {', '.join(wrong)!r}", hint=f"rules: {', '.join(RULES)}")
-        wrong = [status for status in self.allow if status not in UNDECIDED]
-        if wrong:
-            raise BadInput(f"{', '.join(wrong)!r} cannot be allowed", hint=f"--allow takes {', '.join(UNDECIDED)}")
-        wrong = [status for status in self.fail_on if status not in FAIL_ON]
-        if wrong:
-            raise BadInput(f"there is no verdict {', '.join(wrong)!r}", hint=f"--fail-on takes {', '.join(FAIL_ON)}")
-        if self.pass_type not in PASS_TYPES:
-            raise BadInput(f"there is no pass type {self.pass_type!r}", hint=f"pass types: {', '.join(PASS_TYPES)}")
+        for given, known, what, hint in (
+            ((self.mode,), MODES, "there is no mode {!r}", "modes: {}"),
+            ((self.port_algorithm,), PORT_ALGORITHMS, "there is no algorithm {!r}", "--port-algorithm takes {}"),
+            (self.passes or ("",), PASSES, "there is no pass {!r}", "passes: {}"),
+            (self.rules, RULES, "there is no reading rule {!r}", "rules: {}"),
+            (self.allow, UNDECIDED, "{!r} cannot be allowed", "--allow takes {}"),
+            (self.fail_on, FAIL_ON, "there is no verdict {!r}", "--fail-on takes {}"),
+            ((self.pass_type,), PASS_TYPES, "there is no pass type {!r}", "pass types: {}"),
+        ):
+            if unknown := [one for one in given if one not in known]:
+                raise BadInput(what.format(", ".join(unknown)), hint=hint.format(", ".join(known)))
         if self.pass_type != "train":
             if self.passes not in (PASSES, ("forward",)) or self.input == "exact":
                 raise BadInput("a test has one pass, forward, and no exact tier", hint="--passes forward")
