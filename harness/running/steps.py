@@ -60,12 +60,8 @@ class Tensor(NamedTuple):
 class Step:
     """One step of one layer that any session can run.
 
-    Parameters
-    ----------
-    sweep : sweep.Sweep
-        Its values are read, its engines are not: ``work``, ``graph``, ``ops``, the reference's tensors.
-    pass_name : str
-        What rows call the pass.
+    ``sweep``: its values are read, its engines are not: ``work``, ``graph``, ``ops``, the reference's tensors.
+    ``pass_name``: what rows call the pass.
     """
 
     def __init__(self, sweep: Operands, layer: LayerSpec, pass_name: str) -> None:

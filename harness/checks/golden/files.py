@@ -23,26 +23,13 @@ LARGEST = 2**30
 
 @dataclass(frozen=True)
 class Case:
-    """One recorded call.
-
-    Attributes
-    ----------
-    number : int
-    about : dict
-        The description of the case in the file.
-    arrays : dict of str to ndarray
-        ``in_<argument>`` and ``out_<argument>``.
-    fused : dict of str to ndarray
-        Outputs under contraction, where they differ.
-    level : int
-        The year of the release that it is of.
-    """
+    """One recorded call."""
 
     number: int
-    about: dict[str, Any]
-    arrays: dict[str, np.ndarray]
-    fused: dict[str, np.ndarray]
-    level: int
+    about: dict[str, Any]  # the description of the case in the file
+    arrays: dict[str, np.ndarray]  # ``in_<argument>`` and ``out_<argument>``
+    fused: dict[str, np.ndarray]  # outputs under contraction, where they differ
+    level: int  # the year of the release that it is of
 
     @property
     def entry(self) -> str:
