@@ -60,20 +60,25 @@ struct Piece { Index a, b, depth; };
 // sums fit the registers.
 #define MICRO_KERNEL(SET, TARGET, MOST_ROWS, MOST_VECS)                                                               \
     template <class T, int rows, int vecs, int D, int R>                                                              \
-    TARGET INLINE void tile_##SET(const Piece* piece, int pieces, const T* from, const T* strips, T* c) {             \
+    TARGET INLINE void tile_##SET(const Piece* piece, int pieces, const T* from, const T* next, const T* strips,      \
+                                  T* c) {                                                                             \
         using Vec = typename Lanes<T>::Vec;                                                                           \
         constexpr int vector = Lanes<T>::vector, strip = Lanes<T>::strip;                                             \
-        const T* after = from + piece->a * D + rows * R;                                                              \
+        next += piece->a * D;                                                                                         \
         Vec sums[rows][vecs];                                                                                         \
         UNROLL for (int r = 0; r < rows; ++r)                                                                         \
-            UNROLL for (int v = 0; v < vecs; ++v) sums[r][v] = *(const Vec*)(c + r * strip + v * vector);             \
+            UNROLL for (int v = 0; v < vecs; ++v) {                                                                   \
+                sums[r][v] = *(const Vec*)(c + r * strip + v * vector);                                               \
+                FETCH(c + (rows + r) * strip + v * vector);                                                           \
+            }                                                                                                         \
+        for (int i = 0; D > 1 && i < 24 * D; i += vector) FETCH(next + i);                                            \
         for (; pieces > 0; --pieces, ++piece) {                                                                       \
             const T *a = from + piece->a * D, *b = strips + piece->b * strip;                                         \
-            const T* soon = D > 1 ? a + 24 * D : pieces > 1 ? from + piece[1].a : after;                              \
+            const T* soon = D > 1 ? a + 24 * D : pieces > 1 ? from + piece[1].a : next;                               \
             for (Index d = piece->depth; d > 0; --d, a += D, b += strip, soon += D > 1 ? D : vector) {                \
                 FETCH(soon);                                                                                          \
-                if (D > 1) FETCH(b + 8 * strip);                                                                      \
-                if (D > 1 && vecs > 1) FETCH(b + 8 * strip + vector);                                                 \
+                if (D > 1) FETCH(b + 16 * strip);                                                                      \
+                if (D > 1 && vecs > 1) FETCH(b + 16 * strip + vector);                                                 \
                 Vec columns[vecs];                                                                                    \
                 UNROLL for (int v = 0; v < vecs; ++v) columns[v] = *(const Vec*)(b + v * vector);                     \
                 UNROLL for (int r = 0; r < rows; ++r)                                                                 \
@@ -84,14 +89,15 @@ struct Piece { Index a, b, depth; };
             UNROLL for (int v = 0; v < vecs; ++v) *(Vec*)(c + r * strip + v * vector) = sums[r][v];                   \
     }                                                                                                                 \
     template <class T, int rows, int D, int R>                                                                        \
-    TARGET void panel_##SET(int vecs, const Piece* piece, int pieces, const T* a, const T* b, T* c) {                 \
+    TARGET void panel_##SET(int vecs, const Piece* piece, int pieces, const T* a, const T* next, const T* b, T* c) {  \
         constexpr int some = rows < MOST_ROWS ? rows : MOST_ROWS, rest = rows % some, strip = Lanes<T>::strip;        \
-        if (MOST_VECS == 2 && rest == 0 && vecs == 2) return tile_##SET<T, rows, 2, D, R>(piece, pieces, a, b, c);    \
+        if (MOST_VECS == 2 && rest == 0 && vecs == 2)                                                                 \
+            return tile_##SET<T, rows, 2, D, R>(piece, pieces, a, next, b, c);                                        \
         for (int v = 0; v < vecs; ++v, b += strip / 2, c += strip / 2) {                                              \
             for (int r = 0; r + some <= rows; r += some)                                                              \
-                tile_##SET<T, some, 1, D, R>(piece, pieces, a + r * R, b, c + r * strip);                             \
+                tile_##SET<T, some, 1, D, R>(piece, pieces, a + r * R, next, b, c + r * strip);                       \
             constexpr int left = rest ? rest : 1, r = rows - rest;                                                    \
-            if (rest) tile_##SET<T, left, 1, D, R>(piece, pieces, a + r * R, b, c + r * strip);                       \
+            if (rest) tile_##SET<T, left, 1, D, R>(piece, pieces, a + r * R, next, b, c + r * strip);                 \
         }                                                                                                             \
     }
 
@@ -110,13 +116,13 @@ MICRO_KERNEL(any, , 6, 1)
 #endif
 
 template <class T, int rows, int D, int R>
-inline void panel(int vecs, const Piece* piece, int pieces, const T* a, const T* b, T* c) {
+inline void panel(int vecs, const Piece* piece, int pieces, const T* a, const T* next, const T* b, T* c) {
 #if defined(__x86_64__) && defined(__GNUC__)
     static const int set = instruction_set();
-    if (set == 4) return panel_v4<T, rows, D, R>(vecs, piece, pieces, a, b, c);
-    if (set == 3) return panel_v3<T, rows, D, R>(vecs, piece, pieces, a, b, c);
+    if (set == 4) return panel_v4<T, rows, D, R>(vecs, piece, pieces, a, next, b, c);
+    if (set == 3) return panel_v3<T, rows, D, R>(vecs, piece, pieces, a, next, b, c);
 #endif
-    panel_any<T, rows, D, R>(vecs, piece, pieces, a, b, c);
+    panel_any<T, rows, D, R>(vecs, piece, pieces, a, next, b, c);
 }
 
 // The first row of a panel: `rows` rows are cut into as few panels as ROWS allows, of about the same number of rows.
@@ -124,9 +130,9 @@ INLINE int panels_of(int rows) { return (rows + ROWS - 1) / ROWS; }
 INLINE Index panel_first(Index rows, int index) { return rows * index / panels_of(int(rows)); }
 
 template <class T, int R, int rows = ROWS>
-INLINE void panel_of(int width, int vecs, const Piece* piece, int pieces, const T* a, const T* b, T* c) {
-    if (width == rows) panel<T, rows, R ? 1 : rows, R ? R : 1>(vecs, piece, pieces, a, b, c);
-    else if constexpr (rows > 1) panel_of<T, R, rows - 1>(width, vecs, piece, pieces, a, b, c);
+INLINE void panel_of(int width, int vecs, const Piece* piece, int pieces, const T* a, Index whole, const T* b, T* c) {
+    if (width == rows) panel<T, rows, R ? 1 : rows, R ? R : 1>(vecs, piece, pieces, a, a + rows * whole, b, c);
+    else if constexpr (rows > 1) panel_of<T, R, rows - 1>(width, vecs, piece, pieces, a, whole, b, c);
 }
 
 // c[rows, strip] += A b, A packed in panels of [whole][rows of the panel], or, if R is not 0, A[rows][R].
@@ -134,7 +140,7 @@ template <class T, int R>
 INLINE void by_panels(int rows, int vecs, const Piece* piece, int pieces, const T* a, Index whole, const T* b, T* c) {
     for (int i = 0; i < panels_of(rows); ++i) {
         const Index first = panel_first(rows, i);
-        panel_of<T, R>(int(panel_first(rows, i + 1) - first), vecs, piece, pieces, a + first * (R ? R : whole), b,
+        panel_of<T, R>(int(panel_first(rows, i + 1) - first), vecs, piece, pieces, a + first * whole, whole, b,
                        c + first * Lanes<T>::strip);
     }
 }
@@ -364,11 +370,16 @@ MULTIVERSION void block_unit(const Conv& g, bool back, int index, const T* block
                 for (int j = 0; j < pixels; ++j) {
                     Piece some[DEPTH];
                     int pieces = 0;
-                    for (int tap = turn * taps / turns; tap < (turn + 1) * taps / turns; ++tap) {
-                        const int y = source(g, back, row, tap / g.S), x = source(g, back, x0 + j, tap % g.S);
-                        if (y >= 0 && x >= 0)
-                            some[pieces++] = {Index(tap) * depth + k, (Index(y) * from + x) * depth + k,
-                                              std::min(DEPTH, depth - k)};
+                    int tap = turn * taps / turns, p = tap / g.S, q = tap % g.S;
+                    for (; tap < (turn + 1) * taps / turns; ++tap, ++q == g.S ? (q = 0, ++p) : 0) {
+                        const int y = source(g, back, row, p), x = source(g, back, x0 + j, q);
+                        if (y < 0 || x < 0) continue;
+                        const Piece one = {Index(tap) * depth + k, (Index(y) * from + x) * depth + k,
+                                           std::min(DEPTH, depth - k)};
+                        Piece& last = some[std::max(0, pieces - 1)];
+                        if (pieces && last.a + last.depth == one.a && last.b + last.depth == one.b)
+                            last.depth += one.depth;
+                        else some[pieces++] = one;
                     }
                     for (int s = 0; s < strips; ++s)
                         by_panels<T, 0>(rows, vectors_of<T>(g.N, s0 + s), some, pieces, filters, Index(taps) * depth,
@@ -406,8 +417,10 @@ INLINE void turn(const Unit& u, const T* planes, Index plane, int count, int N, 
                 const auto& s = u.segment[i];
                 const T* from = planes + first * plane + place[s.pixel] * N + s.n + n;
                 const int length = std::min(16, s.length - n);
-                for (int f = 0; f < 16; ++f)
+                for (int f = 0; f < 16; ++f) {
                     copy(one + f * 16, first + f < count && place[s.pixel] >= 0 ? from + f * plane : nullptr, length);
+                    FETCH(from + f * plane + u.count * N);  // for the next unit
+                }
                 interleave(one, other);
                 interleave(other, one);
                 interleave(one, other);
@@ -455,7 +468,7 @@ MULTIVERSION void direct_filters(const Conv& g, int part, int parts, const T* bl
                                               j * u.images + i - n, next - i};
                         }
                     for (int s = 0; s < strips && pieces; ++s)
-                        by_panels<T, strip>((end - q) * g.K, vectors_of<T>(Fg, s), some, pieces, blocks, 0,
+                        by_panels<T, strip>((end - q) * g.K, vectors_of<T>(Fg, s), some, pieces, blocks, strip,
                                             scratch + s * UNIT * strip,
                                             out + ((group * strips + s) * rows + (p * g.S + q) * g.K) * strip);
                 }
@@ -686,7 +699,7 @@ MULTIVERSION void winograd_filters(const Conv& g, int part, int parts, const T* 
             const Piece piece = {0, 0, u.columns()};
             for (int i = 0; i < POINTS; ++i)
                 for (int s = 0; s < strips; ++s)
-                    by_panels<T, UNIT>(g.K, vectors_of<T>(Fg, s), &piece, 1, scratch + i * inputs, 0,
+                    by_panels<T, UNIT>(g.K, vectors_of<T>(Fg, s), &piece, 1, scratch + i * inputs, UNIT,
                                        points + i * turned + s * UNIT * strip,
                                        out + (group * POINTS + i) * products + s * Index(g.K) * strip);
         }
