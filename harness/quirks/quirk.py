@@ -17,46 +17,26 @@ SAYS = {
 
 @dataclass(frozen=True)
 class Quirk:
-    """One entry of the ledger.
+    """One entry of the ledger."""
 
-    Attributes
-    ----------
-    name : str
-        In kebab case.
-    kind : str
-        ``defect``: the historical code does not compute what it was meant to. ``convention``: it does, but frameworks
-        differ in what that is.
-    title : str
-        What happens while the switch is on, in a few words.
-    text : str
-        The paragraph: on, off, and where it shows.
-    source : str
-        Sections of the specification.
-    layers : tuple of str
-        Layer types that it touches; empty where only entry points of the 2012 engine reach it.
-    releases : str
-        Where the programs of 2011, 2012 and 2014 have the switch, three words of `SAYS`.
-    optional : int or None
-        The year since which a layer file of that time can choose; None: the specification knows of no such choice.
-    legacy, port : bool or None
-        The default of the switch in that engine; None where the engine has none.
-    values : bool
-        True if the switch works on the values that an engine is given, before it sees them; then every engine has it.
-    needs_isolation : bool
-        True if layers downstream could not take what the engine then computes: isolated mode only.
-    """
-
-    name: str
+    name: str  # in kebab case
+    # ``defect``: the historical code does not compute what it was meant to. ``convention``: it does, but frameworks
+    # differ in what that is.
     kind: str
-    title: str
-    text: str
-    source: str
+    title: str  # what happens while the switch is on, in a few words
+    text: str  # the paragraph: on, off, and where it shows
+    source: str  # sections of the specification
+    # layer types that it touches; empty where only entry points of the 2012 engine reach it
     layers: tuple[str, ...] = ()
-    releases: str = "? ? ?"
+    releases: str = "? ? ?"  # where the programs of 2011, 2012 and 2014 have the switch, three words of `SAYS`
+    # the year since which a layer file of that time can choose; None: the specification knows of no such choice
     optional: int | None = None
+    # legacy, port: the default of the switch in that engine; None where the engine has none
     legacy: bool | None = None
     port: bool | None = None
+    # true if the switch works on the values that an engine is given, before it sees them; then every engine has it
     values: bool = False
+    # true if layers downstream could not take what the engine then computes: isolated mode only
     needs_isolation: bool = False
 
     @property

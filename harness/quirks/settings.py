@@ -47,7 +47,6 @@ def parse(texts: Iterable[str], engines: Sequence[Switched], level: str = "") ->
     ----------
     texts : sequence of str
         ``name=on`` or ``name=off`` for all engines, ``engine:name=off`` for one.
-    engines : sequence of Engine
     level : str
         ``[ENGINE:]YEAR``: the switches of a release, as far as an engine has them; what ``texts`` say comes on top.
 
@@ -86,19 +85,7 @@ def parse(texts: Iterable[str], engines: Sequence[Switched], level: str = "") ->
 
 
 def open_session(engine: Switched, network: Network, threads: int, settings: Mapping[str, bool]) -> Any:
-    """A session of an engine with some switches set.
-
-    Parameters
-    ----------
-    engine : Engine
-    network : load.Network
-    threads : int
-    settings : dict of str to bool
-
-    Returns
-    -------
-    Session
-    """
+    """A session of an engine with some switches set."""
     session = engine.open(rewritten(network, settings), threads)
     for name, on in settings.items():
         if not find(name).values:

@@ -87,7 +87,6 @@ class Rearranged:
 
     Parameters
     ----------
-    session : Session
     relu_first : set of str
         Layers that see their input through relu.
     reshaped : dict of str to int

@@ -180,10 +180,6 @@ def _require_kinds(options: Options) -> None:
 def prepare(options: Options) -> Workload:
     """Check the options, refuse what cannot work, draw all values.
 
-    Returns
-    -------
-    Workload
-
     Raises
     ------
     BadInput, port.config.ConfigError
