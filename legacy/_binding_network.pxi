@@ -40,7 +40,7 @@ cdef extern from "host/network.h":
         void forward(const string&, vector[Matrix], const Matrix*, PassType) except +refused nogil
         void backward(const string&, const Matrix*, double) except +refused nogil
         cbool update(const string&, double) except +refused nogil
-        void release(const string&) except +refused
+        void release(const string&, cbool) except +refused
         Matrix sumGrad(const string&, const vector[Contribution]&) except +refused nogil
         void setNormals(const string&, vector[double]) except +refused
         void setConnections(const string&, int, const vector[int]&) except +refused
@@ -147,9 +147,10 @@ cdef class NetworkCore:
             total.matrix = self.network.sumGrad(name, contributions)
         return total.array()
 
-    def release(self, str layer):
-        self.network.release(layer.encode())
-        self.fed.pop(layer, None)
+    def release(self, str layer, bint acts_alone=False):
+        self.network.release(layer.encode(), acts_alone)
+        if not acts_alone:
+            self.fed.pop(layer, None)
 
     def read(self, str layer, str tensor, int index):
         """A read-only view, or None: the engine never writes into memory that somebody looks at."""

@@ -167,20 +167,9 @@ def call_all(
     if implementation is not None:
         implementation.forget_launches()
         implementation.logging = bool(logs)
+    where = int(generation), default_threads(), implementation, turned(), MOST_LAUNCHES if logs else 0
     with single_threaded_blas() if entry == "NVMatrix::addProduct" else nullcontext():
-        outputs, launches = _module().call(
-            entry,
-            given,
-            wanted,
-            numbers,
-            dict(tables),
-            told,
-            int(generation),
-            default_threads(),
-            implementation,
-            turned(),
-            MOST_LAUNCHES if logs else 0,
-        )
+        outputs, launches = _module().call(entry, given, wanted, numbers, dict(tables), told, *where)
     timed(launches, implementation)
     for log in logs:
         log.extend(launches)

@@ -110,15 +110,9 @@ class Network:
         options: dict[str, Any] = {"update_every": every, "minibatch": nominal, "quantise": quantise, "quirks": quirks}
         self._batches: set[int] = set()
         self._planned: Callable[[int], dict[tuple[str, str], None]] = lambda batch: planned(layers, batch, **options)
-        self._core = _call._module().NetworkCore(
-            entries,
-            threads,
-            every,
-            nominal,
-            bool(quantise),
-            self._device,
-            {str(name): bool(on) for name, on in dict(quirks or {}).items()},
-        )
+        turned = {str(name): bool(on) for name, on in dict(quirks or {}).items()}
+        make = _call._module().NetworkCore
+        self._core = make(entries, threads, every, nominal, bool(quantise), self._device, turned)
         self.logging = False
 
     @_one_at_a_time
@@ -208,14 +202,10 @@ class Network:
         (outputs, N) ndarray of float32
             The first contribution overwrites, the others add, in the order given.
         """
-        checked = [
-            (
-                self._known(name),
-                _call.integer(f"layer {name}: input", i),
-                None if grad is None else _matrix(name, "acts_grad", grad),
-            )
-            for name, i, grad in parts
-        ]
+        checked = []
+        for name, i, grad in parts:
+            given = None if grad is None else _matrix(name, "acts_grad", grad)
+            checked.append((self._known(name), _call.integer(f"layer {name}: input", i), given))
         with _call.single_threaded_blas() if self._device is None else nullcontext():
             total: Matrix = self._core.sum_grad(self._known(layer), checked)
         return total
@@ -310,9 +300,12 @@ class Network:
         return 0.0 if self._device is None else self._device.copy_seconds(self._known(layer), step)
 
     @_one_at_a_time
-    def release(self, layer: str) -> None:
-        """Free all that a layer holds but its parameters."""
-        self._core.release(self._known(layer))
+    def release(self, layer: str, acts_alone: bool = False) -> None:
+        """Free all that a layer holds but its parameters.
+
+        ``acts_alone``: only the output, of a conv, local or fc layer that was given its inputs and so never reads it.
+        """
+        self._core.release(self._known(layer), acts_alone)
 
     @property
     @_one_at_a_time

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from math import comb
 from statistics import median, quantiles
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import machine
-from ..engines.card import processor_peak
+from ..engines.card import Processor, processor_peak
 from ..engines.peaks import Peak
 from ..engines.protocol import Session
 from ..errors import NothingCompared
@@ -23,6 +24,8 @@ from ..running.prepare import Options, prepare, step_count
 from ..running.workload import Workload
 
 PASSES = ("forward", "backward", "update")
+MOSTLY = 0.95
+"""Share of zeros of an output from which on the times of the layers that read it say little."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Measurement:
     ratios: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     # each timed second of those, without what the calling thread waited for a processor (`machine.waited`)
     samples: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
+    # by engine: bytes by which its first step made the process grow, its parameters apart
+    memory: dict[str, int] = field(default_factory=dict)
 
     def total(self, engine: str, step: str = "all") -> Timing:
         """Sum over the layers of a pass, or of all passes."""
@@ -115,6 +120,8 @@ def measure(
     copies: dict[str, list[float]] = {}
     watch = machine.Watch(work.threads)
     broken: dict[str, Finding] = {}
+    zeros: dict[str, float] = {}
+    memory: dict[str, int] = {}
     with threadpool_limits(work.threads):
         known = {engine.name: engine.peak() for engine in work.engines}
         known |= {e.name: processor_peak(work.threads) for e in work.engines if e.device == "cpu" and not known[e.name]}
@@ -122,15 +129,18 @@ def measure(
         sessions = work.open_sessions(broken)
         for turn in range(repeat + 1):
             for name, session in sessions.items():
-                timed, before = [], machine.waited()
+                timed, before, held = [], machine.waited(), Processor().memory_taken()
                 try:
                     for key in training_step(work, session) if name not in broken else ():
                         timed.append((key, session.seconds(*key), machine.waited() - before))
                         done(total, f"{f'step {turn}' if turn else 'warm-up'} {name} {key[1]} {key[0]}")
+                        if not turn and key[1] == "forward" and work.network.graph.consumers[key[0]]:
+                            zeros[key[0]] = float(np.mean(session.read(key[0], "acts") == 0))
                         before = machine.waited()
                 except Exception as error:
                     after = f"after {' '.join(timed[-1][0])}" if timed else "first step"
                     broken[name] = finding_of(error, after)
+                memory.setdefault(name, Processor().memory_taken() - held)
                 if turn and name not in broken:
                     for key, seconds, waited in timed:
                         samples.setdefault((*key, name), []).append(seconds)
@@ -143,9 +153,12 @@ def measure(
     options = replace(options, engines=whole)
     ratios = _ratios(samples, whole) if len(whole) == 2 else {}
     timings = {key: Timing.of(values) for key, values in samples.items()}
+    dull = ", ".join(f"{name} ({share:.0%})" for name, share in zeros.items() if share >= MOSTLY)
+    note = "; ".join(filter(None, (watch.note(), dull and f"outputs that are mostly zeros, so that times of what reads "
+                                                          f"them say little: {dull}")))  # fmt: skip
     return Measurement(options, work.network, repeat, timings,
                        {name: Timing.of(values) for name, values in copies.items() if any(values)}, peaks,
-                       watch.note(), broken, ratios, at_work)  # fmt: skip
+                       note, broken, ratios, at_work, {name: memory[name] for name in whole})  # fmt: skip
 
 
 def _ratios(

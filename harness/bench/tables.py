@@ -70,6 +70,8 @@ def work_table(found: Measurement) -> Iterator[str]:
     for name in names:
         if name in found.peaks:
             yield f"peak of {name}: {found.peaks[name]}"
+    grown = ", ".join(f"{name} {size / 2**20:.0f} MiB" for name, size in found.memory.items() if size > 0)
+    yield f"memory of a step, parameters apart: {grown or 'unknown here'}"
     shares = " (share of the peak)" if found.peaks else ""
     yield f"GFLOP and MiB that the formulas need at least, and GFLOP/s and GB/s of each engine{shares}"
     engines = " ".join(f"{name:>{wide[name]}}" for name in names)
@@ -78,7 +80,8 @@ def work_table(found: Measurement) -> Iterator[str]:
     yield f"{'':{wide['']}} {'':8} {'':>6} {'':>6} {engines} {'2012':>7}"
     yield f"{'layer':{wide['']}} {'pass':8} {'GFLOP':>6} {'MiB':>6} {units} {'ms':>7}"
     for layer, step, work in counted(found):
-        yield _work_line(layer, step, work, [_seconds(found, layer, step, name) for name in names], found, wide)
+        own = {name: timing.seconds for name, timing in _timed(found, layer, step)}
+        yield _work_line(layer, step, work, [own.get(name) for name in names], found, wide)
     for step in (*PASSES, "all"):
         seconds = [found.total(name, step).seconds for name in names]
         yield _work_line("total", step, total_work(found, step), seconds, found, wide)
@@ -138,6 +141,7 @@ def _json(found: Measurement) -> str:
         "not_timed": refusals(found.broken),
         "environment": machine.environment(threads),
         "layers": plain(found),
+        "memory": found.memory,
         "copy_seconds": {name: copies.seconds for name, copies in found.copies.items()},
         "peaks": {name: asdict(peak) for name, peak in found.peaks.items()},
         "images_per_second": {name: found.images_per_second(name) for name in names},
@@ -212,11 +216,6 @@ def _digits(number: float, digits: int = 3) -> str:
     """A number with so many digits that count, at most three of them behind the point, and no exponent."""
     place = floor(log10(number)) if number > 0 else 0
     return f"{number:.{min(3, max(0, digits - 1 - place))}f}"
-
-
-def _seconds(found: Measurement, layer: str, step: str, name: str) -> float | None:
-    timing = found.timings.get((layer, step, name))
-    return timing.seconds if timing else None
 
 
 def _derivation() -> str:

@@ -158,6 +158,11 @@ class LegacySession(Session):
         """Free what the layer holds but its parameters."""
         self.network.release(layer)
 
+    def drop(self, layer: str, tensor: str) -> None:
+        """Free the output of a layer with weights that was given its inputs: no later step reads that one."""
+        if tensor == "acts":
+            self.network.release(layer, acts_alone=True)
+
 
 def count(
     network: Network, run: Callable[[Session], object], blocks: int | None = None, trace: int = 0

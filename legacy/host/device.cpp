@@ -8,9 +8,6 @@
 #include <cstring>
 #include <new>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
@@ -18,27 +15,24 @@
 
 #include "errors.h"
 
-bool compiledWithOpenMP() {
 #ifdef _OPENMP
-    return true;
+#include <omp.h>
+bool compiledWithOpenMP() { return true; }
 #else
-    return false;
+static int omp_get_thread_num() { return 0; }
+bool compiledWithOpenMP() { return false; }
 #endif
+
+static double secondsSince(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 void Device::launch(const std::string& kernel, BlockFunction function, Dim3 grid, Dim3 block, int sharedBytes,
                     const std::string& rule, std::vector<Arg> args) {
-    LaunchRecord record;
-    record.kernel = kernel;
-    record.grid = grid;
-    record.block = block;
-    record.sharedBytes = sharedBytes;
-    record.args = std::move(args);
-    record.run = function;
-    record.rule = rule;
+    LaunchRecord record{kernel, grid, block, sharedBytes, std::move(args), function, rule};
     const auto start = std::chrono::steady_clock::now();
     run(record);
-    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    record.seconds = secondsSince(start);
     keep(record);
 }
 
@@ -99,9 +93,16 @@ void CpuDevice::release(float* data) noexcept {
     idle.emplace(sizes.at(data), data);
 }
 
-CpuDevice::~CpuDevice() {
-    for (const auto& [bytes, data] : idle) std::free(data);
+void CpuDevice::trim() {
+    const std::lock_guard<std::mutex> lock(guard);
+    for (const auto& [bytes, data] : idle) {
+        sizes.erase(data);
+        std::free(data);
+    }
+    idle.clear();
 }
+
+CpuDevice::~CpuDevice() { CpuDevice::trim(); }
 
 void CpuDevice::copyIn(float* device, const float* host, std::size_t elements) { copyWithin(device, host, elements); }
 
@@ -126,8 +127,7 @@ void CpuDevice::gemm(char transA, char transB, int m, int n, int k, float alpha,
         sgemm(&transA, &transB, &m, &columns, &k, &alpha, const_cast<float*>(a), &lda,
               const_cast<float*>(b) + first * step, &ldb, &beta, c + static_cast<long>(first) * ldc, &ldc);
     }
-    keepProduct(transA, transB, m, n, k,
-                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    keepProduct(transA, transB, m, n, k, secondsSince(start));
 }
 
 // Whether a launch takes longer than waking threads. With fewer than 32 blocks only convolutions do; others were measured
@@ -138,18 +138,6 @@ static bool worthwhile(const LaunchRecord& record, long blocks) {
     const bool isLight = is("kEltwise") || is("VectorOp") || is("kAggRows<");
     return blocks >= 32 && (!isLight || blocks * record.block.x * record.block.y >= 1 << 17);
 }
-
-namespace {
-
-bool isCaller() {
-#ifdef _OPENMP
-    return omp_get_thread_num() == 0;
-#else
-    return true;
-#endif
-}
-
-}  // namespace
 
 int CpuDevice::team() const { return forked ? 1 : threads; }
 
@@ -173,7 +161,7 @@ void CpuDevice::run(LaunchRecord& record) {
 #pragma omp parallel for schedule(dynamic, chunk) num_threads(team()) if (worthwhile(record, blocks))
     for (long b = 0; b < blocks; ++b) {
         if (stop.load(std::memory_order_relaxed)) continue;
-        if (isCaller() && --left == 0) {
+        if (omp_get_thread_num() == 0 && --left == 0) {
             if (toStop()) stop = true;
             const auto now = std::chrono::steady_clock::now();
             if (now - looked < std::chrono::milliseconds(5)) every *= 2;

@@ -22,6 +22,8 @@ public:
     virtual void copyWithin(float* to, const float* from, std::size_t elements) = 0;
     // Nobody needs these contents any more; a device that looks for reads of them spoils them.
     virtual void forget(float*, std::size_t) {}
+    // Memory that the device keeps for later goes back to the system.
+    virtual void trim() {}
     // Whether the host may use its pointers. If not, all data goes through copyIn and copyOut.
     virtual bool sharesHostMemory() const { return true; }
 
@@ -70,6 +72,7 @@ public:
     ~CpuDevice() override;
     float* allocate(std::size_t elements) override;
     void release(float* data) noexcept override;
+    void trim() override;
     void copyIn(float* device, const float* host, std::size_t elements) override;
     void copyOut(float* host, const float* device, std::size_t elements) override;
     void copyWithin(float* to, const float* from, std::size_t elements) override;

@@ -117,6 +117,10 @@ void Layer::release() {
     actsGrad.clear();
 }
 
+void Layer::dropActs() {
+    if (!readsActs() && !fed.empty()) acts = Matrix(device, 0, 0);
+}
+
 Matrix Layer::tensor(const std::string& tensorName, int i) const {
     if (tensorName == "acts" && i < 0) return acts.alias();
     if (tensorName == "mask" && i < 0) return mask.alias();

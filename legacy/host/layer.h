@@ -45,6 +45,7 @@ public:
     void contribute(const Matrix* given, int i, float scaleTargets, Matrix& target);
     virtual void update(const TrainingStep&) {}
     virtual void release(); // all but the parameters
+    void dropActs(); // of a layer that was given its inputs, where its backward step does not read them
 
     // A named tensor, empty where there is none now; index -1 for names without one. Asking changes nothing.
     virtual Matrix tensor(const std::string& tensorName, int i) const;
@@ -87,6 +88,7 @@ protected:
     virtual void bpropParameters(const Matrix&, const TrainingStep&) {}
     virtual bool startsGradient() const { return false; } // needs no gradient from above: costs
     virtual bool sendsGradient(int i) const { return prev[i]->gradConsumer; }
+    virtual bool readsActs() const { return true; } // in its backward step
 
 private:
     const int gpu;

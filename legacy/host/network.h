@@ -19,7 +19,11 @@ public:
     void forward(const std::string& layer, std::vector<Matrix> given, const Matrix* mask, PassType passType);
     void backward(const std::string& layer, const Matrix* actsGrad, double progress);
     bool update(const std::string& layer, double progress);           // false: not due yet
-    void release(const std::string& layer) { at(layer).release(); }
+    void release(const std::string& layer, bool actsAlone) {
+        if (actsAlone) at(layer).dropActs();
+        else at(layer).release();
+        device.trim();
+    }
 
     // One consumer's share in the gradient of a layer's output.
     struct Contribution {

@@ -23,6 +23,7 @@ protected:
     const Matrix& bias() const { return biases->w; }
     Weights& owned(int i) { return *matrices[i]; }
 
+    bool readsActs() const override { return false; }
     void bpropParameters(const Matrix& v, const TrainingStep& step) override;
     // target ← scaleOld * target + scaleNew * gradient, summed over the cases
     virtual void bpropBiases(const Matrix& v, float scaleOld, float scaleNew, Matrix& target) = 0;

@@ -1,5 +1,6 @@
 """Whole networks of the 2012 engine: propagation, isolated steps, reading, launch records, refusals."""
 
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -266,6 +267,43 @@ def test_release_keeps_the_parameters():
         net.read("conv3", "acts")
     with pytest.raises(Refused, match=r"layer conv3_neuron: input 0 \(conv3\) has no acts"):
         net.forward("conv3_neuron")
+
+
+def test_the_output_alone_goes_where_no_step_reads_it_again():
+    net, layers, values, masks = shipped("tiny", 32)
+    forward(net, layers, values, masks)
+    acts = {layer["name"]: np.array(net.read(layer["name"], "acts")) for layer in layers if layer["outputs"]}
+    source = next(layer["inputs"][0] for layer in layers if layer["name"] == "fc1")
+    net.forward("fc1", [acts[source]])
+    net.release("fc1", acts_alone=True)
+    with pytest.raises(KeyError, match="layer fc1 has no acts"):
+        net.read("fc1", "acts")
+    gradient = normal(np.random.default_rng(2), *acts["fc1"].shape)
+    net.backward("fc1", gradient)
+    released = net.read("fc1", "inputs_grad[0]").tobytes()
+    net.forward("fc1", [acts[source]])
+    net.backward("fc1", gradient)
+    assert net.read("fc1", "inputs_grad[0]").tobytes() == released
+    for name in ("conv3_neuron", "conv2a"):  # the backward step reads the output; the next layer does
+        net.release(name, acts_alone=True)
+        assert same_bits(net.read(name, "acts"), acts[name])
+
+
+def test_release_gives_memory_back_to_the_system():
+    rows, cases = 2**14, 2**10  # 64 MiB
+    tanh = {"name": "tanh", "type": "neuron", "inputs": ["data"], "outputs": rows,
+            "neuron": {"type": "tanh", "params": {"a": 1, "b": 1}}}  # fmt: skip
+    net = Network([data("data", rows), tanh], threads=1)
+    net.forward("data", [np.ones((rows, cases), np.float32)])
+    net.forward("tanh")
+    held = resident()
+    net.release("tanh")
+    assert held - resident() > rows * cases * 3
+
+
+def resident():
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from alexnet_rosetta.harness.engines.peaks import Peak
 from alexnet_rosetta.harness.engines.reference import Reference, ReferenceSession
 from alexnet_rosetta.harness.engines.torch import CardClock
 from alexnet_rosetta.harness.network import load as networks
-from alexnet_rosetta.harness.running.prepare import Options
+from alexnet_rosetta.harness.running.prepare import Options, prepare
 
 
 class Card(Reference):
@@ -66,6 +66,26 @@ def test_the_table_ends_with_sums_and_images_per_second():
     totals = [line.split()[1] for line in lines if line.startswith("total")]
     assert totals == ["forward", "backward", "update", "all"]
     assert lines[-1].startswith("images/s")
+
+
+def test_an_output_that_is_mostly_zeros_is_named(tmp_path):
+    options = Options(write_net(tmp_path), engines=("port",), batch=4, threads=1)
+    work = prepare(options)
+    assert "zeros" not in bench.measure(options, 1, work=work).note
+    work.values["conv1"]["biases"].fill(-1e6)
+    note = bench.measure(options, 1, work=work).note
+    assert "mostly zeros, so that times of what reads them say little: conv1_neuron (100%), pool1 (100%)" in note
+
+
+def test_memory_of_a_step_stands_behind_full():
+    """The outputs of cifar alone, at batch 64, are more than 40 MiB."""
+    found = bench.measure(
+        Options("cifar", engines=("port", "legacy-cpu"), input="random", batch=64, threads=1), repeat=1
+    )
+    assert all(2**30 > size > 5 * 2**20 for size in found.memory.values()), found.memory
+    full, short = ("\n".join(bench_table.lines(found, full)) for full in (True, False))
+    assert re.search(r"memory of a step, parameters apart: port \d+ MiB, legacy-cpu \d+ MiB", full)
+    assert "memory of a step" not in short
 
 
 def test_copies_between_host_and_card_are_counted_apart(card):
