@@ -1,6 +1,5 @@
 """Whole networks of the 2012 engine: propagation, isolated steps, reading, launch records, refusals."""
 
-import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -289,21 +288,33 @@ def test_the_output_alone_goes_where_no_step_reads_it_again():
         assert same_bits(net.read(name, "acts"), acts[name])
 
 
-def test_release_gives_memory_back_to_the_system():
-    rows, cases = 2**14, 2**10  # 64 MiB
-    tanh = {"name": "tanh", "type": "neuron", "inputs": ["data"], "outputs": rows,
-            "neuron": {"type": "tanh", "params": {"a": 1, "b": 1}}}  # fmt: skip
-    net = Network([data("data", rows), tanh], threads=1)
-    net.forward("data", [np.ones((rows, cases), np.float32)])
-    net.forward("tanh")
-    held = resident()
-    net.release("tanh")
-    assert held - resident() > rows * cases * 3
-
+RELEASE = """
+import os
+from pathlib import Path
+import numpy as np
+from alexnet_rosetta.legacy import Network
 
 def resident():
-    """Bytes of this process in memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+rows, cases = 2**14, 2**10
+net = Network([{"name": "data", "type": "data", "inputs": [], "outputs": rows},
+               {"name": "tanh", "type": "neuron", "inputs": ["data"], "outputs": rows,
+                "neuron": {"type": "tanh", "params": {"a": 1, "b": 1}}}], threads=1)
+net.forward("data", [np.ones((rows, cases), np.float32)])
+net.forward("tanh")
+held = resident()
+net.release("tanh")
+print((held - resident()) >> 20)
+"""
+
+
+def test_release_gives_memory_back_to_the_system():
+    """In a process of its own: the command tells the C library to keep what is freed."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("nothing says here how much memory is in use")
+    found = subprocess.run([sys.executable, "-c", RELEASE], capture_output=True, text=True, check=True)
+    assert int(found.stdout) > 60  # of 64 MiB
 
 
 @pytest.mark.parametrize(
