@@ -57,7 +57,7 @@ golden-check: build
 	$(BIN)/rosetta check golden tests/golden
 
 # Hostile input until something breaks: make fuzz FUZZ_SECONDS=3600 FUZZ_SEED=7, seconds for each fuzzer.
-FUZZERS := entry_points layer_dictionaries layer_files archives records pickles silent
+FUZZERS := entry_points layer_dictionaries layer_files archives records pickles weights silent
 FUZZ_SECONDS ?= 60
 FUZZ_SEED ?= 0
 fuzz: build

@@ -26,6 +26,8 @@ SUFFIXES = (".pt", ".pth", ".onnx")
 """What files of other programs alone are called; a safetensors file may be one as well."""
 TORCHVISION = [f"features.{i}" for i in (0, 3, 6, 8, 10)] + [f"classifier.{i}" for i in (1, 4, 6)]
 """The layers with parameters of torchvision's AlexNet, and of any net of five convolutions and three fc layers."""
+LETTERS = 200
+"""Of the name of a tensor, at most."""
 PASSED = ("pool", "cmrnorm", "rnorm", "cnorm", "neuron", "hs", "softmax")
 """Types of layers that leave the order of the channels as it is."""
 
@@ -74,7 +76,7 @@ class Stage:
         side = round(self.pixels**0.5)
         inner = self.rows // self.pixels
         of_conv = self.layers[0].type == "conv"
-        groups = inner // weights.shape[1] if weights.ndim > 1 and weights.shape[1] else 1
+        groups = max(1, inner // weights.shape[1]) if weights.ndim > 1 and weights.shape[1] else 1
         right = (self.outputs, inner // groups, side, side) if of_conv else (self.outputs, inner)
         if weights.shape != right or biases.shape != (self.outputs,) or self.outputs % groups or inner % groups:
             what = f"{name} does not fit {' and '.join(layer.name for layer in self.layers)}"
@@ -197,6 +199,9 @@ def from_state_dict(network: Network, given: Mapping[str, np.ndarray], path: Pat
     Layers are found by the names that `stages` gives; where the file has none of these, convolutions come first, then
     fc layers, each kind in the order of the numbers in the names, and shapes have to fit.
     """
+    longest = max(map(len, given), default=0)
+    if longest > LETTERS:
+        raise BadInput(f"{path} has a name of {longest:,} letters", expected=f"at most {LETTERS}")
     plain = {re.sub(r"^module\.", "", name): array for name, array in given.items()}
     names = sorted({name.rpartition(".")[0] for name in plain})
     for name in names:
@@ -224,8 +229,15 @@ def from_state_dict(network: Network, given: Mapping[str, np.ndarray], path: Pat
 def read(path: Path, network: Network) -> Tensors:
     """Matrices of 2012 by ``layer.tensor``, of a file of another program; nothing in the file is run."""
     need(3 * path.stat().st_size, str(path))
-    if path.suffix == ".onnx":
-        return _read_onnx(path, network)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+        found = _read_onnx(path, network) if path.suffix == ".onnx" else _read_torch(path, network)
+    odd = next((name for name, array in found.items() if not np.isfinite(array).all()), None)
+    if odd:
+        raise BadInput(f"{path}: {odd} holds NaN, an infinity or what float32 cannot hold")
+    return found
+
+
+def _read_torch(path: Path, network: Network) -> Tensors:
     value = pickles.load_torch(path)
     value = value.get("state_dict", value) if isinstance(value, dict) else value
     if not isinstance(value, dict) or not all(isinstance(array, np.ndarray) for array in value.values()):
@@ -262,6 +274,9 @@ def _read_onnx(path: Path, network: Network) -> Tensors:
     try:
         graph = onnx.load(path, load_external_data=False).graph
         held = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+        held = {name: array for name, array in held.items() if array.dtype.kind not in "OSUc"}
+        nodes = [(node, {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute})
+                 for node in graph.node if node.op_type in ("Conv", "Gemm")]  # fmt: skip
     except Exception as error:  # what a damaged file does to the package is not for us to list
         raise BadInput(f"{path} cannot be read as an ONNX model ({str(error)[:100]})") from error
     own = {f"{layer.name}.{tensor}": shape for layer in network.layers
@@ -269,15 +284,12 @@ def _read_onnx(path: Path, network: Network) -> Tensors:
     if set(own) <= set(held) or not set(own).isdisjoint(held):
         return _read_own(path, network, held, own)
     found: Tensors = {}
-    for node in graph.node:
-        if node.op_type in ("Conv", "Gemm"):
-            if len(node.input) < 3 or not set(node.input[1:3]) <= set(held):
-                raise BadInput(f"{path}: {node.op_type} {node.name} has no weights and biases of its own")
-            weights = held[node.input[1]]
-            facts = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-            turned = node.op_type == "Gemm" and not facts.get("transB", 0)
-            name = f"{len(found) // 2}"
-            found[f"{name}.weight"], found[f"{name}.bias"] = weights.T if turned else weights, held[node.input[2]]
+    for k, (node, facts) in enumerate(nodes):
+        if len(node.input) < 3 or not set(node.input[1:3]) <= set(held):
+            raise BadInput(f"{path}: {node.op_type} {node.name[:LETTERS]} has no weights and biases of its own")
+        weights = held[node.input[1]]
+        turned = node.op_type == "Gemm" and not facts.get("transB", 0)
+        found[f"{k}.weight"], found[f"{k}.bias"] = weights.T if turned else weights, held[node.input[2]]
     return from_state_dict(network, found, path)
 
 

@@ -218,6 +218,29 @@ def read(role, path):
     return record.read(path.parent).arrays
 
 
+def contained(read, place, seconds, taken):
+    """Read a file that was warmed up for; the outcome, and what was read. Asserts what must hold of every reader.
+
+    A refusal is the error of bad input, which names the place in a line of its length; time and memory are little;
+    nothing in the file is run, and nothing is imported.
+    """
+    modules, found, said = set(sys.modules), None, None
+    machine.reset_peak_memory()
+    before, begin = machine.peak_memory(), time.process_time()
+    try:
+        found = read()
+    except BadInput as error:
+        said = str(error)
+    assert time.process_time() - begin < seconds, "too much time"
+    more = machine.peak_memory() - before
+    assert more < taken, f"{more:,} bytes of memory"
+    assert said is None or str(place) in said, f"the file is not named: {said}"
+    assert said is None or len(said) < 1000, "a message without end"
+    assert not os.path.exists(canary()), "something in the file was run"
+    assert set(sys.modules) == modules, "something was imported"
+    return "accepted" if said is None else "refused", found
+
+
 def check(role, data):
     """Read bytes as a file; returns the outcome, asserts what must hold."""
     path = folder() / "arrays.npz"

@@ -32,6 +32,7 @@ class Mine:
 
 def test_what_runs_is_found(monkeypatch):
     """With the reader of the standard library."""
+    pickles.warm()
     monkeypatch.setattr(reader, "loads", lambda data: pickle.loads(data, encoding="latin1"))
     with pytest.raises(AssertionError, match="something in the file was run"):
         pickles.check("checkpoint", {"1.2": pickle.dumps(Mine(), 2)})
