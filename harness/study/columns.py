@@ -13,7 +13,7 @@ from .source import Piece
 LIBRARY = "sgemm"
 
 
-def rows(
+def paired_pieces(
     layer_type: str, step: str, launched: Sequence[str], called: Set[str]
 ) -> list[tuple[str, dict[str, list[Piece]], tuple[str, ...]]]:
     """The rows of one pass of a layer: what each does, and the pieces of source in each room.

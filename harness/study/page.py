@@ -17,7 +17,7 @@ from .. import concordance, engines, files, machine
 from ..bench.work import count
 from ..engines import peaks
 from ..engines.card import Card
-from ..errors import BadInput
+from ..errors import BadInput, writing
 from ..judging.places import described, shapes
 from ..judging.row import Row
 from ..network.load import LayerSpec, Network, load, plain
@@ -121,19 +121,17 @@ def _refuse_foreign(folder: Path) -> None:
 
 def _place(folder: Path, pages: Mapping[str, bytes]) -> None:
     draft = files.draft_of(folder)
-    try:
-        draft.mkdir(parents=True)
-        for name, page in pages.items():
-            (draft / name).write_bytes(page)
-        _refuse_foreign(folder)
-        earlier = files.place(draft, folder)
-        if earlier is not None:
-            shutil.rmtree(earlier)
-    except OSError as error:
-        hint = "choose another folder with --html"
-        raise BadInput(f"{folder} cannot be written: {error.strerror}", hint=hint) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with writing(folder, "choose another folder with --html"):
+        try:
+            draft.mkdir(parents=True)
+            for name, page in pages.items():
+                (draft / name).write_bytes(page)
+            _refuse_foreign(folder)
+            earlier = files.place(draft, folder)
+            if earlier is not None:
+                shutil.rmtree(earlier)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 class _Record:
@@ -244,7 +242,7 @@ class Study:
         seconds = sum(launch["seconds"] for launch in launches)
         names = [kernels.name_and_arguments(launch["kernel"])[0].partition("(")[0] for launch in launches]
         asked = set(functions)
-        found = columns.rows(layer.type, step, list(dict.fromkeys(names)), asked)
+        found = columns.paired_pieces(layer.type, step, list(dict.fromkeys(names)), asked)
         same = Counter((x["kernel"], x["grid"], x["rule"]) for x in launches)
         first = {(x["kernel"], x["grid"], x["rule"]): x for x in reversed(launches)}
         text = formula(plain(layer), step)

@@ -81,7 +81,7 @@ def watched(options: Options) -> list[Path]:
     return sorted({*depends(options), *(path for path in found if path.suffix in (".py", *COMPILED))})
 
 
-def rows(held: Held, options: Options) -> Iterator[Row]:
+def judged_rows(held: Held, options: Options) -> Iterator[Row]:
     """Run the layer in every engine and judge it."""
     chosen = engines.available(options.engines)
     work = replace(held.work, engines=chosen, settings=parse(options.quirks, chosen, options.level))
@@ -101,12 +101,14 @@ def rows(held: Held, options: Options) -> Iterator[Row]:
         yield Row.of(judged, seconds, axes(work.network.graph.layers, judged.layer, judged.tensor, judged.shape or ()))
 
 
-def verdict(held: Held, options: Options, show: Callable[[Iterable[Row]], None], say: Callable[[str], None]) -> None:
+def show_verdict(
+    held: Held, options: Options, show: Callable[[Iterable[Row]], None], say: Callable[[str], None]
+) -> None:
     """Show the rows, made in a process of its own; whatever goes wrong there is a line."""
 
     def child() -> None:
         try:
-            show(rows(held, options))
+            show(judged_rows(held, options))
         except BaseException as error:
             say(f"! {one_line(error) if isinstance(error, RosettaError) else told(error)}")
 
@@ -149,7 +151,7 @@ def watch(options: Options, layer: str, show: Callable[[Iterable[Row]], None], s
     held = hold(options, layer)
     say(f"{layer}: operands and reference are held ({time() - began:.1f} s); waiting for files of the engines")
     before = _stamps(options)
-    verdict(held, options, show, say)
+    show_verdict(held, options, show, say)
     done = 0
     while not times or done < times:
         sleep(PAUSE)
@@ -166,7 +168,7 @@ def watch(options: Options, layer: str, show: Callable[[Iterable[Row]], None], s
         if problem:
             say(f"! {problem}")
             continue
-        verdict(held, options, show, say)
+        show_verdict(held, options, show, say)
         say(f"{time() - saved:.1f} s after it was saved")
     return False
 

@@ -275,7 +275,7 @@ def share_linked(name):
     for step in page.PASSES:
         launched = [x["kernel"] for x in opened.launches() if (x["layer"], x["pass"]) == (name, step)]
         names = list(dict.fromkeys(kernels.name_and_arguments(kernel)[0].partition("(")[0] for kernel in launched))
-        rows = columns.rows(spec.type, step, names, called)
+        rows = columns.paired_pieces(spec.type, step, names, called)
         both = [cells for _, cells, _ in rows if cells["legacy"] and cells["port"]]
         linked = [piece for cells in both for column in ("legacy", "port") for piece in cells[column]]
         found |= {(piece.file, piece.first + k) for piece in linked for k in range(len(piece.lines))}

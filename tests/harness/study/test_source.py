@@ -73,7 +73,7 @@ def test_what_is_not_there_is_said():
 def test_the_whole_operation_and_its_parts_have_the_same_lines():
     """Parts leave out no line of a kernel."""
     for kernel in ("filterActs_YxX_color", "filterActs_YxX_sparse"):
-        found = columns.rows("conv", "forward", [kernel], {"conv_forward"})
+        found = columns.paired_pieces("conv", "forward", [kernel], {"conv_forward"})
         lines = {(piece.file, n) for _, cells, _ in found for piece in cells["legacy"] for n in executable(piece)}
         whole = source.symbol("kernels", kernel)
         assert {(whole.file, n) for n in executable(whole)} <= lines
