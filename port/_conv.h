@@ -215,51 +215,6 @@ INLINE int source(const Conv& g, bool back, int at, int tap) {
     return t >= 0 && t % g.stride == 0 && t / g.stride < g.M ? t / g.stride : -1;
 }
 
-// The next rows (tap, channel) of a unit's patch matrix that no gap divides, at most DEPTH, packed.
-struct Run {
-    Index start = 0;
-    int rows = 0, tap = 0, channel = 0;
-    Index place[UNIT];                        // by pixel: the pixel that the tap reads, or -1
-
-    // False at the end. Row r of the run becomes to[strip][r].
-    template <class T>
-    INLINE bool next(const Conv& g, bool back, const Unit& u, const T* planes, T* to) {
-        constexpr int strip = Lanes<T>::strip;
-        const int channels = back ? g.F / g.groups : g.K;
-        const Index plane = Index(back ? g.M : g.I) * (back ? g.M : g.I) * g.N;
-        for (rows = 0; tap < g.S * g.S && rows < DEPTH;) {
-            if (channel == 0 && !find(g, back, u)) {
-                ++tap;
-                if (rows) return true;
-                continue;
-            }
-            if (!rows) start = Index(tap) * channels + channel;
-            const T* from = planes + channel * plane;
-            for (; channel < channels && rows < DEPTH; ++channel, ++rows, from += plane)
-                for (int i = 0; i < u.segments; ++i) {
-                    const auto& s = u.segment[i];
-                    const Index pixel = place[s.pixel];
-                    copy(to + (s.at / strip * DEPTH + rows) * strip + s.at % strip,
-                         pixel < 0 ? nullptr : from + pixel * g.N + s.n, s.length);
-                }
-            if (channel == channels) channel = 0, ++tap;
-        }
-        return rows > 0;
-    }
-
-private:
-    INLINE bool find(const Conv& g, bool back, const Unit& u) {
-        const int y = source(g, back, u.row, tap / g.S);
-        bool any = false;
-        for (int j = 0; j < u.count; ++j) {
-            const int x = y < 0 ? -1 : source(g, back, u.first + j, tap % g.S);
-            place[j] = x < 0 ? -1 : Index(y) * (back ? g.M : g.I) + x;
-            any |= x >= 0;
-        }
-        return any;
-    }
-};
-
 // Where the outputs of a convolution go, and what is added: biases (none, one per filter, or one per output), and what
 // is there.
 template <class T>
@@ -292,26 +247,58 @@ MULTIVERSION void direct_panel(const Conv& g, bool back, int group, int index, c
             }
 }
 
+// The taps of one turn of a sum over taps and channels, so few that the channels of all of them stay within DEPTH.
+struct Turns {
+    int taps, count;
+
+    Turns(int taps, int depth) : taps(taps) {
+        const int most = std::max(1, DEPTH / depth);
+        count = (taps + most - 1) / most;
+    }
+    int first(int turn) const { return turn * taps / count; }
+};
+
 // One unit of all groups. scratch: UNIT * (DEPTH + filters or channels of a group).
 template <class T>
 MULTIVERSION void direct_unit(const Conv& g, bool back, int index, const T* in, const T* panels,
                               const Target<T>& target, T* scratch) {
     constexpr int strip = Lanes<T>::strip;
     const int depth = back ? g.F / g.groups : g.K, rows = back ? g.K : g.F / g.groups;
-    const Index side = back ? g.I : g.M, from = back ? g.M : g.I, whole = g.S * g.S * depth;
+    const Index side = back ? g.I : g.M, from = back ? g.M : g.I, plane = from * from * g.N, whole = g.S * g.S * depth;
     Unit u;
     Cut(int(side), g.N, UNIT).unit<T>(index, u);
     const int strips = strips_of<T>(u.columns());
+    const Turns turns(g.S * g.S, depth);
     T* sums = scratch + UNIT * DEPTH;
     for (int group = 0; group < g.groups; ++group) {
         std::memset(sums, 0, strips * rows * strip * sizeof(T));
-        Run run;
-        while (run.next(g, back, u, in + group * depth * from * from * g.N, scratch)) {
-            const Piece piece = {run.start, 0, run.rows};
-            for (int s = 0; s < strips; ++s)
-                by_panels<T, 0>(rows, vectors_of<T>(u.columns(), s), &piece, 1, panels + group * rows * whole, whole,
-                                scratch + s * DEPTH * strip, sums + s * rows * strip);
-        }
+        for (int turn = 0; turn < turns.count; ++turn)
+            for (int first = 0; first < depth; first += DEPTH) {
+                Piece some[DEPTH];
+                int pieces = 0, packed = 0;
+                const int last = std::min(depth, first + DEPTH);
+                for (int tap = turns.first(turn); tap < turns.first(turn + 1); ++tap) {
+                    Index place[UNIT];                                 // by pixel: what the tap reads, or -1
+                    bool any = false;
+                    const int y = source(g, back, u.row, tap / g.S);
+                    for (int j = 0; j < u.count; ++j) {
+                        const int x = y < 0 ? -1 : source(g, back, u.first + j, tap % g.S);
+                        place[j] = x < 0 ? -1 : (y * from + x) * g.N;
+                        any |= x >= 0;
+                    }
+                    if (!any) continue;
+                    some[pieces++] = {Index(tap) * depth + first, packed, last - first};
+                    for (int k = group * depth + first; k < group * depth + last; ++k, ++packed)
+                        for (int i = 0; i < u.segments; ++i) {
+                            const auto& s = u.segment[i];
+                            copy(scratch + (s.at / strip * DEPTH + packed) * strip + s.at % strip,
+                                 place[s.pixel] < 0 ? nullptr : in + k * plane + place[s.pixel] + s.n, s.length);
+                        }
+                }
+                for (int s = 0; s < strips && pieces; ++s)
+                    by_panels<T, 0>(rows, vectors_of<T>(u.columns(), s), some, pieces, panels + group * rows * whole,
+                                    whole, scratch + s * DEPTH * strip, sums + s * rows * strip);
+            }
         for (int r = 0; r < rows; ++r)
             for (int i = 0; i < u.segments; ++i) {
                 const auto& s = u.segment[i];
@@ -361,17 +348,17 @@ MULTIVERSION void block_unit(const Conv& g, bool back, int index, const T* block
     const int chunk = index / cut.pieces % cut.chunks, s0 = chunk * cut.images, strips = std::min(cut.images, all - s0);
     const int row = index / cut.pieces / cut.chunks, x0 = index % cut.pieces * cut.pixels;
     const int pixels = std::min(cut.pixels, side - x0);
-    const int several = std::max(1, DEPTH / depth), turns = (taps + several - 1) / several;
+    const Turns turns(taps, depth);
     for (int group = 0; group < g.groups; ++group) {
         std::memset(scratch, 0, pixels * strips * tile * sizeof(T));
         const T* filters = panels + Index(group) * rows * taps * depth;
-        for (int turn = 0; turn < turns; ++turn)
+        for (int turn = 0; turn < turns.count; ++turn)
             for (int k = 0; k < depth; k += DEPTH)
                 for (int j = 0; j < pixels; ++j) {
                     Piece some[DEPTH];
                     int pieces = 0;
-                    int tap = turn * taps / turns, p = tap / g.S, q = tap % g.S;
-                    for (; tap < (turn + 1) * taps / turns; ++tap, ++q == g.S ? (q = 0, ++p) : 0) {
+                    int tap = turns.first(turn), p = tap / g.S, q = tap % g.S;
+                    for (; tap < turns.first(turn + 1); ++tap, ++q == g.S ? (q = 0, ++p) : 0) {
                         const int y = source(g, back, row, p), x = source(g, back, x0 + j, q);
                         if (y < 0 || x < 0) continue;
                         const Piece one = {Index(tap) * depth + k, (Index(y) * from + x) * depth + k,
@@ -381,7 +368,7 @@ MULTIVERSION void block_unit(const Conv& g, bool back, int index, const T* block
                             last.depth += one.depth;
                         else some[pieces++] = one;
                     }
-                    for (int s = 0; s < strips; ++s)
+                    for (int s = 0; s < strips && pieces; ++s)
                         by_panels<T, 0>(rows, vectors_of<T>(g.N, s0 + s), some, pieces, filters, Index(taps) * depth,
                                         blocks + block<T>(all, group, s0 + s, from, depth),
                                         scratch + (j * strips + s) * tile);

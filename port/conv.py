@@ -19,7 +19,7 @@ import numpy as np
 
 from . import _conv, buffers
 from .checks import Array, OperandError, check_modules, conv_geometry, require, shaped, square
-from .threads import threads_for
+from .threads import VALUE, each, threads_for
 
 ALGORITHMS = ("auto", "direct", "winograd")
 FEWEST_CHANNELS = 16  # of a group, and filters: with fewer, transforms take longer than winograd saves
@@ -176,7 +176,10 @@ def conv_backward_biases(grads: Array, shared: bool = True) -> Array:
     """
     grads = square("conv_backward_biases: grads", grads)
     rows = len(grads) if shared else grads[..., 0].size
-    return grads.reshape(rows, -1).sum(axis=1, keepdims=True)
+    values, out = grads.reshape(rows, -1), np.empty((rows, 1), grads.dtype)
+    parts = threads_for(VALUE * values.size)
+    each(lambda part: values[part::parts].sum(axis=1, keepdims=True, out=out[part::parts]), parts)
+    return out
 
 
 def by_winograd(g: dict[str, int], algorithm: str) -> bool:

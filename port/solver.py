@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .checks import Array
+from .threads import VALUE, each, threads_for
 
 SUPER_MOMENTUM = 0.9
 CHUNK = 1 << 15  # values per piece: the pieces of all operands stay in the processor's second-level cache
@@ -95,17 +96,22 @@ def update(
     """
     pieces = [_flat(array, values) for array in (values, inc, grads) if array is not None]
     eps, mom, decay, step = (values.dtype.type(number) for number in (eps, mom, decay, step))
-    scratch = np.empty(min(CHUNK, values.size), values.dtype)
-    for first in range(0, values.size, CHUNK):
-        w, d, *g = (piece[first : first + CHUNK] for piece in pieces)
-        term = scratch[: w.size]
-        if g:
-            d *= mom
-            d += np.multiply(g[0], eps, out=term)
-        if decay > 0:
-            decaying = w if decoupled else d
-            decaying -= np.multiply(w, decay, out=term)
-        w += d if step == 1 else np.multiply(d, step, out=term)
+    parts = threads_for(VALUE * values.size)
+
+    def run(part: int) -> None:
+        scratch = np.empty(min(CHUNK, values.size), values.dtype)
+        for first in range(part * CHUNK, values.size, parts * CHUNK):
+            w, d, *g = (piece[first : first + CHUNK] for piece in pieces)
+            term = scratch[: w.size]
+            if g:
+                d *= mom
+                d += np.multiply(g[0], eps, out=term)
+            if decay > 0:
+                decaying = w if decoupled else d
+                decaying -= np.multiply(w, decay, out=term)
+            w += d if step == 1 else np.multiply(d, step, out=term)
+
+    each(run, parts)
 
 
 def super_update(

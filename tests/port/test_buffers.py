@@ -1,9 +1,12 @@
 """Memory that is used again is nobody's any more."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from toy_networks import one_thread, shipped  # noqa: F401
 
-from alexnet_rosetta.port import buffers
+from alexnet_rosetta.port import buffers, dropout
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +68,31 @@ def test_the_smallest_array_whose_memory_is_kept():
     smaller = buffers.empty((buffers.SMALLEST - 1,), np.uint8)
     del smaller
     assert not buffers._idle
+
+
+def test_a_step_takes_no_memory_that_the_step_before_did_not_leave():
+    network, rng = shipped("cifar"), np.random.default_rng(0)
+    data = rng.standard_normal((network.layers["data"].spec.outputs, 64), np.float32)
+    labels = rng.integers(0, 10, (1, 64)).astype(np.float32)
+
+    def step():
+        network.forward({"data": data, "labels": labels})
+        network.backward()
+        network.update()
+
+    step()
+    step()
+    tracemalloc.start()
+    try:
+        step()
+        assert tracemalloc.get_traced_memory()[1] < data.nbytes / 4  # the smallest array of a convolution is larger
+    finally:
+        tracemalloc.stop()
+
+
+def test_dropout_takes_memory_that_is_kept():
+    x = np.ones((64, 1024), np.float32)
+    assert (dropout.dropout_forward(x, 0.5) == 0.5).all()
+    (kept,) = buffers._idle.values()
+    assert (dropout.dropout_forward(x, 0.5, 2 * x) == 2).all()
+    assert len(kept) == 1

@@ -5,7 +5,7 @@ import pytest
 from op_checks import assert_same_bits_on_any_number_of_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from alexnet_rosetta.port import norm, pool, threads
+from alexnet_rosetta.port import conv, norm, pool, solver, threads
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +66,22 @@ def test_bits_of_pooling_and_norms_do_not_depend_on_the_number_of_threads(monkey
         return acts, dnorm, top, dmax, pool.avg_pool_forward(x, size=3, stride=2), davg
 
     assert_same_bits_on_any_number_of_threads(run, monkeypatch)
+
+
+def test_an_update_and_sums_of_gradients_have_the_same_bits_on_any_number_of_threads(monkeypatch):
+    rng = np.random.default_rng(0)
+    values, inc, grads = rng.standard_normal((3, 5, 2 * solver.CHUNK + 3)).astype(np.float32)
+    acts = rng.standard_normal((7, 4, 4, 33)).astype(np.float32)
+
+    def run():
+        own = values.copy(), inc.copy()
+        solver.update(*own, grads, eps=0.1, mom=0.9, decay=0.01)
+        return *own, conv.conv_backward_biases(acts), conv.conv_backward_biases(acts, shared=False)
+
+    assert_same_bits_on_any_number_of_threads(run, monkeypatch)
+
+
+def test_what_fails_on_a_thread_fails():
+    threads.each(lambda part: None, 2)
+    with pytest.raises(ZeroDivisionError):
+        threads.each(lambda part: 1 / (part - 1), 2)
