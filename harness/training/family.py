@@ -69,7 +69,9 @@ def properties(network: Network) -> dict[str, str]:
     found["initial weights"] = " ".join(f"{layers[0]['initW'][0]:g}" for layers in learns)
     found["initial biases"] = " ".join(f"{layers[0]['initB']:g}" for layers in learns)
     found["dropout after"] = ", ".join([*own][[*own].index(name) - 1] for name in own if name.startswith("dropout"))
-    found["rates"] = f"{first['epsW'][0]:g}, biases {first['epsB']:g}, {first['schedW']['type']}"
+    found["rates"] = f"{first['epsW'][0]:g}, biases {first['epsB']:g}, {first['schedW']['type']}".replace(
+        "default", "constant"
+    )
     typed = TOLD["members"].get(network.name, {})
     return found | {what: text for what, text in typed.items() if what not in ("title", "source")}
 
