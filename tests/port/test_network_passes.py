@@ -166,6 +166,7 @@ def test_half_precision_between_devices():
             np.testing.assert_array_equal(x, seen)
     np.testing.assert_array_equal(plain.layers["c"].inputs[0], low.acts)
     network.backward()
+    assert not network._sent  # what was sent is taken once
     parts = {name: network.layers[name].inputs_grad(network.layers[name].acts_grad, [True] * count)
              for name, count in (("a", 2), ("b", 1), ("c", 1), ("d", 1))}  # fmt: skip
     device1 = parts["b"][0] + parts["a"][0]

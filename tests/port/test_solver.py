@@ -43,6 +43,11 @@ def test_the_inner_steps_of_jdexp_have_two_halves():
     assert found == [1 / 4, 1 / 4, 1 / 2, 1 / 16, 1 / 16, 1 / 8, 1 / 64, 1 / 32, 1 / 256, 1 / 256]
 
 
+def test_the_first_step_of_jdexp_has_no_second_half():
+    schedule = read_schedule("jdexp[16,3]")
+    assert [solver.rate(schedule, 1, p) for p in (0, 0.19, 0.25, 0.33, 0.4, 0.6)] == [1, 1, 1, 1, 1 / 4, 1 / 2]
+
+
 def test_the_base_rate_is_a_float32():
     assert solver.rate(read_schedule("default"), 0.01, 0) == float(np.float32(0.01))
     assert solver.rate(read_schedule("exp[100]"), 0, 0.5) == 0

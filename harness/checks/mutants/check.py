@@ -94,7 +94,8 @@ class Climber:
         if room == "legacy":
             recorded = climb(change, [("golden", golden)])
         found = self._noticed(change, self.ladder, [] if recorded.how else tests, room)
-        return {**asdict(found if found.how else recorded), "golden": bool(recorded.how)}
+        golden_saw = {"golden": bool(recorded.how)} if room == "legacy" else {}
+        return {**asdict(found if found.how else recorded), **golden_saw}
 
     def _noticed(self, change: Callable[[], None], ladder: Sequence[Rung], tests: list[str], room: str) -> Outcome:
         """Climb; a test that fails without any change is left out from then on."""
@@ -115,8 +116,8 @@ class Climber:
 def near(one: Mutant) -> list[str]:
     """The files of tests that may know a mutant, in the order in which they are asked.
 
-    Of the port and the engine: those that name the file or the function. Of the judge: all of the folder's tests, those
-    that name either first, then others that import the file.
+    All of the room, or of the folder of the harness: those that are named after the file first, then those that name
+    the file or the function; of the harness also others that import the file.
     """
     room, *folders, name = one.file.split("/")
     stem = Path(name).stem
@@ -128,7 +129,7 @@ def near(one: Mutant) -> list[str]:
     for path in (home.parent if room == "harness" else home).rglob("test_*.py"):
         text = path.read_text(encoding="utf-8")
         is_home, is_named = path.is_relative_to(home), bool(named.search(text))
-        if (is_named and is_home) or (room == "harness" and (is_home or f"{folders[0]}.{stem}" in text)):
+        if is_home or f"{folders[0]}.{stem}" in text:
             ranked.append((stem not in path.stem, not is_home, not is_named, str(path)))
     return [path for *_, path in sorted(ranked)]
 

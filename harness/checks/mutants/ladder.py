@@ -23,6 +23,7 @@ from ... import engines
 from ...engines.legacy import EntryPoints
 from ...engines.protocol import Engine, Session
 from ...engines.without_defects import AsMeant
+from ...judging.finding import NOT_COMPARED
 from ...network.load import Network
 from ...running.prepare import Options, prepare, rows
 from ...running.steps import PASSES
@@ -34,9 +35,9 @@ from ..golden.check import check_cases
 from .mutate import MARK
 
 OURS = __name__.split(".")[0]
-PATIENCE, TESTING = 120, 600
+PATIENCE, TESTING = 300, 3600
 """Seconds of a processor that a child may take on the ladder and for tests; who takes more is noticed: nothing came."""
-WALL = 3600
+WALL = 4 * 3600
 """Seconds by the clock, after which nothing is known of a mutant: the machine may be busy with other work."""
 UNDECIDED = "undecided"
 MEMORY = 6 << 30
@@ -249,7 +250,8 @@ def _climb(change: Callable[[], None], ladder: Sequence[Rung], engine: str) -> O
             failed = []
             with np.errstate(all="ignore"):
                 for row in give(_Watched(AsMeant(engines.find(engine)), now)):
-                    failed += [(row, found) for found in row.counted().values() if found.fails]
+                    told = row.counted().values()
+                    failed += [(row, found) for found in told if found.fails or found.status in NOT_COMPARED]
             if failed:
                 right = all(_ran_before(row, ran) for row, _ in failed)
                 row, found = failed[0]

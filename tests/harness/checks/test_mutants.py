@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from alexnet_rosetta.harness.checks.mutants import check, ladder, mutate, tokens
 from alexnet_rosetta.harness.checks.mutants.compiled import Workshop
 from alexnet_rosetta.harness.cli import commands as cli
+from alexnet_rosetta.harness.judging.finding import Finding
+from alexnet_rosetta.harness.judging.row import Row
 
 SOURCE = '''
 """A module."""
@@ -108,6 +110,12 @@ def test_a_mutant_that_crashes_is_noticed(first_rung):
     one = chosen("port/costs.py", "2", "3")
     outcome = check.climb(change(one.file, mutate.mutated(check.ROOT / one.file, one.number)), first_rung)
     assert (outcome.rung, outcome.how) == ("zoo", "crash")
+
+
+@pytest.mark.parametrize(("status", "how"), [("unsupported", "different"), ("failed", "crash"), ("equivalent", "")])
+def test_a_mutant_that_refuses_what_was_done_before_is_noticed(status, how):
+    row = Row("fc1", "fc", "forward", "acts", (1, 1), {"port": Finding(status)})
+    assert check.climb(lambda: None, [("a rung", lambda engine: iter([row]))]).how == how
 
 
 def test_what_changes_nothing_survives(first_rung):

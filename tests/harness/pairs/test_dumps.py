@@ -80,6 +80,16 @@ def test_what_no_model_speaks_of_is_never_green(tmp_path):
     assert judge_dumps(dump(tmp_path / "straight.npz", x=A, y=A), order).exit_code == 3
 
 
+def test_what_the_reference_alone_has_is_missing_in_both(tmp_path):
+    one, other = (dump(tmp_path / f"{name}.npz", x=A) for name in ("one", "two"))
+    exact = dump(tmp_path / "more.npz", x=A.astype(np.float64), y=B.astype(np.float64))
+    found = judge_dumps(one, other, exact)
+    assert {who: status for (name, who), status in statuses(found).items() if name == "y"} == {
+        "one": "missing", "two": "missing",
+    }  # fmt: skip
+    assert found.exit_code == 1
+
+
 def test_terms_and_magnitudes_that_are_given_make_the_bound(tmp_path):
     x, size = np.float32([[1, 2], [3, 4]]), np.float32([[10, 20], [40, 80]])
     one = dump(tmp_path / "one.npz", x=x, size=size)

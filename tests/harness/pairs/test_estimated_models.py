@@ -51,7 +51,7 @@ def test_the_magnitude_is_that_of_the_absolute_values():
     np.testing.assert_array_equal(flat.magnitude, np.sqrt(np.abs(A)))  # never less than the value
 
 
-@pytest.mark.parametrize("number", [1e-12, 3e-7, 1.02e-5, 9.8e-6, 0.5, 99.0])
+@pytest.mark.parametrize("number", [1e-12, 3e-7, 1.02e-5, 9.8e-6, 0.5, 99.9])
 def test_the_number_that_fits_is_found_on_either_side_of_a_grid_point(number):
     x = np.array([1e-11, 1e-6, 1e-5, 1e-2, 3.0, 50.0])
     found = expected._fitted(lambda eps: np.log(x + eps), np.log(x + number))
@@ -103,3 +103,23 @@ def test_what_is_no_number_or_is_empty_has_no_cause():
     assert found.text == "mirrored along column"
     found = expected.cause_of(expected.Expected(y + 1j * y**2, np.abs(y) + 1, 1), (y + 1j * y**2)[::-1], ("row",))
     assert found.text == "mirrored along row"
+
+
+def test_numbers_in_64_bits_are_told_apart_where_float32_is_the_same():
+    x = np.array([1.0, 2.0, 3.0, np.nan])
+    close = x * (1 + np.array([0, 2.0**-51, 2.0**-52, 0]))
+    found = expected.judged(expected.Expected(x), close)
+    assert (found.status, found.share, found.outside, found.differing, found.ulps) == ("different", np.inf, 2, 2, 0)
+    assert (found.worst.index, found.worst.reference, found.worst.bound) == ((1,), 2.0, 0.0)
+    found = expected.judged(expected.Expected(x, np.abs(x), 1).of(np.float64), close)
+    assert (found.status, found.differing, found.outside) == ("equivalent", 2, 0)
+    found = expected.judged(expected.Expected(x, np.abs(x), 1).of(np.float64), x + 2.0**-40)
+    assert (found.status, found.outside) == ("different", 3)
+    assert expected.judged(expected.Expected(x), x.copy()).status == "identical"
+    assert expected.judged(expected.Expected(np.arange(9)), np.arange(9) // 8 * 8).status == "different"
+
+
+def test_of_float32_the_units_in_the_last_place_are_counted():
+    x = np.float32([1, 2, 3])
+    found = expected.judged(expected.Expected(x, x, 1), np.nextafter(x, np.float32(9)))
+    assert (found.status, found.ulps, found.differing) == ("equivalent", 1, 3)

@@ -105,6 +105,10 @@ def timings(random, slowed=1.0, machine=1.0, load=0.1):
     return {"port": steps}
 
 
+def test_a_fifth_of_the_samples_lies_below_the_low_one():
+    assert [diff._low(list(range(count))[::-1]) for count in (1, 4, 5, 9, 10, 15)] == [0, 0, 1, 1, 2, 3]
+
+
 @pytest.mark.parametrize("machine", [1.0, 1.4])
 def test_a_slowed_layer_is_reported_and_noise_is_not_20_of_20(machine):
     for seed in range(20):

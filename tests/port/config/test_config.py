@@ -202,6 +202,17 @@ def test_schedules(text, params):
     assert schedule == {"type": text.split("[")[0].strip().lower(), "params": params}
 
 
+def test_a_type_that_is_like_no_other_is_answered_with_all_types():
+    with pytest.raises(ConfigError, match=r"the types are .*conv, .*softmax"):
+        load_network(DATA + "[x]\ntype=qqqqqq\ninputs=data\n", PARAMS)
+
+
+@pytest.mark.parametrize(("count", "more"), [(1, ""), (2, r" \(and 1 more\)"), (4, r" \(and 3 more\)")])
+def test_the_first_line_that_is_none_is_shown_and_the_others_are_counted(count, more):
+    with pytest.raises(ConfigError, match=rf":2: not a line of a layer file{more}; expected"):
+        load_network("[data]\n" + "nothing\n" * count + "type=data\n", PARAMS)
+
+
 def test_dimensions_of_the_data():
     without = DATA.replace("dims=768\n", "") + TOP.format(below="data")
     assert load_network(without, PARAMS)["data"].outputs == 150528
