@@ -63,11 +63,6 @@ class Network:
     quirks : mapping of str to bool, optional
         Switches of the quirk ledger that are not to stand where `legacy.quirk_defaults` has them.
 
-    Attributes
-    ----------
-    logging : bool
-        Whether launches are recorded; False at first.
-
     Raises
     ------
     Refused
@@ -113,7 +108,7 @@ class Network:
         turned = {str(name): bool(on) for name, on in dict(quirks or {}).items()}
         make = _call._module().NetworkCore
         self._core = make(entries, threads, every, nominal, bool(quantise), self._device, turned)
-        self.logging = False
+        self.logging = False  # whether launches are recorded; False at first
 
     @_one_at_a_time
     def set_quirk(self, name: str, on: bool) -> None:

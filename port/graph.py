@@ -12,34 +12,25 @@ class Graph:
     ----------
     layers : sequence of config.LayerSpec
         Each layer stands after its inputs.
-
-    Attributes
-    ----------
-    consumers : dict of str to list of (str, int)
-        The (layer, input index) pairs that read a layer.
-    wants_gradient : set of str
-        Layers that learn, and all layers above one that learns.
-    produces : set of str
-        Layers from which a path leads up to a cost whose coefficient is not 0.
-    fused : dict of str to str
-        For each layer that goes backward in one step with its cost, the name of the cost: a softmax whose only
-        consumer is a cost.logreg or cost.crossent, a logistic neuron whose only consumer is a cost.crossent2.
     """
 
     def __init__(self, layers: Sequence[LayerSpec]) -> None:
+        # the (layer, input index) pairs that read a layer
         self.consumers: dict[str, list[tuple[str, int]]] = {spec.name: [] for spec in layers}
         for spec in layers:
             for i, source in enumerate(spec.inputs):
                 self.consumers[source].append((spec.name, i))
-        self.wants_gradient: set[str] = set()
+        self.wants_gradient: set[str] = set()  # layers that learn, and all layers above one that learns
         for spec in layers:
             if spec["gradConsumer"] or not self.wants_gradient.isdisjoint(spec.inputs):
                 self.wants_gradient.add(spec.name)
-        self.produces: set[str] = set()
+        self.produces: set[str] = set()  # layers from which a path leads up to a cost whose coefficient is not 0
         for spec in reversed(layers):
             above = not self.produces.isdisjoint(name for name, _ in self.consumers[spec.name])
             if spec.get("coeff", 0) != 0 if spec.type.startswith("cost.") else above and spec.type != "data":
                 self.produces.add(spec.name)
+        # for each layer that goes backward in one step with its cost, the name of the cost: a softmax whose only
+        # consumer is a cost.logreg or cost.crossent, a logistic neuron whose only consumer is a cost.crossent2
         self.fused: dict[str, str] = {}
         specs = {spec.name: spec for spec in layers}
         for spec in layers:

@@ -7,13 +7,7 @@ from .variant import MAKERS
 
 
 class Hidden(Mutant):
-    """An engine of a chapter; the file that `start` writes derives from it and says which.
-
-    Attributes
-    ----------
-    chapter, seed : int
-    name : str
-    """
+    """An engine of a chapter; the file that `start` writes derives from it and says which."""
 
     chapter, seed, name = 4, 0, "mystery"
 

@@ -16,33 +16,24 @@ class Graph:
         In definition order, which is a topological order.
     quantise : bool
         Whether what goes between devices is rounded to half precision where the layers say so.
-
-    Attributes
-    ----------
-    layers : dict of str to LayerSpec
-    consumers : dict of str to list of (str, int)
-        For each layer the (layer, input index) pairs that read its output.
-    wants_gradient : set of str
-        Layers that learn, or that lie above one that learns.
-    produces : set of str
-        Layers from which some path leads up to a cost with a non-zero coefficient, other than as its labels.
-    fused : dict of str to str
-        Softmax layers whose only consumer is a cost.logreg or cost.crossent, logistic neurons whose only consumer is a
-        cost.crossent2, and that cost: one backward unit.
     """
 
     def __init__(self, layers: Sequence[LayerSpec], quantise: bool = False) -> None:
         self.quantise = quantise
         self.layers = {layer.name: layer for layer in layers}
+        # for each layer the (layer, input index) pairs that read its output
         self.consumers: dict[str, list[tuple[str, int]]] = {name: [] for name in self.layers}
         for layer in layers:
             for i, source in enumerate(layer.inputs):
                 self.consumers[source].append((layer.name, i))
-        self.wants_gradient: set[str] = set()
+        self.wants_gradient: set[str] = set()  # layers that learn, or that lie above one that learns
         for layer in layers:
             if learns(layer) or any(source in self.wants_gradient for source in layer.inputs):
                 self.wants_gradient.add(layer.name)
+        # layers from which some path leads up to a cost with a non-zero coefficient, other than as its labels
         self.produces: set[str] = set()
+        # softmax layers whose only consumer is a cost.logreg or cost.crossent, logistic neurons whose only consumer is
+        # a cost.crossent2, and that cost: one backward unit
         self.fused: dict[str, str] = {}
         for layer in reversed(layers):
             above = bool(self.contributions(layer.name))

@@ -64,13 +64,6 @@ class Writer:
     folder : path
         Must not exist, or be empty, or hold an earlier record and nothing else, which is then renamed by its date.
 
-    Attributes
-    ----------
-    earlier : Path or None
-        Where the earlier record of that name is when this one is finished.
-    problem : str
-        Why whole tensors are missing, if they are; else "".
-
     Raises
     ------
     BadInput
@@ -79,8 +72,8 @@ class Writer:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).absolute()
-        self.earlier: Path | None = None
-        self.problem = ""
+        self.earlier: Path | None = None  # where the earlier record of that name is when this one is finished
+        self.problem = ""  # why whole tensors are missing, if they are; else ""
         self._begin, self._count, self._kept = perf_counter(), 0, 0
         self._draft = files.draft_of(self.folder)
         try:

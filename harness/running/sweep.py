@@ -41,17 +41,6 @@ class Sweep:
         Network, engines, values of a run.
     own_feed : bool
         True: engines read their own acts and gradients.
-
-    Attributes
-    ----------
-    acts : dict of str to ndarray
-        The reference's outputs, rounded to float32, while somebody needs them.
-    acts_grad : dict of str to ndarray
-        Their gradients, likewise.
-    gradients : dict of str to dict of str to ndarray
-        What the backward pass leaves for the update, by layer and tensor.
-    views : dict of str to list of ndarray
-        Probabilities of the views so far, by cost.
     """
 
     def __init__(self, work: Workload, own_feed: bool = False) -> None:
@@ -64,10 +53,11 @@ class Sweep:
             for layer in work.network.layers
             if layer.type != "data"
         }
-        self.acts: dict[str, np.ndarray] = {}
-        self.acts_grad: dict[str, np.ndarray] = {}
+        self.acts: dict[str, np.ndarray] = {}  # the reference's outputs, rounded to float32, while somebody needs them
+        self.acts_grad: dict[str, np.ndarray] = {}  # their gradients, likewise
+        # what the backward pass leaves for the update, by layer and tensor
         self.gradients: dict[str, dict[str, np.ndarray]] = {}
-        self.views: dict[str, list[np.ndarray]] = {}
+        self.views: dict[str, list[np.ndarray]] = {}  # probabilities of the views so far, by cost
         self.problems: dict[tuple[str, str, str], Finding] = {}
         self._stopped: dict[str, Finding] = {}
         self._wrong: set[tuple[str, str, str]] = set()

@@ -33,14 +33,6 @@ class TensorComparison:
         ``inspect(layer, tensor, bounded)``, called with each chunk of the reference.
     measure : bool
         Also measure distances, for propagated mode.
-
-    Attributes
-    ----------
-    layer : LayerSpec
-    step, tensor : str
-        The pass and the name of the tensor.
-    shape : tuple of int or None
-    reference : ndarray of float32
     """
 
     def __init__(
@@ -54,7 +46,7 @@ class TensorComparison:
         self.tensor, self.shape = subject.name, subject.shape
         self.found = found
         self._inspect = inspect
-        self.reference: Any = None
+        self.reference: Any = None  # ndarray of float32
         self._verdicts: dict[str, Verdict] = {}
         self._pairs: dict[tuple[str, str], int] = {}
         self._tasks: list[Future[None]] = []

@@ -31,19 +31,12 @@ class Page:
         The case of the first of them that is followed through the layers.
     wrong : bool
         Show cases with a wrong answer only.
-
-    Attributes
-    ----------
-    files : dict of str to bytes
-        Pictures by name of file, SVG and PNG.
-    notes : list of str
-        What is not shown, and why.
     """
 
     def __init__(self, trained: Trained, test_range: str | None = None, case: int = 0, wrong: bool = False) -> None:
         self.trained, self.test_range, self.case, self.wrong = trained, test_range, case, wrong
-        self.files: dict[str, bytes] = {}
-        self.notes: list[str] = []
+        self.files: dict[str, bytes] = {}  # pictures by name of file, SVG and PNG
+        self.notes: list[str] = []  # what is not shown, and why
         self.facts: dict[str, Any] = {
             "filters": [],
             "curves": "",

@@ -37,10 +37,6 @@ class Archive:
     hint : str
         What the file should have been, for errors.
 
-    Attributes
-    ----------
-    headers : dict of str to Header
-
     Raises
     ------
     BadInput

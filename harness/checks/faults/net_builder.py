@@ -48,27 +48,16 @@ class Tensor:
 
 
 class Builder:
-    """A network that grows.
-
-    Attributes
-    ----------
-    net : Net
-        The sections.
-    tensors : list of Tensor
-    weighted : list of (str, list of Tensor, Tensor, dict)
-        Type, inputs, output and keys of the layers whose weights others may share.
-    labels : str
-        The layer with the classes of the cases.
-    devices : int
-        On how many devices the layers stand; what crosses may be rounded to half precision.
-    """
+    """A network that grows."""
 
     def __init__(self, random: np.random.Generator) -> None:
         self.random = random
-        self.net, self.labels = Net(), ""
+        self.net = Net()
+        self.labels = ""  # the layer with the classes of the cases
         self.tensors: list[Tensor] = []
+        # type, inputs, output, fan-ins and keys of the layers whose weights others may share
         self.weighted: list[tuple[str, Sequence[Tensor], Tensor, Sequence[int], dict[str, Any]]] = []
-        self.devices = 1
+        self.devices = 1  # on which the layers stand; what crosses may be rounded to half precision
 
     # Draws
 

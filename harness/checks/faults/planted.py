@@ -56,30 +56,19 @@ class Mutant(WrappedEngine):
 
 
 class CorrectLayer:
-    """A layer of a correct engine, to compute with while the session of the engine runs.
-
-    Attributes
-    ----------
-    session : Session
-    spec : LayerSpec
-    inputs : list of ndarray
-    mask, acts_grad : ndarray or None
-    parts : list
-    progress : float
-        What the layer's verbs were given last.
-    given : dict of str to ndarray
-        What was written that is no parameter: sparse connections, and normals for the noise of rates.
-    """
+    """A layer of a correct engine, to compute with while the session of the engine runs."""
 
     def __init__(self, engine: Engine, network: Network, threads: int, session: Session, mutation: Mutation) -> None:
         self.session, self.spec = session, network.spec[mutation.layer]
+        # what the layer's verbs were given last
         self.inputs: Sequence[np.ndarray] = []
         self.cost_inputs: Sequence[np.ndarray] = []
         self.parts: Sequence[tuple[str, int, np.ndarray]] = []
         self.mask: Any = None
         self.acts_grad: Any = None
-        self.given: dict[str, np.ndarray] = {}
         self.progress = 0.0
+        # what was written that is no parameter: sparse connections, and normals for the noise of rates
+        self.given: dict[str, np.ndarray] = {}
         self._origin = engine, network, threads
         self.cost = network.graph.fused.get(self.spec.name)
 
