@@ -71,6 +71,8 @@ def main(words: list[str]) -> int:
     except (Broken, OSError) as error:
         print(f"error: {clean(error, 400)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def judge(pack: Path, command: Sequence[str], patience: float = 60, allow: Sequence[str] = ()) -> dict[str, Any]:

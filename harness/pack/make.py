@@ -7,6 +7,7 @@ A *case* is one pass of one layer of a network, alone: its operands are the refe
 import io
 import json
 import os
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from importlib.metadata import version
@@ -25,7 +26,7 @@ from ..judging.places import axes, variant
 from ..network.load import LayerSpec, parameter_shapes, plain
 from ..network.solver import has_noise, is_constrained, normal, rate, solver_constants, super_eps, updated_here
 from ..network.tensors import address, gradient, increment
-from ..reference import Bounded
+from ..reference import Bounded, facts, solver
 from ..reference.formulas import formula
 from ..running.exact_workload import ExactWorkload
 from ..running.steps import Backward, Collected, Forward, Sum, Update
@@ -78,6 +79,8 @@ def contents(seed: int) -> dict[str, bytes]:
             packed = io.BytesIO()
             np.savez_compressed(packed, **held)  # type: ignore[arg-type]
             found[name] = packed.getvalue()
+    modules = sorted({solver.__name__, *(facts(case["layer"]).__module__ for case, *_ in made)})
+    found["formulas.txt"] = "\n\n".join(f"# {name}\n\n{sys.modules[name].__doc__}" for name in modules).encode()
     about = {"format": FORMAT, "version": version("alexnet-rosetta"), "seed": seed}
     found[CONTENTS] = as_json(about | {"cases": [case["name"] for case, *_ in made]})
     lines = [f"{sha256(data).hexdigest()}  {name}\n" for name, data in sorted(found.items())]

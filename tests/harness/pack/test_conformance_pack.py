@@ -81,6 +81,8 @@ def test_it_has_every_layer_type_and_is_small(pack):
         for facts in case["results"].values()
         if case["pass"] == "steps" and case["tier"] == "exact"
     )
+    formulas = (pack / "formulas.txt").read_text(encoding="utf-8")
+    assert [word for word in ("logreg:", "cost.msm", "rgb2lab", "rscale", "superEps") if word not in formulas] == []
     for case in cases:
         for facts in (case["arrays"] | case["results"]).values():
             assert np.prod(facts["shape"]) == np.prod([*facts["axes"].values()]), case["name"]
