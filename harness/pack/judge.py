@@ -193,7 +193,7 @@ def judged(case: dict[str, Any], folder: Path, results: Path, ends: dict[str, st
     """A row for each tensor of a case, and for each that nobody asked for."""
     name, found, why = case["name"], dict[str, Any](), ends.get(case["name"], "")
     status = "failed" if why else "missing"
-    about = {key: case[key] for key in ("name", "kind", "pass", "tier")}
+    about = {key: clean(case[key]) for key in ("name", "kind", "pass", "tier")}
     path, refusal = results / f"{name}.npz", results / f"{name}.unsupported"
     if os.path.lexists(path) and not why:
         try:
@@ -222,7 +222,7 @@ def judged(case: dict[str, Any], folder: Path, results: Path, ends: dict[str, st
 
 def row(tensor: str, status: str, reason: str, share: float = 0.0, place: str = "") -> Row:
     """What is said of a tensor; the share is None where it is infinite."""
-    return {"tensor": clean(tensor), "status": status, "share": share if share < inf else None, "place": place,
+    return {"tensor": clean(tensor), "status": status, "share": share if share < inf else None, "place": clean(place),
             "reason": clean(reason)}  # fmt: skip
 
 

@@ -311,6 +311,21 @@ def test_a_broken_pack_is_refused(own, small, spoil, says, capsys):
     assert (printed.out, says in printed.err, printed.err.count("\n")) == ("", True, 1), printed.err
 
 
+def test_what_a_pack_of_others_says_is_shown_as_letters(own, tmp_path):
+    path = sorted((own / "cases").glob("*.json"))[3]
+    case = json.loads(path.read_bytes())
+    case["kind"] += "\x1b[31m\x00"
+    for facts in case["results"].values():
+        facts["axes"] = {f"{name}\x1b": length for name, length in facts["axes"].items()}
+    path.write_text(json.dumps(case))
+    sealed(own)
+    found = spoiled(own, "value")
+    assert found["exit_code"] == 1
+    assert not [line for line in judge.card(found) if not line.isprintable()]
+    judge.write(found, tmp_path)
+    assert ElementTree.parse(tmp_path / "junit.xml").getroot().get("tests") == str(len(found["rows"]))
+
+
 # The command
 
 
