@@ -67,12 +67,8 @@ def default_threads() -> int:
 def checked_threads(asker: str, threads: object) -> int:
     """Check a number of threads; Refused if OpenMP cannot start so many."""
     if not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MOST_THREADS:
-        raise Refused(
-            f"{asker}: number of threads",
-            f"1 to {MOST_THREADS}",
-            repr(threads),
-            "no result of a kernel depends on it; more threads than processors gain nothing",
-        )
+        hint = "no result depends on it; more threads than processors gain nothing"
+        raise Refused(f"{asker}: number of threads", f"1 to {MOST_THREADS}", repr(threads), hint)
     return int(threads)
 
 
@@ -251,21 +247,15 @@ def matrix(what: str, array: object) -> Matrix:
     """Check that the engine can read an array: 2-D float32, aligned, with offsets of 32 bits; returns the array."""
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype != np.float32:
         actual = f"{array.ndim}-D {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise Refused(
-            f"{what} has the wrong type", "2-D float32 array", actual, "numpy.asarray(..., dtype=numpy.float32)"
-        )
+        hint = "numpy.asarray(..., dtype=numpy.float32)"
+        raise Refused(f"{what} has the wrong type", "2-D float32 array", actual, hint)
     if not array.flags.aligned:
-        raise Refused(
-            f"{what} is not aligned", "addresses that are multiples of 4", f"address {array.ctypes.data}", "pass a copy"
-        )
+        actual = f"address {array.ctypes.data}"
+        raise Refused(f"{what} is not aligned", "addresses that are multiples of 4", actual, "pass a copy")
     extent = sum((n - 1) * abs(step) for n, step in zip(array.shape, array.strides, strict=True)) // 4
     if max(array.shape) > LIMIT or (array.size and extent >= LIMIT):
-        raise Refused(
-            f"{what} is too large",
-            f"at most {LIMIT} elements (offsets are 32-bit)",
-            f"shape {array.shape}, strides {array.strides}",
-            "use a smaller batch",
-        )
+        most, actual = f"at most {LIMIT} elements (offsets are 32-bit)", f"shape {array.shape}, strides {array.strides}"
+        raise Refused(f"{what} is too large", most, actual, "use a smaller batch")
     return array
 
 
@@ -297,13 +287,9 @@ def _checked(entry: str, operand: Operand, contiguous: bool = False) -> tuple[Ma
     """(array, trans) if dtype, dimensions and memory order are what the entry point takes."""
     a, what = matrix(f"{entry}: {operand.name}", operand.array), f"{entry}: {operand.name}"
     if not _follows(a.T if operand.trans else a):
-        order = "column-major (Fortran order)" if operand.trans else "row-major (C order)"
-        raise Refused(
-            f"{what} has the wrong memory order",
-            order,
-            f"strides {a.strides}",
-            f"numpy.{'asfortranarray' if operand.trans else 'ascontiguousarray'}(...)",
-        )
+        orders = ("row-major (C order)", "ascontiguousarray"), ("column-major (Fortran order)", "asfortranarray")
+        order, make = orders[operand.trans]
+        raise Refused(f"{what} has the wrong memory order", order, f"strides {a.strides}", f"numpy.{make}(...)")
     if contiguous and not (a.flags.f_contiguous if operand.trans else a.flags.c_contiguous):
         raise Refused(f"{what} must be contiguous", "no gaps between its rows", f"strides {a.strides}", "pass a copy")
     return a, operand.trans

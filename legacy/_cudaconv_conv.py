@@ -238,17 +238,11 @@ def _table(
     if table.shape != (numGroups, numFilterColors):
         raise Refused(f"{entry}: colorIndices has the wrong shape", (numGroups, numFilterColors), table.shape)
     if table.size and not 0 <= table.min() <= table.max() < numImgColors:
-        raise Refused(
-            f"{entry}: colorIndices names a channel that is not there",
-            f"0 .. {numImgColors - 1}",
-            f"{table.min()} .. {table.max()}",
-        )
+        what, there = f"{entry}: colorIndices names a channel that is not there", f"0 .. {numImgColors - 1}"
+        raise Refused(what, there, f"{table.min()} .. {table.max()}")
     if permutations and table.size and numImgColors > 0 and table.size % numImgColors == 0:
         samples = np.sort(table.reshape(-1, numImgColors), axis=1)
         if not (samples == np.arange(numImgColors)).all():
-            raise Refused(
-                f"{entry}: colorIndices is not made of permutations",
-                f"every {numImgColors} entries name every channel once",
-                short(table.tolist()),
-            )
+            right = f"every {numImgColors} entries name every channel once"
+            raise Refused(f"{entry}: colorIndices is not made of permutations", right, short(table.tolist()))
     return np.require(table, requirements=("C", "A"))

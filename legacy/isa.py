@@ -11,16 +11,8 @@ from types import ModuleType
 
 from .errors import Refused
 
-NAMES = {
-    "strict": "strict",
-    "x86-64-v2": "strict",
-    "x86-64-v3": "v3",
-    "v3": "v3",
-    "x86-64-v4": "v4",
-    "v4": "v4",
-    "baseline": "baseline",
-}
 ORDER = ("strict", "baseline", "v3", "v4")
+NAMES = {"x86-64-v2": "strict", "x86-64-v3": "v3", "x86-64-v4": "v4"} | {name: name for name in ORDER}
 
 
 def load(name: str | None = None) -> ModuleType:
@@ -38,12 +30,8 @@ def load(name: str | None = None) -> ModuleType:
         raise Refused("instruction set not available on this processor", f"at most {best}", wanted)
     module = _module(isa)
     if module is None:
-        raise Refused(
-            "instruction set was not built",
-            "a module of this build",
-            wanted,
-            "rebuild without ROSETTA_BUILD, or unset ROSETTA_ISA",
-        )
+        hint = "rebuild without ROSETTA_BUILD, or unset ROSETTA_ISA"
+        raise Refused("instruction set was not built", "a module of this build", wanted, hint)
     return module
 
 
@@ -52,12 +40,8 @@ def available() -> list[str]:
     best = best_isa()
     found = [isa for isa in ORDER[: ORDER.index(best) + 1] if _module(isa) is not None]
     if not found:
-        raise Refused(
-            "no module was built that this processor runs",
-            f"one for {best} or less",
-            "none",
-            "rebuild without ROSETTA_BUILD",
-        )
+        what, hint = "no module was built that this processor runs", "rebuild without ROSETTA_BUILD"
+        raise Refused(what, f"one for {best} or less", "none", hint)
     return found
 
 
