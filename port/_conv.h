@@ -247,16 +247,11 @@ MULTIVERSION void direct_panel(const Conv& g, bool back, int group, int index, c
             }
 }
 
-// The taps of one turn of a sum over taps and channels, so few that the channels of all of them stay within DEPTH.
-struct Turns {
-    int taps, count;
-
-    Turns(int taps, int depth) : taps(taps) {
-        const int most = std::max(1, DEPTH / depth);
-        count = (taps + most - 1) / most;
-    }
-    int first(int turn) const { return turn * taps / count; }
-};
+// The turns of a sum over taps and channels, of so few taps that their channels stay within DEPTH.
+INLINE int turns_of(int taps, int depth) {
+    const int most = std::max(1, DEPTH / depth);
+    return (taps + most - 1) / most;
+}
 
 // One unit of all groups. scratch: UNIT * (DEPTH + filters or channels of a group).
 template <class T>
@@ -267,17 +262,16 @@ MULTIVERSION void direct_unit(const Conv& g, bool back, int index, const T* in, 
     const Index side = back ? g.I : g.M, from = back ? g.M : g.I, plane = from * from * g.N, whole = g.S * g.S * depth;
     Unit u;
     Cut(int(side), g.N, UNIT).unit<T>(index, u);
-    const int strips = strips_of<T>(u.columns());
-    const Turns turns(g.S * g.S, depth);
+    const int strips = strips_of<T>(u.columns()), taps = g.S * g.S, turns = turns_of(taps, depth);
     T* sums = scratch + UNIT * DEPTH;
     for (int group = 0; group < g.groups; ++group) {
         std::memset(sums, 0, strips * rows * strip * sizeof(T));
-        for (int turn = 0; turn < turns.count; ++turn)
+        for (int turn = 0; turn < turns; ++turn)
             for (int first = 0; first < depth; first += DEPTH) {
                 Piece some[DEPTH];
                 int pieces = 0, packed = 0;
                 const int last = std::min(depth, first + DEPTH);
-                for (int tap = turns.first(turn); tap < turns.first(turn + 1); ++tap) {
+                for (int tap = turn * taps / turns; tap < (turn + 1) * taps / turns; ++tap) {
                     Index place[UNIT];                                 // by pixel: what the tap reads, or -1
                     bool any = false;
                     const int y = source(g, back, u.row, tap / g.S);
@@ -348,17 +342,17 @@ MULTIVERSION void block_unit(const Conv& g, bool back, int index, const T* block
     const int chunk = index / cut.pieces % cut.chunks, s0 = chunk * cut.images, strips = std::min(cut.images, all - s0);
     const int row = index / cut.pieces / cut.chunks, x0 = index % cut.pieces * cut.pixels;
     const int pixels = std::min(cut.pixels, side - x0);
-    const Turns turns(taps, depth);
+    const int turns = turns_of(taps, depth);
     for (int group = 0; group < g.groups; ++group) {
         std::memset(scratch, 0, pixels * strips * tile * sizeof(T));
         const T* filters = panels + Index(group) * rows * taps * depth;
-        for (int turn = 0; turn < turns.count; ++turn)
+        for (int turn = 0; turn < turns; ++turn)
             for (int k = 0; k < depth; k += DEPTH)
                 for (int j = 0; j < pixels; ++j) {
                     Piece some[DEPTH];
                     int pieces = 0;
-                    int tap = turns.first(turn), p = tap / g.S, q = tap % g.S;
-                    for (; tap < turns.first(turn + 1); ++tap, ++q == g.S ? (q = 0, ++p) : 0) {
+                    int tap = turn * taps / turns, p = tap / g.S, q = tap % g.S;
+                    for (; tap < (turn + 1) * taps / turns; ++tap, ++q == g.S ? (q = 0, ++p) : 0) {
                         const int y = source(g, back, row, p), x = source(g, back, x0 + j, q);
                         if (y < 0 || x < 0) continue;
                         const Piece one = {Index(tap) * depth + k, (Index(y) * from + x) * depth + k,
@@ -438,17 +432,14 @@ MULTIVERSION void direct_filters(const Conv& g, int part, int parts, const T* bl
             for (int p = 0; p < g.S; ++p) {
                 const int y = source(g, false, u.row, p);
                 for (int q = 0, end; y >= 0 && q < g.S; q = end) {       // taps that the same pixels meet
-                    bool meets[UNIT], same = true;
-                    for (int j = 0; j < u.count; ++j) meets[j] = source(g, false, u.first + j, q) >= 0;
-                    for (end = q + 1; end < g.S; ++end) {
-                        for (int j = 0; j < u.count; ++j)
-                            same &= meets[j] == (source(g, false, u.first + j, end) >= 0);
-                        if (!same) break;
-                    }
+                    const auto meets = [&](int j, int tap) { return source(g, false, u.first + j, tap) >= 0; };
+                    bool same = true;
+                    for (end = q + 1; same && end < g.S; end += same)
+                        for (int j = 0; j < u.count; ++j) same &= meets(j, q) == meets(j, end);
                     Piece some[UNIT];
                     int pieces = 0;
                     for (int j = 0; j < u.count; ++j)
-                        for (int i = n, next; meets[j] && i < n + u.images; i = next) {
+                        for (int i = n, next; meets(j, q) && i < n + u.images; i = next) {
                             next = std::min(round_up(i + 1, strip), Index(n + u.images));
                             const Index pixel = (Index(y) * g.I + source(g, false, u.first + j, q)) * g.K;
                             some[pieces++] = {block<T>(all, group, i / strip, g.I, g.K) + pixel * strip + i % strip,

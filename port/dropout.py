@@ -1,7 +1,5 @@
 """Dropout (layer type hs), which rescales in all passes but training. Source: network-and-solver 6.14."""
 
-from typing import Any
-
 import numpy as np
 
 from . import buffers
@@ -31,10 +29,9 @@ def dropout_forward(x: Array, keep: float, mask: Array | None = None) -> Array:
     """
     x = floats("dropout: values", x)
     if mask is None:
-        factor: Any = x.dtype.type(keep)
-    else:
-        factor = shaped("dropout: mask", mask, x.shape, x, "one 0 or 1 per value, same dtype")
-    return np.multiply(x, factor, out=buffers.empty_like(x))
+        return np.multiply(x, x.dtype.type(keep), out=buffers.empty_like(x))
+    mask = shaped("dropout: mask", mask, x.shape, x, "one 0 or 1 per value, same dtype")
+    return np.multiply(x, mask, out=buffers.empty_like(x))
 
 
 def dropout_backward(grads: Array, keep: float, mask: Array | None = None) -> Array:
