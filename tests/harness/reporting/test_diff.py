@@ -119,6 +119,30 @@ def test_a_slowed_layer_is_reported_and_noise_is_not_20_of_20(machine):
         assert list(diff._times(quiet, timings(random, 1.0, machine))) == []
 
 
+@pytest.mark.parametrize(
+    ("machine", "before", "after", "slower"),
+    [
+        (1.0, 1e-3, 1.29e-3, []),
+        (1.0, 1e-3, 1.31e-3, [True]),
+        (1.0, 1.29e-3, 1e-3, []),
+        (1.0, 1.31e-3, 1e-3, [False]),
+        (1.0, 1e-2, 1.24e-2, []),
+        (1.0, 1e-2, 1.26e-2, [True]),
+        (2.0, 1e-2, 1.24e-2, []),
+        (2.0, 1e-2, 1.26e-2, [True]),
+        (0.5, 1e-3, 1.5e-3, []),
+        (0.5, 1e-3, 1.7e-3, [True]),
+    ],
+)
+def test_a_change_counts_from_a_quarter_and_from_the_least(machine, before, after, slower):
+    """Where the machine is slower throughout, what goes beyond that counts."""
+    old, new = (
+        {"port": {f"layer{k}": {"forward": [(1e-2 if k else own) * factor] * 5} for k in range(9)}}
+        for own, factor in ((before, 1.0), (after, machine))
+    )
+    assert [one.worse for one in diff._times(old, new)] == slower
+
+
 def test_times_without_repetitions_are_not_compared(runs):
     old, new = map(without_times, runs)
     assert diff.report(old, new) == (["nothing differs", f"times: not compared; {diff.REPEAT}"], 0)

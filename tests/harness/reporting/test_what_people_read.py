@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from alexnet_rosetta.harness.comparison import Comparison
+from alexnet_rosetta.harness.errors import BadInput, RosettaError
 from alexnet_rosetta.harness.judging.finding import HISTOGRAM_BINS, LOWEST_EXPONENT, Finding, Worst
 from alexnet_rosetta.harness.judging.row import Row
-from alexnet_rosetta.harness.reporting import formats, record
+from alexnet_rosetta.harness.reporting import formats, record, report
 from alexnet_rosetta.harness.reporting import lines as display
 from alexnet_rosetta.harness.reporting.report import charts, page
 
@@ -454,3 +455,24 @@ def test_each_chart_has_its_title_and_says_what_it_shows():
     assert all(f"{title}. {figures}" in svg for title, _, figures, svg in told)
     assert [title for title, *_ in page.chart_list([], propagated, ("a", "b"))] == ["Drift"]
     assert page.chart_list([], [], ("a",)) == []
+
+
+@pytest.mark.parametrize("more", [0, 1, 12])
+def test_a_pull_request_is_told_how_many_more_fail(more):
+    count = formats.MOST_FAILURES + more
+    rows = [Row(f"low{k}", "fc", "forward", "acts", (6, 2), {"a": FAR}) for k in range(count)]
+    text = formats.markdown("net", rows).decode()
+    assert text.count("| low") >= formats.MOST_FAILURES
+    assert (f"and {more} more." in text) is (more > 0)
+    assert ("and -" in text or "and 0 more" in text) is False
+
+
+def test_only_the_page_asks_for_charts(monkeypatch, tmp_path):
+    def lacking(folder):
+        raise BadInput("there is nothing to draw with")
+
+    monkeypatch.setattr(report, "_require_charts", lacking)
+    with pytest.raises(BadInput, match="nothing to draw with"):
+        report.rendered(tmp_path)
+    with pytest.raises(RosettaError, match="there is no record"):
+        report.rendered(tmp_path, "markdown")
