@@ -265,6 +265,6 @@ def _climb(change: Callable[[], None], ladder: Sequence[Rung], engine: str) -> O
 
 
 def _ran_before(row: Any, ran: set[Any]) -> bool:
-    """Whether the changed statement ran in this layer, in this pass or before; or outside of all steps."""
+    """Whether the changed statement ran in this layer by this pass, or outside of all steps; or has no mark."""
     before = PASSES[: PASSES.index(row.step) + 1] if row.step in PASSES else (row.step, "forward")
-    return None in ran or any((row.layer, step) in ran for step in before)
+    return not ran or None in ran or any((row.layer, step) in ran for step in before)
