@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..judging.finding import UNDECIDED
 from ..errors import BadInput
 from .shared import allow_option, say
 
@@ -124,13 +125,16 @@ def make(out: Path, seed: int) -> None:
     say(f"pack {out}: {count} cases, {size / 1e6:.1f} MB; what an engine does with it: README.md in it")
 
 
+_ALLOWED = [status for status in UNDECIDED if status != "unavailable"]
+
+
 @pack.command("judge")
 @click.argument("folder", metavar="PACK", type=click.Path(path_type=Path))
 @click.option("--engine", metavar="COMMAND", required=True, help="Gets two more arguments, CASES and RESULTS.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for score.json and junit.xml.")
 @click.option("--patience", default=60.0, show_default=True, type=click.FloatRange(0, min_open=True),
               help="Seconds without a new result.")  # fmt: skip
-@click.option("--allow", multiple=True, type=click.Choice(("unsupported", "inconclusive")), help="As in 'compare'.")
+@click.option("--allow", multiple=True, type=click.Choice(_ALLOWED), help="As in 'compare'.")
 @click.pass_context
 def judge_pack(
     ctx: click.Context, /, folder: Path, engine: str, out: Path | None, patience: float, allow: tuple[str, ...]

@@ -21,6 +21,7 @@ def test_nothing_is_found():
     assert status == 0, printed
 
 
+@needs_onnx
 def test_a_short_run_finds_nothing():
     found = runner.run(weights.trial, seed=2, count=150)
     assert not found.findings, found.findings[0]

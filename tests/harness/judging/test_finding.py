@@ -71,7 +71,8 @@ def test_lists_of_statuses_stand_where_the_statuses_are():
         return len(values) > 1 and all(isinstance(value, str) and value in SEVERITY for value in values)
 
     home = Path(finding.__file__)
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in home.parents[1].rglob("*.py")}
+    alone = home.parents[1] / "pack" / "judge.py"  # goes into packs, and imports nothing of this project
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in {*home.parents[1].rglob("*.py")} - {alone}}
     assert [path for path, tree in trees.items() if any(map(is_list, ast.walk(tree)))] == [home]
 
 
