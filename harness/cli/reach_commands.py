@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ..judging.finding import UNDECIDED
 from ..errors import BadInput
+from ..judging.finding import UNDECIDED
 from .shared import allow_option, say
 
 
