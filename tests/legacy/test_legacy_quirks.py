@@ -211,6 +211,16 @@ def test_an_older_generation_has_the_quirks_of_its_own():
         assert same_bits(cudaconv.neuron(**arguments, generation=2012)[1], of_2011)
 
 
+def test_where_the_slope_of_softrelu_becomes_one():
+    """In 2014 where the output exceeds 4, before where the input does."""
+    x = np.float32([[3.99, 4.01]])
+    slopes = {
+        year: cudaconv.neuron(x, np.ones_like(x), type="softrelu", generation=year)[1][0] for year in (2012, 2014)
+    }
+    assert (slopes[2014] == 1).all()
+    assert 0.98 < slopes[2012][0] < slopes[2012][1] == 1
+
+
 @pytest.mark.parametrize("filters", [64, 192, 256])
 def test_the_norm_of_local_layers(filters):
     """Blocks of 32 times 1, 2 or 4 filters, each 32 after the one before."""

@@ -1,4 +1,4 @@
-"""An image has the same bits wherever in the batch it stands: in a vector of images, or left over behind the last."""
+"""An image has the same bits wherever in the batch it stands: in any block and vector, or left over behind the last."""
 
 from inspect import signature
 
@@ -11,7 +11,7 @@ from alexnet_rosetta.legacy import isa, quirks, use_isa
 # Sums over images, one product for all of a vector's images, and what is no matrix of images.
 OTHERS = ("WeightActs", "Half", "normalizeLocalWeights")
 CASES = [case for case in CALLS if not any(name in case[0] for name in OTHERS)]
-PLACES = 32 + 16 + 8 + 5  # of whole vectors of every length, and some left over
+PLACES = 128 + 32 + 16 + 8 + 5  # of a whole block, of vectors of every length, and some left over
 
 
 def repeated(array):

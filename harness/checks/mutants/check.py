@@ -7,7 +7,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -90,12 +90,11 @@ class Climber:
         how, name, library = self.workshop.mutant(one.file, tokens.mutated(path, one.number))
         if library is None:
             return asdict(Outcome("compiler", how))
-        change, recorded = partial(install, room, name, library), Outcome()
-        if room == "legacy":
-            recorded = climb(change, [("golden", golden)])
-        found = self._noticed(change, self.ladder, [] if recorded.how else tests, room)
-        golden_saw = {"golden": bool(recorded.how)} if room == "legacy" else {}
-        return {**asdict(found if found.how else recorded), **golden_saw}
+        change = partial(install, room, name, library)
+        if room == "legacy" and (recorded := climb(change, [("golden", golden)])).how:
+            return {**asdict(replace(recorded, rung="golden")), "golden": recorded.how != UNDECIDED}
+        found = asdict(self._noticed(change, self.ladder, tests, room))
+        return {**found, "golden": False} if room == "legacy" else found
 
     def _noticed(self, change: Callable[[], None], ladder: Sequence[Rung], tests: list[str], room: str) -> Outcome:
         """Climb; a test that fails without any change is left out from then on."""
@@ -116,8 +115,9 @@ class Climber:
 def near(one: Mutant) -> list[str]:
     """The files of tests that may know a mutant, in the order in which they are asked.
 
-    All of the room, or of the folder of the harness: those that are named after the file first, then those that name
-    the file or the function; of the harness also others that import the file.
+    All of the room, but for those that run a build of their own (tests/legacy/counted), or of the folder of the
+    harness: those that are named after the file first, then those that name the file or the function; of the harness
+    also others that import the file.
     """
     room, *folders, name = one.file.split("/")
     stem = Path(name).stem
@@ -129,7 +129,7 @@ def near(one: Mutant) -> list[str]:
     for path in (home.parent if room == "harness" else home).rglob("test_*.py"):
         text = path.read_text(encoding="utf-8")
         is_home, is_named = path.is_relative_to(home), bool(named.search(text))
-        if is_home or f"{folders[0]}.{stem}" in text:
+        if path.parent.name != "counted" and (is_home or f"{folders[0]}.{stem}" in text):
             ranked.append((stem not in path.stem, not is_home, not is_named, str(path)))
     return [path for *_, path in sorted(ranked)]
 
@@ -176,7 +176,7 @@ def _tell(found: list[dict[str, object]], out: Path, echo: Callable[[str], None]
     same = [one for one in survived if _name(one).startswith(tuple(listed))]
     left = [one for one in survived if one not in same]
     wrong = [one for one in found if not one["right"]]
-    by = Counter(str(one["rung"]).split(" 9")[0] or "nobody" for one in found)
+    by = Counter(_by(one) for one in found)
     how = Counter(str(one["how"]) or "survived" for one in found)
     if dropped:
         echo(f"{dropped['no program']} do not compile, {dropped['same']} come to the same bytes of object code")
@@ -185,10 +185,9 @@ def _tell(found: list[dict[str, object]], out: Path, echo: Callable[[str], None]
     killed = len(found) - len(survived) - len(open_)
     if any("golden" in one for one in found):
         asked = [one for one in found if one.get("golden") is not None and one not in same]
-        saw = [one for one in asked if one["golden"]]
-        alone = sum(one["rung"] == "golden" for one in saw)
-        echo(f"the recorded cases notice {len(saw)} of {len(asked)}, {alone} of them alone")
-        write(out / "golden.txt", "".join(f"{_name(one)}\n" for one in asked if not one["golden"]).encode())
+        unseen = [f"{one['file']}:{one['line']} {one['after']} ({_by(one)})\n" for one in asked if not one["golden"]]
+        echo(f"the recorded cases notice {len(asked) - len(unseen)} of {len(asked)}")
+        write(out / "golden.txt", "".join(unseen).encode())
     echo(f"{len(wrong)} showed in a layer that had not run the changed statement")
     for one in (*left, *wrong, *open_):
         what = "survived" if not one["how"] else UNDECIDED if one in open_ else "misplaced"
@@ -196,6 +195,11 @@ def _tell(found: list[dict[str, object]], out: Path, echo: Callable[[str], None]
     echo(f"{killed} of {killed + len(left)} that compute something else were noticed, {len(same)} are equivalent")
     write(out / "survivors.txt", "".join(f"{_name(one)}\n" for one in left).encode())
     return 1 if left or wrong else 3 if open_ else 0
+
+
+def _by(one: dict[str, object]) -> str:
+    """The rung that noticed a mutant; of one that ended the process, which rung is not known."""
+    return str(one["rung"]).split(" 9")[0] or str(one["how"]) or "nobody"
 
 
 def _name(one: dict[str, object]) -> str:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -258,6 +259,33 @@ def test_the_recorded_cases_are_a_rung():
     outcome = check.climb(wrong, [("golden", check.golden)])
     assert (outcome.rung, outcome.how) == ("golden", "different")
     assert "case 0" in outcome.detail
+
+
+@pytest.mark.parametrize("how", ["different", "crash", ""])
+def test_what_the_recorded_cases_notice_climbs_no_further(monkeypatch, tmp_path, how):
+    asked = []
+
+    def climb(change, rungs, *_):
+        asked.append([name for name, _ in rungs])
+        return check.Outcome("", how) if len(asked) == 1 else check.Outcome("zoo", "different")
+
+    monkeypatch.setattr(check, "climb", climb)
+    climber = check.Climber("judge", tmp_path, [])
+    climber.ladder, climber.workshop = [("zoo", None)], SimpleNamespace(mutant=lambda *_: ("", "legacy.x", tmp_path))
+    found = climber.climbed(check._mutants(check.ROOT / "legacy" / "kernels" / "tree.cuh")[0])
+    assert (found["rung"], found["golden"]) == (("golden", True) if how else ("zoo", False))
+    assert asked == ([["golden"]] if how else [["golden"], ["zoo"]])
+
+
+def test_the_report_says_which_lines_the_recorded_cases_do_not_notice(tmp_path):
+    told, one = [], {**vars(check._mutants(check.ROOT / "legacy" / "kernels" / "tree.cuh")[0])}
+    outcomes = [("golden", "crash", True), ("", "crash", False), ("", "", False)]
+    found = [{**one, "rung": rung, "how": how, "right": True, "golden": seen} for rung, how, seen in outcomes]
+    assert check._tell(found, tmp_path, told.append) == 1
+    assert "first noticed by: 1 golden, 1 crash, 1 nobody" in told
+    assert "the recorded cases notice 1 of 3" in told
+    lines = (tmp_path / "golden.txt").read_text().splitlines()
+    assert lines == [f"{one['file']}:{one['line']} {one['after']} ({who})" for who in ("crash", "nobody")]
 
 
 def test_equivalents_are_mutants_and_have_reasons():
