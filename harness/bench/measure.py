@@ -69,9 +69,9 @@ class Measurement:
     note: str = ""  # why the times say little, if they do (`machine.Watch.note`)
     # by engine that could not run a step to its end, why; it is not among the engines of ``options``
     broken: dict[str, Finding] = field(default_factory=dict)
-    # of two engines, by (layer, pass), and ``total`` for all layers: the `interval` of the first engine's seconds over
-    # the second's in the same turn; empty where there were too few turns
-    ratios: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    # by (layer, pass, engine), and ``total`` for all layers: the `interval` of the engine's seconds over those of the
+    # last engine in the same turn; empty where there were too few turns, or one engine
+    ratios: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
     # each timed second of those, without what the calling thread waited for a processor (`machine.waited`)
     samples: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
     # by engine: bytes by which its first step made the process grow, its parameters apart
@@ -151,7 +151,7 @@ def measure(
         raise NothingCompared("no engine was timed: " + "; ".join(refusals(broken)))
     samples = {key: values for key, values in samples.items() if key[2] in whole}
     options = replace(options, engines=whole)
-    ratios = _ratios(samples, whole) if len(whole) == 2 else {}
+    ratios = _ratios(samples, whole)
     timings = {key: Timing.of(values) for key, values in samples.items()}
     dull = ", ".join(f"{name} ({share:.0%})" for name, share in zeros.items() if share >= MOSTLY)
     note = "; ".join(filter(None, (watch.note(), dull and f"outputs that are mostly zeros, so that times of what reads "
@@ -163,8 +163,8 @@ def measure(
 
 def _ratios(
     samples: dict[tuple[str, str, str], list[float]], engines: Sequence[str]
-) -> dict[tuple[str, str], tuple[float, float]]:
-    """`Measurement.ratios` of the samples of two engines."""
+) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """`Measurement.ratios` of the samples."""
     totals: dict[tuple[str, str, str], list[float]] = {}
     for (_, step, name), values in samples.items():
         for part in (step, "all"):
@@ -172,9 +172,9 @@ def _ratios(
             totals[key] = [a + b for a, b in zip(totals.get(key, [0.0] * len(values)), values, strict=True)]
     found, samples = {}, samples | totals
     for layer, step, name in samples:
-        pairs = list(zip(samples[layer, step, engines[0]], samples[layer, step, engines[1]], strict=True))
-        if name == engines[0] and all(second > 0 for _, second in pairs):
-            found[layer, step] = interval([first / second for first, second in pairs])
+        pairs = list(zip(samples[layer, step, name], samples[layer, step, engines[-1]], strict=True))
+        if name != engines[-1] and all(last > 0 for _, last in pairs):
+            found[layer, step, name] = interval([seconds / last for seconds, last in pairs])
     return {key: limits for key, limits in found.items() if limits}
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from math import floor, log10
@@ -15,7 +15,7 @@ from .. import files, machine
 from ..engines import peaks
 from ..engines.peaks import Peak
 from ..errors import BadInput, writing
-from ..judging.row import ratio, ratio_name
+from ..judging.row import faster_or_slower, ratio, ratio_name
 from .measure import PASSES, Measurement, Timing, refusals
 from .work import Work, count
 
@@ -46,18 +46,20 @@ def seconds_table(found: Measurement) -> Iterator[str]:
     if len(names) == 2:
         yield f"{ratio_name(names)}: time of the first over that of the second; - where one is"
         yield "below a millisecond, or they differ by less than they spread"
-    if found.ratios:
+    ratios = found.ratios if len(names) == 2 else {}
+    if ratios:
         yield "95 % of it: interval of that ratio turn by turn; faster, slower: the first engine, if 1 is outside"
     wide = _widths(found, 18)
     head = " ".join(f"{name:>{wide[name]}}" for name in names)
-    limits = "  95 % of it" if found.ratios else ""
+    limits = "  95 % of it" if ratios else ""
     yield f"{'layer':{wide['']}} {'pass':8} {head} {ratio_name(names)}{limits}".rstrip()
     rows = [(*key, [found.timings.get((*key, name)) for name in names]) for key in found.steps()]
     rows += [("total", step, [found.total(name, step) for name in names]) for step in (*PASSES, "all")]
     if found.copies:
         rows.append(("host-device", "copies", [found.copies.get(name) for name in names]))
     for layer, step, timings in rows:
-        yield f"{layer:{wide['']}} {step:8} {_cells(names, timings, wide)}{_limits(found.ratios.get((layer, step)))}"
+        limits = _limits(ratios.get((layer, step, names[0])))
+        yield f"{layer:{wide['']}} {step:8} {_cells(names, timings, wide)}{limits}"
     rates = " ".join(f"{found.images_per_second(name):{wide[name] - 1}.1f} " for name in names)
     yield f"{'images/s':{wide['']}} {'':8} {rates}"
     if any(t and t.spread > t.seconds for *_, timings in rows for t in timings):
@@ -104,22 +106,30 @@ def plain(found: Measurement) -> list[dict[str, Any]]:
         {"layer": layer, "pass": step, "operations": work.operations, "bytes": work.bytes,
          "model_seconds_gtx_580": work.seconds(peaks.GTX_580),
          "seconds": {name: timing.seconds for name, timing in _timed(found, layer, step)},
-         **({"ratio_95": found.ratios[layer, step]} if (layer, step) in found.ratios else {}),
+         "ratio_95": _ratios(found, layer, step),
          "spread": {name: timing.spread for name, timing in _timed(found, layer, step)}}
         for layer, step, work in counted(found)
     ]  # fmt: skip
 
 
-def check_file(path: Path) -> None:
-    """Refuse a file that `write` could not write, or would overwrite, before anything is measured."""
-    if path.suffix not in WRITERS:
-        raise BadInput(f"{path}: a bench is stored as {' or '.join(WRITERS)}", hint="--out NAME.json, --out NAME.csv")
+def _ratios(found: Measurement, layer: str, step: str) -> dict[str, tuple[float, float]]:
+    """The intervals of `Measurement.ratios` of a step, by engine."""
+    return {name: found.ratios[layer, step, name] for name in found.options.engines
+            if (layer, step, name) in found.ratios}  # fmt: skip
+
+
+def check_file(path: Path, option: str = "--out", kinds: Iterable[str] = ()) -> None:
+    """Refuse a file that could not be written, or would be overwritten, before anything is measured."""
+    kinds = kinds or WRITERS
+    if path.suffix not in kinds:
+        raise BadInput(f"{path}: a bench is stored as {' or '.join(kinds)}",
+                       hint=", ".join(f"{option} NAME{kind}" for kind in kinds))  # fmt: skip
     if path.exists():
-        raise BadInput(f"{path} exists, and is not overwritten", hint="--out takes the name of a new file")
+        raise BadInput(f"{path} exists, and is not overwritten", hint=f"{option} takes the name of a new file")
     if not path.absolute().parent.is_dir():
-        raise BadInput(f"there is no folder {path.parent}", hint="--out takes a file in a folder that is there")
+        raise BadInput(f"there is no folder {path.parent}", hint=f"{option} takes a file in a folder that is there")
     if not os.access(path.absolute().parent, os.W_OK):
-        raise BadInput(f"{path} cannot be written: the folder takes no files", hint="choose another file with --out")
+        raise BadInput(f"{path} cannot be written: the folder takes no files", hint=f"choose another file: {option}")
 
 
 def write(path: Path, found: Measurement) -> None:
@@ -128,12 +138,13 @@ def write(path: Path, found: Measurement) -> None:
         files.write(path, WRITERS[path.suffix](found).encode())
 
 
-def _json(found: Measurement) -> str:
+def as_json(found: Measurement) -> str:
+    """All about the run: what `reporting.report.bench` makes a page of."""
     threads = found.options.threads or machine.processors()
     names = found.options.engines
     about = {
         "format": "alexnet-rosetta bench",
-        "version": 1,
+        "version": 2,  # 1 had ``ratio_95`` of two engines only, without their names
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "options": asdict(found.options),
         "repeat": found.repeat,
@@ -141,6 +152,7 @@ def _json(found: Measurement) -> str:
         "not_timed": refusals(found.broken),
         "environment": machine.environment(threads),
         "layers": plain(found),
+        "total_ratio_95": {step: _ratios(found, "total", step) for step in (*PASSES, "all")},
         "memory": found.memory,
         "copy_seconds": {name: copies.seconds for name, copies in found.copies.items()},
         "peaks": {name: asdict(peak) for name, peak in found.peaks.items()},
@@ -160,7 +172,7 @@ def _csv(found: Measurement) -> str:
     return text.getvalue()
 
 
-WRITERS = {".json": _json, ".csv": _csv}
+WRITERS = {".json": as_json, ".csv": _csv}
 
 
 def _timed(found: Measurement, layer: str, step: str) -> list[tuple[str, Timing]]:
@@ -234,10 +246,7 @@ def _cells(names: Sequence[str], timings: Sequence[Timing | None], wide: Mapping
 
 def _limits(ratio: tuple[float, float] | None) -> str:
     """The interval of a ratio, and in a word what follows from it for the first engine; "" of None."""
-    if ratio is None:
-        return ""
-    word = "faster" if ratio[1] < 1 else "slower" if ratio[0] > 1 else "~same"
-    return f"  {ratio[0]:.2f}-{ratio[1]:.2f} {word}"
+    return "" if ratio is None else f"  {ratio[0]:.2f}-{ratio[1]:.2f} {faster_or_slower(*ratio)}"
 
 
 def _milliseconds(timing: Timing | None) -> str:

@@ -165,7 +165,7 @@ def compare(ctx: click.Context, /, net: str, input_: str, keep: bool, out: Path 
               help="The file [in the record: report.html, junit.xml ...]; - prints it.")  # fmt: skip
 @click.pass_context
 def report(ctx: click.Context, /, record: Path, kind: str, fail_on: tuple[str, ...], out: Path | None) -> None:
-    """Write the results of a RECORD again, in a form of your choice.
+    """Write the results of a RECORD again, in a form of your choice; of a bench that was stored as .json, the page.
 
     With --fail-on the exit code is that of the run (1: something fails, 3: something was not compared, or not decided).
     """
@@ -173,7 +173,7 @@ def report(ctx: click.Context, /, record: Path, kind: str, fail_on: tuple[str, .
     from ..reporting.record import read, recover
 
     Options("", fail_on=fail_on)  # refuses other words
-    note = recover(record)
+    note = "" if record.is_file() else recover(record)
     printed = str(out) == "-"
     if printed:
         click.echo(rendered(record, kind, fail_on), nl=False)
@@ -181,6 +181,8 @@ def report(ctx: click.Context, /, record: Path, kind: str, fail_on: tuple[str, .
         say(f"report: {write(record, out, kind, fail_on)}")
     if note:
         say(f"note: {note}", err=printed)
+    if record.is_file():  # a bench
+        return
     found = read(record)
     ctx.exit(run_code(found.rows, found.about["options"].get("allow", ()), fail_on) if fail_on else 0)
 
@@ -212,15 +214,19 @@ def diff(ctx: click.Context, /, old: Path, new: Path) -> None:
 @click.option("--repeat", default=7, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
 @click.option("--full", is_flag=True, help="Also GFLOP/s and GB/s, and their shares of what this machine can do.")
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Store it, as .json or .csv.")
+@click.option("--html", metavar="FILE", type=click.Path(path_type=Path), help="Write a page: bars, roofline, totals.")
 @click.pass_context
-def bench(ctx: click.Context, /, net: str, repeat: int, full: bool, out: Path | None, **options: Any) -> None:
+def bench(ctx: click.Context, /, net: str, repeat: int, full: bool, out: Path | None, html: Path | None,
+          **options: Any) -> None:  # fmt: skip
     """Time full training steps of NET, engines interleaved: time per layer and pass, and what they achieve.
+
+    'rosetta report' makes the page of a .json file later.
 
     Exit code 0: all were timed; 1: an engine failed; 3: one could not run a step to its end.
     """
     from .terminal import run_bench
 
-    ctx.exit(run_bench(Options(net, input="random", **options), repeat, full, out))
+    ctx.exit(run_bench(Options(net, input="random", **options), repeat, full, out, html))
 
 
 @cli.group()

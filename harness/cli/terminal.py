@@ -1,5 +1,6 @@
 """`rosetta compare`: rows while they are found, a progress bar on a terminal, the closing sentence, the record."""
 
+import json
 import os
 import sys
 from collections import Counter
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from .. import engines, files
 from ..bench import measure, tables
 from ..comparison import Comparison, execute
-from ..errors import BadInput
+from ..errors import BadInput, writing
 from ..judging import ledger
 from ..judging.finding import exit_code
 from ..judging.row import Row, run_code, total_seconds
@@ -121,13 +122,15 @@ class Printer(Screen):
             self.progress.stop()
 
 
-def run_bench(options: Options, repeat: int, full: bool, out: Path | None) -> int:
+def run_bench(options: Options, repeat: int, full: bool, out: Path | None, html: Path | None = None) -> int:
     """Time, print the tables, store them; a bar on a terminal, which stays silent otherwise, shows how far it is.
 
     Returns the exit code: 0; 1 if an engine failed; 3 if one could not run a step.
     """
     if out is not None:
         tables.check_file(out)
+    if html is not None:
+        tables.check_file(html, "--html", (".html",))
     engines.available(options.engines)
     console, progress = Terminal(), None
     say(console, f"{options.net}: of each engine one step to warm up and {repeat} that are timed, in turn")
@@ -149,6 +152,12 @@ def run_bench(options: Options, repeat: int, full: bool, out: Path | None) -> in
         say(console, line)
     if out is not None:
         say(console, f"stored in {out}")
+    if html is not None:
+        from ..reporting.report import bench
+
+        with writing(html, "choose another file with --html"):
+            files.write(html, bench.page(json.loads(tables.as_json(found))))
+        say(console, f"page {html}")
     return exit_code(found.broken.values()) if found.broken else 0
 
 

@@ -364,6 +364,11 @@ def ratio(seconds: Mapping[str, float], noise: float = 0.0) -> float | None:
     return first / second if abs(first - second) >= noise else None
 
 
+def faster_or_slower(low: float, high: float) -> str:
+    """In a word what the interval of a ratio of seconds says of the engine above the line."""
+    return "faster" if high < 1 else "slower" if low > 1 else "~same"
+
+
 def _group_status(statuses: Sequence[str]) -> str:
     worst = worst_status(status for status in statuses if status != "inherited")
     return "inherited" if "inherited" in statuses and worst not in FAILS else worst

@@ -194,7 +194,7 @@ def read(folder: str | Path) -> Record:
         )
         raise RecordError(what, hint="give the folder that 'rosetta compare' wrote")
     with reading(folder):
-        about = _rows_alone(folder) if _is_unfinished(folder) else _json(folder / "record.json")
+        about = _rows_alone(folder) if _is_unfinished(folder) else read_json(folder / "record.json")
         if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise RecordError(f"{folder / 'record.json'} is no comparison record", expected=f"format {FORMAT!r}")
         version = about.get("version")
@@ -211,20 +211,19 @@ def read(folder: str | Path) -> Record:
 
 
 @contextmanager
-def reading(folder: str | Path) -> Iterator[None]:
-    """Whatever goes wrong in the block is the fault of the record in that folder: RecordError."""
+def reading(folder: str | Path, wanted: str = "the folder that 'rosetta compare' wrote") -> Iterator[None]:
+    """Whatever goes wrong in the block is the fault of the record in that folder or file: RecordError."""
     try:
         yield
     except RecordError:
         raise
     except Exception as error:
         reason = error.what if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        raise RecordError(
-            f"{folder} cannot be read as a record: {reason[:200]}", hint="give the folder that 'rosetta compare' wrote"
-        ) from error
+        raise RecordError(f"{folder} cannot be read as a record: {reason[:200]}", hint=f"give {wanted}") from error
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; RecordError where the file is too large for one of ours."""
     if path.stat().st_size > LARGEST:
         raise RecordError(f"{path} is too large", expected=f"at most {LARGEST:,} bytes")
     return json.loads(path.read_text(encoding="utf-8"))
@@ -335,7 +334,7 @@ def _has_our_mark(folder: Path) -> bool:
             with open(folder / ROWS, "rb") as rows:
                 about = json.loads(rows.readline(LARGEST))
         else:
-            about = _json(folder / "record.json")
+            about = read_json(folder / "record.json")
     except (OSError, ValueError, RecursionError, RecordError):
         return False
     return isinstance(about, dict) and about.get("format") == FORMAT

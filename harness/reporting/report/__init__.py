@@ -39,23 +39,32 @@ def filled(name: str, folder: Path = HERE, **facts: Any) -> str:
 def write(folder: str | Path, out: str | Path | None = None, kind: str = "html", fail_on: Sequence[str] = ()) -> Path:
     """Write what `rendered` gives; an earlier report stays until the new one is whole.
 
-    By default it goes into the record, under the name in `FORMATS`. BadInput if it cannot be written.
+    By default it goes into the record, under the name in `FORMATS`, or beside a stored bench. BadInput if it cannot be
+    written.
     """
     data = rendered(folder, kind, fail_on)
     path = Path(out) if out is not None else Path(folder) / FORMATS[kind][0]
+    if out is None and Path(folder).is_file():
+        path = Path(folder).with_suffix(".html")
+        if path.exists():
+            raise BadInput(f"{path} exists, and is not overwritten", hint="choose another file with --out")
     with writing(path, "choose another file with --out"):
         files.write(path, data)
     return path
 
 
 def rendered(folder: str | Path, kind: str = "html", fail_on: Sequence[str] = ()) -> bytes:
-    """The report of the record in a folder, as bytes, in one of the `FORMATS`.
+    """The report of the record in a folder, as bytes, in one of the `FORMATS`; of a stored bench, a file, its page.
 
     `fail_on`, in place of what the run was told, is what counts against it: see `row.run_code`. RosettaError where the
     record cannot be read, or the page not be drawn.
     """
     if kind == "html":
         _require_charts(folder)
+    if Path(folder).is_file():
+        from . import bench
+
+        return bench.rendered(folder, kind, fail_on)
     with reading(folder):
         record = read(folder)
         record.about["options"]["fail_on"] = list(fail_on) or record.about["options"].get("fail_on", [])

@@ -61,7 +61,7 @@ def share_chart(rows: Sequence[Row], engines: Sequence[str]) -> Figure:
         axes.axhline(1, color="#d62728", lw=1, ls="--")
         axes.annotate("the bound", (len(layers) - 0.5, 1), ha="right", va="bottom", fontsize=8, color="#d62728")
         axes.set_yscale("log")
-        _plain_ticks(axes.yaxis)
+        plain_ticks(axes.yaxis)
         axes.set_ylim(floor / 1.5, max(2, axes.get_ylim()[1]))
         axes.set_ylabel("share of the bound used (bottom line: 0; top: 1000 or more)")
         axes.set_xticks(range(len(layers)), layers, rotation=90)
@@ -157,7 +157,7 @@ def depth_chart(rows: Sequence[Row], engines: Sequence[str]) -> Figure:
             norms = [row.distances.get(engine, {}).get("norm", np.nan) for row in steps]
             axes.plot(norms, "o-", ms=3, lw=1, color=COLOURS[k], label=engine)
         axes.set_yscale("symlog", linthresh=1e-9)
-        _plain_ticks(axes.yaxis)
+        plain_ticks(axes.yaxis)
         axes.set_ylabel("relative distance ‖x − r‖ / ‖r‖")
         axes.set_xticks(range(len(steps)), [f"{row.layer} {row.tensor}" for row in steps], rotation=90, fontsize=7)
         axes.grid(axis="y", color="#88888844", lw=0.5)
@@ -236,7 +236,7 @@ def _list(parts: Iterable[str]) -> str:
     return "; ".join(parts) + "."
 
 
-def _plain_ticks(axis: Axis) -> None:
+def plain_ticks(axis: Axis) -> None:
     """Numbers on a logarithmic axis as text; names from files must not be formulas, so nothing is one."""
     axis.set_major_formatter(lambda value, position: f"{value:g}")
     axis.set_minor_formatter(NullFormatter())

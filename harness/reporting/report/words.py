@@ -71,6 +71,13 @@ def command(options: Mapping[str, Any]) -> str:
     )
 
 
+def bench_command(about: Mapping[str, Any]) -> str:
+    """The ``rosetta bench`` that a stored bench is of."""
+    options = about["options"]
+    counts = ["--batch", str(options["batch"]), "--repeat", str(about["repeat"])]
+    return shlex.join(["rosetta", "bench", options["net"], *counts, *_flags(options, ("input", "batch", "repeat"))])
+
+
 def explanation(options: Mapping[str, Any], row: Row, place: Mapping[str, int]) -> str:
     """The ``rosetta explain`` of an element of a row, of a run with these options; "" where there is none.
 

@@ -143,20 +143,43 @@ def test_of_two_engines_the_interval_of_their_ratio_decides(card, monkeypatch):
     monkeypatch.setattr(CardSession, "seconds", lambda self, layer, step: 1.0)
     found = bench.measure(options, repeat=6)
     keys = {*found.steps(), *(("total", step) for step in (*bench.PASSES, "all"))}
-    assert found.ratios.keys() == keys
+    assert found.ratios.keys() == {(*key, "card") for key in keys}
     assert all(low > 1 for low, _ in found.ratios.values())
     lines = list(bench_table.seconds_table(found))
     (total,) = [line for line in lines if line.split()[:2] == ["total", "all"]]
     assert total.endswith("slower")
     assert max(len(line) for line in lines if not line.startswith("note: ")) <= 100
-    assert bench_table.plain(found)[0]["ratio_95"] == found.ratios["conv1", "forward"]
+    assert bench_table.plain(found)[0]["ratio_95"] == {"card": found.ratios["conv1", "forward", "card"]}
+
+
+def test_of_three_engines_each_is_held_against_the_last(monkeypatch):
+    find, seconds = engines.find, {"fast": 1.0, "slow": 4.0, "last": 2.0}
+
+    class Named(Card):
+        def __init__(self, name):
+            self.name = name
+
+        def open(self, network, threads):
+            session = CardSession(network)
+            session.seconds = lambda layer, step: seconds[self.name]
+            return session
+
+    monkeypatch.setattr(engines, "find", lambda name: Named(name) if name in seconds else find(name))
+    options = Options("cifar", engines=tuple(seconds), input="random", batch=2, threads=1)
+    found = bench.measure(options, repeat=6)
+    assert found.ratios["conv1", "forward", "fast"] == found.ratios["total", "all", "fast"] == (0.5, 0.5)
+    assert found.ratios["total", "update", "slow"] == (2, 2)
+    assert {name for *_, name in found.ratios} == {"fast", "slow"}
+    stored = json.loads(bench_table.as_json(found))
+    assert stored["total_ratio_95"]["all"] == {"fast": [0.5, 0.5], "slow": [2, 2]}
+    assert not any("95 %" in line for line in bench_table.seconds_table(found))  # the page has them
 
 
 @pytest.mark.parametrize(("limits", "word"), [((0.5, 0.9), "faster"), ((0.9, 1.1), "~same"), ((1.1, 2.0), "slower")])
 def test_a_ratio_in_a_word(limits, word):
     options, keys = Options("tiny", engines=("a", "b")), [("conv1", "forward", name) for name in "ab"]
     timings = dict.fromkeys(keys, bench.Timing(0.1, 0.0))
-    found = bench.Measurement(options, SimpleNamespace(name="net"), 6, timings, {}, {}, ratios={keys[0][:2]: limits})
+    found = bench.Measurement(options, SimpleNamespace(name="net"), 6, timings, {}, {}, ratios={keys[0]: limits})
     (line,) = [line for line in bench_table.seconds_table(found) if line.startswith("conv1")]
     assert line.endswith(f"{limits[0]:.2f}-{limits[1]:.2f} {word}")
 

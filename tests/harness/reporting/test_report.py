@@ -5,7 +5,6 @@ import shlex
 import subprocess
 import sys
 from dataclasses import asdict
-from html.parser import HTMLParser
 from itertools import combinations
 from math import inf, prod
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from small_nets import BentFilter, Faulty, write_net
+from whole_page import assert_whole
 
 from alexnet_rosetta.harness import comparison as api
 from alexnet_rosetta.harness.cli import commands as cli
@@ -25,37 +25,6 @@ from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.harness.reporting import record
 from alexnet_rosetta.harness.reporting.report import charts, drawing, images, page, words, write
 from alexnet_rosetta.harness.running.prepare import Options
-
-NAMES_OF_SVG = tuple(f"http{s}://{host}" for s in ("", "s") for host in
-                     ("www.w3.org", "purl.org", "creativecommons.org", "matplotlib.org"))  # fmt: skip
-VOID = {"meta", "link", "img", "br", "input"}
-
-
-class Balance(HTMLParser):
-    """Notes elements that are closed out of order, and everything that is fetched."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.wrong, self.fetched, self.text = [], [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in VOID:
-            self.open.append(tag)
-        self.fetched += [
-            value
-            for name, value in attrs
-            if name in ("src", "href") and value[:1] != "#" and tag != "use" and (tag, name) != ("a", "href")
-        ]
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.wrong.append(tag)
-
-    def handle_data(self, data):
-        self.text.append(data)
 
 
 @pytest.fixture
@@ -71,14 +40,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_page_is_whole_offline_and_says_it_all(folder):
-    parser = Balance()
     text = (folder / "report.html").read_text()
-    parser.feed(text)
-    assert parser.wrong == []
-    assert parser.open == []
-    assert all(address.startswith("data:") for address in parser.fetched)
-    named = [address for _, address in page.addresses()]
-    assert not [x for x in re.findall(r"https?://[^\"'< ]*", text) if not x.startswith((*NAMES_OF_SVG, *named))]
+    parser = assert_whole(text, [address for _, address in page.addresses()])
     words = " ".join(parser.text)
     for word in (
         "How to read this",
