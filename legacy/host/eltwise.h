@@ -75,27 +75,25 @@ void binary(const Matrix& a, const Matrix& b, Matrix& target, float p = 0, float
     dispatch(turned, flag(width % 32 != 0 || height % 32 != 0));
 }
 
-// target = op(a, b, c); a, b and c are stored in the same order, target adopts it.
+// target = op(a, b, target), all stored in the same order.
 template <typename Op>
-void ternary(const Matrix& a, const Matrix& b, const Matrix& c, Matrix& target, float p = 0, float q = 0) {
-    require(a.sameDims(b) && a.sameDims(c), "element-wise operation: operands differ in shape", a.shape(),
-            text(b.shape(), ", ", c.shape()));
-    require(a.isTrans() == b.isTrans() && a.isTrans() == c.isTrans(),
+void ternary(const Matrix& a, const Matrix& b, Matrix& target, float p = 0, float q = 0) {
+    require(a.sameDims(b) && a.sameDims(target), "element-wise operation: operands differ in shape", a.shape(),
+            text(b.shape(), ", ", target.shape()));
+    require(a.isTrans() == b.isTrans() && a.isTrans() == target.isTrans(),
             "element-wise operation: operands differ in storage order", "all row-major or all column-major", "both");
-    prepare(a, target);
     if (a.empty()) return;
-    if (target.isTrans() != a.isTrans()) target.setTrans(a.isTrans());
     const int width = target.leadingDim(), height = target.followingDim();
     a.device().launch(TYPES_INSTANCE(kEltwiseTernaryOp, (Op)), grid(width, height, 32, 8), {32, 8}, 0,
                       "same storage order",
-                      with(a.data(), b.data(), c.data(), target.data(), height, width, a.stride(), b.stride(),
-                           c.stride(), target.stride(), p, q));
+                      with(a.data(), b.data(), target.data(), target.data(), height, width, a.stride(), b.stride(),
+                           target.stride(), target.stride(), p, q));
 }
 
 // target = op(a, b), or += it; all stored in the same order.
 template <typename Op>
 void gradient(const Matrix& a, const Matrix& b, Matrix& target, bool add, float p = 0, float q = 0) {
-    if (add) return ternary<ternary::AddGradient<Op>>(a, b, target, target, p, q);
+    if (add) return ternary<ternary::AddGradient<Op>>(a, b, target, p, q);
     target.resize(a);
     binarySameOrder<Op>(a, b, target, p, q);
 }

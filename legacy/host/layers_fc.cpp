@@ -21,7 +21,9 @@ protected:
 
     void fpropActs(int i, float scaleTargets) override {
         Matrix y = acts.transposed();
-        addProduct(input(i).transposed(), effective(i), scaleTargets, 1, y);
+        const Matrix w = effective(i);
+        require(w.cols() == outputs, text("weights[", i, "] do not fit"), text(outputs, " outputs"), w.shape());
+        addProduct(input(i).transposed(), w, scaleTargets, 1, y);
         if (scaleTargets == 0) addVector(y, bias(), 1, y);
     }
 

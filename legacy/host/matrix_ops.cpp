@@ -23,7 +23,7 @@ void add(const Matrix& a, const Matrix& b, float scaleA, float scaleB, Matrix& t
 void eltwiseMult(const Matrix& a, const Matrix& b, Matrix& target) { eltwise::binary<binary::Multiply>(a, b, target); }
 
 void eltwiseMultAdd(const Matrix& a, const Matrix& b, Matrix& target) {
-    eltwise::ternary<ternary::MultiplyAdd>(a, b, target, target);
+    eltwise::ternary<ternary::MultiplyAdd>(a, b, target);
 }
 
 void eltwiseDivide(const Matrix& a, const Matrix& b, Matrix& target) { eltwise::binary<binary::Divide>(a, b, target); }

@@ -97,11 +97,11 @@ void noisyRelu(Device& device, const Matrix& inputs, const Matrix& normals, Matr
     const NeuronSpec relu{"relu"};
     neuronActivate(device, relu, inputs, outputs);
     if (device.quirks.on(Quirk::NreluNoiseIsActivation)) {
-        eltwise::ternary<ternary::MultiplyAdd>(outputs, normals, outputs, outputs);
+        eltwise::ternary<ternary::MultiplyAdd>(outputs, normals, outputs);
     } else {
         Matrix deviations(device, 0, 0);
         eltwise::unary<unary::SqrtOperator>(outputs, deviations);
-        eltwise::ternary<ternary::MultiplyAdd>(deviations, normals, outputs, outputs);
+        eltwise::ternary<ternary::MultiplyAdd>(deviations, normals, outputs);
     }
     neuronActivate(device, relu, outputs, outputs);
 }

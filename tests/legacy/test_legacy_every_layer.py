@@ -1,5 +1,7 @@
 """Every layer without weights in the engine of 2012, against the float64 reference, one small network each."""
 
+from contextlib import suppress
+
 import layer_nets as nets
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from small_nets import write_net
 
 from alexnet_rosetta.harness import reference
 from alexnet_rosetta.harness.errors import Unsupported
+from alexnet_rosetta.harness.network.load import plain
 from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 from alexnet_rosetta.legacy import Network, Refused, cudaconv, launch_log
 
@@ -300,3 +303,29 @@ def test_refused_networks():
         network({"name": "n", "type": "neuron", "inputs": ["a"], "outputs": 4, "neuron": {"type": "spike"}}, a=4)
     with pytest.raises(Refused, match="layer y: layers of type rgb2yuv pass no gradient on"):
         network({"name": "y", "type": "rgb2yuv", "inputs": ["a"], "outputs": 12}, a=12)
+
+
+COSTS_OF_LABELS = {"cost.logreg", "cost.crossent", "cost.crossent2", "cost.rflickr", "cost.msm", "cost.gsum2"}
+COSTS = COSTS_OF_LABELS | {"cost.sum2", "cost.tica"}
+
+
+def accepted(change):
+    """The types of those layers of `zoo` that take the keys which `change` gives for a layer, and then run forward."""
+    work, found = prepare(Options("zoo", engines=("reference",), input="random", batch=6)), set()
+    layers = [plain(layer) for layer in work.network.layers]
+    outputs = {layer["name"]: layer["outputs"] for layer in layers}
+    for i, layer in enumerate(layers):
+        changed = layer | change(layer)
+        with suppress(Refused):
+            net = Network([*layers[:i], changed])
+            if changed.get("inputs"):
+                arrays = [np.ones((outputs[name], 6), np.float32) for name in changed["inputs"]]
+                net.forward(layer["name"], arrays, pass_type="test")
+            found.add(layer["type"])
+    return found
+
+
+def test_layers_refuse_inputs_and_outputs_that_do_not_fit():
+    assert accepted(lambda layer: {"outputs": layer["outputs"] + 1}) == COSTS | {"data"}  # of which nobody asks
+    assert accepted(lambda layer: {"inputs": layer.get("inputs", [])[:-1]}) == {"data", "eltsum"}
+    assert not COSTS_OF_LABELS & accepted(lambda layer: {"inputs": [*layer.get("inputs", []), "data"]})
