@@ -3,12 +3,12 @@
 from itertools import product
 
 import dispatch_rules as rules
-import numpy as np
 import pytest
+import toy_calls
 from conv_calls import Layer, dry, values
 from worked_examples import EXAMPLES
 
-from alexnet_rosetta.legacy import Refused, _call, cudaconv, launch_log
+from alexnet_rosetta.legacy import Refused, _call, launch_log
 from alexnet_rosetta.legacy.gpu.recording import DryDevice
 
 BATCHES = (1, 16, 32, 48, 64, 96, 100, 128, 192, 200, 256, 384)
@@ -191,14 +191,21 @@ def test_reductions():
                                                      (rules.ceil(width, 256), 1), (256, 1))]  # fmt: skip
 
 
-@pytest.mark.parametrize("channels", [3, 16])
+KINDS = {"_color<": " channels: colour", "_sparse<": "grouped", "_sparse_random<": "sparse_random",
+         "_c<": " channels: colour", "_mediumcolor<": "medium-colour", "_manycolor<": "many-colour",
+         "_mc_mf<": "many-channel"}  # fmt: skip
+"""By what the name of a kernel of convolutions contains, how a rule calls the kernel."""
+
+
+@pytest.mark.parametrize("entry", ["convFilterActs", "convImgActs", "convWeightActs"])
+@pytest.mark.parametrize("channels", [3, 4, 16])
 @pytest.mark.parametrize("filters", [32, 48])
-def test_the_rule_of_a_launch_says_what_was_launched(channels, filters):
-    """Filters per thread, in words and as the fourth template argument."""
-    images, weights = (np.ones((channels * rows, columns), np.float32) for rows, columns in ((36, 4), (9, filters)))
-    sizes = {"imgSizeY": 6, "numModulesY": 4, "numModulesX": 4, "paddingStart": 0, "moduleStride": 1}
+def test_the_rule_of_a_launch_says_what_was_launched(entry, channels, filters):
+    """The kind of kernel, and of the forward pass filters per thread: the fourth template argument."""
     with launch_log() as log:
-        cudaconv.convFilterActs(images, weights, **sizes, numImgColors=channels, numGroups=1)
-    (launch,) = log
-    per_thread = launch["kernel"].partition("<")[2].split(", ")[3]
-    assert f": {per_thread} filters per thread" in launch["rule"]
+        toy_calls.conv(entry, channels, filters, 1, 4)()
+    kernel, rule = log[0]["kernel"], log[0]["rule"]
+    (said,) = [words for part, words in KINDS.items() if part in kernel]
+    assert f"{said} kernel" in rule
+    if entry == "convFilterActs":
+        assert f": {kernel.partition('<')[2].split(', ')[3]} filters per thread" in rule

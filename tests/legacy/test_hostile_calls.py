@@ -1,7 +1,11 @@
 """Sizes that overflow, arguments of the wrong kind: Refused, whatever the arithmetic of the machine makes of them."""
 
+from contextlib import suppress
+from inspect import signature
+
 import numpy as np
 import pytest
+import toy_calls
 
 from alexnet_rosetta.legacy import Network, Refused, _call, cudaconv, quirks, use_isa
 
@@ -146,3 +150,72 @@ def test_a_refusal_of_a_write_names_the_layer_once():
             network.write("x", tensor, [1])
         assert caught.value.what == f"layer x: {what}"
         assert caught.value.actual == "data"
+
+
+CASES = 40
+CLASSES_ARE_COUNTED = {
+    ("computeLogregGrad", "probs"),
+    ("computeLogregSoftmaxGrad", "probs"),
+    ("convQuantizeHalf", "src"),
+}
+"""Arguments whose own size says how many classes or rows there are: one fewer is another call."""
+
+
+def in_other_memory(array):
+    """The same values in the other order, and with gaps between rows (or columns, as the order is)."""
+    turned = not array.flags.c_contiguous
+    other = (np.ascontiguousarray if turned else np.asfortranarray)(array)
+    wide = np.pad(array.T if turned else array, [(0, 0), (0, 3)], constant_values=np.nan)[:, :-3]
+    return other, wide.T if turned else wide
+
+
+def outputs(call, arguments):
+    """The outputs of a call as bytes."""
+    made = call.func(**arguments)
+    return [array.tobytes() for array in (made if isinstance(made, tuple) else [made]) if array is not None]
+
+
+@pytest.fixture(params=toy_calls.CALLS, ids=" ".join)
+def toy(request):
+    """(call, all its arguments by name, those of its matrices that are read) of an entry point."""
+    call = toy_calls.CALLS[request.param](CASES)
+    given = dict(zip(signature(call.func).parameters, call.args, strict=False)) | call.keywords
+    arrays = {name: value for name, value in given.items() if getattr(value, "dtype", None) == np.float32}
+    if request.param == ("computeMultiSoftmaxCost", ""):
+        del arrays["energies"]
+    return call, given, arrays
+
+
+def one_less(array):
+    """The array without its last row, and without its last column; in its order of memory."""
+    return [array[:-1].copy(order="K"), array[:, :-1].copy(order="K")]
+
+
+def test_matrices_that_do_not_fit_are_refused(toy):
+    call, given, arrays = toy
+    for name, array in arrays.items():
+        of_cases = [size == CASES for size in array.shape]
+        alone = sum(CASES in other.shape for other in arrays.values()) == 1
+        counted = (call.func.__name__, name) in CLASSES_ARE_COUNTED
+        for less, is_batch in zip(one_less(array), of_cases, strict=True):
+            if not (alone if is_batch else counted):
+                with pytest.raises(Refused):
+                    call.func(**given | {name: less})
+
+
+def test_where_matrices_lie_in_memory_changes_no_result(toy):
+    call, given, arrays = toy
+    for name, array in arrays.items():
+        for same in in_other_memory(array):
+            with suppress(Refused):
+                assert outputs(call, given | {name: same}) == outputs(call, given), name
+
+
+def test_what_is_added_to_a_target_of_another_size_is_refused_or_added_to_zeros(toy):
+    call, given, _ = toy
+    names, made = set(signature(call.func).parameters), call()
+    added = {name: 1 for name in names if name in ("scaleTargets", "scaleTarget", "add")}
+    for target in names & {"target", "targets"} if added else ():
+        for less in one_less(made[-1] if isinstance(made, tuple) else made):
+            with quirks(nails_undo_never_adds=False), suppress(Refused):
+                assert outputs(call, given | added | {target: less}) == outputs(call, given)
