@@ -24,7 +24,7 @@ class Parameter:
     direct: bool = False
     # G: the gradients of all passes and of all sharing layers since the last update, divided by the cases per update
     grad: Array | None = None
-    contributions: int = 0  # how many gradients have been collected since the last update
+    collected: bool = False  # whether a gradient has been collected since the last update
     # mean, square: running averages of G and G², of layers with ``superEps``
     mean: Array | None = None
     square: Array | None = None
@@ -33,23 +33,24 @@ class Parameter:
 
     def collect(self, grads: Array) -> None:
         """Take a gradient: the first one since the last update replaces G, each later one adds to G."""
-        if self.contributions and self.grad is not None:
+        if self.collected and self.grad is not None:
             self.grad += grads
         else:
             self.grad = grads
-        self.contributions += 1
+        self.collected = True
 
     def collect_into(self, replace: bool = False) -> tuple[Array, float]:
         """For the direct route: Δ, and the factor on Δ before the caller adds the next gradient.
 
         With `replace` each gradient takes the place of the earlier ones, as in the code of 2011.
         """
-        self.contributions += 1
-        if replace and self.contributions == 1:
+        if replace and not self.collected:
             self.before = self.inc.copy()
         elif replace:
             self.inc[...] = self.before
-        return self.inc, self.mom if self.contributions == 1 or replace else 1.0
+        factor = 1.0 if self.collected and not replace else self.mom
+        self.collected = True
+        return self.inc, factor
 
 
 class Field(Sequence[Any]):

@@ -4,7 +4,7 @@ Signs are historical: gradients are gradients of minus the cost, and weights mov
 chunks that stay in the second-level cache.
 """
 
-import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -50,15 +50,11 @@ def rate(schedule: Mapping[str, Any], base: float, progress: float, normal: Call
     return value * (1 + noise * abs(normal())) if noise > 0 and normal is not None else value
 
 
-def _stairs(target: float, steps: float, progress: float, halfway: bool) -> float:
+def _stairs(target: float, steps: int, progress: float, halfway: bool) -> float:
     """1 to 1/target in geometric steps of equal length; with `halfway`, inner steps start at the geometric mean."""
     if steps <= 1:
         return 1 / target
-    step = min(max(math.ceil(progress * steps) - 1, 0), steps - 1)
-    if progress > (step + 1) / steps:
-        step += 1
-    elif step > 0 and progress <= step / steps:
-        step -= 1
+    step = float(bisect_left(range(1, steps), progress, key=lambda k: k / steps))  # ends of steps before this point
     if halfway and step > 0 and 0.2 < progress < 0.9 and progress > (step + 0.5) / steps:
         step -= 0.5
     return target ** (-step / (steps - 1))

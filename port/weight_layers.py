@@ -78,11 +78,11 @@ class Weighted(Layer):
     def forget_gradients(self) -> None:
         """The next gradients start a new sum."""
         for parameter in (*self.parameters, self.bias):
-            parameter.contributions = 0
+            parameter.collected = False
 
     def collected(self) -> bool:
         """Whether gradients of the layer's own matrices wait for an update."""
-        return any(own and one.contributions for own, one in zip(self.owned, self.parameters, strict=True))
+        return any(own and one.collected for own, one in zip(self.owned, self.parameters, strict=True))
 
     def params_grad(self, acts_grad: Array | None, progress: float = 0.0, normal: Normal | None = None) -> None:
         """Collect the gradients of the parameters that learn."""
@@ -141,7 +141,7 @@ class Weighted(Layer):
             solver.super_update(parameter.values, parameter.inc, **arguments, **averages, squared=squared)
         else:
             solver.update(parameter.values, parameter.inc, **arguments)
-        parameter.contributions = 0
+        parameter.collected = False
 
     def _rate_outside(self, arguments, rate, decay):
         """The arguments of `solver.update` where Δ holds gradients: the rate multiplies Δ as W moves."""
@@ -238,7 +238,7 @@ class TreeFc(Weighted):
             grads = self._present("weights_grad[0]", parameter.grad)
             constants = {"eps": parameter.base, "mom": parameter.mom, "decay": spec["wc"][0]}
             tree.tree_update(parameter.values, parameter.inc, grads, self.shape, **constants)
-            parameter.contributions = 0
+            parameter.collected = False
 
     def _rate(self, kind, base, progress, normal):
         """The base rate."""

@@ -201,7 +201,7 @@ def _define(draft: Draft, earlier: dict[str, Draft]) -> Draft:
     later = LAYER_TYPES_OF_2014.get(option.text)
     draft.check(later is None, "is a layer type of cuda-convnet2 (2014) only", "type", actual=option.text, hint=later)
     if option.text not in LAYER_TYPES:
-        near = difflib.get_close_matches(option.text[:40], LAYER_TYPES, 1)
+        near = difflib.get_close_matches(option.text, LAYER_TYPES, 1)
         hint = f"did you mean {near[0]}?" if near else "the types are " + ", ".join(LAYER_TYPES)
         raise draft.error("is no layer type", "type", actual=option.text, hint=hint)
     draft.type = option.text

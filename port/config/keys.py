@@ -245,7 +245,5 @@ class Draft:
 
 
 def _range(key: Key) -> str:
-    """A row's range in words."""
-    if key.low is None:
-        return f"at most {key.high}"
+    """A row's range in words; a row with a highest value has a lowest one too."""
     return f"at least {key.low}" if key.high is None else f"{key.low} to {key.high}"

@@ -211,7 +211,6 @@ def _weights(
     """Shapes of the parameters, and the weight sources."""
     for i, shape in enumerate(shapes):
         draft.fits(shape[0] * shape[1], f"weights[{i}]")
-    draft.fits(bias_shape[0] * bias_shape[1], "the bias")
     draft.values |= {
         "weightShapes": tuple(shapes),
         "biasShape": bias_shape,

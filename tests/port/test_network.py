@@ -38,6 +38,16 @@ def test_frozen_layers_stop_the_backward_pass():
     assert np.any(network.layers["top"].weights_inc[0])
 
 
+@pytest.mark.parametrize("frozen", ["epsW", "epsB"])
+def test_what_is_frozen_collects_nothing(frozen):
+    params = CHAIN_PARAMS.replace("epsW=.5" if frozen == "epsW" else "epsB=.25", f"{frozen}=0")
+    network = build(params=params)
+    network.forward(batch(network), "gc")
+    network.backward()
+    top = network.layers["top"]
+    assert [top.weights_grad[0] is None, top.biases_grad is None] == [frozen == "epsW", frozen == "epsB"]
+
+
 def test_layers_above_no_cost_gradient_do_not_learn():
     network = build(params=CHAIN_PARAMS.replace("coeff=1", "coeff=0"))
     assert network.graph.produces == set()
@@ -195,6 +205,17 @@ def test_release_keeps_the_parameters():
     assert np.any(network.layers["fc1"].weights[0])
 
 
+def test_release_forgets_what_a_pass_left():
+    network, rng = shipped("zoo"), np.random.default_rng(0)
+    network.forward({"data": rng.random((768, 4)), "labels": np.zeros((1, 4))})
+    network.backward()
+    for layer in network.layers.values():
+        layer.release()
+        left = [layer.acts, layer.acts_grad, *layer.inputs]
+        names = ("denoms", "diffs", "marginals", "reciprocals", "_leaf_weights")
+        assert [*left, *(getattr(layer, name, None) for name in names)] == [None] * (2 + len(names)), layer.spec.name
+
+
 def test_memory_goes_back_to_the_system_with_the_network():
     network = build()
     array = buffers.empty((buffers.SMALLEST,), np.uint8)
@@ -262,7 +283,15 @@ def test_misuse_is_explained():
 
 
 def test_graph_needs_only_specs():
-    assert Graph(load_network(CHAIN).layers).wants_gradient == {"low", "low_neuron", "top", "probs", "cost"}
+    graph = Graph(load_network(CHAIN).layers)
+    assert graph.wants_gradient == {"low", "low_neuron", "top", "probs", "cost"}
+    assert graph.produces == set()  # without parameters no cost has a weight
+
+
+def test_one_pass_for_an_update_is_divided_by_its_own_images():
+    network = Network(load_network(CHAIN, CHAIN_PARAMS), minibatch=128)
+    assert [layer.cases for layer in network.weighted] == [None, None]
+    assert [layer.cases for layer in Network(network.spec, update_every=2, minibatch=3).weighted] == [6, 6]
 
 
 def test_reading_layer_files_needs_no_numpy():

@@ -179,6 +179,18 @@ def test_half_precision_between_devices():
     np.testing.assert_array_equal(again, expected)
 
 
+def test_a_forward_pass_forgets_what_was_sent_for_its_output():
+    network = Network(load_network(TOWERS, TOWER_PARAMS.replace("QUANT", "quantB=half")), quantise=True)
+    network.initialise(np.random.default_rng(7))
+    data = {"data": np.random.default_rng(6).standard_normal((12, 3))}
+    network.forward(data)
+    for name in ("cost", "sum", "c"):
+        network.backward_layer(name)
+    assert network.received("low") is not None
+    network.forward(data)
+    assert network.received("low") is None
+
+
 @pytest.mark.parametrize("quant", ["", "quantF=default", "quantF=half"])
 def test_nothing_is_rounded_unless_asked_for(quant):
     spec = load_network(TOWERS, TOWER_PARAMS.replace("QUANT", quant))
@@ -219,6 +231,7 @@ def test_a_tree_layer_learns_its_offsets():
     params = CHAIN_PARAMS.replace(f"[top]\n{RATES}", f"[top]\n{RATES}schedW=exp[1000]\nschedB=exp[1000]\nwball=1e-9\n")
     network = build(TREE, params)
     top = network.layers["top"]
+    assert top.weights[0][:, :4].all()
     assert not top.weights[0][:, 4:].any()
     top.weights[0][:, 4:] = 0.125
     network.forward(batch(network))

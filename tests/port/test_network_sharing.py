@@ -130,6 +130,15 @@ def test_a_frozen_owner_freezes_its_sharers():
     assert network.layers["low2"].weights_grad[0] is None
 
 
+def test_a_sharer_without_a_rate_collects_nothing():
+    own = SHARED_PARAMS.replace(f"[low2]\n{RATES}", f"[low2]\n{RATES.replace('epsW=.5', 'epsW=0')}")
+    shared, private = build(SHARED_CHAIN, own), unshare_weights(build(SHARED_CHAIN, SHARED_PARAMS), ["low2"])
+    for network in (shared, private):
+        network.forward(batch(network), "gc")
+        network.backward()
+    np.testing.assert_array_equal(shared.layers["low"].weights_grad[0], private.layers["low"].weights_grad[0])
+
+
 def test_an_owner_without_a_cost_above_it_learns_from_its_sharers():
     loose = SHARED_CHAIN.replace("inputs=low,low2\noutputs=4\ninitW=.5", "inputs=low2\noutputs=4\ninitW=.5")
     network = build(loose + "[idle]\ntype=cost.sum2\ninputs=low\n", SHARED_PARAMS + "[idle]\ncoeff=0\n")

@@ -139,6 +139,17 @@ def test_biases_and_accumulation(g):
     assert same_bits(conv.conv_backward_biases(o["grads"], shared=False), o["grads"].sum(axis=3).reshape(-1, 1))
 
 
+def test_there_is_one_group_unless_told():
+    g = geometry(4, 5, 6, 3, 1, 1)
+    o, sizes = operands(g, np.float32), {"filter_size": 3, "padding": 1, "stride": 1}
+    found = (
+        conv.conv_forward(o["images"], o["filters"], None, img_size=5, **sizes),
+        conv.conv_backward_images(o["grads"], o["filters"], channels=4, img_size=5, **sizes),
+        conv.conv_backward_filters(o["images"], o["grads"], **sizes),
+    )
+    assert all(same_bits(a, b) for a, b in zip(found, (forward(g, o), *backward(g, o)), strict=True))
+
+
 @pytest.mark.parametrize("g", [geometry(64, 13, 48, 3, 1, 1, 2, 96), geometry(3, 40, 8, 11, 0, 4, 1, 96)],
                          ids=["winograd", "direct"])  # fmt: skip
 def test_bits_do_not_depend_on_the_number_of_threads(g, monkeypatch):

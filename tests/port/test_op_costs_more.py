@@ -1,6 +1,7 @@
 """The costs beside logreg: values against their formulas, gradients against central differences of minus the cost."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -146,6 +147,32 @@ def test_msm_of_far_apart_energies():
     assert msm.msm_marginals(energies, 1, [2]).ravel().tolist() == [0, 0, 1]
     twins = np.array([[1e20], [1e20], [-1e20]], np.float32)  # only the distance to the largest can be exact
     assert msm.msm_marginals(twins, 1).ravel().tolist() == [0.5, 0.5, 0]
+
+
+@pytest.mark.parametrize("distance", [0, 1, 4.9, 5, 5.1, 14.9, 15, 15.1, np.inf])
+def test_the_short_cuts_of_logarithms(distance):
+    expected = 0 if distance > 15 else np.exp(-distance) if distance > 5 else np.log1p(np.exp(-distance))
+    for top in (-3.0, 0.0, 7.0):
+        pair = np.array([top]), np.array([top - distance])
+        assert msm.add_logs_roughly(*pair) == msm.add_logs_roughly(*pair[::-1]) == top + expected
+    assert msm.add_logs_roughly(np.array(-np.inf), np.array(-np.inf)) == -np.inf
+
+
+def test_a_cost_counts_once_unless_told():
+    images, labels = X[:4].reshape(1, 2, 2, 7), np.arange(7) % 5
+    reciprocals, marginals = costs.tica_forward(images, size=2)[1], msm.msm_marginals(X, 2)
+    for run in (
+        lambda **more: costs.softmax_logreg_backward(labels, PROBS, **more),
+        lambda **more: costs.logreg_backward(labels, PROBS, **more),
+        *(partial(f, TARGETS, PROBS) for f in (costs.crossent_backward, costs.softmax_crossent_backward)),
+        *(partial(f, TARGETS, Y) for f in (costs.crossent2_backward, costs.logistic_crossent2_backward)),
+        partial(costs.rflickr_backward, TARGETS, X), partial(costs.sum2_backward, X),
+        lambda **more: np.concatenate(costs.gsum2_backward(X[:1], X, **more)),
+        partial(costs.tica_backward, images, reciprocals, size=2),
+        partial(msm.msm_backward, labels, X, marginals, 2),
+    ):  # fmt: skip
+        assert np.array_equal(run(), run(coeff=1.0))
+        assert not np.array_equal(run(), run(coeff=1.001))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

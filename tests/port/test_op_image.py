@@ -27,7 +27,7 @@ def test_bed_of_nails(side, stride, start):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("side", "size"), [(9, 3), (9, 9), (3, 7), (1, 5)])
+@pytest.mark.parametrize(("side", "size"), [(9, 3), (9, 9), (3, 7), (1, 5), (2, 9)])
 def test_blur_is_a_product_with_a_band_matrix(side, size, dtype):
     taps = image_ops.blur_filter(size, 1.3)
     assert taps.dtype == np.float32
@@ -82,6 +82,13 @@ def test_resize_by_one_is_the_identity_but_for_a_margin():
     margin = image_ops.resize(x, size=6, scale=1, margin=1.01)
     assert same_bits(margin[:, :5, :5], x[:, :5, :5])
     assert not np.any(margin[:, 5, 5] == x[:, 5, 5])
+
+
+def test_resize_reads_no_pixel_past_the_last_one():
+    x = drawn((1, 4, 4, 2))
+    wide = image_ops.resize(x, size=6, scale=1)
+    assert same_bits(wide, x[:, [0, 0, 1, 2, 3, 3]][:, :, [0, 0, 1, 2, 3, 3]])
+    assert same_bits(image_ops.rscale(x, size=6, scaled=6, factor=1, top=0, left=0), wide)
 
 
 def test_crop():

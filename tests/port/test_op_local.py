@@ -118,6 +118,20 @@ def test_central_differences():
     assert_gradient(lambda z: total(x, z), w, local.local_backward_filters(x, grads, **keywords(g)), rng)
 
 
+def test_there_is_one_group_unless_told():
+    g = dict(channels=4, filters=6, img_size=4, filter_size=3, padding=1, stride=1, groups=1)
+    x, w, b, grads = operands(g, 1, np.float32)
+    sizes, image = {"filter_size": 3, "padding": 1, "stride": 1}, {"channels": 4, "img_size": 4}
+    for run, *arrays, more in (
+        (local.local_forward, x, w, b, {}),
+        (local.local_backward_images, grads, w, image),
+        (local.local_backward_filters, x, grads, {}),
+    ):
+        assert same_bits(run(*arrays, **sizes, **more), run(*arrays, **sizes, **more, groups=1))
+    into = local.local_backward_filters(x, grads, **sizes, out=np.full_like(w, np.nan))  # 0 times what was there
+    assert same_bits(into, local.local_backward_filters(x, grads, **sizes))
+
+
 def test_the_direct_route_scales_and_adds():
     """Powers of 2 and small integers: exact."""
     g = dict(channels=2, filters=2, img_size=3, filter_size=2, padding=0, stride=1, groups=1)
@@ -147,6 +161,10 @@ def test_several_inputs_add_up():
         (lambda x, w: local.local_forward(x, w, None, filter_size=2, padding=-1, stride=1), "wrong step or padding"),
         (lambda x, w: local.local_forward(x, w, None, filter_size=2, padding=0, stride=1, groups=3), "groups"),
         (lambda x, w: local.local_backward_filters(x, x, filter_size=2, padding=0, stride=1), "grads have the wrong"),
+        (
+            lambda x, w: local.local_backward_images(x, w, channels=2, img_size=3, filter_size=2, padding=0, stride=1),
+            "grads have the wrong",
+        ),
         (lambda x, w: sparse.check_connections([0, 1, 1, 2], 2, 2), "wrong table"),
         (lambda x, w: sparse.check_connections([0.0, 1.0], 2, 1), "wrong table"),
         (lambda x, w: sparse.check_connections([0, 1, 0], 2, 2), "wrong table"),

@@ -95,7 +95,8 @@ def test_central_differences(g):
         (lambda x: pool.max_pool_forward(x, size=2, stride=1, start=1), "wrong window"),
         (lambda x: pool.max_pool_forward(x[0], size=2, stride=1), "wrong number of axes"),
         (lambda x: pool.max_pool_forward(x[:, 1:], size=2, stride=1), "not square"),
-        (lambda x: pool.avg_pool_forward(x, size=2, stride=2, outputs=4), "outside the image"),
+        (lambda x: pool.avg_pool_forward(x, size=2, stride=2, outputs=3), "outside the image"),
+        (lambda x: pool.avg_pool_forward(x, size=2, stride=2, start=-2), "outside the image"),
         (lambda x: pool.max_pool_backward(x, x[:1], x[:1], size=1, stride=1), "acts have the wrong shape"),
         (lambda x: pool.max_pool_backward(x, x, x[:, 1:, 1:], size=1, stride=1), "grads has the wrong shape"),
     ],
@@ -103,3 +104,54 @@ def test_central_differences(g):
 def test_bad_arguments_are_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call(np.zeros((2, 4, 4, 3), np.float32))
+
+
+def test_averages_over_whole_windows_divide_by_their_size():
+    g = dict(img_size=5, size=3, stride=2, start=-1)
+    images = np.random.default_rng(4).standard_normal((2, 5, 5, 3))
+    acts = pool.avg_pool_forward(images, **keywords(g), whole=True)
+    expected = np.zeros_like(images)
+    grads = np.random.default_rng(5).standard_normal(acts.shape)
+    for oy, ox, window in windows(g):
+        inside = images[window]
+        assert_within(acts[:, oy, ox], inside.sum(axis=(1, 2)) / 9, 9, np.abs(inside).sum(axis=(1, 2)) / 9)
+        expected[window] += grads[:, oy, ox][:, None, None] / 9
+    dimages = pool.avg_pool_backward(grads, img_size=5, **keywords(g), whole=True)
+    assert_within(dimages, expected, 16, np.abs(grads).max())
+
+
+def test_windows_begin_at_the_first_pixel_unless_told():
+    images = draw_images(dict(img_size=6), np.float32, 7)
+    sizes = {"size": 3, "stride": 2}
+    for forward in (pool.max_pool_forward, pool.maxabs_pool_forward, pool.avg_pool_forward):
+        assert same_bits(forward(images, **sizes), forward(images, **sizes, start=0))
+    acts = pool.max_pool_forward(images, **sizes)
+    grads = np.random.default_rng(8).standard_normal(acts.shape, np.float32)
+    for backward in (pool.max_pool_backward, pool.first_pool_backward):
+        found = backward(images, acts, grads, **sizes)
+        assert same_bits(found, backward(images, acts, grads, **sizes, start=0))
+    assert same_bits(
+        pool.avg_pool_backward(grads, img_size=6, **sizes), pool.avg_pool_backward(grads, img_size=6, **sizes, start=0)
+    )
+    uniforms = np.random.default_rng(9).random(acts.shape)
+    chosen = pool.rand_pool_choose(images, uniforms, **sizes)
+    assert np.array_equal(chosen, pool.rand_pool_choose(images, uniforms, **sizes, start=0))
+    found = pool.rand_pool_forward(images, chosen, **sizes)
+    assert same_bits(found, pool.rand_pool_forward(images, chosen, **sizes, start=0))
+
+
+def test_the_first_of_tied_pixels_gets_the_gradient_where_it_goes_to_one():
+    g = dict(img_size=6, size=3, stride=2, start=-1)
+    images = draw_images(g, np.float32, 6)
+    acts = pool.max_pool_forward(images, **keywords(g))
+    grads = np.random.default_rng(6).integers(-8, 8, acts.shape).astype(np.float32)
+    expected = np.zeros_like(images)
+    for oy, ox, window in windows(g):
+        inside = expected[window]
+        for c, n in np.ndindex(len(images), images.shape[-1]):
+            y, x = np.argwhere(images[window][c, ..., n] == acts[c, oy, ox, n])[0]
+            inside[c, y, x, n] += grads[c, oy, ox, n]
+    assert same_bits(pool.first_pool_backward(images, acts, grads, **keywords(g)), expected)
+    for wrong in ((images, acts[:1], grads), (images, acts, grads[:1]), (images[:, 1:], acts, grads)):
+        with pytest.raises(ValueError, match="first_pool_backward"):
+            pool.first_pool_backward(*wrong, **keywords(g))

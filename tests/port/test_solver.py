@@ -37,6 +37,26 @@ def test_stairs_have_equal_lengths_and_include_their_right_ends():
         assert [solver.rate(schedule, 1, math.nextafter(k / steps, 2)) for k in range(1, steps)] == rates[1:]
 
 
+@pytest.mark.parametrize("steps", [7, 25, 29, 42, 49, 1000])
+def test_a_step_ends_where_the_quotient_says_however_products_round(steps):
+    schedule = {"type": "dexp", "params": {"tgtFactor": 2.0, "numSteps": steps}}
+    found = [solver.rate(schedule, 1, k / steps) for k in range(1, steps + 1)]
+    assert found == [2.0 ** (-i / (steps - 1)) for i in range(steps)]
+
+
+def test_the_second_half_of_a_step_begins_after_its_middle():
+    schedule, middle = read_schedule("jdexp[256,5]"), 1.5 / 5
+    assert [solver.rate(schedule, 1, p) for p in (middle, math.nextafter(middle, 1))] == [1 / 4, 1 / 2]
+
+
+def test_steps_have_halves_after_a_fifth_and_before_nine_tenths_of_the_training():
+    for steps, at, outside, inside in ((8, 0.2, 0, 1), (11, 0.9, 1, 0)):
+        schedule = {"type": "jdexp", "params": {"tgtFactor": 4.0 ** (steps - 1), "numSteps": steps}}
+        rates = [solver.rate(schedule, 1, p) for p in (math.nextafter(at, outside), at, math.nextafter(at, inside))]
+        step = math.floor(at * steps)
+        assert [round(-math.log(value, 4), 9) for value in rates] == [step, step, step - 0.5]
+
+
 def test_the_inner_steps_of_jdexp_have_two_halves():
     schedule = read_schedule("jdexp[256,5]")
     found = [solver.rate(schedule, 1, p) for p in (0.21, 0.29, 0.31, 0.41, 0.49, 0.51, 0.69, 0.71, 0.85, 0.95)]
@@ -97,10 +117,13 @@ def test_operands_must_match():
 
 def test_norms_are_bounded_per_filter():
     weights = np.array([[3.0, 0.3, 0.0], [4.0, 0.4, 0.0]])
-    solver.bound_norms(weights, 0)
-    assert weights[1, 0] == 4
+    for none in (0, -1):
+        solver.bound_norms(weights, none)
+        assert weights[1, 0] == 4
     solver.bound_norms(weights, 2.5)
     assert weights.tolist() == [[1.5, 0.3, 0.0], [2.0, 0.4, 0.0]]
+    solver.bound_norms(weights, 0.25)
+    assert np.abs(np.linalg.norm(weights, axis=0) - [0.25, 0.25, 0]).max() <= 4 * np.finfo(float).eps
 
 
 def test_contrast_is_bounded_on_both_sides():
@@ -111,3 +134,20 @@ def test_contrast_is_bounded_on_both_sides():
     assert weights[0, 0] == 7
     solver.bound_contrast(weights, 1, 4)
     np.testing.assert_array_equal(weights, (means + np.outer([-1, -1, 1, 1], spreads)) * [2, 1, 0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("count", "ends"),
+    [
+        (16, [(0, 16)]),
+        (32, [(0, 32)]),
+        (48, [(0, 16), (16, 32), (32, 48)]),
+        (64, [(0, 64)]),
+        (96, [(0, 32), (32, 64), (64, 96)]),
+        (128, [(0, 128)]),
+        (192, [(0, 64), (32, 96), (64, 128)]),
+        (256, [(0, 128), (32, 160)]),
+    ],
+)
+def test_the_filters_that_blocks_of_threads_scaled(count, ends):
+    assert [(one.start, one.stop) for one in solver.blocks_of_filters(count)] == ends

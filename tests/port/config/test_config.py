@@ -47,6 +47,7 @@ def test_conv_geometry():
     assert (spec["imgSize"], spec["modulesX"], spec.outputs) == ((16,), 8, 1024)  # 13/2 rounds up
     assert (spec["padding"], spec["weightShapes"], spec["biasShape"]) == ((-1,), ((75, 16),), (16, 1))
     assert (spec["wballNormed"], spec["gradConsumer"], spec["initB"]) == ((150,), True, 1)
+    assert (spec["imgPixels"], spec["filterPixels"], spec["weightsPerFilter"]) == ((256,), (25,), (75,))
 
 
 def test_unshared_biases_and_groups():
@@ -121,6 +122,7 @@ def test_other_types(layer, params, derived):
         ("cost.sum2", "data", "", None),
         ("cost.gsum2", "labels,data", "", None),
         ("cost.msm", "labels,fc", "setSize=3\nthreads=2", 4),
+        ("cost.msm", "labels,fc", "setSize=1\nthreads=2", 4),
         ("cost.crossent", "fc,probs", "", 4),
         ("cost.crossent2", "fc,fc", "", 4),
         ("cost.rflickr", "fc,fc", "", 4),
@@ -170,6 +172,16 @@ def test_weight_sharing():
     text = f"[a]\ninputs=data\n{CONV}[x]\ninputs=data,data\nweightSource=a,x[0]\n{CONV}[s]\ntype=eltsum\ninputs=a,x\n"
     spec = network(text, f"[a]\n{RATES}[x]\n{RATES}", "s")["x"]
     assert (spec["weightSourceLayers"], spec["weightSourceMatrixIndices"]) == (("a", "x"), (0, 0))
+    own = one(CONV, RATES)
+    assert (own["weightSourceLayers"], own["weightSourceMatrixIndices"]) == (("",), (-1,))
+    text = f"[a]\ninputs=data\n{CONV}[pair]\ntype=concat\ninputs=data,data\n[s]\ntype=eltsum\ninputs=a,y\n"
+    grouped = CONV.replace("=3", "=6").replace("16", "8") + "groups=2\n"  # the filters fit, whatever the groups
+    text = text.replace("[s]", f"[y]\ninputs=pair\nweightSource=a\n{grouped}[s]")
+    assert network(text, f"[a]\n{RATES}[y]\n{RATES}", "s")["y"]["weightSourceLayers"] == ("a",)
+
+
+def test_wrong_sources_of_weights():
+    text = f"[a]\ninputs=data\n{CONV}[x]\ninputs=data,data\nweightSource=a,x[0]\n{CONV}[s]\ntype=eltsum\ninputs=a,x\n"
     for source in ("a", "a,b", "a,x[1]", "a[1],x", "x,x", "a,probs", "a[,x", "a b,x"):
         with pytest.raises(ConfigError, match="weightSource"):
             network(text.replace("a,x[0]", source), f"[a]\n{RATES}[x]\n{RATES}", "s")
@@ -283,6 +295,56 @@ def test_forward_passes_need_no_rates():
     assert whole == load_network(NETS / "tiny.cfg", NETS / "tiny-params.cfg")
 
 
+def test_a_range_is_told():
+    for layer, words in ((CONV + "stride=0", "at least 1"), ("type=hs\nkeep=2", "0 to 1")):
+        with pytest.raises(ConfigError, match=f"out of range; expected {words}; actual"):
+            one(layer)
+
+
+def test_targets_of_a_sigmoid_cost_are_held_against_a_logistic_neuron():
+    cost = "[x]\ntype=cost.crossent2\ninputs=fc,{}\n"
+    neuron = "[s]\ntype=neuron\ninputs=fc\nneuron=logistic\n"
+    for layers, warned in ((cost.format("fc"), 1), (neuron + cost.format("s"), 0)):
+        found = load_network(DATA + TOP.format(below="data") + layers, PARAMS + "[x]\ncoeff=1\n").warnings
+        assert ["the second input should be a logistic neuron" in warning for warning in found] == [True] * warned
+
+
+def test_quantisers():
+    assert one(CONV, RATES + "quantF=Half [ ]\n")["quantF"] == {"type": "half", "params": {}}
+    for wrong in ("half[1]", "halves", "default[x]", "[half]"):
+        with pytest.raises(ConfigError, match="quantB: cannot be read; expected default or half"):
+            one(CONV, RATES + f"quantB={wrong}\n")
+
+
+def test_only_random_pooling_has_a_switch_to_the_maximum():
+    assert one(POOL.replace("max", "rand"), "doMax=yes")["doMax"]
+    assert "doMax" not in one(POOL.replace("max", "avg"), "doMax=yes")
+
+
+def test_the_largest_blur():
+    layer = "[x]\ninputs=data\ntype=blur\nchannels=3\nfilterSize={}\nstdev=1\n"
+    text = DATA.replace("768", str(3 * 300**2)) + layer + TOP.format(below="x")
+    assert load_network(text.format(255), PARAMS)["x"]["filterSize"] == 255
+    with pytest.raises(ConfigError, match="filterSize: is out of range; expected 1 to 255; actual 256"):
+        load_network(text.format(256), PARAMS)
+
+
+def test_noise_of_eight_deviations_must_leave_a_rate_of_float32():
+    schedule = RATES + "epsB=1\nschedB=linear[tgtFactor=1,noiseStdev={}]\n"
+    assert one(CONV, schedule.format("4.2e37"))["epsB"] == 1
+    with pytest.raises(ConfigError, match="epsB: with its schedule, noise and decay is beyond float32"):
+        one(CONV, schedule.format("4.3e37"))
+
+
+def test_numbers_of_the_release_that_nothing_here_derives():
+    """The release fills them in as it lays out memory."""
+    net = network("[x]\ninputs=data\ntype=softmax\nneuron=relu\n", below="x")
+    neuron = net["x_neuron"]
+    assert (neuron["forceOwnActs"], neuron["gradConsumer"], neuron["requiresParams"]) == (False, False, False)
+    for layer in net:
+        assert [layer[key] for key in ("actsTarget", "actsGradTarget", "conserveMem")] == [-1, -1, 0]
+
+
 def test_devices():
     net = load_network(DATA + TOP.format(below="data").replace("outputs=4", "outputs=4\ngpu=3"), PARAMS)
     assert [layer["gpu"] for layer in net] == [-1, -1, 3, 3, -1]
@@ -316,6 +378,16 @@ def test_specs_are_read_only_and_dicts_are_copies():
         (CONV + "partialSum=5", RATES, "partialSum: does not divide"),
         (CONV + "randSparse=yes", RATES, "randSparse: entry 0 counts as false"),
         (CONV.replace("16", "12"), RATES, "filters: the historical kernels"),
+        (
+            CONV.replace("=3", "=12") + "groups=2",
+            RATES,
+            "channels: the historical kernels do not take this; expected a multiple of 8",
+        ),
+        (
+            CONV.replace("=3", "=48").replace("=5", "=3").replace("16", "8") + "groups=2",
+            RATES,
+            "filters: the historical kernels do not take this; expected a multiple of 16 per group; actual 8",
+        ),
         (CONV, RATES.replace("=.1", "=-.1"), "epsW: is negative"),
         (CONV, f"{RATES}[nobody]\na=1", "[nobody] matches no layer"),
         ("type=cmrnorm\n" + NORM, "scale=1\npow=1", "channels: the historical kernels"),
@@ -379,8 +451,11 @@ BAD_LAYERS = [
     ("outputs", "type=fc\ninitW=1\noutputs=0"),
     ("outputs", "type=fc\ninitW=1\noutputs=99999999999999999999"),
     (None, "type=fc\ninitW=1\noutputs=2147483647"),
+    (None, "type=resize\nchannels=768\nscale=2"),
     ("pool", POOL + "pool=sum"),
     ("sizeX", POOL + "sizeX=17"),
+    ("sizeX", POOL + "sizeX=0"),
+    ("stride", POOL + "stride=0"),
     ("stride", POOL + "stride=4"),
     ("start", POOL + "start=16"),
     ("start", POOL + "start=-3"),

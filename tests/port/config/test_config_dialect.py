@@ -68,6 +68,8 @@ def test_line_numbers():
         ("\nano[conv1a]\n", 2),
         ("[s]\nno delimiter\n", 2),
         ("[s]\n=1\n", 2),
+        ("[s]\n=a:1\n", 2),
+        ("[s]\n:a=1\n", 2),
         ("[s]\n indented=1\n", 2),
         ("[]\n", 1),
         ("[s]\na=1\n[unclosed\n[t\n", 3),

@@ -48,6 +48,11 @@ def test_a_file_is_accepted_under_its_rule(rule):
         load(layer, params, strict_2012=True)
 
 
+def test_a_partial_sum_that_does_not_divide_is_a_kernel_limit():
+    found = load(CONV.replace("partialSum=0", "partialSum=5"), RATES).tolerances
+    assert [(one.rule, one.layer, one.key, one.value) for one in found] == [("kernel limit", "top", "partialSum", 5)]
+
+
 @pytest.mark.parametrize(("layer", "params"), [(FC, RATES + "schedW=exp[tgtFactor=9,noiseStdev=0]\n"), (CONV, RATES)])
 def test_a_file_of_2012_needs_none(layer, params):
     assert load(layer, params).tolerances == ()
