@@ -93,6 +93,9 @@ KINDS = {
     "a table of text": lambda: cudaconv.convFilterActsSparse(
         zeros(8, 4), zeros(4, 32), colorIndices=np.full((2, 4), "x"), imgSizeY=1, numModulesY=1, numModulesX=1,
         paddingStart=0, moduleStride=1, numImgColors=8, numFilterColors=4, numGroups=2),
+    "sums of windows before 2014": lambda: cudaconv.convLocalPool(zeros(1, 4), pooler="Sum", **pool()),
+    "gradients of such sums before 2014": lambda: cudaconv.convLocalAvgUndo(
+        zeros(16, 4), imgSize=1, sum=True, subsX=1, startX=0, strideX=1, outputsX=1),
     "a generation of another type": lambda: cudaconv.convTICA(zeros(16, 4), numFilters=16, sizeX=1, generation=2012.0),
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ from math import copysign
 
 import numpy as np
 import pytest
+from guarded_memory import guarded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -354,3 +355,14 @@ def test_the_spread_of_the_engine_s_values_does_not_depend_on_the_chunks():
     for found in (verdict.finish(), judge(reference, actual)):
         assert (found.low, found.high, found.mean) == (-5.0, 6.0, 0.5)
     assert judge(reference, None).low is None
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("at_end", [True, False])
+def test_nothing_is_read_beside_the_arrays(order, at_end):
+    for shape in ((1, 1), (7, 131), (300, 9), (65, 257)):
+        actual = np.random.default_rng(5).standard_normal(shape).astype(np.float32, order=order)
+        value = actual.astype(np.float64) * (1 + U)
+        arrays = value, np.abs(value), np.full_like(value, 9.0), actual
+        value, magnitude, terms, actual = (guarded(array, at_end) for array in arrays)
+        assert judge(Bounded(value, magnitude, terms), actual).status == "equivalent"
