@@ -125,10 +125,9 @@ class Local(Filtered):
         return local.local_backward_biases(self._grads(acts_grad))
 
     def _constrain(self, i, weights):
-        radius = self.spec["wballNormed"][i]
         if not self.quirks["local-norm-block-offset"]:
             super()._constrain(i, weights)
-        elif radius > 0:
-            for bank in np.split(weights, self.blocks):
-                for columns in solver.blocks_of_filters(weights.shape[1]):
-                    solver.bound_norms(bank[:, columns], radius)
+            return
+        for bank in np.split(weights, self.blocks):
+            for columns in solver.blocks_of_filters(weights.shape[1]):
+                solver.bound_norms(bank[:, columns], self.spec["wballNormed"][i])

@@ -3,6 +3,7 @@
 import gc
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -286,6 +287,35 @@ def test_graph_needs_only_specs():
     graph = Graph(load_network(CHAIN).layers)
     assert graph.wants_gradient == {"low", "low_neuron", "top", "probs", "cost"}
     assert graph.produces == set()  # without parameters no cost has a weight
+
+
+def test_training_begins_at_progress_0_and_noise_at_seed_0():
+    schedules = RATES + "schedW=exp[16]\nschedB=exp[16]\n"
+    params = CHAIN_PARAMS.replace(RATES, schedules)
+
+    def learnt(**progress):
+        network = build(params=params)
+        low, grads = network.layers["low"], np.ones((8, 3))
+        network.forward(batch(network))
+        found = []
+        for step in (
+            network.backward,
+            network.update,
+            partial(low.backward, grads, [False]),
+            low.update,
+            partial(low.params_grad, grads),
+            low.update_weights,
+            partial(network.backward_layer, "low"),
+        ):
+            low.acts_grad = grads
+            step(**progress)
+            found.append(low.weights_inc[0] + low.weights[0])
+        return found
+
+    for default, none, late in zip(learnt(), learnt(progress=0.0), learnt(progress=0.25), strict=True):
+        np.testing.assert_array_equal(default, none)
+        assert np.any(default != late)
+    assert Network(load_network(CHAIN, CHAIN_PARAMS)).rng.random() == np.random.default_rng(0).random()
 
 
 def test_one_pass_for_an_update_is_divided_by_its_own_images():

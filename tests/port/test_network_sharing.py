@@ -263,6 +263,7 @@ def test_private_copies_compute_the_same():
     twin = unshare_weights(network, ["two[0]"])
     one, two = twin.layers["one"], twin.layers["two"]
     assert two.weights[0] is not one.weights[0]
+    assert (two.spec["weightSourceLayers"], two.spec["weightSourceMatrixIndices"]) == (("", ""), (-1, -1))
     assert not two.weights_inc[0].any()
     for array in (one.weights_inc[0], two.weights_inc[1], two.biases_inc):
         assert array.any()

@@ -224,6 +224,11 @@ def test_auto_is_winograd_where_it_pays():
         return conv.by_winograd(conv.conv_geometry("test", sizes, *words, None), "auto")
 
     assert chosen(192, 13, 128, 3, 1, 1)
+    assert chosen(16, 6, 16, 3, 1, 1)
+    assert chosen(32, 4, 32, 3, 2, 1, 2)
+    assert not any(chosen(*less) for less in ((15, 6, 16, 3, 1, 1), (16, 6, 15, 3, 1, 1), (16, 5, 16, 3, 1, 1)))
+    assert not any(chosen(30, 6, filters, 3, 1, 1, 2) for filters in (30, 32))
+    assert not chosen(192, 13, 128, 3, 3, 1)
     assert not chosen(192, 13, 128, 3, 1, 2)
     assert not chosen(48, 27, 128, 5, 2, 1)
     assert not chosen(3, 32, 64, 3, 1, 1)

@@ -108,6 +108,29 @@ def test_a_step_is_a_factor_of_the_increment(step):
     assert (np.unique(values).tolist(), np.unique(inc).tolist()) == ([8 + step * 0.25], [0.25])
 
 
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("decay", [0, -0.5])
+def test_weights_do_not_decay_by_nothing_or_less(decay, decoupled):
+    values, inc = np.array([8.0, np.inf]), np.zeros(2)
+    solver.update(values, inc, np.full(2, 4.0), eps=0.25, mom=0.5, decay=decay, decoupled=decoupled)
+    assert (values.tolist(), inc.tolist()) == ([9, np.inf], [1, 1])
+
+
+def test_an_update_is_a_step_of_the_increment_unless_told():
+    """No gradient, no decay, a factor of 1; with a gradient, a rate and a momentum of 0."""
+    values, inc = np.array([8.0]), np.array([2.0])
+    solver.update(values, inc)
+    assert (values.tolist(), inc.tolist()) == ([10], [2])
+    solver.update(values, inc, np.array([4.0]))
+    assert (values.tolist(), inc.tolist()) == ([10], [0])
+
+
+def test_decoupled_decay_leaves_the_increment_alone():
+    values, inc = np.array([8.0]), np.array([2.0])
+    solver.update(values, inc, decay=0.25, decoupled=True)
+    assert (values.tolist(), inc.tolist()) == ([8], [2])
+
+
 def test_operands_must_match():
     values = np.zeros((4, 6))
     for inc in (np.zeros((6, 4)), np.zeros((4, 6), np.float32), np.zeros((4, 6), order="F"), np.zeros((4, 12))[:, ::2]):
@@ -124,6 +147,13 @@ def test_norms_are_bounded_per_filter():
     assert weights.tolist() == [[1.5, 0.3, 0.0], [2.0, 0.4, 0.0]]
     solver.bound_norms(weights, 0.25)
     assert np.abs(np.linalg.norm(weights, axis=0) - [0.25, 0.25, 0]).max() <= 4 * np.finfo(float).eps
+
+
+def test_norms_of_one_row_may_all_be_those_of_the_first():
+    for like_first, expected in ((False, [1.5, 1, 1.5]), (True, [1.5, 0.5, 4])):
+        weights = np.array([[3.0, 1.0, 8.0]])
+        solver.bound_norms(weights, 1.5, like_first)
+        assert weights.tolist() == [expected]
 
 
 def test_contrast_is_bounded_on_both_sides():

@@ -95,7 +95,7 @@ def test_oldest_norm_dialect():
         ("type=local\nchannels=3\nfilters=16\nfilterSize=9\ninitW=1", RATES, {"weightShapes": ((64 * 243, 16),)}),
         ("type=neuron\nneuron=tanh[1.5e0, -.5]", "", {"outputs": 768}),
         ("type=hs\nkeep=.5", "enable=no", {"enable": False}),
-        ("type=nailbed\nchannels=3\nstride=5", "", {"outputsX": 4, "start": 0}),
+        ("type=nailbed\nchannels=3\nstride=5", "", {"outputsX": 4, "start": 0, "imgPixels": 256, "imgSize": 16}),
         ("type=nailbed\nchannels=3\nstride=3", "", {"outputsX": 6, "start": 0, "outputs": 108}),
         ("type=blur\nchannels=3\nfilterSize=5\nstdev=1", "", {"imgSize": 16}),
         ("type=href\nchannels=3", "", {"outputs": 768}),
@@ -293,6 +293,49 @@ def test_forward_passes_need_no_rates():
         network(f"[n]\ntype=rnorm\ninputs=data\n{NORM}", below="n", forward_only=True)
     whole = load_network(NETS / "tiny.cfg", NETS / "tiny-params.cfg", forward_only=True)
     assert whole == load_network(NETS / "tiny.cfg", NETS / "tiny-params.cfg")
+
+
+def test_sizes_that_the_kernels_of_the_time_took():
+    blur = "type=blur\nchannels=3\nstdev=1\nfilterSize="
+    for size in (3, 5, 7, 9, 11):
+        warnings = network(f"[x]\ninputs=data\n{blur}{size}\n", below="x").warnings
+        assert ["expected 3, 5, 7 or 9; actual 11" in warning for warning in warnings] == [True] * (size == 11)
+    pair = "[pair]\ntype=concat\ninputs=data,data\n[x]\ninputs=pair\n" + CONV.replace("=3", "=6")
+    (warning,) = network(pair, f"[x]\n{RATES}", "x").warnings
+    assert "channels: the historical kernels do not take this; expected at most 3, or a multiple of 4" in warning
+    pool = "[a]\ntype=fc\ninputs=data\noutputs={}\ninitW=1\n[x]\ninputs=a\n" + POOL.replace("=3\nsize", "={}\nsize")
+    for channels, warned in ((24, 1), (48, 0)):
+        warnings = network(pool.format(16 * channels, channels), f"[a]\n{RATES}", "x").warnings
+        assert ["expected a multiple of 16; actual 24" in warning for warning in warnings] == [True] * warned
+
+
+def test_windows_as_large_as_the_padded_image():
+    spec = one(CONV + "padding=1\nstride=18\nfilterSize=18", RATES)
+    assert (spec["modulesX"], spec["weightsPerFilter"]) == (1, (972,))
+    assert one(CONV + "padding=20\nfilterSize=5", RATES)["modulesX"] == 52
+    for key, wrong, words in (
+        ("padding", "padding=21", "0 to 20, less than image and filter together"),
+        ("stride", "padding=1\nstride=19", "1 to 18, the padded image"),
+        ("filterSize", "padding=1\nfilterSize=19", "at most 18"),
+    ):
+        with pytest.raises(ConfigError, match=f"{key}: .*; expected {words}; actual"):
+            one(CONV + wrong, RATES)
+
+
+def test_the_least_denominator_that_float32_can_raise():
+    cmrnorm = "type=cmrnorm\n" + NORM
+    assert one(cmrnorm, "scale=1\npow=63.4\nminDiv=0.25")["minDiv"] == 0.25
+    with pytest.raises(ConfigError, match="minDiv: to the power of -63.6 is beyond float32"):
+        one(cmrnorm, "scale=1\npow=63.6\nminDiv=0.25")
+
+
+def test_the_largest_class_tree(monkeypatch):
+    monkeypatch.setattr("alexnet_rosetta.port.config.weight_types.MAX_NODES", 5)
+    layer, tree = "type=treefc\ninitW=1", Tree(((), (), (), (0, 1), (2, 3)), 4)
+    assert one(layer, RATES, tree=tree)["weightShapes"] == ((768, 5),)
+    monkeypatch.setattr("alexnet_rosetta.port.config.weight_types.MAX_NODES", 4)
+    with pytest.raises(ConfigError, match="the class tree is too large; expected at most 4 nodes; actual 5"):
+        one(layer, RATES, tree=tree)
 
 
 def test_a_range_is_told():
