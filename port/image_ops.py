@@ -159,7 +159,7 @@ def rscale_draw(uniforms: Sequence[float], *, img_size: int, max_scale: float, s
     r, f, y, x = (float(u) for u in uniforms)
     count = img_size - int(img_size / max_scale) + 1
     shares = np.cumsum(np.arange(1, count + 1) ** 2) / (count * (count + 1) * (2 * count + 1) // 6)
-    scaled = size + min(int(np.searchsorted(shares, r)), count - 1)
+    scaled = size + int(np.searchsorted(shares, r))
     low = max(1.0, img_size / (scaled + 1))
     factor = low + f * (img_size / scaled - low)
     origins = scaled - size + 1

@@ -48,6 +48,7 @@ def test_credit_of_crossent():
     targets = np.array([[1.0, 0, 0], [0, 0, 1], [0, 1, 0]])
     assert costs.crossent_cost(targets, probs)[1] == 3 - 0.5
     assert costs.crossent_cost(np.ones((1, 1)), np.zeros((1, 1)))[0] == 50
+    assert costs.crossent_cost(targets, np.where(probs == 0.5, np.nan, probs))[1] == 3 - 0.5  # NaN is no first guess
 
 
 def test_crossent2():

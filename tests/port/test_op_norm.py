@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from op_checks import assert_gradient, assert_within
+from op_checks import assert_gradient, assert_within, same_bits
 
 from alexnet_rosetta.port.norm import cmrnorm_backward, cmrnorm_forward
 
@@ -61,6 +61,16 @@ def test_central_differences(size, blocked):
     acts, denoms = cmrnorm_forward(x, min_div=2.0, **parameters)
     gradient = cmrnorm_backward(x, acts, denoms, g, **parameters)
     assert_gradient(lambda z: (cmrnorm_forward(z, min_div=2.0, **parameters)[0] * g).sum(), x, gradient, rng)
+
+
+def test_windows_slide_and_denominators_begin_at_one_unless_told():
+    x, g = np.random.default_rng(3).standard_normal((2, 7, 2, 2, 3))
+    parameters = dict(size=3, scale=0.5, power=0.75)
+    acts, denoms = cmrnorm_forward(x, **parameters)
+    for found, told in zip((acts, denoms), cmrnorm_forward(x, **parameters, min_div=1.0, blocked=False), strict=True):
+        assert same_bits(found, told)
+    found = cmrnorm_backward(x, acts, denoms, g, **parameters)
+    assert same_bits(found, cmrnorm_backward(x, acts, denoms, g, **parameters, blocked=False))
 
 
 def test_the_power_costs_at_most_four_and_a_half_roundings():

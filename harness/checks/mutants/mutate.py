@@ -22,7 +22,9 @@ COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 
 SAYING = {"require": 1, "check": 1, "advise": 1, "threads_for": 0}
 """Calls of which only so many arguments are changed: the others are words for people, or only change the time."""
-EITHER_WAY = ("array_equal", "shares_memory", "may_share_memory")
+EITHER_WAY = (
+    "array_equal", "shares_memory", "may_share_memory", "max", "min", "maximum", "minimum", "multiply", "logaddexp",
+)  # fmt: skip
 """Calls that say the same with their arguments swapped."""
 
 
@@ -127,7 +129,8 @@ def _of(node: Any, parents: list[ast.AST]) -> Iterator[tuple[Callable[[], None],
         value = node.value
         for new in (not value,) if isinstance(value, bool) else (value + 1, value - 1) if isinstance(value, int) else (
             value * 1.001, 0.0 if value else 1.0):  # fmt: skip
-            yield setting("value", new), ast.Constant(new)
+            if new != value:
+                yield setting("value", new), ast.Constant(new)
     elif (
         isinstance(node, ast.Call)
         and len(node.args) > 1

@@ -26,7 +26,7 @@ def step(x, rate: float = 0.5):
     if x < LIMIT:
         x += rate * 2
     total = max(x, -rate)
-    note(total)
+    note(total, 0.0)
     require(x > 7, rate + 1, 8)
     zip(x, rate, strict=True)
     if array_equal(x, rate):
@@ -54,8 +54,9 @@ def test_the_changes(source):
         ("2", "3"),
         ("0.5", "0.5005"),
         ("-rate", "rate"),
-        ("max(x, -rate)", "max(-rate, x)"),
-        ("note(total)", "nothing"),
+        ("note(total, 0.0)", "note(0.0, total)"),
+        ("note(total, 0.0)", "nothing"),
+        ("0.0", "1.0"),
         ("x > 7", "x >= 7"),
         ("require(x > 7, rate + 1, 8)", "nothing"),
     ):
@@ -66,6 +67,8 @@ def test_the_changes(source):
         ("8", "9"),
         ("True", "False"),
         ("array_equal(x, rate)", "array_equal(rate, x)"),
+        ("max(x, -rate)", "max(-rate, x)"),
+        ("0.0", "0.0"),
     ):
         assert change not in found
 

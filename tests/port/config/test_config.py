@@ -325,7 +325,7 @@ def test_windows_as_large_as_the_padded_image():
 def test_the_least_denominator_that_float32_can_raise():
     cmrnorm = "type=cmrnorm\n" + NORM
     assert one(cmrnorm, "scale=1\npow=63.4\nminDiv=0.25")["minDiv"] == 0.25
-    with pytest.raises(ConfigError, match="minDiv: to the power of -63.6 is beyond float32"):
+    with pytest.raises(ConfigError, match=r"minDiv: to the power of -63\.6 is beyond float32"):
         one(cmrnorm, "scale=1\npow=63.6\nminDiv=0.25")
 
 
