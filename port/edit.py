@@ -152,7 +152,7 @@ def _rebuilt(network: Network, spec: NetworkSpec) -> Network:
 def _take(parameter: Parameter, old: Parameter, same: bool, spread: Callable[[Array, int], Array]) -> None:
     """Copy the values of an old parameter, spread over the modules if need be; unspread ones with Δ if `same`."""
     times = len(parameter.values) // len(old.values)
-    parameter.values[...] = old.values if times == 1 else spread(old.values, times)
+    parameter.values[...] = spread(old.values, times)
     if times == 1 and same:
         parameter.inc[...] = old.inc
         parameter.mean, parameter.square = (None if a is None else a.copy() for a in (old.mean, old.square))

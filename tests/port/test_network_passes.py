@@ -127,6 +127,18 @@ def test_a_fused_layer_can_also_be_given_a_gradient():
     assert np.abs(two_step - one_step).max() <= 64 * EPSILON
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_single_row_may_take_the_gate_of_the_first_case(rows):
+    text = f"[data]\ntype=data\ndataIdx=0\ndims={rows}\n[gate]\ntype=data\ndataIdx=1\n"
+    network = build(text + "[cost]\ntype=cost.gsum2\ninputs=gate,data\n", "[cost]\ncoeff=1\n")
+    x, gate = np.arange(1.0, 3 * rows + 1).reshape(rows, 3), np.array([[2.0, 0, 5]])
+    for on in (False, True):
+        network.set_quirk("one-row-vectors", on)
+        seen = np.full((1, 3), 2.0) if on and rows == 1 else gate
+        assert network.forward({"data": x, "gate": gate})["cost"] == (seen * x * x).sum()
+        np.testing.assert_array_equal(network.layers["cost"].backward(None, [False, True])[1], -2 * seen * x)
+
+
 def test_targets_that_are_computed_get_no_gradient():
     text = TARGETS + "[low]\ntype=fc\ninputs=targets\noutputs=4\ninitW=.5\nneuron=logistic\n"
     text += PAIRS["crossent2"].replace("targets,", "low,")

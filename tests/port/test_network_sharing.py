@@ -177,6 +177,29 @@ def test_two_half_minibatches_are_one_minibatch(text, params):
     assert_near(everything(halves), everything(whole), 512)
 
 
+@pytest.mark.parametrize(("text", "params"), [(CHAIN, CHAIN_PARAMS), (SHARED_CHAIN, SHARED_PARAMS)])
+def test_layers_that_run_alone_begin_a_new_sum_after_an_update(text, params):
+    spec = load_network(text, params)
+    whole, alone = (Network(spec, np.float64, update_every=2, minibatch=3) for _ in range(2))
+    for network in (whole, alone):
+        network.initialise(np.random.default_rng(2))
+    halves = split(batch(whole, images=6), 2)
+    for half in halves * 2:
+        learn(whole, half)
+    for half in halves * 2:
+        alone.forward(half)
+        for layer in alone.layers.values():
+            layer.acts_grad = None
+        for name in reversed(alone.layers):
+            if name in alone.graph.wants_gradient - {"cost"}:
+                alone.backward_layer(name)
+        if half is halves[1]:
+            for layer in alone.weighted:
+                layer.update()
+    for found, expected in zip(everything(alone), everything(whole), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_update_every_needs_the_size_of_a_pass():
     with pytest.raises(ValueError, match="minibatch"):
         Network(load_network(CHAIN, CHAIN_PARAMS), update_every=2)

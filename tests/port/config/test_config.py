@@ -107,6 +107,7 @@ def test_oldest_norm_dialect():
         ("type=pool\npool=rand\nchannels=3\nsizeX=2\nstride=2", "doMax=1", {"doMax": True, "requiresParams": True}),
         ("type=softmax", "", {"outputs": 768}),
         ("type=concat", "", {"copyOffsets": (0,)}),
+        ("type=concat\ninputs=data,data,labels", "", {"copyOffsets": (0, 768, 1536), "outputs": 1537}),
         ("type=eltsum\ncoeffs=-1", "", {"coeffs": (-1,)}),
         ("type=eltsum", "coeffs=3", {"coeffs": (3,)}),
     ],
@@ -133,6 +134,19 @@ def test_costs(kind, inputs, params, classes):
     text = TOP.format(below="data") + f"[x]\ntype={kind}\ninputs={inputs}\nchannels=3\nsizeX=3\n"
     spec = load_network(DATA + text, PARAMS + f"[x]\ncoeff=2\n{params}", num_classes=classes)["x"]
     assert (spec.outputs, spec["coeff"]) == (0, 2)
+
+
+@pytest.mark.parametrize("kind", ["msm", "crossent", "crossent2", "rflickr"])
+def test_costs_have_a_value_for_each_class(kind):
+    first, second = {"msm": ("labels", "fc"), "crossent": ("fc", "probs")}.get(kind, ("fc", "fc"))
+    text = DATA + TOP.format(below="data").replace("[cost]\ntype=cost.logreg\ninputs=labels,probs\n", "")
+    text += f"[sum]\ntype=cost.gsum2\ninputs=labels,probs\n[x]\ntype=cost.{kind}\ninputs={first},{second}\n"
+    params = PARAMS.replace("[cost]", "[sum]") + "[x]\ncoeff=1\nsetSize=1\nthreads=1\n"
+    assert load_network(text, params, num_classes=4)["x"].outputs == 0
+    with pytest.raises(
+        ConfigError, match="inputs: the second input must have one value per class; expected 5; actual 4"
+    ):
+        load_network(text, params, num_classes=5)
 
 
 def test_tree_layer():
@@ -566,6 +580,7 @@ def test_bad_layers(key, layer):
         ("wcNormMin", CONV, RATES + "wcNormMin=2\nwcNormMax=1"),
         ("quantF", CONV, RATES + "quantF=int8"),
         ("scale", "type=cmrnorm\n" + NORM, "pow=1"),
+        ("scale", "type=cmrnorm\n" + NORM + "scale=1", "pow=1"),
         ("pow", "type=rnorm\n" + NORM, "scale=%(pow)s\npow=%(scale)s"),
         ("enable", "type=hs\nkeep=.5", "enable="),
     ],
