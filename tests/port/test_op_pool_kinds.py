@@ -76,6 +76,8 @@ def test_the_largest_uniform_deviate_finds_a_pixel():
     chosen = pool.rand_pool_choose(images, uniforms, size=3, stride=1)
     acts = pool.rand_pool_forward(images, chosen, size=3, stride=1)
     assert np.all((acts > 0) == (images.max(axis=(1, 2), keepdims=True) > 0))
+    for values in (images, -np.abs(images)):  # a deviate that float32 rounded up to 1 takes the last pixel
+        assert np.all(pool.rand_pool_choose(values, np.ones_like(uniforms), size=3, stride=1) == 8)
 
 
 @pytest.mark.parametrize("kind", ["maxabs", "rand"])

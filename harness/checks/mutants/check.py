@@ -28,6 +28,8 @@ ROOMS = {
 """By what is changed: its files. Of the judge: the verdict, what is compared with what, and what people read of it."""
 DRAWN = ("charts.py", "drawing.py", "images.py")
 """Files in which a changed number moves a line on a page; they are left as they are."""
+SWITCHES = ROOT / "tests" / "harness" / "quirks" / "test_quirk_effects.py"
+"""Tests of the port's switches, in positions that the reference has no formula for."""
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 
 
@@ -117,7 +119,7 @@ def near(one: Mutant) -> list[str]:
 
     All of the room, but for those that run a build of their own (tests/legacy/counted), or of the folder of the
     harness: those that are named after the file first, then those that name the file or the function; of the harness
-    also others that import the file.
+    also others that import the file, of the port also those of its switches.
     """
     room, *folders, name = one.file.split("/")
     stem = Path(name).stem
@@ -131,7 +133,7 @@ def near(one: Mutant) -> list[str]:
         is_home, is_named = path.is_relative_to(home), bool(named.search(text))
         if path.parent.name != "counted" and (is_home or f"{folders[0]}.{stem}" in text):
             ranked.append((stem not in path.stem, not is_home, not is_named, str(path)))
-    return [path for *_, path in sorted(ranked)]
+    return [*(path for *_, path in sorted(ranked)), *([str(SWITCHES)] if room == "port" else [])]
 
 
 def _is_compiled(one: Mutant) -> bool:

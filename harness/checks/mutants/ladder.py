@@ -209,6 +209,14 @@ def _tested(tests: Sequence[str]) -> Outcome:
     class First:
         told = ""
 
+        def pytest_collection(self, session: Any) -> None:
+            """Have no failing example made shorter: nobody reads it."""
+            from hypothesis import Phase, settings
+
+            phases = (Phase.explicit, Phase.generate)
+            settings.register_profile("mutant", settings.default, phases=phases, database=None)
+            settings.load_profile("mutant")
+
         def pytest_runtest_logreport(self, report: Any) -> None:
             self.note(report)
 
@@ -223,7 +231,7 @@ def _tested(tests: Sequence[str]) -> Outcome:
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
-    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", NEAR, *tests], plugins=[first])
+    code = pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-m", NEAR, *tests], plugins=[first])
     return Outcome() if code in (0, 5) else Outcome("tests", "different", True, first.told or f"\npytest says {code}")
 
 

@@ -127,6 +127,17 @@ def test_what_changes_nothing_survives(first_rung):
     assert check.climb(change("port/costs.py", path.read_text()), first_rung) == check.Outcome()
 
 
+def test_tests_notice_what_no_rung_shows():
+    """A quotient by the share of a window, in the position of a switch that the reference has no formula for."""
+    product = "grads * _share_inside(pool, grads.dtype)"
+    one = chosen("port/pool.py", product, product.replace("*", "/"))
+    first, *_, last = check.near(one)
+    assert (os.path.basename(first), last) == ("test_op_pool.py", str(check.SWITCHES))
+    outcome = check.climb(change(one.file, mutate.mutated(check.ROOT / one.file, one.number)), [], [first])
+    assert (outcome.rung, outcome.how) == ("tests", "different")
+    assert outcome.detail.startswith("tests/port/test_op_pool.py::test_averages_over_whole_windows")
+
+
 def test_a_mutant_that_does_not_end_is_noticed_by_what_it_computed(monkeypatch, first_rung):
     monkeypatch.setattr(ladder, "PATIENCE", 1)
     outcome = check.climb(partial(exec, "while True: pass"), first_rung)
