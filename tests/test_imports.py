@@ -19,7 +19,7 @@ OUTSIDE = {
     "harness/reporting/report": ({"numpy", "matplotlib", "jinja2", "markupsafe", "PIL"}, set()),
     "harness/training": ({"markupsafe"}, {"PIL", "matplotlib"}),
     "harness/cli/terminal.py": ({"rich"}, set()),
-    "harness/checks/mutants": (set(), {"pytest"}),
+    "harness/checks/mutants": (set(), {"hypothesis", "pytest"}),
     "harness/checks/rules": (set(), {"matplotlib"}),
     "harness/publishing": ({"jinja2", "markupsafe"}, set()),
     "harness/study": ({"markupsafe"}, {"latex2mathml", "matplotlib"}),

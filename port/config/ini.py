@@ -126,7 +126,7 @@ class Section:
 class _Reader:
     """State of the line reader: the open section, the last option, the bad lines so far."""
 
-    def __init__(self, file: str, salvage: bool = False) -> None:
+    def __init__(self, file: str, salvage: bool) -> None:
         self.file, self.salvage = file, salvage
         self.sections: dict[str, Section] = {}
         self.defaults: dict[str, Option] = {}

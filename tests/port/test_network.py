@@ -279,6 +279,8 @@ def test_misuse_is_explained():
         network.forward(data, "training")
     with pytest.raises(ValueError, match=r"low: expected inputs \(12, N\); actual \(8, 3\)"):
         network.layers["low"].forward([np.zeros((8, 3))])
+    with pytest.raises(ValueError, match=r"cost: expected inputs \(1, N\), \(4, N\); actual \(1, 3\), \(4, 2\)"):
+        network.layers["cost"].forward([np.zeros((1, 3)), np.ones((4, 2))])
     with pytest.raises(ValueError, match="run backward before update"):
         network.layers["low"].update()
 

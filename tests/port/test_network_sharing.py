@@ -177,7 +177,12 @@ def test_two_half_minibatches_are_one_minibatch(text, params):
     assert_near(everything(halves), everything(whole), 512)
 
 
-@pytest.mark.parametrize(("text", "params"), [(CHAIN, CHAIN_PARAMS), (SHARED_CHAIN, SHARED_PARAMS)])
+TREE = CHAIN.replace("[top]\ntype=fc\ninputs=low\noutputs=4", "[top]\ntype=treefc\ninputs=low\ntree=0 1, 4 2, 5 3")
+
+
+@pytest.mark.parametrize(
+    ("text", "params"), [(CHAIN, CHAIN_PARAMS), (SHARED_CHAIN, SHARED_PARAMS), (TREE, CHAIN_PARAMS)]
+)
 def test_layers_that_run_alone_begin_a_new_sum_after_an_update(text, params):
     spec = load_network(text, params)
     whole, alone = (Network(spec, np.float64, update_every=2, minibatch=3) for _ in range(2))

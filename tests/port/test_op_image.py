@@ -119,6 +119,9 @@ def test_random_scale_is_resize_and_crop():
     large = image_ops.resize(x, size=draw["scaled"], scale=draw["factor"])
     expected = image_ops.crop(large, size=5, top=draw["top"], left=draw["left"])
     assert same_bits(image_ops.rscale(x, size=5, **draw), expected)
+    many = drawn((6, 8, 8, 2))  # as many channels as pixels of a side after scaling
+    scaled = image_ops.resize(many, size=6, scale=1.25)
+    assert same_bits(image_ops.rscale(many, size=5, scaled=6, factor=1.25, top=1, left=0), scaled[:, 1:, :5])
     whole = {"scaled": 8, "factor": 1.0, "top": 3, "left": 0}
     assert same_bits(image_ops.rscale(x, size=5, **whole), x[:, 3:, :5])
 

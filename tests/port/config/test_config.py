@@ -389,8 +389,9 @@ def test_the_largest_blur():
 def test_noise_of_eight_deviations_must_leave_a_rate_of_float32():
     schedule = RATES + "epsB=1\nschedB=linear[tgtFactor=1,noiseStdev={}]\n"
     assert one(CONV, schedule.format("4.2e37"))["epsB"] == 1
-    with pytest.raises(ConfigError, match="epsB: with its schedule, noise and decay is beyond float32"):
-        one(CONV, schedule.format("4.3e37"))
+    for wrong in (schedule.format("4.3e37"), schedule.replace("epsB=1", "epsB=2e38").format(".125")):
+        with pytest.raises(ConfigError, match="epsB: with its schedule, noise and decay is beyond float32"):
+            one(CONV, wrong)
 
 
 def test_numbers_of_the_release_that_nothing_here_derives():
