@@ -24,7 +24,18 @@ from ..reporting.report import FORMATS, rendered, write
 from ..running.prepare import MODES, Options
 from ..running.steps import PASSES
 from . import data_commands, lab_commands, reach_commands, study_commands, training_commands
-from .shared import INTERRUPTED, allow_option, drawing, fail_on_option, names, params_option, rules, run_options, say
+from .shared import (
+    INTERRUPTED,
+    algorithm_option,
+    allow_option,
+    drawing,
+    fail_on_option,
+    names,
+    params_option,
+    rules,
+    run_options,
+    say,
+)
 
 NOBODY_READS = 141
 """The exit code of a program that the signal of a closed pipe ends."""
@@ -212,6 +223,7 @@ def diff(ctx: click.Context, /, old: Path, new: Path) -> None:
 @click.option("--batch", default=128, show_default=True, type=click.IntRange(1), help="Number of cases.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @click.option("--repeat", default=7, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
+@algorithm_option
 @click.option("--full", is_flag=True, help="Also GFLOP/s and GB/s, and their shares of what this machine can do.")
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Store it, as .json or .csv.")
 @click.option("--html", metavar="FILE", type=click.Path(path_type=Path), help="Write a page: bars, roofline, totals.")

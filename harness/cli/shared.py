@@ -51,6 +51,13 @@ def params_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--params", metavar="FILE", help=text)(command)
 
 
+def algorithm_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option --port-algorithm."""
+    text = "The port's algorithm of convolution; auto: Winograd's where it is faster."
+    choice = click.Choice(PORT_ALGORITHMS)
+    return click.option("--port-algorithm", default="direct", show_default=True, type=choice, help=text)(command)
+
+
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say what is run: the fields of `running.prepare.Options` but mode and passes."""
     for option in reversed(_RUN):
@@ -78,8 +85,7 @@ _RUN = (
                  help="All quirks as the release of 2011, 2012 or 2014 had them; --quirk comes on top."),
     click.option("--quantise", is_flag=True,
                  help="Round what goes between devices to half precision where the layer file says so."),
-    click.option("--port-algorithm", default="direct", show_default=True, type=click.Choice(PORT_ALGORITHMS),
-                 help="The port's algorithm of convolution; auto: Winograd's where it is faster."),
+    algorithm_option,
     rules,
     click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors."),
 )  # fmt: skip
