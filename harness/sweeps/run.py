@@ -40,6 +40,13 @@ SHARE = 0.8
 """Of the free memory, that is used unless a limit is given."""
 DEATHS = 8
 """Workers that may die on a part before it counts as failed."""
+QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.admin.tick.interval": "200ms",
+    "distributed.nanny.pre-spawn-environ": dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1),
+}
+"""What workers need not do beside their parts: look at the stack every 10 ms, give memory back at every chance."""
 SAMPLE = Row("", "", "", "", (), {"": Finding("")}).flat()[0]
 
 
@@ -64,7 +71,7 @@ def cluster(scheduler: str | None, workers: int | None, memory: float | None) ->
         if scheduler is None:
             count = workers or machine.processors()
             total = int(memory * GIB if memory else SHARE * (machine.available_memory() or 8 * GIB))
-            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": DEATHS}))
+            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": DEATHS, **QUIET}))
             size = {"n_workers": count, "threads_per_worker": 1, "memory_limit": total}
             local = stack.enter_context(LocalCluster(**size, dashboard_address="127.0.0.1:0", silence_logs=50))
             client = stack.enter_context(Client(local, set_as_default=False))
@@ -84,7 +91,8 @@ def cluster(scheduler: str | None, workers: int | None, memory: float | None) ->
 def run(todo: list[Part], out: Path, client: Any, slots: int, limit: int, tell: Callable[[Result], object]) -> None:
     """Run parts, the largest first, as many side by side as ``slots`` threads and ``limit`` bytes allow.
 
-    Each Result is told when it is stored in the folder ``out``.
+    Where each part takes one thread, as many wait at the workers, so that none is idle between two parts. Each Result
+    is told when it is stored in the folder ``out``.
     """
     from distributed import as_completed
 
@@ -95,7 +103,8 @@ def run(todo: list[Part], out: Path, client: Any, slots: int, limit: int, tell: 
         known[same] = known[same] if same in known else parts.memory(one)
         needs[one.key] = (own.threads or 1, known[same])
     waiting = sorted(todo, key=lambda one: needs[one.key][::-1], reverse=True)
-    free, running, done = [slots, limit], dict[Any, Part](), as_completed(loop=client.loop)
+    ahead = slots if all(threads == 1 for threads, _ in needs.values()) else 0  # a worker runs one after the other
+    free, running, done = [slots + ahead, limit], dict[Any, Part](), as_completed(loop=client.loop)
 
     def fill() -> None:
         for one in list(waiting):
