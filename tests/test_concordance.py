@@ -12,7 +12,9 @@ import pytest
 from alexnet_rosetta.harness import concordance, engines
 from alexnet_rosetta.harness.checks.golden import files as golden
 from alexnet_rosetta.harness.network import load as networks
+from alexnet_rosetta.harness.study import kernels as study_kernels
 from alexnet_rosetta.harness.study import layer as study
+from alexnet_rosetta.harness.study import source
 
 ROOT = Path(__file__).parent.parent
 FAMILIES = concordance.families()
@@ -124,6 +126,19 @@ def test_parameters_are_those_of_the_signatures(family):
     }
     assert {row.legacy for row in family.parameters} <= historical
     assert {row.port for row in family.parameters if row.port} <= port
+
+
+@by_name
+def test_parts_name_pieces_that_are_there(family):
+    """Of kernels and host functions, of the port with its Cython and headers, and of the reference; none is empty."""
+    for part in family.parts:
+        (operation,) = (one for one in family.operations if one.what == part.of)
+        for kernel in set(operation.kernels) - LIBRARY:
+            names = {"kernel": kernel, **study_kernels.parts(kernel)}
+            for place in ("host", "kernels", "port", "reference"):
+                found = source.pieces(getattr(part, place), place, **names)
+                assert bool(found) == bool(getattr(part, place)), (part, kernel, place)
+                assert all(piece.lines for piece in found)
 
 
 @by_name
