@@ -279,7 +279,6 @@ def _detach_neurons(drafts: dict[str, Draft]) -> dict[str, Draft]:
         result[draft.name] = draft
         if draft.type != "neuron" and draft.values.get("neuron"):
             detached = _detached(draft, taken)
-            taken.add(detached.name)
             moved[draft.name] = detached.name
             result[detached.name] = detached
     for draft in drafts.values():

@@ -231,7 +231,7 @@ def read_tree(text: str) -> tuple[tuple[tuple[int, ...], ...], int]:
     inner = [tuple(read_int(number) for number in piece.split()) for piece in text.split(",")]
     below = {child for children in inner for child in children}
     leaves = sum(map(len, inner)) - len(inner) + 1
-    roots = sorted({*range(len(inner) + max(leaves, 0))} - below)
+    roots = sorted({*range(len(inner) + leaves)} - below)
     if not all(inner) or len(roots) != 1:
         raise ValueError("the children of every inner node, as in 0 1 2, 3 4, 5 6")
     return (*[()] * leaves, *inner), roots[0]

@@ -33,6 +33,16 @@ def test_memory_goes_to_the_next_array_of_that_size():
     assert not again.any()
 
 
+def test_an_array_lies_within_its_memory():
+    for size in (buffers.SMALLEST, buffers.SMALLEST + 1, 3 * buffers.SMALLEST):
+        array = buffers.empty((size,), np.uint8)
+        owner = array.base
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        first, last = address(owner.memory), address(owner.memory) + owner.memory.nbytes
+        assert first <= address(array) <= address(array) + size <= last
+
+
 def test_a_view_keeps_the_memory():
     array = buffers.empty((64, 1024), np.float32)
     array[:] = 1

@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 from functools import partial
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -318,6 +319,34 @@ def test_training_begins_at_progress_0_and_noise_at_seed_0():
         np.testing.assert_array_equal(default, none)
         assert np.any(default != late)
     assert Network(load_network(CHAIN, CHAIN_PARAMS)).rng.random() == np.random.default_rng(0).random()
+
+
+def test_seconds_are_those_of_the_step():
+    network = build()
+    for step, run in (
+        ("forward", lambda: network.forward(batch(network))),
+        ("backward", network.backward),
+        ("update", network.update),
+    ):
+        begin = perf_counter()
+        run()
+        assert 0 < network.seconds("low", step) <= perf_counter() - begin
+
+
+def test_a_forward_pass_without_an_update_starts_a_new_sum():
+    network = build()
+    found = []
+    for _ in range(2):
+        for name, layer in network.layers.items():
+            if name in ("data", "labels"):
+                layer.feed(batch(network)[name])
+            else:
+                network.forward_layer(name, "gc")
+                layer.acts_grad = None
+        for name in ("probs", "top", "low_neuron", "low"):
+            network.backward_layer(name)
+        found.append(network.layers["low"].weights_grad[0].copy())
+    np.testing.assert_array_equal(*found)
 
 
 def test_one_pass_for_an_update_is_divided_by_its_own_images():

@@ -26,8 +26,9 @@ def test_views_are_averaged():
     assert network.forward(views[0], "first_view") == {}
     two = network.forward_views(views[:2])["cost"]
     np.testing.assert_array_equal(two, costs.logreg_cost(views[0]["labels"], (found[0] + found[1]) / 2))
-    with pytest.raises(ValueError, match="no first view"):
-        network.forward(views[0], "last_view")
+    for one in (network, build()):
+        with pytest.raises(ValueError, match="no first view"):
+            one.forward(views[0], "last_view")
 
 
 RSCALE = CHAIN.replace("dims=12", "dims=108").replace(

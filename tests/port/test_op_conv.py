@@ -287,3 +287,13 @@ def test_wrong_dtypes_are_refused():
             conv.conv_forward(bad, filters, None, **arguments)
     with pytest.raises(ValueError, match="wrong dtype"):
         conv.conv_forward(images, filters.astype(np.float64), None, **arguments)
+
+
+def test_gradients_of_another_shape_are_refused():
+    images, filters, sizes = np.zeros((3, 7, 7, 2)), np.zeros((27, 4)), dict(filter_size=3, padding=0, stride=1)
+    for shape in ((4, 4, 4, 2), (4, 5, 5, 3)):
+        with pytest.raises(ValueError, match="grads have the wrong shape"):
+            conv.conv_backward_filters(images, np.zeros(shape), **sizes)
+        if shape[1] == 4:
+            with pytest.raises(ValueError, match="grads have the wrong shape"):
+                conv.conv_backward_images(np.zeros(shape), filters, channels=3, img_size=7, **sizes)

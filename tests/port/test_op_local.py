@@ -132,6 +132,27 @@ def test_there_is_one_group_unless_told():
     assert same_bits(into, local.local_backward_filters(x, grads, **sizes))
 
 
+def test_fewer_modules_than_cover_the_image():
+    """Their outputs are those of the full layer, and pixels that no window covers get no gradient."""
+    g = dict(channels=2, filters=2, img_size=5, filter_size=2, padding=1, stride=1, groups=1)
+    x, w, b, grads = (np.rint(2 * array) for array in operands(g, 4, np.float64))
+    side, few, more = modules(g), 2, {"channels": 2, "img_size": 5}
+    part = w.reshape(side, side, -1, 2)[:few, :few].reshape(-1, 2)
+    biases = b.reshape(2, side, side)[:, :few, :few].reshape(-1, 1)
+    acts = local.local_forward(x, w, b, **keywords(g))
+    np.testing.assert_array_equal(local.local_forward(x, part, biases, **keywords(g), modules=few), acts[:, :few, :few])
+    only = np.zeros_like(grads)
+    only[:, :few, :few] = grads[:, :few, :few]
+    small = np.ascontiguousarray(grads[:, :few, :few])
+    np.testing.assert_array_equal(
+        local.local_backward_images(small, part, **keywords(g), **more, modules=few),
+        local.local_backward_images(only, w, **keywords(g), **more),
+    )
+    whole = local.local_backward_filters(x, only, **keywords(g)).reshape(side, side, -1, 2)[:few, :few]
+    found = local.local_backward_filters(x, small, **keywords(g), modules=few)
+    np.testing.assert_array_equal(found, whole.reshape(-1, 2))
+
+
 def test_the_direct_route_scales_and_adds():
     """Powers of 2 and small integers: exact."""
     g = dict(channels=2, filters=2, img_size=3, filter_size=2, padding=0, stride=1, groups=1)

@@ -81,6 +81,8 @@ def test_special_points():
     assert at("brelu", 1.5, a=1.5) == (1.5, 0)
     assert at("brelu", 0.0, a=1.5) == (0, 0)
     assert at("softrelu", 4.0)[0] == np.float32(np.log1p(np.exp(4.0)))
+    assert at("softrelu", 4.0)[1] < 1
+    assert np.signbit(at("brelu", -0.0, a=1.5)[0])
     above = np.nextafter(np.float32(4), np.float32(5))
     assert at("softrelu", above) == (above, 1)
     assert at("softrelu", 200.0) == (200, 1)

@@ -6,6 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from op_checks import assert_gradient, assert_within, same_bits
 
+from alexnet_rosetta.port import _loops
 from alexnet_rosetta.port.norm import cmrnorm_backward, cmrnorm_forward
 
 PARAMETERS = st.fixed_dictionaries(
@@ -71,6 +72,19 @@ def test_windows_slide_and_denominators_begin_at_one_unless_told():
         assert same_bits(found, told)
     found = cmrnorm_backward(x, acts, denoms, g, **parameters)
     assert same_bits(found, cmrnorm_backward(x, acts, denoms, g, **parameters, blocked=False))
+
+
+def test_each_thread_has_room_for_a_block_of_all_channels(monkeypatch):
+    rooms, run = [], _loops.cmrnorm_backward
+
+    def backward(*arguments):
+        rooms.append(arguments[-2].shape)
+        run(*arguments)
+
+    monkeypatch.setattr(_loops, "cmrnorm_backward", backward)
+    x = np.ones((7, 2, 2, 3))
+    cmrnorm_backward(x, x, x, x, size=3, scale=0.5, power=0.75)
+    assert rooms == [(1, 7 * _loops.norm_block())]
 
 
 def test_the_power_costs_at_most_four_and_a_half_roundings():

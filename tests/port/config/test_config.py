@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from alexnet_rosetta import harness
-from alexnet_rosetta.port.config import ConfigError, Tree, load_network
+from alexnet_rosetta.port.config import ConfigError, Tree, grammar, load_network, read_sections
 
 NETS = Path(harness.__file__).parent / "network" / "shipped"
 
@@ -196,6 +196,9 @@ def test_weight_sharing():
 
 def test_wrong_sources_of_weights():
     text = f"[a]\ninputs=data\n{CONV}[x]\ninputs=data,data\nweightSource=a,x[0]\n{CONV}[s]\ntype=eltsum\ninputs=a,x\n"
+    own = f"[b]\ninputs=data\nweightSource=a\n{CONV}filterSize=3\n[s]\ntype=concat\ninputs=a,b\n"
+    with pytest.raises(ConfigError, match=r"weightSource: a has another shape; expected \(27, 16\); actual \(75, 16\)"):
+        network(f"[a]\ninputs=data\n{CONV}{own}", f"[a]\n{RATES}[b]\n{RATES}", "s")
     for source in ("a", "a,b", "a,x[1]", "a[1],x", "x,x", "a,probs", "a[,x", "a b,x"):
         with pytest.raises(ConfigError, match="weightSource"):
             network(text.replace("a,x[0]", source), f"[a]\n{RATES}[x]\n{RATES}", "s")
@@ -226,6 +229,40 @@ def test_sparse_connections():
 def test_schedules(text, params):
     schedule = one(CONV, f"{RATES}schedW={text}")["schedW"]
     assert schedule == {"type": text.split("[")[0].strip().lower(), "params": params}
+
+
+@pytest.mark.parametrize("text", ["2147483647", "-2147483647", "+5", "007"])
+def test_whole_numbers(text):
+    assert grammar.read_int(text) == int(text)
+
+
+@pytest.mark.parametrize("text", ["2147483648", "-2147483648", "1e1", "", "0x1", "1_0", " 1", "9" * 30])
+def test_no_whole_numbers(text):
+    with pytest.raises(ValueError, match=r"^an integer of at most 31 bits$"):
+        grammar.read_int(text)
+
+
+def test_a_type_that_is_nearly_another_is_told():
+    with pytest.raises(ConfigError, match=r"is no layer type; actual 'softmx'; hint: did you mean softmax\?"):
+        load_network(DATA + "[x]\ntype=softmx\ninputs=data\n", PARAMS)
+
+
+def test_sections_alone_are_read_without_salvage_unless_told():
+    damaged = "x[s]\na=1\n"
+    assert read_sections(damaged, salvage=True) == {"s": {"a": "1"}}
+    with pytest.raises(ConfigError, match="an option before the first section"):
+        read_sections(damaged)
+
+
+def test_what_the_default_section_gives_is_found_there():
+    with pytest.raises(ConfigError, match=r"^<text>:2: \[fc\] gpu: cannot be read"):
+        load_network("[DEFAULT]\ngpu=x\n" + DATA + TOP.format(below="data"), PARAMS)
+
+
+@pytest.mark.parametrize(("weights", "biases"), [(0, 0), (0.5, 0), (0, 0.5), (-0.5, 0), (0, -0.5)])
+def test_a_layer_takes_part_in_training_if_it_has_a_rate(weights, biases):
+    spec = one(CONV, RATES + f"epsW={weights}\nepsB={biases}\n")
+    assert spec["gradConsumer"] == (max(weights, biases) > 0)
 
 
 def test_a_type_that_is_like_no_other_is_answered_with_all_types():
@@ -317,6 +354,9 @@ def test_sizes_that_the_kernels_of_the_time_took():
     pair = "[pair]\ntype=concat\ninputs=data,data\n[x]\ninputs=pair\n" + CONV.replace("=3", "=6")
     (warning,) = network(pair, f"[x]\n{RATES}", "x").warnings
     assert "channels: the historical kernels do not take this; expected at most 3, or a multiple of 4" in warning
+    for channels, warned in ((12, 1), (48, 0)):
+        cmrnorm = f"[x]\ninputs=data\ntype=cmrnorm\nchannels={channels}\nsize=2\n"
+        assert len(network(cmrnorm, "[x]\nscale=1\npow=1\n", "x").warnings) == warned
     pool = "[a]\ntype=fc\ninputs=data\noutputs={}\ninitW=1\n[x]\ninputs=a\n" + POOL.replace("=3\nsize", "={}\nsize")
     for channels, warned in ((24, 1), (48, 0)):
         warnings = network(pool.format(16 * channels, channels), f"[a]\n{RATES}", "x").warnings
@@ -339,8 +379,10 @@ def test_windows_as_large_as_the_padded_image():
 def test_the_least_denominator_that_float32_can_raise():
     cmrnorm = "type=cmrnorm\n" + NORM
     assert one(cmrnorm, "scale=1\npow=63.4\nminDiv=0.25")["minDiv"] == 0.25
-    with pytest.raises(ConfigError, match=r"minDiv: to the power of -63\.6 is beyond float32"):
-        one(cmrnorm, "scale=1\npow=63.6\nminDiv=0.25")
+    for power in (63.5, 63.6):
+        with pytest.raises(ConfigError, match=f"minDiv: to the power of -{power} is beyond float32"):
+            one(cmrnorm, f"scale=1\npow={power}\nminDiv=0.25")
+    assert one(cmrnorm, "scale=0\npow=-1\nminDiv=4")["scale"] == 0
 
 
 def test_the_largest_class_tree(monkeypatch):
@@ -367,6 +409,7 @@ def test_targets_of_a_sigmoid_cost_are_held_against_a_logistic_neuron():
 
 
 def test_quantisers():
+    assert one(CONV, RATES)["quantB"] == {"type": "default", "params": {}}
     assert one(CONV, RATES + "quantF=Half [ ]\n")["quantF"] == {"type": "half", "params": {}}
     for wrong in ("half[1]", "halves", "default[x]", "[half]"):
         with pytest.raises(ConfigError, match="quantB: cannot be read; expected default or half"):
@@ -389,6 +432,7 @@ def test_the_largest_blur():
 def test_noise_of_eight_deviations_must_leave_a_rate_of_float32():
     schedule = RATES + "epsB=1\nschedB=linear[tgtFactor=1,noiseStdev={}]\n"
     assert one(CONV, schedule.format("4.2e37"))["epsB"] == 1
+    assert one(CONV, RATES + "epsB=3e38\n")["epsB"] == 3e38
     for wrong in (schedule.format("4.3e37"), schedule.replace("epsB=1", "epsB=2e38").format(".125")):
         with pytest.raises(ConfigError, match="epsB: with its schedule, noise and decay is beyond float32"):
             one(CONV, wrong)
@@ -520,6 +564,10 @@ BAD_LAYERS = [
     ("start", POOL + "outputsX=10"),
     ("outputsX", POOL + "outputsX=-1"),
     ("size", "type=cmrnorm\nchannels=3\nsize=4"),
+    ("size", "type=cmrnorm\nchannels=3\nsize=1"),
+    ("size", "type=rnorm\nchannels=3\nsize=0"),
+    ("size", "type=cnorm\nchannels=3\nsize=17"),
+    ("filterSize", "type=blur\nchannels=3\nfilterSize=0\nstdev=1"),
     ("size", "type=rnorm\nchannels=3"),
     ("keep", "type=hs\nkeep=1.5"),
     ("stdev", "type=blur\nchannels=3\nfilterSize=3\nstdev=0"),
@@ -556,6 +604,7 @@ def test_bad_layers(key, layer):
         ("schedW", CONV, RATES + "epsW=exp[base=1;tgtFactor=0]"),
         ("momB", CONV, RATES + "momB=x"),
         ("schedW", CONV, RATES + "schedW=dexp[5]"),
+        ("schedW", CONV, RATES + "schedW=exp[tgtFactor=1=2,noiseStdev=0]"),
         ("schedW", CONV, RATES + "schedW=dexp[numSteps=4,tgtFactor=5,noiseStdev=0]"),
         ("schedW", CONV, RATES + "schedW=exp"),
         ("schedW", CONV, RATES + "schedW=exp[0]"),
@@ -627,6 +676,13 @@ def test_notes_are_not_without_number():
     warnings = network(params="[nobody]\n" * 300).warnings
     assert len(warnings) == 101
     assert warnings[-1] == "200 more notes on these files are left out"
+
+
+@pytest.mark.parametrize("size", [0, 4, 5])
+def test_a_set_has_fewer_classes_than_there_are(size):
+    text = DATA + TOP.format(below="data") + "[x]\ntype=cost.msm\ninputs=labels,fc\n"
+    with pytest.raises(ConfigError, match=f"setSize: is out of range; expected 1 to 3; actual {size}"):
+        load_network(text, PARAMS + f"[x]\ncoeff=1\nsetSize={size}\nthreads=1\n")
 
 
 def test_large_sets_and_trees_are_refused():

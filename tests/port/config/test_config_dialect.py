@@ -25,6 +25,8 @@ def options(text):
         ("a=b # kept", {"a": "b # kept"}),
         ('a=""', {"a": ""}),
         ("a=", {"a": ""}),
+        ("a=;b \t", {"a": ";b"}),
+        ("a=1 \t\nb=2\x0c", {"a": "1", "b": "2"}),
         ("a=1\n  2\n\n\t3", {"a": "1\n2\n3"}),
         ("a=1\n # not a comment", {"a": "1\n# not a comment"}),
         ("a=1\na=2", {"a": "2"}),
