@@ -39,7 +39,7 @@ class Parameter:
             self.grad = grads
         self.collected = True
 
-    def collect_into(self, replace: bool = False) -> tuple[Array, float]:
+    def collect_into(self, replace: bool) -> tuple[Array, float]:
         """For the direct route: Δ, and the factor on Δ before the caller adds the next gradient.
 
         With `replace` each gradient takes the place of the earlier ones, as in the code of 2011.

@@ -92,6 +92,7 @@ def test_central_differences(g):
     ("call", "words"),
     [
         (lambda x: pool.max_pool_forward(x, size=0, stride=1), "wrong window"),
+        (lambda x: pool.max_pool_forward(x, size=1, stride=0), "wrong window"),
         (lambda x: pool.max_pool_forward(x, size=2, stride=1, start=1), "wrong window"),
         (lambda x: pool.max_pool_forward(x[0], size=2, stride=1), "wrong number of axes"),
         (lambda x: pool.max_pool_forward(x[:, 1:], size=2, stride=1), "not square"),

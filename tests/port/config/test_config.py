@@ -166,6 +166,13 @@ def test_tree_layer():
             load_network(DATA + text + TOP.format(below="data"), params, tree=bad)
 
 
+def test_offsets_of_a_tree_are_not_shared():
+    tree = Tree(((), (), (0, 1)), 2)
+    assert one("type=treefc\ninitW=1\nweightSource=", RATES, tree=tree)["weightSourceLayers"] == ("",)
+    with pytest.raises(ConfigError, match="weightSource: is not allowed here"):
+        one("type=treefc\ninitW=1\nweightSource=x", RATES, tree=tree)
+
+
 def test_neurons_are_detached_after_their_source():
     net = network(
         f"[x]\ninputs=data\n{CONV}neuron=relu\n[x_neuron]\ntype=concat\ninputs=x,x\n", f"[x]\n{RATES}", "x_neuron"
@@ -561,6 +568,7 @@ BAD_LAYERS = [
     ("stride", POOL + "stride=4"),
     ("start", POOL + "start=16"),
     ("start", POOL + "start=-3"),
+    ("start", POOL + "outputsX=9"),
     ("start", POOL + "outputsX=10"),
     ("outputsX", POOL + "outputsX=-1"),
     ("size", "type=cmrnorm\nchannels=3\nsize=4"),
