@@ -44,6 +44,8 @@ MEMORY = 6 << 30
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 NEAR = "not slow and not gpu and not gpu_tools and not nvcc and not nvcc_all and not browser and not historical"
 """The tests that are run."""
+SPREADS = "tiny, propagated"
+"""The rung where the engine feeds itself: a fault shows wherever its values are read, so the place says nothing."""
 NETS = range(900, 912)
 """Seeds of the random networks."""
 
@@ -152,7 +154,7 @@ def rungs(shared: bool) -> Iterator[Rung]:
     yield "zoo, test", rung(of("zoo", pass_type="test", passes=("forward",)))
     yield "zoo, views", rung(of("zoo", pass_type="views", passes=("forward",)))
     yield "zoo, batch 96", rung(of("zoo", batch=96, passes=("forward", "backward")))
-    yield "tiny, propagated", rung(of("tiny"), "propagated")
+    yield SPREADS, rung(of("tiny"), "propagated")
     for seed in NETS:
         yield f"net {seed}", rung(partial(_random, seed))
 
@@ -267,7 +269,7 @@ def _climb(change: Callable[[], None], ladder: Sequence[Rung], engine: str) -> O
                     told = row.counted().values()
                     failed += [(row, found) for found in told if found.fails or found.status in NOT_COMPARED]
             if failed:
-                right = all(_ran_before(row, ran) for row, _ in failed)
+                right = name == SPREADS or all(_ran_before(row, ran) for row, _ in failed)
                 row, found = failed[0]
                 how = "crash" if found.status == "failed" else "different"
                 return Outcome(name, how, right, f"{row.layer} {row.step} {row.tensor} {found.reason}")

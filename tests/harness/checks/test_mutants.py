@@ -1,6 +1,7 @@
 """`rosetta check mutants`: what the rules change, and that a mutant is noticed where it runs; a sample of each kind."""
 
 import ast
+import builtins
 import os
 import signal
 import time
@@ -120,6 +121,17 @@ def test_a_mutant_that_crashes_is_noticed(first_rung):
 def test_a_mutant_that_refuses_what_was_done_before_is_noticed(status, how):
     row = Row("fc1", "fc", "forward", "acts", (1, 1), {"port": Finding(status)})
     assert check.climb(lambda: None, [("a rung", lambda engine: iter([row]))]).how == how
+
+
+@pytest.mark.parametrize(("rung", "right"), [("zoo", False), (ladder.SPREADS, True)])
+def test_what_shows_where_it_did_not_run_is_misplaced_unless_the_engine_feeds_itself(rung, right):
+    def elsewhere(engine):
+        engine.now["place"] = "conv1", "forward"
+        getattr(builtins, mutate.MARK)()
+        yield Row("fc1", "fc", "forward", "acts", (1, 1), {"port": Finding("failed")})
+
+    outcome = check.climb(lambda: None, [(rung, elsewhere)])
+    assert (outcome.rung, outcome.how, outcome.right) == (rung, "crash", right)
 
 
 def test_what_changes_nothing_survives(first_rung):
