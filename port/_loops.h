@@ -15,6 +15,14 @@
 #define MULTIVERSION
 #endif
 
+// Where the bits must not depend on the processor: g++ would fuse a product with the sum that it goes into, across
+// statements. Other compilers do so inside of an expression at most.
+#if defined(__GNUC__) && !defined(__clang__)
+#define UNFUSED __attribute__((optimize("fp-contract=off")))
+#else
+#define UNFUSED
+#endif
+
 #if defined(__GNUC__)
 #define RESTRICT __restrict__
 #elif defined(_MSC_VER)
@@ -66,9 +74,10 @@ MULTIVERSION void max_pool_forward(const Pool& p, const T* images, T* acts) {
         }
 }
 
-// Every pixel equal to the maximum of a window gets the whole gradient of that window; dimages starts as zeros.
+// Every pixel equal to the maximum of a window gets the whole gradient of that window. The zeros are in the cache.
 template <class T>
 MULTIVERSION void max_pool_backward(const Pool& p, const T* images, const T* acts, const T* dacts, T* dimages) {
+    std::fill(dimages, dimages + Index(p.I) * p.I * p.N, T(0));
     for (int oy = 0; oy < p.O; ++oy)
         for (int ox = 0; ox < p.O; ++ox, acts += p.N, dacts += p.N)
             for (int y = pool_first(p, oy); y < pool_last(p, oy); ++y)
@@ -99,9 +108,9 @@ MULTIVERSION void avg_pool_forward(const Pool& p, const T* images, T* acts) {
         }
 }
 
-// dimages starts as zeros.
 template <class T>
 MULTIVERSION void avg_pool_backward(const Pool& p, const T* dacts, T* dimages) {
+    std::fill(dimages, dimages + Index(p.I) * p.I * p.N, T(0));
     for (int oy = 0; oy < p.O; ++oy)
         for (int ox = 0; ox < p.O; ++ox, dacts += p.N) {
             const T area = T((pool_last(p, oy) - pool_first(p, oy)) * (pool_last(p, ox) - pool_first(p, ox)));
@@ -193,6 +202,25 @@ MULTIVERSION void cmrnorm_backward(const Norm& p, const T* images, const T* acts
         const T* RESTRICT x = images + f * p.plane;
         T* RESTRICT out = dimages + f * p.plane;
         for (int i = 0; i < count; ++i) out[i] = direct[i] - factor * x[i] * sums[i];
+    }
+}
+
+// --- weights ---------------------------------------------------------------------------------------------------------
+
+// One step of `count` weights w and their increments d; g: gradients, or null where d holds them already. Every product
+// and every sum is rounded, in the order of solver.py. Blocks stay in the first-level cache from one loop to the next.
+template <class T>
+MULTIVERSION UNFUSED void update(T* w, T* d, const T* g, T eps, T mom, T decay, T step, bool decoupled, Index count) {
+    for (Index first = 0; first < count; first += 1024) {
+        const Index block = std::min(Index(1024), count - first);
+        T *RESTRICT weights = w + first, *RESTRICT steps = d + first;
+        if (g)
+            for (Index i = 0; i < block; ++i) steps[i] = steps[i] * mom + g[first + i] * eps;
+        if (decay > 0 && decoupled)
+            for (Index i = 0; i < block; ++i) weights[i] -= weights[i] * decay;
+        else if (decay > 0)
+            for (Index i = 0; i < block; ++i) steps[i] -= weights[i] * decay;
+        for (Index i = 0; i < block; ++i) weights[i] += steps[i] * step;
     }
 }
 

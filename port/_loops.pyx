@@ -28,6 +28,7 @@ cdef extern from "_loops.h" namespace "rosetta" nogil:
         Py_ssize_t plane
         double scale, power, min_div
 
+    void c_update "rosetta::update"[T](T*, T*, const T*, T, T, T, T, bint, Py_ssize_t)
     void c_relu_forward "rosetta::relu_forward"[T](const T*, T*, Py_ssize_t)
     void c_relu_backward "rosetta::relu_backward"[T](const T*, const T*, T*, Py_ssize_t)
     void c_max_pool_forward "rosetta::max_pool_forward"[T](const Pool&, const T*, T*)
@@ -50,15 +51,25 @@ def has_openmp():
 def relu_forward(const real[::1] x, real[::1] y, int threads):
     """y = x < 0 ? 0 : x."""
     cdef Py_ssize_t first, count = x.shape[0]
-    for first in prange(0, count, PIECE, nogil=True, num_threads=threads):
+    for first in prange(0, count, PIECE, nogil=True, num_threads=threads, schedule="dynamic"):
         c_relu_forward(&x[first], &y[first], min(<Py_ssize_t>PIECE, count - first))
 
 
 def relu_backward(const real[::1] y, const real[::1] dy, real[::1] dx, int threads):
     """dx = dy * (y > 0)."""
     cdef Py_ssize_t first, count = y.shape[0]
-    for first in prange(0, count, PIECE, nogil=True, num_threads=threads):
+    for first in prange(0, count, PIECE, nogil=True, num_threads=threads, schedule="dynamic"):
         c_relu_backward(&y[first], &dy[first], &dx[first], min(<Py_ssize_t>PIECE, count - first))
+
+
+def update(real[::1] w, real[::1] d, const real[::1] g, real eps, real mom, real decay, real step, bint decoupled,
+           int threads):
+    """One step of weights w and increments d; g: gradients, or of no length."""
+    cdef Py_ssize_t first, count = w.shape[0]
+    cdef bint given = g.shape[0] > 0
+    for first in prange(0, count, PIECE, nogil=True, num_threads=threads, schedule="dynamic"):
+        c_update(&w[first], &d[first], &g[first] if given else NULL, eps, mom, decay, step, decoupled,
+                 min(<Py_ssize_t>PIECE, count - first))
 
 
 def max_pool_forward(Pool pool, const real[:, ::1] images, real[:, ::1] acts, int threads):
@@ -70,7 +81,7 @@ def max_pool_forward(Pool pool, const real[:, ::1] images, real[:, ::1] acts, in
 
 def max_pool_backward(Pool pool, const real[:, ::1] images, const real[:, ::1] acts, const real[:, ::1] dacts,
                       real[:, ::1] dimages, int threads):
-    """dimages += gradient."""
+    """dimages = gradient."""
     cdef Py_ssize_t c
     for c in prange(images.shape[0], nogil=True, num_threads=threads, schedule="dynamic"):
         c_max_pool_backward(pool, &images[c, 0], &acts[c, 0], &dacts[c, 0], &dimages[c, 0])
@@ -84,7 +95,7 @@ def avg_pool_forward(Pool pool, const real[:, ::1] images, real[:, ::1] acts, in
 
 
 def avg_pool_backward(Pool pool, const real[:, ::1] dacts, real[:, ::1] dimages, int threads):
-    """dimages += gradient."""
+    """dimages = gradient."""
     cdef Py_ssize_t c
     for c in prange(dacts.shape[0], nogil=True, num_threads=threads, schedule="dynamic"):
         c_avg_pool_backward(pool, &dacts[c, 0], &dimages[c, 0])

@@ -185,7 +185,7 @@ def max_pool_backward(images: Array, acts: Array, grads: Array, *, size: int, st
     pool = _geometry("max_pool_backward", images.shape, size, stride, start, acts.shape[1])
     _check_acts("max_pool_backward: acts", acts, images)
     grads = shaped("max_pool_backward: grads", grads, acts.shape, images, "the shape of acts")
-    dimages = buffers.zeros(images.shape, images.dtype)
+    dimages = buffers.empty_like(images)
     _loops.max_pool_backward(pool, _rows(images), _rows(acts), _rows(grads), _rows(dimages), _threads(dimages))
     return dimages
 
@@ -233,7 +233,7 @@ def avg_pool_backward(
     shape = (len(grads), img_size, img_size, grads.shape[3])
     pool = _geometry("avg_pool_backward", shape, size, stride, start, grads.shape[1])
     grads = grads * _share_inside(pool, grads.dtype) if whole else grads
-    dimages = buffers.zeros(shape, grads.dtype)
+    dimages = buffers.empty(shape, grads.dtype)
     _loops.avg_pool_backward(pool, _rows(grads), _rows(dimages), _threads(dimages))
     return dimages
 

@@ -1,7 +1,7 @@
 """Learning-rate schedules, the update rule and the norm constraints (network-and-solver 8 and 9).
 
-Signs are historical: gradients are gradients of minus the cost, and weights move along them. NumPy does the work, in
-chunks that stay in the second-level cache.
+Signs are historical: gradients are gradients of minus the cost, and weights move along them. The loop ``update`` of
+_loops.h does the work of the function with that name, NumPy does the rest.
 """
 
 from bisect import bisect_left
@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from . import _loops
 from .checks import Array
-from .threads import VALUE, each, threads_for
+from .threads import VALUE, threads_for
 
 SUPER_MOMENTUM = 0.9
-CHUNK = 1 << 15  # values per piece: the pieces of all operands stay in the processor's second-level cache
 
 
 def rate(schedule: Mapping[str, Any], base: float, progress: float, normal: Callable[[], float] | None = None) -> float:
@@ -73,7 +73,8 @@ def update(
 ) -> None:
     """One step, in place and in one pass over memory: Δ ← μΔ + εG, Δ ← Δ − λεW, W ← W + Δ.
 
-    On the direct route (`grads` is None) the backward pass has made the first of these assignments already.
+    The loop is ``update`` of _loops.h: every product and every sum is rounded, on every processor. On the direct route
+    (`grads` is None) the backward pass has made the first of these assignments already.
 
     Parameters
     ----------
@@ -90,24 +91,9 @@ def update(
     decoupled : bool
         Decay W itself, W ← W − λεW + Δ, and leave Δ alone.
     """
-    pieces = [_flat(array, values) for array in (values, inc, grads) if array is not None]
-    eps, mom, decay, step = (values.dtype.type(number) for number in (eps, mom, decay, step))
-    parts = threads_for(VALUE * values.size)
-
-    def run(part: int) -> None:
-        scratch = np.empty(min(CHUNK, values.size), values.dtype)
-        for first in range(part * CHUNK, values.size, parts * CHUNK):
-            w, d, *g = (piece[first : first + CHUNK] for piece in pieces)
-            term = scratch[: w.size]
-            if g:
-                d *= mom
-                d += np.multiply(g[0], eps, out=term)
-            if decay > 0:
-                decaying = w if decoupled else d
-                decaying -= np.multiply(w, decay, out=term)
-            w += d if step == 1 else np.multiply(d, step, out=term)
-
-    each(run, parts)
+    w, d = _flat(values, values), _flat(inc, values)
+    g = w[:0] if grads is None else _flat(grads, values)
+    _loops.update(w, d, g, eps, mom, decay, step, decoupled, threads_for(VALUE * values.size))
 
 
 def super_update(

@@ -70,7 +70,7 @@ def test_bits_of_pooling_and_norms_do_not_depend_on_the_number_of_threads(monkey
 
 def test_an_update_and_sums_of_gradients_have_the_same_bits_on_any_number_of_threads(monkeypatch):
     rng = np.random.default_rng(0)
-    values, inc, grads = rng.standard_normal((3, 5, 2 * solver.CHUNK + 3)).astype(np.float32)
+    values, inc, grads = rng.standard_normal((3, 5, 2**16 + 3)).astype(np.float32)
     acts = rng.standard_normal((7, 4, 4, 33)).astype(np.float32)
 
     def run():

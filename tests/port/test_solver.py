@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from op_checks import same_bits
 
 from alexnet_rosetta.port import solver
 from alexnet_rosetta.port.config.grammar import read_schedule
@@ -84,11 +85,31 @@ def test_noise_multiplies_the_rate():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_three_updates_by_hand(dtype, order):
     """mu = 1/2, eps = 1/4, lambda eps = 1/8: every value is exact."""
-    shape = (3, solver.CHUNK // 2)
+    shape = (3, 9000)  # more than a piece, which a thread does at once
     values, inc = np.full(shape, 8, dtype, order), np.zeros(shape, dtype, order)
     for gradient, delta, value in ((4, 0, 8), (0, -1, 7), (-8, -0.5 - 2 - 0.875, 7 - 3.375)):
         solver.update(values, inc, np.full(shape, gradient, dtype, order), eps=0.25, mom=0.5, decay=0.125)
         assert (np.unique(inc).tolist(), np.unique(values).tolist()) == ([delta], [value])
+
+
+@pytest.mark.parametrize("more", [{}, {"decay": 0.0}, {"step": 0.3}, {"decoupled": True}, {"grads": None}], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_product_and_sum_of_an_update_is_rounded(dtype, more):
+    """No processor fuses a product with its sum; zeros keep their signs, and infinities stay."""
+    rng = np.random.default_rng(5)
+    w, d, g = rng.standard_normal((3, 16384 + 1500)).astype(dtype)
+    w[:4], d[:4], g[:4] = [-0.0, 0.0, np.inf, -1], [-0.0, -0.0, 1, 0.0], [0.0, -0.0, 2, -np.inf]
+    asked = {"grads": g, "eps": 0.1, "mom": 0.9, "decay": 0.0005, "step": 1.0, "decoupled": False} | more
+    eps, mom, decay, step = (dtype(asked[name]) for name in ("eps", "mom", "decay", "step"))
+    with np.errstate(invalid="ignore"):
+        delta = d if asked["grads"] is None else d * mom + g * eps
+        moved = w - w * decay if asked["decoupled"] else w
+        delta = delta if asked["decoupled"] or not decay else delta - w * decay
+        moved = moved + delta * step
+    values, inc = w.copy(), d.copy()
+    solver.update(values, inc, **asked)
+    assert same_bits(inc, delta)
+    assert same_bits(values, moved)
 
 
 def test_direct_route_and_gradient_route_agree():
