@@ -69,7 +69,7 @@ class Processor:
 
 @cache
 def processor_peak(threads: int) -> Peak | None:
-    """What this processor does on so many threads, measured: products of matrices in the cache, and a copy.
+    """What this processor does on so many threads, measured: products of matrices in the cache, a copy and an update.
 
     None without the compiled modules.
     """
@@ -82,16 +82,18 @@ def processor_peak(threads: int) -> Peak | None:
     x, filters = random.random((192, 2048), np.float32), random.random((192, 768), np.float32)
     geometry = {"img_size": 4, "filter_size": 1, "padding": 0, "stride": 1, "algorithm": "direct"}
     one, other = np.ones((2, 2**24), np.float32)
-    product, convolution, copy = (
+    product, convolution, copy, update = (
         min(repeat(call, number=1, repeat=10))
         for call in (
             lambda: filters.T @ x,
             lambda: conv.conv_forward(x.reshape(192, 4, 4, 128), filters, None, **geometry),
             lambda: _loops.relu_forward(one, other, threads),
+            lambda: _loops.update(one, other, one[:0], 0.0, 0.0, 0.0, 0.0, False, threads),  # reads two, writes one
         )
     )
     operations = 2 * 192 * 768 * 2048
-    return Peak(f"{threads} threads, measured", operations / min(product, convolution), 2 * one.nbytes / copy)
+    bandwidth = one.nbytes * max(2 / copy, 3 / update)
+    return Peak(f"{threads} threads, measured", operations / min(product, convolution), bandwidth)
 
 
 def card_peak() -> Peak | None:
