@@ -56,6 +56,7 @@ struct RowsAtOnce {
 // A loop over a thread's outputs, or strips of them: unrolled where they are registers; a loop on
 // the host, where one strip is to stay in vector registers.
 #define UNROLL_ON_GPU UNROLL
+#define WHOLE_ROWS_ON_HOST(B_Y, block, height, width, body)
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {
@@ -112,6 +113,18 @@ struct TurnedTile {
 #define STAGE_ROWS(THREAD_COUNT, ROWS, COLS) for (int row = 0; row < (ROWS); ++row)
 #define STAGE_COLS(COLS) INDEPENDENT for (int col = 0; col < (COLS); ++col)
 #define UNROLL_ON_GPU
+
+// Of an element-wise kernel with blocks enough, the first block of a row of blocks does what all of them would, row by
+// row as they lie in memory: pieces of 32 columns from rows far apart are more than the hardware follows.
+#define WHOLE_ROWS_ON_HOST(B_Y, block, height, width, body) \
+    if ((block).gridY >= 32) return wholeRows<B_Y>(block, height, width, body);
+template <int B_Y, typename Body>
+inline void wholeRows(const Block& block, const int height, const int width, const Body& body) {
+    if (block.x) return;
+    for (int top = block.y * B_Y; top < height; top += block.gridY * B_Y)
+        for (int y = top; y < top + B_Y && y < height; ++y)
+            INDEPENDENT for (int x = 0; x < width; ++x) body(y, x);
+}
 
 template <typename T, int THREAD_COUNT, int SIZE = 1>
 struct PerThread {

@@ -61,6 +61,7 @@ struct AddGradient {
 // Calls body(y, x) for every element that this block's threads own.
 template <int B_X, int B_Y, typename Body>
 DEVICE_FUNCTION void strideOverGrid(const Block& block, const int height, const int width, const Body& body) {
+    WHOLE_ROWS_ON_HOST(B_Y, block, height, width, body)
     for (int top = block.y * B_Y; top < height; top += block.gridY * B_Y)
         for (int left = block.x * B_X; left < width; left += block.gridX * B_X)
             THREAD_ROWS(B_Y) {
