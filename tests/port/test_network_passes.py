@@ -263,6 +263,17 @@ def test_a_tree_layer_learns_its_offsets():
     np.testing.assert_array_equal(top.weights[0], before + top.weights_inc[0])
 
 
+def test_a_tree_layer_without_a_rate_stays_as_it_is():
+    network = build(TREE, CHAIN_PARAMS.replace(f"[top]\n{RATES}", f"[top]\n{RATES.replace('epsW=.5', 'epsW=0')}"))
+    top = network.layers["top"]
+    before = top.weights[0].copy()
+    network.forward(batch(network))
+    network.backward()
+    network.update()
+    np.testing.assert_array_equal(top.weights[0], before)
+    assert top.biases.any()
+
+
 def test_schedule_noise_of_the_direct_route_comes_from_the_given_normals():
     noisy = RATES + "schedW=linear[1,.5]\n"
     network, plain = build(params=CHAIN_PARAMS.replace(RATES, noisy)), build()
