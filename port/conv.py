@@ -177,7 +177,7 @@ def conv_backward_biases(grads: Array, shared: bool = True) -> Array:
     grads = square("conv_backward_biases: grads", grads)
     rows = len(grads) if shared else grads[..., 0].size
     values, out = grads.reshape(rows, -1), np.empty((rows, 1), grads.dtype)
-    parts = threads_for(VALUE * values.size)
+    parts = threads_for(VALUE * values.size // 64)  # starting a thread of Python takes that much longer
     each(lambda part: values[part::parts].sum(axis=1, keepdims=True, out=out[part::parts]), parts)
     return out
 
