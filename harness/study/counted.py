@@ -41,12 +41,7 @@ def lines(
 
 
 def by_kernel(
-    net: str,
-    name: str,
-    params: str | None = None,
-    batch: int = 32,
-    passes: Sequence[str] = PASSES,
-    blocks: int | None = None,
+    net: str, name: str, params: str | None, batch: int, passes: Sequence[str], blocks: int | None
 ) -> dict[str, dict[str, str]]:
     """The same for a study page: by kernel string, {what was counted: the text}."""
     _, counted = _counted(net, name, params, batch, passes, blocks)

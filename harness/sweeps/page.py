@@ -28,8 +28,6 @@ def render(title: str, frame: Any, counts: Counter[str], total: int, failed: dic
         "title": title, "counts": counts, "total": total, "failed": failed, "parts": parts, "listed": LISTED,
         "tones": TONES, "sentence": sentence(counts, total), "code": exit_code(counts, total),
         "columns": [name for name in TELLING if len({one[name] for one in parts}) > 1],
-        "style": Markup((report.HERE / "style.css").read_text(encoding="utf-8")),
-        "script": Markup((report.HERE / "script.js").read_text(encoding="utf-8")),
         "seconds": sum(one["part_seconds"] for one in parts), "matrix": {}, "engines": [], "worst": [], "chart": "",
     }  # fmt: skip
     rows = frame[frame["engine"].notna()] if len(frame) else frame

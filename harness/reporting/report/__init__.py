@@ -20,12 +20,13 @@ HERE = Path(__file__).parent
 def filled(name: str, folder: Path = HERE, **facts: Any) -> str:
     """The text of a page, from the template of that name in a folder and what all pages share; names are escaped.
 
-    ``style`` and ``created`` are the style sheet of the report and this moment, where they are not among the facts.
+    ``style``, ``script`` and ``created`` are those of the report and this moment, where they are not among the facts.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    shared = {"style": Markup((HERE / "style.css").read_text(encoding="utf-8"))}
+    shared = {name: Markup((HERE / f"{name}.{kind}").read_text(encoding="utf-8"))
+              for name, kind in (("style", "css"), ("script", "js"))}  # fmt: skip
     facts = shared | {"created": f"{datetime.now(UTC):%d %B %Y, %H:%M UTC}"} | facts
     settings: dict[str, Any] = {
         "undefined": StrictUndefined,

@@ -16,7 +16,7 @@ from ...judging.row import faster_or_slower
 from ...running.steps import PASSES
 from ..lines import printable
 from ..record import read_json, reading
-from . import HERE, charts, filled, words
+from . import charts, filled, words
 
 FORMAT = "alexnet-rosetta bench"
 SHOWN = 0.01
@@ -55,7 +55,6 @@ def page(about: Mapping[str, Any]) -> bytes:
         "roofline": _roofline(steps, colours, about["peaks"].values()),
         "roofs": [f"{name}: on the roof all steps together would take {1e3 * least:,.0f} ms, and they take "
                   f"{1e3 * totals[-1]['seconds'][name]:,.0f}" for name, least in totals[-1]["roof"].items()],
-        "script": Markup((HERE / "script.js").read_text(encoding="utf-8")),
     }  # fmt: skip
     return filled("bench.html", **facts).encode("utf-8", "backslashreplace")
 

@@ -18,7 +18,7 @@ from ...judging.row import Row, decisive, run_code, step_lines, total_seconds
 from .. import lines
 from ..formats import excused
 from ..record import Record
-from . import HERE, charts, drawing, filled, images, words
+from . import charts, drawing, filled, images, words
 
 TONES = {"green": "good", "yellow": "open", "bold red": "bad", "magenta": "bad", "cyan": "open"}
 """Class in the style sheet by the colour that a mark has in a terminal."""
@@ -74,7 +74,6 @@ def facts(record: Record) -> dict[str, Any]:
         "charts": [*chart_list(isolated, propagated, engines), *parts_chart(about.get("parts", {}))],
         "pictures": list(zip(images.thumbnails(record.arrays.get("pictures", ())), about["captions"], strict=False)),
         "filters": filter_pictures(record.arrays),
-        "script": Markup((HERE / "script.js").read_text(encoding="utf-8")),
     }
 
 
