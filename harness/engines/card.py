@@ -83,7 +83,7 @@ def processor_peak(threads: int) -> Peak | None:
     geometry = {"img_size": 4, "filter_size": 1, "padding": 0, "stride": 1, "algorithm": "direct"}
     one, other = np.ones((2, 2**24), np.float32)
     product, convolution, copy, update = (
-        min(repeat(call, number=1, repeat=10))
+        min(repeat(call, number=1, repeat=30))
         for call in (
             lambda: filters.T @ x,
             lambda: conv.conv_forward(x.reshape(192, 4, 4, 128), filters, None, **geometry),
