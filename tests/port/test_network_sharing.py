@@ -128,6 +128,7 @@ def test_a_frozen_owner_freezes_its_sharers():
     learn(network, batch(network))
     np.testing.assert_array_equal(network.layers["low2"].weights[0], before)
     assert network.layers["low2"].weights_grad[0] is None
+    assert not network.layers["low2"].weights_inc[0].any()
 
 
 def test_a_sharer_without_a_rate_collects_nothing():
@@ -203,6 +204,21 @@ def test_layers_that_run_alone_begin_a_new_sum_after_an_update(text, params):
                 layer.update()
     for found, expected in zip(everything(alone), everything(whole), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("pass_type", ["gc", "train"])
+def test_gradients_that_no_update_took_are_forgotten(pass_type):
+    """A check of gradients starts afresh each time, training after as many passes as an update takes."""
+    network = Network(load_network(CHAIN, CHAIN_PARAMS), np.float64, update_every=2, minibatch=3)
+    network.initialise(np.random.default_rng(2))
+    found = []
+    for _ in range(4):
+        network.forward(batch(network), pass_type)
+        network.backward()
+        found.append(network.layers["low"].biases_grad.copy())
+    np.testing.assert_array_equal(found[0], found[2])
+    np.testing.assert_array_equal(found[1], found[3])
+    assert np.array_equal(found[0], found[1]) == (pass_type == "gc")
 
 
 def test_update_every_needs_the_size_of_a_pass():

@@ -88,6 +88,7 @@ def test_resize_reads_no_pixel_past_the_last_one():
     x = drawn((1, 4, 4, 2))
     wide = image_ops.resize(x, size=6, scale=1)
     assert same_bits(wide, x[:, [0, 0, 1, 2, 3, 3]][:, :, [0, 0, 1, 2, 3, 3]])
+    assert same_bits(image_ops.resize(x[:, :1, :1], size=3, scale=1), np.repeat(np.repeat(x[:, :1, :1], 3, 1), 3, 2))
     assert same_bits(image_ops.rscale(x, size=6, scaled=6, factor=1, top=0, left=0), wide)
 
 
