@@ -62,6 +62,12 @@ def keep_freed_memory() -> None:
         mallopt(-8, 1)  # M_ARENA_MAX: what one thread frees, another one uses
 
 
+def give_freed_memory_back() -> None:
+    """Have the C library give what is freed back to the system, so that what comes next is seen to grow; glibc only."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def reset_peak_memory() -> None:
     """Forget how much memory this process has had at most; does nothing where the system cannot."""
     with contextlib.suppress(OSError):

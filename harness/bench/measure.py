@@ -129,6 +129,8 @@ def measure(
         sessions = work.open_sessions(broken)
         for turn in range(repeat + 1):
             for name, session in sessions.items():
+                if not turn:
+                    machine.give_freed_memory_back()
                 timed, before, held = [], machine.waited(), Processor().memory_taken()
                 try:
                     for key in training_step(work, session) if name not in broken else ():
