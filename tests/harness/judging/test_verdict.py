@@ -366,3 +366,10 @@ def test_nothing_is_read_beside_the_arrays(order, at_end):
         arrays = value, np.abs(value), np.full_like(value, 9.0), actual
         value, magnitude, terms, actual = (guarded(array, at_end) for array in arrays)
         assert judge(Bounded(value, magnitude, terms), actual).status == "equivalent"
+
+
+def test_the_smallest_change_that_is_noticed_is_that_of_the_element_with_the_smallest_bound_for_its_size():
+    value, magnitude = np.float64([[0, 1, INF, -2, 4, NAN]]), np.float64([[1, 1, 1, 1, 8, 1]])
+    finding = judge(Bounded(value, magnitude, 16), value.astype(np.float32))
+    assert finding.notices == 16 * U
+    assert judge(Bounded(np.float64([[0, INF]]), np.float64([[1, 1]]), 16), single(0, INF)).notices is None
