@@ -191,6 +191,14 @@ def test_reductions():
                                                      (rules.ceil(width, 256), 1), (256, 1))]  # fmt: skip
 
 
+def test_element_wise_launches_have_at_most_65535_blocks_along_an_axis():
+    for shape, grid in (((65536 * 8, 1), (1, 65535)), ((1, 65536 * 32), (65535, 1)), ((65535 * 8, 2), (1, 65535))):
+        with launch_log() as log:
+            _call.call("NVMatrix::scale", [_call.row("a", values(*shape))], [_call.row("target", None)], {"s": 2.0},
+                       device=DryDevice())  # fmt: skip
+        assert log[0]["grid"][:2] == grid
+
+
 KINDS = {"_color<": " channels: colour", "_sparse<": "grouped", "_sparse_random<": "sparse_random",
          "_c<": " channels: colour", "_mediumcolor<": "medium-colour", "_manycolor<": "many-colour",
          "_mc_mf<": "many-channel"}  # fmt: skip
