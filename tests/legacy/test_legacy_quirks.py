@@ -211,6 +211,15 @@ def test_an_older_generation_has_the_quirks_of_its_own():
         assert same_bits(cudaconv.neuron(**arguments, generation=2012)[1], of_2011)
 
 
+def test_softrelu_without_a_cut_is_the_logarithm_everywhere():
+    x = np.linspace(-20, 20, 41, dtype=np.float32)[None]
+    with quirks(softrelu_cut=False):
+        y, slope = cudaconv.neuron(x, np.ones_like(x), type="softrelu")
+    expected, of_slope = np.logaddexp(0, x, dtype=np.float64), 1 / (1 + np.exp(-x, dtype=np.float64))
+    assert (np.abs(y - expected) <= 8 * 2**-24 * (1 + expected)).all()
+    assert (np.abs(slope - of_slope) <= 64 * 2**-24 * of_slope).all()
+
+
 def test_where_the_slope_of_softrelu_becomes_one():
     """In 2014 where the output exceeds 4, before where the input does."""
     x = np.float32([[3.99, 4.01]])
