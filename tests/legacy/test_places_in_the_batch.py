@@ -45,3 +45,22 @@ def test_an_image_repeated_has_the_same_bits_in_every_place(case, module):
     for array in found:
         bits = np.ascontiguousarray(array).view(np.int32)
         assert (bits == bits[:, :1]).all(), np.flatnonzero((bits != bits[:, :1]).any(0))
+
+
+def part(value, whole, count):
+    """The first images of a matrix of `whole` of them."""
+    axes = [axis for axis, size in enumerate(getattr(value, "shape", ())) if size == whole]
+    return (value[:, :count] if axes[0] else value[:count]).copy(order="K") if axes else value
+
+
+@pytest.mark.parametrize("cases", [320, 384])
+def test_an_image_has_the_same_bits_in_every_batch(cases):
+    """The kernels have one image for each thread, 2 or 4, as the batch is: the three instances give the same."""
+    for case in CASES:
+        call = CALLS[case](cases)
+        given = dict(zip(signature(call.func).parameters, call.args, strict=False)) | call.keywords
+        few = {name: part(value, cases, 7) for name, value in given.items()}
+        with use_isa("strict"):
+            made, of_few = (call.func(**arguments) for arguments in (given, few))
+        for whole, some in zip(*(a if isinstance(a, tuple) else (a,) for a in (made, of_few)), strict=True):
+            assert whole is None or np.array_equal(part(whole, cases, 7), some, equal_nan=True), case
