@@ -220,6 +220,16 @@ def test_softrelu_without_a_cut_is_the_logarithm_everywhere():
     assert (np.abs(slope - of_slope) <= 64 * 2**-24 * of_slope).all()
 
 
+def test_the_logarithm_came_in_2014():
+    x, g = np.float32([[0, 0.5, 3, 100]]), np.float32([[1, 2, -3, 4]])
+    with pytest.raises(Refused):
+        cudaconv.neuron(x, g, type="log", a=0.5, generation=2012)
+    y, slope = cudaconv.neuron(x, g, type="log", a=0.5, generation=2014)
+    expected = np.log(x.astype(np.float64) + 0.5)
+    assert (np.abs(y - expected) <= 8 * 2**-24 * (1 + np.abs(expected))).all()
+    assert (np.abs(slope - g / (x + 0.5)) <= 8 * 2**-24 * np.abs(g)).all()
+
+
 def test_where_the_slope_of_softrelu_becomes_one():
     """In 2014 where the output exceeds 4, before where the input does."""
     x = np.float32([[3.99, 4.01]])
