@@ -48,6 +48,16 @@ def test_a_file_is_accepted_under_its_rule(rule):
         load(layer, params, strict_2012=True)
 
 
+def test_constants_of_a_norm_belong_to_the_parameters():
+    constants = "scale=1\npow=.5\n"
+    assert load(NORM + "size=3\n", constants, strict_2012=True).tolerances == ()
+    found = load(NORM + "size=3\n" + constants, "").tolerances
+    assert [(one.rule, one.key, one.value) for one in found] == [
+        ("oldest norm", "scale", 1),
+        ("oldest norm", "pow", 0.5),
+    ]
+
+
 def test_a_partial_sum_that_does_not_divide_is_a_kernel_limit():
     found = load(CONV.replace("partialSum=0", "partialSum=5"), RATES).tolerances
     assert [(one.rule, one.layer, one.key, one.value) for one in found] == [("kernel limit", "top", "partialSum", 5)]
