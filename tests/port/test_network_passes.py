@@ -140,6 +140,15 @@ def test_a_single_row_may_take_the_gate_of_the_first_case(rows):
         np.testing.assert_array_equal(network.layers["cost"].backward(None, [False, True])[1], -2 * seen * x)
 
 
+@pytest.mark.parametrize(("size", "on", "total"), [(5, True, 3), (6, True, 2), (7, True, 2), (7, False, 3)])
+def test_norms_over_large_windows_may_overwrite_earlier_gradients(size, on, total):
+    text = f"[data]\ntype=data\ndataIdx=0\ndims=49\n[norm]\ntype=rnorm\ninputs=data\nchannels=1\nsize={size}\n"
+    network = build(text + "[cost]\ntype=cost.sum2\ninputs=norm\n", "[norm]\nscale=1\npow=.5\n[cost]\ncoeff=1\n")
+    network.set_quirk("norm-undo-add-inverted", on)
+    found = network.layers["norm"].add_grad(0, np.ones((49, 2)), np.full((49, 2), 2.0))
+    np.testing.assert_array_equal(found, total)
+
+
 def test_targets_that_are_computed_get_no_gradient():
     text = TARGETS + "[low]\ntype=fc\ninputs=targets\noutputs=4\ninitW=.5\nneuron=logistic\n"
     text += PAIRS["crossent2"].replace("targets,", "low,")

@@ -71,7 +71,7 @@ def test_stray_characters_before_the_first_header():
         read(definition=damaged + FC + COST)
     spec, fc = read(definition=damaged + FC + COST, salvage=True)
     assert fc["numInputs"] == (48, 48)
-    assert "'ano' before the first section is left out" in spec.warnings[0]
+    assert spec.warnings[0] == "<text>:1: 'ano' before the first section is left out"
     for text in ("x[]\n", "x[[\n", "x=1\n"):
         with pytest.raises(ConfigError, match="an option before the first section"):
             read(definition=text + DATA, salvage=True)
