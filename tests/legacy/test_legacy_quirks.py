@@ -1,11 +1,12 @@
 """Quirks that entry points alone can show: on they are as recorded in golden files, off they compute what was meant."""
 
+import legacy_networks as nets
 import numpy as np
 import pytest
 from legacy_networks import same_bits
 
 from alexnet_rosetta.harness.quirks import LEDGER
-from alexnet_rosetta.legacy import Refused, cudaconv, quirk_defaults, quirks
+from alexnet_rosetta.legacy import Network, Refused, cudaconv, quirk_defaults, quirks
 
 RNG = np.random.default_rng(11)
 
@@ -253,3 +254,27 @@ def test_the_norm_of_local_layers(filters):
     assert (np.abs(norms - 0.5) <= 16 * 2**-24).all()
     assert same_bits(found[:, reached:], weights[:, reached:])
     assert (reached == filters) == same_bits(found, meant)
+
+
+def test_dropout_that_scales_in_training_divides_by_the_share_kept():
+    spec = {"name": "hs", "type": "hs", "inputs": ["fc"], "outputs": 6, "keep": 0.25, "enable": True}
+    net = Network([nets.data("x", 3), nets.fc("fc", ["x"], [3], 6), spec])
+    net.set_quirk("dropout-scales-in-test", False)
+    x, mask = RNG.standard_normal((6, 4)).astype(np.float32), np.float32(RNG.random((6, 4)) < 0.5)
+    net.forward("hs", [x], mask)
+    net.backward("hs", x)
+    assert np.array_equal(net.read("hs", "acts"), x * mask * 4)
+    assert np.array_equal(net.read("hs", "inputs_grad[0]"), x * mask * 4)
+    net.forward("hs", [x], pass_type="test")
+    assert np.array_equal(net.read("hs", "acts"), x)
+
+
+def test_where_ties_are_not_full_the_first_of_each_window_gets_the_gradient():
+    images, grads, acts = (np.ones((16 * side * side, 3), np.float32) for side in (6, 3, 3))
+    for start, first in ((0, (0, 2, 4)), (-1, (0, 1, 3))):
+        sizes = {"subsX": 2, "startX": start, "strideX": 2, "outputsX": 3}
+        with quirks(max_ties_full=False):
+            found = cudaconv.convLocalMaxUndo(images, grads, acts, **sizes).reshape(16, 6, 6, 3)
+        expected = np.zeros_like(found)
+        expected[np.ix_(range(16), first, first)] = 1
+        assert np.array_equal(found, expected)
