@@ -208,7 +208,8 @@ def run_sweep(title: str, todo: list[Part], out: Path, resume: bool, **cluster: 
     before = run.table(out, todo)
     if len(before):
         before = before[~before["status"].isin(run.AGAIN)]
-    left = [one for one in todo if one.key not in set(before["part"] if len(before) else ())]
+    done = set(before["part"] if len(before) else ())
+    left = [one for one in todo if one.key not in done]
     console, progress, interrupted = Terminal(), None, False
     failed: dict[str, str] = {}
     say(console, f"{title}: {len(todo)} parts, {len(todo) - len(left)} of them finished before; folder {out}")
