@@ -230,7 +230,7 @@ def _tested(tests: Sequence[str]) -> Outcome:
                 self.told = f"{report.nodeid}\n{str(report.longrepr)[-200:]}"
 
     first = First()
-    for loaded in [name for name, one in sys.modules.items() if _is_test(one)]:
+    for loaded in [name for name, one in list(sys.modules.items()) if _is_test(one)]:
         del sys.modules[loaded]  # a test that was imported before keeps what it imported of the file without the change
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
