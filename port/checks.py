@@ -26,19 +26,8 @@ class OperandError(ValueError):
 def floats(what: str, array: ArrayLike, ndim: int | None = None, like: Array | None = None) -> Array:
     """The array, C-contiguous, after checking its dtype and number of axes.
 
-    Parameters
-    ----------
-    what : str
-        Operation and operand, for the message.
-    array : ndarray
-    ndim : int, optional
-        Required number of axes.
-    like : ndarray, optional
-        Another operand, whose dtype this one must have.
-
-    Raises
-    ------
-    OperandError
+    `what` is the operation and operand, for the message; `like` is another operand, whose dtype this one must have.
+    Raises OperandError.
     """
     array = np.asarray(array)
     if array.dtype not in DTYPES:
@@ -89,25 +78,8 @@ def conv_geometry(
 ) -> dict[str, int]:
     """The sizes of one convolution, checked: a dict with the fields of `Conv` in _conv.h.
 
-    Parameters
-    ----------
-    op : str
-        The operation, for messages.
-    images_shape : tuple of int
-        (C, I, I, N).
-    num_filters, filter_size, padding, stride, groups : int
-        F, S, zeros on each side, step, number of groups.
-    modules : int or None
-        M; None: the least number that covers the padded image.
-
-    Returns
-    -------
-    dict of str to int
-        K, S, F, I, M, N, padding, stride, groups.
-
-    Raises
-    ------
-    OperandError
+    `op` is the operation, for messages; images have the shape (C, I, I, N); `padding` is zeros on each side. Without
+    `modules`, M is the least number that covers the padded image. Raises OperandError.
     """
     channels, img_size, _, num_images = images_shape
     widest = img_size + 2 * padding

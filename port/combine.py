@@ -9,23 +9,9 @@ from .checks import Array, floats, require, shaped
 
 
 def eltsum_forward(inputs: Sequence[Array], coeffs: Sequence[float] | None = None) -> Array:
-    """Sum of coeff * input.
+    """Sum of coeff * input, of inputs of one shape and dtype, float32 or float64; coefficients are ones by default.
 
-    Parameters
-    ----------
-    inputs : sequence of ndarray
-        Same shape and dtype, float32 or float64.
-    coeffs : sequence of float, optional
-        One per input; by default ones.
-
-    Returns
-    -------
-    ndarray
-
-    Raises
-    ------
-    OperandError
-        A ValueError, for different shapes, dtypes or numbers of coefficients.
+    Raises OperandError, a ValueError, for different shapes, dtypes or numbers of coefficients.
     """
     inputs = _same("eltsum_forward", inputs)
     coeffs = _coeffs("eltsum_forward", coeffs, len(inputs))

@@ -97,22 +97,10 @@ def conv_backward_images(
     modules: int | None = None,
     algorithm: str = "direct",
 ) -> Array:
-    """Gradient with respect to the images: the adjoint of `conv_forward` in its images.
+    """Gradient with respect to the images, (C, I, I, N), of `grads`, (F, M, M, N): the adjoint of `conv_forward`.
 
-    The sums are those of ``convolve`` in _conv.pyx.
-
-    Parameters
-    ----------
-    grads : ndarray, (F, M, M, N)
-    filters : ndarray, (K, S*S, F) or (K*S*S, F)
-    channels : int
-        C, all groups together.
-    img_size, filter_size, padding, stride, groups, modules, algorithm
-        As in `conv_forward`.
-
-    Returns
-    -------
-    ndarray, (C, I, I, N)
+    `channels` is C, all groups together; the other parameters are those of `conv_forward`. The sums are those of
+    ``convolve`` in _conv.pyx.
     """
     grads = square("conv_backward_images: grads", grads)
     shape = (channels, img_size, img_size, grads.shape[3])
@@ -135,20 +123,10 @@ def conv_backward_filters(
     modules: int | None = None,
     algorithm: str = "direct",
 ) -> Array:
-    """Gradient with respect to the filters, summed over the images (not divided by their number).
+    """Gradient with respect to the filters, (K*S*S, F), summed over the images (not divided by their number).
 
-    The sums are those of ``filter_gradient`` in _conv.pyx.
-
-    Parameters
-    ----------
-    images : ndarray, (C, I, I, N)
-    grads : ndarray, (F, M, M, N)
-    filter_size, padding, stride, groups, modules, algorithm
-        As in `conv_forward`.
-
-    Returns
-    -------
-    ndarray, (K*S*S, F)
+    `grads` are (F, M, M, N); the other parameters are those of `conv_forward`. The sums are those of
+    ``filter_gradient`` in _conv.pyx.
     """
     images = square("conv_backward_filters: images", images)
     grads = square("conv_backward_filters: grads", grads, like=images)
@@ -164,15 +142,8 @@ def conv_backward_filters(
 def conv_backward_biases(grads: Array, shared: bool = True) -> Array:
     """Gradient with respect to the biases, summed over the images (not divided by their number).
 
-    Parameters
-    ----------
-    grads : ndarray, (F, M, M, N)
-    shared : bool
-        One bias per filter (then also summed over the modules), or one per output.
-
-    Returns
-    -------
-    ndarray, (F, 1) or (F*M*M, 1)
+    `grads` are (F, M, M, N). One bias per filter if `shared`, (F, 1), then also summed over the modules; else one per
+    output, (F*M*M, 1).
     """
     grads = square("conv_backward_biases: grads", grads)
     rows = len(grads) if shared else grads[..., 0].size

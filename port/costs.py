@@ -18,21 +18,9 @@ TICA_FLOOR = 0.001
 
 
 def softmax_forward(x: Array) -> Array:
-    """exp(x - max) divided by the sum over the column, max being the maximum of the column.
+    """exp(x - max) divided by the sum over the column, max being the maximum of the column; (classes, N).
 
-    Parameters
-    ----------
-    x : ndarray, (classes, N)
-        float32 or float64.
-
-    Returns
-    -------
-    ndarray, (classes, N)
-
-    Raises
-    ------
-    OperandError
-        A ValueError, for a wrong shape or dtype; here and below.
+    Here and below arrays are float32 or float64, and OperandError, a ValueError, is raised for a wrong shape or dtype.
     """
     x = floats("softmax_forward: x", x, 2)
     e = np.exp(x - x.max(axis=0))
@@ -56,23 +44,11 @@ def softmax_logreg_backward(labels: ArrayLike, probs: Array, coeff: float = 1.0)
 
 
 def logreg_cost(labels: ArrayLike, probs: Array, topk: int = 1) -> Array:
-    """The three numbers of cost.logreg, summed over the images.
+    """The three numbers of cost.logreg, summed over the images, in float64; fractions of labels are cut off.
 
-    Parameters
-    ----------
-    labels : ndarray, N values
-        Class indices; fractions are cut off.
-    probs : ndarray, (classes, N)
-        float32 or float64.
-    topk : int
-        The number of guesses that count for the third number.
-
-    Returns
-    -------
-    ndarray, (3,), float64
-        Sum of -log p (infinite if some p is 0); N - Σ credit; N - Σ top-k credit. Credit: 1/(number of classes that
-        share the maximum) if the label is one of them. Top-k credit: topk places less the classes above the label,
-        shared among the classes equal to it, at most 1.
+    Sum of -log p (infinite if some p is 0); N - Σ credit; N - Σ top-k credit. Credit: 1/(number of classes that share
+    the maximum) if the label is one of them. Top-k credit: `topk` places less the classes above the label, shared among
+    the classes equal to it, at most 1.
     """
     probs = floats("logreg_cost: probs", probs, 2)
     require(topk >= 1, "logreg_cost: wrong topk", "at least 1", topk, "the number of guesses")
@@ -106,16 +82,8 @@ def logreg_backward(labels: ArrayLike, probs: Array, coeff: float = 1.0) -> Arra
 def crossent_cost(targets: Array, probs: Array) -> Array:
     """The two numbers of cost.crossent: -Σ targets * log(probs), with -50 for log 0; and N - Σ credit.
 
-    Parameters
-    ----------
-    targets : ndarray, (classes, N)
-        A distribution over the classes for each image.
-    probs : ndarray, (classes, N)
-
-    Returns
-    -------
-    ndarray, (2,), float64
-        Credit: 1/(number of classes that share the maximum) if one of them has a target above 0.
+    The targets are a distribution over the classes for each image. Credit: 1/(number of classes that share the maximum)
+    if one of them has a target above 0.
     """
     targets, probs = _pair("crossent_cost", targets, probs)
     top = probs == probs.max(axis=0)
@@ -196,18 +164,8 @@ def gsum2_backward(gate: Array, x: Array, coeff: float = 1.0) -> tuple[Array, Ar
 def tica_forward(images: Array, *, size: int) -> tuple[Array, Array]:
     """cost.tica: (its number, the reciprocals 1/(0.001 + √E)); E is the sum of squares over the window of a pixel.
 
-    The number is the sum of the reciprocals, as in the release, although the objective differs (`tica_backward`).
-
-    Parameters
-    ----------
-    images : ndarray, (C, I, I, N)
-    size : int
-        Side of the window, which is that of rnorm.
-
-    Returns
-    -------
-    cost : ndarray, (1,), float64
-    reciprocals : ndarray, (C, I, I, N)
+    Images and reciprocals are (C, I, I, N), `size` is the side of the window, which is that of rnorm. The number, (1,)
+    in float64, is the sum of the reciprocals, as in the release, although the objective differs (`tica_backward`).
     """
     images = square("tica_forward: images", images)
     reciprocals = 1 / (images.dtype.type(TICA_FLOOR) + np.sqrt(window_sums(images * images, size)))
@@ -219,17 +177,9 @@ def tica_backward(
 ) -> Array:
     """-coeff * images * (sum of the reciprocals over the windows that hold the pixel).
 
-    The result is the gradient of -coeff Σ (√E - 0.001 log(0.001 + √E)).
-
-    Parameters
-    ----------
-    images, reciprocals : ndarray, (C, I, I, N)
-    size, coeff
-        As in `tica_forward`; weight of the cost.
-    mirrored : bool
-        False: sum over the pixel's own window, as the release did; the two differ for even sizes.
-    root : bool
-        Take the root of the sum, as the release did where it added to an earlier gradient.
+    The result is the gradient of -coeff Σ (√E - 0.001 log(0.001 + √E)). Not `mirrored`: sum over the pixel's own
+    window, as the release did; the two differ for even sizes. With `root`, take the root of the sum, as the release did
+    where it added to an earlier gradient.
     """
     images = square("tica_backward: images", images)
     hint = "as tica_forward returns them"

@@ -9,23 +9,8 @@ from .checks import Array, floats, shaped
 def dropout_forward(x: Array, keep: float, mask: Array | None = None) -> Array:
     """mask * x in training; keep * x in all other passes (mask None).
 
-    Parameters
-    ----------
-    x : ndarray
-        float32 or float64, any shape.
-    keep : float
-        Probability that a unit is kept.
-    mask : ndarray, optional
-        0 or 1 per value, dtype of x.
-
-    Returns
-    -------
-    ndarray, shape and dtype of x
-
-    Raises
-    ------
-    OperandError
-        A ValueError, for a wrong shape or dtype.
+    `x` is float32 or float64 of any shape; `keep` is the probability that a unit is kept, the mask 0 or 1 per value,
+    dtype of x. Raises OperandError, a ValueError, for a wrong shape or dtype.
     """
     x = floats("dropout: values", x)
     if mask is None:

@@ -21,47 +21,22 @@ from .parameters import Parameter
 
 
 def conv_to_local(network: Network, names: Iterable[str]) -> Network:
-    """A network whose convolutions `names` are local layers.
+    """A new network whose convolutions `names` are local layers.
 
     Each module gets a copy of the filters; each output gets a copy of the bias, if there was one bias per filter. Δ of
     copied parameters starts at 0. Convolutions that share weights with a named layer become local too.
 
-    Parameters
-    ----------
-    network : Network
-        Not changed.
-    names : sequence of str
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    config.ConfigError
-        A name is no conv layer, or the layer shares weights with a layer of another number of modules.
+    Raises config.ConfigError: a name is no conv layer, or the layer shares weights with a layer of another number of
+    modules.
     """
     return _rebuilt(network, localised(network.spec, names))
 
 
 def unshare_weights(network: Network, entries: Iterable[str]) -> Network:
-    """A network with private copies of some shared weight matrices; Δ of the copies starts at 0.
+    """A new network with private copies of some shared weight matrices; Δ of the copies starts at 0.
 
-    Parameters
-    ----------
-    network : Network
-        Not changed.
-    entries : sequence of str
-        ``layer[i]`` for the matrix of input i, ``layer`` for all shared matrices of a layer.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    config.ConfigError
-        An entry names no shared matrix.
+    An entry is ``layer[i]`` for the matrix of input i, ``layer`` for all shared matrices of a layer. Raises
+    config.ConfigError: an entry names no shared matrix.
     """
     return _rebuilt(network, unshared(network.spec, entries))
 

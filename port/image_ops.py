@@ -19,22 +19,9 @@ LAB_THRESHOLD, LAB_SLOPE, LAB_OFFSET = 0.0088564517, 7.787037, 0.13793103
 
 
 def nailbed_forward(images: Array, *, stride: int) -> Array:
-    """Every stride-th pixel, centred.
+    """Every stride-th pixel, centred: (C, S, S, N) -> (C, T, T, N) with T = ceil(S / stride).
 
-    Parameters
-    ----------
-    images : ndarray, (C, S, S, N)
-    stride : int
-
-    Returns
-    -------
-    ndarray, (C, T, T, N)
-        T = ceil(S / stride).
-
-    Raises
-    ------
-    OperandError
-        A ValueError, for a wrong shape or dtype; here and below.
+    Raises OperandError, a ValueError, for a wrong shape or dtype; here and below.
     """
     images = square("nailbed_forward: images", images)
     _, start = nailbed(images.shape[1], stride)
@@ -62,18 +49,8 @@ def blur_filter(filter_size: int, stdev: float) -> Array:
 def blur(images: Array, *, filter_size: int, stdev: float) -> Array:
     """Gaussian blur: horizontal, then vertical convolution, zeros outside the image (edges darken).
 
-    Parameters
-    ----------
-    images : ndarray, (C, S, S, N)
-    filter_size : int
-        Number of taps, odd.
-    stdev : float
-        Of the Gaussian, in pixels.
-
-    Returns
-    -------
-    ndarray, (C, S, S, N)
-        The filter is symmetric, so the gradient of this operation is the operation itself.
+    `filter_size` is the number of taps, odd, `stdev` that of the Gaussian in pixels. The filter is symmetric, so the
+    gradient of this operation is the operation itself.
     """
     images = square("blur: images", images)
     odd = filter_size % 2 == 1
@@ -101,19 +78,8 @@ def mirror(images: Array) -> Array:
 def resize(images: Array, *, size: int, scale: float, margin: float = 1.0) -> Array:
     """Bilinear scaling: target pixel t lies at source coordinate clamp(t scale + (S - T scale)/2, 0, S - margin).
 
-    Parameters
-    ----------
-    images : ndarray, (C, S, S, N)
-    size : int
-        T.
-    scale : float
-        Source pixels per target pixel: above 1 the image shrinks.
-    margin : float
-        Source coordinates end at S - margin; 1.01 in the release.
-
-    Returns
-    -------
-    ndarray, (C, T, T, N)
+    `size` is T. `scale` is source pixels per target pixel: above 1 the image shrinks. The `margin` was 1.01 in the
+    release.
     """
     images = square("resize: images", images)
     side = images.shape[1]
@@ -137,24 +103,12 @@ def crop(images: Array, *, size: int, top: int, left: int) -> Array:
 
 
 def rscale_draw(uniforms: Sequence[float], *, img_size: int, max_scale: float, size: int) -> dict[str, Any]:
-    """The random choices of rscale, one set for all images of a batch.
+    """The random choices of rscale, one set for all images of a batch: the arguments of `rscale`, a dict.
 
-    With n = S - floor(S/maxScale) + 1 scales, scale s = 0 ... n-1 has a probability proportional to (s + 1)²; the
-    image is scaled to R = T + s pixels by a factor between max(1, S/(R+1)) and S/R; the crop of T pixels starts
-    anywhere.
-
-    Parameters
-    ----------
-    uniforms : sequence of four float
-        Uniform in [0, 1): for scale, factor, first row, first column.
-    img_size, size : int
-        S and T.
-    max_scale : float
-
-    Returns
-    -------
-    dict
-        ``scaled`` (R), ``factor``, ``top``, ``left``: arguments of `rscale`.
+    With n = S - floor(S/maxScale) + 1 scales, scale s = 0 ... n-1 has a probability proportional to (s + 1)²; the image
+    is scaled to R = T + s pixels (``scaled``) by a ``factor`` between max(1, S/(R+1)) and S/R; the crop of T pixels
+    starts anywhere, at ``top`` and ``left``. The four `uniforms` in [0, 1) are for scale, factor, first row, first
+    column; `img_size` is S, `size` is T.
     """
     r, f, y, x = (float(u) for u in uniforms)
     count = img_size - int(img_size / max_scale) + 1
@@ -179,17 +133,10 @@ def rgb_to_yuv(images: Array, coefficients: Sequence[Sequence[float]] = YUV) -> 
 
 
 def rgb_to_lab(images: Array, *, center: bool = False, power: float = 1 / 3) -> Array:
-    """Red, green, blue in 0 ... 1 to L, a, b; (3, S, S, N) to the same shape.
+    """Red, green, blue in 0 ... 1 to L, a, b; (3, S, S, N) to the same shape; `center` subtracts 50 from L.
 
-    As in the release, no white point enters the formula (network-and-solver 6.15).
-
-    Parameters
-    ----------
-    images : ndarray, (3, S, S, N)
-    center : bool
-        Subtract 50 from L.
-    power : float
-        Exponent in the place of the cube root; 0.3333 in the release.
+    As in the release, no white point enters the formula (network-and-solver 6.15). `power` stands in the place of the
+    cube root; 0.3333 in the release.
     """
     mixed = _mix(XYZ, square("rgb_to_lab: images", images))
     roots = np.power(np.maximum(mixed, LAB_THRESHOLD), images.dtype.type(power))

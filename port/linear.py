@@ -63,15 +63,6 @@ def fc_backward_inputs(grads: Array, weights: Array) -> Array:
     """Gradient with respect to the inputs: weights grads; I×N = (I×O)(O×N).
 
     The product is ``product`` of _gemm.pyx.
-
-    Parameters
-    ----------
-    grads : ndarray, (O, N)
-    weights : ndarray, (I, O)
-
-    Returns
-    -------
-    ndarray, (I, N)
     """
     grads = floats("fc_backward_inputs: grads", grads, 2)
     flat, order = _weights("fc_backward_inputs: weights", weights, np.shape(weights)[0], grads)
@@ -87,22 +78,8 @@ def fc_backward_weights(
 ) -> Array:
     """out = scale_out * out + scale_new * inputs gradsᵀ, in place; I×O = (I×N)(N×O).
 
-    The call with out = Δ, scale_out = momentum and scale_new = rate/images is the direct route of the weight update.
-
-    The product is ``product`` of _gemm.pyx.
-
-    Parameters
-    ----------
-    inputs : ndarray, (I, N)
-    grads : ndarray, (O, N)
-    out : ndarray, (I, O)
-        C or Fortran order. Not read if scale_out is 0.
-    scale_out, scale_new : float
-
-    Returns
-    -------
-    ndarray
-        out.
+    `out` is in C or Fortran order, and not read if scale_out is 0. The call with out = Δ, scale_out = momentum and
+    scale_new = rate/images is the direct route of the weight update. The product is ``product`` of _gemm.pyx.
     """
     inputs = floats("fc_backward_weights: inputs", inputs, 2)
     grads = shaped("fc_backward_weights: grads", grads, (len(grads), inputs.shape[1]), inputs, "images as in inputs")

@@ -30,30 +30,16 @@ def local_forward(
 ) -> Array:
     """Convolve with a filter bank per module.
 
+    Parameters, result and error are those of `conv.conv_forward`, except for what follows.
+
     Parameters
     ----------
-    images : ndarray, (C, I, I, N)
-        float32 or float64; the other arrays have the same dtype.
     filters : ndarray, (M*M*K*S*S, F)
         Rows: module, channel, pixel; columns are filters. C order.
     biases : ndarray, (F*M*M, 1), or None
         One per output.
-    filter_size, padding, stride, groups : int
-        S, zeros on each side (not negative), step, number of groups.
-    modules : int, optional
-        M, if it is not the least that covers the padded image.
     out : ndarray, (F, M, M, N), optional
         An array that receives the sum (a layer with several inputs).
-
-    Returns
-    -------
-    ndarray, (F, M, M, N)
-        A new array, or `out`.
-
-    Raises
-    ------
-    OperandError
-        A ValueError, for a wrong shape, dtype or geometry.
     """
     images = square("local_forward: images", images)
     g = conv_geometry(
@@ -86,20 +72,9 @@ def local_backward_images(
     groups: int = 1,
     modules: int | None = None,
 ) -> Array:
-    """Gradient with respect to the images: the adjoint of `local_forward` in its images.
+    """Gradient with respect to the images, (C, I, I, N), of `grads`, (F, M, M, N): the adjoint of `local_forward`.
 
-    Parameters
-    ----------
-    grads : ndarray, (F, M, M, N)
-    filters : ndarray, (M*M*K*S*S, F)
-    channels : int
-        C, all groups together.
-    img_size, filter_size, padding, stride, groups, modules : int
-        As in `local_forward`; img_size is I.
-
-    Returns
-    -------
-    ndarray, (C, I, I, N)
+    `channels` is C, all groups together; the other parameters are those of `local_forward`.
     """
     grads = square("local_backward_images: grads", grads)
     shape = (channels, img_size, img_size, grads.shape[3])
@@ -131,21 +106,9 @@ def local_backward_filters(
 ) -> Array:
     """out = scale_out * out + scale_new * gradient with respect to the filters, summed over the images.
 
-    The call with out = Δ, scale_out = momentum and scale_new = rate/images is the direct route of the weight update.
-
-    Parameters
-    ----------
-    images : ndarray, (C, I, I, N)
-    grads : ndarray, (F, M, M, N)
-    filter_size, padding, stride, groups, modules : int
-        As in `local_forward`.
-    out : ndarray, (M*M*K*S*S, F), optional
-        C order; changed in place. Not read if scale_out is 0.
-    scale_out, scale_new : float
-
-    Returns
-    -------
-    ndarray, (M*M*K*S*S, F)
+    `grads` are (F, M, M, N). `out`, (M*M*K*S*S, F) in C order, is changed in place and returned; by default it is a new
+    array. It is not read if scale_out is 0. The other parameters are those of `local_forward`. The call with out = Δ,
+    scale_out = momentum and scale_new = rate/images is the direct route of the weight update.
     """
     images = square("local_backward_filters: images", images)
     grads = square("local_backward_filters: grads", grads, like=images)

@@ -28,28 +28,11 @@ def add_logs_roughly(a: Array, b: Array) -> Array:
 def msm_marginals(
     energies: Array, size: int, labels: ArrayLike | None = None, add: Callable[[Array, Array], Array] = np.logaddexp
 ) -> Array:
-    """Probability of every class to be in the set.
+    """Probability of every class to be in the set, (classes, N), float64; every column adds up to K.
 
-    Parameters
-    ----------
-    energies : ndarray, (classes, N)
-        float32 or float64.
-    size : int
-        K, from 1 to classes - 1.
-    labels : ndarray, N values, optional
-        Give the probability under the condition that the label is in the set.
-    add : callable
-        Adds two numbers that are given as logarithms.
-
-    Returns
-    -------
-    ndarray, (classes, N), float64
-        Every column adds up to K.
-
-    Raises
-    ------
-    OperandError
-        A ValueError, for a wrong shape, dtype, size or label.
+    Energies are (classes, N) in float32 or float64; `size` is K, from 1 to classes - 1. With `labels`, N values: the
+    probability under the condition that the label is in the set. `add` adds two numbers that are given as logarithms.
+    Raises OperandError, a ValueError, for a wrong shape, dtype, size or label.
     """
     energies = floats("msm_marginals: energies", energies, 2)
     classes, count = energies.shape
@@ -73,20 +56,10 @@ def msm_marginals(
 def msm_cost(
     labels: ArrayLike, energies: Array, size: int, add: Callable[[Array, Array], Array] = np.logaddexp
 ) -> tuple[Array, Array]:
-    """The three numbers of cost.msm, and the marginals.
+    """The three numbers of cost.msm, float64, and the marginals; parameters as `msm_marginals`.
 
-    Parameters
-    ----------
-    labels : ndarray, N values
-    energies : ndarray, (classes, N)
-    size : int
-        K.
-
-    Returns
-    -------
-    cost : ndarray, (3,), float64
-        -Σ log(marginal of the label); N - Σ credit and N - Σ top-K credit as `costs.logreg_cost`, by energies.
-    marginals : ndarray, (classes, N), float64
+    The numbers are -Σ log(marginal of the label); N - Σ credit and N - Σ top-K credit as `costs.logreg_cost`, by
+    energies.
     """
     marginals = msm_marginals(energies, size, add=add)
     positions = label_positions("msm_cost", labels, energies)

@@ -43,21 +43,9 @@ def neuron_forward(kind: str, x: Array, **params: Any) -> Array:
 
 
 def neuron_backward(kind: str, x: Array, y: Array, grads: Array, **params: Any) -> Array:
-    """Gradient with respect to the neuron's input.
+    """Gradient with respect to the neuron's input, for input and output of `neuron_forward`, and `grads`, that of y.
 
-    Parameters
-    ----------
-    kind : str
-    x, y : ndarray
-        Input and output of `neuron_forward`.
-    grads : ndarray
-        Gradient of y.
-    **params
-        As in `neuron_forward` (nrelu: normals are not needed).
-
-    Returns
-    -------
-    ndarray, shape and dtype of grads
+    The parameters of the neuron are those of `neuron_forward` (nrelu: normals are not needed).
     """
     _, backward, names = _lookup(kind)
     names = tuple(name for name in names if name != "normals")

@@ -37,9 +37,8 @@ def rnorm_forward(images: Array, *, size: int, scale: float, power: float) -> tu
         float32 or float64.
     size : int
         Side of a window.
-    scale : float
-        Already divided by size², as the layer files' parser does.
-    power : float
+    scale, power : float
+        The scale is already divided by size², as the layer files' parser does.
 
     Returns
     -------
@@ -48,7 +47,7 @@ def rnorm_forward(images: Array, *, size: int, scale: float, power: float) -> tu
     Raises
     ------
     OperandError
-        A ValueError, for a wrong shape, dtype or size.
+        A ValueError, for a wrong shape, dtype or size; here and below.
     """
     images = square("rnorm_forward: images", images)
     return _normalise("rnorm_forward", images, images, size, scale, power)
@@ -58,16 +57,7 @@ def cnorm_forward(images: Array, *, size: int, scale: float, power: float) -> tu
     """Divide each value by the contrast of its window: images * (1 + scale Σ diffs²)**-power.
 
     diffs are the differences of all values from the means of their own windows; the numerator holds the images
-    themselves.
-
-    Parameters
-    ----------
-    images, size, scale, power
-        As `rnorm_forward`.
-
-    Returns
-    -------
-    acts, denoms, diffs : ndarray, (C, I, I, N)
+    themselves. Parameters as `rnorm_forward`; the result is acts, denoms and diffs, (C, I, I, N) each.
     """
     images = square("cnorm_forward: images", images)
     _check_size("cnorm_forward", size)
@@ -80,28 +70,9 @@ def cmrnorm_forward(
 ) -> tuple[Array, Array]:
     """Normalise each value by its neighbours in other channels.
 
-    The loop is ``cmrnorm_forward`` of _loops.h.
-
-    Parameters
-    ----------
-    images : ndarray, (C, I, I, N)
-        float32 or float64.
-    size : int
-        Channels in a window.
-    scale : float
-        Already divided by size, as the layer files' parser does.
-    power, min_div : float
-    blocked : bool
-        Fixed blocks of channels instead of sliding windows.
-
-    Returns
-    -------
-    acts, denoms : ndarray, (C, I, I, N)
-
-    Raises
-    ------
-    OperandError
-        A ValueError, for a wrong shape, dtype or size.
+    Parameters and result as `rnorm_forward`, but `size` is a number of channels, by which `scale` is already divided.
+    `min_div` takes the place of 1; `blocked`: fixed blocks of channels instead of sliding windows. The loop is
+    ``cmrnorm_forward`` of _loops.h.
     """
     images = square("cmrnorm_forward: images", images)
     norm = _geometry("cmrnorm_forward", images, size, scale, power, min_div, blocked)
@@ -113,29 +84,14 @@ def cmrnorm_forward(
 def rnorm_backward(
     images: Array, acts: Array, denoms: Array, grads: Array, *, size: int, scale: float, power: float
 ) -> Array:
-    """Gradient of `rnorm_forward`.
+    """Gradient of `rnorm_forward`, for its input and outputs, and `grads`, the gradient of acts.
 
     The sum runs over the pixels whose windows contain this one, the mirrored window::
 
         dimages = grads denoms**-power - 2 scale power images * (sum of grads acts / denoms)
-
-    Parameters
-    ----------
-    images, acts, denoms, grads : ndarray, (C, I, I, N)
-        Input and outputs of `rnorm_forward`, and the gradient of acts.
-    size, scale, power
-        As in `rnorm_forward`.
-
-    Returns
-    -------
-    ndarray, (C, I, I, N)
     """
     images = square("rnorm_backward: images", images)
-    others = [
-        shaped(f"rnorm_backward: {name}", array, images.shape, images, "the shape of images")
-        for name, array in (("acts", acts), ("denoms", denoms), ("grads", grads))
-    ]
-    acts, denoms, grads = others
+    acts, denoms, grads = _alike("rnorm_backward", images, acts, denoms, grads)
     _check_size("rnorm_backward", size)
     dimages = _through_denoms(images, acts, denoms, grads, size, scale, power)
     dimages += grads * denoms**-power
@@ -153,21 +109,10 @@ def cnorm_backward(
     power: float,
     fixed_means: bool = False,
 ) -> Array:
-    """Gradient of `cnorm_forward`.
+    """Gradient of `cnorm_forward`, for its outputs, and `grads`, the gradient of acts.
 
-    Parameters
-    ----------
-    diffs, acts, denoms, grads : ndarray, (C, I, I, N)
-        Output of `cnorm_forward`, and the gradient of acts.
-    size, scale, power
-        As in `cnorm_forward`.
-    fixed_means : bool
-        Leave out how the means depend on the images, as the release did: `rnorm_backward` with diffs in the place of
-        images.
-
-    Returns
-    -------
-    ndarray, (C, I, I, N)
+    With `fixed_means`, leave out how the means depend on the images, as the release did: `rnorm_backward` with diffs in
+    the place of images.
     """
     if fixed_means:
         return rnorm_backward(diffs, acts, denoms, grads, size=size, scale=scale, power=power)
@@ -190,23 +135,9 @@ def cmrnorm_backward(
     """Gradient of `cmrnorm_forward`: the formula of `rnorm_backward`, summed over the mirrored window of channels.
 
     The loop is ``cmrnorm_backward`` of _loops.h.
-
-    Parameters
-    ----------
-    images, acts, denoms, grads : ndarray, (C, I, I, N)
-        Input and outputs of `cmrnorm_forward`, and the gradient of acts.
-    size, scale, power, blocked
-        As in `cmrnorm_forward`.
-
-    Returns
-    -------
-    ndarray, (C, I, I, N)
     """
     images = square("cmrnorm_backward: images", images)
-    others = [
-        shaped(f"cmrnorm_backward: {name}", array, images.shape, images, "the shape of images")
-        for name, array in (("acts", acts), ("denoms", denoms), ("grads", grads))
-    ]
+    others = _alike("cmrnorm_backward", images, acts, denoms, grads)
     norm = _geometry("cmrnorm_backward", images, size, scale, power, 0.0, blocked)
     dimages = buffers.empty_like(images)
     threads = threads_for(VALUE * images.size)
@@ -216,17 +147,9 @@ def cmrnorm_backward(
 
 
 def window_sums(values: Array, size: int, mirrored: bool = False) -> Array:
-    """Sum over the clipped window of pixels of each pixel; `mirrored`: over the pixels whose windows contain it.
+    """Sum over the clipped window of each pixel of (C, I, I, N).
 
-    Parameters
-    ----------
-    values : ndarray, (C, I, I, N)
-    size : int
-    mirrored : bool
-
-    Returns
-    -------
-    ndarray, (C, I, I, N)
+    `mirrored`: over the pixels whose windows contain it.
     """
     low = size // 2 - size + 1 if mirrored else -(size // 2)
     for axis in (1, 2):
@@ -256,6 +179,14 @@ def _through_denoms(
     found *= values
     found *= values.dtype.type(-2 * scale * power)
     return found
+
+
+def _alike(op: str, images: Array, acts: Array, denoms: Array, grads: Array) -> list[Array]:
+    """What a gradient needs besides the images, checked."""
+    named = {"acts": acts, "denoms": denoms, "grads": grads}
+    return [
+        shaped(f"{op}: {name}", array, images.shape, images, "the shape of images") for name, array in named.items()
+    ]
 
 
 def _check_size(op: str, size: int) -> None:

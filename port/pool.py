@@ -30,10 +30,8 @@ def max_pool_forward(images: Array, *, size: int, stride: int, start: int = 0, o
     Parameters
     ----------
     images : ndarray, (C, I, I, N)
-    size, stride : int
-        Side of a window, and step.
-    start : int
-        First row and column of the first window, not positive.
+    size, stride, start : int
+        Side of a window, step, and first row and column of the first window, not positive.
     outputs : int, optional
         O; by default as many as it takes to cover the image.
 
@@ -44,7 +42,7 @@ def max_pool_forward(images: Array, *, size: int, stride: int, start: int = 0, o
     Raises
     ------
     OperandError
-        A ValueError, for a wrong shape, dtype or geometry.
+        A ValueError, for a wrong shape, dtype or geometry; here and below.
     """
     images = square("max_pool_forward: images", images)
     pool = _geometry("max_pool_forward", images.shape, size, stride, start, outputs)
@@ -73,9 +71,7 @@ def avg_pool_forward(
 ) -> Array:
     """Sum of each window divided by the number of its pixels inside the image; with `whole`, divided by size².
 
-    The other parameters are those of `max_pool_forward`.
-
-    The loop is ``avg_pool_forward`` of _loops.h.
+    The other parameters are those of `max_pool_forward`. The loop is ``avg_pool_forward`` of _loops.h.
     """
     images = square("avg_pool_forward: images", images)
     pool = _geometry("avg_pool_forward", images.shape, size, stride, start, outputs)
@@ -95,25 +91,14 @@ def avg_pool_forward(
 def rand_pool_choose(
     images: Array, uniforms: Array, *, size: int, stride: int, start: int = 0, outputs: int | None = None
 ) -> Array:
-    """Choose one pixel of each window at random.
+    """Choose one pixel of each window at random: its position in the clipped window, in scan order, (C, O, O, N).
 
     The law is this project's, since the release's law is not known: the probability of a pixel is proportional to its
     value if the value is positive, else 0; in a window without positive values all pixels are equally likely. With the
     pixels of the clipped window in scan order, the choice is the first pixel at which the running sum of the positive
     values exceeds the uniform deviate times their total.
 
-    Parameters
-    ----------
-    images : ndarray, (C, I, I, N)
-    uniforms : ndarray, (C, O, O, N)
-        Uniform in [0, 1).
-    size, stride, start, outputs : int
-        As `max_pool_forward`.
-
-    Returns
-    -------
-    ndarray of int, (C, O, O, N)
-        Position of the pixel in its clipped window, in scan order; an argument of `rand_pool_forward`.
+    `uniforms` are (C, O, O, N) in [0, 1); the other parameters are those of `max_pool_forward`.
     """
     images = square("rand_pool_choose: images", images)
     pool = _geometry("rand_pool_choose", images.shape, size, stride, start, outputs)
@@ -134,20 +119,9 @@ def rand_pool_choose(
 
 
 def rand_pool_forward(images: Array, chosen: Array, *, size: int, stride: int, start: int = 0) -> Array:
-    """The chosen pixel of each window.
+    """The pixel of each window, (C, O, O, N), that `chosen` names: integers as `rand_pool_choose` returns them.
 
-    Parameters
-    ----------
-    images : ndarray, (C, I, I, N)
-    chosen : ndarray of int, (C, O, O, N)
-        Position of the pixel in its clipped window, in scan order, from 0 on.
-    size, stride, start : int
-        As `max_pool_forward`.
-
-    Returns
-    -------
-    ndarray, (C, O, O, N)
-        Its gradient is `max_pool_backward`: every pixel equal to the chosen one gets the window's gradient.
+    The gradient is `max_pool_backward`: every pixel equal to the chosen one gets the window's gradient.
     """
     images, chosen = square("rand_pool_forward: images", images), np.asarray(chosen)
     _check_acts("rand_pool_forward: chosen", chosen, images)
@@ -165,20 +139,9 @@ def rand_pool_forward(images: Array, chosen: Array, *, size: int, stride: int, s
 def max_pool_backward(images: Array, acts: Array, grads: Array, *, size: int, stride: int, start: int = 0) -> Array:
     """Gradient of `max_pool_forward`: every pixel equal to its window's maximum gets the window's whole gradient.
 
-    The loop is ``max_pool_backward`` of _loops.h.
-
-    Parameters
-    ----------
-    images : ndarray, (C, I, I, N)
-    acts, grads : ndarray, (C, O, O, N)
-        Output of `max_pool_forward`, and its gradient.
-    size, stride, start : int
-        As in `max_pool_forward`.
-
-    Returns
-    -------
-    ndarray, (C, I, I, N)
-        Pixels that no window covers get 0. The comparison is a factor 0 or 1: an infinite gradient leaves NaN behind.
+    `acts` and `grads`, (C, O, O, N), are the output of `max_pool_forward` and its gradient. Pixels that no window
+    covers get 0. The comparison is a factor 0 or 1: an infinite gradient leaves NaN behind. The loop is
+    ``max_pool_backward`` of _loops.h.
     """
     images = square("max_pool_backward: images", images)
     acts = square("max_pool_backward: acts", acts, like=images)
@@ -213,21 +176,8 @@ def avg_pool_backward(
 ) -> Array:
     """Gradient of `avg_pool_forward`: each pixel of a window gets the window's gradient divided by its clipped area.
 
-    The loop is ``avg_pool_backward`` of _loops.h.
-
-    Parameters
-    ----------
-    grads : ndarray, (C, O, O, N)
-    img_size : int
-        I.
-    size, stride, start : int
-        As in `max_pool_forward`.
-    whole : bool
-        As in `avg_pool_forward`.
-
-    Returns
-    -------
-    ndarray, (C, I, I, N)
+    `grads` are (C, O, O, N), the result is (C, I, I, N) with I = `img_size`. The loop is ``avg_pool_backward`` of
+    _loops.h.
     """
     grads = square("avg_pool_backward: grads", grads)
     shape = (len(grads), img_size, img_size, grads.shape[3])

@@ -42,17 +42,7 @@ DEFAULTS = MappingProxyType({**dict.fromkeys(DEFECTS, False), **dict.fromkeys(CO
 
 
 def positions(given: Mapping[str, bool] | None = None) -> dict[str, bool]:
-    """All switches as a dict, with some of them set.
-
-    Parameters
-    ----------
-    given : mapping of str to bool, optional
-
-    Raises
-    ------
-    ValueError
-        No switch has that name.
-    """
+    """All switches as a dict, with some of them set. Raises ValueError: no switch has that name."""
     found = dict(DEFAULTS)
     for name, on in (given or {}).items():
         if name not in found:

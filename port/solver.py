@@ -20,20 +20,9 @@ SUPER_MOMENTUM = 0.9
 def rate(schedule: Mapping[str, Any], base: float, progress: float, normal: Callable[[], float] | None = None) -> float:
     """The learning rate at a point of the training.
 
-    Parameters
-    ----------
-    schedule : mapping
-        ``type`` and ``params``, as `grammar.read_schedule` returns it.
-    base : float
-        Base rate, rounded to float32 as in the release.
-    progress : float
-        Share of the training that is done, 0 to 1.
-    normal : callable, optional
-        Draws from N(0, 1); called only if the schedule has noise, which then multiplies the rate by 1 + s*abs(z).
-
-    Returns
-    -------
-    float
+    `schedule` has ``type`` and ``params``, as `grammar.read_schedule` returns it; `base` is rounded to float32 as in
+    the release; `progress` is the share of the training that is done, 0 to 1. `normal` draws from N(0, 1); it is called
+    only if the schedule has noise, which then multiplies the rate by 1 + s*abs(z).
     """
     base, params = float(np.float32(base)), schedule["params"]
     target = params.get("tgtFactor", 1.0)
@@ -146,15 +135,9 @@ def _flat(array: Array, like: Array) -> Array:
 
 
 def bound_norms(weights: Array, radius: float, like_first: bool = False) -> None:
-    """wball (8.4): scale every column down to norm `radius`, in place.
+    """wball (8.4): scale every column of (rows, filters) down to norm `radius`, in place; only if `radius` is above 0.
 
-    Parameters
-    ----------
-    weights : ndarray, (rows, filters)
-    radius : float
-        ``wballNormed``; nothing is done if it is not above 0.
-    like_first : bool
-        Scale all columns by the factor of the first one, as the release did with matrices of one row.
+    With `like_first`, scale all columns by the factor of the first one, as the release did with matrices of one row.
     """
     if radius > 0:
         norms = np.sqrt(np.einsum("ij,ij->j", weights, weights))
@@ -175,13 +158,8 @@ def blocks_of_filters(count: int) -> list[slice]:
 def bound_contrast(weights: Array, low: float, high: float) -> None:
     """wcNormMin, wcNormMax (8.5): scale every filter so that its contrast lies in [low, high], in place.
 
-    The contrast of a filter of F rows is √Σ(w − mean)² / F; constant filters are left alone.
-
-    Parameters
-    ----------
-    weights : ndarray, (rows, filters)
-    low, high : float
-        Nothing is done if `high` is not above 0.
+    The contrast of a filter of F rows is √Σ(w − mean)² / F; constant filters are left alone. The weights are (rows,
+    filters); nothing is done if `high` is not above 0.
     """
     if high > 0:
         contrast = weights.std(axis=0) / np.sqrt(weights.dtype.type(len(weights)))

@@ -12,18 +12,7 @@ from .checks import Array, floats, require
 
 
 def draw_connections(rng: np.random.Generator, channels: int, over_sample: int) -> Array:
-    """A random table.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    channels, over_sample : int
-        Number of channels, and of permutations.
-
-    Returns
-    -------
-    ndarray of int, (over_sample * channels,)
-    """
+    """A random table of so many permutations of the channels: integers, (over_sample * channels,)."""
     return np.concatenate([rng.permutation(channels) for _ in range(over_sample)])
 
 

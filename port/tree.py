@@ -13,12 +13,7 @@ from .checks import Array, floats, require
 
 
 class TreeShape:
-    """Levels and leaf counts of a tree.
-
-    Parameters
-    ----------
-    tree : keys.Tree
-        ``children[node]`` for every node, and the ``root``.
+    """Levels and leaf counts of a tree, which has ``children[node]`` for every node, and the ``root``.
 
     Attributes
     ----------
@@ -46,23 +41,9 @@ class TreeShape:
 
 
 def tree_weights(offsets: Array, shape: TreeShape) -> Array:
-    """Weights of the leaves: e_root = w_root, e_child = e_parent + w_child.
+    """Weights of the leaves: e_root = w_root, e_child = e_parent + w_child; (I, nodes) -> (I, classes), Fortran order.
 
-    Parameters
-    ----------
-    offsets : ndarray, (I, nodes)
-        float32 or float64.
-    shape : TreeShape
-
-    Returns
-    -------
-    ndarray, (I, classes)
-        Fortran order.
-
-    Raises
-    ------
-    OperandError
-        A ValueError, for a wrong shape or dtype.
+    The offsets are float32 or float64. Raises OperandError, a ValueError, for a wrong shape or dtype.
     """
     effective = _columns("tree_weights: offsets", offsets, shape.nodes).copy(order="F")
     for nodes, parents in shape.levels:
@@ -71,17 +52,7 @@ def tree_weights(offsets: Array, shape: TreeShape) -> Array:
 
 
 def tree_backward(grads: Array, shape: TreeShape) -> Array:
-    """Gradient of `tree_weights`: a leaf has its own gradient, another node the sum over its children.
-
-    Parameters
-    ----------
-    grads : ndarray, (I, classes)
-    shape : TreeShape
-
-    Returns
-    -------
-    ndarray, (I, nodes)
-    """
+    """Gradient of `tree_weights`, (I, classes) -> (I, nodes): an inner node has the sum over its children."""
     grads = _columns("tree_backward: grads", grads, shape.classes)
     out = np.zeros((len(grads), shape.nodes), grads.dtype)
     out[:, : shape.classes] = grads
@@ -95,13 +66,8 @@ def tree_update(
 ) -> None:
     """One step, in place: Δ ← μΔ + (ε/n)(G − (λ/n)W), W ← W + Δ, with n the number of leaves under the node.
 
-    Parameters
-    ----------
-    offsets, inc, grads : ndarray, (I, nodes)
-        W and Δ, changed; G, divided by the number of cases.
-    shape : TreeShape
-    eps, mom, decay : float
-        ε, μ, λ.
+    `offsets`, `inc` and `grads` are W, Δ and G, divided by the number of cases, (I, nodes); eps, mom, decay are ε, μ,
+    λ.
     """
     rates = (eps / shape.leaves).astype(offsets.dtype)
     decays = (decay / shape.leaves).astype(offsets.dtype)

@@ -151,10 +151,7 @@ def read_schedule(text: str) -> dict[str, Any]:
 def read_2014_rate(text: str) -> tuple[str, str]:
     """Parse a learning rate of 2014 (9.4): a number, or a schedule with its base, ``exp[base=.1;tgtFactor=9]``.
 
-    Returns
-    -------
-    base, schedule : str
-        As 2012 writes them: ``epsW`` and ``schedW``.
+    The result is base and schedule as 2012 writes them: ``epsW`` and ``schedW``.
     """
     match = _CALL.fullmatch(text)
     if not match:
@@ -221,12 +218,7 @@ def read_tree(text: str) -> tuple[tuple[tuple[int, ...], ...], int]:
     """Parse a class tree: for each inner node its children, separated by blanks; commas separate the inner nodes.
 
     Inner nodes are numbered after the leaves, in the order of the text. The root is the inner node without a parent.
-
-    Returns
-    -------
-    children : tuple of tuple of int
-        Of every node, leaves first.
-    root : int
+    The result is the children of every node, leaves first, and the root.
     """
     inner = [tuple(read_int(number) for number in piece.split()) for piece in text.split(",")]
     below = {child for children in inner for child in children}

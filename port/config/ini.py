@@ -194,28 +194,11 @@ class _Reader:
 
 
 def read_ini(text: str, file: str = "<text>", salvage: bool = False) -> tuple[dict[str, Section], list[str]]:
-    """Read the text of a layer file.
+    """The sections of a layer file in file order, by case-sensitive name, and warnings: what occurs twice.
 
-    Parameters
-    ----------
-    text : str
-        Contents; any of the three line ends.
-    file : str
-        Name for messages.
-    salvage : bool
-        Accept a first section whose header stands behind something else on its line, as an editor left it.
-
-    Returns
-    -------
-    sections : dict of str to Section
-        In file order; names are case-sensitive.
-    warnings : list of str
-        Sections and options that occur twice.
-
-    Raises
-    ------
-    ConfigError
-        A line that is neither header, option, continuation nor comment; an option before the first header.
+    The text may have any of the three line ends. `file` is a name for messages. With `salvage`, accept a first section
+    whose header stands behind something else on its line, as an editor left it. Raises ConfigError: a line that is
+    neither header, option, continuation nor comment; an option before the first header.
     """
     reader = _Reader(file, salvage)
     for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):

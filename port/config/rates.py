@@ -11,18 +11,9 @@ from .keys import Draft
 def translate(draft: Draft, params: Section, sched: bool = False) -> None:
     """Rewrite the rates in the parameter section of a layer with weights.
 
-    Parameters
-    ----------
-    draft : keys.Draft
-    params : ini.Section
-        The layer's section of the parameter file.
-    sched : bool
-        Use the key ``sched``, which the release ignored, as ``schedW`` and ``schedB`` where those are absent.
-
-    Raises
-    ------
-    ConfigError
-        A rate of 2014 cannot be read, or 2012 cannot express the rates: the inputs have different schedules.
+    With `sched`, use the key ``sched``, which the release ignored, as ``schedW`` and ``schedB`` where those are absent.
+    Raises ConfigError: a rate of 2014 cannot be read, or 2012 cannot express the rates: the inputs have different
+    schedules.
     """
     options = params.options
     common = options.pop("sched", None) if sched else None
