@@ -112,17 +112,9 @@ def invoke_all(
 ) -> tuple[Matrix, ...]:
     """Run an entry point with the arguments of its Python function; returns its targets.
 
-    Parameters
-    ----------
-    entry : str
-    given : dict of str to object
-        The ``locals()`` of the function: the matrices and words named below, ``generation``, ``device``, and numbers.
-    inputs, targets : str
-        Names of the matrices that are read and written, parted by spaces.
-    columns : str
-        Those of them that are column-major.
-    words : str
-        Names of the arguments that are words.
+    `given` is the ``locals()`` of the function: the matrices and words named below, ``generation``, ``device``, and
+    numbers. `inputs` and `targets` name the matrices that are read and written, parted by spaces; `columns` those of
+    them that are column-major; `words` the arguments that are words.
     """
     read, written = (
         [(col if name in columns.split() else row)(name, given.pop(name)) for name in names.split()]

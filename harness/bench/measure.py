@@ -97,21 +97,10 @@ def measure(
     done: Callable[[int, str], object] = lambda total, what: None,
     work: Workload | None = None,
 ) -> Measurement:
-    """Time training steps.
+    """Time training steps, `repeat` of them for each engine after one that is not timed.
 
-    Parameters
-    ----------
-    repeat : int
-        Timed steps for each engine, after one that is not.
-    work : Workload, optional
-        That of the options, where there is one already.
-    done : callable
-        Called after every layer and pass with how many there will be, and what it was.
-
-    Raises
-    ------
-    NothingCompared
-        No engine could run a step to its end.
+    `work` is the workload of the options, where there is one already. `done` is called after every layer and pass with
+    how many there will be, and what it was. Raises NothingCompared: no engine could run a step to its end.
     """
     work = work or prepare(options)
     total = step_count(work, "isolated") * len(work.engines) * (repeat + 1)

@@ -340,21 +340,10 @@ def in_colours(image: "Image") -> "Image":
 def decoded(
     sources: Sequence[Any], decode: Callable[[Any], np.ndarray], shape: tuple[int, ...], mean: np.ndarray | None
 ) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Decode pictures in threads.
+    """Decode pictures in threads: uint8 pixels, (features, cases), and the numbers of those that cannot be decoded.
 
-    Parameters
-    ----------
-    decode : callable
-        From a source to uint8 (rows, columns, 3); ValueError where that cannot be.
-    shape : tuple of int
-        (3, rows, columns).
-    mean : ndarray or None
-        Stands in the place of pictures that cannot be decoded; grey if there is none.
-
-    Returns
-    -------
-    pixels : ndarray of uint8, (features, cases)
-    unreadable : tuple of int
+    `decode` makes uint8 (rows, columns, 3) of a source, or raises ValueError where that cannot be; `shape` is (3, rows,
+    columns). The mean stands in the place of pictures that cannot be decoded; grey if there is none.
     """
 
     def one(source: Any) -> np.ndarray | None:

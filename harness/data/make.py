@@ -23,24 +23,11 @@ QUALITY, PART = 95, 1024
 
 
 def make(data_set: DataSet, folder: Path, form: str = "columns") -> Iterator[int]:
-    """Write a data set into a new or empty folder, which appears when all of it is there.
+    """Write a data set into a new or empty folder, which appears when all of it is there; yields each batch's number.
 
-    Batches keep their numbers; where several are for tests, these are counted from the next 1000 on, as in 2014.
-
-    Parameters
-    ----------
-    form : str
-        Of `FORMS`.
-
-    Yields
-    ------
-    int
-        The number of each batch that was written.
-
-    Raises
-    ------
-    BadInput
-        The folder is not empty, cannot be written, or the form is none for these cases.
+    Batches keep their numbers; where several are for tests, these are counted from the next 1000 on, as in 2014. The
+    form is one of `FORMS`. Raises BadInput: the folder is not empty, cannot be written, or the form is none for these
+    cases.
     """
     if form != "columns" and data_set.shape[0] != 3:
         raise BadInput(f"{data_set.source}: JPEG batches hold pictures in colours", hint="--form columns")

@@ -169,24 +169,12 @@ def count(
 ) -> list[tuple[dict[str, Any], Any]]:
     """Count what the kernels of some steps do with memory (`alexnet_rosetta.legacy.counted`).
 
-    Parameters
-    ----------
-    run : function of a session
-        Runs the steps; called twice, the first time on a device that computes nothing.
-    blocks : int, optional
-        Blocks of a launch that are counted, spread over its grid; all by default.
-    trace : int
-        Bytes that the trace of one block of a launch may have; 0: none.
+    `run` runs the steps of a session; it is called twice, the first time on a device that computes nothing. `blocks` of
+    a launch, spread over its grid, are counted; all by default. The trace of one block of a launch may have `trace`
+    bytes; 0: none.
 
-    Returns
-    -------
-    list of (dict, Launched)
-        Launch records, without matrix products, and what was counted.
-
-    Raises
-    ------
-    Unsupported
-        There is no C++ compiler.
+    The result has launch records, without matrix products, and what was counted. Raises Unsupported: there is no C++
+    compiler.
     """
     from alexnet_rosetta.legacy import use_isa
     from alexnet_rosetta.legacy.counted import CountingDevice, library
@@ -233,19 +221,9 @@ class EntryResult:
 
 
 class EntryPoints:
-    """The historical entry points, on one instruction set.
+    """The historical entry points, on one instruction set of `modules`, on the ``cpu`` or ``gpu``.
 
-    Parameters
-    ----------
-    isa : str
-        One of `modules`.
-    device : str
-        ``cpu`` or ``gpu``.
-
-    Attributes
-    ----------
-    fused : bool
-        Whether this build contracts a*b + c.
+    `fused` says whether this build contracts a*b + c.
     """
 
     def __init__(self, isa: str, device: str = "cpu") -> None:

@@ -89,17 +89,10 @@ class PortLayers:
         connections: Mapping[str, np.ndarray] | None = None,
         mask: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The output of a layer (of a cost its numbers) in a gradient-checking pass.
+        """The output of a layer (of a cost its numbers) in a gradient-checking pass, of float64 inputs.
 
-        Parameters
-        ----------
-        inputs : list of ndarray of float64
-        params : dict, optional
-            ``weights``, a list, and ``biases``.
-        connections : dict of str to ndarray, optional
-            ``filterConns[i]``.
-        mask : ndarray, optional
-            What is random; a layer that is given a mask is in a training pass.
+        `params` has ``weights``, a list, and ``biases``; `connections` has ``filterConns[i]``. `mask` is what is
+        random; a layer that is given a mask is in a training pass.
         """
         layer = self.layers[name]
         for key, channels in (connections or {}).items():

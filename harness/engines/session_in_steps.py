@@ -15,12 +15,7 @@ PARAMETERS = ("weights", "biases", "filterConns", "schedule_normals")
 
 
 class StepSession(Session):
-    """Named tensors, times and gradient accumulation; a subclass computes.
-
-    Parameters
-    ----------
-    network : load.Network
-    """
+    """Named tensors, times and gradient accumulation; a subclass computes."""
 
     def __init__(self, network: Network) -> None:
         self.graph = network.graph

@@ -10,12 +10,8 @@ from .tensors import index
 class Graph:
     """Facts about the layer graph that every engine has to agree on.
 
-    Parameters
-    ----------
-    layers : sequence of LayerSpec
-        In definition order, which is a topological order.
-    quantise : bool
-        Whether what goes between devices is rounded to half precision where the layers say so.
+    The layers stand in definition order, which is a topological order. `quantise`: what goes between devices is rounded
+    to half precision where the layers say so.
     """
 
     def __init__(self, layers: Sequence[LayerSpec], quantise: bool = False) -> None:

@@ -7,17 +7,9 @@ from typing import Any
 class Net:
     """A network that grows; what adds to it gives it back.
 
-    Parameters
-    ----------
-    dims : int, optional
-        Values per case of a first layer ``data``; by default there is none.
-    labels : int, optional
-        Values per case of a layer ``labels``, likewise.
-
-    Attributes
-    ----------
-    layers, params : dict of str to dict
-        Keys and values of the sections of the layer-definition and of the layer-parameter file, by name.
+    `dims` are the values per case of a first layer ``data``, `labels` those of a layer ``labels``; by default there is
+    neither. `layers` and `params` have the keys and values of the sections of the layer-definition and of the
+    layer-parameter file, by name.
     """
 
     def __init__(self, dims: int | None = None, labels: int | None = None) -> None:
@@ -28,18 +20,10 @@ class Net:
                 self.add(name, "data", dataIdx=index, dims=values)
 
     def add(self, name: str, kind: str, inputs: str = "", params: dict[str, Any] | None = None, **keys: Any) -> "Net":
-        """Add a layer.
+        """Add a layer of a ``type``, `kind`, on the layers below, whose names are parted by commas.
 
-        Parameters
-        ----------
-        name, kind : str
-            The name of the layer and its ``type``.
-        inputs : str
-            Names of the layers below, parted by commas.
-        params : dict, optional
-            What the layer-parameter file says about the layer.
-        **keys
-            What the layer-definition file says besides.
+        `params` is what the layer-parameter file says about the layer, `keys` what the layer-definition file says
+        besides.
         """
         self.layers[name] = {"type": kind} | ({"inputs": inputs} if inputs else {}) | keys
         if params:

@@ -81,21 +81,9 @@ coeff=1
 
 
 def write(name: str) -> tuple[Path, Path]:
-    """Write NAME.cfg and NAME-params.cfg.
+    """Write NAME.cfg and NAME-params.cfg; `name` is a path without or with the ending ``.cfg``.
 
-    Parameters
-    ----------
-    name : str
-        Path without or with the ending ``.cfg``.
-
-    Returns
-    -------
-    definition, params : Path
-
-    Raises
-    ------
-    BadInput
-        A file of that name exists, or cannot be written; nothing is left half-written.
+    Raises BadInput: a file of that name exists, or cannot be written; nothing is left half-written.
     """
     base = name.removesuffix(".cfg")
     definition, params = Path(f"{base}.cfg"), Path(f"{base}-params.cfg")

@@ -98,22 +98,10 @@ def new_values(
     progress: float,
     normals: np.ndarray | None = None,
 ) -> tuple[reference.Bounded, reference.Bounded]:
-    """What an update makes of a parameter tensor, constraints included.
+    """What an update makes of a parameter tensor and its momentum buffer, constraints included.
 
-    Parameters
-    ----------
-    op : Op
-        The layer's formulas.
-    values : dict of str to ndarray
-        The tensor, its momentum buffer and, but on the direct route, its gradient, by name.
-    progress : float
-        The share of the training that is done.
-    normals : ndarray, (tensors, 2), optional
-        See `normal`.
-
-    Returns
-    -------
-    new, increment : Bounded
+    `op` has the layer's formulas; `values` are the tensor, its momentum buffer and, but on the direct route, its
+    gradient, by name. `progress` is the share of the training that is done; `normals`, (tensors, 2): see `normal`.
     """
     eps, eps_of_decay = (rate(layer, tensor, progress, normal(normals, layer, tensor, use)) for use in (0, 1))
     constants: dict[str, Any] = solver_constants(layer, tensor)

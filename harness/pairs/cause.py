@@ -41,18 +41,10 @@ Variant = tuple[str, str, Callable[[], Array]]
 def likely(
     actual: Array, desired: Array, bound: Array, axes: Sequence[str] = (), variants: Iterable[Variant] = ()
 ) -> Cause:
-    """The first cause that explains an array that is wrong.
+    """The first cause that explains an array that is wrong; the shapes of `actual` and `desired` may differ.
 
-    Parameters
-    ----------
-    actual, desired : ndarray
-        What there is and what should be; the shapes may differ.
-    bound : ndarray
-        Allowed error of each element of ``desired``.
-    axes : sequence of str
-        Names of the axes, for the text.
-    variants : iterable of Variant
-        Mistakes inside the operation, tried last.
+    `bound` is the allowed error of each element of ``desired``; `axes` are names for the text; `variants` are mistakes
+    inside the operation, tried last.
     """
     found = _Search(actual, desired, bound, axes)
     steps = (

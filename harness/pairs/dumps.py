@@ -29,21 +29,11 @@ KEYS = ("terms", "magnitude", "op", "inputs", "weights", "biases", "acts_grad", 
 def judge_dumps(
     first: Path, second: Path, reference: Path | None = None, model: Path | None = None, mapping: Path | None = None
 ) -> Pair:
-    """Judge two dumps, array by array.
+    """Judge two dumps, npz files, array by array.
 
-    Parameters
-    ----------
-    first, second, reference : path
-        npz files; what ``reference`` lacks is not decided, unless the model says how it follows.
-    model : path, optional
-        A TOML file with a table for each array: docs/dumps.md.
-    mapping : path, optional
-        A TOML file: names of the first dump, and those of the same arrays in the second.
-
-    Raises
-    ------
-    BadInput
-        A file cannot be read, does not fit, or is too large for this machine.
+    What the reference lacks is not decided, unless the model, a TOML file with a table for each array (docs/dumps.md),
+    says how it follows. The mapping is a TOML file: names of the first dump, and those of the same arrays in the
+    second. Raises BadInput: a file cannot be read, does not fit, or is too large for this machine.
     """
     one, other, exact = (
         Archive(path, "a dump is an npz file") if path else None for path in (first, second, reference)

@@ -166,14 +166,8 @@ def examined(
 ) -> Row:
     """The row of an array: what is found about each of the pair, how far each is from the reference, likely causes.
 
-    Parameters
-    ----------
-    found : dict of str to ndarray, Finding or None
-        By engine; a Finding says why there is no array.
-    dtypes : dict of str to dtype, optional
-        What each should be of.
-    variants : callable, optional
-        Gives mistakes inside the operation for an array that is wrong.
+    `found` has arrays by engine; a Finding says why there is no array. `dtypes` is what each should be of. `variants`
+    gives mistakes inside the operation for an array that is wrong.
     """
     shape = np.shape(expected.value)
     lie = {axes[i] if i < len(axes) else f"axis {i}": length for i, length in enumerate(shape)}

@@ -37,29 +37,13 @@ LICENCE = "CC-BY-4.0"
 def publish(
     run: str | Path, out: str | Path, title: str = "", authors: tuple[str, ...] = (), licence: str = LICENCE
 ) -> str:
-    """Write the package of a run.
+    """Write the package of a run; the result is the seal: the SHA-256 of the manifest.
 
-    Parameters
-    ----------
-    run : path
-        The folder of a record.
-    out : path
-        A folder that does not exist yet; it appears whole or not at all.
-    title : str
-        By default made from engines and network.
-    licence : str
-        An SPDX identifier, for the package.
+    `run` is the folder of a record; `out` does not exist yet, and appears whole or not at all. The title is by default
+    made from engines and network; the licence is an SPDX identifier, for the package.
 
-    Returns
-    -------
-    str
-        The seal: the SHA-256 of the manifest.
-
-    Raises
-    ------
-    RecordError, BadInput
-        The record cannot be read or is not complete, a file that the run read is gone or was changed since, or
-        the package cannot be written.
+    Raises RecordError, BadInput: the record cannot be read or is not complete, a file that the run read is gone or was
+    changed since, or the package cannot be written.
     """
     run, out = Path(run), Path(out).absolute()
     found = read(run)

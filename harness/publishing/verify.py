@@ -80,28 +80,11 @@ def sealed(pack: Path) -> Seal:
 def verify(
     pack: str | Path, echo: Callable[[str], object], seal: str = "", layers: int = LAYERS, seed: int | None = None
 ) -> int:
-    """Check a package.
+    """Check a package: 0, all is as published; 1, a byte or a verdict is not; 3, something could not be run here.
 
-    Parameters
-    ----------
-    echo : callable
-        Takes the lines that it prints.
-    seal : str
-        What the authors say the package's seal is.
-    layers : int
-        How many layers are run again.
-    seed : int, optional
-        Of the choice of layers; by default another one each time.
-
-    Returns
-    -------
-    int
-        0: all is as published; 1: a byte or a verdict is not; 3: something could not be run here.
-
-    Raises
-    ------
-    BadInput, RecordError
-        It is no package; it needs more memory than there is.
+    `echo` takes the lines that it prints; `seal` is what the authors say the package's seal is; `layers` is how many
+    layers are run again, and `seed` that of their choice, by default another one each time. Raises BadInput,
+    RecordError: it is no package; it needs more memory than there is.
     """
     pack = Path(pack)
     found = sealed(pack)

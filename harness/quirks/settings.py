@@ -41,26 +41,13 @@ def quirk_of(text: str) -> str:
 
 
 def parse(texts: Iterable[str], engines: Sequence[Switched], level: str = "") -> dict[str, dict[str, bool]]:
-    """Positions by engine.
+    """Positions by engine and quirk: what differs from nothing said, in the order in which it was said.
 
-    Parameters
-    ----------
-    texts : sequence of str
-        ``name=on`` or ``name=off`` for all engines, ``engine:name=off`` for one.
-    level : str
-        ``[ENGINE:]YEAR``: the switches of a release, as far as an engine has them; what ``texts`` say comes on top.
+    The texts are ``name=on`` or ``name=off`` for all engines, ``engine:name=off`` for one. The level is
+    ``[ENGINE:]YEAR``: the switches of a release, as far as an engine has them; what `texts` say comes on top.
 
-    Returns
-    -------
-    dict of str to dict of str to bool
-        By engine and quirk, what differs from nothing said; in the order in which it was said.
-
-    Raises
-    ------
-    BadInput
-        Not of that form, no such quirk, no such engine, no such level.
-    Unsupported
-        An engine that has no such switch.
+    Raises BadInput: not of that form, no such quirk, no such engine, no such level; Unsupported: an engine has no such
+    switch.
     """
     settings: dict[str, dict[str, bool]] = {engine.name: {} for engine in engines}
     if level:

@@ -85,12 +85,7 @@ def reshapes(layer: LayerSpec) -> bool:
 class Rearranged:
     """A session, in isolated mode, some of whose layers see their input through relu, or would have other shapes.
 
-    Parameters
-    ----------
-    relu_first : set of str
-        Layers that see their input through relu.
-    reshaped : dict of str to int
-        Pooling layers, and how many outputs per side they would have.
+    `reshaped` are pooling layers, and how many outputs per side they would have.
     """
 
     def __init__(self, session: Any, relu_first: set[str], reshaped: dict[str, int]) -> None:

@@ -79,14 +79,9 @@ class Bounded:
 def multilinear(formula: Callable[..., np.ndarray], terms: np.ndarray | int, *operands: Any) -> Bounded:
     """Evaluate sums of products, and bound them by the same sums over absolute values.
 
-    Parameters
-    ----------
-    formula : callable
-        Uses its operands only in products that are then added: its value on |a|, |b| is the sum of |a||b|.
-    terms : ndarray or int
-        How many products each element adds.
-    *operands : ndarray, list of ndarray or None
-        Handed to `formula` in float64 for the value, as absolute values in float32 for the magnitude.
+    The formula uses its operands only in products that are then added: its value on |a|, |b| is the sum of |a||b|.
+    Operands, arrays, lists of arrays or None, are handed to it in float64 for the value, as absolute values in float32
+    for the magnitude. `terms` is how many products each element adds.
     """
     value, magnitude = (formula(*(_each(convert, operand) for operand in operands)) for convert in BOTH)
     return summed(value, magnitude, terms)

@@ -57,17 +57,9 @@ class Record:
 class Writer:
     """Writes a record into a folder that does not appear before `finish`.
 
-    Drafts that dead processes left for the same folder are removed.
-
-    Parameters
-    ----------
-    folder : path
-        Must not exist, or be empty, or hold an earlier record and nothing else, which is then renamed by its date.
-
-    Raises
-    ------
-    BadInput
-        The folder is in use for something else, or cannot be written.
+    The folder must not exist, or be empty, or hold an earlier record and nothing else, which is then renamed by its
+    date. Drafts that dead processes left for the same folder are removed. Raises BadInput: the folder is in use for
+    something else, or cannot be written.
     """
 
     def __init__(self, folder: str | Path) -> None:

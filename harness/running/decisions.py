@@ -24,22 +24,11 @@ def decides(layer: LayerSpec) -> bool:
 
 
 def decided(layer: LayerSpec, op: Any, ours: Arrays, theirs: Arrays, allowed: Arrays) -> dict[str, Any]:
-    """Count the decisions that differ.
+    """Count the decisions that differ between inputs of the reference and of an engine, `allowed` to be so far apart.
 
-    Parameters
-    ----------
-    op : Layer
-        Its formulas.
-    ours, theirs : list of ndarray
-        Inputs of the reference and of an engine.
-    allowed : list of ndarray
-        By how much those may be apart.
-
-    Returns
-    -------
-    dict
-        ``what`` is decided; ``count`` of decisions; how many ``differ``; of those the largest ``margin``, as a share of
-        what the operands may be off; and how many lie ``beyond`` that.
+    The result says ``what`` is decided; the ``count`` of decisions; how many ``differ``; of those the largest
+    ``margin``, as a share of what the operands may be off; and how many lie ``beyond`` that. `op` has the layer's
+    formulas.
     """
     what, kinds = {
         "neuron": ("signs", _signs),

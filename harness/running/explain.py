@@ -39,20 +39,11 @@ class QuirkSearch:
     def explain(
         self, comparison: TensorComparison, findings: Mapping[str, Finding]
     ) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
-        """The quirks that explain a row, and those that its faults look like.
+        """The quirks that explain a row, and those that its faults look like: two dicts by engine.
 
-        Parameters
-        ----------
-        comparison : tensor_comparison.TensorComparison
-        findings : dict of str to Finding
-
-        Returns
-        -------
-        quirks : dict of str to tuple of str
-            By engine whose difference is explained, names of quirks.
-        resembles : dict of str to tuple of str
-            By engine whose difference is not explained but vanishes if a switch is turned that stands as the reference
-            does, the name of that quirk.
+        The first has, for engines whose difference is explained, the names of quirks. The second has, for engines whose
+        difference is not explained but vanishes if a switch is turned that stands as the reference does, the name of
+        that quirk.
         """
         own = {engine.name: engine for engine in self.work.engines}
         quirks: dict[str, tuple[str, ...]] = {}

@@ -180,10 +180,8 @@ def _require_kinds(options: Options) -> None:
 def prepare(options: Options) -> Workload:
     """Check the options, refuse what cannot work, draw all values.
 
-    Raises
-    ------
-    BadInput, port.config.ConfigError
-        What is wrong, with a hint. Nothing was written, and no large memory taken.
+    Raises BadInput, port.config.ConfigError: what is wrong, with a hint. Nothing was written, and no large memory
+    taken.
     """
     forward_only = options.passes == ("forward",)
     network = load(options.net, options.params, rules=options.rules, forward_only=forward_only)

@@ -35,12 +35,7 @@ from .workload import Workload
 class Sweep:
     """Runs the passes over a network and yields a Row for each tensor as soon as it is judged.
 
-    Parameters
-    ----------
-    work : workload.Workload
-        Network, engines, values of a run.
-    own_feed : bool
-        True: engines read their own acts and gradients.
+    `own_feed`: engines read their own acts and gradients.
     """
 
     def __init__(self, work: Workload, own_feed: bool = False) -> None:

@@ -21,18 +21,10 @@ SMALL = 2**16
 class TensorComparison:
     """Judges one tensor of all engines, chunk by chunk, and keeps the reference rounded to float32.
 
-    Judging runs in threads while the reference evaluates the next chunk; asking for findings waits for it.
-
-    Parameters
-    ----------
-    subject : steps.Tensor
-        What is compared, and the step that leaves it.
-    found : dict of str to ndarray or Finding
-        By engine, the tensor or why there is none.
-    inspect : callable
-        ``inspect(layer, tensor, bounded)``, called with each chunk of the reference.
-    measure : bool
-        Also measure distances, for propagated mode.
+    Judging runs in threads while the reference evaluates the next chunk; asking for findings waits for it. `subject` is
+    what is compared, and the step that leaves it; `found` has, by engine, the tensor or why there is none.
+    ``inspect(layer, tensor, bounded)`` is called with each chunk of the reference. `measure`: also measure distances,
+    for propagated mode.
     """
 
     def __init__(

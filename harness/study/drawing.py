@@ -30,16 +30,9 @@ def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") 
 def windows(image: int, start: int, size: int, stride: int, outputs: int, picture: str = "") -> Markup:
     """Input, three of its windows, and the output, to one scale.
 
-    Parameters
-    ----------
-    image : int
-        Pixels of a side of the input.
-    start : int
-        First row and column of the first window; negative where there is padding.
-    size, stride, outputs : int
-        Side of a window, steps between windows, outputs of a side.
-    picture : str
-        Data address of the photograph that the network read.
+    `image` is the pixels of a side of the input; `start` is the first row and column of the first window, negative
+    where there is padding; `size`, `stride`, `outputs` are the side of a window, the steps between windows, the outputs
+    of a side. `picture` is the data address of the photograph that the network read.
     """
     end = max(image, start + (outputs - 1) * stride + size)
     low = min(0, start)

@@ -62,14 +62,7 @@ def lines(
 ) -> Iterator[str]:
     """The text of the study of one layer, line by line.
 
-    Parameters
-    ----------
-    net : str
-        As for `load.load`.
-    name : str
-        A layer of it.
-    passes : sequence of str
-        Those that are shown.
+    `net` is as for `load.load`; `passes` are those that are shown.
     """
     network = load(net, params)
     layer = known_layer(network, net, name)

@@ -27,18 +27,9 @@ MOST_OF_SM_20 = 63  # registers of a thread
 
 
 def occupancy(architecture: str, threads: int, shared: int, registers: int | None) -> tuple[int, float, str]:
-    """(blocks at a time, share of the warps that they fill, what limits them).
+    """(blocks at a time, share of the warps that they fill, what limits them), on one of the architectures of `LIMITS`.
 
-    Parameters
-    ----------
-    architecture : str
-        One of `LIMITS`.
-    threads : int
-        Of a block.
-    shared : int
-        Bytes of a block.
-    registers : int or None
-        Of a thread; None where nobody knows.
+    `threads` and `shared` bytes are those of a block, `registers` those of a thread; None where nobody knows.
     """
     limits = LIMITS[architecture]
     warps = -(-threads // 32)

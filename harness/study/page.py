@@ -53,32 +53,13 @@ def write(
     release: Path | None = None,
     counted: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Path:
-    """Write the site; what was there before stays until it is whole.
+    """Write the site into a new or empty folder, or over an earlier site, which stays until the new one is whole.
 
-    Parameters
-    ----------
-    out : path
-        Its folder: new, empty, or an earlier site.
-    net : str
-        As for `load.load`.
-    name : str, optional
-        One layer; by default all of them.
-    record : path, optional
-        A record of the same network, for values and photographs.
-    release : path, optional
-        The user's copy of the release.
-    counted : dict of str to dict
-        By kernel string, what was counted in a launch: numbers by name.
+    `net` is as for `load.load`; `name` is one layer, by default all of them; `record` is one of the same network, for
+    values and photographs; `release` is the user's copy of the release. `counted` has by kernel string what was counted
+    in a launch: numbers by name.
 
-    Returns
-    -------
-    Path
-        The index.
-
-    Raises
-    ------
-    errors.RosettaError
-        Something cannot be used; nothing is written.
+    The result is the path of the index. Raises errors.RosettaError: something cannot be used; nothing is written.
     """
     network = load(net, params)
     chosen = [known_layer(network, net, name)] if name else [x for x in network.layers if x.type != "data"]

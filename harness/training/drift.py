@@ -75,21 +75,9 @@ def passed(outcomes: Sequence[Outcome], bent: Sequence[Outcome]) -> bool:
 class Drift:
     """An ensemble, and what it is good for.
 
-    Parameters
-    ----------
-    settings : Settings
-        ``updates`` minibatches are run; seed, data and network as in a training.
-    size : int
-        Runs of the ensemble.
-    held_out : int
-        Runs that measure how often a correct engine is called outside.
-
-    Attributes
-    ----------
-    quantities : list of str
-    limits : ndarray, (updates, quantities)
-        Logarithms to the base 2.
-    ensemble, held : ndarray, (runs, updates, quantities)
+    `settings.updates` minibatches are run; seed, data and network as in a training. `size` is the runs of the ensemble,
+    `held_out` those that measure how often a correct engine is called outside. `limits`, (updates, `quantities`), are
+    logarithms to the base 2; `ensemble` and `held` are (runs, updates, quantities).
     """
 
     settings: Settings
@@ -121,16 +109,10 @@ class Drift:
         return count, comb(count, 2) * (runs - count) + comb(count, 3), comb(runs, 3)
 
     def judge(self, name: str, engine: Engine, network: Network | None = None, bend: Bend | None = None) -> Outcome:
-        """The Outcome of three runs.
+        """The Outcome of three runs of an engine called `name`.
 
-        Parameters
-        ----------
-        name : str
-        engine : Engine
-        network : Network, optional
-            Another network than that of the ensemble, a faulty one.
-        bend : callable, optional
-            Changes the minibatches: (data, labels) for each update.
+        `network` is another one than that of the ensemble, a faulty one; `bend` changes the minibatches: (data, labels)
+        for each update.
         """
         with threadpool_limits(2):
             found = np.stack([self.run(engine, 2, 2000 + k, network, bend) for k in range(RUNS)])

@@ -108,13 +108,10 @@ def weights(first: Network, seed: int, checkpoint: str | None) -> parameters.Val
 
 
 def effects(batch: int, seed: int, engine: str, threads: int, checkpoint: str | None) -> Iterator[dict[str, Any]]:
-    """What each variation does to the outputs of the stages, for the same photographs and weights.
+    """Yield what each variation does to the outputs of the stages, for the same photographs and weights.
 
-    Yields
-    ------
-    dict
-        ``what``, ``as``, ``base``, ``control``; ``change``: by stage the median and the largest relative change over
-        the photographs; ``top5``: how many of the five best classes are the same, on average.
+    The dicts have ``what``, ``as``, ``base``, ``control``; ``change``: by stage the median and the largest relative
+    change over the photographs; ``top5``: how many of the five best classes are the same, on average.
     """
     first, (chosen,) = load("alexnet"), available((engine,))
     photos = inputs.make(load("caffe"), "photos", batch, seed).data

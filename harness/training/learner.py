@@ -60,22 +60,10 @@ def smooth(weights: np.ndarray, channels: int) -> tuple[float, float]:
 
 
 class Learner:
-    """A network in one engine.
+    """A network in one engine, with ``minibatch`` and ``update_every`` set.
 
-    Parameters
-    ----------
-    network : Network
-        With ``minibatch`` and ``update_every`` set.
-    seed : int
-        Of what is random in the layers.
-    values : dict of str to dict of str to ndarray
-        Parameters and momentum buffers, `initial`.
-
-    Attributes
-    ----------
-    session : Session
-    seconds : float
-        Wall seconds of all training steps so far.
+    `seed` is that of what is random in the layers, `values` are parameters and momentum buffers (`initial`). `seconds`
+    are the wall seconds of all training steps so far.
     """
 
     def __init__(self, network: Network, engine: Engine, threads: int, seed: int, values: Values) -> None:
@@ -101,20 +89,11 @@ class Learner:
         return found
 
     def train(self, data: np.ndarray, labels: np.ndarray, step: int, progress: float) -> dict[str, np.ndarray]:
-        """One minibatch: forward, backward, and an update where one is due.
+        """One minibatch: forward, backward, and an update where one is due; the numbers of every cost.
 
-        Parameters
-        ----------
-        data, labels : ndarray of float32, (values, N), (1, N)
-        step : int
-            Minibatches before this one; names what the tape holds for this one.
-        progress : float
-            Share of the training that is done.
-
-        Returns
-        -------
-        dict of str to ndarray
-            The numbers of every cost, float64 sums over the cases.
+        These are float64 sums over the cases. Data and labels are float32, (values, N) and (1, N). `step` is the
+        minibatches before this one; it names what the tape holds for this one. `progress` is the share of the training
+        that is done.
         """
         begin = perf_counter()
         self.forward(data, labels, "train", step)
@@ -147,17 +126,8 @@ class Learner:
     def test(self, views: Sequence[np.ndarray], labels: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """Test a minibatch, one view or several: cost.logreg averages their probabilities (network-and-solver 7.1).
 
-        Parameters
-        ----------
-        views : list of ndarray, (values, N)
-        labels : ndarray, (1, N)
-
-        Returns
-        -------
-        dict of str to ndarray
-            The numbers of every cost, float64 sums over the cases.
-        ndarray of float32, (classes, N), or None
-            The probabilities, averaged over the views as cost.logreg does; None without a softmax.
+        Views are (values, N), labels (1, N). The result is the numbers of every cost, float64 sums over the cases, and
+        the probabilities, float32 (classes, N), averaged over the views as cost.logreg does; None without a softmax.
         """
         middle = ["middle_view"] * (len(views) - 2)
         kinds = ["first_view", *middle, "last_view"] if len(views) > 1 else ["test"]

@@ -35,14 +35,7 @@ def read(folder: str | Path, steps: int | None = None) -> list[dict[str, Any]]:
 class Log:
     """The growing log of a training.
 
-    Parameters
-    ----------
-    events : list of dict
-        What is in it already; the file is written anew with these lines.
-
-    Attributes
-    ----------
-    events : list of dict
+    `events` are in it already; the file is written anew with these lines.
     """
 
     def __init__(self, folder: str | Path, events: Sequence[dict[str, Any]] = ()) -> None:

@@ -25,18 +25,11 @@ BEST = 5
 
 
 def filters(weights: np.ndarray, channels: int, modules: int = 1, modules_x: int = 0) -> np.ndarray:
-    """The filters of a weight matrix, side by side.
+    """The filters of a weight matrix, (modules · channels · pixels, filters), side by side.
 
     Three channels make a picture in colour; else the channels of a filter stand side by side in grey. All share one
-    scale from black to white. Of a local layer the first filter of each module is drawn, the modules in their places.
-
-    Parameters
-    ----------
-    weights : ndarray, (modules · channels · pixels, filters)
-    channels : int
-        Channels that a filter sees.
-    modules, modules_x : int
-        Of a local layer; else 1 and 0.
+    scale from black to white. Of a local layer the first filter of each module is drawn, the modules in their places;
+    else `modules` and `modules_x` are 1 and 0.
     """
     array = weights.reshape(modules, channels, -1, weights.shape[1])
     array = array[..., 0].transpose(1, 2, 0) if modules > 1 else array[0]

@@ -167,12 +167,8 @@ class Training:
     def events(self) -> Iterator[dict[str, Any]]:
         """Train; yields what happened: a dict for every data batch, test and set of checkpoints.
 
-        Raises
-        ------
-        Diverged
-            A cost is infinite or no number; no checkpoint of that is stored.
-        BadInput
-            A batch cannot be read, a checkpoint not be written.
+        Raises Diverged: a cost is infinite or no number, no checkpoint of that is stored; BadInput: a batch cannot be
+        read, a checkpoint not be written.
         """
         saved = self.state.step
         with threadpool_limits(self.threads), ThreadPoolExecutor(1) as ahead:
@@ -358,22 +354,10 @@ def network_of(settings: Settings, stored: list[Checkpoint] | None = None) -> Ne
 def measured(
     learner: Learner, data: DataSet, numbers: Iterable[int], batch: int, count: int = 1
 ) -> tuple[dict[str, np.ndarray], int, np.ndarray | None]:
-    """Test on data batches.
+    """Test on data batches, with 1, 9 or 10 views of a case; `batch` is the cases of a minibatch.
 
-    Parameters
-    ----------
-    batch : int
-        Cases of a minibatch.
-    count : int
-        Views of a case: 1, 9 or 10.
-
-    Returns
-    -------
-    sums : dict of str to ndarray
-        Of every cost, over the cases.
-    cases : int
-    confusion : ndarray of int, (classes, classes), or None
-        Cases by their class (rows) and by the best answer (columns); None without a softmax.
+    The result is the sums of every cost over the cases; the number of cases; and the confusion, (classes, classes):
+    cases by their class (rows) and by the best answer (columns), None without a softmax.
     """
     sums: dict[str, Any] = {}
     cases, confusion = 0, None
@@ -390,17 +374,10 @@ def measured(
 def answers(
     learner: Learner, data: DataSet, numbers: Iterable[int], batch: int, count: int = 1
 ) -> Iterator[tuple[int, int, np.ndarray | None, dict[str, np.ndarray], np.ndarray]]:
-    """Yield what a network says of data batches, minibatch by minibatch.
+    """Yield what a network says of data batches, minibatch by minibatch; parameters as `measured`.
 
-    Yields
-    ------
-    number, first : int
-        The data batch, and the first case of the minibatch in the data batch.
-    probabilities : ndarray of float32, (classes, N), or None
-        The mean over the views.
-    costs : dict of str to ndarray
-        Sums over the cases.
-    labels : ndarray, (1, N)
+    That is the data batch, and the first case of the minibatch in it; the probabilities, float32 (classes, N), the mean
+    over the views, or None; the sums of the costs over the cases; the labels, (1, N).
     """
     size = fitting(learner.network, data)
     for number in numbers:

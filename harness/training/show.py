@@ -21,16 +21,10 @@ SHOWN = 8
 
 
 class Page:
-    """The pictures of a stored network.
+    """The pictures of a stored network, tested on the data batches of `test_range`.
 
-    Parameters
-    ----------
-    test_range : str, optional
-        Data batches to test on.
-    case : int
-        The case of the first of them that is followed through the layers.
-    wrong : bool
-        Show cases with a wrong answer only.
+    `case` is the one of the first of them that is followed through the layers; `wrong`: show cases with a wrong answer
+    only.
     """
 
     def __init__(self, trained: Trained, test_range: str | None = None, case: int = 0, wrong: bool = False) -> None:

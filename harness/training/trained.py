@@ -20,22 +20,9 @@ from .learner import Learner
 class Trained:
     """A stored network in an engine.
 
-    Parameters
-    ----------
-    path : path
-        A checkpoint, of a training or historical, or a folder of some (`checkpoints.find`).
-    data : str, optional
-        What `data.open_data` takes; by default what it was trained with.
-    engine : str, optional
-        By default the engine that trained it; the port for a historical checkpoint.
-
-    Attributes
-    ----------
-    checkpoint : Checkpoint
-    network : Network
-    learner : Learner
-    names : tuple of str
-        Names of the classes, control characters as escapes.
+    `path` is a checkpoint, of a training or historical, or a folder of some (`checkpoints.find`). `data` is what
+    `data.open_data` takes, by default what it was trained with. The engine is by default the one that trained it; the
+    port for a historical checkpoint. `names` are those of the classes, control characters as escapes.
     """
 
     def __init__(
@@ -76,19 +63,8 @@ class Trained:
     ) -> tuple[dict[str, list[float]], int, np.ndarray | None]:
         """({cost: numbers per case}, cases, confusion) of a test on data batches.
 
-        Parameters
-        ----------
-        test_range : str, optional
-            ``A-B`` or one number; by default the batches that the data set means for it.
-        count : int
-            Views of a case: 1, 9 or 10.
-
-        Returns
-        -------
-        costs : dict of str to list of float
-        cases : int
-        confusion : ndarray of int, (classes, classes), or None
-            Cases by their class (rows) and by the best answer (columns).
+        `test_range` is ``A-B`` or one number; by default the batches that the data set means for it. `count` and
+        confusion are those of `run.measured`.
         """
         data = self.data
         numbers = run.parsed(test_range, data.test, data, "--test-range")
@@ -129,11 +105,7 @@ class Trained:
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yield (number, outputs, labels) of data batches, in feature mode: without training's noise (7.4).
 
-        Yields
-        ------
-        number : int
-        outputs : ndarray of float32, (N, outputs of the layer)
-        labels : ndarray, (1, N)
+        Outputs are float32, (N, outputs of the layer), labels (1, N).
         """
         self._require(layer)
         data = self.data

@@ -32,15 +32,8 @@ class Header:
 class Archive:
     """The arrays of an npz file; nothing is unpacked but what is asked for, and nothing of it is run.
 
-    Parameters
-    ----------
-    hint : str
-        What the file should have been, for errors.
-
-    Raises
-    ------
-    BadInput
-        No such file, or no npz file that can be read.
+    `hint` is what the file should have been, for errors. Raises BadInput: no such file, or no npz file that can be
+    read.
     """
 
     def __init__(self, path: str | Path, hint: str) -> None:

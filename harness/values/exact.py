@@ -26,19 +26,8 @@ def draw(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 def assert_exact(bounded: Bounded, what: str = "", unit: float = UNIT) -> None:
     """Refuse a result whose partial sums float32 might not hold.
 
-    Parameters
-    ----------
-    bounded : Bounded
-        The reference's result, its magnitude being the sum of absolute values.
-    what : str
-        A name, for the message.
-    unit : float
-        What all partial sums are multiples of.
-
-    Raises
-    ------
-    BadInput
-        If M exceeds 2**24 units somewhere.
+    The magnitude of `bounded`, the reference's result, is the sum of absolute values; all partial sums are multiples of
+    `unit`. `what` is a name, for the message. Raises BadInput: M exceeds 2**24 units somewhere.
     """
     largest = float(np.max(bounded.magnitude, initial=0.0)) / unit
     if not largest <= 2**24:

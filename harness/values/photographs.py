@@ -39,25 +39,11 @@ MEAN_PICTURES = 8
 
 
 def crops(size: int, batch: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A batch of photograph crops.
+    """A batch of photograph crops of S = `size` pixels; crop n of N shows photograph n modulo their number.
 
-    Parameters
-    ----------
-    size : int
-        Side S of a crop in pixels.
-    batch : int
-        Number of crops N; crop n shows photograph n modulo their number.
-    classes : int
-        Number of classes; only that many photographs are used.
-
-    Returns
-    -------
-    data : ndarray of float32, (3·S·S, N)
-        Rows are channel, y, x; the mean is subtracted.
-    labels : ndarray of float32, (1, N)
-        Index of the photograph.
-    pictures : ndarray of uint8, (N, S, S, 3)
-        The crops before the mean was subtracted.
+    Only as many photographs are used as there are classes. The result is `data`, float32 (3·S·S, N), rows channel, y,
+    x, the mean subtracted; `labels`, float32 (1, N), the index of the photograph; `pictures`, uint8 (N, S, S, 3), the
+    crops before the mean was subtracted.
     """
     border = max(1, size // 14)
     photographs = [open_photograph(name) for name in list(PHOTOGRAPHS)[:classes]]

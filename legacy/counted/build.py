@@ -71,21 +71,9 @@ def entry(kernel: str, kinds: str) -> str:
 
 
 def library(instances: Iterable[Instance], folder: Path | None = None, kernels: Path = cuda_source.KERNELS) -> Path:
-    """The counted build of some instances, compiled now if the folder does not have it.
+    """The counted build of some instances, kernel strings with argument kinds, compiled if the folder does not have it.
 
-    Parameters
-    ----------
-    instances : iterable of (str, str)
-        Kernel string and argument kinds.
-    folder : path, optional
-        Default `cubins.cache_folder`.
-    kernels : path, optional
-        The kernel files.
-
-    Raises
-    ------
-    Refused
-        There is no compiler, or it fails.
+    The folder is `cubins.cache_folder` by default. Raises Refused: there is no compiler, or it fails.
     """
     folder, command, instances = (
         folder or cache_folder(),

@@ -36,23 +36,13 @@ def check_faults(
     allow: Sequence[str] = (),
     out: Path = Path("runs", "faults"),
 ) -> int:
-    """Run the check.
+    """Run the check; the parameters are the options of ``rosetta check faults``, and `echo` prints a line.
 
-    The parameters are the options of ``rosetta check faults``; ``out`` is where the layer files of a random network go
-    if something in it differs, and ``echo`` prints a line.
+    `out` is where the layer files of a random network go if something in it differs.
 
-    Returns
-    -------
-    int
-        The exit code: 0 if every fault was reported at its place and nowhere else, and no random network had a
-        difference; 1 if not so; 3 if an engine, a fault or a tensor was left out.
-
-    Raises
-    ------
-    BadInput
-        No fault has that name.
-    EngineUnavailable
-        The port cannot run here.
+    The exit code is 0 if every fault was reported at its place and nowhere else, and no random network had a
+    difference; 1 if not so; 3 if an engine, a fault or a tensor was left out. Raises BadInput: no fault has that name;
+    EngineUnavailable: the port cannot run here.
     """
     faults, able = _chosen(only), _able(echo)
     codes = [_without_faults(faults, able, seed, echo)]

@@ -43,16 +43,10 @@ class Fault:
 
 
 def misread(name: str, story: str, scene: str, layer: str, keys: Keys, shows: str, **rest: Any) -> Fault:
-    """A Fault of a layer that was given wrong values.
+    """A Fault of a layer that was given wrong values: ``keys(spec)`` is a dict of them.
 
-    Parameters
-    ----------
-    name, story, scene, layer, **rest
-        See `Fault`.
-    keys : callable
-        ``keys(spec)`` is a dict of the wrong values.
-    shows : str
-        ``pass tensor``, several parted by commas; ``layer pass tensor`` where it shows at another layer.
+    `shows` is ``pass tensor``, several parted by commas; ``layer pass tensor`` where it shows at another layer. The
+    other parameters are fields of `Fault`.
     """
     return Fault(name, story, scene, Mutation(layer, keys), _places(layer, shows), **rest)
 
@@ -60,16 +54,9 @@ def misread(name: str, story: str, scene: str, layer: str, keys: Keys, shows: st
 def misgiven(
     name: str, story: str, scene: str, layer: str, written: Mapping[str, Given], shows: str, **rest: Any
 ) -> Fault:
-    """A Fault of a layer that was given wrong arrays.
+    """A Fault of a layer that was given wrong arrays; parameters as `misread`.
 
-    Parameters
-    ----------
-    name, story, scene, layer, **rest
-        See `Fault`.
-    written : dict of str to callable
-        By tensor, ``changed(spec, array)``, what arrives in place of the array.
-    shows : str
-        As `misread` takes it.
+    `written` has, by tensor, ``changed(spec, array)``, what arrives in place of the array.
     """
     return Fault(name, story, scene, Mutation(layer, written=written), _places(layer, shows), **rest)
 
@@ -89,14 +76,8 @@ def miscomputed(
 ) -> Fault:
     """A Fault of a layer some of whose results are wrong.
 
-    Parameters
-    ----------
-    name, story, scene, layer, **rest
-        See `Fault`.
-    acts, cost, grad : callable
-        ``wrong(layer, tensor)``, what is delivered in place of the outputs, of the cost, of the gradient of input 0.
-    backward, update : dict of str to callable
-        The same for other tensors of these passes.
+    ``wrong(layer, tensor)`` is what is delivered in place of the outputs (`acts`), of the `cost`, of the gradient of
+    input 0 (`grad`), and by name in place of other tensors of the `backward` pass and the `update`.
     """
     forward = {"acts": acts, "cost": cost}
     steps: dict[str, Mapping[str, Wrong | None]]

@@ -51,16 +51,9 @@ class Ratio:
 
 
 class Checker:
-    """A network in a gradient-checking pass.
+    """A network in a gradient-checking pass: all learning rates are positive, `data` are the minibatch.
 
-    Parameters
-    ----------
-    network : Network
-        All learning rates positive.
-    values : dict of str to dict of str to ndarray
-        Weights, biases and connections, by layer and tensor.
-    data : dict of str to ndarray
-        The minibatch.
+    `values` are weights, biases and connections, by layer and tensor.
     """
 
     def __init__(

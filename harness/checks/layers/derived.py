@@ -7,17 +7,9 @@ from ...network.load import Network
 
 
 def complaints(network: Network, layers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """What is not as recorded, in words; nothing if every value of every layer is the same.
+    """What is not as recorded, ``layer key: expected …, actual …``; nothing if every value of every layer is the same.
 
-    Parameters
-    ----------
-    layers : dict of str to dict
-        The recorded values by layer and key.
-
-    Yields
-    ------
-    str
-        ``layer key: expected …, actual …``.
+    `layers` are the recorded values by layer and key.
     """
     found = {layer.name: layer.to_dict() for layer in network.layers}
     for name in sorted(found.keys() ^ layers.keys()):

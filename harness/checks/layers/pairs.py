@@ -37,26 +37,10 @@ class DefinitionPair:
 
 
 def find(folder: str | Path, only: Sequence[str] = ()) -> tuple[list[DefinitionPair], list[Path]]:
-    """The pairs of a folder.
+    """The pairs of a folder and its subfolders in the order of their names, and parameter files without a definition.
 
-    Parameters
-    ----------
-    folder : path
-        Subfolders count.
-    only : sequence of str
-        Parts of names; by default all pairs.
-
-    Returns
-    -------
-    pairs : list of DefinitionPair
-        In the order of their names.
-    alone : list of Path
-        Parameter files that no definition was found for.
-
-    Raises
-    ------
-    BadInput
-        No such folder, no layer files, a damaged record, nothing of that name.
+    `only` are parts of names; by default all pairs. Raises BadInput: no such folder, no layer files, a damaged record,
+    nothing of that name.
     """
     folder = Path(folder)
     if not folder.is_dir():
