@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -25,6 +25,8 @@ GRID |= {"levels": "level"} | {name: name for name in ("engines", "quirks", "thr
 """What a grid may list besides networks, and the option that each value is for."""
 LISTED = ("engines", "quirks", "passes", "allow", "rules")
 """Options that hold several values: those of one part stand in one text, with commas between them."""
+NUMBERS = ("seed", "batch", "threads")
+"""Options that are whole numbers: ``"0-9"`` stands for ten of them."""
 CHECKS = {"compare": ("networks",), "layers": ("folder", "only"), "faults": ("parts",), "grads": ("networks",)}
 CHECKS["mutants"] = ("parts",)
 """What can be split into parts, and what each takes besides a grid."""
@@ -99,7 +101,7 @@ def _require_known(table: Any, known: Any, where: str) -> None:
 
 def _parts(path: Path, check: str, grid: Any) -> Iterator[Part]:
     _require_known(grid, (*CHECKS[check], *GRID), f"{path}: {check}")
-    axes = {GRID[name]: [_value(GRID[name], one) for one in _spread(grid[name])] for name in GRID if name in grid}
+    axes = {GRID[name]: list(_values(GRID[name], grid[name])) for name in GRID if name in grid}
     axes = {"threads": [1]} | ({"batch": [4]} if check == "grads" else {}) | axes
     subjects = list(_subjects(check, grid, path.parent))
     count = len(subjects) * prod(map(len, axes.values()))
@@ -114,19 +116,26 @@ def _parts(path: Path, check: str, grid: Any) -> Iterator[Part]:
         yield part
 
 
-def _spread(value: Any) -> list[Any]:
-    """The values of an axis: a list, one value, or ``"0-9"`` in place of ten numbers."""
-    found: list[Any] = []
-    for one in _several(value):
-        ends = re.fullmatch(r"(\d{1,9})-(\d{1,9})", one) if isinstance(one, str) else None
-        found += range(int(ends[1]), min(int(ends[2]), int(ends[1]) + MOST) + 1) if ends else [one]
-    return found
+def _values(name: str, given: Any) -> Iterator[Any]:
+    """The values of an axis, which are those of a list, or one; as the option of that name takes them."""
+    for one in _several(given):
+        if name in NUMBERS and isinstance(one, str):
+            yield from _numbers(one)
+        elif name in LISTED and isinstance(one, str):
+            yield tuple(word.strip() for word in one.split(",") if word.strip())
+        else:
+            yield str(one) if name == "level" and type(one) is int else one
 
 
-def _value(name: str, value: Any) -> Any:
-    if name in LISTED and isinstance(value, str):
-        return tuple(word.strip() for word in value.split(",") if word.strip())
-    return value
+def _numbers(text: str) -> Sequence[Any]:
+    """The numbers of ``"0-9"`` or ``"7"``; another text is left for those who refuse what is no option."""
+    ends = re.fullmatch(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?", text)
+    if not ends:
+        return [text]
+    first, last = int(ends[1]), int(ends[2] or ends[1])
+    if last < first:
+        raise BadInput(f"the range {text!r} ends before it begins", expected=f"{last}-{first}")
+    return range(first, min(last, first + MOST) + 1)
 
 
 def _subjects(check: str, grid: Any, base: Path) -> Iterator[dict[str, Any]]:
@@ -151,7 +160,7 @@ def _subjects(check: str, grid: Any, base: Path) -> Iterator[dict[str, Any]]:
 def _networks(name: str, base: Path) -> Iterator[dict[str, Any]]:
     path, seeds = base / name, re.fullmatch(r"random:(\d{1,9}(?:-\d{1,9})?)", name)
     if seeds:
-        yield from ({"network": f"random:{k}", "texts": (random_net(k).text,) * 2} for k in map(int, _spread(seeds[1])))
+        yield from ({"network": f"random:{k}", "texts": (random_net(k).text,) * 2} for k in _numbers(seeds[1]))
     elif name in shipped():
         yield {"network": name}
     elif path.is_dir():

@@ -40,6 +40,26 @@ def test_the_same_part_has_the_same_key_in_another_sweep(tmp_path):
     assert {part.key for part in one} & {part.key for part in other} == {one[1].key}
 
 
+@pytest.mark.parametrize(
+    ("axis", "numbers"),
+    [
+        ("seeds", ['"0"', "0", "[0]", '["0"]', '"0-0"', '" 0 "']),
+        ("batches", ['"4"', "4", "[4]", '["4"]', '"4-4"']),
+        ("threads", ['"2"', "2", "[2]", '["2"]', '"2-2"']),
+        ("levels", ['"2012"', "2012", "[2012]", '["2012"]']),
+    ],
+)
+def test_one_number_is_taken_where_a_list_or_a_range_is(tmp_path, axis, numbers):
+    """As text or as number, alone or in a list: the same part."""
+    keys = {part.key for text in numbers for part in parts(tmp_path, f"[compare]\nnetworks = ['tiny']\n{axis} = {text}")}
+    assert len(keys) == 1
+
+
+def test_numbers_and_ranges_mix_in_a_list(tmp_path):
+    found = parts(tmp_path, "[compare]\nnetworks = ['tiny']\nseeds = [7, '0-2', '5']")
+    assert [part.options["seed"] for part in found] == [7, 0, 1, 2, 5]
+
+
 def test_folders_and_files_travel_as_texts(tmp_path):
     (tmp_path / "nets").mkdir()
     for name in ("tiny.cfg", "tiny-params.cfg"):
@@ -75,6 +95,11 @@ def test_checks_are_split(tmp_path):
         ("[compare]\nnetworks = ['tinny']", "there is no network 'tinny'.*did you mean tiny"),
         ("[compare]\nnetworks = ['tiny']\nbatches = [0]", "a batch of 0"),
         ("[compare]\nnetworks = ['tiny']\nbatches = ['a']", "batch is of the wrong kind"),
+        ("[compare]\nnetworks = ['tiny']\nseeds = ['1', '3-1']", "the range '3-1' ends before.*expected 1-3"),
+        ("[compare]\nnetworks = ['random:3-1']", "the range '3-1' ends before"),
+        ("[compare]\nnetworks = ['tiny']\nseeds = '-1'", "seed is of the wrong kind"),
+        ("[compare]\nnetworks = ['tiny']\nseeds = true", "seed is of the wrong kind"),
+        ("[compare]\nnetworks = ['tiny']\nseeds = 1.5", "seed is of the wrong kind"),
         ("[compare]\nnetworks = ['tiny']\nmodes = 'x'", "there is no mode 'x'"),
         ("[compare]\nnetworks = ['tiny']\nseeds = '0-999999'", "asks for 100,001 parts"),
         ("compare = 3", "there is no 3"),
