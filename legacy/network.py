@@ -66,7 +66,8 @@ class Network:
     Raises
     ------
     Refused
-        An unsupported layer type or rule, a missing key, an unknown input; the text names the layer.
+        An unsupported layer type or rule, a missing key, an unknown input, more or fewer inputs than the type has; the
+        text names the layer.
 
     Notes
     -----

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .checks import Array
-from .config import LayerSpec
+from .config import LAYER_TYPES, LayerSpec
 from .quirks import DEFAULTS
 
 Normal = Callable[[], float]
@@ -51,6 +51,8 @@ class Layer:
     fused_cost: "Layer | None" = None
 
     def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
+        if facts := LAYER_TYPES[spec.type].wrong_count(len(spec.inputs)):
+            raise spec.error("has the wrong number of entries", key="inputs", **facts)
         self.spec, self.dtype, self.rng = spec, np.dtype(dtype), rng
         self.inputs: list[Array] = []
         self.acts: Array | None = None

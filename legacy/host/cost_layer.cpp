@@ -3,7 +3,6 @@
 
 void CostLayer::connected() {
     if (!hasLabels()) return;
-    require(prev.size() == 2, "wrong inputs", "labels or targets, and values", text(prev.size(), " inputs"));
     joined = costJoinedWith(*prev[1]) == this;
 }
 
@@ -20,5 +19,5 @@ const Matrix& CostLayer::labels(int forCases) const {
 
 const CostLayer* costJoinedWith(const Layer& layer) {
     const CostLayer* const cost = layer.next.size() == 1 ? dynamic_cast<const CostLayer*>(layer.next[0]) : nullptr;
-    return cost && cost->prev.size() == 2 && cost->prev[1] == &layer && cost->joins(layer) ? cost : nullptr;
+    return cost && cost->prev.back() == &layer && cost->joins(layer) ? cost : nullptr;
 }

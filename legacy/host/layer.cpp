@@ -33,10 +33,7 @@ Layer::Layer(Device& device, const LayerDict& dict)
       actsGrad(device),
       rounded(device, 0, 0) {
     require(outputs >= 0, "outputs", "0 or more", text(outputs));
-    const std::size_t count = dict.list("inputs").size();
-    require((count == 0) == (type == "data"), "wrong number of inputs", "none for data layers, else 1 or more",
-            text(count));
-    for (std::size_t i = 0; i < count; ++i) inputsGrad.emplace_back(device, 0, 0);
+    for (std::size_t i = 0; i < dict.list("inputs").size(); ++i) inputsGrad.emplace_back(device, 0, 0);
 }
 
 void Layer::forward(std::vector<Matrix> given, PassType pass) {

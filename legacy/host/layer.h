@@ -3,6 +3,7 @@
 // Activity matrices are outputs x cases, row-major. Layers that work on units (fc, neuron, softmax) look at them
 // through the transposed label, cases x outputs column-major, as in 2012: the same memory.
 #pragma once
+#include <climits>
 #include <map>
 #include <memory>
 #include <string>
@@ -104,16 +105,24 @@ private:
     Matrix outputGrad(const Matrix* given);
 };
 
+// How a layer of a type is made, and how many inputs it has, from fewest to most (config-format 6).
+struct LayerMaker {
+    std::unique_ptr<Layer> (*make)(Device&, const LayerDict&);
+    int fewest, most;
+};
+constexpr int anyNumber = INT_MAX;
+
 // The layer types by name; a file-scope LayerType registers one.
-using LayerMaker = std::unique_ptr<Layer> (*)(Device&, const LayerDict&);
 std::map<std::string, LayerMaker>& layerTypes();
 
 template <typename Type>
 struct LayerType {
-    explicit LayerType(const char* name) {
-        layerTypes()[name] = [](Device& device, const LayerDict& dict) -> std::unique_ptr<Layer> {
-            return std::make_unique<Type>(device, dict);
-        };
+    explicit LayerType(const char* name, int fewest = 1) : LayerType(name, fewest, fewest) {}
+    LayerType(const char* name, int fewest, int most) {
+        layerTypes()[name] = {[](Device& device, const LayerDict& dict) -> std::unique_ptr<Layer> {
+                                  return std::make_unique<Type>(device, dict);
+                              },
+                              fewest, most};
     }
 };
 

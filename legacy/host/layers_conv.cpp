@@ -168,7 +168,7 @@ public:
     LocalLayer(Device& device, const LayerDict& dict) : FilterLayer(device, dict, false) {}
 };
 
-const LayerType<ConvLayer> conv("conv");
-const LayerType<LocalLayer> local("local");
+const LayerType<ConvLayer> conv("conv", 1, anyNumber);
+const LayerType<LocalLayer> local("local", 1, anyNumber);
 
 }  // namespace

@@ -195,9 +195,9 @@ private:
 };
 
 const LayerType<SoftmaxLayer> softmax("softmax");
-const LayerType<LogregCost> logreg("cost.logreg");
-const LayerType<CrossEntropyCost> crossent("cost.crossent");
-const LayerType<BinaryCrossEntropyCost> crossent2("cost.crossent2");
-const LayerType<MultiSoftmaxCost> msm("cost.msm");
+const LayerType<LogregCost> logreg("cost.logreg", 2);
+const LayerType<CrossEntropyCost> crossent("cost.crossent", 2);
+const LayerType<BinaryCrossEntropyCost> crossent2("cost.crossent2", 2);
+const LayerType<MultiSoftmaxCost> msm("cost.msm", 2);
 
 }  // namespace

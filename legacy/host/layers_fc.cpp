@@ -150,7 +150,7 @@ private:
     }
 };
 
-const LayerType<FcLayer> fc("fc");
+const LayerType<FcLayer> fc("fc", 1, anyNumber);
 const LayerType<TreeFcLayer> treefc("treefc");
 
 }  // namespace

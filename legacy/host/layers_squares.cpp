@@ -30,8 +30,8 @@ public:
         : CostLayer(device, dict), squares(device, 0, 0), gated(device, 0, 0) {}
 
     void connected() override {
-        require(prev.size() == 2 && prev[0]->outputs == 1, "wrong inputs", "gates (one per case), values",
-                text(prev.size(), " inputs"));
+        require(prev[0]->outputs == 1, "the first input has not one value per case", "1, the gate",
+                text(prev[0]->outputs));
     }
 
 protected:
@@ -102,8 +102,8 @@ private:
 };
 
 const LayerType<SquaresCost> sum2("cost.sum2");
-const LayerType<GatedSquaresCost> gsum2("cost.gsum2");
-const LayerType<FlickrCost> rflickr("cost.rflickr");
+const LayerType<GatedSquaresCost> gsum2("cost.gsum2", 2);
+const LayerType<FlickrCost> rflickr("cost.rflickr", 2);
 const LayerType<TicaCost> tica("cost.tica");
 
 }  // namespace

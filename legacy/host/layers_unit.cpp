@@ -165,9 +165,7 @@ private:
 // Y = max_i X_i; every input that ties gets the full gradient.
 class EltwiseMaxLayer : public EltwiseLayer {
 public:
-    EltwiseMaxLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict) {
-        require(dict.list("inputs").size() >= 2, "too few inputs", "at least 2", text(dict.list("inputs").size()));
-    }
+    using EltwiseLayer::EltwiseLayer;
 
 protected:
     void fpropActs(int i, float) override {
@@ -188,11 +186,11 @@ protected:
     }
 };
 
-const LayerType<DataLayer> data("data");
+const LayerType<DataLayer> data("data", 0);
 const LayerType<NeuronLayer> neuron("neuron");
 const LayerType<DropoutLayer> hs("hs");
-const LayerType<ConcatLayer> concat("concat");
-const LayerType<EltwiseSumLayer> eltsum("eltsum");
-const LayerType<EltwiseMaxLayer> eltmax("eltmax");
+const LayerType<ConcatLayer> concat("concat", 1, anyNumber);
+const LayerType<EltwiseSumLayer> eltsum("eltsum", 1, anyNumber);
+const LayerType<EltwiseMaxLayer> eltmax("eltmax", 2, anyNumber);
 
 }  // namespace

@@ -21,6 +21,16 @@ void named(const std::string& layer, Work work) {
     }
 }
 
+// Refuses a layer with more or fewer inputs than its type has.
+void requireCount(const LayerMaker& type, const LayerDict& dict) {
+    const int count = static_cast<int>(dict.list("inputs").size());
+    const std::string most = type.most == anyNumber ? " or more" : text(" to ", type.most);
+    require(type.fewest <= count && count <= type.most,
+            text("wrong number of inputs of a ", dict.word("type"), " layer"),
+            text(type.fewest, type.fewest == type.most ? "" : most), text(count),
+            "the specification, config-format 6, has the number of every layer type");
+}
+
 }  // namespace
 
 Network::Network(Device& device, const std::vector<LayerDict>& dicts, int updateEvery, int minibatch, bool quantise)
@@ -38,7 +48,8 @@ void Network::connect(const LayerDict& dict) {
         const auto maker = layerTypes().find(dict.word("type"));
         require(maker != layerTypes().end(), "unsupported layer type", knownTypes(), dict.word("type"));
         require(!layers.count(name), "there are two layers of this name", "one", "two");
-        std::unique_ptr<Layer> layer = maker->second(device, dict);
+        requireCount(maker->second, dict);
+        std::unique_ptr<Layer> layer = maker->second.make(device, dict);
         layer->gradConsumer = layer->learns();
         for (const std::string& source : dict.list("inputs")) {
             require(layers.count(source), "an input is no layer above this one", "inputs first", source);

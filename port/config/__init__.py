@@ -26,7 +26,6 @@ __all__ = [
 DEFAULT_QUANTISER = MappingProxyType({"type": "default", "params": {}})
 QUANTISERS = tuple(text(key, DEFAULT_QUANTISER, grammar.read_quantiser) for key in ("quantF", "quantB"))
 FORWARD_DEFAULTS = MappingProxyType({"epsW": 0.0, "epsB": 0.0, "momW": 0.0, "momB": 0.0, "coeff": 1.0, "enable": True})
-MAX_INPUTS = 1024
 MAX_NAME = 100  # bytes: names of layers are parts of file names
 OBSOLETE = {
     "sched": "is ignored, as in the release; write schedW and schedB, or read with the option sched",
@@ -232,11 +231,8 @@ def _connect(draft: Draft, row: Any) -> None:
     if option is None:
         raise draft.error("is missing", "inputs", expected="a line inputs=... in this section")
     names = [name.strip() for name in option.text.split(",")]
-    fewest, most = row.inputs
-    draft.check(
-        fewest <= len(names) <= (most or MAX_INPUTS), "has the wrong number of entries", "inputs",
-        expected=fewest if most == fewest else f"{fewest} to {MAX_INPUTS}", actual=len(names),
-    )  # fmt: skip
+    if facts := row.wrong_count(len(names)):
+        raise draft.error("has the wrong number of entries", "inputs", **facts)
     for name in names:
         draft.check(
             name in draft.earlier, f"{name[:60]!r} is no layer above this one", "inputs", actual=option.text,

@@ -18,6 +18,9 @@ def nothing(draft: Draft) -> None:
     """Derive nothing."""
 
 
+MAX_INPUTS = 1024
+
+
 @dataclass(frozen=True)
 class LayerType:
     """One row."""
@@ -27,7 +30,7 @@ class LayerType:
     keys: tuple[Key, ...] = ()
     params: tuple[Key, ...] = ()
     finish: Callable[[Draft], None] = nothing  # derives values from the parameters
-    inputs: tuple[int, int | None] = (1, 1)  # fewest and most inputs
+    inputs: tuple[int, int] = (1, 1)  # fewest and most inputs
     needs_params: bool = False  # the parameter file must have a section for the layer
     # usesActs, usesInputs, forceOwnActs: whether the gradient needs the outputs, the inputs, outputs of its own
     uses: tuple[bool, bool, bool] = (True, True, True)
@@ -35,6 +38,12 @@ class LayerType:
     weights: bool = False
     gradient: bool = True
     also: tuple[str, ...] = ()  # options that ``derive`` or ``finish`` look up themselves
+
+    def wrong_count(self, count: int) -> dict[str, Any]:
+        """Nothing, or what an error says of a number of inputs that the type has not (config-format 6)."""
+        fewest, most = self.inputs
+        expected = fewest if most == fewest else f"{fewest} to {most}"
+        return {} if fewest <= count <= most else {"expected": expected, "actual": count}
 
 
 NEURON = text("neuron", read=grammar.read_neuron)
@@ -309,7 +318,7 @@ NORM_ALSO = ("sizeX", "scale", "pow")
 # Values per pixel only, no own buffers: the gradient needs neither input nor output.
 STATELESS = (False, False, False)
 WEIGHTED: dict[str, Any] = {
-    "params": weights.WEIGHT_PARAMS, "finish": weights.finish_params, "inputs": (1, None), "needs_params": True,
+    "params": weights.WEIGHT_PARAMS, "finish": weights.finish_params, "inputs": (1, MAX_INPUTS), "needs_params": True,
     "uses": (False, True, True), "weights": True, "also": ("weightSource",),
 }  # fmt: skip
 FILTERED = WEIGHTED | {"also": ("weightSource", "filterChannels")}
@@ -338,12 +347,12 @@ LAYER_TYPES = {
         params=(number("minDiv", 1.0),), finish=finish_norm, needs_params=True, also=NORM_ALSO[1:],
     ),
     "softmax": LayerType(same_outputs),
-    "concat": LayerType(derive_concat, inputs=(1, None)),
+    "concat": LayerType(derive_concat, inputs=(1, MAX_INPUTS)),
     "eltsum": LayerType(
-        derive_elementwise, (number("coeffs", 1.0, each=True),), finish=finish_eltsum, inputs=(1, None), uses=STATELESS,
-        also=("coeffs",),
+        derive_elementwise, (number("coeffs", 1.0, each=True),), finish=finish_eltsum, inputs=(1, MAX_INPUTS),
+        uses=STATELESS, also=("coeffs",),
     ),
-    "eltmax": LayerType(derive_elementwise, inputs=(2, None)),
+    "eltmax": LayerType(derive_elementwise, inputs=(2, MAX_INPUTS)),
     "hs": LayerType(
         same_outputs, (number("keep", low=0, high=1),), params=(flag("enable"),), needs_params=True, uses=STATELESS
     ),

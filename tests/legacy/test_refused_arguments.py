@@ -108,7 +108,11 @@ LAYERS = {
     "outputs is no filters x modules": [X, convolving(outputs=63)],
     "no filters or no modules": [X, convolving(filters=0)],
     "wrong labels": [X, nets.data("y", 2), nets.cost("y", "x")],
-    "wrong inputs": [X, {"name": "cost", "type": "cost.logreg", "inputs": ["x"], "outputs": 0, "coeff": 1.0}],
+    "wrong number of inputs": [X, {"name": "cost", "type": "cost.logreg", "inputs": ["x"], "outputs": 0, "coeff": 1.0}],
+    "not one value per case": [
+        X,
+        {"name": "cost", "type": "cost.gsum2", "inputs": ["x", "x"], "outputs": 0, "coeff": 1.0},
+    ],
     "class tree does not fit": [X, nets.treefc("tree", "x", 16, [[], [], [0, 1]], weightShapes=[[16, 4]])],
     "class tree is no tree": [X, nets.treefc("tree", "x", 16, [[], [], []], outputs=2)],
     "unknown pooling": [X, pooling(pool="mean")],

@@ -51,7 +51,9 @@ def test_the_same_part_has_the_same_key_in_another_sweep(tmp_path):
 )
 def test_one_number_is_taken_where_a_list_or_a_range_is(tmp_path, axis, numbers):
     """As text or as number, alone or in a list: the same part."""
-    keys = {part.key for text in numbers for part in parts(tmp_path, f"[compare]\nnetworks = ['tiny']\n{axis} = {text}")}
+    keys = {
+        part.key for text in numbers for part in parts(tmp_path, f"[compare]\nnetworks = ['tiny']\n{axis} = {text}")
+    }
     assert len(keys) == 1
 
 
