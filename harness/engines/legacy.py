@@ -1,6 +1,7 @@
 """The engine of 2012 on the CPU: a thin cover over ``alexnet_rosetta.legacy.Network``, whose verbs are the same."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -259,6 +260,19 @@ def kernel_sources() -> str:
     from alexnet_rosetta.legacy.gpu import cuda_source
 
     return cuda_source.fingerprint()
+
+
+def approximate_functions(kernels: Iterable[str]) -> list[str]:
+    """The functions of `fastmath.cuh`, approximate on a GPU, that the files of these kernels call.
+
+    ``kernels``: kernel strings of launch records.
+    """
+    from alexnet_rosetta.legacy.gpu import cuda_source
+
+    names = {name for kernel in kernels for name in re.findall(r"[A-Za-z_]\w{3,}", kernel)} - {"true", "false"}
+    texts = [path.read_text() for path in cuda_source.KERNELS.glob("*.cuh") if path.name != "fastmath.cuh"]
+    used = [set(re.findall(r"\w+", text)) for text in texts]
+    return sorted({word for words in used if words & names for word in words if re.fullmatch(r"fast[A-Z]\w+", word)})
 
 
 def planned(layer: dict[str, Any], inputs: Mapping[str, tuple[int, bool]], batch: int) -> list[dict[str, Any]]:

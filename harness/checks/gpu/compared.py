@@ -1,4 +1,8 @@
-"""The parts ``exact``, ``alexnet``, ``cifar``, ``zoo``: whole networks, every tensor of every layer and pass judged."""
+"""The parts ``exact``, ``alexnet``, ``cifar``, ``zoo``: whole networks, every tensor of every layer and pass judged.
+
+A tensor that differs because the engine has a quirk of 2012, as some of the zoo do, is as it should be: the switches
+are tried on the card, too, and the quirk is named.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -6,8 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ...comparison import execute
-from ...judging.finding import summarise
-from ...judging.row import Row, decisive
+from ...judging.row import Row, sentence
 from ...running.prepare import Options
 from .job import Job
 from .target import WITNESSES
@@ -54,13 +57,15 @@ def compare_net(job: Job, found: dict[str, Any], net: str, batch: int, kind: str
     execute(options, on_row=on_row)
     if not rows:
         job.problems.append(f"{net}: nothing was compared")
-    job.problems.extend(f"{net}: {name} is {finding.status}" for name, finding in decisive(rows) if not finding.agrees)
+    job.problems.extend(f"{net}: {row.name(engine)} is {finding.status}" for row in rows
+                        for engine, finding in row.counted().items()
+                        if not finding.agrees and not row.quirk.get(engine))  # fmt: skip
 
 
 def flat(row: Row) -> dict[str, Any]:
     """A row as the evidence keeps it."""
     findings = {name: [found.status, found.share] for name, found in row.findings.items()}
-    return {"layer": row.layer, "pass": row.step, "tensor": row.tensor, "verdicts": findings,
+    return {"layer": row.layer, "pass": row.step, "tensor": row.tensor, "verdicts": findings, "quirks": row.quirk,
             "bits_that_differ": row.bitwise}  # fmt: skip
 
 
@@ -71,5 +76,5 @@ def summary(rows: Sequence[Row], engines: Sequence[str]) -> dict[str, Any]:
                for name in engines}  # fmt: skip
     pairs = dict.fromkeys(pair for row in rows for pair in row.bitwise)
     equal = Counter(pair for row in rows for pair, differing in row.bitwise.items() if not differing)
-    return {"sentence": summarise(decisive(rows)), "verdicts": verdicts, "largest_share_of_the_bound": closest,
+    return {"sentence": sentence(rows), "verdicts": verdicts, "largest_share_of_the_bound": closest,
             "tensors": len(rows), "tensors_with_equal_bits": {pair: equal[pair] for pair in pairs}}  # fmt: skip

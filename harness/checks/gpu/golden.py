@@ -1,8 +1,10 @@
-"""The part ``golden``: every recorded case on the device, inside the bound; convolutions bit for bit as on the CPU.
+"""The part ``golden``: every recorded case on the device, inside the bound, and whose bits are those of the CPU.
 
 What must have the same bits on the CPU need not on another machine, where divisions, powers and exponentials are
-others: here the bound decides. For the kernels that multiply and add, the convolutions, the outputs of the build for
-the CPU that fuses a*b + c, as nvcc does, are expected bit for bit; where a case has other bits, it is listed.
+others: here the bound decides. Every output is compared with that of the build for the CPU that fuses a*b + c, as nvcc
+does. Equal bits are expected of the kernels that multiply, add and compare: convolutions, local layers, pooling. Where
+an entry point has other bits, cases are listed with their kernels, and with the approximate functions of the GPU that
+those call.
 """
 
 from collections import Counter
@@ -10,21 +12,22 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...engines.legacy import EntryPoints, EntryResult
+from ...engines.legacy import EntryPoints, EntryResult, approximate_functions
 from ..golden import check, files
 from ..golden.bounds import BOUNDS, CONVOLUTION, bounds
 from ..golden.files import Case
 from .job import Job
 
-LISTED = 100  # exceptions that are described; all are counted
+EXPECTED = (*CONVOLUTION, "Pool", "LocalMaxUndo", "LocalAvgUndo")
+LISTED = 5  # cases of an entry point that are described where bits are others; all are counted
 
 
 def golden(job: Job) -> str:
     """Run all recorded cases on the device."""
     device, twin = job.target.entry_points(), job.target.twin()
     totals: Counter[str] = Counter()
-    bits: Counter[str] = Counter()
-    job.numbers |= {"files": {}, "cases": totals, "convolutions": bits, "exceptions": []}
+    bits: dict[str, Counter[str]] = {}
+    job.numbers |= {"files": {}, "cases": totals, "bits": bits, "exceptions": []}
     for path in files.paths(job.settings.golden):
         counts: Counter[str] = Counter()
         for case in files.read(path):
@@ -35,10 +38,18 @@ def golden(job: Job) -> str:
             totals[verdict] += 1
             if verdict == "not as recorded":
                 job.problems.append(f"{path.stem} case {case.number}: {reason}")
-            if is_convolution(case) and outcome.outputs:
-                compare_bits(job, path.stem, case, outcome, twin.call(case.entry, case.arguments()), bits)
+            if outcome.outputs:
+                count = bits.setdefault(str(case.about["entry"]), Counter())
+                compare_bits(job, path.stem, case, outcome, twin.call(case.entry, case.arguments()), count)
         job.numbers["files"][path.stem] = counts
-    return f"{sum(totals.values())} calls: {check.describe(totals)}; convolutions: {check.describe(bits)}"
+    expected = sum((count for entry, count in bits.items() if expects_bits(entry)), Counter[str]())
+    return (f"{sum(totals.values())} calls: {check.describe(totals)}; convolutions and pooling: "
+            f"{check.describe(expected)}")  # fmt: skip
+
+
+def expects_bits(entry: str) -> bool:
+    """Whether an entry point only multiplies, adds and compares, so that its bits should be those of the CPU."""
+    return any(word in entry for word in EXPECTED)
 
 
 def is_convolution(case: Case) -> bool:
@@ -84,13 +95,17 @@ def is_matrix(value: object) -> bool:
 def compare_bits(
     job: Job, stem: str, case: Case, found: EntryResult, expected: EntryResult, bits: Counter[str]
 ) -> None:
-    """Count a convolution by whether its bits are those of the CPU, and list it if they are not."""
+    """Count the outputs of a case by whether their bits are those of the CPU, and list those that are not."""
     for name, actual, other in zip(case.about["outputs"], found.outputs, expected.outputs, strict=True):
         same = check.same_bits(actual, other)
         bits["bits of legacy-cpu" if same.all() else "other bits"] += 1
-        if not same.all() and len(job.numbers["exceptions"]) < LISTED:
+        if not same.all() and bits["other bits"] <= LISTED:
+            kernels = [kernel for kernel, _, _ in found.launches]
+            with np.errstate(invalid="ignore"):  # of two infinities
+                distance = np.abs(actual.astype(float) - other)[~same]
             job.numbers["exceptions"].append(
-                {"file": stem, "case": case.number, "output": name, "elements": int((~same).sum()), "of": same.size,
-                 "largest": float(np.nanmax(np.abs(actual.astype(float) - other))),
-                 "kernels": [kernel for kernel, _, _ in found.launches]}
+                {"entry": case.about["entry"], "file": stem, "case": case.number, "output": name,
+                 "elements": int((~same).sum()), "of": same.size,
+                 "largest": float(np.nan_to_num(distance, nan=np.inf, posinf=np.inf).max()), "kernels": kernels,
+                 "functions": approximate_functions(kernels)}
             )  # fmt: skip

@@ -51,13 +51,14 @@ def run_part(name, settings):
     return part
 
 
-def test_golden_cases_are_counted_and_convolutions_compared_bit_for_bit(small):
+def test_golden_cases_are_counted_and_all_outputs_compared_bit_for_bit(small):
     part = run_part("golden", small)
     assert (part["status"], part["problems"]) == ("passed", [])
     numbers = part["numbers"]
     cases = sum(len(files.read(path)) for path in files.paths(small.golden))
     assert sum(numbers["cases"].values()) == cases
-    assert set(numbers["convolutions"]) == {"bits of legacy-cpu"}
+    assert set(numbers["bits"]) == {"convFilterActs", "computeLogregGrad"}
+    assert all(set(counts) == {"bits of legacy-cpu"} for counts in numbers["bits"].values())
     assert numbers["exceptions"] == []
 
 
@@ -80,10 +81,15 @@ def test_other_bits_are_exceptions_with_the_kernel_and_wrong_numbers_are_problem
     monkeypatch.setattr(Target, "entry_points", lambda self: LastBit(module))
     part = run_part("golden", small)
     assert part["status"] == "passed"  # inside the bound
-    assert part["numbers"]["convolutions"]["other bits"] > 0
-    (first, *_) = part["numbers"]["exceptions"]
+    assert part["numbers"]["bits"]["convFilterActs"]["other bits"] > golden.LISTED
+    listed = {entry: [case for case in part["numbers"]["exceptions"] if case["entry"] == entry]
+              for entry in ("convFilterActs", "computeLogregGrad")}  # fmt: skip
+    assert [len(cases) for cases in listed.values()] == [golden.LISTED, golden.LISTED]
+    first = listed["convFilterActs"][0]
     assert first["kernels"][0].startswith("filterActs_")
     assert first["elements"] <= first["of"]
+    assert first["functions"] == []  # a convolution only multiplies and adds
+    assert "fastDivide" in listed["computeLogregGrad"][0]["functions"]
     monkeypatch.setattr(LastBit, "units", 2**14)
     part = run_part("golden", small)
     assert part["status"] == "failed"
@@ -103,12 +109,12 @@ def test_convolution_bounds_count_every_product_once(stem):
     assert (magnitude <= scale * (terms + 1) * max(arrays) ** 2 + max(arrays)).all()
 
 
-@pytest.mark.parametrize("name", ["exact", "cifar"])
+@pytest.mark.parametrize("name", ["exact", "cifar", "zoo"])
 def test_networks_are_compared(small, name):
     part = run_part(name, small)
     assert (part["status"], part["problems"]) == ("passed", [])
     found = part["numbers"]["tiny"] if name == "exact" else part["numbers"]
-    assert found["rows"][0].keys() == {"layer", "pass", "tensor", "verdicts", "bits_that_differ"}
+    assert found["rows"][0].keys() == {"layer", "pass", "tensor", "verdicts", "quirks", "bits_that_differ"}
     assert sum(found["verdicts"]["port"].values()) == len(found["rows"]) == found["tensors"]
     assert "tensors agree" in found["sentence"]
 
