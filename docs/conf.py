@@ -26,6 +26,7 @@ nb_execution_mode = "force"  # what the pages show is of this very build
 nb_execution_timeout = 180
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # tables too
 os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"]  # `rosetta` in cells
 
 

@@ -31,7 +31,8 @@ def page(evidence: Found, outdated: Sequence[str] = ()) -> Iterator[str]:
     rows = [(name, f"**{part['status']}**" if part["status"] != "passed" else "passed", f"{part['seconds']:.0f}",
              plain(part["summary"])) for name, part in parts.items()]  # fmt: skip
     yield from table(("part", "", "s", "in short"), rows)
-    yield from (f"* {name}: {plain(problem)}" for name, part in parts.items() for problem in part["problems"])
+    for name, part in parts.items():
+        yield from (f"* {name}: {plain(problem.removeprefix(f'{name}: '))}" for problem in part["problems"])
     yield ""
     for name, section in SECTIONS.items():
         numbers = parts.get(name, {}).get("numbers")
