@@ -74,7 +74,7 @@ def test_a_layer_of_the_port_with_more_or_fewer_inputs_is_refused(zoo, kind):
 
 
 def test_a_second_input_of_pooling_is_no_sum():
-    """A second input was added to the first one's output in the engine, and read by nobody in the port."""
+    """A second input was pooled over the first one's output in the engine, and read by nobody in the port."""
     found = [layer.to_dict() for layer in load("tiny").spec.layers]
     pool = next(layer for layer in found if layer["type"] == "pool")
     pool["inputs"] *= 2

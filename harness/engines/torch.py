@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import Unsupported
 from ..network.load import Network
 from ..network.tensors import address
+from ..reference.half_precision import added
 from ..reference.views import VIEWS
 from .card import card_peak
 from .peaks import Peak
@@ -111,10 +112,6 @@ class TorchSession(Session):
     """
 
     def __init__(self, network: Network, memory_format: Any, device: str = "cpu") -> None:
-        if network.progress > 0 or network.update_every > 1:
-            raise Unsupported("the torch engine updates after every pass, at the rates of the beginning")
-        if network.quantise:
-            raise Unsupported("the torch engine rounds nothing between devices")
         self.graph, self.memory_format = network.graph, memory_format
         self.clock: Any = CardClock() if device == "cuda" else WallClock()
         self._copies: dict[tuple[str, str], list[Any]] = {}
@@ -122,8 +119,10 @@ class TorchSession(Session):
             name: layer_of(spec, memory_format, device, shares=name in self.graph.sharing())
             for name, spec in self.graph.layers.items()
         }
+        for own in self.layers.values():
+            own.every, own.cases = network.update_every, network.update_every * (network.minibatch or 0)
         self._acts: dict[str, Any] = {}
-        self._acts_grad: dict[str, Any] = {}
+        self._acts_grad: dict[str, dict[int | None, Any]] = {}  # by the device on which it is summed, None: the own one
         self._inputs_grad: dict[str, Any] = {}
         self._seconds: dict[tuple[str, str], Any] = {}
         self._isolated: set[str] = set()
@@ -140,7 +139,9 @@ class TorchSession(Session):
     def read(self, layer: str, tensor: str) -> np.ndarray:
         """A tensor as a historical matrix; KeyError if there is none."""
         name, i = address(tensor)
-        held = {"acts": self._acts, "acts_grad": self._acts_grad, "inputs_grad": self._inputs_grad}.get(name)
+        if name == "acts_grad":
+            return added({device: matrix(own) for device, own in self._acts_grad[layer].items()})
+        held = {"acts": self._acts, "inputs_grad": self._inputs_grad}.get(name)
         if held is None:
             return self.layers[layer].read(tensor)
         return matrix(held[layer] if i is None else held[layer][i])
@@ -157,7 +158,8 @@ class TorchSession(Session):
             return
         self._isolated.discard(layer)
         if inputs is None:
-            inputs = [self._acts[source] for source in spec.inputs]
+            inputs = [half(self._acts[source]) if self.graph.crosses(source, layer, "quantF") else self._acts[source]
+                      for source in spec.inputs]  # fmt: skip
         else:
             self._isolated.add(layer)
             inputs = [self._native(own, array, i) for i, array in enumerate(inputs)]
@@ -177,35 +179,40 @@ class TorchSession(Session):
         """One layer backward; see `protocol.Session`."""
         spec, own = self.graph.layers[layer], self.layers[layer]
         wanted = self.graph.wanted_inputs(spec)
-        grad = self._acts_grad.get(layer) if acts_grad is None else own.native_grad(acts_grad)
+        own.progress = progress
+        grad = self._received(layer) if acts_grad is None else own.native_grad(acts_grad)
         labels = self.layers[self.graph.fused[layer]].labels if layer in self.graph.fused else None
         start = self.clock.mark()
         grads = own.backward(grad, wanted) if labels is None else own.backward_fused(labels)
         self._inputs_grad[layer] = dict(zip(wanted, grads, strict=True))
         if layer not in self._isolated:
             for i, contribution in self._inputs_grad[layer].items():
-                self._accumulate(spec.inputs[i], contribution)
+                sums = self._acts_grad.setdefault(spec.inputs[i], {})
+                add(sums, self.graph.sends_from(spec.inputs[i], layer), contribution)
         self._seconds[layer, "backward"] = start, self.clock.mark()
 
-    def _accumulate(self, source: str, contribution: Any) -> None:
-        if source in self._acts_grad:
-            self._acts_grad[source] = self._acts_grad[source] + contribution
-        else:
-            self._acts_grad[source] = contribution
+    def _received(self, layer: str) -> Any:
+        """The sum of what other layers have sent for the output of a layer; None before the first."""
+        sums = dict(self._acts_grad.get(layer, {}))
+        total = sums.pop(None, None)
+        for own in sums.values():
+            total = half(own) if total is None else total + half(own)
+        return total
 
     def sum_grad(self, layer: str, parts: Sequence[tuple[str, int, np.ndarray]]) -> np.ndarray:
         """The contributions of several consumers, added in order."""
         for consumer, i, _ in parts:
             if i not in self._inputs_grad.get(consumer, {}):
                 raise Unsupported(f"layer {consumer}, which reads {layer}, sends it no gradient in the torch engine")
-        total = matrix(self._inputs_grad[parts[0][0]][parts[0][1]]).copy()
-        for consumer, i, _ in parts[1:]:
-            total += matrix(self._inputs_grad[consumer][i])
-        return total
+        sums: dict[int | None, np.ndarray] = {}
+        for consumer, i, _ in parts:
+            add(sums, self.graph.sends_from(layer, consumer), matrix(self._inputs_grad[consumer][i]))
+        return added(sums)
 
     def update(self, layer: str, progress: float = 0.0) -> None:
-        """One weight update at the base rates."""
+        """One weight update at the rates of that point of the training."""
         start = self.clock.mark()
+        self.layers[layer].progress = progress
         self.layers[layer].update()
         self._seconds[layer, "update"] = start, self.clock.mark()
 
@@ -227,6 +234,16 @@ class TorchSession(Session):
 def matrix(tensor: Any) -> np.ndarray:
     """A native tensor (images first) as a historical matrix (outputs, N); a cost as it is."""
     return np.ascontiguousarray(tensor.detach().reshape(tensor.shape[0], -1).cpu().numpy().T)
+
+
+def half(tensor: Any) -> Any:
+    """What another device sees of a tensor: rounded to half precision."""
+    return tensor.half().float()
+
+
+def add(sums: dict[int | None, Any], device: int | None, part: Any) -> None:
+    """Add a gradient to the sum of its device."""
+    sums[device] = sums[device] + part if device in sums else part
 
 
 def _why_no_card(torch: Any) -> str:

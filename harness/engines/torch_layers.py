@@ -8,12 +8,18 @@ import numpy as np
 
 from ..errors import Unsupported
 from ..network.load import LayerSpec
-from ..network.solver import has_noise, super_eps
+from ..network.solver import has_noise, rate, solver_constants, super_eps
 from ..network.tensors import gradient, increment, parameter
 
 
 class Layer:
-    """A layer without parameters; subclasses give ``compute(inputs, mask)``."""
+    """A layer without parameters; subclasses give ``compute(inputs, mask)``.
+
+    `progress` is the share of the training that is done, `passes` the backward passes since an update, of which there
+    are `every`; their gradients are divided by `cases`, in all, or by those of the pass if each has its update.
+    """
+
+    progress, every, passes, cases = 0.0, 1, 0, 0
 
     def __init__(self, spec: LayerSpec, memory_format: Any, device: str = "cpu") -> None:
         self.spec, self.memory_format, self.device = spec, memory_format, device
@@ -64,14 +70,15 @@ class Layer:
         leaves = [self._inputs[i] for i in wanted] + [self.params[name] for name in names]
         if not leaves:
             return []
-        found = torch.autograd.grad(self._output, leaves, grad.reshape(self._output.shape))
+        found = torch.autograd.grad(self._output, leaves, grad.reshape(self._output.shape), retain_graph=self.every > 1)
         for name, grad_of_sum in zip(names, found[len(wanted) :], strict=True):
-            self.learn(name, grad_of_sum / len(self._output))
+            self.learn(name, grad_of_sum / (self.cases if self.every > 1 else len(self._output)))
+        self.passes = (self.passes + 1) % self.every
         return found[: len(wanted)]
 
     def learn(self, name: str, gradient: Any) -> None:
-        """Keep the gradient of a parameter."""
-        self.grads[name] = gradient
+        """Keep the gradient of a parameter, added to those of earlier passes since an update."""
+        self.grads[name] = self.grads[name] + gradient if self.passes else gradient
 
     def release(self) -> None:
         """Forget the forward state."""
@@ -125,10 +132,8 @@ class Weighted(Layer):
 
     def rates(self, name: str) -> tuple[float, float, float]:
         """(ε, μ, λ) of a parameter."""
-        if name == "biases":
-            return self.spec["epsB"], self.spec["momB"], 0.0
-        i = int(name[8:-1])
-        return self.spec["epsW"][i], self.spec["momW"][i], self.spec["wc"][i]
+        eps, found = rate(self.spec, name, self.progress), solver_constants(self.spec, name)
+        return eps, found["mom"], found["wc"]
 
     def update(self) -> None:
         """Δ ← μΔ + εG − λεW, W ← W + Δ; frozen at rates not above zero."""
@@ -170,11 +175,11 @@ class Fc(Weighted):
 
     def learn(self, name: str, gradient: Any) -> None:
         """Weights learn directly: Δ ← μΔ + εG."""
+        eps, mom, _ = self.rates(name)
         if name == "biases":
-            self.grads[name] = gradient
-        elif self.rates(name)[0] > 0:
-            eps, mom, _ = self.rates(name)
-            self.incs[name].mul_(mom).add_(gradient, alpha=eps)
+            super().learn(name, gradient)
+        elif eps > 0:
+            self.incs[name].mul_(1 if self.passes else mom).add_(gradient, alpha=eps)
 
 
 class Conv(Weighted):

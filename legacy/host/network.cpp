@@ -24,10 +24,9 @@ void named(const std::string& layer, Work work) {
 // Refuses a layer with more or fewer inputs than its type has.
 void requireCount(const LayerMaker& type, const LayerDict& dict) {
     const int count = static_cast<int>(dict.list("inputs").size());
-    const std::string most = type.most == anyNumber ? " or more" : text(" to ", type.most);
     require(type.fewest <= count && count <= type.most,
             text("wrong number of inputs of a ", dict.word("type"), " layer"),
-            text(type.fewest, type.fewest == type.most ? "" : most), text(count),
+            text(type.fewest, type.fewest == type.most ? "" : " or more"), text(count),
             "the specification, config-format 6, has the number of every layer type");
 }
 

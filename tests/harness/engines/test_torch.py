@@ -3,14 +3,21 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 from quirk_nets import CASES
-from small_nets import write_net
+from small_nets import RATES, write_net
 
+from alexnet_rosetta.harness.cli import commands
 from alexnet_rosetta.harness.comparison import compare
+from alexnet_rosetta.harness.network.net import Net
+from alexnet_rosetta.harness.running.prepare import Options, prepare
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.witness
+BOTH_HALF = {"quantF": "half", "quantB": "half"}
+SLOWER = {"schedW": "exp[tgtFactor=10,noiseStdev=0]", "schedB": "linear[tgtFactor=10,noiseStdev=0]"}
 
 
 @pytest.mark.parametrize(("net", "compared", "lacking"), [("cifar", 50, 0), ("tiny", 77, 14), ("zoo", 79, 129)])
@@ -51,6 +58,64 @@ def test_ties_that_one_pixel_takes_are_explained(tmp_path, engine):
         ("top", "inputs_grad[0]"): ("max-ties-full",)
     }
     assert "no difference is unexplained" in found.sentence
+
+
+TOWERS = (
+    Net(12, labels=1)
+    .add("low", "fc", "data", BOTH_HALF | SLOWER | RATES, outputs=16, initW=1, gpu=0, neuron="logistic")
+    .add("near", "fc", "low", BOTH_HALF | RATES, outputs=5, initW=0.3, gpu=0)
+    .add("far", "fc", "low", BOTH_HALF | SLOWER | RATES, outputs=5, initW=0.3, gpu=1)
+    .add("further", "fc", "low", BOTH_HALF | RATES, outputs=5, initW=0.3, gpu=1)
+    .add("together", "eltsum", "near,far,further", gpu=0)
+    .softmax_cost("together", coeff=1, topk=1)
+    .files()
+)
+
+
+@pytest.mark.parametrize(
+    ("point", "mode"),
+    [
+        ({"progress": 0.5}, "isolated"),
+        ({"progress": 0.5}, "propagated"),
+        ({"update_every": 3}, "isolated"),
+        ({"quantise": True}, "isolated"),
+        ({"quantise": True}, "propagated"),
+    ],
+)
+def test_it_goes_to_every_point_of_a_training(tmp_path, point, mode):
+    """Schedules, gradients of several passes and half precision between devices, each of which changes values."""
+    net = write_net(tmp_path, *TOWERS)
+    found = compare(net, engines=["torch"], input="random", batch=8, threads=1, mode=mode, **point)
+    assert found.exit_code == 0, found.sentence
+    assert {row.status() for row in found.table} <= {"identical", "equivalent", "inherited"}
+
+
+@pytest.mark.parametrize(
+    ("net", "options"), [("photos", {"progress": 0.4, "update_every": 3}), ("cifar", {"update_every": 2})]
+)
+def test_shipped_networks_learn_as_the_reference_says(net, options):
+    found = compare(net, engines=["torch"], input="random", batch=8, threads=1, **options)
+    assert found.exit_code == 0, found.sentence
+
+
+def test_an_update_alone_has_the_rate_of_its_moment(tmp_path):
+    """Without a backward pass before: the rate falls to a tenth."""
+    session = prepare(Options(write_net(tmp_path, *TOWERS), engines=("torch",))).open_sessions()["torch"]
+    found = []
+    for progress in (0.0, 1.0):
+        for tensor in ("weights[0]", "weights_inc[0]", "biases", "biases_inc", "biases_grad"):
+            shape = (12, 16) if "weights" in tensor else (1, 16)
+            session.write("low", tensor, np.full(shape, tensor == "biases_grad", np.float32))
+        session.update("low", progress)
+        found.append(session.read("low", "biases_inc")[0, 0])
+    np.testing.assert_array_equal(found, np.float32([RATES["epsB"], RATES["epsB"] / 10]))
+
+
+def test_a_training_collects_gradients(tmp_path):
+    words = "train photos --engine torch --batch 50 --update-every 2 --updates 1 --threads 1 --out {}"
+    result = CliRunner().invoke(commands.cli, words.format(tmp_path / "run").split())
+    assert result.exit_code == 0, result.output
+    assert "at the end torch: cost" in result.output
 
 
 @pytest.mark.parametrize("keys", ["wball=0.01", "superEps=1", "schedW=exp[tgtFactor=10,noiseStdev=0.1]"])
