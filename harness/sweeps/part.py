@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,10 +46,15 @@ class Result:
 
 
 def run(part: Part) -> Result:
-    """Run a part; whatever it says of itself is a result, and an error that nobody expected is raised."""
+    """Run a part; whatever it says of itself is a result, and an error that nobody expected is raised.
+
+    Freed memory is kept until the part ends: ``dask worker`` has the C library give each array back (docs/sweep.md).
+    """
     begin, asked, rows = perf_counter(), part.options.get("instructions"), list[Row]()
+    machine.keep_freed_memory()
     machine.reset_peak_memory()
-    with TemporaryDirectory(prefix="rosetta-") as folder:
+    with TemporaryDirectory(prefix="rosetta-") as folder, ExitStack() as stack:
+        stack.callback(machine.give_freed_memory_back)
         home = Path(folder, "record")
         try:
             with instructions(asked) if asked else nullcontext():

@@ -2,7 +2,10 @@
 
 import json
 import os
+import platform
 import signal
+import subprocess
+import sys
 from collections import Counter
 from itertools import pairwise
 from types import SimpleNamespace
@@ -55,6 +58,36 @@ def test_mutants_run_in_a_process_of_their_own(tmp_path, monkeypatch, code, stat
     found = part.run(one)
     assert (found.status, found.sentence) == (status, "7 of 8 were noticed")
     assert found.files["output.txt"].decode().split()[: len(one.names)] == list(one.names)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_a_worker_started_by_hand_takes_pages_once_for_all_arrays_of_a_part(tmp_path):
+    """As ``dask worker`` starts: the C library gives every array back. What a part takes is given back after it."""
+    program = """
+import resource, sys
+from pathlib import Path
+from alexnet_rosetta.harness import machine
+from alexnet_rosetta.harness.sweeps import part, spec
+
+def measure():
+    part.run(one)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    part.run(one)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    print(faults, machine._field("/proc/self/status", "VmRSS", ":").split()[0])
+
+one = spec.read(Path(sys.argv[1]))[1][0]
+keep, machine.keep_freed_memory = machine.keep_freed_memory, lambda: None
+measure()
+machine.keep_freed_memory = keep
+measure()
+"""
+    (tmp_path / "sweep.toml").write_text("[compare]\nnetworks = 'cifar'\ninputs = 'random'\nbatches = 32\n")
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "sweep.toml"], capture_output=True, text=True,
+                          check=True, env=os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"})  # fmt: skip
+    many, least, few, left = map(int, done.stdout.split())
+    assert 5 * few < many
+    assert left < least + 2**15  # KiB
 
 
 def test_a_record_names_the_layer_file_in_the_folder_of_the_sweep(tmp_path):
