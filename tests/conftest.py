@@ -8,7 +8,7 @@ from hypothesis import settings
 settings.register_profile("rosetta", deadline=None)  # a busy machine is no fault
 settings.load_profile("rosetta")
 
-SPECIAL = ("gpu", "gpu_tools", "nvcc", "nvcc_all", "slow", "witness", "historical", "browser")
+SPECIAL = ("gpu_tools", "nvcc", "nvcc_all", "slow", "witness", "historical", "browser")
 _not_run, _left_out = Counter(), Counter()
 
 

@@ -1,6 +1,4 @@
-"""What the engine asks of PyCUDA and nvmath, once each: run by test_gpu_driver.py on an emulated driver."""
-
-import sys
+"""What the engine asks of PyCUDA and nvmath, once each: test_gpu_driver.py runs this on an emulated driver."""
 
 import numpy as np
 
@@ -14,7 +12,7 @@ class Kernels:
     """Any file is a cubin."""
 
     def path(self, kernel, kinds):
-        return sys.argv[1]
+        return __file__
 
 
 class Launch:
@@ -27,12 +25,18 @@ class Launch:
 
 
 def main():
-    """Allocate, copy, spoil, launch, multiply and time."""
+    """Run `drive` on PyCUDA and nvmath."""
     available, reason = gpu.probe()
     assert available, reason
     driver = CudaDriver()
     assert (driver.name, driver.architecture) == ("Emulated GPU", "sm_90")
+    drive(driver)
+
+
+def drive(driver):
+    """Allocate, copy, spoil, launch, multiply and time."""
     device = GpuDevice(driver, Memory(driver, debug=True), Kernels())
+    device.logging = True
     a, b, c = (device.allocate(6) for _ in range(3))
     values, seen = np.arange(6, dtype=np.float32), np.empty(6, np.float32)
     device.copy_out(seen, c)

@@ -9,14 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import drive_gpu
 import pytest
+from fake_gpu import FakeDriver
 
 from alexnet_rosetta.legacy.gpu import cuda_source
 
 HERE = Path(__file__).parent
 MISSING = [name for name in ("pycuda", "nvmath") if importlib.util.find_spec(name) is None]
 MISSING += [name for name in ("cc", "nm", "nvcc") if shutil.which(name) is None]
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
 
 @pytest.fixture
@@ -42,9 +43,24 @@ def run(*command, **environment):
     return result
 
 
+class IdleDriver(FakeDriver):
+    """A driver that runs no kernel."""
+
+    def launch(self, function, grid, block, arguments):
+        self.launched.append((grid, block, arguments))
+
+
+def test_the_program_is_one_that_the_device_understands(capsys):
+    driver = IdleDriver(limit=2**30)
+    drive_gpu.drive(driver)
+    assert [grid for grid, _, _ in driver.launched] == [(3, 65535, 2), (3, 4465, 2)]
+    assert capsys.readouterr().out.startswith("the fake GPU is full\n")
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 def test_the_driver_does_what_the_engine_asks(libraries):
     paths, script = os.pathsep.join(filter(None, sys.path)), HERE / "drive_gpu.py"
-    result = run(sys.executable, script, script, LD_LIBRARY_PATH=str(libraries), PYTHONPATH=paths)
+    result = run(sys.executable, script, LD_LIBRARY_PATH=str(libraries), PYTHONPATH=paths)
     assert result.stderr == ""
     first, second, memory, address = result.stdout.splitlines()
     symbol = cuda_source.symbol("kNothing<1>", "Pi?f")

@@ -1,9 +1,11 @@
 """What travels to a GPU machine: the stand-in for the driver, the wheels, the archive and its launcher."""
 
+import ast
 import ctypes
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -140,6 +142,12 @@ def test_a_wheel_without_compression_has_the_same_contents():
     with ZipFile(io.BytesIO(pack.stored(data.getvalue()))) as archive:
         assert archive.read("a/b.py") == b"x = 1\n"
         assert archive.infolist()[0].compress_type == ZIP_STORED
+
+
+def test_sources_have_every_room_that_is_built():
+    text = (ROOT / "setup.py").read_text()
+    rooms = ast.literal_eval(re.search(r"^ROOMS = (\(.+\))$", text, re.MULTILINE)[1])
+    assert {*rooms, "setup.py", "CMakeLists.txt", "pyproject.toml"} <= set(pack.SOURCES)
 
 
 def test_sources_are_what_people_wrote(tmp_path, monkeypatch):

@@ -20,7 +20,17 @@ from .wheels import ALWAYS, VERSION, distribution
 NAME = "rosetta-gpu.pyz"
 LIMIT = 60_000_000  # bytes
 PROJECT = "alexnet_rosetta"
-SOURCES = ("setup.py", "CMakeLists.txt", "pyproject.toml", "README.md", "LICENSE", "legacy", "port", "harness")
+SOURCES = (
+    "setup.py",
+    "CMakeLists.txt",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "legacy",
+    "port",
+    "harness",
+    "testing",
+)
 MADE = ("__pycache__", "*.so", "*.o", "_legacy_*.cpp", "_gemm.c*", "_loops.c*")
 
 
