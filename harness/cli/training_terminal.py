@@ -65,7 +65,7 @@ def headlines(training: Training) -> Iterator[str]:
            f"minibatches of {training.settings.batch}")  # fmt: skip
     yield (f"{data.kind}: {len(training.train_range)} batches to train with, {len(training.test_range)} to test with, "
            f"{data.classes} classes")  # fmt: skip
-    for note in (*network.spec.warnings, *data.notes):
+    for note in (*network.spec.warnings, *data.notes, *training.notes):
         yield f"note: {note}"
 
 
@@ -192,8 +192,8 @@ def run_drift(
     outside, triples, count = found.false_positives
     say(console, f"{net} on {settings.data}: {settings.updates} updates of {settings.batch} cases, "
         f"{len(found.quantities)} distances after each, limits from {ensemble} runs")  # fmt: skip
-    say(console, f"of {held_out} correct runs without part in the limits {outside} are outside: false alarms in "
-        f"{triples} of {count} triples ({triples / count:.2%})")  # fmt: skip
+    say(console, f"of {held_out} correct runs that had no part in setting the limits {outside} are outside: "
+        f"false alarms in {triples} of the {count} ways to take three of them ({triples / count:.2%})")  # fmt: skip
     outcomes = [found.judge(engine.name, engine) for engine in chosen]
     planted = faults(found.network) if with_faults else []
     bent = [found.judge(name, found.carrier, network, bend) for name, network, bend in planted]

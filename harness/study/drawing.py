@@ -59,7 +59,7 @@ def windows(image: int, start: int, size: int, stride: int, outputs: int, pictur
     words = ", ".join(filter(None, facts))
     body += _text(left, bottom + 16, words, "soft")
     return svg(
-        max(out + outputs * scale + 8, 420),
+        max(out + outputs * scale + 8, left + 6 * len(words) + 8),  # a letter of this size is at most 6 wide
         bottom + 24,
         f"input {image} by {image}, {words}; output {outputs} by {outputs}",
         body,

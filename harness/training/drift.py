@@ -205,7 +205,7 @@ class Drift:
         chart = self.chart(outcomes)
         files.write(folder / "drift.svg", chart.replace("currentColor", "#444").encode())
         page = filled(
-            "drift.html", Path(__file__).parent, title=f"{self.network.name}: is the trajectory a member?", runs=RUNS,
+            "drift.html", Path(__file__).parent, title=f"{self.network.name}: a path of correct engines?", runs=RUNS,
             chart=Markup(charts.labelled(chart, "; ".join(map(str, outcomes)))), quantities=len(self.quantities),
             settings=self.settings, outcomes=list(outcomes), bent=list(bent), good=passed(outcomes, bent),
             held=len(self.held), outside=outside, triples=triples, count=count,

@@ -6,7 +6,6 @@ networks are tested and stored. Several engines take each minibatch in turn, fro
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -82,32 +81,17 @@ class State:
 class Training:
     """A training that runs.
 
-    Parameters
-    ----------
-    folder : path
-        Takes settings, log and checkpoints; an earlier training there is renamed by its date.
-    resume : bool
-        Go on from the newest checkpoint in ``folder`` that all engines have, or begin anew where there is none yet.
+    `folder` takes settings, log and checkpoints; an earlier training there is renamed by its date. `resume`: go on from
+    the newest checkpoint in the folder that all engines have, or begin anew where there is none yet. `stop` is set from
+    outside: store a checkpoint after this minibatch and end. `on_step` is called after every minibatch. `notes` say
+    what became of an earlier training, and what is asked otherwise in a training that goes on.
 
-    Attributes
-    ----------
-    data : DataSet
-    learners : list of Learner
-    state : State
-    log : Log
-    stop : bool
-        Set from outside: store a checkpoint after this minibatch and end.
-    on_step : callable
-        Called after every minibatch.
-
-    Raises
-    ------
-    BadInput, port.config.ConfigError
-        What does not fit; nothing was written.
+    Raises BadInput or port.config.ConfigError: something does not fit; nothing was written.
     """
 
     def __init__(self, settings: Settings, folder: str | Path, resume: bool = False) -> None:
         self.settings, self.folder, self.stop, self.on_step = settings, Path(folder), False, lambda: None
+        self.notes: list[str] = []
         self.engines = BOTH if settings.engine == "both" else (settings.engine,)
         chosen = engines.available(self.engines)
         stored = self._newest() if resume else None
@@ -268,9 +252,15 @@ class Training:
         """Make the folder, with settings and log."""
         settings, events = self.folder / SETTINGS, read(self.folder, self.state.step) if resume else ()
         with writing(self.folder, "--out takes a folder"):
-            if not resume and settings.exists():
+            if resume and settings.exists():
+                now, before = asdict(self.settings), asdict(settings_of(self.folder))
+                changed = (f"{name} is {now[name]} from here on, and was {before[name]}" for name in now
+                           if name not in ("threads", "keep") and now[name] != before[name])  # fmt: skip
+                self.notes += changed
+            elif settings.exists():
                 when = datetime.fromtimestamp(settings.stat().st_mtime)
-                os.rename(self.folder, self.folder.with_name(f"{self.folder.name}.{when:%Y%m%d-%H%M%S}"))
+                earlier = self.folder.rename(self.folder.with_name(f"{self.folder.name}.{when:%Y%m%d-%H%M%S}"))
+                self.notes.append(f"the earlier training of that name is now {earlier}")
             self.folder.mkdir(parents=True, exist_ok=True)
             files.write(settings, json.dumps(asdict(self.settings), indent=1).encode())
             self.log = Log(self.folder, events)

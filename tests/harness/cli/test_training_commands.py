@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 from fcntl import ioctl
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +121,16 @@ def test_a_training_on_a_full_screen_says_how_to_go_on(words, tmp_path):
     assert "standard output cannot be written: No space left" in ended.stderr
     assert f"'rosetta train --resume {tmp_path / 'out'}' goes on" in ended.stderr
     assert rosetta("train", "--resume", tmp_path / "out").exit_code == 0
+
+
+def test_what_becomes_of_an_earlier_training_and_what_is_asked_otherwise_is_said(words, tmp_path):
+    words[words.index("--epochs") + 1] = "1"
+    assert "note: " not in rosetta("train", *words).output
+    on = ("train", "--resume", tmp_path / "out", "--threads", 1)
+    assert "note: " not in rosetta(*on).output
+    assert "note: mirror is True from here on, and was False." in rosetta(*on, "--mirror").output.replace("\n", ".")
+    earlier = re.search(r"note: the earlier training of that name is now (\S+)", rosetta("train", *words).output)[1]
+    assert checkpoints.find(Path(earlier)).parent.parent == Path(earlier)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -80,6 +80,15 @@ def test_nothing_is_fetched(tiny):
         assert "http" not in re.sub(r'xmlns="[^"]*"', "", text), name
 
 
+def test_the_words_under_the_drawing_of_windows_fit_into_the_drawing(tiny):
+    """The small drawing of `tiny` has the longest words: stride, padding, and windows beyond the edge."""
+    (text,) = (text for file, text in tiny.items() if file.endswith("-conv1.html"))
+    wide, words = re.search(
+        r'viewBox="0 0 (\d+) \d+"[^>]*>(?:(?!</svg>).)*>(windows 5[^<]*nothing)<', text, re.DOTALL
+    ).groups()
+    assert int(wide) >= 6 * len(words)
+
+
 def one(tiny, name):
     (text,) = (text for file, text in tiny.items() if file.endswith(f"-{name}.html"))
     return Page(text).text

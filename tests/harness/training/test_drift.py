@@ -58,13 +58,13 @@ def test_the_command(asked, tmp_path):
     run = CliRunner().invoke(cli, ["drift", asked.net, *few, *more])
     assert run.exit_code == 0, run.output
     assert "port: inside" in run.output
-    assert "of 1 triples" in run.output
+    assert "of the 1 ways to take three" in run.output
     assert (tmp_path / "out" / "drift.svg").read_bytes().startswith(b"<svg")
     page = (tmp_path / "out" / "drift.html").read_text()
     for part in (
         "port is inside",
         "2 updates of 16 cases",
-        "of 1 triples",
+        "of the 1 ways to take three",
         "<svg",
         "weights and momentum: the farthest",
     ):
