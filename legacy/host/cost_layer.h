@@ -6,9 +6,9 @@
 // Input 0 holds labels, targets or gates where there are two inputs.
 class CostLayer : public Layer {
 public:
-    CostLayer(Device& device, const LayerDict& dict) : Layer(device, dict), coeff(dict.real("coeff")) {}
+    using Layer::Layer;
 
-    const float coeff;
+    const float coeff = dict.real("coeff");
     void connected() override;
 
     // Whether the gradient can pass through this cost and the layer below in one step.

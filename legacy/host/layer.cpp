@@ -26,12 +26,10 @@ Layer::Layer(Device& device, const LayerDict& dict)
       outputs(dict.integer("outputs")),
       acts(device, 0, 0),
       device(device),
-      mask(device, 0, 0),
+      dict(dict),
       gpu(std::max(0, dict.integerOr(0, "gpu"))),
       halfActs(isHalf(dict, "quantF")),
-      halfGrads(isHalf(dict, "quantB")),
-      actsGrad(device),
-      rounded(device, 0, 0) {
+      halfGrads(isHalf(dict, "quantB")) {
     require(outputs >= 0, "outputs", "0 or more", text(outputs));
     for (std::size_t i = 0; i < dict.list("inputs").size(); ++i) inputsGrad.emplace_back(device, 0, 0);
 }

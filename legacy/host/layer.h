@@ -58,7 +58,7 @@ public:
     int cases() const { return numCases; }
     virtual bool learns() const { return false; }
     // Takes what other layers, above this one in the file, or the layer itself lend to it.
-    virtual void share(const LayerDict&, const LayerMap&) {}
+    virtual void share(const LayerMap&) {}
     virtual void connected() {} // called when the graph is complete
     virtual std::string neuronType() const { return ""; }
     void setMask(const Matrix* given); // what is random in the next forward pass; null: nothing
@@ -75,9 +75,10 @@ public:
 
 protected:
     Device& device;
+    const LayerDict dict; // from which the members of a subclass take their values
     PassType passType = PassType::Train;
     std::vector<double> costs;
-    Matrix mask; // see randomness
+    Matrix mask{device, 0, 0}; // see randomness
 
     // What the layer's randomness is called, in words, where it has some: it comes from outside, as the mask.
     virtual const char* randomness() const { return nullptr; }
@@ -95,8 +96,8 @@ private:
     const int gpu;
     const bool halfActs, halfGrads;
     std::vector<Matrix> fed, inputsGrad;
-    GradientSum actsGrad;
-    Matrix rounded; // the acts as other devices see them
+    GradientSum actsGrad{device};
+    Matrix rounded{device, 0, 0}; // the acts as other devices see them
     int numCases = 0;
     void checkInputs();
     void roundForOtherDevices();

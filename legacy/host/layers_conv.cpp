@@ -15,8 +15,7 @@ public:
           filters(dict.integer("filters")),
           modules(modulesOf(dict)),
           partialSum(conv ? dict.integer("partialSum") : 1),
-          sharedBiases(conv && dict.flag("sharedBiases")),
-          slabs(device, 0, 0) {
+          sharedBiases(conv && dict.flag("sharedBiases")) {
         require(filters > 0 && modules > 0, "it has no filters or no modules", "1 or more of both",
                 text(filters, ", ", modules));
         require(dict.integer("outputs") == product("outputs", {filters, modules}), "outputs is no filters x modules",
@@ -94,7 +93,7 @@ private:
     const bool sharedBiases;
     std::vector<ConvGeometry> geometries;
     std::vector<std::shared_ptr<IndexTable>> tables;
-    Matrix slabs;
+    Matrix slabs{device, 0, 0};
 
     static int modulesOf(const LayerDict& dict) {
         return product("modules", {dict.integer("modulesX"), dict.integer("modulesX")});

@@ -12,7 +12,7 @@ namespace {
 // p = exp(x - max) / Σ.
 class SoftmaxLayer : public EltwiseLayer {
 public:
-    SoftmaxLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict), perCase(device, 0, 0) {}
+    using EltwiseLayer::EltwiseLayer;
 
     void connected() override {
         EltwiseLayer::connected();
@@ -39,7 +39,7 @@ protected:
     bool startsGradient() const override { return cost; }
 
 private:
-    Matrix perCase;
+    Matrix perCase{device, 0, 0};
     const CostLayer* cost = nullptr;
 };
 
@@ -47,13 +47,7 @@ private:
 // over views the probabilities are averaged; the numbers change with the last view.
 class LogregCost : public CostLayer {
 public:
-    LogregCost(Device& device, const LayerDict& dict)
-        : CostLayer(device, dict),
-          topk(dict.integerOr(1, "topk")),
-          logProbs(device, 0, 0),
-          correct(device, 0, 0),
-          correctTopK(device, 0, 0),
-          average(device, 0, 0) {}
+    using CostLayer::CostLayer;
 
     void connected() override {
         CostLayer::connected();
@@ -78,8 +72,8 @@ protected:
     }
 
 private:
-    const int topk;
-    Matrix logProbs, correct, correctTopK, average;
+    const int topk = dict.integerOr(1, "topk");
+    Matrix logProbs{device, 0, 0}, correct{device, 0, 0}, correctTopK{device, 0, 0}, average{device, 0, 0};
     int views = 0;
 
     void report(const Matrix& probs) {
@@ -107,8 +101,7 @@ private:
 // Inputs: a distribution and probabilities, both classes x cases. Reports -Σ t log p and top-1 errors.
 class CrossEntropyCost : public CostLayer {
 public:
-    CrossEntropyCost(Device& device, const LayerDict& dict)
-        : CostLayer(device, dict), logProbs(device, 0, 0), correct(device, 0, 0) {}
+    using CostLayer::CostLayer;
 
     // In 2012 cost and softmax left the gradient to each other, and the run ended (pool-norm H11).
     bool joins(const Layer& below) const override { return below.type == "softmax"; }
@@ -129,13 +122,13 @@ protected:
     }
 
 private:
-    Matrix logProbs, correct;
+    Matrix logProbs{device, 0, 0}, correct{device, 0, 0};
 };
 
 // Inputs: targets and values between 0 and 1. Reports -Σ (t log y + (1-t) log(1-y)).
 class BinaryCrossEntropyCost : public CostLayer {
 public:
-    BinaryCrossEntropyCost(Device& device, const LayerDict& dict) : CostLayer(device, dict), logs(device, 0, 0) {}
+    using CostLayer::CostLayer;
 
     bool joins(const Layer& below) const override { return below.neuronType() == "logistic"; }
 
@@ -158,21 +151,14 @@ protected:
     }
 
 private:
-    Matrix logs;
+    Matrix logs{device, 0, 0};
 };
 
 // Inputs: labels, energies (classes x cases): a distribution over sets of setSize classes (multi-softmax). Reports
 // -Σ log P(label in the set), and errors among the best 1 and setSize by energy.
 class MultiSoftmaxCost : public CostLayer {
 public:
-    MultiSoftmaxCost(Device& device, const LayerDict& dict)
-        : CostLayer(device, dict),
-          setSize(dict.integer("setSize")),
-          threads(dict.integer("threads")),
-          marginals(device, 0, 0),
-          logProbs(device, 0, 0),
-          correct(device, 0, 0),
-          correctTopK(device, 0, 0) {}
+    using CostLayer::CostLayer;
 
 protected:
     void fpropActs(int i, float) override {
@@ -190,8 +176,8 @@ protected:
     }
 
 private:
-    const int setSize, threads;
-    Matrix marginals, logProbs, correct, correctTopK;
+    const int setSize = dict.integer("setSize"), threads = dict.integer("threads");
+    Matrix marginals{device, 0, 0}, logProbs{device, 0, 0}, correct{device, 0, 0}, correctTopK{device, 0, 0};
 };
 
 const LayerType<SoftmaxLayer> softmax("softmax");

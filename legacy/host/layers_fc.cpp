@@ -49,9 +49,8 @@ public:
     TreeFcLayer(Device& device, const LayerDict& dict)
         : FcLayer(device, constantRate(dict), Route::Gradient),
           decay(dict.realOr(0, "wc")),
-          nodes(dict.integer("weightShapes", 1)),
-          pathSums(device, 0, 0, true) {
-        readTree(dict);
+          nodes(dict.integer("weightShapes", 1)) {
+        readTree();
     }
 
     void release() override {
@@ -89,7 +88,7 @@ private:
     const int nodes;
     IndexTable order, parents;                         // nodes from the root down, and the parent of each (-1: none)
     Matrix leafCounts;                                 // 1 x nodes
-    Matrix pathSums;                                   // of the last forward pass
+    Matrix pathSums{device, 0, 0, true};               // of the last forward pass
 
     static LayerDict constantRate(LayerDict dict) {
         for (const char* key : {"schedW.type", "schedB.type"}) dict.words.erase(key);
@@ -97,7 +96,7 @@ private:
         return dict;
     }
 
-    void readTree(const LayerDict& dict) {
+    void readTree() {
         const auto listed = dict.numbers.find("treeParents");
         const std::size_t count = listed == dict.numbers.end() ? 0 : listed->second.size();
         require(nodes >= outputs && static_cast<std::size_t>(nodes) == count, "the class tree does not fit",

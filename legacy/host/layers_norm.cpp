@@ -13,13 +13,7 @@ namespace {
 
 class NormLayer : public EltwiseLayer {
 public:
-    NormLayer(Device& device, const LayerDict& dict)
-        : EltwiseLayer(device, dict),
-          channels(dict.integer("channels")),
-          size(dict.integer("size")),
-          scale(dict.real("scale")),
-          pow(dict.real("pow")),
-          denoms(device, 0, 0) {}
+    using EltwiseLayer::EltwiseLayer;
 
     void release() override {
         EltwiseLayer::release();
@@ -31,9 +25,9 @@ public:
     }
 
 protected:
-    const int channels, size;
-    const float scale, pow;
-    Matrix denoms;
+    const int channels = dict.integer("channels"), size = dict.integer("size");
+    const float scale = dict.real("scale"), pow = dict.real("pow");
+    Matrix denoms{device, 0, 0};
 
     virtual void normalise() = 0;      // acts and denoms
     virtual void undo(const Matrix& v, float scaleTargets, Matrix& target) = 0;
@@ -58,8 +52,7 @@ private:
 
 class CrossMapNormLayer : public NormLayer {
 public:
-    CrossMapNormLayer(Device& device, const LayerDict& dict)
-        : NormLayer(device, dict), minDiv(dict.real("minDiv")), blocked(dict.flag("blocked")) {}
+    using NormLayer::NormLayer;
 
 protected:
     void normalise() override {
@@ -72,8 +65,8 @@ protected:
     }
 
 private:
-    const float minDiv;
-    const bool blocked;
+    const float minDiv = dict.real("minDiv");
+    const bool blocked = dict.flag("blocked");
 };
 
 class ResponseNormLayer : public NormLayer {
@@ -98,8 +91,7 @@ protected:
 // Quirk cnorm-ignores-means: in 2012 the gradient left out that the means depend on X.
 class ContrastNormLayer : public ResponseNormLayer {
 public:
-    ContrastNormLayer(Device& device, const LayerDict& dict)
-        : ResponseNormLayer(device, dict), imgSize(dict.integer("imgSize")), meanDiffs(device, 0, 0) {}
+    using ResponseNormLayer::ResponseNormLayer;
 
     void release() override {
         ResponseNormLayer::release();
@@ -119,8 +111,8 @@ protected:
     }
 
 private:
-    const int imgSize;
-    Matrix meanDiffs;
+    const int imgSize = dict.integer("imgSize");
+    Matrix meanDiffs{device, 0, 0};
 
     // The acts are now -2αβ V Y / D: summed over the mirrored window and times U, the gradient of U, whose means are over
     // windows.

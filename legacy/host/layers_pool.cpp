@@ -7,16 +7,7 @@ namespace {
 
 class PoolLayer : public Layer {
 public:
-    PoolLayer(Device& device, const LayerDict& dict)
-        : Layer(device, dict),
-          channels(dict.integer("channels")),
-          sizeX(dict.integer("sizeX")),
-          start(dict.integer("start")),
-          stride(dict.integer("stride")),
-          outputsX(dict.integer("outputsX")),
-          imgSize(dict.integer("imgSize")),
-          random(dict.word("pool") == "rand" && !dict.numberOr(0, "doMax")),
-          pooler(poolerOf(dict.word("pool"))) {}
+    using Layer::Layer;
 
 protected:
     const char* randomness() const override { return random ? "numbers in [0, 1) that choose pixels" : nullptr; }
@@ -42,9 +33,10 @@ protected:
     }
 
 private:
-    const int channels, sizeX, start, stride, outputsX, imgSize;
-    const bool random;
-    const Pool pooler;
+    const int channels = dict.integer("channels"), sizeX = dict.integer("sizeX"), start = dict.integer("start");
+    const int stride = dict.integer("stride"), outputsX = dict.integer("outputsX"), imgSize = dict.integer("imgSize");
+    const bool random = dict.word("pool") == "rand" && !dict.numberOr(0, "doMax");
+    const Pool pooler = poolerOf(dict.word("pool"));
 
     // Averages that count pixels outside the image too: not in 2012.
     bool wholeWindows() const { return pooler == Pool::Avg && !device.quirks.on(Quirk::AvgPoolClippedArea); }

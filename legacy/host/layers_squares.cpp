@@ -26,8 +26,7 @@ protected:
 // Inputs: a gate per case (1 x cases), x. Reports Σ gate x².
 class GatedSquaresCost : public CostLayer {
 public:
-    GatedSquaresCost(Device& device, const LayerDict& dict)
-        : CostLayer(device, dict), squares(device, 0, 0), gated(device, 0, 0) {}
+    using CostLayer::CostLayer;
 
     void connected() override {
         require(prev[0]->outputs == 1, "the first input has not one value per case", "1, the gate",
@@ -51,13 +50,13 @@ protected:
     }
 
 private:
-    Matrix squares, gated;
+    Matrix squares{device, 0, 0}, gated{device, 0, 0};
 };
 
 // Inputs: targets, y. Reports Σ log(1 + (y - t)²).
 class FlickrCost : public CostLayer {
 public:
-    FlickrCost(Device& device, const LayerDict& dict) : CostLayer(device, dict), logs(device, 0, 0) {}
+    using CostLayer::CostLayer;
 
 protected:
     void fpropActs(int i, float) override {
@@ -71,18 +70,14 @@ protected:
     }
 
 private:
-    Matrix logs;
+    Matrix logs{device, 0, 0};
 };
 
 // Topographic ICA. Reports Σ 1 / (0.001 + √E), which is not the objective. The kernel of its gradient has the quirks
 // tica-accumulate-root and tica-window-not-mirrored.
 class TicaCost : public CostLayer {
 public:
-    TicaCost(Device& device, const LayerDict& dict)
-        : CostLayer(device, dict),
-          channels(dict.integer("channels")),
-          sizeX(dict.integer("sizeX")),
-          ticas(device, 0, 0) {}
+    using CostLayer::CostLayer;
 
 protected:
     bool hasLabels() const override { return false; }
@@ -97,8 +92,8 @@ protected:
     }
 
 private:
-    const int channels, sizeX;
-    Matrix ticas;
+    const int channels = dict.integer("channels"), sizeX = dict.integer("sizeX");
+    Matrix ticas{device, 0, 0};
 };
 
 const LayerType<SquaresCost> sum2("cost.sum2");

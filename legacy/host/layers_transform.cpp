@@ -11,12 +11,7 @@ namespace {
 // Every stride-th pixel of every stride-th row.
 class NailbedLayer : public Layer {
 public:
-    NailbedLayer(Device& device, const LayerDict& dict)
-        : Layer(device, dict),
-          channels(dict.integer("channels")),
-          imgSize(dict.integer("imgSize")),
-          start(dict.integer("start")),
-          stride(dict.integer("stride")) {}
+    using Layer::Layer;
 
 protected:
     void fpropActs(int i, float) override {
@@ -32,14 +27,14 @@ protected:
     }
 
 private:
-    const int channels, imgSize, start, stride;
+    const int channels = dict.integer("channels"), imgSize = dict.integer("imgSize");
+    const int start = dict.integer("start"), stride = dict.integer("stride");
 };
 
 // Two passes of a Gaussian of filterSize taps, zero outside the image; its own adjoint.
 class BlurLayer : public EltwiseLayer {
 public:
-    BlurLayer(Device& device, const LayerDict& dict)
-        : EltwiseLayer(device, dict), channels(dict.integer("channels")), filter(device, 1, tapsOf(dict)) {
+    BlurLayer(Device& device, const LayerDict& dict) : EltwiseLayer(device, dict), filter(device, 1, tapsOf(dict)) {
         const double stdev = dict.number("stdev");
         const int size = filter.cols();
         std::vector<double> taps;
@@ -62,7 +57,7 @@ protected:
     }
 
 private:
-    const int channels;
+    const int channels = dict.integer("channels");
     Matrix filter;
 
     static int tapsOf(const LayerDict& dict) {
@@ -81,8 +76,7 @@ private:
 // href: every image left-right.
 class ReflectionLayer : public EltwiseLayer {
 public:
-    ReflectionLayer(Device& device, const LayerDict& dict)
-        : EltwiseLayer(device, dict), imgSize(dict.integer("imgSize")) {}
+    using EltwiseLayer::EltwiseLayer;
 
 protected:
     void fpropActs(int i, float) override { convReflectHorizontal(device, input(i), acts, imgSize); }
@@ -97,35 +91,26 @@ protected:
     }
 
 private:
-    const int imgSize;
+    const int imgSize = dict.integer("imgSize");
 };
 
 class ResizeLayer : public ConstantLayer {
 public:
-    ResizeLayer(Device& device, const LayerDict& dict)
-        : ConstantLayer(device, dict),
-          imgSize(dict.integer("imgSize")),
-          tgtSize(dict.integer("tgtSize")),
-          scale(dict.real("scale")) {}
+    using ConstantLayer::ConstantLayer;
 
 protected:
     void fpropActs(int i, float) override { convResizeBilinear(device, input(i), acts, imgSize, tgtSize, scale); }
 
 private:
-    const int imgSize, tgtSize;
-    const float scale;
+    const int imgSize = dict.integer("imgSize"), tgtSize = dict.integer("tgtSize");
+    const float scale = dict.real("scale");
 };
 
 // In training a random size R and a random window of tgtSize pixels, the same for all cases of a batch; else the
 // window in the middle (2012 left the image as it was, and the next layer failed). Views come at their final size.
 class RandomScaleLayer : public ConstantLayer {
 public:
-    RandomScaleLayer(Device& device, const LayerDict& dict)
-        : ConstantLayer(device, dict),
-          imgSize(dict.integer("imgSize")),
-          tgtSize(dict.integer("tgtSize")),
-          maxScale(dict.number("maxScale")),
-          scaled(device, 0, 0) {
+    RandomScaleLayer(Device& device, const LayerDict& dict) : ConstantLayer(device, dict) {
         product("imgSize", {imgSize, imgSize});
         require(tgtSize > 0 && tgtSize <= imgSize && maxScale >= 1, "sizes and scale",
                 text("tgtSize of 1 to ", imgSize, ", maxScale of 1 or more"), text(tgtSize, ", ", maxScale));
@@ -151,9 +136,9 @@ protected:
     }
 
 private:
-    const int imgSize, tgtSize;
-    const double maxScale;
-    Matrix scaled;
+    const int imgSize = dict.integer("imgSize"), tgtSize = dict.integer("tgtSize");
+    const double maxScale = dict.number("maxScale");
+    Matrix scaled{device, 0, 0};
 
     void scaleAndCrop(const Matrix& images) {
         requireMask(4, 1);
@@ -195,13 +180,13 @@ protected:
 
 class LabLayer : public ConstantLayer {
 public:
-    LabLayer(Device& device, const LayerDict& dict) : ConstantLayer(device, dict), center(dict.flag("center")) {}
+    using ConstantLayer::ConstantLayer;
 
 protected:
     void fpropActs(int i, float) override { convRGBToLAB(device, input(i), acts, center); }
 
 private:
-    const bool center;
+    const bool center = dict.flag("center");
 };
 
 const LayerType<NailbedLayer> nailbed("nailbed");

@@ -76,8 +76,7 @@ private:
 // Dropout: a 0/1 mask in training, else the factor keep; nothing is rescaled in training.
 class DropoutLayer : public EltwiseLayer {
 public:
-    DropoutLayer(Device& device, const LayerDict& dict)
-        : EltwiseLayer(device, dict), keep(dict.real("keep")), enable(dict.numberOr(1, "enable") != 0) {}
+    using EltwiseLayer::EltwiseLayer;
 
 protected:
     const char* randomness() const override { return "the dropout mask, 0 and 1"; }
@@ -103,8 +102,8 @@ protected:
     }
 
 private:
-    const float keep;
-    const bool enable;
+    const float keep = dict.real("keep");
+    const bool enable = dict.numberOr(1, "enable") != 0;
 
     bool masked() const { return enable && passType == PassType::Train; }
     // Divides by keep in training, and copies otherwise: not in 2012.

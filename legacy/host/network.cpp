@@ -57,7 +57,7 @@ void Network::connect(const LayerDict& dict) {
             layer->gradConsumer |= layer->prev.back()->gradConsumer;
         }
         Layer& added = *(layers[name] = std::move(layer));
-        added.share(dict, layers);
+        added.share(layers);
     });
 }
 

@@ -37,7 +37,7 @@ WeightLayer::WeightLayer(Device& device, const LayerDict& dict, bool trans, Rout
     }
 }
 
-void WeightLayer::share(const LayerDict& dict, const LayerMap& above) {
+void WeightLayer::share(const LayerMap& above) {
     const std::vector<std::string>& sources = dict.list("weightSourceLayers");
     require(sources.size() <= matrices.size(), "too many weightSourceLayers", text("at most ", matrices.size()),
             text(sources.size()));

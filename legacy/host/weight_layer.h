@@ -9,7 +9,7 @@ public:
     // trans: weights are column-major. banks: see LearningRule. Biases always have a gradient matrix.
     WeightLayer(Device& device, const LayerDict& dict, bool trans, Route route, int banks = 1);
 
-    void share(const LayerDict& dict, const LayerMap& above) override;
+    void share(const LayerMap& above) override;
     void forward(std::vector<Matrix> given, PassType passType) override;
     void update(const TrainingStep& step) override;
     Matrix tensor(const std::string& tensorName, int i) const override;
