@@ -26,6 +26,7 @@ from ..running.steps import PASSES
 from . import data_commands, lab_commands, reach_commands, study_commands, training_commands
 from .shared import (
     INTERRUPTED,
+    PATH,
     algorithm_option,
     allow_option,
     drawing,
@@ -150,7 +151,7 @@ def doctor_command() -> None:
 @click.option(
     "--out",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of the record [runs/NET]; an earlier one there is renamed by its date.",
 )
 @click.pass_context
@@ -168,7 +169,7 @@ def compare(ctx: click.Context, /, net: str, input_: str, keep: bool, out: Path 
 
 
 @cli.command()
-@click.argument("record", type=click.Path(path_type=Path))
+@click.argument("record", type=PATH)
 @click.option("--format", "kind", default="html", show_default=True, type=click.Choice([*FORMATS]),
               help="For a browser, a pull request, other programs, or continuous integration.")  # fmt: skip
 @fail_on_option
@@ -199,8 +200,8 @@ def report(ctx: click.Context, /, record: Path, kind: str, fail_on: tuple[str, .
 
 
 @cli.command()
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
+@click.argument("old", type=PATH)
+@click.argument("new", type=PATH)
 @click.pass_context
 def diff(ctx: click.Context, /, old: Path, new: Path) -> None:
     """Say what differs between two records: set-ups, verdicts, and times outside their noise.
@@ -225,8 +226,8 @@ def diff(ctx: click.Context, /, old: Path, new: Path) -> None:
 @click.option("--repeat", default=7, show_default=True, type=click.IntRange(1), help="Timed steps of each engine.")
 @algorithm_option
 @click.option("--full", is_flag=True, help="Also GFLOP/s and GB/s, and their shares of what this machine can do.")
-@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Store it, as .json or .csv.")
-@click.option("--html", metavar="FILE", type=click.Path(path_type=Path), help="Write a page: bars, roofline, totals.")
+@click.option("--out", metavar="FILE", type=PATH, help="Store it, as .json or .csv.")
+@click.option("--html", metavar="FILE", type=PATH, help="Write a page: bars, roofline, totals.")
 @click.pass_context
 def bench(ctx: click.Context, /, net: str, repeat: int, full: bool, out: Path | None, html: Path | None,
           **options: Any) -> None:  # fmt: skip
@@ -307,7 +308,7 @@ def check_grads(ctx: click.Context, /, net: str, **options: Any) -> None:
 
 
 @check.command("layers")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--only", metavar="NAME", multiple=True, help="Part of a pair's name; may be repeated. By default all.")
 @click.option("--load-only", is_flag=True, help="Load and compare derived values; run nothing.")
 @click.option("--engines", default=",".join(DEFAULT), show_default=True, callback=names, help="Engines to run.")
@@ -316,7 +317,7 @@ def check_grads(ctx: click.Context, /, net: str, **options: Any) -> None:
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @rules
 @allow_option
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for a record of every pair.")
+@click.option("--out", metavar="DIR", type=PATH, help="Folder for a record of every pair.")
 @click.pass_context
 def check_layers(
     ctx: click.Context, /, folder: Path, only: tuple[str, ...], load_only: bool, out: Path | None, **options: Any
@@ -346,7 +347,7 @@ def check_capture(ctx: click.Context, /, engine: str, net: str, batch: int, seed
 
 
 @check.command("golden")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--level", type=click.Choice([*map(str, YEARS)]),
               help="The quirks of one release for all files; by default each has those of its own.")  # fmt: skip
 @click.pass_context
@@ -406,7 +407,7 @@ def check_power(ctx: click.Context, /, net: str, **options: Any) -> None:
 @click.option("--only", metavar="FILE", multiple=True, help="A file, as port/conv.py; may be repeated. By default all.")
 @click.option("--sample", default=0, show_default=True, type=click.IntRange(0), help="So many, drawn from all; 0: all.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the draw.")
-@click.option("--out", default=Path("runs", "mutants"), show_default=True, type=click.Path(path_type=Path),
+@click.option("--out", default=Path("runs", "mutants"), show_default=True, type=PATH,
               help="Folder of the list; a run that was ended goes on there.")  # fmt: skip
 @click.pass_context
 def check_mutants(ctx: click.Context, /, **options: Any) -> None:
@@ -419,12 +420,12 @@ def check_mutants(ctx: click.Context, /, **options: Any) -> None:
 
 
 @check.command("gpu")
-@click.option("--out", default="evidence.json", show_default=True, metavar="FILE", type=click.Path(path_type=Path),
+@click.option("--out", default="evidence.json", show_default=True, metavar="FILE", type=PATH,
               help="The evidence file; parts that are in it already stay.")  # fmt: skip
 @click.option("--only", callback=names, metavar="PARTS",
               help="Some of kernels,golden,exact,alexnet,cifar,zoo,sanitizer,steps,bench; by default all.")  # fmt: skip
 @click.option("--time-limit", type=click.FloatRange(0), metavar="SECONDS", help="Begin nothing more after that.")
-@click.option("--golden", default="tests/golden", show_default=True, metavar="DIR", type=click.Path(path_type=Path),
+@click.option("--golden", default="tests/golden", show_default=True, metavar="DIR", type=PATH,
               help="Folder of the recorded cases.")  # fmt: skip
 @click.option("--steps", default=1000, show_default=True, type=click.IntRange(2), help="Repeated training steps.")
 @click.option("--repeat", default=10, show_default=True, type=click.IntRange(1), help="Timed steps of the bench.")

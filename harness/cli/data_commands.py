@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ..data import make as making
-from .shared import params_option, say
+from .shared import PATH, params_option, say
 
 
 @click.group("data")
@@ -43,7 +43,7 @@ def info(source: str, size: int | None) -> None:
 
 @data.command("make")
 @click.option("--from", "source", required=True, metavar="PATH", help="A source, as 'rosetta data info' takes it.")
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="A new or empty folder.")
+@click.option("--out", required=True, metavar="DIR", type=PATH, help="A new or empty folder.")
 @click.option("--form", default="columns", show_default=True, type=click.Choice(list(making.FORMS)))
 @_size
 def make(source: str, out: Path, form: str, size: int | None) -> None:
@@ -61,7 +61,7 @@ def make(source: str, out: Path, form: str, size: int | None) -> None:
 
 @click.command("convert")
 @click.argument("source", metavar="SOURCE")
-@click.argument("target", metavar="TARGET", type=click.Path(path_type=Path))
+@click.argument("target", metavar="TARGET", type=PATH)
 @click.option(
     "--net",
     help="The network, where SOURCE holds weights alone and TARGET is a folder of 2012 "

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .shared import say
+from .shared import PATH, say
 
 SEED: dict[str, Any] = {"type": click.IntRange(0), "default": 0, "show_default": True}
 
@@ -23,7 +23,7 @@ def _say_lines(text: str) -> None:
 
 def _out(command: Callable[..., Any]) -> Callable[..., Any]:
     text = "Folder of the chapter [lab-CHAPTER]."
-    return click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help=text)(command)
+    return click.option("--out", metavar="DIR", type=PATH, help=text)(command)
 
 
 @lab.command()
@@ -60,7 +60,7 @@ def start(chapter: int, seed: int, out: Path | None) -> None:
 def answer(ctx: click.Context, /, chapter: int, text: str, out: Path | None) -> None:
     """Grade an ANSWER to a CHAPTER, in quotes. Exit code 0: right; 1: not yet, with a hint."""
     from ..lab import answer as grade
-    from ..lab.folder import STATE
+    from ..lab.chapter import STATE
 
     right, lines = grade(chapter, text, out or (Path() if Path(STATE).exists() else Path(f"lab-{chapter}")))
     for line in lines:

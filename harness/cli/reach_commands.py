@@ -8,12 +8,12 @@ import click
 
 from ..errors import BadInput
 from ..judging.finding import UNDECIDED
-from .shared import allow_option, say
+from .shared import PATH, allow_option, say
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", metavar="PACK", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.argument("run", type=PATH)
+@click.option("--out", metavar="PACK", required=True, type=PATH, help="A new folder.")
 @click.option("--title", default="", help="Of the article; by default engines and network.")
 @click.option("--author", "authors", multiple=True, metavar="NAME", help="May be repeated.")
 @click.option("--licence", default="CC-BY-4.0", show_default=True, metavar="SPDX", help="Of the package.")
@@ -31,7 +31,7 @@ def publish(run: Path, out: Path, title: str, authors: tuple[str, ...], licence:
 
 
 @click.command()
-@click.argument("pack", type=click.Path(path_type=Path))
+@click.argument("pack", type=PATH)
 @click.option("--seal", default="", metavar="SHA256", help="The seal that the authors state.")
 @click.option("--layers", default=3, show_default=True, type=click.IntRange(1), help="Layers that are run again.")
 @click.option("--seed", type=click.IntRange(0), help="Of the choice of layers; by default another one each time.")
@@ -47,26 +47,26 @@ def verify(ctx: click.Context, /, pack: Path, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("first", metavar="A.npz", type=click.Path(path_type=Path))
-@click.argument("second", metavar="[B.npz]", required=False, type=click.Path(path_type=Path))
-@click.option("--reference", metavar="R.npz", type=click.Path(path_type=Path), help="What is right, in float64.")
-@click.option("--model", metavar="FILE", type=click.Path(path_type=Path), help="TOML: n and M, or op and inputs.")
-@click.option("--map", "mapping", metavar="FILE", type=click.Path(path_type=Path), help='TOML: lines "in A" = "in B".')
+@click.argument("first", metavar="A.npz", type=PATH)
+@click.argument("second", metavar="B.npz", type=PATH)
+@click.option("--reference", metavar="R.npz", type=PATH, help="What is right, in float64.")
+@click.option("--model", metavar="FILE", type=PATH, help="TOML: n and M, or op and inputs.")
+@click.option("--map", "mapping", metavar="FILE", type=PATH, help='TOML: lines "in A" = "in B".')
 @allow_option
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for a record, report and JUnit.")
+@click.option("--out", metavar="DIR", type=PATH, help="Folder for a record, report and JUnit.")
 @click.pass_context
 def judge(
     ctx: click.Context,
     /,
     first: Path,
-    second: Path | None,
+    second: Path,
     reference: Path | None,
     model: Path | None,
     mapping: Path | None,
     allow: tuple[str, ...],
     out: Path | None,
 ) -> None:
-    """Judge two dumps, npz files of arrays by name, that two programs left, or one: see 'Dumps' in the guide.
+    """Judge two dumps, npz files of arrays by name, that two programs left: see 'Dumps' in the guide.
 
     Arrays are paired by name. Exit code 0: all agree; 1: one differs, or is missing on a side; 2: bad input; 3: one was
     not decided.
@@ -78,20 +78,17 @@ def judge(
     for line in told(found):
         say(line)
     if out:
-        dumps = [first, second] if second else [first]
-        words = ["judge", *map(str, dumps), *(["--reference", str(reference)] if reference else [])]
+        words = ["judge", *map(str, (first, second)), *(["--reference", str(reference)] if reference else [])]
         words += [*(["--model", str(model)] if model else []), *(["--map", str(mapping)] if mapping else [])]
-        say(f"record {found.write(out, ' and '.join(x.name for x in dumps), shlex.join(['rosetta', *words]))}")
+        say(f"record {found.write(out, f'{first.name} and {second.name}', shlex.join(['rosetta', *words]))}")
     say(found.sentence)
     ctx.exit(found.exit_code)
 
 
 @click.command()
-@click.argument("spec", metavar="SPEC.toml", type=click.Path(path_type=Path))
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="A new folder [runs/SPEC].")
-@click.option(
-    "--resume", metavar="DIR", type=click.Path(path_type=Path), help="Go on there: nothing finished is repeated."
-)
+@click.argument("spec", metavar="SPEC.toml", type=PATH)
+@click.option("--out", metavar="DIR", type=PATH, help="A new folder [runs/SPEC].")
+@click.option("--resume", metavar="DIR", type=PATH, help="Go on there: nothing finished is repeated.")
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="A running scheduler of Dask; by default a cluster here.")
 @click.option("--workers", type=click.IntRange(1), help="Here: by default as many as processors. There: wait for them.")
 @click.option("--memory", type=click.FloatRange(0.25), metavar="GIB", help="That all parts together may take.")
@@ -116,7 +113,7 @@ def pack() -> None:
 
 
 @pack.command()
-@click.option("--out", metavar="DIR|FILE.zip", required=True, type=click.Path(path_type=Path), help="A new one.")
+@click.option("--out", metavar="DIR|FILE.zip", required=True, type=PATH, help="A new one.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn.")
 def make(out: Path, seed: int) -> None:
     """Write a pack: every layer type, all passes, exact and real numbers; the protocol; a judge in one file."""
@@ -130,9 +127,9 @@ _ALLOWED = [status for status in UNDECIDED if status != "unavailable"]
 
 
 @pack.command("judge")
-@click.argument("folder", metavar="PACK", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="PACK", type=PATH)
 @click.option("--engine", metavar="COMMAND", required=True, help="Gets two more arguments, CASES and RESULTS.")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for score.json and junit.xml.")
+@click.option("--out", metavar="DIR", type=PATH, help="Folder for score.json and junit.xml.")
 @click.option("--patience", default=60.0, show_default=True, type=click.FloatRange(0, min_open=True),
               help="Seconds without a new result.")  # fmt: skip
 @click.option("--allow", multiple=True, type=click.Choice(_ALLOWED), help="As in 'compare'.")

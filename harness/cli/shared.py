@@ -13,6 +13,7 @@ from ..network.load import RULES
 from ..reporting.lines import printable
 from ..running.prepare import PASS_TYPE_NAMES, PORT_ALGORITHMS
 
+PATH = click.Path(path_type=Path)
 INTERRUPTED = 130
 """The exit code of a program that the signal of Ctrl-C ends."""
 

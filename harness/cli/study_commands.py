@@ -13,7 +13,7 @@ from ..errors import BadInput
 from ..files import write
 from ..judging.row import Row
 from ..running.steps import PASSES
-from .shared import drawing, names, params_option, run_options, say
+from .shared import PATH, drawing, names, params_option, run_options, say
 
 
 @click.command()
@@ -24,9 +24,9 @@ from .shared import drawing, names, params_option, run_options, say
     "--pass", "passes", callback=names, metavar="PASSES", help="Some of forward,backward,update; by default all."
 )
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1), help="Number of cases.")
-@click.option("--html", metavar="DIR", type=click.Path(path_type=Path), help="Write a small site there instead.")
-@click.option("--record", metavar="RUN", type=click.Path(path_type=Path), help="With --html: show values of a record.")
-@click.option("--release", metavar="DIR", type=click.Path(path_type=Path),
+@click.option("--html", metavar="DIR", type=PATH, help="Write a small site there instead.")
+@click.option("--record", metavar="RUN", type=PATH, help="With --html: show values of a record.")
+@click.option("--release", metavar="DIR", type=PATH,
               help="With --html: show the lines of the release of 2012, from your copy of it.")  # fmt: skip
 @click.option("--counted", is_flag=True, help="Count what threads of LAYER's kernels do; needs a C++ compiler.")
 @click.option("--blocks", default=4, show_default=True, type=click.IntRange(0),
@@ -168,8 +168,8 @@ def watch(net: str, layer: str, input_: str, times: int, **options: Any) -> None
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="A new folder [RUN-fault].")
+@click.argument("run", type=PATH)
+@click.option("--out", metavar="DIR", type=PATH, help="A new folder [RUN-fault].")
 def bisect(run: Path, out: Path | None) -> None:
     """Find the first layer and pass at fault in a RUN, the folder of a record, and what shows the fault alone.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from .shared import names, params_option
+from .shared import PATH, names, params_option
 
 
 @click.command()
@@ -25,11 +25,9 @@ from .shared import names, params_option
 @click.option("--seed", type=click.IntRange(0), help="Of all that is random [0].")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @click.option("--keep", type=click.IntRange(1), help="Checkpoints of each engine that are kept [3].")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path),
+@click.option("--out", metavar="DIR", type=PATH,
               help="Folder of the training [runs/train-NET]; an earlier one there is renamed by its date.")  # fmt: skip
-@click.option(
-    "--resume", metavar="DIR", type=click.Path(path_type=Path), help="Go on with the training in that folder."
-)
+@click.option("--resume", metavar="DIR", type=PATH, help="Go on with the training in that folder.")
 @click.pass_context
 def train(ctx: click.Context, /, net: str | None, out: Path | None, resume: Path | None, **given: Any) -> None:
     """Train NET as the program of 2012 did: data batches in their order, tests and checkpoints every so often.
@@ -54,7 +52,7 @@ _DATA = click.option("--data", metavar="PATH", help="Another data set than that 
 _TESTED = click.option("--test-range", metavar="A-B", help="Data batches; by default those for tests.")
 _ENGINE = click.option("--engine", metavar="NAME", help="Another engine than that of the training.")
 _THREADS = click.option("--threads", type=click.IntRange(1), help="Threads of the engine; by default all processors.")
-_CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
+_CHECKPOINT = click.argument("checkpoint", type=PATH)
 
 
 @click.command()
@@ -78,7 +76,7 @@ def test(checkpoint: Path, views: str, test_range: str | None, batch: int | None
 @click.argument("layer")
 @_DATA
 @_TESTED
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="A new or empty folder.")
+@click.option("--out", required=True, metavar="DIR", type=PATH, help="A new or empty folder.")
 @_ENGINE
 @_THREADS
 def features(checkpoint: Path, layer: str, test_range: str | None, out: Path, **trained: Any) -> None:
@@ -90,7 +88,7 @@ def features(checkpoint: Path, layer: str, test_range: str | None, out: Path, **
 
 @click.command()
 @_CHECKPOINT
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...", type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...", type=PATH)
 @_DATA
 @_ENGINE
 @_THREADS
@@ -109,7 +107,7 @@ def predict(checkpoint: Path, pictures: tuple[Path, ...], **trained: Any) -> Non
     "--case", default=0, show_default=True, type=click.IntRange(0), help="The case followed through the layers."
 )
 @click.option("--wrong", is_flag=True, help="Show cases with a wrong answer only.")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder of the page and the pictures "
+@click.option("--out", metavar="DIR", type=PATH, help="Folder of the page and the pictures "
               "[show, beside the checkpoint].")  # fmt: skip
 @_ENGINE
 @_THREADS
@@ -133,9 +131,7 @@ def show(checkpoint: Path, test_range: str | None, case: int, wrong: bool, out: 
     "--held-out", default=30, show_default=True, type=click.IntRange(3), help="Runs that measure false alarms."
 )
 @click.option("--faults", is_flag=True, help="Also judge some twenty faults of a solver, which have to be outside.")
-@click.option(
-    "--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for drift.html, drift.svg, drift.json."
-)
+@click.option("--out", metavar="DIR", type=PATH, help="Folder for drift.html, drift.svg, drift.json.")
 @click.pass_context
 def drift(ctx: click.Context, /, net: str, out: Path | None, faults: bool, **options: Any) -> None:
     """Judge whole trajectories: is that of an engine one that correct engines take?
@@ -154,7 +150,7 @@ def drift(ctx: click.Context, /, net: str, out: Path | None, faults: bool, **opt
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engine; by default all processors.")
 @click.option("--checkpoint", metavar="FILE", help="Trained weights of alexnet: any that 'rosetta convert' reads.")
 @click.option("--table", is_flag=True, help="Only what differs, read from the layer files; run nothing.")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for family.html, .md, effects.csv.")
+@click.option("--out", metavar="DIR", type=PATH, help="Folder for family.html, .md, effects.csv.")
 @click.pass_context
 def family(ctx: click.Context, /, table: bool, out: Path | None, **options: Any) -> None:
     """Show how the AlexNets of 2012 to 2014 differ, and what each difference does to the same photographs.
