@@ -76,7 +76,6 @@ class Weighted(Layer):
         self.biases_inc[...] = 0
 
     def forget_gradients(self) -> None:
-        """The next gradients start a new sum."""
         for parameter in (*self.parameters, self.bias):
             parameter.collected = False
 

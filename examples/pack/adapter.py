@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet_rosetta.harness import engines
-from alexnet_rosetta.harness.engines.without_defects import AsMeant
+from alexnet_rosetta.harness.engines.wrapped import AsMeant
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.network.load import parameter_shapes, plain
 from alexnet_rosetta.harness.network.tensors import gradient, increment

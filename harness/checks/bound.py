@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import engines
 from ..engines.protocol import Engine
-from ..engines.without_defects import AsMeant
+from ..engines.wrapped import AsMeant
 from ..errors import NothingCompared, Unsupported
 from ..network.tensors import is_parameter
 from ..reference import facts

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..engines.protocol import Engine
 from ..judging.finding import code_of
 from ..network import cost_inputs
-from ..running.prepare import Options, prepare
+from ..reference import Bounded
+from ..running.prepare import Options, prepare, rows
 from ..running.workload import Workload
 
 RIGHT, WRONG, LEFT_OUT = "✓", "✗", "-"
@@ -50,3 +52,20 @@ def with_inputs(work: Workload, change: Callable[[str, np.ndarray], np.ndarray])
     labels = cost_inputs.kinds(work.network.graph)
     data = {name: array if name in labels else change(name, array) for name, array in work.inputs.data.items()}
     return replace(work, inputs=replace(work.inputs, data=data))
+
+
+NAMES = ("value", "magnitude", "terms")
+Look = Callable[[Any, Bounded], None]
+"""Takes a finished `TensorComparison`, and value, M and n of each of its elements, float64."""
+
+
+def watch(work: Workload, engines: Sequence[Engine], look: Look) -> None:
+    """Run engines on the values of a workload, in isolated mode; ``look`` is called with each tensor."""
+
+    def finished(comparison: Any) -> None:
+        parts = [bounded for bounded, _ in comparison.subject.step.bounded(comparison.tensor)]
+        wide = ([np.broadcast_to(getattr(one, name), one.value.shape) for one in parts] for name in NAMES)
+        look(comparison, Bounded(*(np.concatenate(each, axis=-1, dtype=np.float64) for each in wide)))
+
+    for _ in rows(replace(work, engines=list(engines), on_tensor=finished), "isolated"):
+        pass

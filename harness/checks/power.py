@@ -13,16 +13,14 @@ import numpy as np
 
 from .. import engines
 from ..engines.protocol import Engine, Session
-from ..engines.without_defects import AsMeant
-from ..engines.wrapped import WrappedEngine
+from ..engines.wrapped import AsMeant, WrappedEngine
 from ..judging.row import Row
 from ..network.load import Network, altered
 from ..reference import Bounded
 from ..running.prepare import rows
 from ..running.workload import Workload
 from ..values.inputs import PROBING
-from .kit import bare_workload
-from .watch import watch
+from .kit import bare_workload, watch
 
 POWERS = range(1, 8)
 DRAWN = ("initW", "initB")

@@ -42,14 +42,12 @@ class LegacyCpu(Engine):
         return True, ", ".join(f"{key} {value}" for key, value in info.items() if key != "threads")
 
     def open(self, network: Network, threads: int) -> Session:
-        """A session on the CPU device."""
         from alexnet_rosetta.legacy import use_isa
 
         with use_isa(self.isa) if self.isa else nullcontext():
             return _session(network, device="cpu", threads=threads)
 
     def quirks(self) -> Mapping[str, bool]:
-        """The switches of the engine and where they stand."""
         from alexnet_rosetta import legacy
 
         return legacy.quirk_defaults()
@@ -76,13 +74,11 @@ class LegacyGpu(Engine):
         return gpu.probe()
 
     def missing(self) -> Sequence[str]:
-        """All that is missing, a line for each thing."""
         from alexnet_rosetta.legacy import gpu
 
         return gpu.missing()
 
     def peak(self) -> Peak | None:
-        """What the card can do at most; None where it does not say."""
         return card_peak()
 
     def open(self, network: Network, threads: int) -> Session:
@@ -90,7 +86,6 @@ class LegacyGpu(Engine):
         return _session(network, device="gpu")
 
     def quirks(self) -> Mapping[str, bool]:
-        """The switches of the engine and where they stand."""
         return LegacyCpu().quirks()
 
 
@@ -102,39 +97,30 @@ class LegacySession(Session):
         self._pass_type = "train"
 
     def set_pass_type(self, pass_type: str) -> None:
-        """What the next forward steps belong to."""
         self._pass_type = pass_type
 
     def set_quirk(self, name: str, on: bool) -> None:
-        """Turn a switch."""
         self.network.set_quirk(name, on)
 
     def write(self, layer: str, tensor: str, array: np.ndarray) -> None:
-        """Set a tensor of a layer."""
         _translated(self.network.write, layer, tensor, array)
 
     def read(self, layer: str, tensor: str) -> np.ndarray:
-        """A tensor of a layer."""
         return self.network.read(layer, tensor)
 
     def forward(self, layer: str, inputs: Sequence[np.ndarray] | None = None, mask: np.ndarray | None = None) -> None:
-        """One layer forward."""
         _translated(self.network.forward, layer, inputs, mask, self._pass_type)
 
     def backward(self, layer: str, acts_grad: np.ndarray | None = None, progress: float = 0.0) -> None:
-        """One layer backward."""
         _translated(self.network.backward, layer, acts_grad, progress)
 
     def sum_grad(self, layer: str, parts: Sequence[tuple[str, int, np.ndarray]]) -> np.ndarray:
-        """A gradient accumulated over several consumers."""
         return _translated(self.network.sum_grad, layer, parts)
 
     def update(self, layer: str, progress: float = 0.0) -> None:
-        """One weight update of a layer."""
         _translated(self.network.update, layer, progress)
 
     def seconds(self, layer: str, step: str) -> float:
-        """Seconds of the last step of that kind."""
         return self.network.seconds(layer, step)
 
     def copy_seconds(self, layer: str, step: str) -> float:
@@ -142,7 +128,6 @@ class LegacySession(Session):
         return self.network.copy_seconds(layer, step)
 
     def record_launches(self) -> None:
-        """Record launches from now on."""
         self.network.logging = True
 
     def launches(self) -> list[dict[str, Any]]:
@@ -156,7 +141,6 @@ class LegacySession(Session):
         return [{**launch, "resources": resources.lookup(launch["kernel"])} for launch in self.network.launches]
 
     def release(self, layer: str) -> None:
-        """Free what the layer holds but its parameters."""
         self.network.release(layer)
 
     def drop(self, layer: str, tensor: str) -> None:

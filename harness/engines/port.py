@@ -43,7 +43,6 @@ class Port(Engine):
         return True, "NumPy and BLAS, float32"
 
     def quirks(self) -> Mapping[str, bool]:
-        """The switches of the port and where they stand."""
         from alexnet_rosetta.port.quirks import DEFAULTS
 
         return dict(DEFAULTS)
@@ -142,7 +141,6 @@ class PortSession(Session):
             getattr(owner, name)[i] = np.array(array, self.network.dtype)
 
     def read(self, layer: str, tensor: str) -> np.ndarray:
-        """A tensor of a layer."""
         name, i = address(tensor)
         own = self.network.layers[layer]
         if name == "acts_grad":
@@ -156,15 +154,12 @@ class PortSession(Session):
         return found
 
     def set_pass_type(self, pass_type: str) -> None:
-        """What the next forward steps belong to."""
         self._pass_type = pass_type
 
     def set_quirk(self, name: str, on: bool) -> None:
-        """Turn a switch."""
         self.network.set_quirk(name, on)
 
     def forward(self, layer: str, inputs: Sequence[np.ndarray] | None = None, mask: np.ndarray | None = None) -> None:
-        """One layer forward."""
         owner = self.network.layers[layer]
         if owner.spec.type == "data":
             owner.feed((inputs or [])[0])
@@ -176,7 +171,6 @@ class PortSession(Session):
             _translated(owner.forward, inputs, self._pass_type, mask)
 
     def backward(self, layer: str, acts_grad: np.ndarray | None = None, progress: float = 0.0) -> None:
-        """One layer backward."""
         owner = self.network.layers[layer]
         normal = self._replayed(owner, [(i, 0) for i in range(len(owner.spec.inputs)) if self._adds_directly(owner, i)])
         if layer in self._own_feed:
@@ -187,11 +181,9 @@ class PortSession(Session):
             self._inputs_grad[layer] = _translated(owner.backward, acts_grad, wanted, progress, **arguments)
 
     def sum_grad(self, layer: str, parts: Sequence[tuple[str, int, np.ndarray]]) -> np.ndarray:
-        """A gradient accumulated over several consumers."""
         return _translated(self.network.sum_grad, parts)
 
     def update(self, layer: str, progress: float = 0.0) -> None:
-        """One weight update of a layer."""
         owner = self.network.layers[layer]
         uses = []
         for i, decay in enumerate(owner.spec.get("wc", ())):
@@ -201,11 +193,9 @@ class PortSession(Session):
         owner.update(progress, self._replayed(owner, [*uses, (-1, 0)]))
 
     def seconds(self, layer: str, step: str) -> float:
-        """Wall seconds of the last step of that kind."""
         return self.network.seconds(layer, step)
 
     def release(self, layer: str) -> None:
-        """Free all but the parameters."""
         from alexnet_rosetta.port import buffers
 
         self.network.layers[layer].release()

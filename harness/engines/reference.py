@@ -91,7 +91,6 @@ class ReferenceSession(StepSession):
             self._collected.discard((layer.name, tensor))
 
     def release(self, layer: str) -> None:
-        """Free all but the parameters."""
         super().release(layer)
         self._state.pop(layer, None)
 

@@ -40,21 +40,17 @@ class StepSession(Session):
         """Change the parameters of a layer."""
 
     def set_pass_type(self, pass_type: str) -> None:
-        """What the next forward steps belong to."""
         self.pass_type = pass_type
 
     def write(self, layer: str, tensor: str, array: np.ndarray) -> None:
-        """Set a tensor of a layer."""
         self._tensors[layer][tensor] = array
 
     def read(self, layer: str, tensor: str) -> np.ndarray:
-        """A tensor of a layer."""
         if tensor == "acts_grad" and self._received[layer]:
             return added(self._received[layer])
         return self._tensors[layer][tensor]
 
     def forward(self, layer: str, inputs: Sequence[np.ndarray] | None = None, mask: np.ndarray | None = None) -> None:
-        """One layer forward; see `protocol.Session`."""
         spec, own = self.graph.layers[layer], self._tensors[layer]
         self._received[layer].clear()
         if spec.type == "data":
@@ -66,7 +62,6 @@ class StepSession(Session):
         own["cost" if spec.type.startswith("cost.") else "acts"] = result
 
     def backward(self, layer: str, acts_grad: np.ndarray | None = None, progress: float = 0.0) -> None:
-        """One layer backward; see `protocol.Session`."""
         spec, own = self.graph.layers[layer], self._tensors[layer]
         wanted = self.graph.wanted_inputs(spec)
         fresh = acts_grad is None
@@ -87,16 +82,13 @@ class StepSession(Session):
         return added(sums)
 
     def update(self, layer: str, progress: float = 0.0) -> None:
-        """One weight update of a layer."""
         with self._timed(layer, "update"):
             self.run_update(self.graph.layers[layer], progress)
 
     def seconds(self, layer: str, step: str) -> float:
-        """Wall seconds of the last step of that kind."""
         return self._seconds[layer, step]
 
     def release(self, layer: str) -> None:
-        """Free all but the parameters."""
         own = self._tensors[layer]
         self._received[layer].clear()
         self._tensors[layer] = {name: array for name, array in own.items() if name.startswith(PARAMETERS)}

@@ -129,15 +129,12 @@ class TorchSession(Session):
         self._pass_type = "train"
 
     def set_pass_type(self, pass_type: str) -> None:
-        """What the next forward steps belong to."""
         self._pass_type = pass_type
 
     def write(self, layer: str, tensor: str, array: np.ndarray) -> None:
-        """Set a parameter tensor."""
         self.layers[layer].write(tensor, array)
 
     def read(self, layer: str, tensor: str) -> np.ndarray:
-        """A tensor as a historical matrix; KeyError if there is none."""
         name, i = address(tensor)
         if name == "acts_grad":
             return added({device: matrix(own) for device, own in self._acts_grad[layer].items()})
@@ -147,7 +144,6 @@ class TorchSession(Session):
         return matrix(held[layer] if i is None else held[layer][i])
 
     def forward(self, layer: str, inputs: Sequence[np.ndarray] | None = None, mask: np.ndarray | None = None) -> None:
-        """One layer forward; see `protocol.Session`."""
         spec, own = self.graph.layers[layer], self.layers[layer]
         self._acts_grad.pop(layer, None)
         self._copies.pop((layer, "forward"), None)
@@ -176,7 +172,6 @@ class TorchSession(Session):
         return tensor
 
     def backward(self, layer: str, acts_grad: np.ndarray | None = None, progress: float = 0.0) -> None:
-        """One layer backward; see `protocol.Session`."""
         spec, own = self.graph.layers[layer], self.layers[layer]
         wanted = self.graph.wanted_inputs(spec)
         own.progress = progress
@@ -217,7 +212,6 @@ class TorchSession(Session):
         self._seconds[layer, "update"] = start, self.clock.mark()
 
     def seconds(self, layer: str, step: str) -> float:
-        """Seconds of the last step of that kind."""
         return self.clock.between(*self._seconds[layer, step])
 
     def copy_seconds(self, layer: str, step: str) -> float:
@@ -225,7 +219,6 @@ class TorchSession(Session):
         return sum(self.clock.between(*pair) for pair in self._copies.get((layer, step), ()))
 
     def release(self, layer: str) -> None:
-        """Free all but the parameters."""
         self.layers[layer].release()
         for held in (self._acts, self._acts_grad, self._inputs_grad):
             held.pop(layer, None)

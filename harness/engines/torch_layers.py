@@ -115,10 +115,10 @@ class Absent(Layer):
         self.spec, self.reason = spec, reason
 
     def write(self, tensor: str, array: np.ndarray) -> None:
-        """Nothing."""
+        pass
 
     def release(self) -> None:
-        """Nothing."""
+        pass
 
     def _refuse(self, *args: Any, **more: Any) -> Any:
         raise Unsupported(self.reason)
@@ -161,7 +161,6 @@ class Fc(Weighted):
         return value.T.contiguous() if name != "biases" else value.reshape(-1)
 
     def from_native(self, name: str, value: Any) -> Any:
-        """Back."""
         return value.T if name != "biases" else value.reshape(1, -1)
 
     def compute(self, inputs: Sequence[Any], mask: Any) -> Any:
@@ -200,7 +199,6 @@ class Conv(Weighted):
         return value.contiguous(memory_format=self.memory_format)
 
     def from_native(self, name: str, value: Any) -> Any:
-        """Back."""
         return value.reshape(-1, 1) if name == "biases" else value.reshape(len(value), -1).T
 
     def compute(self, inputs: Sequence[Any], mask: Any) -> Any:

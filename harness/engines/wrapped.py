@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..network.load import Network
+from ..quirks import LEDGER
+from ..quirks.settings import open_session, switches
 from .protocol import Arithmetic, Engine, Session
 
 
@@ -17,19 +19,15 @@ class WrappedEngine(Engine):
         self.engine, self.name = engine, name or engine.name
 
     def probe(self) -> tuple[bool, str]:
-        """As the engine."""
         return self.engine.probe()
 
     def arithmetic(self) -> Arithmetic | None:
-        """As of the engine."""
         return self.engine.arithmetic()
 
     def quirks(self) -> Mapping[str, bool]:
-        """As of the engine."""
         return self.engine.quirks()
 
     def open(self, network: Network, threads: int) -> Session:
-        """A session of the engine."""
         return self.engine.open(network, threads)
 
 
@@ -41,3 +39,16 @@ class WrappedSession:
 
     def __getattr__(self, verb: str) -> Any:
         return getattr(self._session, verb)
+
+
+class AsMeant(WrappedEngine):
+    """An engine that computes what was meant: historical defects are off, conventions as they are."""
+
+    def quirks(self) -> Mapping[str, bool]:
+        """The switches of the engine, where they stand here."""
+        return {name: LEDGER[name].meant for name in self.engine.quirks()}
+
+    def open(self, network: Network, threads: int) -> Session:
+        """A session of the engine with its switches turned."""
+        turned = {name: LEDGER[name].meant for name, on in switches(self.engine).items() if on != LEDGER[name].meant}
+        return open_session(self.engine, network, threads, turned)

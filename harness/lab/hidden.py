@@ -2,7 +2,7 @@
 
 from ..checks.faults.planted import Mutant
 from ..engines import find
-from ..engines.without_defects import AsMeant
+from ..engines.wrapped import AsMeant
 from .variant import MAKERS
 
 

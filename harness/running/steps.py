@@ -179,7 +179,6 @@ class Backward(Step):
             yield Tensor(self, f"inputs_grad[{i}]", (source.outputs, self.work.batch))
 
     def bounded(self, tensor: str) -> Iterator[Part]:
-        """The formula, chunk by chunk."""
 
         def evaluate(part: slice) -> Bounded:
             more = {"pass_type": self.work.kind, "mask": columns(self.mask, part), **self._fused(part)}
@@ -248,7 +247,6 @@ class Collected(Step):
             step.again(session)
 
     def tensors(self) -> Iterator[Tensor]:
-        """The one tensor."""
         yield Tensor(self, self.tensor, self.shape)
 
     def bounded(self, tensor: str) -> Iterator[Part]:

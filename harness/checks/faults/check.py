@@ -11,7 +11,7 @@ import click
 
 from ... import engines
 from ...engines.protocol import Engine
-from ...engines.without_defects import AsMeant
+from ...engines.wrapped import AsMeant
 from ...errors import BadInput, EngineUnavailable, Unsupported, meant
 from ...judging.finding import Finding, exit_code, summarise
 from ...judging.row import decisive

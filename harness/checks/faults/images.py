@@ -1,5 +1,6 @@
-"""Faults of layers on images that have no weights: pooling and response normalisation."""
+"""Faults of layers on images that have no weights: pooling and normalisation, of any kind."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ from ...network.load import LayerSpec
 from ...network.net import Net
 from .fault import (
     BOTH,
+    Wrong,
     both,
+    box,
     flat,
     miscomputed,
     misread,
@@ -18,6 +21,7 @@ from .fault import (
     only_direct,
     planes,
     scene,
+    to_half,
     window_turned,
 )
 from .planted import CorrectLayer
@@ -87,7 +91,7 @@ POOL = (
 )  # fmt: skip
 
 
-# Response normalisation
+# Response normalisation across channels
 
 
 channels_turned = window_turned(lambda images: images[::-1])
@@ -113,4 +117,129 @@ NORM = (
             lambda spec: {"blocked": False}, BOTH),
 )  # fmt: skip
 
-FAULTS = (*POOL, *NORM)
+
+# Even windows, constants that make the normalisation strong; pooling windows that overlap and are clipped.
+WINDOWS = scene(
+    Net(243)
+    .add("conv1", "conv", "data", channels=3, filters=16, filterSize=3, padding=1, stride=1)
+    .add("rnorm1", "rnorm", "conv1", channels=16, size=4, scale=2, pow=0.75)
+    .add("cnorm1", "cnorm", "conv1", channels=16, size=4, scale=2, pow=0.75)
+    .add("maxabs1", "pool", "rnorm1", pool="maxabs", channels=16, sizeX=3, stride=2, start=-1)
+    .add("rand1", "pool", "cnorm1", pool="rand", channels=16, sizeX=3, stride=2, start=-1, doMax="false"),
+    "maxabs1,rand1",
+)
+
+
+# Normalisation across pixels
+
+
+pixels_turned = window_turned(lambda images: images[:, ::-1, ::-1])
+
+
+def means(layer: CorrectLayer) -> tuple[np.ndarray, np.ndarray]:
+    """The images, and the mean of the clipped window around every pixel."""
+    x, size = planes(layer.inputs[0], layer.spec["channels"]), layer.spec["size"]
+    return x, box(x, size) / box(np.ones_like(x), size)
+
+
+def normed(layer: CorrectLayer, x: np.ndarray, mean: np.ndarray | float) -> np.ndarray:
+    """Outputs for other means."""
+    spec = layer.spec
+    return x * (1 + spec["scale"] * box((x - mean) ** 2, spec["size"])) ** -spec["pow"]
+
+
+def whole_window_means(layer: CorrectLayer, tensor: str) -> np.ndarray:
+    """Outputs for means over the whole window where it is clipped."""
+    x, _ = means(layer)
+    return flat(normed(layer, x, box(x, layer.spec["size"]) / layer.spec["size"] ** 2).astype(np.float32))
+
+
+def no_means(layer: CorrectLayer, tensor: str) -> np.ndarray:
+    """Outputs without means."""
+    x, _ = means(layer)
+    return flat(normed(layer, x, 0).astype(np.float32))
+
+
+def centred(layer: CorrectLayer, acts: np.ndarray) -> np.ndarray:
+    """Outputs that are themselves without their mean."""
+    x, mean = means(layer)
+    return acts * flat(1 - mean / x)
+
+
+def constant_means(layer: CorrectLayer, tensor: str) -> np.ndarray:
+    """The gradient with the means taken for constants."""
+    x, mean = means(layer)
+    alpha, beta = layer.spec["scale"], layer.spec["pow"]
+    d = 1 + alpha * box((x - mean) ** 2, layer.spec["size"])
+    direct = planes(layer.acts_grad, layer.spec["channels"]) * d**-beta
+    shared = box((direct * x / d)[:, ::-1, ::-1], layer.spec["size"])[:, ::-1, ::-1]
+    return flat((direct - 2 * alpha * beta * (x - mean) * shared).astype(np.float32))
+
+
+PIXEL_NORM = (
+    misread("rnorm-alpha", "alpha divided by the side of the window, not by its pixels", WINDOWS, "rnorm1",
+            lambda spec: {"scale": spec["scale"] * spec["size"]}, BOTH),
+    misread("rnorm-window", "the window without its last row and column", WINDOWS, "rnorm1",
+            lambda spec: {"size": spec["size"] - 1}, BOTH),
+    misread("rnorm-power", "a square root in place of the power", WINDOWS, "rnorm1", lambda spec: {"pow": 0.5}, BOTH),
+    miscomputed("rnorm-side", "an even window with its surplus on the wrong side", WINDOWS, "rnorm1",
+                **both(pixels_turned)),
+    miscomputed("rnorm-direct", "the gradient forgets that the denominators depend on the input", WINDOWS, "rnorm1",
+                grad=only_direct),
+    miscomputed("cnorm-clip", "means over the whole window where it is clipped", WINDOWS, "cnorm1",
+                acts=whole_window_means),
+    miscomputed("cnorm-mean", "the denominators without means", WINDOWS, "cnorm1", acts=no_means),
+    miscomputed("cnorm-centred", "the mean subtracted from the output too", WINDOWS, "cnorm1", acts=on_result(centred)),
+    miscomputed("cnorm-direct", "the gradient forgets that the denominators depend on the input", WINDOWS, "cnorm1",
+                grad=only_direct),
+    miscomputed("cnorm-constant", "the gradient forgets that the means depend on the input, as in 2012", WINDOWS,
+                "cnorm1", grad=constant_means),
+    misread("cnorm-alpha", "alpha divided by the pixels of the window twice", WINDOWS, "cnorm1",
+            lambda spec: {"scale": spec["scale"] / spec["size"] ** 2}, BOTH),
+)  # fmt: skip
+
+
+# Pooling by absolute value or at random
+
+
+def taps(layer: CorrectLayer) -> np.ndarray:
+    """The pixels of all windows row by row, (size * size, C, O, O, N); outside the image NaN."""
+    spec, x = layer.spec, planes(layer.inputs[0], layer.spec["channels"])
+    size, stride = spec["sizeX"], spec["stride"]
+    border, reach = (-spec["start"], size + stride), stride * spec["outputsX"]
+    framed = np.pad(x, [(0, 0), border, border, (0, 0)], constant_values=np.nan)
+    return np.stack([framed[:, p : p + reach : stride, q : q + reach : stride] for p, q in np.ndindex(size, size)])
+
+
+def drawn(weigh: Callable[[np.ndarray], np.ndarray]) -> Wrong:
+    """The pixel that the recorded number picks if pixels have the probabilities ``weigh(pixels)``."""
+
+    def wrong(layer: CorrectLayer, tensor: str) -> np.ndarray:
+        pixels = taps(layer)
+        shares = np.cumsum(np.nan_to_num(weigh(pixels)), axis=0, dtype=np.float64)
+        at = planes(layer.mask, layer.spec["channels"]) * shares[-1]
+        return flat(np.take_along_axis(pixels, np.argmax(shares > at, axis=0)[None], 0)[0])
+
+    return wrong
+
+
+def largest(layer: CorrectLayer, tensor: str) -> np.ndarray:
+    """The result of maximum pooling."""
+    return layer.compute(tensor, keys={"pool": "max"}, mask=np.empty(0))
+
+
+CHOICE_POOL = (
+    miscomputed("maxabs-sign", "the largest absolute value without its sign", WINDOWS, "maxabs1",
+                acts=on_result(lambda layer, acts: np.abs(acts))),
+    misread("maxabs-max", "the maximum where the largest absolute value was asked for", WINDOWS, "maxabs1",
+            lambda spec: {"pool": "max"}, BOTH),
+    miscomputed("maxabs-half", "gradients of half precision", WINDOWS, "maxabs1", grad=on_grad(to_half)),
+    miscomputed("rand-max", "the maximum where a random pixel was asked for", WINDOWS, "rand1", **both(largest)),
+    miscomputed("rand-uniform", "all pixels equally likely, whatever their value", WINDOWS, "rand1",
+                acts=drawn(lambda pixels: pixels == pixels)),
+    miscomputed("rand-absolute", "negative pixels as likely as positive ones", WINDOWS, "rand1", acts=drawn(np.abs)),
+    miscomputed("rand-gradient", "the gradient given to the maximum, not to the pixel that was drawn", WINDOWS, "rand1",
+                grad=largest),
+)  # fmt: skip
+
+FAULTS = (*POOL, *NORM, *PIXEL_NORM, *CHOICE_POOL)

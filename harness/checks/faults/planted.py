@@ -121,7 +121,6 @@ class MutantSession(WrappedSession):
         self._delivered: dict[tuple[str, str], np.ndarray] = {}
 
     def write(self, layer: str, tensor: str, array: np.ndarray) -> None:
-        """Set a tensor."""
         self._delivered.pop((layer, tensor), None)
         if layer == self._layer.spec.name:
             changed = self._written.get(tensor)
@@ -136,7 +135,6 @@ class MutantSession(WrappedSession):
         return self._session.read(layer, tensor) if wrong is None else wrong
 
     def forward(self, layer: str, inputs: Sequence[np.ndarray] | None = None, mask: np.ndarray | None = None) -> None:
-        """One layer forward."""
         own = self._layer
         if layer == own.cost:
             own.cost_inputs = inputs or []
@@ -146,14 +144,12 @@ class MutantSession(WrappedSession):
         self._session.forward(layer, inputs, mask)
 
     def backward(self, layer: str, acts_grad: np.ndarray | None = None, progress: float = 0.0) -> None:
-        """One layer backward."""
         if layer == self._layer.spec.name:
             self._layer.acts_grad, self._layer.progress = acts_grad, progress
             self._compute("backward")
         self._session.backward(layer, acts_grad, progress)
 
     def sum_grad(self, layer: str, parts: Sequence[tuple[str, int, np.ndarray]]) -> np.ndarray:
-        """The gradient of an output that several layers read."""
         wrong = self._results.get("backward", {}).get("acts_grad")
         if layer != self._layer.spec.name or wrong is None:
             return self._session.sum_grad(layer, parts)
@@ -161,7 +157,6 @@ class MutantSession(WrappedSession):
         return wrong(self._layer, "acts_grad")
 
     def update(self, layer: str, progress: float = 0.0) -> None:
-        """One weight update of a layer."""
         if layer == self._layer.spec.name:
             self._compute("update")
         self._session.update(layer, progress)

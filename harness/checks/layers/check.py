@@ -18,7 +18,7 @@ from ...network import cost_inputs
 from ...network.load import Network, load
 from ...reporting import lines
 from ...running.prepare import Options, workload
-from . import derived, pairs
+from . import pairs
 from .outcome import PairResult, sentence, table, worst_code
 from .pairs import DefinitionPair
 
@@ -120,8 +120,8 @@ def _compare_derived(pair: DefinitionPair, network: Network, outcome: PairResult
     if pair.layers is None:
         outcome.recorded = "no record"
         return
-    wrong = list(derived.complaints(network, pair.layers))
-    total = derived.count(pair.layers)
+    wrong = list(pairs.complaints(network, pair.layers))
+    total = pairs.count(pair.layers)
     outcome.recorded = f"{total} = record" if not wrong else f"{len(wrong)} wrong"
     echo(f"  {total - len(wrong)} of {total} derived values are as recorded")
     for line in wrong[:SHOWN]:

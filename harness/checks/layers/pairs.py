@@ -10,13 +10,14 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import BadInput
 from ...network.implied import DataSet, flat_tree
+from ...network.load import Network
 
 RECORD = "expected.json.gz"
 _NAMED = re.compile(r"\bdef(?:inition)?\s+file\s+#?([\w.-]*\w)", re.IGNORECASE)
@@ -135,3 +136,25 @@ def _definition_of(params: Path, definitions: Iterable[Path]) -> Path | None:
 def _some(pairs: Sequence[DefinitionPair]) -> str:
     names = [pair.name for pair in pairs]
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def complaints(network: Network, layers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What is not as recorded, ``layer key: expected …, actual …``; nothing if every value of every layer is the same.
+
+    `layers` are the recorded values by layer and key.
+    """
+    found = {layer.name: layer.to_dict() for layer in network.layers}
+    for name in sorted(found.keys() ^ layers.keys()):
+        yield f"[{name}] " + ("is not in the record" if name in found else "is missing")
+    for name, expected in layers.items():
+        own = found.get(name, expected)
+        for key in sorted(own.keys() ^ expected.keys()):
+            yield f"[{name}] {key}: " + ("is not in the record" if key in own else "is missing")
+        for key, value in expected.items():
+            if key in own and own[key] != value:
+                yield f"[{name}] {key}: expected {value!r}, actual {own[key]!r}"
+
+
+def count(layers: Mapping[str, Mapping[str, Any]]) -> int:
+    """Number of recorded values."""
+    return sum(map(len, layers.values()))

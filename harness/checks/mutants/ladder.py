@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.abc import Loader, MetaPathFinder
@@ -22,7 +22,7 @@ import numpy as np
 from ... import engines
 from ...engines.legacy import EntryPoints
 from ...engines.protocol import Engine, Session
-from ...engines.without_defects import AsMeant
+from ...engines.wrapped import AsMeant, WrappedEngine
 from ...judging.finding import NOT_COMPARED
 from ...network.load import Network
 from ...running.prepare import Options, prepare, rows
@@ -96,17 +96,12 @@ def install(room: str, name: str, path: Path, text: str | None = None) -> None:
     sys.meta_path.insert(0, _Finder(name, path, text))
 
 
-class _Watched(Engine):
+class _Watched(WrappedEngine):
     """The port; notes which layer and pass run."""
 
     def __init__(self, engine: Engine, now: dict[str, Any]) -> None:
-        self.engine, self.name, self.now = engine, engine.name, now
-
-    def probe(self) -> tuple[bool, str]:
-        return self.engine.probe()
-
-    def quirks(self) -> Mapping[str, bool]:
-        return self.engine.quirks()
+        super().__init__(engine)
+        self.now = now
 
     def open(self, network: Network, threads: int) -> Session:
         session, now = self.engine.open(network, threads), self.now

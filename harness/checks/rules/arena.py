@@ -19,7 +19,7 @@ import numpy as np
 from ... import engines
 from ...engines.legacy import EntryPoints, LegacyCpu
 from ...engines.protocol import Engine
-from ...engines.without_defects import AsMeant
+from ...engines.wrapped import AsMeant
 from ...errors import BadInput, NothingCompared, Unsupported
 from ...files import write
 from ...judging.verdict import bitwise_equal
@@ -30,8 +30,7 @@ from ..faults.examine import scene, workload
 from ..faults.fault import Fault
 from ..faults.planted import Mutant
 from ..faults.random_nets import random_net
-from ..kit import with_inputs
-from ..watch import Look, watch
+from ..kit import Look, watch, with_inputs
 from .published import OURS, RULES, EngineTensor
 from .variations import Variation
 

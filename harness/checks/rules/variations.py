@@ -25,7 +25,6 @@ class Variation(WrappedEngine):
         self.threads, self.turned = threads, turned
 
     def open(self, network: Network, threads: int) -> Any:
-        """A session of the engine."""
         session = self.engine.open(network, self.threads)
         return _Turned(session) if self.turned else session
 

@@ -10,7 +10,7 @@ from alexnet_rosetta.harness.checks import bound
 from alexnet_rosetta.harness.checks.faults.catalogue import FAULTS
 from alexnet_rosetta.harness.cli import commands as cli
 from alexnet_rosetta.harness.engines.legacy import LegacyCpu
-from alexnet_rosetta.harness.engines.without_defects import AsMeant
+from alexnet_rosetta.harness.engines.wrapped import AsMeant
 from alexnet_rosetta.harness.reference import bounded
 from alexnet_rosetta.harness.running.prepare import Options, prepare, rows
 

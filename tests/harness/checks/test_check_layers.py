@@ -9,7 +9,7 @@ from quirk_nets import CASES
 from small_nets import DEFINITION, PARAMS, BentFilter, Faulty, NoPooling, write_net
 
 from alexnet_rosetta.harness import engines, machine
-from alexnet_rosetta.harness.checks.layers import derived, pairs
+from alexnet_rosetta.harness.checks.layers import pairs
 from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.engines.reference import Reference, ReferenceSession
 from alexnet_rosetta.harness.errors import BadInput, Unsupported
@@ -64,7 +64,7 @@ def test_a_folder_with_its_record(tmp_path):
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert "  accepted as 'device' at [conv1] gpu and 6 more: gpu is missing" in result.output
-    count = derived.count(pairs.recorded(tmp_path)[0].layers)
+    count = pairs.count(pairs.recorded(tmp_path)[0].layers)
     assert f"  {count} of {count} derived values are as recorded" in lines
     assert lines[-2].startswith(f"✓ small.cfg + small-params.cfg     10 {count} = record ")
     assert lines[-2].endswith(" agrees")

@@ -14,7 +14,7 @@ from alexnet_rosetta.harness.checks.faults.fault import miscomputed, on_result
 from alexnet_rosetta.harness.checks.faults.planted import Mutation
 from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.engines.protocol import Engine
-from alexnet_rosetta.harness.engines.without_defects import AsMeant
+from alexnet_rosetta.harness.engines.wrapped import AsMeant
 from alexnet_rosetta.harness.errors import Unsupported
 from alexnet_rosetta.harness.judging.finding import Finding
 from alexnet_rosetta.harness.running import prepare as run

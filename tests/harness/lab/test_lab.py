@@ -15,7 +15,7 @@ from alexnet_rosetta.harness import comparison, engines, lab
 from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.lab import variant
-from alexnet_rosetta.harness.lab.folder import STATE
+from alexnet_rosetta.harness.lab.chapter import STATE
 
 STUDENTS = range(1, 26)
 
@@ -189,7 +189,7 @@ def test_bad_input(tmp_path):
     for arguments, words in {
         ("start", 7, "--out", tmp_path / "x"): "the class has no chapter 7",
         ("start", 1, "--out", folder): "is there already",
-        ("answer", 1, "8 5", "--out", folder): "too few or too many parts (expected modules per side, ",
+        ("answer", 1, "8 5", "--out", folder): "2 parts",
         ("answer", 1, "8 5 many", "--out", folder): "'many' is no number",
         ("answer", 2, "8 5", "--out", folder): "is of chapter 1",
         ("answer", 1, "8 5 4", "--out", tmp_path): "no folder of the class",

@@ -12,7 +12,7 @@ from alexnet_rosetta.harness.checks.faults.planted import Mutant
 from alexnet_rosetta.harness.engines.legacy import LegacyCpu
 from alexnet_rosetta.harness.engines.port import Port
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
-from alexnet_rosetta.harness.engines.without_defects import AsMeant
+from alexnet_rosetta.harness.engines.wrapped import AsMeant
 from alexnet_rosetta.harness.judging.finding import exit_code
 from alexnet_rosetta.harness.judging.ledger import explained, ledger, table
 from alexnet_rosetta.harness.judging.row import Row, decisive

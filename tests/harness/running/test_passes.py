@@ -10,7 +10,7 @@ from alexnet_rosetta.harness import engines
 from alexnet_rosetta.harness.comparison import compare
 from alexnet_rosetta.harness.engines.protocol import Session
 from alexnet_rosetta.harness.engines.reference import ReferenceSession
-from alexnet_rosetta.harness.engines.without_defects import AsMeant
+from alexnet_rosetta.harness.engines.wrapped import AsMeant
 from alexnet_rosetta.harness.errors import BadInput
 from alexnet_rosetta.harness.judging.verdict import bitwise_equal
 from alexnet_rosetta.harness.network.tensors import is_parameter

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alexnet_rosetta.harness import engines
-from alexnet_rosetta.harness.engines.without_defects import AsMeant
+from alexnet_rosetta.harness.engines.wrapped import AsMeant
 from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.harness.reference import chunks
 from alexnet_rosetta.harness.running.prepare import Options, prepare, rows

@@ -23,7 +23,7 @@ ENGINE = """
 from alexnet_rosetta.harness.checks.faults.catalogue import FAULTS
 from alexnet_rosetta.harness.checks.faults.planted import Mutant, Mutation
 from alexnet_rosetta.harness.engines import find
-from alexnet_rosetta.harness.engines.without_defects import AsMeant
+from alexnet_rosetta.harness.engines.wrapped import AsMeant
 
 MUTATION = next(one for one in FAULTS if one.name == "{name}").mutation
 

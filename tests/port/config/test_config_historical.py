@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from alexnet_rosetta.harness.checks.layers import derived, pairs
+from alexnet_rosetta.harness.checks.layers import pairs
 from alexnet_rosetta.harness.network import load as networks
 
 FOLDER = os.environ.get("ROSETTA_HISTORICAL")
@@ -19,9 +19,9 @@ pytestmark = [
 @pytest.mark.parametrize("pair", pairs.recorded(FOLDER) if FOLDER else [None], ids=lambda pair: pair and pair.name)
 def test_derived_values(pair):
     network = networks.load(pair.definition, pair.params, pair.data)
-    assert list(derived.complaints(network, pair.layers)) == []
+    assert list(pairs.complaints(network, pair.layers)) == []
     assert len(network.layers) == len(pair.layers)
-    assert derived.count(pair.layers) > 10 * len(pair.layers)
+    assert pairs.count(pair.layers) > 10 * len(pair.layers)
 
 
 def test_every_file_belongs_to_a_recorded_pair():
