@@ -42,7 +42,7 @@ WALL = 4 * 3600
 UNDECIDED = "undecided"
 MEMORY = 6 << 30
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
-NEAR = "not slow and not gpu and not gpu_tools and not nvcc and not nvcc_all and not browser and not historical"
+NEAR = "not slow and not gpu_tools and not nvcc and not nvcc_all and not browser and not historical"
 """The tests that are run."""
 SPREADS = "tiny, propagated"
 """The rung where the engine feeds itself: a fault shows wherever its values are read, so the place says nothing."""
