@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-CORES = {(7, 5): 64, (8, 0): 64}  # FP32 cores of a multiprocessor by compute capability; 128 from 8.6 on
+CORES = {(6, 0): 64, (7, 0): 64, (7, 2): 64, (7, 5): 64, (8, 0): 64}  # FP32 cores of a multiprocessor; else 128
 
 IMAGES_PER_EPOCH = 1_200_000  # "roughly 1.2 million training images"
 EPOCHS = 90  # "roughly 90 cycles"

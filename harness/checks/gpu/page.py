@@ -131,23 +131,26 @@ def bench(numbers: Found) -> Iterator[str]:
     rates.extend((name, f"not timed: {plain(why)}") for name, why in numbers.get("unavailable", {}).items())
     yield from table(("a whole training step", "images/s"), rates)
     peaks = numbers["peaks"]
-    on_card = [name for name in numbers["engines"] if name in peaks and name.endswith("-gpu")]
+    on_card = [name for name in numbers["engines"] if name.endswith("-gpu")]
     if not on_card:
         return
     yield "Shares of the card's peak: for FP32 the operations of the formula, for the bandwidth every array moved once."
     yield ""
     heads = ("layer", "pass", *(f"{name} {what}" for name in on_card for what in ("ms", "FP32", "bandwidth")))
     yield from table(heads, [(layer["layer"], layer["pass"], *(cell for name in on_card for cell in
-                                                               shares(layer, name, peaks[name])))
+                                                               shares(layer, name, peaks.get(name))))
                              for layer in numbers["layers"]])  # fmt: skip
 
 
-def shares(layer: Found, engine: str, peak: Found) -> tuple[str, str, str]:
+def shares(layer: Found, engine: str, peak: Found | None) -> tuple[str, str, str]:
     """Milliseconds, share of the peak of FP32, share of the bandwidth of an engine's pass over a layer."""
     seconds = layer["seconds"].get(engine)
     if not seconds:
         return "-", "-", "-"
-    return (f"{seconds * 1e3:.3f}", f"{layer['operations'] / seconds / peak['flops']:.1%}",
+    time = f"{seconds * 1e3:.3f}"
+    if peak is None:
+        return time, "-", "-"
+    return (time, f"{layer['operations'] / seconds / peak['flops']:.1%}",
             f"{layer['bytes'] / seconds / peak['bytes_per_second']:.1%}")  # fmt: skip
 
 

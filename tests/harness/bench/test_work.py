@@ -3,7 +3,7 @@
 import pytest
 
 from alexnet_rosetta.harness.bench.work import Work, count, products
-from alexnet_rosetta.harness.engines import peaks
+from alexnet_rosetta.harness.engines import card, peaks
 from alexnet_rosetta.harness.network import load as networks
 
 ALEXNET = networks.load("alexnet")
@@ -102,9 +102,19 @@ def test_peak_of_a_card_from_its_attributes():
         "bus_bits": 5120,
     }
     assert peaks.of_card(h100) == peaks.Peak("H100", 2 * 132 * 128 * 1.98e9, 2 * 2.619e9 * 640)
-    assert peaks.of_card(h100 | {"compute_capability": (8, 0)}).flops == 2 * 132 * 64 * 1.98e9
+    for capability in ((6, 0), (7, 0), (7, 5), (8, 0)):
+        assert peaks.of_card(h100 | {"compute_capability": capability}).flops == 2 * 132 * 64 * 1.98e9
     assert round(peaks.of_card(gtx_580).bandwidth / 1e9) == round(peaks.GTX_580.bandwidth / 1e9)
 
 
 def test_images_per_second_of_2012():
     assert [round(rate) for rate in peaks.images_per_second_of_2012()] == [208, 250]
+
+
+def test_a_card_that_hides_its_clocks_has_no_peak(monkeypatch):
+    card_facts = {"name": "a card", "compute_capability": (9, 0), "multiprocessors": 132, "clock_khz": 1_980_000,
+                  "memory_clock_khz": 2_619_000, "bus_bits": 5120}  # fmt: skip
+    monkeypatch.setattr(card.Card, "facts", lambda self: card_facts)
+    assert card.card_peak().name == "a card"
+    card_facts["clock_khz"] = 0
+    assert card.card_peak() is None
