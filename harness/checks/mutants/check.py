@@ -8,8 +8,9 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from ...errors import BadInput, meant
 from ...files import write
@@ -39,8 +40,21 @@ def files(of: str = "port") -> list[Path]:
 
 
 def equivalent() -> dict[str, str]:
-    """By name of a mutant, or what the names of several begin with, why it computes the same."""
+    """By what a mutant is called in `called`, why it computes the same."""
     return tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))
+
+
+@cache
+def called(file: str) -> list[str]:
+    """What the mutants of a file are called, each otherwise: by name and line, and which of several of those it is."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    mutants = [(one.name, one.before, lines[one.line - 1].strip()) for one in _mutants(ROOT / file)]
+    names = [name if before == line else f"{name} in {line}" for name, before, line in mutants]
+    several, seen = Counter(names), Counter[str]()
+    for k, name in enumerate(names):
+        seen[name] += 1
+        names[k] += f" #{seen[name]} of {several[name]}" if several[name] > 1 else ""
+    return names
 
 
 def check_mutants(
@@ -175,7 +189,7 @@ def _tell(found: list[dict[str, object]], out: Path, echo: Callable[[str], None]
     found = [one for one in found if one["rung"] != "compiler"]
     open_ = [one for one in found if one["how"] == UNDECIDED]
     survived = [one for one in found if not one["how"]]
-    same = [one for one in survived if _name(one).startswith(tuple(listed))]
+    same = [one for one in survived if _name(one) in listed]
     left = [one for one in survived if one not in same]
     wrong = [one for one in found if not one["right"]]
     by = Counter(_by(one) for one in found)
@@ -204,5 +218,5 @@ def _by(one: dict[str, object]) -> str:
     return str(one["rung"]).split(" 9")[0] or str(one["how"]) or "nobody"
 
 
-def _name(one: dict[str, object]) -> str:
-    return f"{one['file']}: {one['function']}: {one['before']} -> {one['after']}"
+def _name(one: dict[str, Any]) -> str:
+    return called(one["file"])[one["number"]]
