@@ -30,8 +30,8 @@ def load(name: str | None = None) -> ModuleType:
         raise Refused("instruction set not available on this processor", f"at most {best}", wanted)
     module = _module(isa)
     if module is None:
-        hint = "rebuild without ROSETTA_BUILD, or unset ROSETTA_ISA"
-        raise Refused("instruction set was not built", "a module of this build", wanted, hint)
+        hint = "'make build' builds all of them ('make compare' this processor's alone); ROSETTA_ISA chooses one"
+        raise Refused("instruction set was not built", ", ".join(available()), wanted, hint)
     return module
 
 

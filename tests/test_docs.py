@@ -18,6 +18,7 @@ from alexnet_rosetta.harness import machine
 from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.judging.finding import Finding
 from alexnet_rosetta.harness.judging.row import Row
+from alexnet_rosetta.harness.network import load as networks
 from alexnet_rosetta.harness.quirks import CONVENTIONS
 from alexnet_rosetta.harness.running import prepare as run
 
@@ -79,6 +80,13 @@ def parsed(command):
 def test_the_command_line_takes_every_command_of_a_page(path):
     for command in commands(path):
         parsed(command)
+        net, layer = [*shlex.split(command, comments=True)[2:4], "", ""][:2]
+        if (
+            re.match(r"rosetta (study|explain|watch) ", command)
+            and net in networks.shipped()
+            and re.match(r"\w", layer)
+        ):
+            assert layer in networks.load(net).graph.layers, command
 
 
 @pytest.mark.parametrize("path", PAGES_AND_README, ids=lambda path: path.stem)
@@ -145,6 +153,14 @@ def test_what_the_engine_of_the_page_lacks_is_not_compared_and_nothing_fails(own
     sentence = ended.stdout.splitlines()[-1]
     assert "not compared" in sentence
     assert "failed" not in sentence
+
+
+@pytest.mark.parametrize("net", ["zoo --batch 4", "cifar --batch 4 --input exact"])
+def test_what_the_engine_of_the_page_has_is_right_on_every_rung_of_its_ladder(own_engine, net):
+    """Kinds of neurons and pools that it lacks are unsupported, and no other kind in their place; ties are counted."""
+    ended = own_engine(f"compare {net} --engines mine --passes forward --threads 1")
+    assert ended.returncode == (3 if "zoo" in net else 0), ended.stdout + ended.stderr
+    assert not re.findall(r"^!.*", ended.stdout, re.MULTILINE)
 
 
 def test_a_mistake_in_the_engine_of_the_page_is_found_where_it_is(own_engine, tmp_path):

@@ -48,7 +48,7 @@ def verify(ctx: click.Context, /, pack: Path, **options: Any) -> None:
 
 @click.command()
 @click.argument("first", metavar="A.npz", type=PATH)
-@click.argument("second", metavar="B.npz", type=PATH)
+@click.argument("second", metavar="[B.npz]", required=False, type=PATH)
 @click.option("--reference", metavar="R.npz", type=PATH, help="What is right, in float64.")
 @click.option("--model", metavar="FILE", type=PATH, help="TOML: n and M, or op and inputs.")
 @click.option("--map", "mapping", metavar="FILE", type=PATH, help='TOML: lines "in A" = "in B".')
@@ -59,14 +59,14 @@ def judge(
     ctx: click.Context,
     /,
     first: Path,
-    second: Path,
+    second: Path | None,
     reference: Path | None,
     model: Path | None,
     mapping: Path | None,
     allow: tuple[str, ...],
     out: Path | None,
 ) -> None:
-    """Judge two dumps, npz files of arrays by name, that two programs left: see 'Dumps' in the guide.
+    """Judge two dumps, npz files of arrays by name, that two programs left, or one: see 'Dumps' in the guide.
 
     Arrays are paired by name. Exit code 0: all agree; 1: one differs, or is missing on a side; 2: bad input; 3: one was
     not decided.
@@ -78,9 +78,10 @@ def judge(
     for line in told(found):
         say(line)
     if out:
-        words = ["judge", *map(str, (first, second)), *(["--reference", str(reference)] if reference else [])]
+        dumps = [first, second] if second else [first]
+        words = ["judge", *map(str, dumps), *(["--reference", str(reference)] if reference else [])]
         words += [*(["--model", str(model)] if model else []), *(["--map", str(mapping)] if mapping else [])]
-        say(f"record {found.write(out, f'{first.name} and {second.name}', shlex.join(['rosetta', *words]))}")
+        say(f"record {found.write(out, ' and '.join(x.name for x in dumps), shlex.join(['rosetta', *words]))}")
     say(found.sentence)
     ctx.exit(found.exit_code)
 

@@ -122,7 +122,7 @@ def read(text: str, variant: Variant) -> tuple[int | str, ...]:
     words = re.sub(r"(?<=\d),(?=\d{3}\b)", "", str(text)).lower().replace(",", " ").split()
     if len(words) != len(variant.parts):
         raise BadInput(
-            f"the answer has {len(words)} parts",
+            "the answer has too few or too many parts",
             expected=", ".join(variant.parts),
             hint="in quotes, with blanks between",
         )

@@ -74,13 +74,8 @@ def examine(
         raise BadInput("assert_equivalent takes op with inputs, or terms with magnitude, or none of them")
     wanted, variants = np.asarray(desired), None
     if isinstance(op, Mapping):
-        found = models.layer_formula(op, inputs)
-        value, magnitude, terms = (
-            np.broadcast_to(x, found.value.shape) for x in (found.value, found.magnitude, found.terms)
-        )
-        if value.size == wanted.size:
-            value, magnitude, terms = (x.reshape(wanted.shape) for x in (value, magnitude, terms))
-        expected = Expected(value, magnitude, terms, basis="derived")
+        expected = models.shaped(models.layer_formula(op, inputs), wanted.shape)
+        variants = lambda _: models.layer_mistakes(op, inputs, wanted.shape)  # noqa: E731
     elif op is not None:
         arguments = [models.wide(np.asarray(x) if hasattr(x, "dtype") else x) for x in inputs]
         expected = models.derived(op, arguments, np.asarray(op(*arguments)))

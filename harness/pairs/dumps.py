@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..reporting import lines
 from ..values.archive import Archive
 from . import expected as models
 from .expected import Array, Expected
-from .functions import Pair, accuracy, examined
+from .functions import Pair, accuracy, examined, expecting
 
 OPERATIONS = {
     **{name: getattr(np, name) for name in ("matmul", "add", "subtract", "multiply", "divide", "sum", "mean")},
@@ -23,13 +24,15 @@ OPERATIONS = {
     "fft": np.fft.fft,
 }
 """What a model file may call by a name; a layer has keys instead."""
-KEYS = ("terms", "magnitude", "op", "inputs", "weights", "biases", "acts_grad", "axes")
+Given = Path | None
+OPERANDS = ("inputs", "weights", "biases", "acts_grad")
+KEYS = ("terms", "magnitude", "op", "axes", *OPERANDS)
 
 
 def judge_dumps(
-    first: Path, second: Path, reference: Path | None = None, model: Path | None = None, mapping: Path | None = None
+    first: Path, second: Given = None, reference: Given = None, model: Given = None, mapping: Given = None
 ) -> Pair:
-    """Judge two dumps, npz files, array by array.
+    """Judge two dumps, npz files, array by array, or one against what the reference holds and what the model says.
 
     What the reference lacks is not decided, unless the model, a TOML file with a table for each array (docs/dumps.md),
     says how it follows. The mapping is a TOML file: names of the first dump, and those of the same arrays in the
@@ -39,19 +42,21 @@ def judge_dumps(
         Archive(path, "a dump is an npz file") if path else None for path in (first, second, reference)
     )
     assert one is not None
-    assert other is not None
-    facts, pairs = _toml(model), _pairs(one, other, _toml(mapping))
-    engines = (first.stem, second.stem) if first.stem != second.stem else ("first", "second")
-    known = dict.fromkeys([*one.headers, *(exact.headers if exact else ()), *(pairs.get(n, n) for n in other.headers)])
+    facts, pairs = _facts(model), _pairs(one, other or one, _toml(mapping))
+    ours, theirs = list(one.headers), [pairs.get(name, name) for name in (other.headers if other else ())]
+    known = dict.fromkeys([*ours, *(exact.headers if exact else ()), *theirs])
     for name in facts:
         if name not in known:
             raise BadInput(f"{model}: there is no array {name!r}", hint=meant(name, known, "names are those of A"))
-    rows = []
-    there = {pairs.get(name, name): name for name in other.headers}
-    for name in known:
-        sources = dict(zip(engines, ((one, name), (other, there.get(name, name))), strict=True))
-        rows.append(_judged(name, sources, exact, facts.get(name, {})))
-    return Pair([*rows, *_order(list(one.headers), [pairs.get(n, n) for n in other.headers], engines[1])])
+    dumps = {first.stem: (one, dict(zip(ours, ours, strict=True)))}
+    if other and second:
+        names = (first.stem, second.stem) if first.stem != second.stem else ("first", "second")
+        dumps = {names[0]: dumps[first.stem], names[1]: (other, dict(zip(theirs, other.headers, strict=True)))}
+    else:  # what an operation of the model only reads is not judged
+        only = {name for fact in facts.values() for key in OPERANDS for name in fact.get(key, ())} - facts.keys()
+        known = {name: None for name in known if name not in only or (exact and name in exact.headers)}
+    rows = [_judged(name, dumps, exact, facts.get(name, {})) for name in known]
+    return Pair([*rows, *_order(ours, theirs, list(dumps)[-1])])
 
 
 def told(pair: Pair) -> Iterator[str]:
@@ -63,22 +68,25 @@ def told(pair: Pair) -> Iterator[str]:
         yield from lines.explanations(row)
 
 
-def _judged(
-    name: str, sources: Mapping[str, tuple[Archive, str]], exact: Archive | None, model: Mapping[str, Any]
-) -> Row:
-    found: dict[str, Any] = {}
-    for who, (archive, there) in sources.items():
-        absent = Finding("missing", reason=f"there is no array {there!r}")
-        found[who] = _load(archive, there) if there in archive.headers else absent
+def _judged(name: str, dumps: Mapping[str, Any], exact: Archive | None, model: Mapping[str, Any]) -> Row:
+    """``dumps``: by engine, an archive and the names of its arrays by the names of the first dump."""
+    absent = Finding("missing", reason=f"there is no array {name!r}")
+    found: dict[str, Any] = {
+        who: _load(one, names[name]) if name in names else absent for who, (one, names) in dumps.items()
+    }
     yardstick = next((who for who, x in found.items() if not isinstance(x, Finding)), None)
     first = np.zeros(0) if yardstick is None else found[yardstick]
-    read = lambda key: _load_any(key, [exact, *(archive for archive, _ in sources.values())])  # noqa: E731
-    value = _load(exact, name) if exact and name in exact.headers else None
-    if value is None and "op" not in model and yardstick:
+    read = lambda key: _load_any(key, [exact, *(archive for archive, _ in dumps.values())])  # noqa: E731
+    value, op = _load(exact, name) if exact and name in exact.headers else None, model.get("op")
+    if value is None and op is None and yardstick:
         del found[yardstick]  # it is held against nothing
+        if len(dumps) == 1:
+            found[yardstick] = Finding("unsupported", reason="neither a reference nor an op says what is right")
     expected = _expected(name, first if value is None else value, value is not None, model, read)
-    dtypes = dict.fromkeys(found, first.dtype)
-    row = examined("dump", name, expected, found, axes=model.get("axes", ()), dtypes=dtypes)
+    dtypes, mistakes = dict.fromkeys(found, first.dtype), None
+    if isinstance(op, Mapping):
+        mistakes = lambda bad: models.layer_mistakes(op, _operands(model, read), bad.shape)  # noqa: E731
+    row = examined("dump", name, expected, found, axes=model.get("axes", ()), dtypes=dtypes, variants=mistakes)
     if not model:
         for who, finding in row.findings.items():
             if finding.status == "different":
@@ -92,38 +100,33 @@ def _expected(name: str, value: Array, is_exact: bool, model: Mapping[str, Any],
     if unknown := [key for key in model if key not in KEYS]:
         raise BadInput(f"model of {name!r}: {unknown[0]!r} is no key", hint=meant(unknown[0], KEYS, ", ".join(KEYS)))
     if "op" in model:
-        found = _of_operation(name, model, read)
-        if found.value.size == value.size:
-            parts = (np.broadcast_to(x, found.value.shape) for x in (found.value, found.magnitude, found.terms))
-            own, magnitude, terms = (np.reshape(x, value.shape) for x in parts)
-            return Expected(value if is_exact else own, magnitude, terms, basis=getattr(found, "basis", "derived"))
-        return Expected(found.value, found.magnitude, found.terms, basis="derived")
+        found = models.shaped(_of_operation(name, model, read), value.shape)
+        return replace(found, value=value) if is_exact and found.value.shape == value.shape else found
     if not model:
         return Expected(value)
     if not {"terms", "magnitude"} <= model.keys():
         raise BadInput(f"model of {name!r}", expected="terms and magnitude, or op and inputs", actual=", ".join(model))
     terms, magnitude = (read(x) if isinstance(x, str) else x for x in (model["terms"], model["magnitude"]))
-    try:
-        for part in (terms, magnitude):
-            np.broadcast_to(np.asarray(part, np.float64), value.shape)
-    except ValueError as error:
-        raise BadInput(f"model of {name!r}: terms and magnitude do not fit", expected=value.shape) from error
-    return Expected(value, magnitude, terms)
+    return expecting(value, (terms, magnitude), what=f"model of {name!r}")
 
 
 def _of_operation(name: str, model: Mapping[str, Any], read: Any) -> Any:
-    op, inputs = model["op"], [read(key) for key in model.get("inputs", ())]
+    op, operands = model["op"], _operands(model, read)
     try:
         if isinstance(op, Mapping):
-            given: dict[str, Any] = {"inputs": inputs, "weights": [read(key) for key in model.get("weights", ())]}
-            given |= {key: read(model[key]) for key in ("biases", "acts_grad") if key in model}
-            return models.layer_formula(op, given if given["weights"] else given | {"weights": []})
+            return models.layer_formula(op, operands)
         if op not in OPERATIONS:
             raise BadInput(f"no operation {op!r}", hint=meant(op, OPERATIONS, ", ".join(OPERATIONS)))
-        exact = [models.wide(x) for x in inputs]
+        exact = [models.wide(x) for x in operands["inputs"]]
         return models.derived(OPERATIONS[op], exact, np.asarray(OPERATIONS[op](*exact)))
     except Exception as error:
         raise BadInput(f"model of {name!r}: {error}") from error
+
+
+def _operands(model: Mapping[str, Any], read: Any) -> dict[str, Any]:
+    """What an operation reads; of biases and gradients there is one."""
+    found = {key: [read(name) for name in model.get(key, ())] for key in OPERANDS}
+    return found | {key: next(iter(found[key]), None) for key in OPERANDS[2:]}
 
 
 def _order(first: Sequence[str], second: Sequence[str], who: str) -> Iterator[Row]:
@@ -145,6 +148,15 @@ def _pairs(one: Archive, other: Archive, mapping: Mapping[str, Any]) -> dict[str
     if len(set(mapping.values())) < len(mapping):
         raise BadInput("mapping: a name of the second dump stands twice")
     return {theirs: mine for mine, theirs in mapping.items()}
+
+
+def _facts(path: Path | None) -> dict[str, dict[str, Any]]:
+    """The tables of a model; what is read is a list of names, of one where a name stands alone."""
+    for name, fact in (found := _toml(path)).items():
+        if not isinstance(fact, dict):
+            raise BadInput(f"{path}: {name!r} is no table", hint=f"a line [{name}] begins one")
+        fact |= {key: [x] for key, x in fact.items() if key in OPERANDS and isinstance(x, str)}
+    return found
 
 
 def _toml(path: Path | None) -> dict[str, Any]:

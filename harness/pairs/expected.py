@@ -5,7 +5,9 @@ arguments by running it on their absolute values; or *estimated*, which is weake
 the arguments do.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
@@ -59,6 +61,14 @@ class Expected(Bounded):
             roundoff, smallest = PRECISIONS[kind]
             return replace(self, roundoff=roundoff, smallest=smallest)
         return replace(self, magnitude=0.0, terms=0)
+
+
+def shaped(found: Bounded, shape: tuple[int, ...]) -> Expected:
+    """The same in another shape, if it has as many elements."""
+    parts = [np.broadcast_to(x, found.value.shape) for x in (found.value, found.magnitude, found.terms)]
+    if found.value.size == np.prod(shape):
+        parts = [x.reshape(shape) for x in parts]
+    return Expected(parts[0], parts[1], parts[2], basis=getattr(found, "basis", "derived"))
 
 
 def judged(expected: Expected, actual: Any, dtype: Any = None) -> Finding:
@@ -212,30 +222,62 @@ def layer_formula(spec: Mapping[str, Any], inputs: Mapping[str, Any]) -> Bounded
     ``inputs``: ``inputs``, a list of matrices (values, cases); ``weights``, a list; ``biases``; for gradients
     ``acts_grad``.
     """
-    keys = {name: value for name, value in spec.items() if name not in ("type", "tensor")}
-    if "weights" in inputs:
-        keys = {"initW": 0} | keys
+    kind, keys = spec.get("type", ""), {name: value for name, value in spec.items() if name not in ("type", "tensor")}
     given = [np.asarray(x, np.float32).reshape(-1, np.shape(x)[-1]) for x in inputs["inputs"]]
     net, names = Net(), [f"input{i}" for i in range(len(given))]
     for i, x in enumerate(given):
         net.add(names[i], "data", dataIdx=i, dims=len(x))
-    net.add("layer", str(spec["type"]), ",".join(names), **keys)
-    if not str(spec["type"]).startswith("cost."):
+    # Both files get all keys, and the reader takes from each what belongs there.
+    net.add("layer", str(kind), ",".join(names), keys, **{"initW": 0} | keys)
+    if not str(kind).startswith("cost."):
         net.add("top", "cost.sum2", "layer")
-    layer = networks.from_texts("op", *net.files(), networks.SHIPPED).graph.layers["layer"]
     try:
-        formulas = op(networks.plain(layer))
-    except UnsupportedLayer as error:
-        raise BadInput(f"op: {error}") from error
-    params = {name: inputs.get(name) for name in ("weights", "biases")}
-    tensor, grad = spec.get("tensor", "acts"), inputs.get("acts_grad")
+        network = networks.from_texts("op", *net.files(), networks.SHIPPED)
+        formulas = op(networks.plain(layer := network.graph.layers["layer"]))
+    except (ValueError, UnsupportedLayer) as error:
+        raise BadInput(re.sub(r"<text>(:\d+)?: (\[layer\] )?", "", f"op {kind}: {error}")) from error
+    for key in (key for key in keys if f"[layer] {key.lower()}: is unknown" in "".join(network.spec.warnings)):
+        raise BadInput(f"op {kind}: {key!r} is no key of that type", hint="docs/layer-file.md has those of each type")
+    tensor, grad, shapes = str(spec.get("tensor", "acts")), inputs.get("acts_grad"), networks.parameter_shapes(layer)
+    tensors = ["acts", *(f"inputs_grad[{i}]" for i in range(len(given))), *shapes]
+    if tensor not in tensors or (tensor != "acts" and grad is None):
+        hint = f"tensors are {', '.join(tensors)}; all but acts need acts_grad"
+        raise BadInput(f"op {kind}: no {tensor!r} without acts_grad, or no such tensor", hint=hint)
+    held = {f"weights[{i}]": x for i, x in enumerate(inputs.get("weights") or ())} | {"biases": inputs.get("biases")}
+    for name, shape in shapes.items():
+        there = np.asarray(() if held.get(name) is None else held[name], np.float32)
+        if there.size != np.prod(shape) and (tensor == "acts" or there.size):
+            raise BadInput(f"op {kind}: {name} do not fit", expected=f"shape {shape}", actual=f"shape {there.shape}")
+        held[name] = there.reshape(shape) if there.size else None
+    params = {"weights": [x for name, x in held.items() if name != "biases"], "biases": held["biases"]}
     if tensor == "acts":
-        found = formulas.forward(given, params)
-    elif str(tensor).startswith("inputs_grad"):
-        found = formulas.inputs_grad(int(tensor[12:-1]), given, grad, params)
-    else:
-        found = formulas.params_grad(given, grad, params)[tensor]
-    return found
+        return formulas.forward(given, params)
+    if tensor in shapes:
+        return formulas.params_grad(given, grad, params)[tensor]
+    return formulas.inputs_grad(int(tensor[12:-1]), given, grad, params)
+
+
+def layer_mistakes(spec: Mapping[str, Any], inputs: Mapping[str, Any], shape: tuple[int, ...]) -> Iterator[Variant]:
+    """Well-known mistakes inside a layer of `layer_formula`, for results of a shape: another window, turned filters."""
+    axes, scale, size = 1 if spec["type"] == "cmrnorm" else 2, spec.get("scale", 0), spec.get("size", 1)
+    changed: list[tuple[str, dict[str, Any]]] = [
+        (f"{key} {value} in place of {spec[key]}", {key: value} | more)
+        for key in ("size", "sizeX", "start") if key in spec for value in (spec[key] - 1, spec[key] + 1)
+        for more in ({}, {"scale": scale * (value / size) ** axes} if key == "size" else {})
+    ]  # fmt: skip
+    changed += [(f"pool {other} in place of {spec.get('pool')}", {"pool": other}) for other in ("avg", "max")]
+    if "size" in spec:
+        changed.append(("scale, not divided by the values of a window", {"scale": scale * size**axes}))
+    if "filterSize" in spec and inputs.get("weights"):
+        taps = [np.reshape(w, (-1, spec["filterSize"] ** 2, np.shape(w)[-1])) for w in inputs["weights"]]
+        changed.append(("filters turned round", {"weights": [w[:, ::-1] for w in taps]}))
+        changed.append(("filters with their channels in the opposite order", {"weights": [w[::-1] for w in taps]}))
+    for text, other in changed:
+        with suppress(BadInput):  # nothing that such a layer can have
+            arrays = {"weights": other.pop("weights")} if "weights" in other else {}
+            value = layer_formula({**spec, **other}, {**inputs, **arrays}).value
+            if value.size == np.prod(shape):
+                yield "layer", text, partial(np.reshape, value, shape)
 
 
 def variants(formula: Function, arguments: Sequence[Any], actual: Array) -> Iterator[Variant]:

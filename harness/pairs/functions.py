@@ -138,7 +138,9 @@ def compare_functions(
     return Pair(rows)
 
 
-def expecting(value: Any, model: Any, formula: Function | None, arguments: Sequence[Any]) -> Expected:
+def expecting(
+    value: Any, model: Any, formula: Function | None = None, arguments: Sequence[Any] = (), what: str = "the model"
+) -> Expected:
     """A reference value with its model: the given one, else what follows from the formula; without both, the bits."""
     value = np.asarray(value)
     if model is not None:
@@ -147,7 +149,7 @@ def expecting(value: Any, model: Any, formula: Function | None, arguments: Seque
             for part in (terms, magnitude):
                 np.broadcast_to(np.asarray(part, np.float64), value.shape)
         except ValueError as error:
-            raise BadInput("the model does not fit", expected=f"n and M of shape {value.shape}, or numbers",
+            raise BadInput(f"{what} does not fit", expected=f"n and M of shape {value.shape}, or numbers",
                            actual=f"{np.shape(terms)} and {np.shape(magnitude)}") from error  # fmt: skip
         return Expected(value, magnitude, terms)
     return Expected(value) if formula is None else models.derived(formula, arguments, value)

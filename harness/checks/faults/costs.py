@@ -1,6 +1,7 @@
 """Faults of softmax and of the costs, which are log-likelihoods or built from squares."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -20,35 +21,21 @@ from .fault import (
 )
 from .planted import CorrectLayer
 
+
+def _guess(net: Net, logits: str, probs: str, **keys: Any) -> Net:
+    """Add logits, their softmax, and its cost."""
+    net.add(logits, "fc", "data", outputs=10, **keys).add(probs, "softmax", logits)
+    return net.add(f"{probs}_cost", "cost.logreg", f"labels,{probs}")
+
+
 # Logits far apart, so that some probabilities are tiny; a second softmax that has two readers and is not fused.
-COSTS = scene(
-    Net(40)
-    .add("logits", "fc", "data", outputs=10)
-    .add("open", "softmax", "logits")
-    .add("open_cost", "cost.logreg", "labels,open")
-    .add("spread", "fc", "data", outputs=10, initW=1)
-    .add("sharp", "softmax", "spread")
-    .add("sharp_cost", "cost.logreg", "labels,sharp"),
-    "open",
-)
+COSTS = scene(_guess(_guess(Net(40), "logits", "open"), "spread", "sharp", initW=1), "open")
 
 # Logits about 100, whose exponentials overflow.
-HIGH = scene(
-    Net(40)
-    .add("high", "fc", "data", outputs=10, initB=100)
-    .add("high_probs", "softmax", "high")
-    .add("high_cost", "cost.logreg", "labels,high_probs"),
-    "data",
-)
+HIGH = scene(_guess(Net(40), "high", "high_probs", initB=100), "data")
 
 # Many equal logits: most are 0 or 0.1.
-TIES = scene(
-    Net(40)
-    .add("level", "fc", "data", outputs=10, neuron="brelu[0.1]")
-    .add("tied", "softmax", "level")
-    .add("tied_cost", "cost.logreg", "labels,tied"),
-    "data",
-)
+TIES = scene(_guess(Net(40), "level", "tied", neuron="brelu[0.1]"), "data")
 
 # Distributions and targets from the data. Of the softmax layers and logistic neurons one is read by its cost alone, and
 # goes backward with it; one has two readers. Logits of the first are so far apart that probabilities underflow.

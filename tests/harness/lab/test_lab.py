@@ -189,7 +189,7 @@ def test_bad_input(tmp_path):
     for arguments, words in {
         ("start", 7, "--out", tmp_path / "x"): "the class has no chapter 7",
         ("start", 1, "--out", folder): "is there already",
-        ("answer", 1, "8 5", "--out", folder): "2 parts",
+        ("answer", 1, "8 5", "--out", folder): "too few or too many parts (expected modules per side, ",
         ("answer", 1, "8 5 many", "--out", folder): "'many' is no number",
         ("answer", 2, "8 5", "--out", folder): "is of chapter 1",
         ("answer", 1, "8 5 4", "--out", tmp_path): "no folder of the class",

@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.errors import BadInput
+from alexnet_rosetta.harness.pairs.arrays import assert_equivalent
 from alexnet_rosetta.harness.pairs.dumps import judge_dumps
+from alexnet_rosetta.harness.pairs.expected import layer_formula
 from alexnet_rosetta.harness.recording import Recorder
 
 RANDOM = np.random.default_rng(0)
@@ -139,11 +141,19 @@ def test_layers_are_operations(tmp_path):
         ("[produkt]\nterms = 1\nmagnitude = 1", "did you mean product"),
         ("[product]\nterms = 1", "terms and magnitude, or op and inputs"),
         ("[product]\nterm = 1", "did you mean terms"),
-        ('[product]\nterms = 1\nmagnitude = "a"', "do not fit"),
+        ('[product]\nterms = 1\nmagnitude = "a"', "does not fit"),
         ('[product]\nop = "matmul"\ninputs = ["a", "nothing"]', "no dump has an array 'nothing'"),
         ('[product]\nop = "matmul"\ninputs = ["b", "b"]', "mismatch"),
+        ("product = 3", "'product' is no table"),
         ("[product", "cannot be read as TOML"),
-        ('[product]\nop = { type = "pol" }\ninputs = ["a"]', "pol"),
+        ('[product]\nop = { type = "pol" }\ninputs = ["a"]', "op pol: type: is no layer type"),
+        ('[product]\nop = { outputs = 3 }\ninputs = ["a"]', "type: "),
+        ('[product]\nop = { type = "fc", outputs = 3 }', "inputs"),
+        ('[product]\nop = { type = "fc", outputs = 3 }\ninputs = "a"', "weights[0] do not fit (expected shape (8, 3)"),
+        ('[product]\nop = { type = "fc", outputs = 6 }\ninputs = "a"\nweights = "b"', "weights[0] do not fit"),
+        ('[product]\nop = { type = "softmax", paddng = 2 }\ninputs = "a"', "'paddng' is no key of that type"),
+        ('[product]\nop = { type = "softmax", tensor = "inputs_grad" }\ninputs = "a"', "no such tensor"),
+        ('[product]\nop = { type = "softmax", tensor = "inputs_grad[0]" }\ninputs = "a"', "without acts_grad"),
     ],
 )
 def test_models_that_cannot_be_used(tmp_path, model, said):
@@ -152,6 +162,78 @@ def test_models_that_cannot_be_used(tmp_path, model, said):
     found = CliRunner().invoke(cli, ["judge", f"{one}", f"{one}", "--model", f"{tmp_path}/model.toml"])
     assert (found.exit_code, found.output.count("\n")) == (2, 1)
     assert said in found.output
+    assert "<text>" not in found.output
+
+
+IMAGES, FILTERS = RANDOM.standard_normal((3 * 81, 4)).astype(np.float32), RANDOM.standard_normal((75, 16))
+FILTERS, NORM = FILTERS.astype(np.float32), {"channels": 16, "size": 5, "scale": 0.5, "pow": 0.75, "minDiv": 2}
+CONV = {"channels": 3, "filters": 16, "filterSize": 5, "padding": 2}
+LAYERS = """
+[conv]
+op = { type = "conv", channels = 3, filters = 16, filterSize = 5, padding = 2 }
+inputs = "images"
+weights = "w"
+biases = "b"
+[norm]
+op = { type = "cmrnorm", channels = 16, size = 5, scale = 0.5, pow = 0.75, minDiv = 2 }
+inputs = "conv"
+[down]
+op = { type = "cmrnorm", tensor = "inputs_grad[0]", channels = 16, size = 5, scale = 0.5, pow = 0.75, minDiv = 2 }
+inputs = ["conv"]
+acts_grad = "norm"
+[pool]
+op = { type = "pool", pool = "avg", channels = 16, sizeX = 3, stride = 2 }
+inputs = ["norm"]
+"""
+
+
+def program(path, conv=(), filters=FILTERS, norm=(), pool="avg"):
+    """The dump of a program of three layers, with mistakes."""
+    made = {"images": IMAGES, "w": FILTERS, "b": np.full((16, 1), 0.25, np.float32)}
+    inputs = {"inputs": [IMAGES], "weights": [filters], "biases": made["b"]}
+    made["conv"] = layer_formula({"type": "conv"} | CONV | dict(conv), inputs).value.astype(np.float32)
+    spec = {"type": "cmrnorm"} | NORM | dict(norm)
+    made["norm"] = layer_formula(spec, {"inputs": [made["conv"]]}).value.astype(np.float32)
+    inputs = {"inputs": [made["conv"]], "acts_grad": made["norm"]}
+    made["down"] = layer_formula(spec | {"tensor": "inputs_grad[0]"}, inputs).value.astype(np.float32)
+    spec = {"type": "pool", "pool": pool, "channels": 16, "sizeX": 3, "stride": 2}
+    made["pool"] = layer_formula(spec, {"inputs": [made["norm"]]}).value.astype(np.float32)
+    return dump(path, **made)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "wrong", "cause"),
+    [
+        ({}, [], ""),
+        ({"filters": FILTERS.reshape(3, 5, 5, 16)[:, ::-1, ::-1]}, ["conv"], "filters turned round"),
+        ({"filters": FILTERS.reshape(3, 25, 16)[::-1]}, ["conv"], "filters with their channels in the opposite order"),
+        ({"norm": {"size": 4}}, ["norm", "down"], "size 4 in place of 5"),
+        ({"norm": {"size": 6, "scale": 0.6}}, ["norm", "down"], "size 6 in place of 5"),
+        ({"norm": {"scale": 2.5}}, ["norm", "down"], "scale, not divided by the values of a window"),
+        ({"pool": "max"}, ["pool"], "pool max in place of avg"),
+        ({"norm": {"pow": 0.7}}, ["norm", "down"], "cause unknown"),
+    ],
+)
+def test_one_program_is_judged_by_what_its_layers_are_and_its_mistake_is_named(tmp_path, mistake, wrong, cause):
+    """The parameter file's keys of a layer stand in `op`; what is only read is no row, and nothing below is blamed."""
+    (tmp_path / "model.toml").write_text(LAYERS)
+    made = program(tmp_path / "mine.npz", **mistake)
+    pair = judge_dumps(made, model=tmp_path / "model.toml")
+    assert [row.tensor for row in pair.table] == ["conv", "norm", "down", "pool"]
+    assert [row.tensor for row in pair.table if row.findings["mine"].status == "different"] == wrong
+    assert all(row.findings["mine"].reason.endswith(cause) for row in pair.table if row.tensor in wrong)
+    assert pair.exit_code == int(bool(wrong))
+    (tmp_path / "less.toml").write_text(LAYERS.split("[pool]")[0])
+    assert judge_dumps(made, model=tmp_path / "less.toml").exit_code == 3 - 2 * bool(set(wrong) - {"pool"})
+
+
+def test_a_test_names_the_mistake_inside_a_layer():
+    right, other = ({"type": "cmrnorm"} | NORM | {"size": size} for size in (5, 4))
+    given = {"inputs": [RANDOM.standard_normal((16 * 4, 3)).astype(np.float32)]}
+    wanted, found = (layer_formula(spec, given).value.astype(np.float32) for spec in (right, other))
+    assert_equivalent(wanted, wanted, op=right, inputs=given)
+    with pytest.raises(AssertionError, match="likely cause: size 4 in place of 5"):
+        assert_equivalent(found, wanted, op=right, inputs=given)
 
 
 def test_pickles_and_sizes_are_refused_before_they_are_read(tmp_path):
