@@ -18,7 +18,11 @@ found.table += compare_functions(
     transform.old, transform.new, [signal], reference=transform.new, model=transform.model, name="transform"
 ).table
 for row in found.table:
-    print(row.layer, row.status(), *(f"{who} {finding.share:.2g}" for who, finding in row.findings.items()))
+    for (
+        who,
+        finding,
+    ) in row.findings.items():  # share: of the bound that was used; reason: what differs, and a likely cause
+        print(f"{row.layer} {who}: {finding.status}, {finding.share:.2g} of what rounding allows", finding.reason)
 found.write("verdict", "a stencil and a transform", "python judge.py")
 print(found.sentence)
 sys.exit(found.exit_code)

@@ -235,7 +235,10 @@ def layer_formula(spec: Mapping[str, Any], inputs: Mapping[str, Any]) -> Bounded
         network = networks.from_texts("op", *net.files(), networks.SHIPPED)
         formulas = op(networks.plain(layer := network.graph.layers["layer"]))
     except (ValueError, UnsupportedLayer) as error:
-        raise BadInput(re.sub(r"<text>(:\d+)?: (\[layer\] )?", "", f"op {kind}: {error}")) from error
+        what = re.sub(r"<text>(:\d+)?: (\[layer\] )?", "", f"op {kind}: {error}")
+        raise BadInput(
+            what, hint="axes are channels, rows, columns, cases; of filters the last one counts them"
+        ) from error
     for key in (key for key in keys if f"[layer] {key.lower()}: is unknown" in "".join(network.spec.warnings)):
         raise BadInput(f"op {kind}: {key!r} is no key of that type", hint="docs/layer-file.md has those of each type")
     tensor, grad, shapes = str(spec.get("tensor", "acts")), inputs.get("acts_grad"), networks.parameter_shapes(layer)

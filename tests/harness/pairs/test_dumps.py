@@ -147,6 +147,10 @@ def test_layers_are_operations(tmp_path):
         ("product = 3", "'product' is no table"),
         ("[product", "cannot be read as TOML"),
         ('[product]\nop = { type = "pol" }\ninputs = ["a"]', "op pol: type: is no layer type"),
+        (
+            '[product]\nop = { type = "pool", pool = "max", channels = 3 }\ninputs = "a"',
+            "of filters the last one counts them",
+        ),
         ('[product]\nop = { outputs = 3 }\ninputs = ["a"]', "type: "),
         ('[product]\nop = { type = "fc", outputs = 3 }', "inputs"),
         ('[product]\nop = { type = "fc", outputs = 3 }\ninputs = "a"', "weights[0] do not fit (expected shape (8, 3)"),
