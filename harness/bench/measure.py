@@ -20,6 +20,7 @@ from ..engines.protocol import Session
 from ..errors import NothingCompared
 from ..judging.finding import Finding, finding_of
 from ..network.load import Network
+from ..running.memory import check_memory, memory_needed
 from ..running.prepare import Options, prepare, step_count
 from ..running.workload import Workload
 
@@ -103,6 +104,7 @@ def measure(
     how many there will be, and what it was. Raises NothingCompared: no engine could run a step to its end.
     """
     work = work or prepare(options)
+    check_memory(work.network, work.batch, memory_needed(work.network, work.batch, options.engines, "alone"))
     total = step_count(work, "isolated") * len(work.engines) * (repeat + 1)
     samples: dict[tuple[str, str, str], list[float]] = {}
     at_work: dict[tuple[str, str, str], list[float]] = {}

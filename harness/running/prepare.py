@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from math import prod
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, get_args
@@ -11,18 +10,18 @@ from typing import Any, get_args
 from threadpoolctl import threadpool_limits
 
 from .. import engines, machine
-from ..errors import BadInput, TooLarge, meant
+from ..errors import BadInput, meant
 from ..judging.finding import FAIL_ON, UNDECIDED
 from ..judging.row import Row
-from ..network.load import RULES, Network, load, noted, parameter_shapes
+from ..network.load import RULES, Network, load, noted
 from ..quirks import LEDGER, find, levels
 from ..quirks.settings import parse, quirk_of
 from ..quirks.values import touched
-from ..reference.chunks import CHUNK_BYTES, image_bytes
 from ..reference.views import PASS_TYPES
 from ..values import inputs, parameters
 from ..values.noise import Tape
 from .exact_workload import ExactWorkload, check_batch, exact_network, exact_values
+from .memory import check_memory, memory_needed
 from .propagated import propagated_rows
 from .steps import PASSES
 from .sweep import Sweep
@@ -31,8 +30,6 @@ from .workload import Workload
 MODES = ("isolated", "propagated")
 PORT_ALGORITHMS = ("auto", "direct", "winograd")
 PASS_TYPE_NAMES = tuple(PASS_TYPES)
-EVALUATED, PROGRAMS = 4, 64 * 2**20
-"""Arrays of the size of a chunk, and bytes of the programs, in `memory_needed`: figures are in docs/reliability.md."""
 MOST_PASSES = 10_000
 """Backward passes per update, each of which is run."""
 
@@ -208,7 +205,8 @@ def workload(network: Network, options: Options) -> Workload:
     threads = machine.threads(options.threads)
     settings = parse(options.quirks, chosen, options.level)
     check_mode(settings, options.mode)
-    check_memory(network, inputs.cases(network, options.input, options.batch), len(chosen), options.mode)
+    cases = inputs.cases(network, options.input, options.batch)
+    check_memory(network, cases, memory_needed(network, cases, options.engines, options.mode, options.passes))
     minibatch = inputs.make(network, options.input, options.batch, options.seed)
     values = parameters.make(network, options.seed, options.weights)
     tape = Tape(options.seed)
@@ -265,45 +263,8 @@ def step_count(work: Workload, mode: str) -> int:
                for counts in ([isolated, own_feed] if mode == "propagated" else [isolated]))  # fmt: skip
 
 
-def memory_needed(network: Network, batch: int, count: int, mode: str = MODES[0]) -> int:
-    """Bytes that a comparison of ``count`` engines takes at most, roughly.
-
-    Per engine its outputs, as much again for gradients and forward state, and weights, gradients, momentum; for the
-    reference the rounded outputs, the recorded parameters and momentum, the gradients; what it evaluates in float64 at
-    a time; and what the programs take before there is a network. Where engines feed themselves, per engine once more
-    its outputs and momentum, and what is evaluated from its own operands.
-    """
-    acts = 4 * batch * sum(layer.outputs for layer in network.layers)
-    values = 4 * network.spec.parameter_count
-    own = count * (acts + values) + _evaluated(network, batch) if mode != MODES[0] else 0
-    return count * (2 * acts + 3 * values) + acts + 3 * values + EVALUATED * _evaluated(network, batch) + PROGRAMS + own
-
-
-def _evaluated(network: Network, batch: int) -> int:
-    """Bytes of the largest chunk of images, or matrix and its bounds, that is evaluated in float64."""
-    layers = network.graph.layers
-    images = [
-        image_bytes(layer, (layers[name].outputs for name in layer.inputs))
-        for layer in network.layers
-        if layer.type != "data"
-    ]
-    matrices = [16 * prod(shape) for layer in network.layers for shape in parameter_shapes(layer).values()]
-    return max(min(batch * max(images), max(CHUNK_BYTES, *images)), *matrices, 0)
-
-
 def check_mode(settings: Mapping[str, Mapping[str, bool]], mode: str) -> None:
     """Refuse switches that make tensors which the next layer of the engine could not take."""
     names = {name for own in settings.values() for name, on in own.items() if not on and find(name).needs_isolation}
     if names and mode != "isolated":
         raise BadInput(f"the quirk {min(names)} cannot be off where engines feed themselves", hint="--mode isolated")
-
-
-def check_memory(network: Network, batch: int, count: int, mode: str = MODES[0]) -> None:
-    """Refuse a comparison that the machine has too little memory for."""
-    needed, free = memory_needed(network, batch, count, mode), machine.available_memory()
-    if free is not None and needed > free:
-        raise TooLarge(
-            f"{network.name} with batch {batch} needs about {needed / 2**30:.1f} GiB of memory",
-            actual=f"{free / 2**30:.1f} GiB are free",
-            hint="choose a smaller --batch",
-        )

@@ -20,7 +20,8 @@ from ..errors import EngineUnavailable, NothingCompared, Unsupported, one_line
 from ..judging.row import Row
 from ..network.load import Network, load
 from ..reporting.record import read
-from ..running.prepare import memory_needed, workload
+from ..running.memory import PROGRAMS, memory_needed
+from ..running.prepare import workload
 from ..values import inputs
 from .spec import Part
 
@@ -81,7 +82,8 @@ def memory(part: Part) -> int:
     with TemporaryDirectory() as folder:
         try:
             network = _network(part, Path(folder))
-            return memory_needed(network, inputs.cases(network, own.input, own.batch), len(own.engines), own.mode)
+            cases = inputs.cases(network, own.input, own.batch)
+            return memory_needed(network, cases, own.engines, own.mode, own.passes) - PROGRAMS  # the worker has those
         except (ValueError, OSError):
             return 0
 

@@ -23,6 +23,7 @@ from ..data import Batch, DataSet, checkpoints, open_data, views
 from ..data.historical import Checkpoint
 from ..errors import BadInput, RosettaError, writing
 from ..network.load import Network, load, texts
+from ..running.memory import check_memory, memory_needed
 from ..values import parameters
 from ..values.noise import generator
 from ..values.parameters import Values
@@ -101,6 +102,7 @@ class Training:
         self.test_range = parsed(settings.test_range, self.data.test, self.data, "--test-range")
         self.size = fitting(self.network, self.data)
         self.threads = machine.threads(settings.threads)
+        check_memory(self.network, settings.batch, memory_needed(self.network, settings.batch, self.engines, "alone"))
         if stored:
             self.state, values = self._restored(stored)
         else:

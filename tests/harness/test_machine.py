@@ -10,8 +10,6 @@ import pytest
 
 from alexnet_rosetta.harness import machine
 from alexnet_rosetta.harness.errors import BadInput
-from alexnet_rosetta.harness.network import load as networks
-from alexnet_rosetta.harness.running import prepare as run
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
@@ -57,23 +55,6 @@ def test_without_a_checkout_the_commit_is_what_the_build_wrote_down(monkeypatch,
     assert machine.commit() is None
     (tmp_path / "commit.txt").write_text("0123abc-dirty\n")
     assert machine.commit() == "0123abc-dirty"
-
-
-def test_memory_grows_with_batch_and_engines():
-    network = networks.load("tiny")
-    small = run.memory_needed(network, 8, 1)
-    assert run.memory_needed(network, 16, 1) > small
-    assert run.memory_needed(network, 8, 2) > small
-    assert run.memory_needed(network, 8, 1, "propagated") > small
-
-
-def test_alexnet_with_two_engines_fits_in_twelve_gigabytes():
-    assert run.memory_needed(networks.load("alexnet"), 128, 2) < 12 * 2**30
-
-
-def test_a_system_that_says_nothing_refuses_nothing(monkeypatch):
-    monkeypatch.setattr(machine, "available_memory", lambda: None)
-    run.check_memory(networks.load("alexnet"), 10**6, 2)
 
 
 def test_limits_of_all_control_groups_count_but_not_what_is_cached(tmp_path):

@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 from ...errors import BadInput, meant
 from ...network.load import Network, load
 from ...reference import facts
-from ...running.prepare import check_memory
+from ...running.memory import check_memory, memory_needed
 from ..kit import exit_code
 from . import historical, legacy
 from .difference import Check
@@ -42,7 +42,8 @@ def check_grads(
         hint = meant(", ".join(unknown), ENGINES, f"engines: {', '.join(ENGINES)}")
         raise BadInput(f"gradients of {', '.join(unknown)!r} are not checked", hint=hint)
     network = learning_network(load(net, params))
-    check_memory(network, 2 * batch, 2)
+    more = 40 * network.spec.parameter_count  # in float64, and once more what is moved
+    check_memory(network, batch, memory_needed(network, 2 * batch, engines, "isolated") + more)
     echo(f"{network.name}: {len(network.layers)} layers; {batch} cases in float64, {historical.CASES} in float32")
     echo(HEADER)
     found = []

@@ -211,7 +211,7 @@ def test_too_little_memory_is_refused_before_any_is_taken(rosetta, tmp_path, mon
     monkeypatch.setattr(machine, "available_memory", lambda: 5 * 10**7)
     monkeypatch.setattr(run.inputs, "make", lambda *_: pytest.fail("memory was taken"))
     line = one_line_error(compare(rosetta, tmp_path))
-    assert "needs about 0.1 GiB of memory" in line
+    assert "needs about 0.3 GiB of memory" in line
     assert "0.0 GiB are free" in line
 
 
@@ -541,3 +541,16 @@ def test_doctor_has_a_line_for_everything_that_the_gpu_engine_lacks(rosetta, mon
     lines = rosetta("doctor").output.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("✗ legacy-gpu"))
     assert [line[22:] for line in lines[start : start + 3]] == lacking
+
+
+@pytest.mark.parametrize("words", [
+    "compare tiny --progress", "sweep x.toml --memory", "pack judge x.zip --engine x --patience",
+    "train --colour-noise", "check gpu --time-limit",
+])  # fmt: skip
+@pytest.mark.parametrize("number", ["nan", "inf", "1e999"])
+def test_no_number_is_no_number(words, number):
+    """ "nan" is inside every range, as comparisons go."""
+    result = CliRunner().invoke(cli.cli, [*words.split(), number])
+    assert result.exit_code == 2
+    assert number in result.output.splitlines()[-1] or "is not in the range" in result.output
+    assert "internal error" not in result.output
