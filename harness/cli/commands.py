@@ -27,6 +27,7 @@ from . import data_commands, lab_commands, reach_commands, study_commands, train
 from .shared import (
     INTERRUPTED,
     PATH,
+    Finite,
     algorithm_option,
     allow_option,
     drawing,
@@ -424,7 +425,7 @@ def check_mutants(ctx: click.Context, /, **options: Any) -> None:
               help="The evidence file; parts that are in it already stay.")  # fmt: skip
 @click.option("--only", callback=names, metavar="PARTS",
               help="Some of kernels,golden,exact,alexnet,cifar,zoo,sanitizer,steps,bench; by default all.")  # fmt: skip
-@click.option("--time-limit", type=click.FloatRange(0), metavar="SECONDS", help="Begin nothing more after that.")
+@click.option("--time-limit", type=Finite(0), metavar="SECONDS", help="Begin nothing more after that.")
 @click.option("--golden", default="tests/golden", show_default=True, metavar="DIR", type=PATH,
               help="Folder of the recorded cases.")  # fmt: skip
 @click.option("--steps", default=1000, show_default=True, type=click.IntRange(2), help="Repeated training steps.")

@@ -8,7 +8,7 @@ import click
 
 from ..errors import BadInput
 from ..judging.finding import UNDECIDED
-from .shared import PATH, allow_option, say
+from .shared import PATH, Finite, allow_option, say
 
 
 @click.command()
@@ -92,7 +92,7 @@ def judge(
 @click.option("--resume", metavar="DIR", type=PATH, help="Go on there: nothing finished is repeated.")
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="A running scheduler of Dask; by default a cluster here.")
 @click.option("--workers", type=click.IntRange(1), help="Here: by default as many as processors. There: wait for them.")
-@click.option("--memory", type=click.FloatRange(0.25), metavar="GIB", help="That all parts together may take.")
+@click.option("--memory", type=Finite(0.25, 2**30), metavar="GIB", help="That all parts together may take.")
 @click.pass_context
 def sweep(ctx: click.Context, /, spec: Path, out: Path | None, resume: Path | None, **cluster: Any) -> None:
     """Run all comparisons and pieces of checks that SPEC.toml lists, on the processors here or on a cluster.
@@ -131,7 +131,7 @@ _ALLOWED = [status for status in UNDECIDED if status != "unavailable"]
 @click.argument("folder", metavar="PACK", type=PATH)
 @click.option("--engine", metavar="COMMAND", required=True, help="Gets two more arguments, CASES and RESULTS.")
 @click.option("--out", metavar="DIR", type=PATH, help="Folder for score.json and junit.xml.")
-@click.option("--patience", default=60.0, show_default=True, type=click.FloatRange(0, min_open=True),
+@click.option("--patience", default=60.0, show_default=True, type=Finite(0, min_open=True),
               help="Seconds without a new result.")  # fmt: skip
 @click.option("--allow", multiple=True, type=click.Choice(_ALLOWED), help="As in 'compare'.")
 @click.pass_context

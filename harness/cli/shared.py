@@ -1,6 +1,7 @@
 """What the commands of several modules share: options, and printing."""
 
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,17 @@ from ..running.prepare import PASS_TYPE_NAMES, PORT_ALGORITHMS
 PATH = click.Path(path_type=Path)
 INTERRUPTED = 130
 """The exit code of a program that the signal of Ctrl-C ends."""
+
+
+class Finite(click.FloatRange):
+    """A number in a range, which "nan" is in none of, nor "inf"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
 
 
 def say(text: str, err: bool = False) -> None:
@@ -76,7 +88,7 @@ _RUN = (
     click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything that is drawn."),
     click.option("--pass-type", default="train", show_default=True, type=click.Choice(PASS_TYPE_NAMES),
                  help="Forward pass of training, of a test, or of a test of three views."),
-    click.option("--progress", default=0.0, show_default=True, type=click.FloatRange(0, 1),
+    click.option("--progress", default=0.0, show_default=True, type=Finite(0, 1),
                  help="Share of the training that is done, for the learning rates."),
     click.option("--update-every", default=1, show_default=True, type=click.IntRange(1),
                  help="Backward passes per update; all see the same cases."),

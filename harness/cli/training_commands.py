@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from .shared import PATH, names, params_option
+from .shared import PATH, Finite, names, params_option
 
 
 @click.command()
@@ -21,7 +21,7 @@ from .shared import PATH, names, params_option
 @click.option("--test-freq", type=click.IntRange(1), help="Data batches between tests and checkpoints [an epoch].")
 @click.option("--update-every", type=click.IntRange(1), help="Minibatches per update [1].")
 @click.option("--mirror/--no-mirror", default=None, help="Turn pictures left and right in one of two cases.")
-@click.option("--colour-noise", type=click.FloatRange(0, 10), help="Strength of the colour noise of 2012 [0].")
+@click.option("--colour-noise", type=Finite(0, 10), help="Strength of the colour noise of 2012 [0].")
 @click.option("--seed", type=click.IntRange(0), help="Of all that is random [0].")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engines; by default all processors.")
 @click.option("--keep", type=click.IntRange(1), help="Checkpoints of each engine that are kept [3].")

@@ -141,6 +141,8 @@ def _order(first: Sequence[str], second: Sequence[str], who: str) -> Iterator[Ro
 def _pairs(one: Archive, other: Archive, mapping: Mapping[str, Any]) -> dict[str, str]:
     """Names of the first dump by those of the second; every name of the mapping must be there."""
     for mine, theirs in mapping.items():
+        if not isinstance(theirs, str):
+            raise BadInput(f"mapping: {mine!r} has no name", actual=repr(theirs)[:60], hint='NAME-IN-A = "NAME-IN-B"')
         for name, archive in ((mine, one), (theirs, other)):
             if name not in archive.headers:
                 hint = meant(name, archive.headers, 'lines are NAME-IN-A = "NAME-IN-B"')
@@ -156,6 +158,9 @@ def _facts(path: Path | None) -> dict[str, dict[str, Any]]:
         if not isinstance(fact, dict):
             raise BadInput(f"{path}: {name!r} is no table", hint=f"a line [{name}] begins one")
         fact |= {key: [x] for key, x in fact.items() if key in OPERANDS and isinstance(x, str)}
+        for key in fact.keys() & set(OPERANDS):
+            if not isinstance(fact[key], list) or not all(isinstance(x, str) for x in fact[key]):
+                raise BadInput(f"{path}: {key} of {name!r} are no names of arrays", actual=repr(fact[key])[:60])
     return found
 
 

@@ -148,7 +148,7 @@ def expecting(
         try:
             for part in (terms, magnitude):
                 np.broadcast_to(np.asarray(part, np.float64), value.shape)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise BadInput(f"{what} does not fit", expected=f"n and M of shape {value.shape}, or numbers",
                            actual=f"{np.shape(terms)} and {np.shape(magnitude)}") from error  # fmt: skip
         return Expected(value, magnitude, terms)

@@ -62,6 +62,7 @@ def cluster(scheduler: str | None, workers: int | None, memory: float | None) ->
 
         dask.config.set({"logging": {"distributed": "critical"}})  # before the import reads it
         from distributed import Client, LocalCluster
+        from distributed.comm.addressing import resolve_address
 
         import_module("pyarrow")
     except ImportError as error:
@@ -78,6 +79,7 @@ def cluster(scheduler: str | None, workers: int | None, memory: float | None) ->
             yield client, max(count, machine.processors()), total - count * WORKER
             return
         try:
+            resolve_address(scheduler)  # a client of an address that is none cannot even be closed
             client = stack.enter_context(Client(scheduler, timeout=20, set_as_default=False))
             client.wait_for_workers(workers or 1, timeout=600)
         except (OSError, TimeoutError, ValueError) as error:

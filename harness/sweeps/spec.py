@@ -107,6 +107,9 @@ def _parts(path: Path, check: str, grid: Any) -> Iterator[Part]:
     count = len(subjects) * prod(map(len, axes.values()))
     if count > MOST:
         raise BadInput(f"{path} asks for {count:,} parts", expected=f"at most {MOST:,}")
+    for name, numbers in axes.items():
+        if any(type(one) is int and one >= 2**63 for one in numbers):
+            raise BadInput(f"{path}: no table of results holds such a {name}", expected="less than 2**63")
     for subject, values in product(subjects, product(*axes.values())):
         options = dict(zip(axes, values, strict=True))
         if options.get("input", KINDS[0]) not in KINDS:

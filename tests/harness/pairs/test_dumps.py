@@ -158,6 +158,9 @@ def test_layers_are_operations(tmp_path):
         ('[product]\nop = { type = "softmax", paddng = 2 }\ninputs = "a"', "'paddng' is no key of that type"),
         ('[product]\nop = { type = "softmax", tensor = "inputs_grad" }\ninputs = "a"', "no such tensor"),
         ('[product]\nop = { type = "softmax", tensor = "inputs_grad[0]" }\ninputs = "a"', "without acts_grad"),
+        ("[product]\nterms = {a = 1}\nmagnitude = 1", "does not fit"),
+        ("[product]\nop = 'matmul'\ninputs = 3", "inputs of 'product' are no names of arrays (actual 3)"),
+        ("[product]\nop = 'matmul'\ninputs = [['a']]", "inputs of 'product' are no names"),
     ],
 )
 def test_models_that_cannot_be_used(tmp_path, model, said):
@@ -238,6 +241,14 @@ def test_a_test_names_the_mistake_inside_a_layer():
     assert_equivalent(wanted, wanted, op=right, inputs=given)
     with pytest.raises(AssertionError, match="likely cause: size 4 in place of 5"):
         assert_equivalent(found, wanted, op=right, inputs=given)
+
+
+def test_a_mapping_to_no_name_is_refused(tmp_path):
+    one = dump(tmp_path / "one.npz", a=A)
+    (tmp_path / "map.toml").write_text('a = ["a"]')
+    found = CliRunner().invoke(cli, ["judge", f"{one}", f"{one}", "--map", f"{tmp_path}/map.toml"])
+    assert (found.exit_code, found.output.count("\n")) == (2, 1)
+    assert "'a' has no name (actual ['a'])" in found.output
 
 
 def test_pickles_and_sizes_are_refused_before_they_are_read(tmp_path):

@@ -98,6 +98,7 @@ def test_checks_are_split(tmp_path):
         ("[compare]\nnetworks = ['tiny']\nbatches = [0]", "a batch of 0"),
         ("[compare]\nnetworks = ['tiny']\nbatches = ['a']", "batch is of the wrong kind"),
         ("[compare]\nnetworks = ['tiny']\nseeds = ['1', '3-1']", "the range '3-1' ends before.*expected 1-3"),
+        ("[compare]\nnetworks = ['tiny']\nseeds = [1, 9223372036854775808]", "no table of results holds such a seed"),
         ("[compare]\nnetworks = ['random:3-1']", "the range '3-1' ends before"),
         ("[compare]\nnetworks = ['tiny']\nseeds = '-1'", "seed is of the wrong kind"),
         ("[compare]\nnetworks = ['tiny']\nseeds = true", "seed is of the wrong kind"),
