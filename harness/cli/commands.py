@@ -283,7 +283,7 @@ def check() -> None:
 def check_faults(ctx: click.Context, /, **options: Any) -> None:
     """Inject known faults into the engines and see that each is reported where it is, and nothing else is.
 
-    Exit code 0: so it is; 1: it is not; 3: an engine, a fault or a tensor was left out.
+    Exit code 0: each is, and nothing else; 1: one is not, or something else is; 3: something was left out.
     """
     ctx.exit(_check("faults").check_faults(say, **options))
 
@@ -299,7 +299,7 @@ def check_faults(ctx: click.Context, /, **options: Any) -> None:
 @allow_option
 @click.pass_context
 def check_grads(ctx: click.Context, /, net: str, **options: Any) -> None:
-    """Hold every gradient of NET against differences of what it is the gradient of.
+    """Hold every gradient of NET against a difference of the function whose gradient it is.
 
     Reference and port: a difference along a random direction in float64, for every input and parameter of every layer.
     Legacy: the check of 2012, element by element in float32. Exit code 0: all agree; 1: a gradient is wrong; 3:
@@ -342,7 +342,7 @@ def check_layers(
 def check_capture(ctx: click.Context, /, engine: str, net: str, batch: int, seed: int) -> None:
     """See that ENGINE hands out what it computed: tensors that stay, in memory of their own, read or not.
 
-    Exit code 0: so it is; 1: a tensor is another one than was computed, which and why; 3: a step cannot be run.
+    Exit code 0: every tensor is what was computed; 1: one is not, and why; 3: a step cannot be run.
     """
     ctx.exit(_check("capture").check_capture(say, engine, net, batch, seed))
 
@@ -369,7 +369,7 @@ def check_golden(ctx: click.Context, /, folder: Path, level: str | None) -> None
 def check_rules(ctx: click.Context, /, **options: Any) -> None:
     """Try rules of acceptance that others have published, and our own, on correct variations and on known bugs.
 
-    Exit code 0: our rule refuses no correct tensor and misses at most one bug in a hundred; 1: not so.
+    Exit code 0: our rule refuses no correct tensor and misses at most one bug in a hundred; 1: otherwise.
     """
     ctx.exit(_check("rules").check_rules(say, **options))
 

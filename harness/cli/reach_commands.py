@@ -39,7 +39,7 @@ def publish(run: Path, out: Path, title: str, authors: tuple[str, ...], licence:
 def verify(ctx: click.Context, /, pack: Path, **options: Any) -> None:
     """Check a PACK that 'rosetta publish' made: every byte against its hash, then three random layers again.
 
-    Exit code 0: all is as published; 1: a byte or a verdict is not; 2: PACK is none; 3: an engine cannot run here.
+    Exit code 0: all is as published; 1: a byte or a verdict is not; 2: PACK is no package; 3: an engine cannot run.
     """
     from ..publishing.verify import verify as check
 

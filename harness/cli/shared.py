@@ -48,7 +48,7 @@ def rules(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def allow_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option --allow."""
-    text = "Exit with 0, not 3, though something is so; may be repeated."
+    text = "Exit with 0, not 3, though a tensor is that; may be repeated."
     return click.option("--allow", multiple=True, type=click.Choice(UNDECIDED), help=text)(command)
 
 

@@ -104,7 +104,7 @@ def _place(ctx: click.Context, /, param: click.Parameter, value: str | None) -> 
 @click.argument("step", metavar="PASS")
 @click.argument("tensor", required=False)
 @click.option("--at", callback=_place, metavar="C,Y,X,N", help="The element, along the axes that the report names.")
-@click.option("--worst", is_flag=True, help="The element that used most of its bound; so it is without --at.")
+@click.option("--worst", is_flag=True, help="The element that used most of its bound: what is taken without --at.")
 @click.option("--figure", metavar="FILE", callback=drawing, type=click.Path(dir_okay=False, path_type=Path),
               help="Also draw how far each partial sum is from the exact one: .svg, .png or .pdf.")  # fmt: skip
 @run_options

@@ -134,9 +134,9 @@ def show(checkpoint: Path, test_range: str | None, case: int, wrong: bool, out: 
 @click.option("--out", metavar="DIR", type=PATH, help="Folder for drift.html, drift.svg, drift.json.")
 @click.pass_context
 def drift(ctx: click.Context, /, net: str, out: Path | None, faults: bool, **options: Any) -> None:
-    """Judge whole trajectories: is that of an engine one that correct engines take?
+    """Judge whole trainings: does an engine take a path that correct engines take?
 
-    Exit code 0: all engines are inside, and all faults that were asked for outside; 1: not so.
+    Exit code 0: all engines are inside, and all faults that were asked for outside; 1: one is not.
     """
     from .training_terminal import run_drift
 

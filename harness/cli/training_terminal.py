@@ -54,7 +54,8 @@ def run_train(settings: Settings, out: Path, resume: bool) -> int:
         say(console, f"interrupted after {training.state.step} minibatches; 'rosetta train --resume {out}' goes on")
         return 128 + signal.SIGINT
     say(console, f"at the end {curves.in_figures(training.log.events)}")
-    say(console, f"checkpoints, log.jsonl and curves.svg are in {out}; 'rosetta show {out}' draws what was learned")
+    shown = out / training.engines[-1] if len(training.engines) > 1 else out
+    say(console, f"checkpoints, log.jsonl and curves.svg are in {out}; 'rosetta show {shown}' draws what was learned")
     return 0
 
 

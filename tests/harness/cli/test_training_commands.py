@@ -133,6 +133,12 @@ def test_what_becomes_of_an_earlier_training_and_what_is_asked_otherwise_is_said
     assert checkpoints.find(Path(earlier)).parent.parent == Path(earlier)
 
 
+def test_what_the_last_line_says_to_look_at_can_be_looked_at(words):
+    words[words.index("--epochs") + 1] = "1"
+    output = rosetta("train", *words, "--engine", "both").output
+    assert checkpoints.find(Path(re.search(r"'rosetta show (\S+)'", output)[1])).name == "1.2"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_ends_a_training_gets_a_checkpoint_to_go_on_from(words, tmp_path, monkeypatch, number):
     """In the midst of the second data batch."""
