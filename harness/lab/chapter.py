@@ -1,4 +1,4 @@
-"""A chapter: its texts, which are data, a variant of it, its folder, and the grading of answers."""
+"""A chapter: its texts, which are data, a variant of it, its folder, its engine, and the grading of answers."""
 
 import json
 import re
@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
+from ..checks.faults.planted import Mutant
+from ..engines import find
+from ..engines.wrapped import AsMeant
 from ..errors import BadInput, meant, writing
 from .variant import MAKERS, Variant
 
@@ -157,3 +160,15 @@ def answer(number: int, text: str, folder: str | Path) -> tuple[bool, list[str]]
     hints = chapter.texts["hints"]
     hint = chapter.texts["mistakes"][known[0]] if known else hints[min(len(earlier), len(hints) - 1)]
     return False, [*lines, f"Hint: {chapter.filled(hint).strip()}"]
+
+
+class Hidden(Mutant):
+    """An engine of a chapter; the file that `start` writes derives from it and says which."""
+
+    chapter, seed, name = 4, 0, "mystery"
+
+    def __init__(self) -> None:
+        own = type(self)
+        fault = MAKERS[own.chapter - 1](own.seed).faults[own.name]
+        super().__init__(AsMeant(find("port")), fault.mutation)
+        self.name = own.name

@@ -9,7 +9,7 @@ from ...network.load import Network, load
 from ...reference import facts
 from ...running.memory import check_memory, memory_needed
 from ..kit import exit_code
-from . import historical, legacy
+from . import historical
 from .difference import Check
 from .row import HEADER, GradientRow, sentence
 from .subjects import Formulas, Port, Subject
@@ -17,7 +17,7 @@ from .units import Unit, learning_network, units
 
 SUBJECTS: dict[str, type[Formulas] | type[Port]] = {subject.name: subject for subject in (Formulas, Port)}
 NO_GRADIENT = "passes none on, and may stand below all weights only (config-format 6)"
-ENGINES = (*SUBJECTS, legacy.ENGINE)
+ENGINES = (*SUBJECTS, historical.ENGINE)
 
 
 def check_grads(
@@ -64,8 +64,8 @@ def gradient_rows(
         for unit in units(network, batch, seed):
             for subject in subjects:
                 yield from _in_float64(subject, unit, seed)
-    if legacy.ENGINE in engines:
-        yield from legacy.Historical(historical.historical_network(network), seed, elements).rows()
+    if historical.ENGINE in engines:
+        yield from historical.Historical(historical.historical_network(network), seed, elements).rows()
 
 
 def _in_float64(subject: Subject, unit: Unit, seed: int) -> Iterator[GradientRow]:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from alexnet_rosetta.harness.checks import kit
-from alexnet_rosetta.harness.checks.grads import check, historical, legacy, units
+from alexnet_rosetta.harness.checks.grads import check, historical, units
 from alexnet_rosetta.harness.checks.grads.difference import Check
 from alexnet_rosetta.harness.checks.grads.subjects import Formulas, Port
 from alexnet_rosetta.harness.cli.commands import cli
@@ -137,7 +137,7 @@ def test_a_matrix_that_is_used_twice_has_one_gradient():
 @pytest.fixture(scope="module")
 def engine_of_2012():
     net = historical.historical_network(network("tiny"))
-    return net, legacy.Historical(net, 0, 3)
+    return net, historical.Historical(net, 0, 3)
 
 
 @pytest.mark.parametrize("layer", ["fc10", "fc1", "conv3"])
@@ -167,7 +167,7 @@ def test_the_order_of_2012_and_what_lies_above():
     net = network("zoo")
     names = [layer.name for layer, _ in historical.weighted(net)]
     assert names == sorted(names)
-    checker = legacy.Historical(historical.historical_network(network("tiny")), 0, 1).checker({})
+    checker = historical.Historical(historical.historical_network(network("tiny")), 0, 1).checker({})
     above = [layer.name for layer in checker.above(network("tiny").spec["fc10"])]
     assert above == ["fc10", "probs", "logprob"]
 
@@ -176,8 +176,8 @@ def test_an_engine_that_cannot_run_is_a_row(monkeypatch):
     def refuse(*args):
         raise Unsupported("no such layer")
 
-    monkeypatch.setattr(legacy, "open_session", refuse)
-    (found,) = check.gradient_rows(network("tiny"), (legacy.ENGINE,), 4, 0, 1)
+    monkeypatch.setattr(historical, "open_session", refuse)
+    (found,) = check.gradient_rows(network("tiny"), (historical.ENGINE,), 4, 0, 1)
     assert (found.status, found.note) == ("unsupported", "no such layer")
     assert kit.exit_code([found.status]) == 3
 
