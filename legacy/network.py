@@ -184,11 +184,19 @@ class Network:
 
     @_one_at_a_time
     def sum_grad(self, layer: str, parts: Iterable[tuple[str, int, Matrix | None]]) -> Matrix:
-        """The gradient of a layer's output, (outputs, N), accumulated over its consumers as a backward pass does it.
+        """The gradient of a layer's output, accumulated over its consumers as a backward pass does it.
 
-        A part is a consumer, which of its inputs the layer is, and the gradient of the consumer's output. The
-        consumers' forward state is used; their parameter gradients stay as they are. The first contribution overwrites,
-        the others add, in the order given.
+        Parameters
+        ----------
+        layer : str
+        parts : list of (str, int, ndarray or None)
+            Consumer, which of its inputs the layer is, and the gradient of the consumer's output. The consumers'
+            forward state is used; their parameter gradients stay as they are.
+
+        Returns
+        -------
+        (outputs, N) ndarray of float32
+            The first contribution overwrites, the others add, in the order given.
         """
         checked = []
         for name, i, grad in parts:
@@ -203,9 +211,18 @@ class Network:
         """Update what a layer owns: Δ ← μΔ + εG (but on the direct route), Δ ← Δ − λεW, W ← W + Δ.
 
         Then come the constraints ``wcNormMin``, ``wcNormMax`` and ``wball``. Nothing happens to parameters with a base
-        rate of 0, nor in layers without parameters. `progress` is the share of the training that is done.
+        rate of 0, nor in layers without parameters.
 
-        True if the update was due: with ``update_every`` > 1 only after that many backward passes of the layer.
+        Parameters
+        ----------
+        layer : str
+        progress : float
+            Share of the training that is done.
+
+        Returns
+        -------
+        bool
+            Whether the update was due: with ``update_every`` > 1 only after that many backward passes of the layer.
         """
         due: bool = self._step("update", layer, _call.number(f"layer {layer}: progress", progress))
         return due
@@ -217,8 +234,10 @@ class Network:
         It is a view without a copy that stays as it is: before the engine changes memory that somebody looks at, it
         takes other memory. ``cost`` is a float64 array of sums over the cases.
 
-        Raises KeyError: the layer has no such tensor, or not now: ``acts`` of a cmrnorm layer are destroyed by its
-        backward step.
+        Raises
+        ------
+        KeyError
+            The layer has no such tensor, or not now: ``acts`` of a cmrnorm layer are destroyed by its backward step.
         """
         found: npt.NDArray[Any] | None = self._core.cost(self._known(layer)) if tensor == "cost" else None
         if found is not None and found.size:
@@ -236,7 +255,10 @@ class Network:
         group; and ``schedule_normals``, (weights and biases, 2), standard normals for the noise of the learning rates
         in the next passes and updates: for the gradient, for the decay. Without them there is no noise.
 
-        Raises Refused: no such parameter, wrong shape or dtype, or a value that is not finite.
+        Raises
+        ------
+        Refused
+            No such parameter, wrong shape or dtype, or a value that is not finite.
         """
         name, i = _address(tensor)
         if name == "filterConns" and i >= 0:

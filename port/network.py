@@ -116,8 +116,17 @@ class Network:
     def initialise(self, rng: np.random.Generator, ignore_functions: bool = False) -> None:
         """Draw all weights in definition order: N(0, initW²), biases initB, Δ = 0.
 
-        Raises config.ConfigError: a layer wants its weights from a checkpoint (``initWFunc``, ``initBFunc``,
-        ``initCFunc``); with `ignore_functions` those are drawn too.
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ignore_functions : bool
+            Also draw the weights of layers that want them from an earlier checkpoint (``initWFunc``, ``initBFunc``,
+            ``initCFunc``).
+
+        Raises
+        ------
+        config.ConfigError
+            A layer wants its weights from a checkpoint.
         """
         for layer in self.weighted:
             named = [key for key in ("initWFunc", "initBFunc", "initCFunc") if layer.spec.get(key)]
@@ -129,11 +138,21 @@ class Network:
     def forward(
         self, data: Mapping[str, Array], pass_type: str = "train", noise: Mapping[str, Array] | None = None
     ) -> dict[str, Array]:
-        """One forward pass; the numbers that each cost layer reports, float64 sums over the images.
+        """One forward pass.
 
-        `data` has a matrix, (units, N), for every data layer; `pass_type` is one of layer.PASS_TYPES: ``train``,
-        ``test``, ``gc``, ``features``, or a view (`forward_views`). `noise`: dropout masks and other noise by layer,
-        see `Layer.forward`; the network draws the noise that is missing.
+        Parameters
+        ----------
+        data : dict of str to ndarray, (units, N)
+            A matrix for every data layer.
+        pass_type : str
+            One of layer.PASS_TYPES: ``train``, ``test``, ``gc``, ``features``, or a view (`forward_views`).
+        noise : dict of str to ndarray, optional
+            Dropout masks and other noise by layer, see `Layer.forward`; the network draws the noise that is missing.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The numbers that each cost layer reports, float64 sums over the images.
         """
         if pass_type not in PASS_TYPES:
             raise ValueError(f"forward: expected a pass type of {PASS_TYPES}, actual {pass_type!r}")
@@ -151,8 +170,17 @@ class Network:
     ) -> dict[str, Array]:
         """Test several views of the same images: cost.logreg averages their probabilities.
 
-        `views` has the data of each view, at least one; noise and result are those of `forward`. Costs without views
-        report the numbers of the last view.
+        Parameters
+        ----------
+        views : sequence of dict
+            `data` of `forward` for each view, at least one.
+        noise : dict of str to ndarray, optional
+            As in `forward`, for every view.
+
+        Returns
+        -------
+        dict of str to ndarray
+            As `forward`; costs without views report the numbers of the last view.
         """
         views = list(views)
         middle = ["middle_view"] * (len(views) - 2)
@@ -172,8 +200,12 @@ class Network:
     def backward(self, progress: float = 0.0, normal: Normal | None = None) -> None:
         """The backward pass, costs first.
 
-        `progress` is the share of the training that is done, for the rates of the direct route. `normal` draws the
-        normals of noisy schedules; by default from the network's generator.
+        Parameters
+        ----------
+        progress : float
+            Share of the training that is done, for the rates of the direct route.
+        normal : callable, optional
+            Draws the normals of noisy schedules; by default from the network's generator.
         """
         checking = any(layer.pass_type == "gc" for layer in self.layers.values())
         self._sent.clear()
@@ -238,10 +270,17 @@ class Network:
         return [source in self.graph.wants_gradient for source in self.layers[name].spec.inputs]
 
     def sum_grad(self, parts: Iterable[tuple[str, int, Array | None]]) -> Array | None:
-        """The gradient of an output read by several layers, (units, N), as `backward` accumulates it.
+        """The gradient of an output read by several layers, as `backward` accumulates it.
 
-        A part is the name of a consumer, the number of the consumer's input, and the gradient of the consumer's output.
-        None if no consumer passes a gradient on.
+        Parameters
+        ----------
+        parts : list of (str, int, ndarray)
+            Name of a consumer, number of the consumer's input, gradient of the consumer's output.
+
+        Returns
+        -------
+        ndarray, (units, N), or None
+            None if no consumer passes a gradient on.
         """
         total: Array | None = None
         sent: dict[int, Array] = {}
@@ -263,7 +302,10 @@ class Network:
     def update(self, progress: float = 0.0, normal: Normal | None = None) -> bool:
         """One step of each parameter that learns, if an update is due; arguments as in `Layer.update`.
 
-        True if an update was due: with ``update_every`` > 1 only after that many backward passes.
+        Returns
+        -------
+        bool
+            Whether an update was due: with ``update_every`` > 1 only after that many backward passes.
         """
         if self.passes % self.update_every:
             return False

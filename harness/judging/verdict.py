@@ -22,7 +22,13 @@ COUNTED = ("share", "ulps", "signs", "differing", "outside", "nonfinite", "histo
 
 
 class Verdict:
-    """Judges one tensor of one engine, chunk by chunk; the whole tensor has one or two axes."""
+    """Judges one tensor of one engine, chunk by chunk.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the whole tensor; one or two axes.
+    """
 
     def __init__(self, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
@@ -30,9 +36,16 @@ class Verdict:
         self._tally = Tally()
 
     def add(self, reference: Bounded, actual: Array, origin: Sequence[int] | None = None) -> None:
-        """Take one chunk that starts at `origin` of the whole tensor, by default at 0.
+        """Take one chunk.
 
-        `actual` is the engine's, float32 (float64 for costs), of the same shape; it may be a strided view.
+        Parameters
+        ----------
+        reference : Bounded
+            What the chunk should be.
+        actual : ndarray
+            The engine's, float32 (float64 for costs), of the same shape; it may be a strided view.
+        origin : tuple of int, optional
+            Where the chunk starts in the whole tensor; by default at 0.
         """
         shape, start = np.shape(actual), tuple(origin or (0,) * len(self.shape))
         if shape != reference.value.shape or any(o + n > s for o, n, s in zip(start, shape, self.shape, strict=True)):
@@ -46,7 +59,13 @@ class Verdict:
         self._tally.add([_matrix(part, shape) for part in whole], *(start if len(start) == 2 else (0, *start)))
 
     def finish(self) -> Finding:
-        """The finding on the whole tensor. Raises BadInput: the chunks did not add up to the whole."""
+        """The finding on the whole tensor.
+
+        Raises
+        ------
+        BadInput
+            If the chunks did not add up to the whole.
+        """
         elements = int(np.prod(self.shape))
         if self._elements != elements:
             raise BadInput(

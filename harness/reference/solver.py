@@ -39,8 +39,14 @@ def scheduled(schedule: Mapping[str, Any], base: float, progress: float) -> floa
         linear: e (1 - p) + (e / t) p      exp: e t^-p      dexp: e t^(-i / (n - 1)), i the first with p <= (i + 1) / n
         jdexp: as dexp; but in the second half of such a step, where i > 0 and .2 < p < .9, √(rate_i rate_(i-1))
 
-    e is the base, p the progress, 0 to 1. The schedule has ``type`` and ``params``: t = tgtFactor and n = numSteps;
-    with a single step the rate is e / t all the time.
+    Parameters
+    ----------
+    schedule : dict
+        ``type`` and ``params``: t = tgtFactor and n = numSteps; with a single step the rate is e / t all the time.
+    base : float
+        e.
+    progress : float
+        p, 0 to 1.
     """
     kind, target = schedule["type"], schedule["params"].get("tgtFactor", 1.0)
     if kind == "linear":
@@ -68,10 +74,19 @@ def update(
     mom: float,
     wc: float = 0.0,
 ) -> tuple[Bounded, Bounded]:
-    """One step of one matrix: the new W and Δ, unchanged copies where ε is not positive (frozen).
+    """One step of one matrix.
 
-    `param`, `inc`, `grad` are W, Δ and G; without G, Δ already holds its gradient. `eps`, `mom`, `wc` are ε, μ and λ;
-    biases do not decay. ε may also be one for each column.
+    Parameters
+    ----------
+    param, inc, grad : ndarray or None
+        W, Δ and G; without G, Δ already holds its gradient.
+    eps, mom, wc : float
+        ε, μ and λ; biases do not decay.  ε may also be one for each column.
+
+    Returns
+    -------
+    new_param, new_inc : Bounded
+        Unchanged copies where ε is not positive (frozen).
     """
     if not np.all(np.greater(eps, 0)):
         return Bounded(param), Bounded(inc)
@@ -128,8 +143,16 @@ def stepped(
 def accumulate(inc: np.ndarray, grad_sum: Bounded, *, eps: float, mom: float, cases: int) -> Bounded:
     """The direct route's Δ after the backward pass, μ Δ + (ε / B) Σ.
 
-    `inc` is Δ before the pass, `grad_sum` Σ, the unscaled sum over all cases (`params_grad`); `eps`, `mom`, `cases` are
-    ε, μ, B.
+    Parameters
+    ----------
+    inc : ndarray
+        Δ before the pass.
+    grad_sum : Bounded
+        The unscaled sum over all cases (`params_grad`).
+    eps, mom : float
+        ε and μ.
+    cases : int
+        B.
     """
     kept = np.multiply(inc, mom, dtype=np.float64)
     added = grad_sum.scaled(eps / cases)
@@ -151,8 +174,14 @@ def limit_contrast(param: Bounded, low: float, high: float) -> Bounded:
 def limit_norms(param: Bounded, radius: float, banks: int = 1) -> Bounded:
     """The constraint `wball` after an update: columns w longer than the radius become w · radius / ‖w‖.
 
-    One filter, or output unit, is a column. The radius is wball × weights per filter (`wballNormed`); `banks` is the
-    number of filter banks that the matrix stacks: the modules of a local layer.
+    Parameters
+    ----------
+    param : Bounded
+        The updated matrix; one filter, or output unit, per column.
+    radius : float
+        wball × weights per filter (`wballNormed`).
+    banks : int
+        Number of filter banks that the matrix stacks: the modules of a local layer.
     """
     if banks > 1:
         parts = [np.split(np.broadcast_to(part, param.value.shape), banks) for part in _parts(param)]
