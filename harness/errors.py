@@ -13,14 +13,8 @@ NEAR = 0.6
 class RosettaError(Exception):
     """Base of all errors that a user can do something about.
 
-    Parameters
-    ----------
-    what : str
-        What was being done, and what is wrong with it.
-    expected, actual : str, optional
-        What was wanted and what was there.
-    hint : str, optional
-        What to try.
+    `what` was being done, and what is wrong with it; what was wanted (`expected`) and what was there (`actual`); a
+    `hint`, what to try.
     """
 
     exit_code = 2

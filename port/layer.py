@@ -100,26 +100,16 @@ class Layer:
         normal: Normal | None = None,
         accumulate: bool = False,
     ) -> list[Array | None]:
-        """Compute the gradients of the parameters and of the wanted inputs.
+        """Compute the gradients of the parameters and of the `wanted` inputs.
 
-        Parameters
-        ----------
-        acts_grad : ndarray, (outputs, N), or None
-            Gradient of the output; None for costs and for a layer fused with its cost (`Network.graph`).
-        wanted : list of bool
-            Which inputs want a gradient.
-        progress : float
-            Share of the training that is done, for the rates of the direct route.
-        normal : callable, optional
-            Draws the normals of noisy schedules; by default from the layer's generator.
-        accumulate : bool
-            Add the gradients of the parameters to the sum since the last update, as a network does for shared weights
-            and for updates after several passes. False: start a new sum.
+        `acts_grad`, (outputs, N), is the gradient of the output; None for costs and for a layer fused with its cost
+        (`Network.graph`). `progress` is the share of the training that is done, for the rates of the direct route.
+        `normal` draws the normals of noisy schedules; by default from the layer's generator. With `accumulate`, add the
+        gradients of the parameters to the sum since the last update, as a network does for shared weights and for
+        updates after several passes; without, start a new sum.
 
-        Returns
-        -------
-        list of ndarray or None
-            A new array for each wanted input; None for other inputs, and for inputs without gradient (labels).
+        The result has a new array for each wanted input; None for other inputs, and for inputs without gradient
+        (labels).
         """
         begin = perf_counter()
         if acts_grad is not None:

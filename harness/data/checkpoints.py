@@ -215,24 +215,14 @@ def convert(
 ) -> Path:
     """Convert between historical checkpoint, safetensors, npz, and with a network state_dict and ONNX.
 
-    Parameters
-    ----------
-    source : path
-        A historical checkpoint, a checkpoint of a training (safetensors), a folder of either, an npz file; or, of
-        other programs, a state_dict (.pt, .pth, or safetensors with NAME.weight) or a model (.onnx).
-    target : Path
-        ``X.npz`` gets weights and biases (as ``rosetta compare --weights`` takes them), ``X.safetensors`` all tensors,
-        ``X.pt``, ``X.pth`` a state_dict, ``X.onnx`` a model; anything else is a folder of 2012, which gets a
-        checkpoint ``EPOCH.BATCH``.
-    net, params : str, optional
-        The network, where the source does not hold its layers and the target wants them, and with files of others.
-    layout : str
-        ``torch``: a safetensors target gets a state_dict; else ``2012``.
+    The source is a historical checkpoint, a checkpoint of a training (safetensors), a folder of either, an npz file;
+    or, of other programs, a state_dict (.pt, .pth, or safetensors with NAME.weight) or a model (.onnx). `net` and
+    `params` are the network, where the source does not hold its layers and the target wants them, and with files of
+    others.
 
-    Returns
-    -------
-    Path
-        What was written.
+    The target ``X.npz`` gets weights and biases (as ``rosetta compare --weights`` takes them), ``X.safetensors`` all
+    tensors, or with the layout ``torch`` a state_dict, ``X.pt``, ``X.pth`` a state_dict, ``X.onnx`` a model; anything
+    else is a folder of 2012, which gets a checkpoint ``EPOCH.BATCH``. The result is the path of what was written.
     """
     network = None if net is None else load_network(net, params)
     checkpoint = of_network(source, network)

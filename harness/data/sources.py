@@ -35,21 +35,12 @@ FASHION_NAMES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "s
 
 
 def open_data(source: str | Path, size: int | None = None) -> DataSet:
-    """Open a data set.
+    """Open a data set. Raises BadInput: there is no such folder, or it is none of these.
 
-    Parameters
-    ----------
-    source : path or str
-        ``photos``, crops of the photographs that come with the package, which takes no file; ``fashion``, Fashion-MNIST
-        where Debian's package puts it; else a folder: of historical batches (2011, 2012, 2014), CIFAR-10 or CIFAR-100
-        (python or binary version), IDX files (MNIST), or of folders of pictures, one for each class.
-    size : int, optional
-        Pixels of a side, for the photographs (32) and for folders of pictures (256).
-
-    Raises
-    ------
-    BadInput
-        There is no such folder, or it is none of these.
+    The source is ``photos``, crops of the photographs that come with the package, which takes no file; ``fashion``,
+    Fashion-MNIST where Debian's package puts it; else a folder: of historical batches (2011, 2012, 2014), CIFAR-10 or
+    CIFAR-100 (python or binary version), IDX files (MNIST), or of folders of pictures, one for each class. `size` is
+    the pixels of a side, for the photographs (32) and for folders of pictures (256).
     """
     if source == "photos":
         return photos(size or SIDE)

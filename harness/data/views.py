@@ -31,27 +31,13 @@ def for_training(
     colour_noise: float = 0.0,
     scalar_mean: bool = False,
 ) -> Batch:
-    """A batch as a network sees the cases when it learns.
+    """A batch as a network sees the cases when it learns: float32 data, (channels·inner·inner, cases).
 
-    Parameters
-    ----------
-    random : numpy Generator
-        Draws y, x and mirror of all crops, then the colour noise.
-    inner : int, optional
-        Pixels of a crop's side; by default pictures are not cropped.
-    together : int
-        Consecutive pictures that share a crop and a mirror decision: 32 in 2012's provider of ImageNet.
-    mirror : bool
-        Turn the crop left and right in one of two cases.
-    colour_noise : float
-        Coefficient c of x' = (x - mean + c·V(s∘z)) / (1 + c) with z ~ N(0, 1) for each picture; 0 for none.
-    scalar_mean : bool
-        Subtract the mean over all pixels and channels in the place of the mean picture.
-
-    Returns
-    -------
-    Batch
-        Of float32 data, (channels·inner·inner, cases).
+    `random` draws y, x and mirror of all crops, then the colour noise. A crop has `inner` pixels a side; by default
+    pictures are not cropped. So many consecutive pictures (`together`) share a crop and a mirror decision: 32 in 2012's
+    provider of ImageNet. With `mirror`, the crop is turned left and right in one of two cases. `colour_noise` is the
+    coefficient c of x' = (x - mean + c·V(s∘z)) / (1 + c) with z ~ N(0, 1) for each picture; 0 for none. With
+    `scalar_mean`, subtract the mean over all pixels and channels in the place of the mean picture.
     """
     inner, border = _border(data_set, inner)
     cases = batch.pixels.shape[1]

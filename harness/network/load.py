@@ -121,25 +121,12 @@ def load(
 ) -> Network:
     """The network of a shipped name, or of the user's own layer-definition file.
 
-    Parameters
-    ----------
-    net : str
-        A name from `shipped`, or the path of a layer-definition file.
-    params : str, optional
-        The layer-parameter file. By default the file ``X-params.cfg`` beside ``X.cfg``, where there is one.
-    data : DataSet, optional
-        What the data provider would say; by default what can be told from the file, `implied.implied_by`.
-    rules : sequence of str
-        Of `RULES`.
-    forward_only : bool
-        Make up what only learning needs, learning rates above all, where the parameter file lacks it or is missing.
+    `net` is a name from `shipped`, or the path of a layer-definition file; `params` the layer-parameter file, by
+    default ``X-params.cfg`` beside ``X.cfg``, where there is one. `data` is what the data provider would say; by
+    default what can be told from the file, `implied.implied_by`. The rules are some of `RULES`. With `forward_only`,
+    make up what only learning needs, learning rates above all, where the parameter file lacks it or is missing.
 
-    Raises
-    ------
-    BadInput
-        A file is missing.
-    port.config.ConfigError
-        A file cannot be understood; names file, layer and key.
+    Raises BadInput: a file is missing; port.config.ConfigError: a file cannot be understood; names file, layer and key.
     """
     definition = SHIPPED / f"{net}.cfg" if net in shipped() else Path(net)
     if not definition.is_file():

@@ -35,18 +35,8 @@ def visible(text: str) -> str:
 class ConfigError(ValueError):
     """A layer file that cannot be used; the message is one line and names the place.
 
-    Parameters
-    ----------
-    what : str
-        What is wrong.
-    file, line, layer, key : optional
-        The place: file name, line number (from 1), section and option name.
-    expected : str, optional
-        What would have been right.
-    actual : object, optional
-        What was found; shown with ``repr``, shortened.
-    hint : str, optional
-        How to mend the file.
+    `what` is wrong in a `file`, in a `line` (from 1), section (`layer`) and option (`key`); `expected` would have been
+    right, `actual` was found, and is shown with ``repr``, shortened; the `hint` says how to mend the file.
     """
 
     def __init__(
