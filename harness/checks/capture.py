@@ -87,7 +87,7 @@ def _run(work: Workload, engine: str, found: dict[Name, str], notes: list[str], 
                 run()
             except Exception as error:
                 why = str(error) if isinstance(error, Unsupported) else told(error)
-                notes.append(f"nothing is read from there on: {why}")
+                notes.append(f"the {phase.__name__[1:]} pass ends early, nothing behind that step is read: {why}")
                 stopped = True
                 break
             done += keys

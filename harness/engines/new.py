@@ -95,8 +95,12 @@ def write(folder: str) -> Path:
     Raises BadInput: the name is taken or no name, a file exists or cannot be written; nothing is left half-written.
     """
     name = Path(folder).name.lower().replace("-", "_")
-    if not name.isidentifier() or not name.isascii() or name in registered():
-        raise BadInput(f"no engine can be called {name!r}", expected="letters and digits, and no name that is taken")
+    if name in registered():
+        raise BadInput(
+            f"an engine called {name!r} is installed already", hint="choose another name, or pip uninstall it"
+        )
+    if not name.isidentifier() or not name.isascii():
+        raise BadInput(f"no engine can be called {name!r}", expected="letters, digits and '_', a letter first")
     texts = {"pyproject.toml": PROJECT, f"{name}.py": ENGINE, f"test_{name}.py": TEST}
     home = Path(folder)
     created = not home.exists()

@@ -410,7 +410,8 @@ def fitting(network: Network, data: DataSet) -> int:
     if channels * side * side != layer.outputs or not 0 < side <= stored:
         raise BadInput(f"{data.source} does not fit {network.definition}",
                        expected=f"dims={layer.outputs} in the layer {layer.name}",
-                       actual=f"pictures of {' x '.join(map(str, data.shape))}", hint="another --data")  # fmt: skip
+                       actual=f"pictures of {' x '.join(map(str, data.shape))}",
+                       hint="--data photos, fashion, or a folder")  # fmt: skip
     if data.classes > (network.classes() or data.classes):
         raise BadInput(f"{data.source} has more classes than {network.definition}", actual=data.classes,
                        expected=f"at most {network.classes()}")  # fmt: skip

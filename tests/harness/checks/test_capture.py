@@ -86,7 +86,7 @@ SAID = {
     "read again": "pool1 acts is another one when it is read again",
     "being read": "pool1 acts depends on being read",
     "random": "pool1 acts is another one in a second run",
-    "no backward": "- nothing is read from there on: no gradients\n16 of 16 tensors",
+    "no backward": "- the backward pass ends early, nothing behind that step is read: no gradients\n16 of 16 tensors",
     "lacking": "no tensor of cifar was read",
 }
 

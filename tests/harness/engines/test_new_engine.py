@@ -26,9 +26,12 @@ def test_the_package_works_as_it_is_written(tmp_path):
     assert b"different" in ended.stdout
 
 
-@pytest.mark.parametrize("name", ["port", "1st", "two words", "", "none/mine"])
+NAMES = {"port": "is installed already", "1st": "letters", "two words": "letters", "": "letters", "none/mine": "folder"}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_names_that_cannot_be(tmp_path, name):
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput, match=NAMES[name]):
         write(str(tmp_path / name) if name else "")
     assert not list(tmp_path.iterdir())
 
