@@ -172,6 +172,14 @@ def test_a_mistake_in_the_engine_of_the_page_is_found_where_it_is(own_engine, tm
     assert "the first to differ is mine rnorm1 forward acts" in ended.stdout
 
 
+def test_a_mistake_hides_where_the_page_says_so_and_shows_where_it_says_so(own_engine, tmp_path):
+    file = tmp_path / "my_engine.py"
+    file.write_text(file.read_text().replace('+ layer["size"]', '+ layer["size"] - 1'))
+    assert own_engine("compare cifar --engines mine --passes forward --batch 8 --threads 1").returncode == 0
+    ended = own_engine("compare tiny --engines mine --passes forward --batch 8 --threads 1")
+    assert (ended.returncode, "first to differ is mine rnorm1" in ended.stdout) == (1, True)
+
+
 def test_the_judge_of_the_page():
     found, printed = {}, []
     found["print"] = lambda *values: printed.append(values)
