@@ -178,6 +178,9 @@ def test_a_mistake_hides_where_the_page_says_so_and_shows_where_it_says_so(own_e
     assert own_engine("compare cifar --engines mine --passes forward --batch 8 --threads 1").returncode == 0
     ended = own_engine("compare tiny --engines mine --passes forward --batch 8 --threads 1")
     assert (ended.returncode, "first to differ is mine rnorm1" in ended.stdout) == (1, True)
+    subprocess.run([sys.executable, "-c", blocks("own-engine.md", "python")[1]], cwd=tmp_path, check=True)
+    (tmp_path / "model.toml").write_text(blocks("own-engine.md", "toml")[1])
+    assert "likely cause: size 4 in place of 5" in own_engine("judge mine.npz --model model.toml").stdout
 
 
 def test_the_judge_of_the_page():
