@@ -35,7 +35,7 @@ def threads(given: int | None = None) -> int:
     name, number = ("--threads", given) if given is not None else ("ROSETTA_THREADS", os.environ.get("ROSETTA_THREADS"))
     if not number:
         number = processors() if given is None else 0
-    if not str(number).isdecimal() or not 1 <= int(number) <= MOST_THREADS:
+    if not str(number).isdecimal() or len(str(number)) > 9 or not 1 <= int(number) <= MOST_THREADS:
         raise BadInput(f"{name} is no number of threads", expected=f"1 to {MOST_THREADS}", actual=repr(number),
                        hint=f"this machine has {processors()} processors")  # fmt: skip
     return int(number)

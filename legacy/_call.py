@@ -59,7 +59,7 @@ def default_threads() -> int:
     given = os.environ.get("ROSETTA_THREADS")
     if not given:
         return min(len(os.sched_getaffinity(0)), MOST_THREADS)
-    if not (given.isascii() and given.isdigit()):
+    if not (given.isascii() and given.isdigit() and len(given) < 10):
         raise Refused("ROSETTA_THREADS is no number of threads", f"1 to {MOST_THREADS}", repr(given))
     return checked_threads("ROSETTA_THREADS", int(given))
 

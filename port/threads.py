@@ -70,7 +70,7 @@ def _default_threads() -> int:
     if not has_openmp():
         return 1
     words = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if words.isdigit() and int(words) > 0:
+    if words.isdecimal() and len(words) < 10 and int(words) > 0:
         return int(words)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -134,8 +134,8 @@ def read(text: str, variant: Variant) -> tuple[int | str, ...]:
 
 def _part(word: str, asked: tuple[str, tuple[str, ...] | None]) -> int | str:
     name, known = asked
-    if known is None and not word.isdecimal():
-        raise BadInput(f"{name}: {word!r} is no number", expected="a whole number in digits")
+    if known is None and not (word.isdecimal() and len(word) < 20):
+        raise BadInput(f"{name}: {word[:40]!r} is no number", expected="a whole number in digits")
     if known is not None and word not in known:
         raise BadInput(f"{name}: there is no {word!r}", hint=meant(word, known, f"one of {', '.join(known)}"))
     return int(word) if known is None else word

@@ -36,7 +36,7 @@ def memory_needed(
     weighted = [layer for layer in network.layers if "weightShapes" in layer]
     freed = unit * sum(layer.outputs for layer in network.layers if layer.type == "data" or "weightShapes" in layer)
     kept = acts + norms + 2 * largest - freed
-    held = {"isolated": kept, "alone": 2 * acts + norms + largest, "propagated": 3 * acts + norms + values}[mode]
+    held = {"isolated": kept, "alone": 2 * acts + norms + largest, "propagated": 2 * acts + norms + values}[mode]
     if forward and mode == "isolated":
         acts, held = unit * _alive(network), 2 * largest
     grads = 4 * sum(prod(shape) for layer in weighted for tensor, shape in parameter_shapes(layer).items()
@@ -49,7 +49,7 @@ def memory_needed(
         return total + 2 * values
     evaluated = _evaluated(network, batch)
     if mode == "propagated":  # a matrix from an engine's own operands is evaluated whole
-        matrices = (60 * prod(shape) for layer in weighted for shape in parameter_shapes(layer).values())
+        matrices = (64 * prod(shape) for layer in weighted for shape in parameter_shapes(layer).values())
         evaluated += max([evaluated, *matrices])
     return total + acts + (2 if forward else 3) * values + evaluated
 

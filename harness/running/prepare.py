@@ -115,7 +115,7 @@ class Options:
     repeat: int = 0
 
     def __post_init__(self) -> None:
-        _require_kinds(self)
+        require_kinds(self)
         if self.batch < 1:
             raise BadInput(f"a batch of {self.batch} has no cases", hint="--batch takes a number from 1")
         if self.seed < 0:
@@ -155,8 +155,8 @@ class Options:
             raise BadInput("exact inputs leave nothing to round", hint="--quantise with photos, random or your own")
 
 
-def _require_kinds(options: Options) -> None:
-    """BadInput unless every field holds a value of the kind that its annotation says.
+def require_kinds(options: Any) -> None:
+    """BadInput unless every field of a dataclass holds a value of the kind that its annotation says.
 
     A path is as good as its text, and a list becomes a tuple.
     """

@@ -24,6 +24,7 @@ from ..data.historical import Checkpoint
 from ..errors import BadInput, RosettaError, writing
 from ..network.load import Network, load, texts
 from ..running.memory import check_memory, memory_needed
+from ..running.prepare import require_kinds
 from ..values import parameters
 from ..values.noise import generator
 from ..values.parameters import Values
@@ -62,6 +63,15 @@ class Settings:
     seed: int = 0
     threads: int | None = None
     keep: int = 3  # checkpoints of each engine that are kept
+
+    def __post_init__(self) -> None:
+        require_kinds(self)
+        for name in ("epochs", "updates", "batch", "test_freq", "update_every", "keep"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise BadInput(f"a training has no {name} of {number}", expected="1 or more")
+        if self.seed < 0 or not 0 <= self.colour_noise <= 10:
+            raise BadInput("a training has no such seed, or colour noise", expected="0 or more; 0 to 10",
+                           actual=f"{self.seed}; {self.colour_noise}")  # fmt: skip
 
 
 @dataclass
@@ -329,8 +339,8 @@ def settings_of(folder: str | Path, **changed: Any) -> Settings:
     try:
         found = Settings(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError) as error:
-        raise BadInput(f"{folder} holds no training: no readable {path.name}", hint="--resume takes the folder of one",
-                       ) from error  # fmt: skip
+        what = error if isinstance(error, BadInput) else f"no readable {path.name}"
+        raise BadInput(f"{folder} holds no training: {what}", hint="--resume takes the folder of one") from error
     return replace(found, **{name: value for name, value in changed.items() if value is not None})
 
 

@@ -80,7 +80,7 @@ print(machine.available_memory())
     assert 0 < int(done.stdout) < 3 * 2**30
 
 
-@pytest.mark.parametrize("given", ["abc", "0", "-5", "1025", "²"])
+@pytest.mark.parametrize("given", ["abc", "0", "-5", "1025", "²", "9" * 5000])
 def test_no_number_of_threads_is_said_so(monkeypatch, given):
     monkeypatch.setenv("ROSETTA_THREADS", given)
     with pytest.raises(BadInput, match=f"ROSETTA_THREADS.*1 to 1024.*{given}"):

@@ -261,7 +261,7 @@ def test_shapes_that_do_not_fit_are_refused():
         primitive("addVector", [_call.row("a", a), _call.row("b", b)], [_call.row("target", None)], scaleVec=1)
 
 
-@pytest.mark.parametrize("given", ["abc", "0", "-5", "100000"])
+@pytest.mark.parametrize("given", ["abc", "0", "-5", "100000", "9" * 5000])
 def test_no_number_of_threads_is_refused(monkeypatch, given):
     monkeypatch.setenv("ROSETTA_THREADS", given)
     with pytest.raises(Refused, match=r"(?s)ROSETTA_THREADS.*expected: 1 to 1024"):

@@ -191,6 +191,7 @@ def test_bad_input(tmp_path):
         ("start", 1, "--out", folder): "is there already",
         ("answer", 1, "8 5", "--out", folder): "too few or too many parts (expected modules per side, ",
         ("answer", 1, "8 5 many", "--out", folder): "'many' is no number",
+        ("answer", 1, f"8 5 {'9' * 5000}", "--out", folder): "9' is no number",
         ("answer", 2, "8 5", "--out", folder): "is of chapter 1",
         ("answer", 1, "8 5 4", "--out", tmp_path): "no folder of the class",
     }.items():

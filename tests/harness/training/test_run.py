@@ -3,7 +3,7 @@
 import json
 import resource
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -182,6 +182,26 @@ def test_more_classes_than_outputs(asked, tmp_path):
     net = write_net(tmp_path, DEFINITION.replace("outputs=10", "outputs=5"), PARAMS, "few")
     with pytest.raises(BadInput, match=r"has more classes than .*few.cfg \(expected at most 5, actual 10\)"):
         Training(replace(asked, net=net, data=data), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"batch": "x"}, "batch is of the wrong kind"),
+        ({"net": 3}, "net is of the wrong kind"),
+        ({"seed": None}, "seed is of the wrong kind"),
+        ({"epochs": 1e300}, "epochs is of the wrong kind"),
+        ({"batch": -5}, "no batch of -5"),
+        ({"updates": 0}, "no updates of 0"),
+        ({"colour_noise": float("nan")}, "no such seed, or colour noise"),
+        ({"what": 1}, "no readable run.json"),
+    ],
+)
+def test_settings_that_somebody_bent_are_refused(asked, tmp_path, changed, said):
+    """People edit the file; what was wrong in it was found by whoever used a value first, or never."""
+    (tmp_path / "run.json").write_text(json.dumps(asdict(asked) | changed))
+    with pytest.raises(BadInput, match=f"holds no training: .*{said}"):
+        settings_of(tmp_path)
 
 
 def test_nothing_to_go_on_with(asked, tmp_path):
