@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
@@ -112,6 +113,18 @@ def exchange(one: Path, other: Path) -> bool:
     except (OSError, AttributeError):
         return False
     return rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
+
+
+def try_folder(folder: Path) -> None:
+    """OSError unless a folder is there or can be made, and files in it; nothing is left behind."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    finally:
+        for one in missing:
+            with suppress(OSError):
+                one.rmdir()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from .. import files, machine
-from ..errors import writing
+from ..errors import BadInput, writing
 from ..training import curves
 from ..training.pictures import best
 from ..training.run import Settings, Training
@@ -171,12 +171,20 @@ def run_show(
     """Draw the page."""
     from ..training.show import Page
 
+    require_folder(out)
     with stored(checkpoint, trained) as (tell, network):
         page = Page(network, test_range, case, wrong)
         for note in page.notes:
             tell(f"note: {note}")
         written = page.write(out or network.checkpoint.path.parent / "show")
         tell(f"page {written}, {len(page.files)} pictures beside it")
+
+
+def require_folder(out: Path | None) -> None:
+    """BadInput, before minutes of work, if what comes of the work cannot be written."""
+    if out is not None:
+        with writing(out, "--out takes a folder"):
+            files.try_folder(out)
 
 
 def run_drift(
@@ -189,6 +197,7 @@ def run_drift(
 
     console, settings = Terminal(), Settings(net, **options)
     chosen = available(engines)
+    require_folder(out)
     found = Drift(settings, ensemble, held_out)
     outside, triples, count = found.false_positives
     say(console, f"{net} on {settings.data}: {settings.updates} updates of {settings.batch} cases, "
@@ -213,6 +222,9 @@ def run_family(table: bool, out: Path | None, **options: Any) -> int:
     """Print what differs among the AlexNets, and what that changes; returns the exit code."""
     from ..training import family
 
+    if table and out:
+        raise BadInput("--table runs nothing, so that there is no page for --out", hint="leave out one of the two")
+    require_folder(out)
     console, members = Terminal(), family.TOLD["members"]
     rows, same = family.differences()
 

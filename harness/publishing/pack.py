@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import files
-from ..errors import BadInput, one_line, writing
+from ..errors import BadInput, RecordError, one_line, told, writing
 from ..judging.row import decisive
 from ..reporting import report
 from ..reporting.record import Record, read
@@ -47,7 +47,10 @@ def publish(
     """
     run, out = Path(run), Path(out).absolute()
     found = read(run)
-    sources = _sources(found, run)
+    try:
+        sources, facts = _sources(found, run), _facts(found, title, authors, licence)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise RecordError(f"{run} cannot be read as a record: {told(error)}") from error
     if os.path.lexists(out):
         raise BadInput(f"{out} exists", hint="--out takes a new folder")
     with writing(out, "choose another --out"), files.new_folder(out) as draft:
@@ -57,7 +60,6 @@ def publish(
                 (draft / name).parent.mkdir(exist_ok=True)
                 (shutil.copytree if path.is_dir() else shutil.copyfile)(path, draft / name)
         report.write(run, draft / RECORD / "report.html")
-        facts = _facts(found, title, authors, licence)
         (draft / ARTICLE).write_text(_article(facts), encoding="utf-8")
         (draft / METADATA).write_text(json.dumps(_crate(draft, facts), indent=1, ensure_ascii=False), encoding="utf-8")
         manifest = manifest_of(draft)

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from PIL import Image
 from small_nets import write_net
 
+from alexnet_rosetta.harness import files
 from alexnet_rosetta.harness.cli import training_terminal as training
 from alexnet_rosetta.harness.cli.commands import INTERRUPTED, NOBODY_READS, cli
 from alexnet_rosetta.harness.data import checkpoints
@@ -268,3 +269,28 @@ def test_names_from_files_reach_no_terminal_and_no_page_as_they_are(tmp_path, mo
     assert "\x1b" not in shown.output
     text = (tmp_path / "show" / "show.html").read_text()
     assert not [odd for odd in ("<b>", "<i>", "\x1b", "\u202e") if odd in text]
+
+
+@pytest.mark.parametrize("words", ["drift photos", "family --batch 1", "show OUT"])
+@pytest.mark.parametrize("place", ["HOME/text.jpg", "HOME/text.jpg/below", "/proc/below"])
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(home, monkeypatch, words, place):
+    """A drift trains ninety times, a family runs AlexNet again and again: neither is for nothing."""
+    for name in ("drift.Drift", "family.effects", "show.Page"):
+        monkeypatch.setattr(f"alexnet_rosetta.harness.training.{name}", lambda *_, **__: pytest.fail("work was done"))
+    words, place = (text.replace("OUT", f"{home}/out").replace("HOME", str(home)) for text in (words, place))
+    result = rosetta(*words.split(), "--out", place)
+    assert result.exit_code == 2
+    assert re.fullmatch(rf"rosetta: {place} cannot be written: .*\n", result.stderr), result.stderr
+
+
+def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path):
+    files.try_folder(tmp_path / "new" / "below")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("kept")
+    files.try_folder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_table_alone_makes_no_page(tmp_path):
+    result = rosetta("family", "--table", "--out", tmp_path / "out")
+    assert (result.exit_code, "leave out one of the two" in result.stderr) == (2, True)

@@ -198,3 +198,14 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path, wrong):
     assert len(output.splitlines()) == 1, output
     assert output.startswith("rosetta: ")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("options", [{}, {"engines": 5}, None])
+def test_a_record_that_somebody_bent_is_refused_in_one_line(run, tmp_path, options):
+    bent = shutil.copytree(run, tmp_path / "bent")
+    about = json.loads((bent / "record.json").read_text())
+    (bent / "record.json").write_text(json.dumps(about | {"options": options}))
+    code, output = rosetta("publish", bent, "--out", tmp_path / "pack")
+    assert (code, output.count("\n")) == (2, 1)
+    assert "internal error" not in output
+    assert not (tmp_path / "pack").exists()
