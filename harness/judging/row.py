@@ -251,10 +251,10 @@ def left_out(rows: Iterable[Row]) -> str:
     return f"Not compared: {'; '.join(said)}." if said else ""
 
 
-def _some(names: Iterable[str], most: int = 6) -> str:
+def _some(names: Iterable[str]) -> str:
     names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return f"{', '.join(names[:6])}{more}"
 
 
 def _explained(failed: Failed) -> str:
@@ -332,12 +332,12 @@ def _group_quirks(group: Sequence[Row]) -> str:
     return ", ".join(dict.fromkeys(name for row in failed for quirks in row.quirk.values() for name in quirks))
 
 
-def total_seconds(rows: Sequence[Row], mode: str = "isolated") -> dict[str, float]:
-    """By engine, the seconds of the steps that all of them did."""
+def total_seconds(rows: Sequence[Row]) -> dict[str, float]:
+    """By engine, the seconds of the steps that all of them did in isolated mode."""
     steps = [
         {engine: value for row in group for engine, value in row.seconds.items()}
-        for (group_mode, *_), group in by_step(rows).items()
-        if group_mode == mode
+        for (mode, *_), group in by_step(rows).items()
+        if mode == "isolated"
     ]
     names = dict.fromkeys(name for row in rows for name in row.findings)
     timed = [name for name in names if any(name in seconds for seconds in steps)]

@@ -161,7 +161,6 @@ def examined(
     expected: Expected,
     found: Mapping[str, Any],
     *,
-    step: str = "pair",
     axes: Sequence[str] = (),
     dtypes: Mapping[str, Any] | None = None,
     variants: Callable[[Array], Iterator[Variant]] | None = None,
@@ -173,7 +172,7 @@ def examined(
     """
     shape = np.shape(expected.value)
     lie = {axes[i] if i < len(axes) else f"axis {i}": length for i, length in enumerate(shape)}
-    row = Row(name, expected.basis, step, tensor, shape, {}, axes=lie)
+    row = Row(name, expected.basis, "pair", tensor, shape, {}, axes=lie)
     arrays = {who: np.asarray(x) for who, x in found.items() if not isinstance(x, Finding) and x is not None}
     coarsest = max(arrays.values(), key=lambda x: models.PRECISIONS.get(x.real.dtype.name, (0,))[0], default=None)
     own = expected if coarsest is None else expected.of(coarsest.dtype)
