@@ -2,12 +2,7 @@
 
 
 class Refused(ValueError):
-    """A call that the engine refuses: what is wrong, what was expected, what came, and a hint.
-
-    Attributes
-    ----------
-    what, expected, actual, hint : str
-    """
+    """A call that the engine refuses: `what` is wrong, what was `expected`, what came (`actual`), and a `hint`."""
 
     def __init__(self, what: str, expected: object = "", actual: object = "", hint: str = "") -> None:
         self.what, self.expected, self.actual, self.hint = what, str(expected), str(actual), hint

@@ -13,13 +13,9 @@ from .weight_layers import Weighted
 class Filtered(Weighted):
     """Base of conv and local: geometry and connections of each input.
 
-    Attributes
-    ----------
-    windows : list of dict
-        Per input the sizes of its windows, under the names of the arguments of `conv` and `local`.
-    filter_conns : list of ndarray or None
-        For each input with ``randSparse`` the channels that the groups see (sparse.py). The constructor draws them,
-        `connect` sets them, and they are part of the model.
+    `windows` has the sizes of windows under the names of the arguments of `conv` and `local`; `filter_conns`, of inputs
+    with ``randSparse``, the channels that the groups see (sparse.py), which the constructor draws and `connect` sets:
+    they are part of the model.
     """
 
     def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:

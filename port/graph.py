@@ -6,13 +6,7 @@ from .config import LayerSpec
 
 
 class Graph:
-    """Which layer reads which, and which layers take part in the backward pass.
-
-    Parameters
-    ----------
-    layers : sequence of config.LayerSpec
-        Each layer stands after its inputs.
-    """
+    """Which layer reads which, and which take part in the backward pass; each layer stands after its inputs."""
 
     def __init__(self, layers: Sequence[LayerSpec]) -> None:
         # the (layer, input index) pairs that read a layer

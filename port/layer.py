@@ -23,64 +23,37 @@ class Layer:
     Activities and gradients are the historical matrices, (units, images), units in the order channel, y, x. A layer
     keeps the arrays of its last forward pass that its backward pass needs, so that it runs alone and in a network.
 
-    Parameters
-    ----------
-    spec : config.LayerSpec
-    dtype : numpy dtype
-        float32 or float64.
-    rng : numpy.random.Generator
-        Source of the noise that no caller gives: dropout masks, normals, random choices, noise of the schedules.
-
-    Attributes
-    ----------
-    inputs : list of ndarray
-        The inputs of the last forward pass.
-    acts, acts_grad : ndarray or None
-        Output, and gradient of the output (historical sign: of minus the cost).
-    cost : ndarray or None
-        The numbers a cost layer reports, float64 sums over the images.
-    seconds : dict
-        Wall time of the last ``forward``, ``backward`` and ``update``.
-    fused_cost : Layer or None
-        The cost that goes backward in one step with this layer: the only consumer of a softmax or a logistic neuron.
-    quirks : mapping of str to bool
-        Positions of the switches, see quirks.py; all layers of a network have the network's positions.
+    Arrays are float32 or float64. ``rng`` is the source of the noise that no caller gives: dropout masks, normals,
+    random choices, noise of the schedules.
     """
 
-    quirks: Mapping[str, bool] = DEFAULTS
+    quirks: Mapping[str, bool] = DEFAULTS  # positions of the switches, those of the network
+    # the cost that goes backward in one step with this layer: the only consumer of a softmax or a logistic neuron
     fused_cost: "Layer | None" = None
 
     def __init__(self, spec: LayerSpec, dtype: DTypeLike, rng: np.random.Generator) -> None:
         if facts := LAYER_TYPES[spec.type].wrong_count(len(spec.inputs)):
             raise spec.error("has the wrong number of entries", key="inputs", **facts)
         self.spec, self.dtype, self.rng = spec, np.dtype(dtype), rng
-        self.inputs: list[Array] = []
+        self.inputs: list[Array] = []  # of the last forward pass
+        # output, and its gradient (historical sign: of minus the cost); what a cost reports, float64 sums over images
         self.acts: Array | None = None
         self.acts_grad: Array | None = None
         self.cost: Array | None = None
         self.pass_type = "train"
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}  # wall time of the last ``forward``, ``backward`` and ``update``
 
     def forward(self, inputs: Sequence[Array], pass_type: str = "train", noise: Array | None = None) -> Array | None:
-        """Compute the output.
+        """Compute the output; None for costs.
 
-        Parameters
-        ----------
-        inputs : list of ndarray, (units, N)
-            Outputs of the layers below, in the order of the file. The layer keeps arrays of its own dtype uncopied.
-        pass_type : str
-            ``train``; ``test``; ``features``, the same as test; ``gc`` (gradient check), as test, but gradients are not
-            divided by the number of images; ``first_view``, ``middle_view``, ``last_view``: tests of several views of
-            the same images, whose probabilities cost.logreg averages.
-        noise : ndarray, optional
-            The random numbers of the layer; by default the layer draws them. hs: the mask, 0 or 1, (units, N). Neuron
-            nrelu: standard normal deviates, (units, N). pool=rand: (units, N), either uniform deviates or integers, the
-            position of each output's pixel in the clipped window. rscale: four uniform deviates.
+        `inputs` are the outputs of the layers below, (units, N), in the order of the file; the layer keeps arrays of
+        its own dtype uncopied. `pass_type` is ``train``; ``test``; ``features``, the same as test; ``gc`` (gradient
+        check), as test, but gradients are not divided by the number of images; ``first_view``, ``middle_view``,
+        ``last_view``: tests of several views of the same images, whose probabilities cost.logreg averages.
 
-        Returns
-        -------
-        ndarray or None
-            The output; None for costs.
+        `noise` has the random numbers of the layer, which the layer draws by default. hs: the mask, 0 or 1, (units, N).
+        Neuron nrelu: standard normal deviates, (units, N). pool=rand: (units, N), either uniform deviates or integers,
+        the position of each output's pixel in the clipped window. rscale: four uniform deviates.
         """
         if pass_type not in PASS_TYPES:
             raise ValueError(f"{self.spec.name}: expected a pass type of {PASS_TYPES}, actual {pass_type!r}")

@@ -65,20 +65,10 @@ def update(
     The loop is ``update`` of _loops.h: every product and every sum is rounded, on every processor. On the direct route
     (`grads` is None) the backward pass has made the first of these assignments already.
 
-    Parameters
-    ----------
-    values, inc : ndarray
-        W and Δ of one shape and memory order (C or Fortran); changed.
-    grads : ndarray, optional
-        G, divided by the number of cases.
-    eps, mom : float
-        ε and μ for the gradient.
-    decay : float
-        λε; 0 for biases. Weights decay only if `decay` is above 0, as in the release.
-    step : float
-        Factor on Δ as W moves: 1, or the rate if Δ holds gradients.
-    decoupled : bool
-        Decay W itself, W ← W − λεW + Δ, and leave Δ alone.
+    `values` and `inc`, W and Δ of one shape and memory order (C or Fortran), are changed; `grads` is G, divided by the
+    number of cases; `eps` and `mom` are ε and μ for the gradient; `decay` is λε, 0 for biases: weights decay only if it
+    is above 0, as in the release. `step` is a factor on Δ as W moves: 1, or the rate if Δ holds gradients. `decoupled`:
+    decay W itself, W ← W − λεW + Δ, and leave Δ alone.
     """
     w, d = _flat(values, values), _flat(inc, values)
     g = w[:0] if grads is None else _flat(grads, values)
@@ -103,18 +93,9 @@ def super_update(
 
     A ← μA + (1−μ)G, Q ← μQ + (1−μ)G², Δ ← 0.9Δ + εG/√(Q − A² + floor), then Δ ← Δ − λεW, W ← W + Δ as in `update`.
 
-    Parameters
-    ----------
-    values, inc, mean, square : ndarray
-        W, Δ, A, Q of one shape; changed.
-    grads : ndarray
-        G, divided by the number of cases.
-    eps, mom, decay, floor : float
-        ε, μ (of A and Q only), λε, superEps.
-    squared : bool
-        False: A takes the place of A² under the root, as in the release; the root can be NaN then.
-    **more
-        Further arguments of `update`.
+    `values`, `inc`, `mean`, `square`, W, Δ, A, Q of one shape, are changed; `grads` is G, divided by the number of
+    cases; `eps`, `mom`, `decay`, `floor` are ε, μ (of A and Q only), λε, superEps. Without `squared` A takes the place
+    of A² under the root, as in the release; the root can be NaN then. `more` are further arguments of `update`.
     """
     for average, new in ((mean, grads), (square, grads * grads)):
         average *= average.dtype.type(mom)

@@ -15,14 +15,8 @@ from .checks import Array, floats, require
 class TreeShape:
     """Levels and leaf counts of a tree, which has ``children[node]`` for every node, and the ``root``.
 
-    Attributes
-    ----------
-    nodes, classes : int
-        Number of nodes, and of leaves.
-    levels : list of (ndarray, ndarray)
-        For each level below the root, from the top: the nodes and the parents of these nodes.
-    leaves : ndarray, (nodes,)
-        Number of leaves under each node; 1 for a leaf.
+    `nodes` and `classes` are the numbers of nodes and of leaves; `levels`, for each level below the root, from the top,
+    its nodes and their parents; `leaves`, (nodes,), the leaves under each node, 1 for a leaf.
     """
 
     def __init__(self, tree: Any) -> None:

@@ -11,21 +11,11 @@ from .parameters import Field, Parameter
 
 
 class Weighted(Layer):
-    """A layer with a weight matrix per input and a bias.
+    """A layer with a weight matrix per input and a bias; `cases` is B, by default the number of images of each pass.
 
-    Attributes
-    ----------
-    parameters : list of Parameter
-        The weight matrices, one for each input; a shared matrix is the `Parameter` of its owner.
-    bias : Parameter
-    weights, weights_inc : sequence of ndarray
-        W and Δ of each input, in the shapes ``weightShapes``.
-    weights_grad : sequence of ndarray or None
-        G = ∂W/B (in gc passes ∂W); None where the rate is 0, and on the direct route.
-    biases, biases_inc, biases_grad : ndarray
-        W, Δ and G of the bias, shape ``biasShape``.
-    cases : int or None
-        B; by default the number of images of each pass.
+    A shared matrix is the `Parameter` of its owner. Of the matrices ``weights`` are W, ``weights_inc`` Δ, and
+    ``weights_grad`` G = ∂W/B (in gc passes ∂W), None where the rate is 0 and on the direct route; shapes are
+    ``weightShapes``. ``biases``, ``biases_inc``, ``biases_grad`` are those of the bias, of shape ``biasShape``.
     """
 
     direct = False  # backward changes Δ itself, unless there is a superEps

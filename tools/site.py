@@ -16,15 +16,7 @@ STYLED = re.compile(r"(?:@import\s+|url\()[\"']?(?:https?:)?//")
 
 
 class Page(HTMLParser):
-    """The ids and the links of a page.
-
-    Attributes
-    ----------
-    ids : set of str
-    links : list of str
-    fetched : list of str
-        Addresses elsewhere that a browser loads when it shows the page.
-    """
+    """The ids and the links of a page, and `fetched`: addresses elsewhere that a browser loads to show the page."""
 
     def __init__(self, text):
         super().__init__()
@@ -42,17 +34,7 @@ class Page(HTMLParser):
 
 
 def problems(folder):
-    """One line for each link that leads nowhere and each thing that is fetched.
-
-    Parameters
-    ----------
-    folder : Path
-        With at least one page.
-
-    Yields
-    ------
-    str
-    """
+    """Yield a line for each link that leads nowhere and each thing that is fetched, of a folder of pages."""
     parsed = cache(lambda path: Page(path.read_text(encoding="utf-8")))
     pages = sorted(folder.rglob("*.html"))
     if not pages:

@@ -35,23 +35,9 @@ MADE = ("__pycache__", "*.so", "*.o", "_legacy_*.cpp", "_gemm.c*", "_loops.c*")
 
 
 def bundle(workshop, root, echo=print):
-    """Build this project's wheel and write the archive.
+    """Build this project's wheel and write the archive; its path. All other wheels of the workshop are made already.
 
-    Parameters
-    ----------
-    workshop : wheels.Workshop
-        With all other wheels made.
-    root : Path
-        The source tree.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    BadInput
-        The archive is larger than `LIMIT`.
+    BadInput: the archive is larger than `LIMIT`.
     """
     for old in workshop.wheels.glob(f"{PROJECT}-*.whl"):
         old.unlink()

@@ -21,20 +21,9 @@ TEXTS = ("cuGetErrorString", "cuGetErrorName")
 def symbols(include):
     """Names of the functions of the driver, as they are called in the library (``cuMemAlloc_v2``).
 
-    Parameters
-    ----------
-    include : path
-        The toolkit's folder of headers. Those of `HEADERS` are run through the C++ preprocessor twice: as programs see
-        them, and with the earlier versions of functions that the library still has.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    OSError
-        No compiler, no such header, or one that does not compile.
+    The headers `HEADERS` of the toolkit's folder are run through the C++ preprocessor twice: as programs see them, and
+    with the earlier versions of functions that the library still has. OSError: no compiler, no such header, or one that
+    does not compile.
     """
     found = set()
     for options in ([], ["-D__CUDA_API_VERSION_INTERNAL"]):
@@ -51,19 +40,9 @@ def source(names):
 
 
 def build(include, folder):
-    """Compile the stub.
+    """Compile the stub against the toolkit's headers; the folder gets ``libcuda.so.1``, and ``libcuda.so`` for linkers.
 
-    Parameters
-    ----------
-    include : path
-        The toolkit's folder of headers.
-    folder : path
-        Gets ``libcuda.so.1``, and ``libcuda.so`` for the linker.
-
-    Returns
-    -------
-    Path
-        The library.
+    The result is the path of the library.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -47,15 +47,8 @@ else:
 class Workshop:
     """A folder in which wheels are made, kept from one run to the next.
 
-    Parameters
-    ----------
-    folder : path
-
-    Attributes
-    ----------
-    stub, wheels, sources, env : Path
-        The stand-in for the driver, the wheels, sources to be built elsewhere, and a virtual environment of
-        Python 3.12 in which all of it is installed.
+    In it are the stand-in for the driver, the wheels, sources to be built elsewhere, and a virtual environment of
+    Python 3.12 in which all of it is installed.
     """
 
     def __init__(self, folder):
