@@ -142,15 +142,18 @@ def _workload(pack: Path, record: Record) -> tuple[Workload | None, dict[str, st
     """The values of the run from the files of the package, with the engines that can run here; why others cannot."""
     known = {field.name for field in fields(Options)}
     saved: dict[str, Any] = {name: value for name, value in record.about["options"].items() if name in known}
-    reasons = {name: probe(name) for name in saved["engines"]}
+    try:
+        engines, files = Options(**saved).engines, file_options(saved)
+    except (TypeError, LookupError, BadInput) as error:
+        raise RecordError(f"the options in {pack} cannot be used: {error}") from error
+    if own := [name for name in engines if name.endswith(".py")]:
+        raise RecordError(f"{pack} names a program as an engine, which is not run", actual=own[0])
+    reasons = {name: probe(name) for name in engines}
     missing = {name: reason for name, (engine, reason) in reasons.items() if engine is None}
-    saved |= {key: str(pack / name) for key, name in file_options(saved).items()}
+    saved |= {key: str(pack / name) for key, name in files.items()}
     saved |= {"net": str(pack / DEFINITION), "params": str(pack / PARAMETERS), "engines": [*reasons.keys() - missing]}
     if not (pack / PARAMETERS).exists():
         saved["params"] = None
     if not saved["engines"]:
         return None, missing
-    try:
-        return prepare(Options(**saved)), missing
-    except TypeError as error:
-        raise RecordError(f"the options in {pack} cannot be used: {error}") from error
+    return prepare(Options(**saved)), missing

@@ -209,3 +209,28 @@ def test_a_record_that_somebody_bent_is_refused_in_one_line(run, tmp_path, optio
     assert (code, output.count("\n")) == (2, 1)
     assert "internal error" not in output
     assert not (tmp_path / "pack").exists()
+
+
+def test_nothing_in_a_package_is_run(pack, monkeypatch):
+    """Neither a program that the record names as an engine, nor one that it found by a path."""
+    (pack / "network" / "mine.py").write_text("raise SystemExit('run')")
+    about = json.loads((pack / "record" / "record.json").read_text())
+    about["options"]["engines"] = ["port", f"{pack}/network/mine.py"]
+    (pack / "record" / "record.json").write_text(json.dumps(about))
+    sealed_anew(pack)
+    code, output = rosetta("verify", pack)
+    assert (code, "names a program as an engine, which is not run" in output) == (2, True), output
+
+
+@pytest.mark.parametrize("value", [3, None, [3], {"a": 1}, "../../etc/passwd"])
+@pytest.mark.parametrize("name", ["engines", "input", "weights", "batch"])
+def test_a_package_whose_options_somebody_bent_is_refused_in_one_line(pack, name, value):
+    if (name, value) == ("weights", None):
+        value = 1.5
+    about = json.loads((pack / "record" / "record.json").read_text())
+    about["options"][name] = value
+    (pack / "record" / "record.json").write_text(json.dumps(about))
+    sealed_anew(pack)
+    code, output = rosetta("verify", pack, "--layers", 1)
+    assert code in (1, 2), output
+    assert "internal error" not in output
