@@ -34,8 +34,9 @@ def info(source: str, size: int | None) -> None:
     say(f"  classes  {found.classes or 'unknown'}{': ' if names else ''}{names}")
     for part, numbers in (("train", found.train), ("test", found.test)):
         batch = found.read(numbers[0])
-        bad = f", {len(batch.unreadable)} of them cannot be decoded" if batch.unreadable else ""
-        say(f"  {part:<8} batches {ranges(numbers)}; the first has {batch.labels.shape[1]} cases{bad}")
+        bad = [found.named(numbers[0], case) for case in batch.unreadable]
+        told = f", {len(bad)} of them cannot be decoded: {', '.join(bad[:3])}" if bad else ""
+        say(f"  {part:<8} batches {ranges(numbers)}; the first has {batch.labels.shape[1]} cases{told}")
     say(f"  mean     {found.mean.min():.1f} to {found.mean.max():.1f}")
     for note in found.notes:
         say(f"  note     {note}")

@@ -59,6 +59,7 @@ class DataSet:
     # (stdevs (3,), vectors (3, 3) in columns) of the colours: the principal components of 2012
     colours: tuple[np.ndarray, np.ndarray] | None = None
     notes: tuple[str, ...] = ()  # what was found and is not used
+    named: Callable[[int, int], str] = lambda _, case: f"case {case}"  # what a case of a batch is called
     _kept: dict[int, Batch] = field(default_factory=dict, repr=False)
 
     @property

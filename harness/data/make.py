@@ -45,7 +45,7 @@ def make(data_set: DataSet, folder: Path, form: str = "columns") -> Iterator[int
             batch, name = data_set.read(number), f"data_batch_{numbers.get(number, number)}"
             if batch.unreadable:
                 raise BadInput(f"{data_set.source}, batch {number}: a picture cannot be decoded",
-                               actual=f"case {batch.unreadable[0]}")  # fmt: skip
+                               actual=data_set.named(number, batch.unreadable[0]))  # fmt: skip
             _write(draft / name, batch, data_set, form)
             largest = max(largest, batch.labels.shape[1])
             yield numbers.get(number, number)

@@ -222,7 +222,7 @@ class Training:
         state, sums = self.state, self.state.sums.setdefault(learner.name, {})
         for cost, values in numbers.items():
             if not np.isfinite(values).all():
-                raise Diverged(f"{learner.name}: cost {cost} is no number any more in epoch {state.epoch}, batch "
+                raise Diverged(f"{learner.name}: the cost {cost!r} is no number any more in epoch {state.epoch}, batch "
                                f"{state.batch}", hint="lower the learning rates")  # fmt: skip
             sums[cost] = [a + float(b) for a, b in zip(sums.get(cost, [0.0] * len(values)), values, strict=True)]
         state.seconds[learner.name] = state.seconds.get(learner.name, 0.0) + seconds

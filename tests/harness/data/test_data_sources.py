@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_rosetta.harness.data import open_data, pickles, sources
+from alexnet_rosetta.harness.data import make, open_data, pickles, sources
 from alexnet_rosetta.harness.data.batches import ranges, split
 from alexnet_rosetta.harness.errors import BadInput
 
@@ -178,7 +178,9 @@ def test_pictures_by_class(tmp_path, rng):
     batches = [found.read(1), found.read(2)]
     assert [batch.labels.size for batch in batches] == [16, 4]
     bad = [(n, k) for n, batch in enumerate(batches) for k in batch.unreadable]
-    assert len(bad) == 1
+    assert [found.named(n + 1, k) for n, k in bad] == [str(tmp_path / "dog" / "3.png")]
+    with pytest.raises(BadInput, match=r"cannot be decoded .*dog/3\.png"):
+        list(make.make(found, tmp_path / "made"))
     for n, batch in enumerate(batches):
         for k in range(batch.labels.size):
             expected = 128 if (n, k) in bad else 100 * batch.labels[0, k]

@@ -150,7 +150,7 @@ def test_an_earlier_training_keeps_another_name(asked, tmp_path):
 @pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 def test_a_cost_that_is_no_number_ends_it_and_is_not_stored(asked, tmp_path):
     net = write_net(tmp_path, DEFINITION, PARAMS.replace("epsW=0.000001", "epsW=1e20"), "hot")
-    with pytest.raises(Diverged, match=r"cost logprob is no number any more in epoch 1") as caught:
+    with pytest.raises(Diverged, match=r"the cost 'logprob' is no number any more in epoch 1") as caught:
         train(replace(asked, net=net), tmp_path / "out")
     assert caught.value.exit_code == 1
     assert not (tmp_path / "out" / "port").exists()
