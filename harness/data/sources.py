@@ -272,7 +272,7 @@ def _pictures(folder: Path, size: int) -> DataSet:
         return pixels, np.array([label for _, label in cut[number]]), unreadable
 
     return DataSet(str(folder), "pictures by class", (3, size, size), tuple(classes), tuple(range(1, count + 1)),
-                   tuple(range(count + 1, count + len(tests) + 1)), load, named=lambda n, k: str(cut[n][k][0]))  # fmt: skip
+                   tuple(range(count + 1, len(cut) + 1)), load, named=lambda n, k: str(cut[n][k][0]))  # fmt: skip
 
 
 def _shuffled(root: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
