@@ -96,11 +96,7 @@ class Layer:
         return found
 
     def update(self, progress: float = 0.0, normal: Normal | None = None) -> None:
-        """Make one step of each parameter with a base rate above 0.
-
-        ``progress``: share of the training that is done, 0 to 1.
-        ``normal``: draws the normals of noisy schedules; by default from the layer's generator.
-        """
+        """Make one step of each parameter with a base rate above 0; arguments as of `backward`."""
         begin = perf_counter()
         self._update(progress, normal or self.rng.standard_normal)
         self.seconds["update"] = perf_counter() - begin

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
 
 from ..engines import DEFAULT
-from ..errors import BadInput
+from ..errors import BadInput, writing
 from ..judging.finding import FAIL_ON, UNDECIDED
 from ..network.load import RULES
 from ..reporting.lines import printable
@@ -105,7 +106,10 @@ _RUN = (
 
 
 def drawing(ctx: click.Context, /, param: click.Parameter, value: Path | None) -> Path | None:
-    """A file of a kind that can be drawn."""
+    """A file of a kind that can be drawn, in a folder that is there."""
     if value is not None and value.suffix not in (".svg", ".png", ".pdf"):
         raise BadInput(f"{value} is no drawing", expected=".svg, .png or .pdf")
+    if value is not None:
+        with writing(value), TemporaryFile(dir=value.parent):
+            pass
     return value

@@ -86,6 +86,8 @@ def write(name: str) -> tuple[Path, Path]:
     Raises BadInput: a file of that name exists, or cannot be written; nothing is left half-written.
     """
     base = name.removesuffix(".cfg")
+    if base.rpartition("/")[2] in ("", ".", ".."):
+        raise BadInput(f"{name!r} is no name of a network", hint="NAME is a path in a folder that exists")
     definition, params = Path(f"{base}.cfg"), Path(f"{base}-params.cfg")
     write_all({definition: DEFINITION, params: PARAMS}, name)
     return definition, params

@@ -70,8 +70,7 @@ class Settings:
             if (number := getattr(self, name)) is not None and number < 1:
                 raise BadInput(f"a training has no {name} of {number}", expected="1 or more")
         if self.seed < 0 or not 0 <= self.colour_noise <= 10:
-            raise BadInput("a training has no such seed, or colour noise", expected="0 or more; 0 to 10",
-                           actual=f"{self.seed}; {self.colour_noise}")  # fmt: skip
+            raise BadInput("a training has no such seed, or colour noise", expected="0 or more; 0 to 10")
 
 
 @dataclass

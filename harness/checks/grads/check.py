@@ -30,9 +30,7 @@ def check_grads(
     elements: int = 8,
     allow: Sequence[str] = (),
 ) -> int:
-    """Check the gradients of a network.
-
-    The parameters are those of ``rosetta check grads``.
+    """Check the gradients of a network, with the options of ``rosetta check grads``.
 
     Returns 0: all gradients agree, are approximate by design or explained by a quirk; 1: one is wrong; 3: one was not
     decided.

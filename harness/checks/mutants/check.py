@@ -12,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from ...errors import BadInput, meant
+from ...errors import BadInput, meant, writing
 from ...files import write
 from . import tokens
 from .compiled import Workshop
@@ -70,7 +70,8 @@ def check_mutants(
     chosen = _chosen(only, of)
     if sample:
         chosen = random.Random(seed).sample(chosen, min(sample, len(chosen)))  # so is whatever was done when it ends
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out, "choose another folder with --out"):
+        out.mkdir(parents=True, exist_ok=True)
     log = out / "mutants.jsonl"
     done = _read(log)
     left = [one for one in chosen if _key(one) not in done]

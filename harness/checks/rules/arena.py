@@ -61,9 +61,7 @@ class Tally:
 
 
 def check_rules(echo: Callable[[str], None], nets: int = 40, seed: int = 0, chart: Path | None = None) -> int:
-    """Run the check.
-
-    The parameters are the options of ``rosetta check rules``.
+    """Run the check with the options of ``rosetta check rules``.
 
     Returns 0 if our rule refused no correct tensor and missed at most one bug in a hundred, else 1.
     """

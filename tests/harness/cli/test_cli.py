@@ -554,3 +554,18 @@ def test_no_number_is_no_number(words, number):
     assert result.exit_code == 2
     assert number in result.output.splitlines()[-1] or "is not in the range" in result.output
     assert "internal error" not in result.output
+
+
+@pytest.mark.parametrize("words", [
+    "check mutants --only port/threads.py --sample 1 --out FILE/below", "check rules --nets 0 --chart FILE/below.svg",
+    "check rules --nets 0 --chart GONE/below.svg", "explain tiny conv1 forward --figure GONE/below.svg",
+])  # fmt: skip
+def test_a_file_or_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path, monkeypatch, words):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(
+        "alexnet_rosetta.harness.checks.rules.arena._workloads", lambda *_: pytest.fail("work was done")
+    )
+    words = words.replace("FILE", str(tmp_path / "file")).replace("GONE", str(tmp_path / "gone"))
+    result = CliRunner().invoke(cli.cli, words.split())
+    assert (result.exit_code, "cannot be written: " in result.output) == (2, True), result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

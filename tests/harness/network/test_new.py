@@ -48,6 +48,14 @@ def test_nothing_is_overwritten(tmp_path, there):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
+@pytest.mark.parametrize("name", ["", ".cfg", ".", "..", "/"])
+def test_no_name_is_no_network(tmp_path, name):
+    """Files called ``.cfg`` and ``-params.cfg`` are none that anybody finds again."""
+    with pytest.raises(BadInput, match="is no name of a network"):
+        new_net.write(f"{tmp_path}/{name}")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["no/folder/mine", "n" * 250, "nul\0"])
 def test_names_that_cannot_be_written(tmp_path, name):
     with pytest.raises(BadInput, match="cannot be written"):
