@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from alexnet_rosetta.harness.checks.golden import check, files
 from alexnet_rosetta.harness.cli.commands import cli
 from alexnet_rosetta.harness.engines.legacy import EntryPoints, EntryResult
+from alexnet_rosetta.harness.errors import BadInput
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -78,3 +79,9 @@ def test_a_folder_without_recordings_is_bad_input(tmp_path, content):
     result = CliRunner().invoke(cli, ["check", "golden", str(tmp_path)])
     assert result.exit_code == 2
     assert result.output.startswith("rosetta: ")
+
+
+def test_a_file_of_something_else_is_no_recorded_case(tmp_path):
+    np.savez(tmp_path / "other.npz", weights=np.zeros(3))
+    with pytest.raises(BadInput, match="not a file of recorded cases"):
+        files.read(tmp_path / "other.npz")

@@ -234,3 +234,11 @@ def test_a_package_whose_options_somebody_bent_is_refused_in_one_line(pack, name
     code, output = rosetta("verify", pack, "--layers", 1)
     assert code in (1, 2), output
     assert "internal error" not in output
+
+
+def test_where_no_engine_runs_nothing_is_confirmed(pack, monkeypatch):
+    monkeypatch.setattr(verify, "probe", lambda name: (None, "not built here"))
+    code, output = rosetta("verify", pack)
+    assert code == 3
+    silent = [f"- {name} cannot run here: not built here" for name in ("legacy-cpu", "port")]
+    assert output.splitlines()[-3:] == [*silent, "No layer was run again."]

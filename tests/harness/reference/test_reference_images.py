@@ -254,3 +254,8 @@ def test_resized_images_do_not_depend_on_their_neighbours():
     found = reference.Bounded(*(part[1:2, :, :, 2:3] for part in whole), 12)
     assert_double(found, alone[0])
     assert_double(reference.Bounded(found.magnitude, found.magnitude, 12), alone[1])
+
+
+def test_a_training_pass_of_rscale_takes_the_numbers_of_the_engines():
+    with pytest.raises(ValueError, match="needs the numbers that the engines used"):
+        reference.op(RESCALE).forward([np.zeros((2 * 9 * 9, 3))])

@@ -183,6 +183,13 @@ def test_neurons_are_detached_after_their_source():
     assert net["x_neuron"].inputs == ("x_neuron.1", "x_neuron.1")
 
 
+def test_a_neuron_for_which_no_name_is_left():
+    taken = ["x_neuron", *(f"x_neuron.{i}" for i in range(1, 100))]
+    others = "".join(f"[{name}]\ntype=concat\ninputs=data\n" for name in taken)
+    with pytest.raises(ConfigError, match="no name is left for its neuron layer"):
+        network(f"[x]\ninputs=data\n{CONV}neuron=relu\n{others}", f"[x]\n{RATES}", "x")
+
+
 def test_quantiser_of_a_detached_neuron_is_its_sources():
     net = network(f"[x]\ninputs=data\n{CONV}neuron=relu\n", f"[x]\n{RATES}quantF=half\n", "x")
     assert net["x_neuron"]["quantF"] == net["x"]["quantF"] == {"type": "half", "params": {}}
