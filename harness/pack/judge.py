@@ -97,7 +97,11 @@ def opened(pack: Path) -> Iterator[Path]:
                 if sum(info.file_size for info in archive.infolist()) > LARGEST:
                     raise Broken(f"{pack} is too large (expected at most {LARGEST:,} bytes)")
                 archive.extractall(folder)
-        yield pack if pack.is_dir() else Path(folder)
+        place = pack if pack.is_dir() else Path(folder)
+        try:
+            yield place
+        except Broken as error:  # the user knows the pack, and not where it was unpacked
+            raise Broken(str(error).replace(str(place), str(pack))) from error
 
 
 def checked(folder: Path) -> tuple[dict[str, Any], str, dict[str, Any]]:

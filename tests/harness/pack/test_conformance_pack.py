@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from subprocess import run
 from xml.etree import ElementTree
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -309,6 +310,15 @@ def test_a_broken_pack_is_refused(own, small, spoil, says, capsys):
     assert judge.main([str(own), "--", *words]) == 2
     printed = capsys.readouterr()
     assert (printed.out, says in printed.err, printed.err.count("\n")) == ("", True, 1), printed.err
+
+
+def test_a_zip_file_that_is_no_pack_is_called_by_its_own_name(tmp_path, capsys):
+    with ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("readme.txt", "something else")
+    assert judge.main([str(tmp_path / "other.zip"), "--", "true"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: {tmp_path / 'other.zip'} is no pack that can be read")
+    assert "rosetta-" not in printed.removeprefix(f"error: {tmp_path}")
 
 
 def test_what_a_pack_of_others_says_is_shown_as_letters(own, tmp_path):
