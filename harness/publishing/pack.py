@@ -43,9 +43,12 @@ def publish(
     made from engines and network; the licence is an SPDX identifier, for the package.
 
     Raises RecordError, BadInput: the record cannot be read or is not complete, a file that the run read is gone or was
-    changed since, or the package cannot be written.
+    changed since, the licence is no identifier, or the package cannot be written.
     """
     run, out = Path(run), Path(out).absolute()
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", licence):
+        raise BadInput(f"{licence!r} is no SPDX identifier", expected=f"letters, digits, dots, as {LICENCE}",
+                       hint="https://spdx.org/licenses lists them")  # fmt: skip
     found = read(run)
     try:
         sources, facts = _sources(found, run), _facts(found, title, authors, licence)

@@ -242,3 +242,10 @@ def test_where_no_engine_runs_nothing_is_confirmed(pack, monkeypatch):
     assert code == 3
     silent = [f"- {name} cannot run here: not built here" for name in ("legacy-cpu", "port")]
     assert output.splitlines()[-3:] == [*silent, "No layer was run again."]
+
+
+@pytest.mark.parametrize("licence", ["MIT License", "", "../x", "MIT\n", "<b>"])
+def test_a_licence_is_an_identifier(run, tmp_path, licence):
+    code, output = rosetta("publish", run, "--out", tmp_path / "new", "--licence", licence)
+    assert (code, "no SPDX identifier" in output) == (2, True)
+    assert not (tmp_path / "new").exists()
