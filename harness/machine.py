@@ -69,7 +69,11 @@ def give_freed_memory_back() -> None:
 
 
 def reset_peak_memory() -> None:
-    """Forget how much memory this process has had at most; does nothing where the system cannot."""
+    """Forget how much memory this process has had at most; does nothing where the system cannot.
+
+    What was freed goes back to the system first: the next arrays would not be seen to take any of what was kept.
+    """
+    give_freed_memory_back()
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

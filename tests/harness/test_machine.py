@@ -32,6 +32,22 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     assert 5 * kept < returned
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_an_array_in_freed_memory_counts_for_the_peak():
+    program = """
+import numpy
+from alexnet_rosetta.harness import machine
+machine.keep_freed_memory()
+numpy.ones(2**27, numpy.uint8)
+machine.reset_peak_memory()
+before = machine.peak_memory()
+numpy.ones(2**27, numpy.uint8)
+print(machine.peak_memory() - before)
+"""
+    taken = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert int(taken) > 2**26
+
+
 def test_the_environment_is_plain_and_complete():
     facts = machine.environment(2)
     assert facts["threads"] == 2
