@@ -95,6 +95,7 @@ measure()
 @pytest.mark.parametrize("address", ["nobody", "tcp://", "foo://127.0.0.1:1"])
 def test_an_address_that_is_none_is_refused_at_once(tmp_path, address):
     """In one line: a client that could not begin waited 40 seconds for its own end, and printed a traceback."""
+    pytest.importorskip("distributed", reason="dask.distributed is not installed: make sweep")
     (tmp_path / "sweep.toml").write_text("[compare]\nnetworks = 'tiny'\n")
     words = ["sweep", str(tmp_path / "sweep.toml"), "--scheduler", address, "--out", str(tmp_path / "out")]
     begin = time.monotonic()
