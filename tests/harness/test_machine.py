@@ -14,10 +14,12 @@ from alexnet_rosetta.harness.errors import BadInput
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_freed_memory_is_kept_for_the_next_array():
-    """An array that is made again and again takes fresh pages once; without, every time."""
+    """An array that is made again and again takes fresh pages once; without, every time. Huge pages, of which a system
+    has some or none, are not taken."""
     program = """
-import numpy, resource, sys
+import ctypes, numpy, resource, sys
 from alexnet_rosetta.harness import machine
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE
 if sys.argv[1] == "kept":
     machine.keep_freed_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

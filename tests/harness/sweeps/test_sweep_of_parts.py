@@ -66,10 +66,12 @@ def test_mutants_run_in_a_process_of_their_own(tmp_path, monkeypatch, code, stat
 def test_a_worker_started_by_hand_takes_pages_once_for_all_arrays_of_a_part(tmp_path):
     """As ``dask worker`` starts: the C library gives every array back. What a part takes is given back after it."""
     program = """
-import resource, sys
+import ctypes, resource, sys
 from pathlib import Path
 from alexnet_rosetta.harness import machine
 from alexnet_rosetta.harness.sweeps import part, spec
+
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: a system has huge pages, or none
 
 def measure():
     part.run(one)
