@@ -26,9 +26,14 @@ def registered() -> list[str]:
     return [*BUILT_IN, *sorted(point.name for point in entry_points(group="rosetta.engines"))]
 
 
+def is_program(name: str) -> bool:
+    """Whether `find` would run a Python file for that name."""
+    return name.endswith(".py")
+
+
 def find(name: str) -> Engine:
     """The engine of that name, or of a Python file; BadInput if there is none."""
-    if name.endswith(".py"):
+    if is_program(name):
         return _in_file(Path(name))
     if name in BUILT_IN:
         module, cls = BUILT_IN[name]

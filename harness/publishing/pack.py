@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import files
+from ..engines import is_program
 from ..errors import BadInput, RecordError, one_line, told, writing
 from ..judging.row import decisive
 from ..reporting import report
@@ -91,7 +92,7 @@ def _sources(found: Record, run: Path) -> list[tuple[Path, str]]:
     about = found.about
     if about["status"] != "complete":
         raise BadInput(f"{run} is not complete", actual=about["status"], hint="run the comparison to its end")
-    own = [name for name in about["options"]["engines"] if name.endswith(".py")]
+    own = [name for name in about["options"]["engines"] if is_program(name)]
     if own:
         hint = "register it as an engine of a package: see 'Your own engine' in the guide"
         raise BadInput(f"the engine of {own[0]} has no name by which somebody else could run it", hint=hint)

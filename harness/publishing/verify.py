@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
-from ..engines import probe
+from ..engines import is_program, probe
 from ..errors import BadInput, RecordError
 from ..judging.finding import Finding
 from ..judging.row import Row
@@ -146,7 +146,7 @@ def _workload(pack: Path, record: Record) -> tuple[Workload | None, dict[str, st
         engines, files = Options(**saved).engines, file_options(saved)
     except (TypeError, LookupError, BadInput) as error:
         raise RecordError(f"the options in {pack} cannot be used: {error}") from error
-    if own := [name for name in engines if name.endswith(".py")]:
+    if own := [name for name in engines if is_program(name)]:
         raise RecordError(f"{pack} names a program as an engine, which is not run", actual=own[0])
     reasons = {name: probe(name) for name in engines}
     missing = {name: reason for name, (engine, reason) in reasons.items() if engine is None}

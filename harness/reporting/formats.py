@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 from xml.etree import ElementTree
@@ -90,14 +90,18 @@ def markdown(
     """
     against = [(row, engine) for row in rows for engine in row.findings if row.weighs(engine, allow, fail_on)]
     sign = SIGNS[run_code(rows)] if against or not run_code(rows) else "☑️"
-    parts = [f"### {sign} {_text(title)}", _text(sentence(rows)), _text(excused(rows, allow, fail_on))]
+    parts = [
+        f"### {sign} {in_markdown(title)}",
+        in_markdown(sentence(rows)),
+        in_markdown(excused(rows, allow, fail_on)),
+    ]
     if against:
         named = ("", "layer", "pass", "tensor", "engine", "verdict", "bound used", "worst at")
         parts.append(as_table(named, [_failure(row, engine) for row, engine in against[:MOST_FAILURES]]))
         parts.append(f"and {len(against) - MOST_FAILURES} more." if len(against) > MOST_FAILURES else "")
         commands = list(dict.fromkeys(row.command for row, _ in against[:MOST_FAILURES] if row.command))
         parts.append(_folded("Again, row by row", _code("\n".join(map(lines.printable, commands)))) * bool(commands))
-    parts.append("\n".join(f"- {_text(name)}: {_text(text)}" for name, text in facts.items()))
+    parts.append("\n".join(f"- {in_markdown(name)}: {in_markdown(text)}" for name, text in facts.items()))
     steps, left = by_step(rows), LONGEST - sum(map(len, parts))
     engines = list(dict.fromkeys(name for row in rows for name in row.seconds))
     heads = ("", "layer", "pass", "verdict", "bound used", "tensors", *(f"{name}, s" for name in engines))
@@ -140,10 +144,14 @@ def _step(group: Sequence[Row], engines: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def as_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+def as_table(heads: Sequence[str], cells: Iterable[Iterable[object]]) -> str:
     """A table in Markdown; what is in the cells is escaped."""
-    rows = [heads, ["---"] * len(heads), *([_text(cell) for cell in line] for line in cells)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return table_of(heads, (map(in_markdown, line) for line in cells))
+
+
+def table_of(heads: Sequence[str], cells: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown, of cells that are Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells))
 
 
 def _folded(title: str, text: str) -> str:
@@ -155,9 +163,9 @@ def _code(text: str) -> str:
     return f"{fence}sh\n{text}\n{fence}"
 
 
-def _text(text: str) -> str:
+def in_markdown(text: object) -> str:
     """Text in which Markdown and GitHub see no mark, no link, no name and no number of anything."""
-    escaped = re.sub(r"([\\`*_\[\]|~!])", r"\\\1", lines.printable(text))
+    escaped = re.sub(r"([\\`*_\[\]|~!])", r"\\\1", lines.printable(str(text)))
     return re.sub("[<>&@#]", lambda found: f"&#{ord(found[0])};", escaped)
 
 

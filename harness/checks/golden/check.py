@@ -1,7 +1,7 @@
 """Calls every recorded case and compares outputs, launches and refusals."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def check_golden(folder: str | Path, echo: Callable[[str], None], level: int | N
     return 1 if totals["not as recorded"] else 0
 
 
-def describe(counts: Counter[str]) -> str:
+def describe(counts: Mapping[str, int]) -> str:
     """Counts in words."""
     return ", ".join(f"{number} {what}" for what, number in counts.items())
 

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ...comparison import execute
+from ...judging.finding import UNDECIDED
 from ...judging.row import Row, sentence
 from ...running.prepare import Options
 from .job import Job
@@ -58,8 +59,8 @@ def compare_net(job: Job, found: dict[str, Any], net: str, batch: int, kind: str
     if not rows:
         job.problems.append(f"{net}: nothing was compared")
     job.problems.extend(f"{net}: {row.name(engine)} is {finding.status}" for row in rows
-                        for engine, finding in row.counted().items()
-                        if not finding.agrees and not row.quirk.get(engine))  # fmt: skip
+                        for engine, finding in row.findings.items()
+                        if row.weighs(engine, fail_on=(*UNDECIDED, "unexplained")))  # fmt: skip
 
 
 def flat(row: Row) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The part ``kernels``: everything that the other parts launch is compiled, many compilers side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -64,18 +64,15 @@ def digest(launches: Launches) -> dict[str, Any]:
     return {"count": len(lines), "hash": sha256("\n".join(lines).encode()).hexdigest()[:16]}
 
 
-def outdated(evidence: Mapping[str, Any], threads: int, nets: Iterable[str] | None = None) -> list[str]:
+def outdated(evidence: Mapping[str, Any], threads: int) -> list[str]:
     """What of this build is not what was checked on the card, in sentences; none where the evidence is of this build.
 
     ``evidence``: an evidence file as `evidence.read` gives it.
-    ``nets``: networks whose launches are compared, as the evidence names them; by default all of them.
     """
     then, now = evidence["build"]["kernels"], kernel_sources()[: len(evidence["build"]["kernels"])]
     found = [] if then == now else [f"the kernel files have changed: their hash was {then}, and is {now}"]
     numbers = evidence["parts"].get("kernels", {}).get("numbers", {})
     for name, noted in numbers.get("launches", {}).items():
-        if nets is not None and name not in nets:
-            continue
         net, batch = name.split()
         launches = launches_of_a_step(net, int(batch), threads)
         if digest(launches) != noted:

@@ -1,8 +1,11 @@
 """What an evidence file says, as a page of Markdown: verdicts, bits, images per second, shares of the card's peak."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ...reporting.formats import as_table, in_markdown, table_of
+from ..golden.check import describe
 from .golden import expects_bits
 
 Found = Mapping[str, Any]
@@ -16,7 +19,7 @@ def page(evidence: Found, outdated: Sequence[str] = ()) -> Iterator[str]:
     ``outdated``: what has changed since, as `kernels.outdated` says it.
     """
     card, build = evidence["card"], evidence["build"]
-    yield f"## {plain(card['name'])}"
+    yield f"## {in_markdown(card['name'])}"
     yield ""
     facts = {key: value for key, value in card.items() if key != "name"} | {
         "version of this project": build["version"], "module for the CPU": build["module"],
@@ -25,14 +28,15 @@ def page(evidence: Found, outdated: Sequence[str] = ()) -> Iterator[str]:
     if outdated:
         yield "**The evidence is older than this build.** What has changed since:"
         yield ""
-        yield from (f"* {plain(sentence)}" for sentence in outdated)
+        yield from (f"* {in_markdown(sentence)}" for sentence in outdated)
         yield ""
     parts = evidence["parts"]
-    rows = [(name, f"**{part['status']}**" if part["status"] != "passed" else "passed", f"{part['seconds']:.0f}",
-             plain(part["summary"])) for name, part in parts.items()]  # fmt: skip
-    yield from table(("part", "", "s", "in short"), rows)
+    rows = [(name, "passed" if part["status"] == "passed" else f"**{in_markdown(part['status'])}**",
+             f"{part['seconds']:.0f}", in_markdown(part["summary"])) for name, part in parts.items()]  # fmt: skip
+    yield table_of(("part", "", "s", "in short"), rows)
+    yield ""
     for name, part in parts.items():
-        yield from (f"* {name}: {plain(problem.removeprefix(f'{name}: '))}" for problem in part["problems"])
+        yield from (f"* {name}: {in_markdown(problem.removeprefix(f'{name}: '))}" for problem in part["problems"])
     yield ""
     for name, section in SECTIONS.items():
         numbers = parts.get(name, {}).get("numbers")
@@ -51,19 +55,25 @@ def bits(numbers: Found) -> Iterator[str]:
     reasons = {case["entry"]: case for case in reversed(numbers["exceptions"])}
     entries = sorted(numbers["bits"].items(), key=lambda item: (not expects_bits(item[0]), item[0]))
     rows = [
-        (f"`{entry}`", found.get("bits of legacy-cpu", 0), found.get("other bits", 0), reason(reasons.get(entry)))
+        (
+            code(entry),
+            *(str(found.get(whose, 0)) for whose in ("bits of legacy-cpu", "other bits")),
+            reason(reasons.get(entry)),
+        )
         for entry, found in entries
     ]
-    yield from table(("entry point", "bits of the CPU", "other bits", "the first case with other bits"), rows)
+    yield table_of(("entry point", "bits of the CPU", "other bits", "the first case with other bits"), rows)
+    yield ""
 
 
 def reason(case: Found | None) -> str:
     """The kernels of a case with other bits, how far it is off, and what of its kernels is approximate on a GPU."""
     if case is None:
         return ""
-    kernels = ", ".join(f"`{kernel}`" for kernel in case["kernels"])
+    kernels = ", ".join(map(code, case["kernels"]))
     why = f"approximate on a GPU: {', '.join(case['functions'])}" if case["functions"] else "no approximate function"
-    return f"{kernels}: {case['elements']} of {case['of']} elements, at most {case['largest']:.3g}; {why}"
+    size = f": {case['elements']} of {case['of']} elements, at most {float(case['largest']):.3g}; {why}"
+    return kernels + in_markdown(size)
 
 
 def comparison(net: str) -> Section:
@@ -72,11 +82,11 @@ def comparison(net: str) -> Section:
     def compared(numbers: Found) -> Iterator[str]:
         yield f"### {net}, batch {numbers['batch']}"
         yield ""
-        yield plain(numbers["sentence"])
+        yield in_markdown(numbers["sentence"])
         yield ""
         shares = numbers["largest_share_of_the_bound"]
         rows = [
-            (name, counts(verdicts), f"{float(shares[name]):.2g}") for name, verdicts in numbers["verdicts"].items()
+            (name, describe(verdicts), f"{float(shares[name]):.2g}") for name, verdicts in numbers["verdicts"].items()
         ]
         yield from table(("engine", "verdicts", "largest share of the bound"), rows)
         equal = numbers["tensors_with_equal_bits"].items()
@@ -85,16 +95,11 @@ def comparison(net: str) -> Section:
     return compared
 
 
-def counts(verdicts: Mapping[str, int]) -> str:
-    """``{"identical": 3}`` in words."""
-    return ", ".join(f"{count} {status}" for status, count in verdicts.items())
-
-
 def exact(numbers: Found) -> Iterator[str]:
     """The exact tier, network by network."""
     yield "### Where nothing may round"
     yield ""
-    yield from (f"* {net}, batch {found['batch']}: {plain(found['sentence'])}" for net, found in numbers.items())
+    yield from (f"* {net}, batch {found['batch']}: {in_markdown(found['sentence'])}" for net, found in numbers.items())
     yield ""
 
 
@@ -122,13 +127,9 @@ def bench(numbers: Found) -> Iterator[str]:
     low, high = numbers["images_per_second_2012_two_gtx_580_derived"]
     rates = [(name, f"{rate:,.1f}") for name, rate in numbers["images_per_second"].items()]
     rates.append(("two GTX 580 in 2012, from the days that the paper trained", f"{low:.0f} to {high:.0f}"))
-    rates.append(
-        (
-            "one GTX 580, a model and no measurement",
-            f"at most {numbers['images_per_second_model_one_gtx_580_at_most']:.0f}",
-        )
-    )
-    rates.extend((name, f"not timed: {plain(why)}") for name, why in numbers.get("unavailable", {}).items())
+    most = numbers["images_per_second_model_one_gtx_580_at_most"]
+    rates.append(("one GTX 580, a model and no measurement", f"at most {most:.0f}"))
+    rates.extend((name, f"not timed: {why}") for name, why in numbers.get("unavailable", {}).items())
     yield from table(("a whole training step", "images/s"), rates)
     peaks = numbers["peaks"]
     on_card = [name for name in numbers["engines"] if name.endswith("-gpu")]
@@ -154,17 +155,15 @@ def shares(layer: Found, engine: str, peak: Found | None) -> tuple[str, str, str
             f"{layer['bytes'] / seconds / peak['bytes_per_second']:.1%}")  # fmt: skip
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """A table of Markdown, and an empty line."""
-    for cells in (heads, ["---"] * len(heads), *rows):
-        yield f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in cells)} |"
+def table(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """A table of texts, and an empty line."""
+    yield as_table(heads, rows)
     yield ""
 
 
-def plain(text: object) -> str:
-    """A text of the file, in one line and without the signs that Markdown or HTML would read."""
-    line = " ".join(str(text).split())
-    return "".join(f"&#{ord(sign)};" if sign in "<>&*_`[]|#~" else sign for sign in line)
+def code(text: object) -> str:
+    """A name of the file as code."""
+    return f"`{re.sub('[`|]', '', str(text))}`"
 
 
 SECTIONS: dict[str, Section] = {

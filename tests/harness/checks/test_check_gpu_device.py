@@ -85,12 +85,15 @@ def check_page(found, numbers):
     numbers["kernels"]["launches"]["cifar 4"]["hash"] = "another"
     found["build"]["kernels"] = "0" * 16
     found["card"]["name"] = "a <b>card</b>"
+    numbers["golden"]["exceptions"] = [{"entry": "convFilterActs", "kernels": ["k<1, 2>"], "elements": 1, "of": 2,
+                                        "largest": "inf", "functions": ["fast|Exp"]}]  # fmt: skip
     changed = kernels.outdated(found, threads=1)
     assert [sentence.split(" ")[0] for sentence in changed][:2] == ["the", "a"]
     assert any(sentence.endswith("was not compiled then") for sentence in changed)
     text = "\n".join(page.page(found, changed))
     assert "**The evidence is older than this build.**" in text
     assert "<b>" not in text
+    assert "`k<1, 2>`: 1 of 2 elements, at most inf; approximate on a GPU: fast\\|Exp |" in text
 
 
 @pytest.mark.parametrize("path", sorted(EVIDENCE.glob("*.json")) or [None], ids=lambda path: path and path.stem)
